@@ -1,0 +1,77 @@
+# Finds LLVM 20 or later and offers it as the target weir_llvm.
+#
+# LLVM's package file refuses a request for "22" when it is 22.1, and an older LLVM may stand on the default
+# path, so the newest accepted prefix is looked for first and the version is judged here. Static libraries are
+# preferred: libweir.so then carries its own LLVM, hidden from a host that may bring another.
+
+set(WEIR_LLVM_OLDEST 20)
+
+if(NOT LLVM_DIR AND NOT LLVM_ROOT)
+  foreach(major RANGE 29 ${WEIR_LLVM_OLDEST} -1)
+    find_program(WEIR_LLVM_CONFIG_${major} llvm-config-${major} HINTS "/usr/lib/llvm-${major}/bin")
+    mark_as_advanced(WEIR_LLVM_CONFIG_${major})
+    if(WEIR_LLVM_CONFIG_${major})
+      execute_process(COMMAND "${WEIR_LLVM_CONFIG_${major}}" --cmakedir
+        OUTPUT_VARIABLE weir_llvm_cmake_dir OUTPUT_STRIP_TRAILING_WHITESPACE)
+      if(EXISTS "${weir_llvm_cmake_dir}/LLVMConfig.cmake")
+        set(LLVM_DIR "${weir_llvm_cmake_dir}" CACHE PATH "Folder of LLVMConfig.cmake")
+        break()
+      endif()
+    endif()
+  endforeach()
+endif()
+
+find_package(LLVM CONFIG QUIET)
+if(NOT LLVM_FOUND)
+  message(FATAL_ERROR "LLVM ${WEIR_LLVM_OLDEST} or later is needed and none was found. "
+    "Install llvm-22-dev (./dev setup does), or pass -DLLVM_DIR=<prefix>/lib/cmake/llvm.")
+elseif(LLVM_VERSION_MAJOR LESS WEIR_LLVM_OLDEST)
+  message(FATAL_ERROR "LLVM ${WEIR_LLVM_OLDEST} or later is needed; found ${LLVM_PACKAGE_VERSION} in "
+    "${LLVM_DIR}. Install llvm-22-dev (./dev setup does), or pass -DLLVM_DIR=<prefix>/lib/cmake/llvm.")
+endif()
+
+# Everything emitted needs a code generator only; assembly text is never parsed.
+set(weir_llvm_components core orcjit passes)
+foreach(target X86 AArch64 ARM RISCV WebAssembly)
+  if(target IN_LIST LLVM_TARGETS_TO_BUILD)
+    list(APPEND weir_llvm_components ${target})
+    string(TOUPPER ${target} target)
+    list(APPEND weir_llvm_targets WEIR_TARGET_${target})
+  endif()
+endforeach()
+llvm_map_components_to_libnames(weir_llvm_libraries ${weir_llvm_components})
+
+set(WEIR_LLVM_STATIC ON)
+foreach(library IN LISTS weir_llvm_libraries)
+  if(TARGET ${library})
+    get_target_property(location ${library} LOCATION)
+  endif()
+  if(NOT TARGET ${library} OR NOT EXISTS "${location}")
+    set(WEIR_LLVM_STATIC OFF)
+  endif()
+endforeach()
+if(NOT WEIR_LLVM_STATIC)
+  set(weir_llvm_libraries LLVM)
+endif()
+
+add_library(weir_llvm INTERFACE)
+target_include_directories(weir_llvm SYSTEM INTERFACE ${LLVM_INCLUDE_DIRS})
+separate_arguments(weir_llvm_definitions NATIVE_COMMAND "${LLVM_DEFINITIONS}")
+list(FILTER weir_llvm_definitions EXCLUDE REGEX "_GNU_SOURCE")
+target_compile_options(weir_llvm INTERFACE ${weir_llvm_definitions})
+target_compile_definitions(weir_llvm INTERFACE ${weir_llvm_targets})
+if(NOT LLVM_ENABLE_RTTI)
+  target_compile_options(weir_llvm INTERFACE $<$<COMPILE_LANGUAGE:CXX>:-fno-rtti>)
+endif()
+target_link_libraries(weir_llvm INTERFACE ${weir_llvm_libraries})
+
+# lld links LLVM's archives several times faster than the system's linker.
+find_program(WEIR_LLD ld.lld HINTS "${LLVM_TOOLS_BINARY_DIR}" NO_DEFAULT_PATH)
+find_program(WEIR_LLD ld.lld)
+mark_as_advanced(WEIR_LLD)
+if(WEIR_LLD)
+  get_filename_component(weir_lld_folder "${WEIR_LLD}" DIRECTORY)
+  add_link_options(-fuse-ld=lld -B${weir_lld_folder})
+endif()
+
+message(STATUS "LLVM ${LLVM_PACKAGE_VERSION} in ${LLVM_DIR}, static: ${WEIR_LLVM_STATIC}, lld: ${WEIR_LLD}")
