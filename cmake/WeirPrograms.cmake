@@ -161,7 +161,7 @@ function(weir_unit_tests)
       target_link_libraries(${program} PRIVATE weir)
     endif()
     weir_needs_builder(${program})
-    gtest_discover_tests(${program} DISCOVERY_MODE PRE_TEST DISCOVERY_TIMEOUT 60
+    gtest_discover_tests(${program} TEST_PREFIX ${area}/ DISCOVERY_MODE PRE_TEST DISCOVERY_TIMEOUT 60
       WORKING_DIRECTORY "${PROJECT_SOURCE_DIR}" PROPERTIES LABELS ${area} TIMEOUT 600)
   endforeach()
 endfunction()
