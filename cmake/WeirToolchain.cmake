@@ -1,5 +1,7 @@
 # Language, warnings, sanitizers, linker and compiler cache: what holds for every target.
 
+include(CheckCXXCompilerFlag)
+
 set(CMAKE_CXX_STANDARD 20)
 set(CMAKE_CXX_STANDARD_REQUIRED ON)
 set(CMAKE_CXX_EXTENSIONS OFF)
@@ -34,6 +36,11 @@ target_compile_options(weir_options INTERFACE
   -Wall -Wextra -Wpedantic -Wshadow -Wformat=2 -Wundef -Wcast-qual
   $<$<COMPILE_LANGUAGE:CXX>:-Wnon-virtual-dtor;-Woverloaded-virtual;-Wextra-semi>
   $<$<BOOL:${WEIR_WERROR}>:-Werror>)
+# Google Benchmark's macros use __COUNTER__, which Clang 22 calls an extension.
+check_cxx_compiler_flag(-Wc2y-extensions WEIR_HAS_C2Y_WARNING)
+if(WEIR_HAS_C2Y_WARNING)
+  target_compile_options(weir_options INTERFACE $<$<COMPILE_LANGUAGE:CXX>:-Wno-c2y-extensions>)
+endif()
 if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
   # GCC 12 reports overlapping copies inside std::string (GCC bug 105651), and uninitialized values in
   # sanitized code.
