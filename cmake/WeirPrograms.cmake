@@ -142,8 +142,6 @@ endfunction()
 # tests/unit/<area>/*.cc is the program weir_tests_<area>; its tests carry the label <area>. An area with the
 # name of a room links that room and what it stands on, and nothing above; any other area links libweir.so.
 function(weir_unit_tests)
-  find_package(GTest REQUIRED)
-  include(GoogleTest)
   weir_folders(areas tests/unit)
   foreach(area IN LISTS areas)
     weir_glob(sources PATTERNS tests/unit/${area}/*.cc tests/unit/${area}/*.c)
@@ -164,6 +162,42 @@ function(weir_unit_tests)
     gtest_discover_tests(${program} TEST_PREFIX ${area}/ DISCOVERY_MODE PRE_TEST DISCOVERY_TIMEOUT 60
       WORKING_DIRECTORY "${PROJECT_SOURCE_DIR}" PROPERTIES LABELS ${area} TIMEOUT 600)
   endforeach()
+endfunction()
+
+# tests/host_llvm/*.cc: a host that carries another LLVM, linked statically and exported with -rdynamic, beside
+# the one inside libweir.so. Left out where no second LLVM is installed.
+function(weir_host_llvm_test)
+  weir_glob(sources PATTERNS tests/host_llvm/*.cc)
+  if(NOT sources OR NOT TARGET weir OR NOT TARGET weir_codegen)
+    return()
+  endif()
+  find_program(WEIR_HOST_LLVM_CONFIG NAMES llvm-config-15 llvm-config-16 llvm-config-14)
+  mark_as_advanced(WEIR_HOST_LLVM_CONFIG)
+  if(NOT WEIR_HOST_LLVM_CONFIG)
+    message(STATUS "no second LLVM: tests/host_llvm is left out (llvm-15-dev has it)")
+    return()
+  endif()
+  foreach(what includedir libdir libs system-libs)
+    set(components)
+    if(what STREQUAL "libs")
+      set(components core orcjit native)
+    endif()
+    execute_process(COMMAND "${WEIR_HOST_LLVM_CONFIG}" --link-static --${what} ${components}
+      OUTPUT_VARIABLE host_${what} OUTPUT_STRIP_TRAILING_WHITESPACE COMMAND_ERROR_IS_FATAL ANY)
+    separate_arguments(host_${what} NATIVE_COMMAND "${host_${what}}")
+  endforeach()
+  add_executable(weir_tests_host_llvm ${sources})
+  set_target_properties(weir_tests_host_llvm PROPERTIES ENABLE_EXPORTS ON
+    RUNTIME_OUTPUT_DIRECTORY "${PROJECT_BINARY_DIR}/bin/tests")
+  target_include_directories(weir_tests_host_llvm SYSTEM PRIVATE "${host_includedir}")
+  target_link_directories(weir_tests_host_llvm PRIVATE "${host_libdir}")
+  target_link_libraries(weir_tests_host_llvm PRIVATE GTest::gtest_main weir ${host_libs} ${host_system-libs})
+  if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
+    target_compile_options(weir_tests_host_llvm PRIVATE -Wno-array-bounds -Wno-stringop-overflow -Wno-maybe-uninitialized)
+  endif()
+  weir_needs_builder(weir_tests_host_llvm)
+  gtest_discover_tests(weir_tests_host_llvm TEST_PREFIX host_llvm/ DISCOVERY_MODE PRE_TEST DISCOVERY_TIMEOUT 60
+    WORKING_DIRECTORY "${PROJECT_SOURCE_DIR}" PROPERTIES LABELS host_llvm TIMEOUT 600)
 endfunction()
 
 # tests/lit: text files that say how they are run, checked by lit and FileCheck as one test.
