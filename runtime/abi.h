@@ -1,0 +1,76 @@
+/* The contract between a compiled Weir program and whoever calls it.
+ *
+ * This header is all that a user of a compiled model includes besides the header generated for the
+ * model. It is plain C (C89 and later, C++), self-contained and versioned.
+ *
+ * A compiled program is one function of type weir_program. It
+ *   - allocates nothing, prints nothing, takes no locks and writes no globals;
+ *   - reads and writes only what its weir_call names;
+ *   - may be called from many threads at once, each call with a workspace of its own;
+ *   - gives the same bits whatever the executor, and however many threads it has.
+ *
+ * Sizes and dimensions are ptrdiff_t: the target's own word.
+ */
+#ifndef WEIR_RUNTIME_ABI_H
+#define WEIR_RUNTIME_ABI_H
+
+#include <stddef.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define WEIR_ABI_VERSION 1
+
+/* Alignment in bytes that the workspace and the weight block must have. Inputs and outputs need only
+ * the alignment of their element type. */
+#define WEIR_ALIGNMENT 64
+
+/* What a program returns. */
+enum weir_status {
+  WEIR_OK = 0,
+  WEIR_INVALID_CALL = 1, /* a null pointer, or a dimension that is negative or too large */
+  WEIR_DATA_FAULT = 2    /* data out of range, such as a gather index; outputs are unspecified */
+};
+
+/* One task of a parallel loop. `worker` identifies the thread that runs it: two tasks that run at the
+ * same time never have the same worker number. */
+typedef void (*weir_task)(void* argument, ptrdiff_t task, int worker);
+
+/* How a program gets threads. A host may pass its own; the runtime's thread pool is one of them. */
+typedef struct weir_executor {
+  /* Given back to every function below as it is. */
+  void* context;
+  /* Worker numbers are 0 ... max_workers - 1; at least 1. */
+  int max_workers;
+  /* Calls task(argument, i, worker) once for every i in [0, tasks), in any order and on any threads,
+   * and returns when all of them have returned. Tasks never wait for each other. */
+  void (*parallel_for)(void* context, ptrdiff_t tasks, weir_task task, void* argument);
+  /* Optional (may be null): bracket one run of a program, so that a pool may keep its threads awake
+   * between the parallel loops of that run. */
+  void (*begin)(void* context);
+  void (*end)(void* context);
+} weir_executor;
+
+/* One call of a program. Every array has the length and order that the program's description gives. */
+typedef struct weir_call {
+  const void* const* inputs; /* row-major and dense; may not overlap an output */
+  void* const* outputs;      /* row-major and dense */
+  const void* weights;       /* the block of parameters and constants; null if the program has none */
+  void* workspace;           /* null if the program needs none */
+  const ptrdiff_t* dims;     /* the value of each symbolic dimension; null if there is none */
+  const weir_executor* executor; /* null: everything runs on the calling thread */
+} weir_call;
+
+/* A compiled program. Returns a weir_status. */
+typedef int (*weir_program)(const weir_call* call);
+
+/* The bytes of workspace that a program needs for the given dimensions: fixed + max_workers *
+ * per_worker. Returns a weir_status. */
+typedef int (*weir_workspace_size)(const ptrdiff_t* dims, size_t* fixed, size_t* per_worker);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif
