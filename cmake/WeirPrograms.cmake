@@ -216,7 +216,7 @@ function(weir_lit_tests)
     return()
   endif()
   configure_file("${PROJECT_SOURCE_DIR}/tests/lit/lit.site.cfg.py.in" "${PROJECT_BINARY_DIR}/tests/lit/lit.site.cfg.py" @ONLY)
-  add_test(NAME lit COMMAND "${Python3_EXECUTABLE}" "${WEIR_LIT}" -sv "${PROJECT_BINARY_DIR}/tests/lit")
+  add_test(NAME lit COMMAND "${Python3_EXECUTABLE}" "${WEIR_LIT}" -sv --no-progress-bar "${PROJECT_BINARY_DIR}/tests/lit")
   set_tests_properties(lit PROPERTIES LABELS lit TIMEOUT 1200)
 endfunction()
 
