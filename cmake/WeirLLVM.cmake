@@ -5,29 +5,40 @@
 # preferred: libweir.so then carries its own LLVM, hidden from a host that may bring another.
 
 set(WEIR_LLVM_OLDEST 20)
+option(WEIR_LLVM_STATIC "Link LLVM into libweir.so, hidden, instead of its shared library" ON)
 
-if(NOT LLVM_DIR AND NOT LLVM_ROOT)
-  foreach(major RANGE 29 ${WEIR_LLVM_OLDEST} -1)
-    find_program(WEIR_LLVM_CONFIG_${major} llvm-config-${major} HINTS "/usr/lib/llvm-${major}/bin")
-    mark_as_advanced(WEIR_LLVM_CONFIG_${major})
-    if(WEIR_LLVM_CONFIG_${major})
-      execute_process(COMMAND "${WEIR_LLVM_CONFIG_${major}}" --cmakedir
+# A prefix that the caller names comes first, then the newest versioned llvm-config, then CMake's own search.
+if(NOT LLVM_DIR AND NOT LLVM_ROOT AND NOT DEFINED ENV{LLVM_DIR} AND NOT DEFINED ENV{LLVM_ROOT})
+  file(TO_CMAKE_PATH "$ENV{CMAKE_PREFIX_PATH}" weir_prefixes)
+  find_path(weir_llvm_dir LLVMConfig.cmake PATHS ${CMAKE_PREFIX_PATH} ${weir_prefixes}
+    PATH_SUFFIXES lib/cmake/llvm lib64/cmake/llvm NO_CACHE NO_DEFAULT_PATH)
+  foreach(major RANGE 39 ${WEIR_LLVM_OLDEST} -1)
+    if(weir_llvm_dir)
+      break()
+    endif()
+    find_program(weir_llvm_config_${major} llvm-config-${major} HINTS "/usr/lib/llvm-${major}/bin" NO_CACHE)
+    if(weir_llvm_config_${major})
+      execute_process(COMMAND "${weir_llvm_config_${major}}" --cmakedir
         OUTPUT_VARIABLE weir_llvm_cmake_dir OUTPUT_STRIP_TRAILING_WHITESPACE)
       if(EXISTS "${weir_llvm_cmake_dir}/LLVMConfig.cmake")
-        set(LLVM_DIR "${weir_llvm_cmake_dir}" CACHE PATH "Folder of LLVMConfig.cmake")
-        break()
+        set(weir_llvm_dir "${weir_llvm_cmake_dir}")
       endif()
     endif()
   endforeach()
+  if(weir_llvm_dir)
+    set(LLVM_DIR "${weir_llvm_dir}" CACHE PATH "Folder of LLVMConfig.cmake")
+  endif()
 endif()
 
 find_package(LLVM CONFIG QUIET)
-if(NOT LLVM_FOUND)
-  message(FATAL_ERROR "LLVM ${WEIR_LLVM_OLDEST} or later is needed and none was found. "
+if(NOT LLVM_FOUND OR LLVM_VERSION_MAJOR LESS WEIR_LLVM_OLDEST)
+  set(weir_found "none was found")
+  if(LLVM_FOUND)
+    set(weir_found "found ${LLVM_PACKAGE_VERSION} in ${LLVM_DIR}")
+  endif()
+  unset(LLVM_DIR CACHE)
+  message(FATAL_ERROR "LLVM ${WEIR_LLVM_OLDEST} or later is needed; ${weir_found}. "
     "Install llvm-22-dev (./dev setup does), or pass -DLLVM_DIR=<prefix>/lib/cmake/llvm.")
-elseif(LLVM_VERSION_MAJOR LESS WEIR_LLVM_OLDEST)
-  message(FATAL_ERROR "LLVM ${WEIR_LLVM_OLDEST} or later is needed; found ${LLVM_PACKAGE_VERSION} in "
-    "${LLVM_DIR}. Install llvm-22-dev (./dev setup does), or pass -DLLVM_DIR=<prefix>/lib/cmake/llvm.")
 endif()
 
 # Everything emitted needs a code generator only; assembly text is never parsed.
@@ -39,18 +50,15 @@ foreach(target X86 AArch64 ARM RISCV WebAssembly)
     list(APPEND weir_llvm_targets WEIR_TARGET_${target})
   endif()
 endforeach()
-llvm_map_components_to_libnames(weir_llvm_libraries ${weir_llvm_components})
 
-set(WEIR_LLVM_STATIC ON)
-foreach(library IN LISTS weir_llvm_libraries)
-  if(TARGET ${library})
-    get_target_property(location ${library} LOCATION)
-  endif()
-  if(NOT TARGET ${library} OR NOT EXISTS "${location}")
-    set(WEIR_LLVM_STATIC OFF)
-  endif()
-endforeach()
-if(NOT WEIR_LLVM_STATIC)
+if(NOT TARGET LLVMOrcJIT)  # only the shared library is packaged
+  set(weir_llvm_static OFF)
+else()
+  set(weir_llvm_static ${WEIR_LLVM_STATIC})
+endif()
+if(weir_llvm_static)
+  llvm_map_components_to_libnames(weir_llvm_libraries ${weir_llvm_components})
+else()
   set(weir_llvm_libraries LLVM)
 endif()
 
@@ -78,4 +86,4 @@ if(WEIR_LLD)
   add_link_options(-fuse-ld=lld -B${weir_lld_folder})
 endif()
 
-message(STATUS "LLVM ${LLVM_PACKAGE_VERSION} in ${LLVM_DIR}, static: ${WEIR_LLVM_STATIC}, lld: ${WEIR_LLD}")
+message(STATUS "LLVM ${LLVM_PACKAGE_VERSION} in ${LLVM_DIR}, static: ${weir_llvm_static}, lld: ${WEIR_LLD}")
