@@ -106,6 +106,11 @@ function(weir_library)
   if(TARGET weir_codegen)
     target_link_libraries(weir PRIVATE weir_llvm)
   endif()
+  if(BUILD_TESTING)
+    add_test(NAME libweir_hides_llvm
+      COMMAND sh -c "! '${CMAKE_NM}' -D --defined-only '$<TARGET_FILE:weir>' | grep -iE 'llvm|4lld'")
+    set_tests_properties(libweir_hides_llvm PROPERTIES LABELS library)
+  endif()
 endfunction()
 
 function(weir_tool)
