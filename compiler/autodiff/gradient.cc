@@ -1,0 +1,281 @@
+#include "compiler/autodiff/gradient.h"
+
+#include <algorithm>
+#include <memory>
+
+#include <fmt/format.h>
+
+#include "compiler/autodiff/pointwise_gradient.h"
+#include "compiler/passes/decompose.h"
+#include "ir/builder.h"
+#include "ir/op.h"
+
+namespace weir {
+namespace {
+
+std::string listed(const Graph& graph, std::span<const ValueId> values) {
+  std::vector<std::string> names;
+  for (ValueId value : values) names.push_back(graph.value(value).name);
+  return names.empty() ? "none" : fmt::format("{}", fmt::join(names, ", "));
+}
+
+// The inputs and params to differentiate with respect to.
+std::vector<ValueId> sources(const Graph& graph, std::span<const std::string> wrt) {
+  std::vector<ValueId> result;
+  for (const std::string& name : wrt) {
+    ValueId id = graph.find(name);
+    if (!id.valid() || graph.value(id).kind == Value::Kind::result)
+      throw Error(fmt::format("{} is not an input or param of {}, so there is no gradient with respect to "
+                              "it; inputs: {}; params: {}",
+                              name, graph.name(), listed(graph, graph.inputs()),
+                              listed(graph, graph.params())));
+    const Value& value = graph.value(id);
+    if (!is_float(value.type.dtype))
+      throw Error(value.location, fmt::format("{} has the type {}, and only floating-point values have a "
+                                              "gradient",
+                                              name, to_string(value.type)));
+    if (std::find(result.begin(), result.end(), id) != result.end())
+      throw Error(fmt::format("the gradient with respect to {} is asked for twice", name));
+    result.push_back(id);
+  }
+  return result;
+}
+
+// The outputs whose sum is differentiated.
+std::vector<ValueId> targets(const Graph& graph, std::span<const std::string> names) {
+  std::vector<std::string> known;
+  for (const Graph::Output& output : graph.outputs())
+    known.push_back(fmt::format("{} ({})", output.name, to_string(graph.type(output.value))));
+  std::vector<ValueId> result;
+  if (names.empty()) {
+    for (const Graph::Output& output : graph.outputs())
+      if (is_float(graph.type(output.value).dtype)) result.push_back(output.value);
+    if (result.empty())
+      throw Error(fmt::format("{} has no floating-point output to differentiate; its outputs: {}",
+                              graph.name(), fmt::join(known, ", ")));
+  }
+  for (const std::string& name : names) {
+    auto outputs = graph.outputs();
+    auto found = std::find_if(outputs.begin(), outputs.end(),
+                              [&](const Graph::Output& output) { return output.name == name; });
+    if (found == outputs.end())
+      throw Error(fmt::format("{} has no output {}; its outputs: {}", graph.name(), name,
+                              fmt::join(known, ", ")));
+    if (!is_float(graph.type(found->value).dtype))
+      throw Error(fmt::format("the output {} has the type {}, and only floating-point values have a "
+                              "gradient",
+                              name, to_string(graph.type(found->value))));
+    result.push_back(found->value);
+  }
+  return result;
+}
+
+// By value: whether it is of floating point and made of a source.
+std::vector<bool> dependents(const Graph& graph, std::span<const ValueId> sources) {
+  std::vector<bool> depends(graph.value_count());
+  for (ValueId source : sources) depends[source.index] = true;
+  for (const Node& node : graph.nodes()) {
+    bool any = false;
+    for (ValueId operand : node.operands) any = any || depends[operand.index];
+    for (ValueId result : node.results)
+      depends[result.index] = any && is_float(graph.type(result).dtype);
+  }
+  return depends;
+}
+
+// Puts the bodies of composites without a rule of their own in their places, where the gradient passes.
+Graph without_derived_composites(const Graph& graph, std::span<const ValueId> sources) {
+  std::vector<bool> depends = dependents(graph, sources);
+  auto derived = [](const OpDef& op) { return op.gradient.kind == GradientRule::Kind::derived; };
+  auto passes = [&](NodeId id) {
+    const Node& node = graph.node(id);
+    return derived(*node.op) && std::any_of(node.results.begin(), node.results.end(),
+                                            [&](ValueId result) { return depends[result.index]; });
+  };
+  return decompose_if(graph, passes, derived);
+}
+
+Var constant_of(GraphBuilder& builder, const TensorType& type, double value) {
+  Var scalar = builder.scalar(type.dtype, value);
+  return type.shape.empty() ? scalar : builder.apply("broadcast", {scalar}, {{"shape", type.shape}});
+}
+
+// The sum of `value` over the axes along which `shape` was broadcast to its shape.
+Var sum_to(Var value, const Shape& shape) {
+  if (value.shape() == shape) return value;
+  std::size_t leading = value.shape().size() - shape.size();
+  std::vector<std::int64_t> axes;
+  for (std::size_t i = 0; i < value.shape().size(); ++i)
+    if (i < leading || (shape[i - leading] == Dim(1) && value.shape()[i] != Dim(1)))
+      axes.push_back(static_cast<std::int64_t>(i));
+  Var sum = value.builder().apply("reduce_sum", {value}, {{"axes", axes}});
+  return sum.shape() == shape ? sum : value.builder().apply("reshape", {sum}, {{"shape", shape}});
+}
+
+class Differentiator {
+ public:
+  Differentiator(const Graph& graph, std::span<const ValueId> sources)
+      : graph_(graph),
+        builder_(graph),
+        depends_(dependents(graph, sources)),
+        contributions_(graph.value_count()) {}
+
+  // The gradients of the sum of the targets, one for each source.
+  std::vector<Var> run(std::span<const ValueId> sources, std::span<const ValueId> targets);
+  GraphBuilder& builder() { return builder_; }
+
+ private:
+  void visit(const Node& node);
+  void visit_pointwise(const Node& node, const OpInstance& instance);
+  void visit_stated(const Node& node, const OpInstance& instance);
+  void contribute(ValueId operand, Var gradient, const OpDef& op);
+  // The sum of the contributions to a value, invalid if there are none.
+  Var cotangent(ValueId value);
+  std::vector<Var> vars(std::span<const ValueId> values);
+  [[noreturn]] void refuse(const Node& node) const;
+
+  const Graph& graph_;  // `builder_` starts as its copy: ids of values are the same
+  GraphBuilder builder_;
+  std::vector<bool> depends_;
+  std::vector<std::vector<Var>> contributions_;  // by value
+  PointwiseGradients pointwise_;
+};
+
+std::vector<Var> Differentiator::run(std::span<const ValueId> sources, std::span<const ValueId> targets) {
+  auto pin = [&](const Location& location) { builder_.pin_location(location.derived("gradient of")); };
+  for (ValueId target : targets) {
+    if (!depends_[target.index]) continue;
+    pin(graph_.value(target).location);
+    contributions_[target.index].push_back(constant_of(builder_, graph_.type(target), 1));
+  }
+  for (std::size_t i = graph_.nodes().size(); i-- > 0;) {
+    const Node& node = graph_.nodes()[i];
+    bool reached = std::any_of(node.results.begin(), node.results.end(),
+                               [&](ValueId result) { return !contributions_[result.index].empty(); });
+    if (!reached) continue;
+    pin(node.location);
+    visit(node);
+  }
+  std::vector<Var> gradients;
+  for (ValueId source : sources) {
+    pin(graph_.value(source).location);
+    Var gradient = cotangent(source);
+    gradients.push_back(gradient.valid() ? gradient : constant_of(builder_, graph_.type(source), 0));
+  }
+  builder_.pin_location(std::nullopt);
+  return gradients;
+}
+
+void Differentiator::visit(const Node& node) {
+  std::vector<TensorType> types = types_of(graph_, node.operands);
+  OpInstance instance{node.op, types, node.attributes};
+  switch (node.op->gradient.kind) {
+    case GradientRule::Kind::stated:
+      return visit_stated(node, instance);
+    case GradientRule::Kind::derived:
+      if (node.op->pointwise) return visit_pointwise(node, instance);
+      [[fallthrough]];
+    default:
+      refuse(node);
+  }
+}
+
+void Differentiator::visit_pointwise(const Node& node, const OpInstance& instance) {
+  Var incoming = cotangent(node.results[0]);
+  std::vector<Var> operands = vars(node.operands);
+  for (std::size_t i = 0; i < operands.size(); ++i) {
+    if (!depends_[node.operands[i].index]) continue;
+    Var gradient = pointwise_.apply(instance, i, operands, Var(builder_, node.results[0]), incoming);
+    if (gradient.valid()) contribute(node.operands[i], gradient, *node.op);
+  }
+}
+
+void Differentiator::visit_stated(const Node& node, const OpInstance& instance) {
+  std::vector<Var> operands = vars(node.operands);
+  std::vector<Var> results = vars(node.results);
+  std::vector<Var> cotangents;
+  for (ValueId result : node.results) {
+    Var incoming = cotangent(result);
+    // Zeros where nobody reads this result; nothing where it is not of floating point.
+    if (!incoming.valid() && is_float(graph_.type(result).dtype))
+      incoming = constant_of(builder_, graph_.type(result), 0);
+    cotangents.push_back(incoming);
+  }
+  auto wanted = std::make_unique<bool[]>(operands.size());
+  for (std::size_t i = 0; i < operands.size(); ++i) wanted[i] = depends_[node.operands[i].index];
+  std::vector<Var> gradients = node.op->gradient.rule(
+      {builder_, instance, operands, results, cotangents, {wanted.get(), operands.size()}});
+  WEIR_CHECK(gradients.size() == operands.size(), node.op->name);
+  for (std::size_t i = 0; i < gradients.size(); ++i)
+    if (wanted[i] && gradients[i].valid()) contribute(node.operands[i], gradients[i], *node.op);
+}
+
+void Differentiator::contribute(ValueId operand, Var gradient, const OpDef& op) {
+  const TensorType& type = graph_.type(operand);
+  gradient = sum_to(gradient, type.shape);
+  if (gradient.dtype() != type.dtype) gradient = builder_.apply("cast", {gradient}, {{"dtype", type.dtype}});
+  WEIR_CHECK(gradient.type() == type, fmt::format("{}: a gradient of type {} for an operand of type {}",
+                                                  op.name, to_string(gradient.type()), to_string(type)));
+  contributions_[operand.index].push_back(gradient);
+}
+
+Var Differentiator::cotangent(ValueId value) {
+  std::vector<Var>& parts = contributions_[value.index];
+  if (parts.empty()) return {};
+  Var sum = parts.front();
+  for (std::size_t i = 1; i < parts.size(); ++i) sum = builder_.apply("add", {sum, parts[i]});
+  parts = {sum};
+  return sum;
+}
+
+std::vector<Var> Differentiator::vars(std::span<const ValueId> values) {
+  std::vector<Var> result;
+  for (ValueId value : values) result.emplace_back(builder_, value);
+  return result;
+}
+
+void Differentiator::refuse(const Node& node) const {
+  auto described = [&](ValueId id) {
+    const std::string& name = graph_.value(id).name;
+    return name.empty() ? fmt::format("a result of {}", graph_.node(graph_.value(id).producer).op->name)
+                        : "%" + name;
+  };
+  // Any way back to a source shows why the node's gradient is needed.
+  auto depends = [&](ValueId id) { return depends_[id.index]; };
+  ValueId source = *std::find_if(node.results.begin(), node.results.end(), depends);
+  std::string name = described(source);
+  while (graph_.value(source).kind == Value::Kind::result) {
+    const std::vector<ValueId>& operands = graph_.node(graph_.value(source).producer).operands;
+    source = *std::find_if(operands.begin(), operands.end(), depends);
+  }
+  const GradientRule& rule = node.op->gradient;
+  std::string why = rule.kind == GradientRule::Kind::none
+                        ? fmt::format("{} has no gradient: {}", node.op->name, rule.reason)
+                        : fmt::format("no gradient rule for {} yet", node.op->name);
+  throw Error(node.location, fmt::format("{}; {} lies on the way from %{} to the outputs", why, name,
+                                         graph_.value(source).name));
+}
+
+}  // namespace
+
+Graph gradient(const Graph& graph, std::span<const std::string> wrt, const GradientOptions& options) {
+  Graph prepared = without_derived_composites(graph, sources(graph, wrt));
+  std::vector<ValueId> from = sources(prepared, wrt);
+  Differentiator differentiator(prepared, from);
+  std::vector<Var> gradients = differentiator.run(from, targets(prepared, options.outputs));
+
+  GraphBuilder& builder = differentiator.builder();
+  for (std::size_t i = 0; i < wrt.size(); ++i) {
+    std::string name = "grad_" + wrt[i];
+    auto taken = [&] {
+      auto outputs = builder.graph().outputs();
+      return std::any_of(outputs.begin(), outputs.end(),
+                         [&](const Graph::Output& output) { return output.name == name; });
+    };
+    while (taken()) name = "grad_" + name;
+    builder.output(name, gradients[i]);
+  }
+  return std::move(builder.graph());
+}
+
+}  // namespace weir
