@@ -1,0 +1,449 @@
+// The meaning of every primitive, as one function on bits for each primitive and type.
+//
+// An Evaluator looks its functions up once, and then runs through a flat list: instruction i reads
+// slots of earlier ones and writes its own. Constants sit in their slots from the start.
+//
+// Floating-point expressions here must not be contracted; the build says -ffp-contract=off.
+#include "ir/scalar/evaluate.h"
+
+#include <cfloat>
+#include <cmath>
+#include <limits>
+#include <string>
+#include <type_traits>
+#include <utility>
+
+#include "ir/diagnostic.h"
+
+namespace weir::scalar {
+namespace {
+
+static_assert(FLT_EVAL_METHOD == 0, "float arithmetic must not use wider registers");
+
+using Function = Bits (*)(Bits, Bits, Bits);
+
+template <class T>
+T read(Bits bits) {
+  if constexpr (std::is_same_v<T, float>) return as_f32(bits);
+  if constexpr (std::is_same_v<T, double>) return as_f64(bits);
+  if constexpr (std::is_same_v<T, std::int32_t>) return as_i32(bits);
+  if constexpr (std::is_same_v<T, std::int64_t>) return as_i64(bits);
+  if constexpr (std::is_same_v<T, bool>) return as_bool(bits);
+}
+
+inline Bits write(float x) { return from_f32(x); }
+inline Bits write(double x) { return from_f64(x); }
+inline Bits write(std::int32_t x) { return from_i32(x); }
+inline Bits write(std::int64_t x) { return from_i64(x); }
+inline Bits write(bool x) { return from_bool(x); }
+
+// A function without captures on values, as a function on bits.
+template <class T, class Operation>
+constexpr Function lift(Operation) {
+  return [](Bits a, [[maybe_unused]] Bits b, [[maybe_unused]] Bits c) {
+    if constexpr (std::is_invocable_v<Operation, T, T, T>) {
+      return write(Operation{}(read<T>(a), read<T>(b), read<T>(c)));
+    } else if constexpr (std::is_invocable_v<Operation, T, T>) {
+      return write(Operation{}(read<T>(a), read<T>(b)));
+    } else {
+      return write(Operation{}(read<T>(a)));
+    }
+  };
+}
+
+// An elementary function by the next wider type, rounded once.
+template <class T, class Operation>
+constexpr Function widened(Operation) {
+  using Wide = std::conditional_t<std::is_same_v<T, float>, double, long double>;
+  return [](Bits a, [[maybe_unused]] Bits b, Bits) {
+    if constexpr (std::is_invocable_v<Operation, Wide, Wide>) {
+      return write(static_cast<T>(
+          Operation{}(static_cast<Wide>(read<T>(a)), static_cast<Wide>(read<T>(b)))));
+    } else {
+      return write(static_cast<T>(Operation{}(static_cast<Wide>(read<T>(a)))));
+    }
+  };
+}
+
+template <class T>
+T minimum(T a, T b) {
+  if constexpr (std::is_floating_point_v<T>) {
+    if (std::isnan(a)) return a;
+  }
+  return a < b ? a : b;
+}
+
+template <class T>
+T maximum(T a, T b) {
+  if constexpr (std::is_floating_point_v<T>) {
+    if (std::isnan(a)) return a;
+  }
+  return b < a ? a : b;
+}
+
+// What all types have. With min and max of bool being `and` and `or`.
+template <class T>
+Function ordered_function(Primitive primitive) {
+  switch (primitive) {
+    case Primitive::min:
+      return lift<T>([](T a, T b) { return minimum(a, b); });
+    case Primitive::max:
+      return lift<T>([](T a, T b) { return maximum(a, b); });
+    case Primitive::eq:
+      return lift<T>([](T a, T b) { return a == b; });
+    case Primitive::ne:
+      return lift<T>([](T a, T b) { return a != b; });
+    case Primitive::lt:
+      return lift<T>([](T a, T b) { return a < b; });
+    case Primitive::le:
+      return lift<T>([](T a, T b) { return a <= b; });
+    default:
+      return nullptr;
+  }
+}
+
+template <class T>
+Function elementary_function(Primitive primitive) {
+  switch (primitive) {
+    case Primitive::exp:
+      return widened<T>([](auto x) { return std::exp(x); });
+    case Primitive::expm1:
+      return widened<T>([](auto x) { return std::expm1(x); });
+    case Primitive::log:
+      return widened<T>([](auto x) { return std::log(x); });
+    case Primitive::log1p:
+      return widened<T>([](auto x) { return std::log1p(x); });
+    case Primitive::tanh:
+      return widened<T>([](auto x) { return std::tanh(x); });
+    case Primitive::erf:
+      return widened<T>([](auto x) { return std::erf(x); });
+    case Primitive::erfc:
+      return widened<T>([](auto x) { return std::erfc(x); });
+    case Primitive::sin:
+      return widened<T>([](auto x) { return std::sin(x); });
+    case Primitive::cos:
+      return widened<T>([](auto x) { return std::cos(x); });
+    case Primitive::pow:
+      return widened<T>([](auto x, auto y) { return std::pow(x, y); });
+    default:
+      return nullptr;
+  }
+}
+
+template <class T>
+Function float_function(Primitive primitive, const Numerics& numerics) {
+  switch (primitive) {
+    case Primitive::add:
+      return lift<T>([](T a, T b) { return a + b; });
+    case Primitive::sub:
+      return lift<T>([](T a, T b) { return a - b; });
+    case Primitive::mul:
+      return lift<T>([](T a, T b) { return a * b; });
+    case Primitive::div:
+      return lift<T>([](T a, T b) { return a / b; });
+    case Primitive::rem:
+      return lift<T>([](T a, T b) { return std::fmod(a, b); });
+    case Primitive::fma:
+      if (numerics.has_fma) return lift<T>([](T a, T b, T c) { return std::fma(a, b, c); });
+      return lift<T>([](T a, T b, T c) {
+        // Two roundings, whatever the compiler was told about contraction.
+        volatile T product = a * b;
+        return product + c;
+      });
+    case Primitive::neg:
+      return lift<T>([](T a) { return -a; });
+    case Primitive::abs:
+      return lift<T>([](T a) { return std::fabs(a); });
+    case Primitive::sqrt:
+      return lift<T>([](T a) { return std::sqrt(a); });
+    case Primitive::floor:
+      return lift<T>([](T a) { return std::floor(a); });
+    case Primitive::ceil:
+      return lift<T>([](T a) { return std::ceil(a); });
+    case Primitive::trunc:
+      return lift<T>([](T a) { return std::trunc(a); });
+    case Primitive::round:
+      // Half to even in the default environment, which is assumed.
+      return lift<T>([](T a) { return std::nearbyint(a); });
+    default:
+      break;
+  }
+  if (info(primitive).elementary && numerics.mode == Numerics::Mode::mathematical)
+    return elementary_function<T>(primitive);
+  return ordered_function<T>(primitive);
+}
+
+// Wrapping arithmetic is that of the unsigned type.
+template <class T>
+Function integer_function(Primitive primitive) {
+  using Unsigned = std::make_unsigned_t<T>;
+  constexpr T lowest = std::numeric_limits<T>::min();
+  constexpr Unsigned width_mask = sizeof(T) * 8 - 1;
+  switch (primitive) {
+    case Primitive::add:
+      return lift<T>([](T a, T b) {
+        return static_cast<T>(static_cast<Unsigned>(a) + static_cast<Unsigned>(b));
+      });
+    case Primitive::sub:
+      return lift<T>([](T a, T b) {
+        return static_cast<T>(static_cast<Unsigned>(a) - static_cast<Unsigned>(b));
+      });
+    case Primitive::mul:
+      return lift<T>([](T a, T b) {
+        return static_cast<T>(static_cast<Unsigned>(a) * static_cast<Unsigned>(b));
+      });
+    case Primitive::div:
+      return lift<T>([](T a, T b) -> T {
+        if (b == 0) return 0;
+        if (a == lowest && b == -1) return lowest;
+        return a / b;
+      });
+    case Primitive::rem:
+      return lift<T>([](T a, T b) -> T {
+        if (b == 0) return a;
+        if (b == -1) return 0;
+        return a % b;
+      });
+    case Primitive::fma:
+      return lift<T>([](T a, T b, T c) {
+        return static_cast<T>(static_cast<Unsigned>(a) * static_cast<Unsigned>(b) +
+                              static_cast<Unsigned>(c));
+      });
+    case Primitive::neg:
+      return lift<T>([](T a) { return static_cast<T>(Unsigned{0} - static_cast<Unsigned>(a)); });
+    case Primitive::abs:
+      return lift<T>([](T a) {
+        return a < 0 ? static_cast<T>(Unsigned{0} - static_cast<Unsigned>(a)) : a;
+      });
+    case Primitive::bit_and:
+      return lift<T>([](T a, T b) { return static_cast<T>(a & b); });
+    case Primitive::bit_or:
+      return lift<T>([](T a, T b) { return static_cast<T>(a | b); });
+    case Primitive::bit_xor:
+      return lift<T>([](T a, T b) { return static_cast<T>(a ^ b); });
+    case Primitive::bit_not:
+      return lift<T>([](T a) { return static_cast<T>(~a); });
+    case Primitive::shift_left:
+      return lift<T>([](T a, T b) {
+        return static_cast<T>(static_cast<Unsigned>(a) << (static_cast<Unsigned>(b) & width_mask));
+      });
+    case Primitive::shift_right:
+      return lift<T>([](T a, T b) {
+        return static_cast<T>(static_cast<Unsigned>(a) >> (static_cast<Unsigned>(b) & width_mask));
+      });
+    case Primitive::shift_right_arithmetic:
+      return lift<T>([](T a, T b) {
+        return static_cast<T>(a >> (static_cast<Unsigned>(b) & width_mask));
+      });
+    default:
+      return ordered_function<T>(primitive);
+  }
+}
+
+// An extent that divides an index may be 0 where there is no element to index; that is no fault.
+std::int64_t modulo_of(std::int64_t a, std::int64_t b) {
+  if (b <= 0) return a;
+  std::int64_t rest = a % b;
+  return rest < 0 ? rest + b : rest;
+}
+
+std::int64_t floor_div_of(std::int64_t a, std::int64_t b) {
+  if (b <= 0) return 0;
+  return a / b - (a % b < 0 ? 1 : 0);
+}
+
+Function index_function(Primitive primitive) {
+  using T = std::int64_t;
+  switch (primitive) {
+    case Primitive::floor_div:
+      return lift<T>([](T a, T b) { return floor_div_of(a, b); });
+    case Primitive::modulo:
+      return lift<T>([](T a, T b) { return modulo_of(a, b); });
+    default:
+      return integer_function<T>(primitive);
+  }
+}
+
+Function boolean_function(Primitive primitive) {
+  switch (primitive) {
+    case Primitive::bit_and:
+      return lift<bool>([](bool a, bool b) { return a && b; });
+    case Primitive::bit_or:
+      return lift<bool>([](bool a, bool b) { return a || b; });
+    case Primitive::bit_xor:
+      return lift<bool>([](bool a, bool b) { return a != b; });
+    case Primitive::bit_not:
+      return lift<bool>([](bool a) { return !a; });
+    default:
+      return ordered_function<bool>(primitive);
+  }
+}
+
+template <DType from, DType to>
+Bits convert(Bits a, Bits, Bits) {
+  if (is_float(from)) return bits_of(to, to_double(from, a));
+  return bits_of(to, to_integer(from, a));
+}
+
+template <DType from>
+Function cast_from(DType to) {
+  switch (to) {
+    case DType::f32:
+      return convert<from, DType::f32>;
+    case DType::f64:
+      return convert<from, DType::f64>;
+    case DType::i32:
+      return convert<from, DType::i32>;
+    case DType::i64:
+      return convert<from, DType::i64>;
+    case DType::boolean:
+      return convert<from, DType::boolean>;
+    default:
+      return nullptr;
+  }
+}
+
+Function cast_function(DType from, DType to) {
+  switch (from) {
+    case DType::f32:
+      return cast_from<DType::f32>(to);
+    case DType::f64:
+      return cast_from<DType::f64>(to);
+    case DType::i32:
+      return cast_from<DType::i32>(to);
+    case DType::i64:
+      return cast_from<DType::i64>(to);
+    case DType::boolean:
+      return cast_from<DType::boolean>(to);
+    default:
+      return nullptr;
+  }
+}
+
+// `operand` is the type of the first operand.
+Function find_function(Primitive primitive, DType type, DType operand, const Numerics& numerics) {
+  switch (primitive) {
+    case Primitive::select:
+      return [](Bits condition, Bits a, Bits b) { return as_bool(condition) ? a : b; };
+    case Primitive::bitcast:
+      return [](Bits a, Bits, Bits) { return a; };
+    case Primitive::cast:
+      return cast_function(operand, type);
+    default:
+      break;
+  }
+  switch (operand) {
+    case DType::f32:
+      return float_function<float>(primitive, numerics);
+    case DType::f64:
+      return float_function<double>(primitive, numerics);
+    case DType::i32:
+      return integer_function<std::int32_t>(primitive);
+    case DType::i64:
+      return index_function(primitive);
+    case DType::boolean:
+      return boolean_function(primitive);
+    default:
+      return nullptr;
+  }
+}
+
+Function function_of(Primitive primitive, DType type, DType operand, const Numerics& numerics) {
+  Function function = find_function(primitive, type, operand, numerics);
+  WEIR_CHECK(function != nullptr,
+             std::string(info(primitive).name) + " of " + std::string(name(operand)));
+  return function;
+}
+
+}  // namespace
+
+Bits apply(Primitive primitive, DType type, std::span<const DType> operand_types,
+           std::span<const Bits> operands, const Numerics& numerics) {
+  WEIR_CHECK(!operands.empty() && operands.size() == operand_types.size() &&
+                 info(primitive).arity == static_cast<int>(operands.size()),
+             std::string(info(primitive).name));
+  Function function = function_of(primitive, type, operand_types[0], numerics);
+  return function(operands[0], operands.size() > 1 ? operands[1] : Bits{},
+                  operands.size() > 2 ? operands[2] : Bits{});
+}
+
+Evaluator::Evaluator(const Arena& arena, std::vector<Id> roots, Numerics numerics)
+    : arena_(arena) {
+  std::vector<std::uint32_t> slots(arena.size());
+  for (Id id : reachable(arena, roots)) {
+    const Node& node = arena[id];
+    auto slot = static_cast<std::uint32_t>(values_.size());
+    slots[id.index] = slot;
+    values_.emplace_back();
+    if (node.primitive == Primitive::constant) {
+      values_.back() = arena.bits(id);
+      continue;
+    }
+    Instruction instruction{nullptr, slot, static_cast<std::uint32_t>(operand_slots_.size()),
+                            node.operand_count, node.primitive, node.payload};
+    bool loads = node.primitive == Primitive::load || node.primitive == Primitive::load_if;
+    if (loads) {
+      std::size_t first_index = node.primitive == Primitive::load_if ? 2 : 0;
+      for (Id index : arena.operands(id).subspan(first_index))
+        WEIR_CHECK(arena[index].type == DType::i64, "an index of a load");
+    } else if (node.operand_count > 0) {
+      instruction.function =
+          function_of(node.primitive, node.type, arena[arena.operand(id, 0)].type, numerics);
+    }
+    for (Id operand : arena.operands(id)) operand_slots_.push_back(slots[operand.index]);
+    // Every function is handed three values.
+    if (instruction.function != nullptr)
+      for (std::uint32_t i = node.operand_count; i < 3; ++i) operand_slots_.push_back(slot);
+    instructions_.push_back(instruction);
+  }
+  for (Id root : roots) root_slots_.push_back(slots[root.index]);
+  results_.resize(roots.size());
+}
+
+Bits Evaluator::load(const Instruction& instruction, const Environment& environment) {
+  const std::uint32_t* slot = operand_slots_.data() + instruction.first_operand;
+  const std::uint32_t* end = slot + instruction.operand_count;
+  if (instruction.primitive == Primitive::load_if) {
+    if (!as_bool(values_[slot[0]])) return values_[slot[1]];
+    slot += 2;
+  }
+  indices_.clear();
+  for (; slot != end; ++slot) indices_.push_back(as_i64(values_[*slot]));
+  return environment.load(static_cast<std::uint32_t>(instruction.payload), indices_);
+}
+
+std::span<const Bits> Evaluator::run(const Environment& environment) {
+  for (const Instruction& instruction : instructions_) {
+    Bits& result = values_[instruction.result];
+    if (instruction.function != nullptr) {
+      const std::uint32_t* slots = operand_slots_.data() + instruction.first_operand;
+      result = instruction.function(values_[slots[0]], values_[slots[1]], values_[slots[2]]);
+      continue;
+    }
+    std::uint64_t payload = instruction.payload;
+    switch (instruction.primitive) {
+      case Primitive::argument:
+        WEIR_CHECK(payload < environment.arguments.size(), "argument " + std::to_string(payload));
+        result = environment.arguments[payload];
+        break;
+      case Primitive::axis:
+        WEIR_CHECK(payload < environment.axes.size(), "axis " + std::to_string(payload));
+        result = from_i64(environment.axes[payload]);
+        break;
+      case Primitive::local:
+        WEIR_CHECK(payload < environment.locals.size(), "local " + std::to_string(payload));
+        result = environment.locals[payload];
+        break;
+      case Primitive::size:
+        result = from_i64(environment.size(arena_.dim(payload)));
+        break;
+      default:
+        result = load(instruction, environment);
+        break;
+    }
+  }
+  for (std::size_t i = 0; i < root_slots_.size(); ++i) results_[i] = values_[root_slots_[i]];
+  return results_;
+}
+
+}  // namespace weir::scalar
