@@ -212,9 +212,8 @@ Function integer_function(Primitive primitive) {
     case Primitive::neg:
       return lift<T>([](T a) { return static_cast<T>(Unsigned{0} - static_cast<Unsigned>(a)); });
     case Primitive::abs:
-      return lift<T>([](T a) {
-        return a < 0 ? static_cast<T>(Unsigned{0} - static_cast<Unsigned>(a)) : a;
-      });
+      return lift<T>(
+          [](T a) { return a < 0 ? static_cast<T>(Unsigned{0} - static_cast<Unsigned>(a)) : a; });
     case Primitive::bit_and:
       return lift<T>([](T a, T b) { return static_cast<T>(a & b); });
     case Primitive::bit_or:
@@ -232,9 +231,8 @@ Function integer_function(Primitive primitive) {
         return static_cast<T>(static_cast<Unsigned>(a) >> (static_cast<Unsigned>(b) & width_mask));
       });
     case Primitive::shift_right_arithmetic:
-      return lift<T>([](T a, T b) {
-        return static_cast<T>(a >> (static_cast<Unsigned>(b) & width_mask));
-      });
+      return lift<T>(
+          [](T a, T b) { return static_cast<T>(a >> (static_cast<Unsigned>(b) & width_mask)); });
     default:
       return ordered_function<T>(primitive);
   }
@@ -367,8 +365,7 @@ Bits apply(Primitive primitive, DType type, std::span<const DType> operand_types
                   operands.size() > 2 ? operands[2] : Bits{});
 }
 
-Evaluator::Evaluator(const Arena& arena, std::vector<Id> roots, Numerics numerics)
-    : arena_(arena) {
+Evaluator::Evaluator(const Arena& arena, std::vector<Id> roots, Numerics numerics) : arena_(arena) {
   std::vector<std::uint32_t> slots(arena.size());
   for (Id id : reachable(arena, roots)) {
     const Node& node = arena[id];
@@ -379,8 +376,12 @@ Evaluator::Evaluator(const Arena& arena, std::vector<Id> roots, Numerics numeric
       values_.back() = arena.bits(id);
       continue;
     }
-    Instruction instruction{nullptr, slot, static_cast<std::uint32_t>(operand_slots_.size()),
-                            node.operand_count, node.primitive, node.payload};
+    Instruction instruction{nullptr,
+                            slot,
+                            static_cast<std::uint32_t>(operand_slots_.size()),
+                            node.operand_count,
+                            node.primitive,
+                            node.payload};
     bool loads = node.primitive == Primitive::load || node.primitive == Primitive::load_if;
     if (loads) {
       std::size_t first_index = node.primitive == Primitive::load_if ? 2 : 0;

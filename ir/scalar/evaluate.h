@@ -17,8 +17,8 @@ struct Numerics {
   bool has_fma = true;
 };
 
-// One primitive on values. `operand_types` and `operands` have the primitive's arity; leaves and loads
-// are not evaluated here.
+// One primitive on values. `operand_types` and `operands` have the primitive's arity; leaves and
+// loads are not evaluated here.
 Bits apply(Primitive primitive, DType type, std::span<const DType> operand_types,
            std::span<const Bits> operands, const Numerics& numerics);
 
@@ -32,7 +32,8 @@ struct Environment {
   std::function<Bits(std::uint32_t buffer, std::span<const std::int64_t> indices)> load;
 };
 
-// A list of expressions made ready to be evaluated many times. The arena must outlive it and may grow.
+// A list of expressions made ready to be evaluated many times. The arena must outlive it and may
+// grow.
 class Evaluator {
  public:
   Evaluator(const Arena& arena, std::vector<Id> roots, Numerics numerics);

@@ -1,0 +1,181 @@
+// Forward mode: the tangent of every node that the root needs, operands before users.
+//
+// A tangent that is zero everywhere is not represented, so constants and everything discrete cost
+// nothing. A rule computes the local derivative first and multiplies the operand's tangent in last;
+// with a tangent of one, what is left is the derivative itself.
+#include "ir/scalar/differentiate.h"
+
+#include <array>
+#include <numbers>
+#include <string>
+#include <unordered_map>
+
+#include "ir/diagnostic.h"
+#include "ir/scalar/expr.h"
+
+namespace weir::scalar {
+namespace {
+
+// One node, while its tangent is computed. An Expr that is not valid stands for zero.
+struct Step {
+  Expr y;                        // the node
+  std::array<Expr, 3> operands;  // a, b, c
+  std::array<Expr, 3> tangents;  // ta, tb, tc
+};
+
+bool is_one(Expr x) {
+  return x.arena().is_constant(x.id()) &&
+         x.arena().bits(x.id()) == bits_of(x.type(), static_cast<std::int64_t>(1));
+}
+
+bool is_zero(Expr x) {
+  return x.arena().is_constant(x.id()) && to_double(x.type(), x.arena().bits(x.id())) == 0;
+}
+
+// factor * tangent.
+Expr times(Expr factor, Expr tangent) {
+  if (!tangent.valid()) return {};
+  if (is_one(tangent)) return factor;
+  return factor * tangent;
+}
+
+Expr plus(Expr a, Expr b) {
+  if (!a.valid()) return b;
+  if (!b.valid()) return a;
+  return a + b;
+}
+
+Expr minus(Expr a, Expr b) {
+  if (!b.valid()) return a;
+  if (!a.valid()) return -b;
+  return a - b;
+}
+
+Expr or_zero(Expr tangent, Expr like) { return tangent.valid() ? tangent : like.like(0.0); }
+
+// Where the operands tie, or one of them is NaN, half of each tangent.
+Expr extremum(const Step& s, Expr first_wins, Expr second_wins) {
+  auto [ta, tb, tc] = s.tangents;
+  Expr half = s.y.like(0.5);
+  Expr tie = plus(times(half, ta), times(half, tb));
+  return select(first_wins, or_zero(ta, s.y), select(second_wins, or_zero(tb, s.y), tie));
+}
+
+// a^(b - 1) * b, which is 0 where b is.
+Expr power_slope_in_base(Expr a, Expr b) {
+  Expr exponent = b - 1.0;
+  Expr power = is_one(exponent) ? a : pow(a, exponent);
+  return select(b == 0.0, 0.0, b * power);
+}
+
+Expr power_slope_in_exponent(Expr y, Expr a, Expr b) {
+  Expr slope = y * log(a);
+  return select(a == 0.0, select(b >= 0.0, 0.0, slope), slope);
+}
+
+Expr power_tangent(const Step& s) {
+  auto [a, b, c] = s.operands;
+  auto [ta, tb, tc] = s.tangents;
+  Expr result;
+  if (ta.valid()) {
+    Expr slope = power_slope_in_base(a, b);
+    if (!is_zero(slope)) result = times(slope, ta);
+  }
+  if (tb.valid()) result = plus(result, times(power_slope_in_exponent(s.y, a, b), tb));
+  return result;
+}
+
+// At least one operand has a tangent.
+Expr tangent_of(Primitive primitive, const Step& s) {
+  auto [a, b, c] = s.operands;
+  auto [ta, tb, tc] = s.tangents;
+  Expr y = s.y;
+  constexpr double erf_slope = 2 * std::numbers::inv_sqrtpi;
+  switch (primitive) {
+    case Primitive::add:
+      return plus(ta, tb);
+    case Primitive::sub:
+      return minus(ta, tb);
+    case Primitive::mul:
+      return plus(times(b, ta), times(a, tb));
+    case Primitive::div:
+      return minus(ta, times(y, tb)) / b;
+    case Primitive::rem:
+      return tb.valid() ? minus(ta, times(trunc(a / b), tb)) : ta;
+    case Primitive::fma:
+      return plus(plus(times(b, ta), times(a, tb)), tc);
+    case Primitive::neg:
+      return -ta;
+    case Primitive::abs:
+      return select(a > 0.0, ta, select(a < 0.0, -ta, 0.0));
+    case Primitive::min:
+      return extremum(s, a < b, b < a);
+    case Primitive::max:
+      return extremum(s, a > b, b > a);
+    case Primitive::select:
+      return select(a, or_zero(tb, y), or_zero(tc, y));
+    case Primitive::cast:
+      return cast(ta, y.type());
+    case Primitive::sqrt:
+      return ta / (2.0 * y);
+    case Primitive::exp:
+      return times(y, ta);
+    case Primitive::expm1:
+      return times(exp(a), ta);
+    case Primitive::log:
+      return ta / a;
+    case Primitive::log1p:
+      return ta / (1.0 + a);
+    case Primitive::tanh:
+      return times(1.0 - y * y, ta);
+    case Primitive::erf:
+      return times(erf_slope * exp(-(a * a)), ta);
+    case Primitive::erfc:
+      return times(-erf_slope * exp(-(a * a)), ta);
+    case Primitive::sin:
+      return times(cos(a), ta);
+    case Primitive::cos:
+      return times(-sin(a), ta);
+    case Primitive::pow:
+      return power_tangent(s);
+    default:
+      return {};  // piecewise constant
+  }
+}
+
+}  // namespace
+
+Id differentiate(Arena& arena, Id root, std::span<const Id> tangents) {
+  std::unordered_map<std::uint32_t, Expr> found;  // by node
+  for (Id id : reachable(arena, std::array{root})) {
+    // The arena grows meanwhile, so nothing of it is kept by reference.
+    const Node node = arena[id];
+    if (!is_float(node.type)) continue;
+    if (node.primitive == Primitive::argument) {
+      WEIR_CHECK(node.payload < tangents.size(), "argument " + std::to_string(node.payload));
+      Id tangent = tangents[node.payload];
+      if (!tangent.valid()) continue;
+      WEIR_CHECK(arena[tangent].type == node.type, "argument " + std::to_string(node.payload));
+      found.emplace(id.index, Expr(arena, tangent));
+      continue;
+    }
+    if (info(node.primitive).arity <= 0) continue;
+    Step step{Expr(arena, id), {}, {}};
+    bool moves = false;
+    for (std::uint32_t i = 0; i < node.operand_count; ++i) {
+      Id operand = arena.operand(id, i);
+      step.operands[i] = Expr(arena, operand);
+      if (auto it = found.find(operand.index); it != found.end()) {
+        step.tangents[i] = it->second;
+        moves = true;
+      }
+    }
+    if (!moves) continue;
+    if (Expr tangent = tangent_of(node.primitive, step); tangent.valid())
+      found.emplace(id.index, tangent);
+  }
+  auto it = found.find(root.index);
+  return it == found.end() ? Id{} : it->second.id();
+}
+
+}  // namespace weir::scalar
