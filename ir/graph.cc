@@ -1,0 +1,103 @@
+#include "ir/graph.h"
+
+#include <fmt/format.h>
+
+#include "ir/op.h"
+
+namespace weir {
+
+ValueId Graph::add_value(Value value) {
+  ValueId id{static_cast<std::uint32_t>(values_.size())};
+  if (!value.name.empty()) by_name_.emplace(value.name, id);
+  values_.push_back(std::move(value));
+  return id;
+}
+
+std::string Graph::unique_name(std::string name) {
+  if (name.empty() || !by_name_.contains(name)) return name;
+  for (int i = 1;; ++i) {
+    std::string candidate = fmt::format("{}_{}", name, i);
+    if (!by_name_.contains(candidate)) return candidate;
+  }
+}
+
+ValueId Graph::add_input(std::string name, TensorType type, Location location) {
+  if (name.empty()) throw Error(location, "an input needs a name");
+  if (by_name_.contains(name))
+    throw Error(location, fmt::format("the name %{} is already taken; choose another one", name));
+  element_count(type.shape);
+  ValueId id = add_value({Value::Kind::input, std::move(type), std::move(name), {}, 0, std::move(location)});
+  inputs_.push_back(id);
+  return id;
+}
+
+ValueId Graph::add_param(std::string name, TensorType type, Location location) {
+  if (name.empty()) throw Error(location, "a param needs a name");
+  if (by_name_.contains(name))
+    throw Error(location, fmt::format("the name %{} is already taken; choose another one", name));
+  element_count(type.shape);
+  ValueId id = add_value({Value::Kind::param, std::move(type), std::move(name), {}, 0, std::move(location)});
+  params_.push_back(id);
+  return id;
+}
+
+NodeId Graph::add_node(const OpDef& op, std::vector<ValueId> operands, Attributes attributes,
+                       Location location, std::span<const std::string> result_names) {
+  for (ValueId operand : operands) WEIR_CHECK(operand.index < values_.size(), op.name);
+  std::vector<TensorType> operand_types = types_of(*this, operands);
+  std::vector<TensorType> result_types;
+  try {
+    result_types = check_and_infer(op, operand_types, attributes);
+    for (const TensorType& type : result_types) element_count(type.shape);
+  } catch (const Error& error) {
+    throw Error(location, fmt::format("{}: {}", op.name, error.diagnostic().message));
+  }
+  NodeId id{static_cast<std::uint32_t>(nodes_.size())};
+  std::vector<ValueId> results;
+  for (std::size_t i = 0; i < result_types.size(); ++i) {
+    std::string name = i < result_names.size() ? unique_name(result_names[i]) : std::string();
+    results.push_back(add_value({Value::Kind::result, std::move(result_types[i]), std::move(name), id,
+                                 static_cast<int>(i), location}));
+  }
+  nodes_.push_back({&op, std::move(operands), std::move(attributes), std::move(results),
+                    std::move(location)});
+  return id;
+}
+
+void Graph::add_output(ValueId value, std::string name) {
+  if (name.empty()) name = values_[value.index].name;
+  if (name.empty()) name = fmt::format("output{}", outputs_.size());
+  for (const Output& output : outputs_)
+    if (output.name == name)
+      throw Error(fmt::format("there are two outputs named {}; give each its own name", name));
+  outputs_.push_back({std::move(name), value});
+}
+
+ValueId Graph::result(NodeId id) const {
+  WEIR_CHECK(node(id).results.size() == 1, node(id).op->name);
+  return node(id).results[0];
+}
+
+ValueId Graph::find(std::string_view name) const {
+  auto found = by_name_.find(std::string(name));
+  return found == by_name_.end() ? ValueId{} : found->second;
+}
+
+std::vector<std::string> Graph::symbols() const {
+  std::vector<std::string> names;
+  auto collect = [&](ValueId id) {
+    for (const Dim& dim : type(id).shape) dim.collect_symbols(names);
+  };
+  for (ValueId id : inputs_) collect(id);
+  for (ValueId id : params_) collect(id);
+  return names;
+}
+
+std::vector<TensorType> types_of(const Graph& graph, std::span<const ValueId> values) {
+  std::vector<TensorType> types;
+  types.reserve(values.size());
+  for (ValueId value : values) types.push_back(graph.type(value));
+  return types;
+}
+
+}  // namespace weir

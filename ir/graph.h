@@ -1,0 +1,114 @@
+// The graph: ops on tensors in static single assignment.
+//
+// Nodes stand in topological order: a node is added after its operands. Types are inferred when a node
+// is added, by its op's declaration, so a graph that could be built is well-typed. Graphs are values;
+// a pass builds a new one.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+#include <vector>
+
+#include "ir/attribute.h"
+#include "ir/diagnostic.h"
+#include "ir/type.h"
+
+namespace weir {
+
+struct OpDef;
+
+struct ValueId {
+  std::uint32_t index = UINT32_MAX;
+  bool valid() const { return index != UINT32_MAX; }
+  friend bool operator==(ValueId, ValueId) = default;
+  friend auto operator<=>(ValueId, ValueId) = default;
+};
+
+struct NodeId {
+  std::uint32_t index = UINT32_MAX;
+  bool valid() const { return index != UINT32_MAX; }
+  friend bool operator==(NodeId, NodeId) = default;
+  friend auto operator<=>(NodeId, NodeId) = default;
+};
+
+struct Value {
+  enum class Kind : std::uint8_t { input, param, result };
+  Kind kind;
+  TensorType type;
+  std::string name;      // without the %; may be empty for a result
+  NodeId producer;       // of a result
+  int result_index = 0;  // which of the producer's results
+  Location location;
+};
+
+struct Node {
+  const OpDef* op;
+  std::vector<ValueId> operands;
+  Attributes attributes;  // complete: defaults are filled in
+  std::vector<ValueId> results;
+  Location location;
+};
+
+class Graph {
+ public:
+  struct Output {
+    std::string name;
+    ValueId value;
+  };
+
+  explicit Graph(std::string name = "main") : name_(std::move(name)) {}
+
+  const std::string& name() const { return name_; }
+
+  // Names of inputs, params and outputs are unique among their kind; Error otherwise.
+  ValueId add_input(std::string name, TensorType type, Location location = {});
+  ValueId add_param(std::string name, TensorType type, Location location = {});
+  // Fills in default attributes, checks operands and attributes against the op's declaration and
+  // infers the results' types. Throws Error at `location` when something does not fit. Result names
+  // that are taken get a number appended.
+  NodeId add_node(const OpDef& op, std::vector<ValueId> operands, Attributes attributes,
+                  Location location = {}, std::span<const std::string> result_names = {});
+  // An empty name is replaced by the value's.
+  void add_output(ValueId value, std::string name = {});
+
+  std::span<const ValueId> inputs() const { return inputs_; }
+  std::span<const ValueId> params() const { return params_; }
+  std::span<const Output> outputs() const { return outputs_; }
+  std::span<const Node> nodes() const { return nodes_; }
+  const Node& node(NodeId id) const { return nodes_[id.index]; }
+  const Value& value(ValueId id) const { return values_[id.index]; }
+  const TensorType& type(ValueId id) const { return values_[id.index].type; }
+  std::size_t value_count() const { return values_.size(); }
+
+  // The result of a node that has one.
+  ValueId result(NodeId id) const;
+  // The value of that name, if there is one.
+  ValueId find(std::string_view name) const;
+  // Names of all symbols in the types of inputs and params, in order of appearance. Every dimension in
+  // the graph is made of these.
+  std::vector<std::string> symbols() const;
+
+ private:
+  ValueId add_value(Value value);
+  std::string unique_name(std::string name);
+
+  std::string name_;
+  std::vector<Node> nodes_;
+  std::vector<Value> values_;
+  std::vector<ValueId> inputs_, params_;
+  std::vector<Output> outputs_;
+  std::unordered_map<std::string, ValueId> by_name_;
+};
+
+// The types of some values.
+std::vector<TensorType> types_of(const Graph& graph, std::span<const ValueId> values);
+
+}  // namespace weir
+
+template <>
+struct std::hash<weir::ValueId> {
+  std::size_t operator()(weir::ValueId id) const { return id.index; }
+};

@@ -1,0 +1,191 @@
+// What an op is: one declaration from which everything else follows.
+//
+// A declaration (in ir/ops/) gives name, operands, attributes, documentation, and a meaning of one of
+// three forms:
+//   pointwise      one scalar expression of the operands' elements, which broadcast as in NumPy
+//   comprehension  each result element as a scalar expression of operand elements at computed indices,
+//                  reduced over further axes if there are any: reductions, contractions, movement
+//   composite      a body written in other ops
+// The interpreter, autodiff, fusion, code generation, the text form and the reference documentation
+// read the declaration; nothing outside ir/ops/ asks which op a node is.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "ir/attribute.h"
+#include "ir/graph.h"
+#include "ir/scalar/expr.h"
+#include "ir/type.h"
+
+namespace weir {
+
+class Var;
+class GraphBuilder;
+
+// Element types that an operand admits.
+enum class TypeSet : std::uint8_t { any, floats, numbers, integers, bits, boolean };
+bool contains(TypeSet set, DType type);
+std::string_view description(TypeSet set);
+
+struct OperandSpec {
+  std::string name;
+  TypeSet types = TypeSet::any;
+  enum class Presence : std::uint8_t { required, optional, variadic } presence = Presence::required;
+  // Operands of one group have one element type. Group -1 stands alone.
+  int type_group = 0;
+};
+
+struct AttributeSpec {
+  std::string name;
+  AttributeKind kind;
+  std::optional<Attribute> default_value;  // required when there is none
+  std::string summary;
+};
+
+// One use of an op: what its rules see.
+struct OpInstance {
+  const OpDef* op;
+  std::span<const TensorType> operands;
+  const Attributes& attributes;
+
+  const TensorType& operand(std::size_t i) const { return operands[i]; }
+  bool has_operand(std::size_t i) const { return i < operands.size(); }
+  // The attribute `axis` or `axes`, negative ones counted from the end, sorted; Error when out of
+  // range or repeated. `rank` is that of the operand they are about.
+  int axis(int rank) const;
+  std::vector<int> axes(int rank) const;
+};
+
+// The place of one result element, while its expression is being written.
+struct Element {
+  scalar::Arena& arena;
+  const OpInstance& instance;
+  std::span<const scalar::Expr> index;   // one for each result dimension
+  std::span<const scalar::Expr> reduce;  // one for each reduced axis
+  // The element of operand `k` at an index. The guarded form has `otherwise` where the guard is false,
+  // and does not touch memory there.
+  std::function<scalar::Expr(int k, std::span<const scalar::Expr> index)> load;
+  std::function<scalar::Expr(int k, scalar::Expr guard, scalar::Expr otherwise,
+                             std::span<const scalar::Expr> index)>
+      load_if;
+
+  scalar::Expr size(const Dim& dim) const { return {arena, arena.size_of(dim)}; }
+  scalar::Expr number(std::int64_t value) const { return {arena, arena.index(value)}; }
+};
+
+// How the elements along the reduced axes become one: a fold over tuples.
+//
+// The order is part of the meaning, so that every way of running it gives the same bits.
+//   - The reduced elements have numbers r = 0 ... R-1, row-major over the reduced axes. Chunk c is the
+//     elements with r / chunk == c. There are none when R is 0, and the result is then the identity.
+//   - Within a chunk, order `chain` starts with the identity and steps through the elements in ascending
+//     r. Order `lanes` has L = reduction_lanes(types[0]) accumulators that start with the identity;
+//     element r is stepped into lane r mod L, ascending. Then, for h = L/2, L/4, ... 1, lane l becomes
+//     merge(lane l, lane l + h) for every l < h, and lane 0 is the chunk's result. Lanes without elements
+//     take part with the identity.
+//   - Chunk results are merged in a balanced binary tree: tree(first, 1) is the result of chunk `first`, and
+//     tree(first, n) = merge(tree(first, m), tree(first + m, n - m)) with m the largest power of two below
+//     n. So aligned runs of chunks are subtrees, and what is incomplete is merged from the highest chunks
+//     downwards: 7 chunks are merge(tree(0, 4), merge(tree(4, 2), chunk 6)). ir/reduction_tree.h builds it.
+struct Reduction {
+  using Fold = std::function<std::vector<scalar::Expr>(std::span<const scalar::Expr> accumulators,
+                                                       std::span<const scalar::Expr> elements)>;
+  enum class Order : std::uint8_t { chain, lanes };
+
+  std::string name;                     // as printed: "sum", "max", "dot"
+  std::vector<DType> types;             // of the accumulators
+  std::vector<scalar::Bits> identity;   // merging with it changes nothing
+  Fold step;                            // an accumulator tuple with one element tuple
+  Fold merge;                           // two accumulator tuples
+  Order order = Order::chain;
+  std::int64_t chunk = 1024;            // a power of two
+};
+
+// Lanes of order `lanes` for an element type: 256 bytes' worth, a multiple of every vector width.
+int reduction_lanes(DType type);
+
+struct Comprehension {
+  std::vector<Dim> reduce_extents;     // with a reduction; empty otherwise
+  std::optional<Reduction> reduction;
+  // The elements of the results (without a reduction), or the tuple that the reduction folds.
+  std::function<std::vector<scalar::Expr>(const Element&)> body;
+};
+
+// What a gradient rule sees. All values are in the graph under construction.
+struct GradientContext {
+  GraphBuilder& builder;
+  const OpInstance& instance;
+  std::span<const Var> operands;
+  std::span<const Var> results;
+  std::span<const Var> cotangents;  // one for each result
+  std::span<const bool> wanted;     // operands whose gradient somebody reads
+};
+
+// Whether and how an op is differentiated.
+struct GradientRule {
+  enum class Kind : std::uint8_t {
+    derived,  // from the scalar expression, or from the composite body
+    stated,   // by the rule below
+    none,     // for the mathematical reason below
+    due,      // not there yet
+  };
+  Kind kind = Kind::derived;
+  std::string reason;
+  // One gradient for each operand; an invalid Var where there is none or it is not wanted.
+  std::function<std::vector<Var>(const GradientContext&)> rule;
+};
+
+struct OpDef {
+  std::string name;
+  std::string family;     // as in the reference: "activation", "reduce" ...
+  std::string summary;    // one line
+  std::string semantics;  // NaN, signed zero, ties, the gradient at a kink
+  std::vector<OperandSpec> operands;
+  std::vector<AttributeSpec> attributes;
+
+  // Types of the results. Derived for pointwise and composite ops. Throws Error without a location.
+  std::function<std::vector<TensorType>(const OpInstance&)> infer;
+  // Further checks of attributes, before `infer`. Throws Error without a location.
+  std::function<void(const OpInstance&)> check;
+
+  // The meaning: exactly one of these applies to an instance; `composite` first, where it gives one.
+  std::function<scalar::Expr(std::span<const scalar::Expr>, const Attributes&)> pointwise;
+  std::function<Comprehension(const OpInstance&)> comprehension;
+  std::function<std::vector<Var>(GraphBuilder&, std::span<const Var>, const Attributes&)> composite;
+  // Of an op that has both: whether the body stands for this instance. Absent means yes.
+  std::function<bool(const OpInstance&)> is_composite;
+  // The result as data, for constants.
+  std::function<std::shared_ptr<const Tensor>(const Attributes&)> data;
+
+  // True for a comprehension without arithmetic that can be read through: movement.
+  bool is_movement = false;
+  GradientRule gradient;
+  // The partial derivative of the pointwise expression with respect to one operand, stated where the
+  // derived one would lose accuracy or give NaN (infinity times zero); the gradient is the cotangent
+  // times it. Absent: derived. An invalid expression: zero everywhere.
+  std::function<scalar::Expr(std::span<const scalar::Expr>, const Attributes&, std::size_t operand)>
+      derivative;
+  std::string onnx;  // the ONNX op of the same meaning; empty if there is none
+
+  bool composite_for(const OpInstance& instance) const {
+    return composite && (!is_composite || is_composite(instance));
+  }
+};
+
+// Checks one use against the declaration, fills in defaults, and infers the result types. Throws Error
+// without a location, naming the op.
+std::vector<TensorType> check_and_infer(const OpDef& op, std::span<const TensorType> operands,
+                                        Attributes& attributes);
+
+// NumPy broadcasting of two shapes. Distinct symbols do not broadcast. Error when they do not fit.
+Shape broadcast_shapes(const Shape& a, const Shape& b);
+
+// The expression of a pointwise op on arguments 0, 1, ... of the operands' types.
+scalar::Expr pointwise_expression(scalar::Arena& arena, const OpInstance& instance);
+
+}  // namespace weir

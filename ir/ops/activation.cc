@@ -1,0 +1,297 @@
+// Activations: pointwise, one scalar expression each.
+//
+// Each form is chosen so that values and gradients are right for every x: no overflow on the way, no
+// cancellation in a tail, nothing vanished times infinity. A derivative is stated where the one derived
+// from the value's expression would not have these properties. Throughout, e = exp(-|x|), which lies
+// in 0 ... 1; NaN gives NaN.
+
+#include <cmath>
+#include <limits>
+#include <numbers>
+
+#include <fmt/format.h>
+
+#include "ir/ops/helpers.h"
+#include "ir/ops/ops.h"
+
+namespace weir {
+namespace {
+
+using namespace ops;
+
+OpDef activation(Text text, std::function<Expr(Expr)> meaning) {
+  return unary("activation", TypeSet::floats, std::move(text), std::move(meaning));
+}
+
+OpDef activation(Text text, std::function<Expr(Expr, const Attributes&)> meaning) {
+  return unary("activation", TypeSet::floats, std::move(text), std::move(meaning));
+}
+
+// Adds a number attribute that must be finite.
+OpDef with_real(OpDef op, std::string name, double default_value, std::string summary) {
+  op = with_attribute(std::move(op), name, default_value, std::move(summary));
+  op.check = [before = std::move(op.check), name](const OpInstance& instance) {
+    if (before) before(instance);
+    check_finite(instance, name);
+  };
+  return op;
+}
+
+// --- Piecewise linear -----------------------------------------------------------------------------
+
+OpDef leaky_relu_op() {
+  return with_real(
+      activation({"leaky_relu", "x where x > 0, else negative_slope * x.",
+                  "NaN gives NaN; 0 and -0 give negative_slope * x. The gradient is 1 for x > 0 and "
+                  "negative_slope otherwise, at 0 too. The slope may be any finite number, also "
+                  "negative, zero or above 1.",
+                  "LeakyRelu"},
+                 [](Expr x, const Attributes& attributes) {
+                   return select(x > 0.0, x, attributes.real("negative_slope") * x);
+                 }),
+      "negative_slope", 0.01, "Factor for x <= 0.");
+}
+
+OpDef relu_op() {
+  return activation({"relu", "x where x > 0, else 0.",
+                     "NaN gives NaN; -0 gives 0. The gradient at 0 is 0.", "Relu"},
+                    [](Expr x) { return select(x <= 0.0, 0.0, x); });
+}
+
+OpDef prelu_op() {
+  OpDef op = declare("activation",
+                     {"prelu", "x where x > 0, else slope * x, with a learned slope.",
+                      "As leaky_relu, with a tensor of slopes that broadcasts against x. The gradient for "
+                      "the slope is x for x <= 0 and 0 otherwise.",
+                      "PRelu"});
+  op.operands = {{"x", TypeSet::floats}, {"slope", TypeSet::floats}};
+  op.pointwise = [](Arguments arguments, const Attributes&) {
+    return select(arguments[0] > 0.0, arguments[0], arguments[1] * arguments[0]);
+  };
+  return op;
+}
+
+OpDef hard_sigmoid_op() {
+  return with_real(
+      with_real(activation({"hard_sigmoid", "alpha * x + beta, limited to 0 ... 1.",
+                            "NaN gives NaN. The gradient is alpha strictly between the limits and 0 at "
+                            "and beyond them.",
+                            "HardSigmoid"},
+                           [](Expr x, const Attributes& attributes) {
+                             Expr line = attributes.real("alpha") * x + attributes.real("beta");
+                             return select(line <= 0.0, 0.0, select(line >= 1.0, 1.0, line));
+                           }),
+                "alpha", 0.2, "Slope of the line."),
+      "beta", 0.5, "Value of the line at 0.");
+}
+
+OpDef hard_swish_op() {
+  return activation(
+      {"hard_swish", "x * (x + 3) / 6 between -3 and 3; 0 below, x above.",
+       "NaN gives NaN. The gradient is 0 at -3 and below, 1 at 3 and above, (2x + 3) / 6 between.",
+       "HardSwish"},
+      [](Expr x) {
+        return select(x <= -3.0, 0.0, select(x >= 3.0, x, x * (x + 3.0) * (1.0 / 6.0)));
+      });
+}
+
+OpDef clip_op() {
+  constexpr double infinity = std::numeric_limits<double>::infinity();
+  OpDef op = activation({"clip", "x limited to min ... max.",
+                         "NaN gives NaN. The gradient is 1 from min to max, both included, and 0 "
+                         "outside.",
+                         "Clip"},
+                        [](Expr x, const Attributes& attributes) {
+                          double low = attributes.real("min"), high = attributes.real("max");
+                          return select(x < low, low, select(x > high, high, x));
+                        });
+  op = with_attribute(std::move(op), "min", -infinity, "Lower limit.");
+  op = with_attribute(std::move(op), "max", infinity, "Upper limit; not below min.");
+  op.check = [](const OpInstance& instance) {
+    double low = instance.attributes.real("min"), high = instance.attributes.real("max");
+    if (!(low <= high))
+      throw Error(fmt::format("the attribute min must not be above max: they are {} and {}", low, high));
+  };
+  return op;
+}
+
+// --- Exponential below zero -------------------------------------------------------------------------
+
+OpDef elu_op() {
+  return with_real(
+      with_derivative(activation({"elu", "x where x > 0, else alpha * (exp(x) - 1).",
+                                  "-alpha at -inf; zeros give alpha times themselves. The gradient is 1 for "
+                                  "x > 0 and alpha * exp(x) otherwise.",
+                                  "Elu"},
+                                 [](Expr x, const Attributes& attributes) {
+                                   return select(x > 0.0, x, attributes.real("alpha") * expm1(x));
+                                 }),
+                      [](Expr x, const Attributes& attributes) {
+                        return select(x > 0.0, 1.0, attributes.real("alpha") * exp(x));
+                      }),
+      "alpha", 1.0, "Minus the limit at -inf.");
+}
+
+OpDef selu_op() {
+  auto value = [](Expr x, const Attributes& attributes) {
+    return attributes.real("gamma") * select(x > 0.0, x, attributes.real("alpha") * expm1(x));
+  };
+  auto derivative = [](Expr x, const Attributes& attributes) {
+    return attributes.real("gamma") * select(x > 0.0, 1.0, attributes.real("alpha") * exp(x));
+  };
+  OpDef op = with_derivative(
+      activation({"selu", "gamma * x where x > 0, else gamma * alpha * (exp(x) - 1).",
+                  "The defaults keep mean 0 and variance 1 through layers. The gradient is gamma for "
+                  "x > 0 and gamma * alpha * exp(x) otherwise.",
+                  "Selu"},
+                 value),
+      derivative);
+  // Klambauer et al., "Self-Normalizing Neural Networks", 2017, to double precision.
+  op = with_real(std::move(op), "alpha", 1.6732632423543772, "Minus the limit at -inf over gamma.");
+  return with_real(std::move(op), "gamma", 1.0507009873554805, "Slope above 0.");
+}
+
+OpDef celu_op() {
+  OpDef op = with_real(
+      with_derivative(
+          activation({"celu", "x where x > 0, else alpha * (exp(x / alpha) - 1).",
+                      "-alpha at -inf; smooth at 0 for every alpha. The gradient is 1 for x > 0 and "
+                      "exp(x / alpha) otherwise.",
+                      "Celu"},
+                     [](Expr x, const Attributes& attributes) {
+                       double alpha = attributes.real("alpha");
+                       return select(x > 0.0, x, alpha * expm1(x / alpha));
+                     }),
+          [](Expr x, const Attributes& attributes) {
+            return select(x > 0.0, 1.0, exp(x / attributes.real("alpha")));
+          }),
+      "alpha", 1.0, "Minus the limit at -inf; not 0.");
+  op.check = [before = std::move(op.check)](const OpInstance& instance) {
+    before(instance);
+    if (instance.attributes.real("alpha") == 0) throw Error("the attribute alpha must not be 0");
+  };
+  return op;
+}
+
+// --- Smooth -------------------------------------------------------------------------------------------
+
+// log(1 + exp(x))
+Expr stable_softplus(Expr x) { return max(x, 0.0) + log1p(exp(-abs(x))); }
+
+OpDef softplus_op() {
+  return with_derivative(
+      activation({"softplus", "log(1 + exp(x)).",
+                  "Computed as max(x, 0) + log1p(e): never overflows, accurate for negative x. The gradient "
+                  "is sigmoid(x), 0.5 at 0.",
+                  "Softplus"},
+                 stable_softplus),
+      stable_sigmoid);
+}
+
+OpDef softsign_op() {
+  return with_derivative(
+      activation({"softsign", "x / (1 + |x|).",
+                  "-1 and 1 at the infinities. The gradient is 1 / (1 + |x|)^2.", "Softsign"},
+                 [](Expr x) {
+                   // Beyond the bound the quotient is 1 in every type; infinity over infinity is NaN.
+                   Expr finite = min(max(x, -1e30), 1e30);
+                   return finite / (1.0 + abs(finite));
+                 }),
+      [](Expr x) {
+        Expr r = 1.0 / (1.0 + abs(x));
+        return r * r;
+      });
+}
+
+OpDef silu_op() {
+  return with_derivative(
+      activation({"silu", "x * sigmoid(x).",
+                  "-0 at -inf. The gradient is s + x * s' with s = sigmoid(x).", "Swish"},
+                 [](Expr x) { return bounded_below(x) * stable_sigmoid(x); })
+      , [](Expr x) { return stable_sigmoid(x) + bounded(x) * sigmoid_derivative(x); });
+}
+
+OpDef mish_op() {
+  // tanh(softplus(x)) is q / (q + 2) with q = exp(x) * (exp(x) + 2); for x >= 0 both are multiplied by
+  // e^2, so that nothing overflows.
+  auto numerator = [](Expr x, Expr e) { return select(x >= 0.0, 1.0 + 2.0 * e, e * (e + 2.0)); };
+  auto denominator = [](Expr x, Expr e, Expr q) { return q + 2.0 * select(x >= 0.0, e * e, e.like(1.0)); };
+  auto value = [=](Expr x) {
+    Expr e = exp(-abs(x));
+    Expr q = numerator(x, e);
+    return bounded_below(x) * (q / denominator(x, e, q));
+  };
+  auto derivative = [=](Expr x) {
+    Expr e = exp(-abs(x));
+    Expr q = numerator(x, e);
+    Expr d = denominator(x, e, q);
+    // The derivative of the quotient is 4 exp(x) (exp(x) + 1) / (q + 2)^2.
+    Expr slope = 4.0 * e * (1.0 + e) * select(x >= 0.0, e, e.like(1.0)) / (d * d);
+    return q / d + bounded(x) * slope;
+  };
+  return with_derivative(
+      activation({"mish", "x * tanh(softplus(x)).",
+                  "-0 at -inf. Computed with one exponential: tanh(softplus(x)) is a quotient of "
+                  "polynomials in e.",
+                  "Mish"},
+                 value),
+      derivative);
+}
+
+// sqrt(2 / pi) * (x + 0.044715 x^3), twice: the argument of the sigmoid in gelu's tanh form.
+constexpr double kGeluCubic = 0.044715;
+const double kGeluFactor = 2 * std::numbers::sqrt2 * std::numbers::inv_sqrtpi;
+
+Expr gelu_value(Expr x, const Attributes& attributes) {
+  Expr factor = bounded_below(x);
+  if (attributes.boolean("approximate"))
+    return factor * stable_sigmoid(kGeluFactor * (x + kGeluCubic * (x * x * x)));
+  return 0.5 * factor * erfc(x * (-1 / std::numbers::sqrt2));
+}
+
+Expr gelu_derivative(Expr x, const Attributes& attributes) {
+  Expr near = bounded(x);
+  if (attributes.boolean("approximate")) {
+    Expr square = near * near;
+    Expr argument = kGeluFactor * (near + kGeluCubic * (square * near));
+    Expr rate = kGeluFactor * (1.0 + (3 * kGeluCubic) * square);
+    return stable_sigmoid(argument) + near * sigmoid_derivative(argument) * rate;
+  }
+  double density_at_0 = std::numbers::inv_sqrtpi / std::numbers::sqrt2;
+  Expr density = density_at_0 * exp(-0.5 * (near * near));
+  return 0.5 * erfc(near * (-1 / std::numbers::sqrt2)) + near * density;
+}
+
+OpDef gelu_op() {
+  return with_attribute(
+      with_derivative(
+          activation({"gelu", "x times the normal distribution function at x.",
+                      "x/2 * erfc(-x / sqrt(2)), accurate in the far tail; -0 at -inf. With approximate, "
+                      "x/2 * (1 + tanh(sqrt(2/pi) * (x + 0.044715 x^3))), computed as x times a sigmoid. The "
+                      "gradient is that of the form chosen.",
+                      "Gelu"},
+                     gelu_value),
+          gelu_derivative),
+      "approximate", false, "Use the tanh form.");
+}
+
+}  // namespace
+
+void add_activation_ops(OpTable& table) {
+  table.add(leaky_relu_op());
+  table.add(relu_op());
+  table.add(prelu_op());
+  table.add(elu_op());
+  table.add(selu_op());
+  table.add(celu_op());
+  table.add(gelu_op());
+  table.add(silu_op());
+  table.add(mish_op());
+  table.add(softplus_op());
+  table.add(softsign_op());
+  table.add(hard_sigmoid_op());
+  table.add(hard_swish_op());
+  table.add(clip_op());
+}
+
+}  // namespace weir

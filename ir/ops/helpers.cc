@@ -1,0 +1,165 @@
+#include "ir/ops/helpers.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include <fmt/format.h>
+
+namespace weir::ops {
+
+OpDef declare(std::string family, Text text) {
+  OpDef op;
+  op.name = std::move(text.name);
+  op.family = std::move(family);
+  op.summary = std::move(text.summary);
+  op.semantics = std::move(text.semantics);
+  op.onnx = std::move(text.onnx);
+  return op;
+}
+
+OpDef unary(std::string family, TypeSet types, Text text,
+            std::function<Expr(Expr, const Attributes&)> meaning) {
+  OpDef op = declare(std::move(family), std::move(text));
+  op.operands = {{"x", types}};
+  op.pointwise = [meaning = std::move(meaning)](Arguments arguments, const Attributes& attributes) {
+    return meaning(arguments[0], attributes);
+  };
+  return op;
+}
+
+OpDef unary(std::string family, TypeSet types, Text text, std::function<Expr(Expr)> meaning) {
+  return unary(std::move(family), types, std::move(text),
+               [meaning = std::move(meaning)](Expr x, const Attributes&) { return meaning(x); });
+}
+
+OpDef binary(std::string family, TypeSet types, Text text,
+             std::function<Expr(Expr, Expr)> meaning) {
+  OpDef op = declare(std::move(family), std::move(text));
+  op.operands = {{"a", types}, {"b", types}};
+  op.pointwise = [meaning = std::move(meaning)](Arguments arguments, const Attributes&) {
+    return meaning(arguments[0], arguments[1]);
+  };
+  return op;
+}
+
+OpDef with_derivative(OpDef op, std::function<Expr(Expr, const Attributes&)> derivative) {
+  op.derivative = [derivative = std::move(derivative)](
+                      Arguments arguments, const Attributes& attributes, std::size_t) {
+    return derivative(arguments[0], attributes);
+  };
+  return op;
+}
+
+OpDef with_derivative(OpDef op, std::function<Expr(Expr)> derivative) {
+  return with_derivative(std::move(op), [derivative = std::move(derivative)](
+                                            Expr x, const Attributes&) { return derivative(x); });
+}
+
+OpDef with_attribute(OpDef op, std::string name, AttributeKind kind, std::string summary) {
+  op.attributes.push_back({std::move(name), kind, std::nullopt, std::move(summary)});
+  return op;
+}
+
+OpDef with_attribute(OpDef op, std::string name, Attribute default_value, std::string summary) {
+  AttributeKind type = kind(default_value);
+  op.attributes.push_back({std::move(name), type, std::move(default_value), std::move(summary)});
+  return op;
+}
+
+OpDef without_gradient(OpDef op, std::string reason) {
+  op.gradient = {GradientRule::Kind::none, std::move(reason), {}};
+  return op;
+}
+
+OpDef with_gradient(OpDef op, std::function<std::vector<Var>(const GradientContext&)> rule) {
+  op.gradient = {GradientRule::Kind::stated, {}, std::move(rule)};
+  return op;
+}
+
+void check_finite(const OpInstance& instance, std::string_view attribute) {
+  double value = instance.attributes.real(attribute);
+  if (!std::isfinite(value))
+    throw Error(fmt::format("the attribute {} must be finite, not {}", attribute, value));
+}
+
+bool never_negative(const Dim& dim) {
+  auto terms = dim.terms();
+  return std::all_of(terms.begin(), terms.end(),
+                     [](const Dim::Term& term) { return term.coefficient >= 0; });
+}
+
+bool broadcasts_to(const Shape& from, const Shape& to) {
+  if (from.size() > to.size()) return false;
+  std::size_t offset = to.size() - from.size();
+  for (std::size_t i = 0; i < from.size(); ++i)
+    if (from[i] != Dim(1) && from[i] != to[offset + i]) return false;
+  return true;
+}
+
+Expr linearize(const Element& element, std::span<const Expr> index, std::span<const Dim> sizes) {
+  Expr position;
+  for (std::size_t i = 0; i < sizes.size(); ++i) {
+    if (sizes[i] == Dim(1)) continue;
+    position = position.valid() ? position * element.size(sizes[i]) + index[i] : index[i];
+  }
+  return position.valid() ? position : element.number(0);
+}
+
+std::vector<Expr> delinearize(const Element& element, Expr position, std::span<const Dim> sizes) {
+  std::vector<Expr> index(sizes.size(), element.number(0));
+  auto first = std::find_if(sizes.begin(), sizes.end(), [](const Dim& d) { return d != Dim(1); });
+  Dim stride = 1;
+  for (std::size_t i = sizes.size(); i-- > 0;) {
+    if (sizes[i] == Dim(1)) continue;
+    Expr rest = stride == Dim(1) ? position : floor_div(position, element.size(stride));
+    bool outermost = i == static_cast<std::size_t>(first - sizes.begin());
+    index[i] = outermost ? rest : modulo(rest, element.size(sizes[i]));
+    stride = stride * sizes[i];
+  }
+  return index;
+}
+
+std::vector<Expr> broadcast_index(const Element& element, std::span<const Expr> index,
+                                  const Shape& operand) {
+  std::vector<Expr> result;
+  std::size_t offset = index.size() - operand.size();
+  for (std::size_t i = 0; i < operand.size(); ++i)
+    result.push_back(operand[i] == Dim(1) ? element.number(0) : index[offset + i]);
+  return result;
+}
+
+Expr stable_sigmoid(Expr x) {
+  Expr e = exp(-abs(x));
+  return select(x >= 0.0, 1.0, e) / (1.0 + e);
+}
+
+Expr sigmoid_derivative(Expr x) {
+  Expr e = exp(-abs(x));
+  Expr d = 1.0 + e;
+  return e / (d * d);
+}
+
+Expr bounded_below(Expr x) { return max(x, -1000.0); }
+Expr bounded(Expr x) { return min(bounded_below(x), 1000.0); }
+
+Var sum_to(GraphBuilder& builder, Var value, const Shape& shape) {
+  const Shape& from = value.shape();
+  std::vector<std::int64_t> axes;
+  std::size_t offset = from.size() - shape.size();
+  for (std::size_t i = 0; i < from.size(); ++i)
+    if (i < offset || shape[i - offset] != from[i]) axes.push_back(static_cast<std::int64_t>(i));
+  if (!axes.empty()) value = builder.apply("reduce_sum", {value}, {{"axes", axes}});
+  return reshape_to(builder, value, shape);
+}
+
+Var reshape_to(GraphBuilder& builder, Var value, const Shape& shape) {
+  if (value.shape() == shape) return value;
+  return builder.apply("reshape", {value}, {{"shape", shape}});
+}
+
+Var broadcast_to(GraphBuilder& builder, Var value, const Shape& shape) {
+  if (value.shape() == shape) return value;
+  return builder.apply("broadcast", {value}, {{"shape", shape}});
+}
+
+}  // namespace weir::ops

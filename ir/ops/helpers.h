@@ -1,0 +1,81 @@
+// What the op declarations share: short ways to fill in an OpDef, index arithmetic for comprehensions,
+// and the few formulas that several ops are made of.
+#pragma once
+
+#include <span>
+#include <string>
+#include <vector>
+
+#include "ir/builder.h"
+#include "ir/op.h"
+#include "ir/registry.h"
+
+namespace weir::ops {
+
+using scalar::Expr;
+using Arguments = std::span<const Expr>;
+
+// --- Declarations -------------------------------------------------------------------------------
+
+// The texts of an op.
+struct Text {
+  std::string name;
+  std::string summary;
+  std::string semantics;
+  std::string onnx = {};
+};
+
+OpDef declare(std::string family, Text text);
+// A pointwise op of one operand x, or of two operands a and b of one element type.
+OpDef unary(std::string family, TypeSet types, Text text, std::function<Expr(Expr)> meaning);
+OpDef unary(std::string family, TypeSet types, Text text,
+            std::function<Expr(Expr, const Attributes&)> meaning);
+OpDef binary(std::string family, TypeSet types, Text text, std::function<Expr(Expr, Expr)> meaning);
+
+// The derivative of a unary op where the derived one would not be accurate or finite everywhere.
+OpDef with_derivative(OpDef op, std::function<Expr(Expr)> derivative);
+OpDef with_derivative(OpDef op, std::function<Expr(Expr, const Attributes&)> derivative);
+OpDef with_attribute(OpDef op, std::string name, AttributeKind kind, std::string summary);
+OpDef with_attribute(OpDef op, std::string name, Attribute default_value, std::string summary);
+
+OpDef without_gradient(OpDef op, std::string reason);
+OpDef with_gradient(OpDef op, std::function<std::vector<Var>(const GradientContext&)> rule);
+
+// Error unless the number attribute is finite.
+void check_finite(const OpInstance& instance, std::string_view attribute);
+
+// --- Dimensions ---------------------------------------------------------------------------------
+
+// Whether the dimension is at least 0 whatever its symbols stand for, as far as its coefficients tell.
+bool never_negative(const Dim& dim);
+// Whether `from` broadcasts to exactly `to`.
+bool broadcasts_to(const Shape& from, const Shape& to);
+
+// --- Indices ------------------------------------------------------------------------------------
+
+// The row-major position of an index. Dimensions of size 1 take no part.
+Expr linearize(const Element& element, std::span<const Expr> index, std::span<const Dim> sizes);
+// The index at a row-major position: floor divisions and remainders by sizes.
+std::vector<Expr> delinearize(const Element& element, Expr position, std::span<const Dim> sizes);
+// The index into an operand that is broadcast to the result: aligned right, 0 where its size is 1.
+std::vector<Expr> broadcast_index(const Element& element, std::span<const Expr> index,
+                                  const Shape& operand);
+
+// --- Formulas -----------------------------------------------------------------------------------
+
+// 1 / (1 + exp(-x)), without overflow and accurate in both tails; and its derivative.
+Expr stable_sigmoid(Expr x);
+Expr sigmoid_derivative(Expr x);
+// x within -1000 ... 1000, NaN kept: enough for exp to reach 0 in every type, so that a product with a
+// factor that has vanished is 0 for infinite x too, and not NaN.
+Expr bounded(Expr x);
+Expr bounded_below(Expr x);
+
+// --- Graphs -------------------------------------------------------------------------------------
+
+// The sum of `value` over whatever broadcasting from `shape` to its own shape has repeated.
+Var sum_to(GraphBuilder& builder, Var value, const Shape& shape);
+Var reshape_to(GraphBuilder& builder, Var value, const Shape& shape);
+Var broadcast_to(GraphBuilder& builder, Var value, const Shape& shape);
+
+}  // namespace weir::ops

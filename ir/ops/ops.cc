@@ -1,0 +1,17 @@
+#include "ir/ops/ops.h"
+
+namespace weir {
+
+void add_all_ops(OpTable& table) {
+  add_arithmetic_ops(table);
+  add_elementary_ops(table);
+  add_logic_ops(table);
+  add_activation_ops(table);
+  add_reduce_ops(table);
+  add_movement_ops(table);
+  add_contract_ops(table);
+  add_normalize_ops(table);
+  add_source_ops(table);
+}
+
+}  // namespace weir

@@ -1,0 +1,215 @@
+// Reductions over axes.
+//
+// One group of adjacent axes is a comprehension over a single reduced axis whose extent is the product
+// of the group's. A group that includes the operand's last axis runs along memory and is folded in
+// lanes; any other group runs across rows ("columns"), where the lanes are neighbouring results and
+// each of them is a plain chain. Several groups are a composite: the innermost first, then the others.
+
+#include <limits>
+
+#include "ir/ops/helpers.h"
+#include "ir/ops/ops.h"
+
+namespace weir {
+namespace {
+
+using namespace ops;
+using scalar::Bits;
+using scalar::bits_of;
+
+constexpr std::int64_t kRowChunk = 4096;
+constexpr std::int64_t kColumnChunk = 256;
+
+// Adjacent axes first ... last.
+struct Group {
+  int first = 0;
+  int last = -1;
+  int size() const { return last - first + 1; }
+};
+
+// The axes to reduce, sorted; none given means all.
+std::vector<int> reduced_axes(const OpInstance& instance) {
+  int rank = instance.operand(0).rank();
+  std::vector<int> axes = instance.axes(rank);
+  if (axes.empty())
+    for (int i = 0; i < rank; ++i) axes.push_back(i);
+  return axes;
+}
+
+std::vector<Group> groups_of(std::span<const int> axes) {
+  std::vector<Group> groups;
+  for (int axis : axes) {
+    if (!groups.empty() && groups.back().last == axis - 1) {
+      groups.back().last = axis;
+    } else {
+      groups.push_back({axis, axis});
+    }
+  }
+  return groups;
+}
+
+std::vector<TensorType> infer_reduce(const OpInstance& instance) {
+  TensorType result{instance.operand(0).dtype, {}};
+  std::vector<int> axes = reduced_axes(instance);
+  bool keep = instance.attributes.boolean("keep_dims");
+  auto next = axes.begin();
+  for (int i = 0; i < instance.operand(0).rank(); ++i) {
+    if (next != axes.end() && *next == i) {
+      ++next;
+      if (keep) result.shape.push_back(1);
+    } else {
+      result.shape.push_back(instance.operand(0).shape[static_cast<std::size_t>(i)]);
+    }
+  }
+  return {std::move(result)};
+}
+
+// How the elements of one element type become one.
+using ReductionOf = std::function<Reduction(DType)>;
+
+Reduction fold_with(std::string name, DType type, Bits identity, Expr (*combine)(Expr, Expr)) {
+  Reduction reduction;
+  reduction.name = std::move(name);
+  reduction.types = {type};
+  reduction.identity = {identity};
+  reduction.step = [combine](std::span<const Expr> a, std::span<const Expr> x) {
+    return std::vector<Expr>{combine(a[0], x[0])};
+  };
+  reduction.merge = reduction.step;
+  return reduction;
+}
+
+Comprehension reduce_comprehension(const OpInstance& instance, const ReductionOf& reduction_of) {
+  const TensorType& operand = instance.operand(0);
+  std::vector<int> axes = reduced_axes(instance);
+  WEIR_CHECK(groups_of(axes).size() <= 1, to_string(operand));
+  Group group = axes.empty() ? Group{} : groups_of(axes).front();
+  Shape sizes(operand.shape.begin() + group.first, operand.shape.begin() + group.last + 1);
+  bool along_rows = group.last == operand.rank() - 1;
+  bool keep = instance.attributes.boolean("keep_dims");
+
+  Comprehension result;
+  result.reduce_extents = {element_count(sizes)};
+  result.reduction = reduction_of(operand.dtype);
+  result.reduction->order = along_rows ? Reduction::Order::lanes : Reduction::Order::chain;
+  result.reduction->chunk = along_rows ? kRowChunk : kColumnChunk;
+  result.body = [=, rank = operand.rank()](const Element& element) {
+    std::vector<Expr> reduced = delinearize(element, element.reduce[0], sizes);
+    std::vector<Expr> index;
+    for (int i = 0; i < rank; ++i) {
+      bool inside = i >= group.first && i <= group.last;
+      int kept = i > group.last && !keep ? i - group.size() : i;
+      index.push_back(inside ? reduced[static_cast<std::size_t>(i - group.first)]
+                             : element.index[static_cast<std::size_t>(kept)]);
+    }
+    return std::vector<Expr>{element.load(0, index)};
+  };
+  return result;
+}
+
+// Several groups: the innermost first; the axes before it keep their numbers.
+std::vector<Var> reduce_by_groups(const std::string& name, GraphBuilder& builder, Var x,
+                                  const Attributes& attributes) {
+  std::vector<TensorType> types{x.type()};
+  OpInstance instance{&get_op(name), types, attributes};
+  std::vector<int> axes = reduced_axes(instance);
+  Group innermost = groups_of(axes).back();
+  std::vector<std::int64_t> inner, outer;
+  for (int axis : axes) (axis >= innermost.first ? inner : outer).push_back(axis);
+  Attribute keep = attributes.boolean("keep_dims");
+  Var partial = builder.apply(name, {x}, {{"axes", inner}, {"keep_dims", keep}});
+  return {builder.apply(name, {partial}, {{"axes", outer}, {"keep_dims", keep}})};
+}
+
+OpDef reduction_attributes(OpDef op) {
+  op = with_attribute(std::move(op), "axes", std::vector<std::int64_t>{},
+                      "Axes to reduce; negative ones count from the end. None means all.");
+  return with_attribute(std::move(op), "keep_dims", false, "Leave reduced axes in place with size 1.");
+}
+
+OpDef reduction(Text text, ReductionOf reduction_of) {
+  std::string name = text.name;
+  OpDef op = reduction_attributes(declare("reduce", std::move(text)));
+  op.operands = {{"x", TypeSet::numbers}};
+  op.infer = infer_reduce;
+  op.comprehension = [reduction_of](const OpInstance& instance) {
+    return reduce_comprehension(instance, reduction_of);
+  };
+  op.composite = [name](GraphBuilder& builder, std::span<const Var> operands,
+                        const Attributes& attributes) {
+    return reduce_by_groups(name, builder, operands[0], attributes);
+  };
+  op.is_composite = [](const OpInstance& instance) {
+    return groups_of(reduced_axes(instance)).size() > 1;
+  };
+  op.gradient.kind = GradientRule::Kind::due;
+  return op;
+}
+
+// Every element of the operand gets the cotangent of the sum that it went into.
+std::vector<Var> sum_gradient(const GradientContext& context) {
+  const TensorType& operand = context.instance.operand(0);
+  Shape kept = operand.shape;
+  for (int axis : reduced_axes(context.instance)) kept[static_cast<std::size_t>(axis)] = 1;
+  Var cotangent = reshape_to(context.builder, context.cotangents[0], kept);
+  return {broadcast_to(context.builder, cotangent, operand.shape)};
+}
+
+OpDef mean_op() {
+  OpDef op = reduction_attributes(
+      declare("reduce", {"reduce_mean", "The mean over axes.",
+                         "The sum divided by the number of elements; NaN over nothing.", "ReduceMean"}));
+  op.operands = {{"x", TypeSet::floats}};
+  op.composite = [](GraphBuilder& builder, std::span<const Var> operands,
+                    const Attributes& attributes) -> std::vector<Var> {
+    Var x = operands[0];
+    std::vector<TensorType> types{x.type()};
+    OpInstance instance{&get_op("reduce_mean"), types, attributes};
+    Shape sizes;
+    for (int axis : reduced_axes(instance)) sizes.push_back(x.shape()[static_cast<std::size_t>(axis)]);
+    Var sum = builder.apply("reduce_sum", {x}, attributes);
+    Var count = builder.apply("size_of", {}, {{"dims", sizes}, {"dtype", x.dtype()}});
+    return {builder.apply("div", {sum, count})};
+  };
+  return op;
+}
+
+}  // namespace
+
+void add_reduce_ops(OpTable& table) {
+  constexpr double infinity = std::numeric_limits<double>::infinity();
+  table.add(with_gradient(
+      reduction({"reduce_sum", "The sum over axes.",
+                 "Starts at +0, so a sum of -0 is 0, and so is the sum over nothing. Integers keep their "
+                 "type and wrap. The order of additions is fixed by the shape alone.",
+                 "ReduceSum"},
+                [](DType type) {
+                  return fold_with("sum", type, bits_of(type, 0.0), [](Expr a, Expr x) { return a + x; });
+                }),
+      sum_gradient));
+  table.add(reduction(
+      {"reduce_max", "The maximum over axes.",
+       "NaN if any element is NaN. Over nothing: -inf, or the lowest integer.", "ReduceMax"},
+      [](DType type) {
+        return fold_with("max", type, bits_of(type, -infinity),
+                         [](Expr a, Expr x) { return max(a, x); });
+      }));
+  table.add(reduction(
+      {"reduce_min", "The minimum over axes.",
+       "NaN if any element is NaN. Over nothing: inf, or the highest integer.", "ReduceMin"},
+      [](DType type) {
+        return fold_with("min", type, bits_of(type, infinity),
+                         [](Expr a, Expr x) { return min(a, x); });
+      }));
+  table.add(reduction({"reduce_prod", "The product over axes.",
+                       "1 over nothing. Integers keep their type and wrap. The order of multiplications is "
+                       "fixed by the shape alone.",
+                       "ReduceProd"},
+                      [](DType type) {
+                        return fold_with("prod", type, bits_of(type, 1.0),
+                                         [](Expr a, Expr x) { return a * x; });
+                      }));
+  table.add(mean_op());
+}
+
+}  // namespace weir
