@@ -1,0 +1,64 @@
+// The table of expansions, and their use on whole expressions: one sweep in topological order.
+#include "ir/scalar/expand.h"
+
+#include <array>
+#include <string>
+
+#include "ir/diagnostic.h"
+#include "ir/scalar/expansions/expansions.h"
+
+namespace weir::scalar {
+namespace {
+
+struct Expansion {
+  Primitive primitive;
+  Expr (*of_one)(Expr);  // null if there are two operands
+  Expr (*of_two)(Expr, Expr);
+};
+
+constexpr std::array kExpansions{
+    Expansion{Primitive::exp, expansions::exp, nullptr},
+    Expansion{Primitive::expm1, expansions::expm1, nullptr},
+    Expansion{Primitive::log, expansions::log, nullptr},
+    Expansion{Primitive::log1p, expansions::log1p, nullptr},
+    Expansion{Primitive::tanh, expansions::tanh, nullptr},
+};
+
+}  // namespace
+
+Id expand(Arena& arena, Primitive primitive, std::span<const Id> operands) {
+  WEIR_CHECK(static_cast<int>(operands.size()) == info(primitive).arity,
+             std::string(info(primitive).name));
+  DType type = arena[operands[0]].type;
+  WEIR_CHECK(type == DType::f32 || type == DType::f64, std::string(name(type)));
+  for (const Expansion& expansion : kExpansions) {
+    if (expansion.primitive != primitive) continue;
+    Expr first(arena, operands[0]);
+    return expansion.of_one ? expansion.of_one(first).id()
+                            : expansion.of_two(first, Expr(arena, operands[1])).id();
+  }
+  WEIR_CHECK(false, "no expansion of " + std::string(info(primitive).name));
+  return {};
+}
+
+std::vector<Id> expand_all(Arena& arena, std::span<const Id> roots) {
+  std::vector<Id> replacement(arena.size());
+  std::vector<Id> operands;
+  for (Id id : reachable(arena, roots)) {
+    operands.clear();
+    bool changed = false;
+    for (Id operand : arena.operands(id)) {
+      operands.push_back(replacement[operand.index]);
+      changed = changed || operands.back() != operand;
+    }
+    Primitive primitive = arena[id].primitive;
+    replacement[id.index] = info(primitive).elementary ? expand(arena, primitive, operands)
+                            : changed                  ? copy_node(arena, id, arena, operands)
+                                                       : id;
+  }
+  std::vector<Id> results;
+  for (Id root : roots) results.push_back(replacement[root.index]);
+  return results;
+}
+
+}  // namespace weir::scalar

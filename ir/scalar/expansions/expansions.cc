@@ -1,0 +1,31 @@
+// What the expansions share: formats, clamps, Horner's rule.
+#include "ir/scalar/expansions/expansions.h"
+
+namespace weir::scalar::expansions {
+namespace {
+
+constexpr Format kF32{DType::i32, 32, 23, 127, 0x1.8p23, 0x1.62e4p-1, 0x1.7f7d1cp-20};
+constexpr Format kF64{DType::i64,         64, 52, 1023, 0x1.8p52, 0x1.62e42fefa38p-1,
+                      0x1.ef35793c7673p-45};
+
+}  // namespace
+
+const Format& format_of(DType type) { return type == DType::f32 ? kF32 : kF64; }
+
+std::int64_t bits_of_value(DType type, double value) {
+  Bits bits = bits_of(type, value);
+  return type == DType::f32 ? as_i32(bits) : as_i64(bits);
+}
+
+Expr copy_sign(Expr x, Expr sign) {
+  std::int64_t sign_bit = bits_of_value(x.type(), -0.0);
+  return bitcast(to_bits(x) | (to_bits(sign) & sign_bit), x.type());
+}
+
+Expr polynomial(Expr x, std::span<const double> coefficients) {
+  Expr result = x.like(coefficients.back());
+  for (std::size_t i = coefficients.size() - 1; i-- > 0;) result = fma(result, x, coefficients[i]);
+  return result;
+}
+
+}  // namespace weir::scalar::expansions

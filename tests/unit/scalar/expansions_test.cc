@@ -1,0 +1,272 @@
+// The expansions against the mathematical functions, evaluated in wider types.
+//
+// Errors are counted in ulp: units in the last place of the exact result, denormal ones included. An
+// infinite result counts as the power of two after the largest number. The bounds are those that the
+// headers of the expansions state, found over all f32 and many more f64.
+#include <gtest/gtest.h>
+
+#include <array>
+#include <bit>
+#include <cmath>
+#include <cstdint>
+#include <limits>
+#include <ostream>
+#include <random>
+#include <string>
+#include <vector>
+
+#include "ir/scalar/evaluate.h"
+#include "ir/scalar/expand.h"
+#include "ir/scalar/expr.h"
+
+namespace weir::scalar {
+namespace {
+
+constexpr double kInfinity = std::numeric_limits<double>::infinity();
+constexpr double kNaN = std::numeric_limits<double>::quiet_NaN();
+
+template <class T>
+struct Traits;
+template <>
+struct Traits<float> {
+  using Wide = double;
+  using Integer = std::uint32_t;
+  static constexpr DType dtype = DType::f32;
+};
+template <>
+struct Traits<double> {
+  using Wide = long double;
+  using Integer = std::uint64_t;
+  static constexpr DType dtype = DType::f64;
+};
+
+// An expanded primitive, ready to be called.
+template <class T>
+class Expanded {
+ public:
+  Expanded(Primitive primitive, bool has_fma) : root_(expansion(arena_, primitive)) {
+    evaluator_.emplace_back(arena_, std::vector{root_},
+                            Numerics{Numerics::Mode::expanded, has_fma});
+  }
+  template <class... Operand>
+  T operator()(Operand... operands) {
+    std::array bits{to_bits(operands)...};
+    environment_.arguments = bits;
+    return from_bits(evaluator_[0].run(environment_)[0]);
+  }
+
+ private:
+  static Id expansion(Arena& arena, Primitive primitive) {
+    std::vector<Id> operands;
+    for (int i = 0; i < info(primitive).arity; ++i)
+      operands.push_back(arena.argument(static_cast<std::uint32_t>(i), Traits<T>::dtype));
+    return expand(arena, primitive, operands);
+  }
+  static Bits to_bits(T x) { return {std::bit_cast<typename Traits<T>::Integer>(x)}; }
+  static T from_bits(Bits bits) {
+    return std::bit_cast<T>(static_cast<typename Traits<T>::Integer>(bits.value));
+  }
+
+  Arena arena_;
+  Id root_;
+  std::vector<Evaluator> evaluator_;
+  Environment environment_;
+};
+
+// |result - exact| in ulp of `exact`; infinity if one of them alone is NaN.
+template <class T>
+double error_in_ulp(T result, typename Traits<T>::Wide exact) {
+  using Wide = typename Traits<T>::Wide;
+  using Limits = std::numeric_limits<T>;
+  if (std::isnan(exact) || std::isnan(result))
+    return std::isnan(exact) && std::isnan(result) ? 0 : kInfinity;
+  Wide beyond = std::ldexp(Wide{1}, Limits::max_exponent);
+  Wide value = std::isinf(result) ? std::copysign(beyond, Wide{result}) : Wide{result};
+  if (std::isinf(static_cast<T>(exact)))
+    return value == std::copysign(beyond, exact) ? 0 : kInfinity;
+  int exponent = Limits::min_exponent;
+  if (exact != 0) std::frexp(exact, &exponent);
+  exponent = std::max(exponent, Limits::min_exponent) - Limits::digits;
+  return static_cast<double>(std::ldexp(std::fabs(value - exact), -exponent));
+}
+
+struct Bounds {
+  double with_fma;
+  double without;
+};
+
+struct Function {
+  Primitive primitive;
+  double (*reference)(double);
+  long double (*wide_reference)(long double);
+  Bounds f32;
+  Bounds f64;
+  double low, high;  // where most of what happens in f64 happens
+  int direction;     // 1: increasing, -1: decreasing, 0: neither
+};
+
+void PrintTo(const Function& function, std::ostream* out) {
+  *out << info(function.primitive).name;
+}
+
+const std::array kFunctions{
+    Function{Primitive::exp, std::exp, std::exp, {1.0, 1.3}, {1.0, 1.4}, -750, 715, 1},
+    Function{Primitive::expm1, std::expm1, std::expm1, {1.3, 1.3}, {1.3, 1.3}, -40, 40, 1},
+    Function{Primitive::log, std::log, std::log, {1.0, 1.0}, {1.0, 1.0}, 0, 4, 1},
+    Function{Primitive::log1p, std::log1p, std::log1p, {1.0, 1.0}, {1.6, 1.6}, -1, 4, 1},
+    Function{Primitive::tanh, std::tanh, std::tanh, {1.4, 1.4}, {1.7, 1.7}, -20, 20, 1},
+};
+
+class Expansions : public testing::TestWithParam<Function> {
+ protected:
+  template <class T>
+  static auto reference(T x) {
+    if constexpr (std::is_same_v<T, float>)
+      return GetParam().reference(x);
+    else
+      return GetParam().wide_reference(x);
+  }
+
+  template <class T>
+  static void expect_close(const std::vector<T>& inputs, const Bounds& bounds) {
+    for (bool has_fma : {true, false}) {
+      Expanded<T> function(GetParam().primitive, has_fma);
+      double worst = 0;
+      T worst_input = 0;
+      for (T x : inputs) {
+        T result = function(x);
+        auto exact = reference(x);
+        double error = error_in_ulp(result, exact);
+        if (error > worst) {
+          worst = error;
+          worst_input = x;
+        }
+        if (result == 0 && exact == 0) {
+          ASSERT_EQ(std::signbit(result), std::signbit(exact)) << "sign of zero at " << x;
+        }
+      }
+      EXPECT_LE(worst, has_fma ? bounds.with_fma : bounds.without)
+          << (has_fma ? "with" : "without") << " FMA, at " << std::hexfloat << worst_input;
+    }
+  }
+
+  // Every run of neighbours starts at one of the inputs.
+  template <class T>
+  static void expect_monotone(const std::vector<T>& starts) {
+    int direction = GetParam().direction;
+    if (direction == 0) GTEST_SKIP() << "not monotone";
+    for (bool has_fma : {true, false}) {
+      Expanded<T> function(GetParam().primitive, has_fma);
+      for (T x : starts) {
+        T previous = function(x);
+        for (int i = 0; i < 64; ++i) {
+          x = std::nextafter(x, std::numeric_limits<T>::infinity());
+          T next = function(x);
+          // Comparisons with NaN, outside of the domain, are false.
+          ASSERT_FALSE(direction > 0 ? next < previous : next > previous)
+              << (has_fma ? "with" : "without") << " FMA, at " << std::hexfloat << x;
+          previous = next;
+        }
+      }
+    }
+  }
+};
+
+template <class T>
+std::vector<T> special_values() {
+  using Limits = std::numeric_limits<T>;
+  std::vector<T> values;
+  for (T x : {T(0), Limits::denorm_min(), 3 * Limits::denorm_min(), Limits::min() / 3, Limits::min(),
+              Limits::epsilon() / 2, Limits::epsilon(), T(0.25), T(0.3465736), T(0.5), T(0.55), T(0.625),
+              T(0.6931472), T(0.7071068), T(0.75), T(1), T(1.4142136), T(1.5), T(1.5707963), T(2), T(3),
+              T(3.1415927), T(4), T(9.1), T(10.06), T(17.4), T(26.6), T(87.33655), T(88.72284), T(103.97),
+              T(708.3964), T(709.78271), T(745.13321), Limits::max() / 4, Limits::max(),
+              Limits::infinity()}) {
+    for (T near : {x, std::nextafter(x, T(0)), std::nextafter(x, Limits::infinity())})
+      values.insert(values.end(), {near, -near});
+  }
+  values.push_back(Limits::quiet_NaN());
+  return values;
+}
+
+std::vector<float> all_magnitudes_f32() {
+  std::vector<float> values = special_values<float>();
+  for (std::uint64_t bits = 0; bits < (1ull << 32); bits += 8209)
+    values.push_back(std::bit_cast<float>(static_cast<std::uint32_t>(bits)));
+  return values;
+}
+
+std::vector<double> all_magnitudes_f64() {
+  std::vector<double> values = special_values<double>();
+  std::mt19937_64 random(1);
+  for (int i = 0; i < 100000; ++i) values.push_back(std::bit_cast<double>(random()));
+  return values;
+}
+
+std::vector<double> dense_f64(double low, double high) {
+  std::vector<double> values;
+  std::mt19937_64 random(2);
+  std::uniform_real_distribution<double> uniform(0, 1);
+  for (int i = 0; i < 100000; ++i) {
+    double x = low + (high - low) * uniform(random);
+    // As many inputs again around 0, and all of them with random last bits.
+    values.push_back(std::bit_cast<double>(std::bit_cast<std::uint64_t>(x) ^ (random() & 0xffff)));
+    values.push_back(std::ldexp(values.back(), -static_cast<int>(random() % 12)));
+  }
+  return values;
+}
+
+TEST_P(Expansions, AreAccurateInF32) { expect_close(all_magnitudes_f32(), GetParam().f32); }
+
+TEST_P(Expansions, AreAccurateInF64) {
+  expect_close(all_magnitudes_f64(), GetParam().f64);
+  expect_close(dense_f64(GetParam().low, GetParam().high), GetParam().f64);
+}
+
+TEST_P(Expansions, AreMonotoneInF32) {
+  std::vector<float> starts = special_values<float>();
+  for (std::uint64_t bits = 0; bits < (1ull << 32); bits += 1048583)
+    starts.push_back(std::bit_cast<float>(static_cast<std::uint32_t>(bits)));
+  expect_monotone(starts);
+}
+
+TEST_P(Expansions, AreMonotoneInF64) {
+  std::vector<double> starts = dense_f64(GetParam().low, GetParam().high);
+  starts.resize(2000);
+  for (double x : special_values<double>()) starts.push_back(x);
+  expect_monotone(starts);
+}
+
+INSTANTIATE_TEST_SUITE_P(All, Expansions, testing::ValuesIn(kFunctions),
+                         [](const testing::TestParamInfo<Function>& function) {
+                           return std::string(scalar::info(function.param.primitive).name);
+                         });
+
+TEST(ExpandAll, ExpandsNestedFunctionsAndSharesEqualOnes) {
+  Arena arena;
+  Expr x(arena, arena.argument(0, DType::f32));
+  std::array roots{(exp(log(x)) + 1.0).id(), (exp(log(x)) * 2.0).id(), x.id()};
+  std::vector<Id> expanded = expand_all(arena, roots);
+  ASSERT_EQ(expanded.size(), roots.size());
+  EXPECT_EQ(expanded[2], x.id());
+  for (Id id : reachable(arena, expanded)) EXPECT_FALSE(info(arena[id].primitive).elementary);
+  EXPECT_EQ(arena.operand(expanded[0], 0), arena.operand(expanded[1], 0));
+
+  Evaluator evaluator(arena, expanded, {Numerics::Mode::expanded, true});
+  std::array arguments{from_f32(3.0f)};
+  Environment environment;
+  environment.arguments = arguments;
+  std::span<const Bits> results = evaluator.run(environment);
+  EXPECT_NEAR(as_f32(results[0]), 4.0f, 1e-5f);
+  EXPECT_NEAR(as_f32(results[1]), 6.0f, 1e-5f);
+}
+
+TEST(ExpandAll, LeavesOtherExpressionsAlone) {
+  Arena arena;
+  Expr x(arena, arena.argument(0, DType::f64));
+  std::array roots{fma(x, 2.0, 1.0).id()};
+  EXPECT_EQ(expand_all(arena, roots), std::vector(roots.begin(), roots.end()));
+}
+
+}  // namespace
+}  // namespace weir::scalar
