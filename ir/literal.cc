@@ -1,0 +1,336 @@
+#include "ir/literal.h"
+
+#include <charconv>
+#include <cmath>
+#include <functional>
+#include <limits>
+
+#include <fmt/format.h>
+
+#include "ir/text.h"
+
+namespace weir::text {
+namespace {
+
+constexpr std::string_view kElementTypes = "an element type (f32, f64, i32, i64 or bool)";
+
+// An optional minus sign and an unsigned number, or inf or nan.
+struct Number {
+  Token first;
+  Token digits;
+  bool negative = false;
+
+  std::string text() const { return (negative ? "-" : "") + shortened(digits.text); }
+};
+
+bool starts_number(const Token& token) {
+  return token.kind == TokenKind::integer || token.kind == TokenKind::real || token.is("-") ||
+         token.is("inf") || token.is("nan");
+}
+
+Number parse_number(Lexer& lexer, std::string_view expected) {
+  Number number;
+  number.first = lexer.peek();
+  number.negative = lexer.take_if("-");
+  const Token& token = lexer.peek();
+  bool digits = token.kind == TokenKind::integer || token.kind == TokenKind::real;
+  if (!digits && !token.is("inf") && (number.negative || !token.is("nan")))
+    lexer.fail_expected(number.negative ? "a number after '-'" : expected);
+  number.digits = lexer.take();
+  return number;
+}
+
+template <class Integer>
+Integer to_integer(Lexer& lexer, const Number& number, std::string_view type) {
+  if (number.digits.kind != TokenKind::integer)
+    lexer.fail(number.first, fmt::format("expected an integer, found '{}'", number.text()));
+  std::uint64_t magnitude = 0;
+  std::string_view digits = number.digits.text;
+  auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), magnitude);
+  std::uint64_t limit = static_cast<std::uint64_t>(std::numeric_limits<Integer>::max());
+  if (number.negative) ++limit;
+  if (error != std::errc() || magnitude > limit)
+    lexer.fail(number.first, fmt::format("{} does not fit in {}: the range is {} to {}",
+                                         number.text(), type, std::numeric_limits<Integer>::min(),
+                                         std::numeric_limits<Integer>::max()));
+  return static_cast<Integer>(number.negative ? 0 - magnitude : magnitude);
+}
+
+template <class Float>
+Float to_float(Lexer& lexer, const Number& number, std::string_view type) {
+  std::string_view digits = number.digits.text;
+  Float value = 0;
+  if (digits == "nan") return std::numeric_limits<Float>::quiet_NaN();
+  if (digits == "inf") {
+    value = std::numeric_limits<Float>::infinity();
+  } else {
+    auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), value);
+    bool zero = digits.substr(0, digits.find_first_of("eE")).find_first_of("123456789") ==
+                std::string_view::npos;
+    if (error != std::errc() || std::isinf(value) || (value == 0 && !zero))
+      lexer.fail(
+          number.first,
+          fmt::format("{} is out of range: the magnitudes of {} are {} to {}, besides 0.0 and inf",
+                      number.text(), type, std::numeric_limits<Float>::denorm_min(),
+                      std::numeric_limits<Float>::max()));
+    if (zero) value = 0;
+  }
+  return number.negative ? -value : value;
+}
+
+// Runs code whose errors have no place; they are reported at the token.
+template <class Function>
+auto located(Lexer& lexer, const Token& token, Function function) {
+  try {
+    return function();
+  } catch (const Error& error) {
+    lexer.fail(token, error.diagnostic().message);
+  }
+}
+
+// Combines neighbours in a balanced tree, so that long sums and products cost little more than
+// their length.
+Dim combine(std::vector<Dim> parts, const std::function<Dim(const Dim&, const Dim&)>& operation) {
+  while (parts.size() > 1) {
+    std::vector<Dim> halved;
+    for (std::size_t i = 0; i + 1 < parts.size(); i += 2)
+      halved.push_back(operation(parts[i], parts[i + 1]));
+    if (parts.size() % 2 == 1) halved.push_back(parts.back());
+    parts = std::move(halved);
+  }
+  return parts.front();
+}
+
+Dim parse_dim_factor(Lexer& lexer) {
+  if (lexer.peek().kind == TokenKind::identifier) return Dim::symbol(lexer.take().text);
+  if (lexer.peek().kind != TokenKind::integer && !lexer.peek().is("-"))
+    lexer.fail_expected("a dimension (an integer or a symbol)");
+  Number number = parse_number(lexer, "an integer");
+  return Dim(to_integer<std::int64_t>(lexer, number, "i64"));
+}
+
+Dim parse_dim(Lexer& lexer) {
+  Token first = lexer.peek();
+  std::vector<Dim> terms;
+  do {
+    std::vector<Dim> factors;
+    // A sign before an integer belongs to it: the lowest integer has no positive counterpart.
+    bool minus = !terms.empty() && lexer.peek().is("-");
+    if (!terms.empty()) lexer.take();
+    if (minus) factors.emplace_back(-1);
+    if (lexer.peek().is("-")) {
+      Token sign = lexer.take();
+      if (lexer.peek().kind == TokenKind::integer) {
+        Number number{sign, lexer.take(), true};
+        factors.emplace_back(to_integer<std::int64_t>(lexer, number, "i64"));
+      } else {
+        factors.emplace_back(-1);
+        factors.push_back(parse_dim_factor(lexer));
+      }
+    } else {
+      factors.push_back(parse_dim_factor(lexer));
+    }
+    while (lexer.take_if("*")) factors.push_back(parse_dim_factor(lexer));
+    terms.push_back(
+        located(lexer, first, [&] { return combine(std::move(factors), std::multiplies<Dim>()); }));
+  } while (lexer.peek().is("+") || lexer.peek().is("-"));
+  return located(lexer, first, [&] { return combine(std::move(terms), std::plus<Dim>()); });
+}
+
+DType computable_dtype(Lexer& lexer, const Token& token, DType type) {
+  if (!is_computable(type))
+    lexer.fail(token,
+               fmt::format("nothing can be computed on {} yet; use f32, f64, i32, i64 or bool",
+                           name(type)));
+  return type;
+}
+
+// The elements of one tensor, from '[' to ']'.
+class TensorParser {
+ public:
+  TensorParser(Lexer& lexer, DType dtype) : lexer_(lexer), dtype_(dtype) {}
+
+  std::shared_ptr<const Tensor> parse() {
+    Token first = lexer_.peek();
+    Tensor::Sizes sizes = parse_sizes();
+    std::int64_t count =
+        located(lexer_, first, [&] { return checked_element_count(dtype_, sizes); });
+    // Every element takes a character, and another one follows it.
+    if (static_cast<std::uint64_t>(count) >
+        (lexer_.remaining() + lexer_.peek().text.size()) / 2 + 1)
+      lexer_.fail(first,
+                  fmt::format("{} has {} elements, and the rest of the text is too short for them; "
+                              "every element is written",
+                              to_string(dtype_, sizes), count));
+    tensor_ = std::make_shared<Tensor>(dtype_, std::move(sizes));
+    if (count == 0 && lexer_.peek().is("[") && tensor_->rank() > 0) {
+      parse_empty();
+    } else {
+      parse_nested(0);
+    }
+    return tensor_;
+  }
+
+ private:
+  Tensor::Sizes parse_sizes() {
+    Tensor::Sizes sizes;
+    lexer_.expect("[", "'[' and the sizes of the tensor");
+    if (lexer_.take_if("]")) return sizes;
+    do {
+      if (sizes.size() == kMaximumRank)
+        lexer_.fail(lexer_.peek(), fmt::format("a tensor has at most {} dimensions", kMaximumRank));
+      if (lexer_.peek().kind != TokenKind::integer) lexer_.fail_expected("the size of a dimension");
+      Number number{lexer_.peek(), lexer_.take()};
+      sizes.push_back(to_integer<std::int64_t>(lexer_, number, "i64"));
+    } while (lexer_.take_if(","));
+    lexer_.expect("]", "',' or ']' after a size");
+    return sizes;
+  }
+
+  std::string type() const { return to_string(dtype_, tensor_->sizes()); }
+
+  // A tensor without elements may be written [] whatever its rank.
+  void parse_empty() {
+    Token open = lexer_.take();
+    if (lexer_.take_if("]")) return;
+    parse_row(open, 0);
+  }
+
+  void parse_nested(std::size_t depth) {
+    if (depth == tensor_->sizes().size()) {
+      if (lexer_.peek().is("["))
+        lexer_.fail(
+            lexer_.peek(),
+            fmt::format("the brackets are nested more than {} deep, which is the rank of {}", depth,
+                        type()));
+      parse_element();
+      return;
+    }
+    Token open = lexer_.peek();
+    if (!lexer_.take_if("["))
+      lexer_.fail_expected(fmt::format("'[' and {} {} of {}", tensor_->sizes()[depth],
+                                       depth + 1 == tensor_->sizes().size() ? "elements" : "rows",
+                                       type()));
+    parse_row(open, depth);
+  }
+
+  // What follows the '[' at this depth.
+  void parse_row(const Token& open, std::size_t depth) {
+    std::int64_t size = tensor_->sizes()[depth];
+    for (std::int64_t i = 0; i < size; ++i) {
+      if (lexer_.peek().is("]"))
+        lexer_.fail(open,
+                    fmt::format("{} of {} entries in dimension {} of {}", i, size, depth, type()));
+      if (i > 0) {
+        lexer_.expect(",", "',' or ']'");
+      }
+      parse_nested(depth + 1);
+    }
+    if (lexer_.peek().is(",") || (size == 0 && !lexer_.peek().is("]")))
+      lexer_.fail(lexer_.peek(),
+                  fmt::format("more than {} entries in dimension {} of {}", size, depth, type()));
+    lexer_.expect("]", "']'");
+  }
+
+  void parse_element() {
+    if (dtype_ == DType::boolean) {
+      bool value = lexer_.peek().is("true");
+      if (!value && !lexer_.peek().is("false")) lexer_.fail_expected("true or false");
+      lexer_.take();
+      tensor_->set_bits(next_++, scalar::from_bool(value));
+      return;
+    }
+    Number number = parse_number(lexer_, fmt::format("an element of {}", type()));
+    tensor_->set_bits(next_++, bits(number));
+  }
+
+  scalar::Bits bits(const Number& number) {
+    switch (dtype_) {
+      case DType::f32:
+        return scalar::from_f32(to_float<float>(lexer_, number, "f32"));
+      case DType::f64:
+        return scalar::from_f64(to_float<double>(lexer_, number, "f64"));
+      case DType::i32:
+        return scalar::from_i32(to_integer<std::int32_t>(lexer_, number, "i32"));
+      default:
+        return scalar::from_i64(to_integer<std::int64_t>(lexer_, number, "i64"));
+    }
+  }
+
+  Lexer& lexer_;
+  DType dtype_;
+  std::shared_ptr<Tensor> tensor_;
+  std::int64_t next_ = 0;
+};
+
+Attribute parse_list(Lexer& lexer) {
+  lexer.expect("[", "'['");
+  Shape dims;
+  if (!lexer.peek().is("]")) {
+    do {
+      const Token& token = lexer.peek();
+      if (token.is("[") || token.kind == TokenKind::real)
+        lexer.fail(
+            token,
+            fmt::format("a list holds integers or dimensions, not {}; write a tensor with its "
+                        "type, as f32[2] [1.0, 2.0]",
+                        describe(token)));
+      dims.push_back(parse_dim(lexer));
+    } while (lexer.take_if(","));
+  }
+  lexer.expect("]", "',' or ']' in a list");
+  std::vector<std::int64_t> integers;
+  for (const Dim& dim : dims) {
+    if (!dim.is_constant()) return dims;
+    integers.push_back(dim.value());
+  }
+  return integers;
+}
+
+}  // namespace
+
+TensorType parse_type(Lexer& lexer) {
+  Token first = lexer.peek();
+  std::optional<DType> dtype = parse_dtype(first.text);
+  if (!dtype) lexer.fail_expected(kElementTypes);
+  lexer.take();
+  TensorType type{computable_dtype(lexer, first, *dtype), {}};
+  lexer.expect(
+      "[", fmt::format("'[' and dimensions after {} (a scalar is {}[])", first.text, first.text));
+  if (!lexer.peek().is("]")) {
+    do {
+      Token start = lexer.peek();
+      if (type.shape.size() == kMaximumRank)
+        lexer.fail(start, fmt::format("a type has at most {} dimensions", kMaximumRank));
+      type.shape.push_back(parse_dim(lexer));
+      if (std::optional<std::int64_t> size = type.shape.back().constant(); size && *size < 0)
+        lexer.fail(start, fmt::format("a dimension cannot be negative, and this one is {}", *size));
+    } while (lexer.take_if(","));
+  }
+  lexer.expect("]", "',' or ']' after a dimension");
+  located(lexer, first, [&] { return element_count(type.shape); });
+  return type;
+}
+
+Attribute parse_attribute(Lexer& lexer) {
+  Token token = lexer.peek();
+  if (token.is("[")) return parse_list(lexer);
+  if (token.kind == TokenKind::string) return lexer.take().name();
+  if (token.is("true") || token.is("false")) return lexer.take().text == "true";
+  if (starts_number(token)) {
+    Number number = parse_number(lexer, "a number");
+    if (number.digits.kind == TokenKind::integer)
+      return to_integer<std::int64_t>(lexer, number, "i64");
+    return to_float<double>(lexer, number, "f64");
+  }
+  std::optional<DType> dtype = parse_dtype(token.text);
+  if (!dtype)
+    lexer.fail_expected(
+        "the attribute's value (a number, true, false, a list, \"text\", an element type or a "
+        "tensor)");
+  lexer.take();
+  if (!lexer.peek().is("[")) return *dtype;
+  return TensorParser(lexer, computable_dtype(lexer, token, *dtype)).parse();
+}
+
+}  // namespace weir::text

@@ -1,0 +1,352 @@
+// The parser of the text form: recursive descent over the lexer's tokens, one function a rule of
+// the grammar in docs/text-form.md. Statements become nodes as they are read, so an operand that is
+// not defined yet is an error at once, and types are inferred on the way.
+
+#include <algorithm>
+#include <optional>
+#include <unordered_map>
+
+#include <fmt/format.h>
+
+#include "ir/escape.h"
+#include "ir/lexer.h"
+#include "ir/literal.h"
+#include "ir/op.h"
+#include "ir/registry.h"
+#include "ir/text.h"
+
+namespace weir {
+namespace {
+
+using text::describe;
+using text::Lexer;
+using text::Token;
+using text::TokenKind;
+
+// A gradient op of a gradient op grows with every step; beyond this the name is taken for an error.
+constexpr std::size_t kMaximumGradientOrder = 4;
+
+std::size_t gradient_order(std::string_view name) {
+  std::size_t order = 0;
+  for (std::size_t at = name.find(".grad"); at != std::string_view::npos;
+       at = name.find(".grad", at + 1))
+    ++order;
+  return order;
+}
+
+class GraphParser {
+ public:
+  GraphParser(Lexer& lexer, std::unordered_map<std::string_view, const OpDef*>& ops)
+      : lexer_(lexer), ops_(ops) {}
+
+  // graph @name(%x: type, ...) -> (type, ...) { statements return ... }
+  Graph parse() {
+    lexer_.expect("graph", "'graph'");
+    graph_ = Graph(lexer_.expect(TokenKind::graph_name, "the name of the graph, as @main").name());
+    parse_inputs();
+    parse_result_types();
+    lexer_.expect("{", "'{' and the statements of the graph");
+    while (!lexer_.peek().is("return")) {
+      if (lexer_.take_if("param")) {
+        parse_declaration(true);
+      } else if (lexer_.peek().kind == TokenKind::value_name) {
+        parse_node();
+      } else {
+        lexer_.fail_expected("a statement (%y = op(%x), param %w: type, or return)");
+      }
+    }
+    parse_return();
+    lexer_.expect("}", "'}' at the end of the graph");
+    return std::move(graph_);
+  }
+
+ private:
+  void parse_inputs() {
+    lexer_.expect("(", "'(' and the inputs");
+    if (lexer_.take_if(")")) return;
+    do parse_declaration(false);
+    while (lexer_.take_if(","));
+    lexer_.expect(")", "',' or ')' after an input");
+  }
+
+  // %x: f32[N, 64], of an input or a param
+  void parse_declaration(bool param) {
+    std::string_view kind = param ? "a param" : "an input";
+    Token token = lexer_.expect(TokenKind::value_name, fmt::format("the name of {}, as %x", kind));
+    if (token.is_numbered())
+      lexer_.fail(token, fmt::format("{} needs a name, and {} only numbers a value; write {}", kind,
+                                     token.text, value_name(token.name())));
+    require_new(token);
+    lexer_.expect(":", fmt::format("':' and the type of {}", describe(token)));
+    TensorType type = text::parse_type(lexer_);
+    if (param) {
+      graph_.add_param(token.name(), std::move(type), lexer_.location(token));
+    } else {
+      graph_.add_input(token.name(), std::move(type), lexer_.location(token));
+    }
+  }
+
+  void parse_result_types() {
+    if (!lexer_.peek().is("->")) return;
+    arrow_ = lexer_.take();
+    lexer_.expect("(", "'(' and the types of the results");
+    if (lexer_.take_if(")")) return;
+    do {
+      Token token = lexer_.peek();
+      declared_.push_back({token, text::parse_type(lexer_)});
+    } while (lexer_.take_if(","));
+    lexer_.expect(")", "',' or ')' after a type");
+  }
+
+  // %y, %z = op(%x) {attribute = value}
+  void parse_node() {
+    std::vector<Token> results;
+    do {
+      results.push_back(lexer_.expect(TokenKind::value_name, "the name of a result"));
+      require_new(results.back());
+    } while (lexer_.take_if(","));
+    for (std::size_t i = 1; i < results.size(); ++i) require_distinct(results, i);
+    lexer_.expect("=", fmt::format("'=' after {}", describe(results.back())));
+    Token name = lexer_.expect(TokenKind::identifier, "the name of an op");
+    const OpDef& op = find_op_at(name);
+    defining_ = &results;
+    std::vector<ValueId> operands = parse_operands();
+    defining_ = nullptr;
+    Attributes attributes = parse_attributes(op);
+    add_node(op, name, results, std::move(operands), std::move(attributes));
+  }
+
+  void add_node(const OpDef& op, const Token& name, const std::vector<Token>& results,
+                std::vector<ValueId> operands, Attributes attributes) {
+    std::vector<std::string> names;
+    for (const Token& result : results)
+      names.push_back(result.is_numbered() ? std::string() : result.name());
+    try {
+      NodeId id = graph_.add_node(op, std::move(operands), std::move(attributes),
+                                  lexer_.location(name), names);
+      const Node& node = graph_.node(id);
+      if (node.results.size() != results.size())
+        lexer_.fail(results.front(),
+                    fmt::format("{} has {} result{}, and {} {} named", op.name, node.results.size(),
+                                node.results.size() == 1 ? "" : "s", results.size(),
+                                results.size() == 1 ? "is" : "are"));
+      for (std::size_t i = 0; i < results.size(); ++i) {
+        if (results[i].is_numbered()) numbered_.emplace(results[i].text, node.results[i]);
+        if (graph_.type(node.results[i]).shape.size() > kMaximumRank)
+          lexer_.fail(name, fmt::format("{}: the result has more than {} dimensions", op.name,
+                                        kMaximumRank));
+      }
+    } catch (const Error& error) {
+      if (!error.diagnostic().source_line.empty()) throw;
+      lexer_.fail(name, error.diagnostic().message);
+    }
+  }
+
+  const OpDef& find_op_at(const Token& name) {
+    auto [entry, fresh] = ops_.try_emplace(name.text, nullptr);
+    if (fresh) {
+      if (gradient_order(name.text) > kMaximumGradientOrder)
+        lexer_.fail(name, fmt::format("{} asks for a derivative of an order beyond {}",
+                                      describe(name), kMaximumGradientOrder));
+      entry->second = find_op(name.text);
+    }
+    if (entry->second) return *entry->second;
+    constexpr std::size_t kLongestName = 64;
+    std::vector<std::string> similar;
+    if (name.text.size() <= kLongestName) similar = similar_ops(name.text);
+    lexer_.fail(name, fmt::format("there is no op {}{}", describe(name),
+                                  similar.empty() ? ""
+                                                  : fmt::format("; did you mean {}?",
+                                                                fmt::join(similar, " or "))));
+  }
+
+  std::vector<ValueId> parse_operands() {
+    std::vector<ValueId> operands;
+    if (!lexer_.take_if("(") || lexer_.take_if(")")) return operands;
+    do operands.push_back(parse_use("an operand, as %x"));
+    while (lexer_.take_if(","));
+    lexer_.expect(")", "',' or ')' after an operand");
+    return operands;
+  }
+
+  // {name = value, ...}
+  Attributes parse_attributes(const OpDef& op) {
+    Attributes attributes;
+    if (!lexer_.take_if("{") || lexer_.take_if("}")) return attributes;
+    do {
+      Token name = lexer_.expect(TokenKind::identifier, "the name of an attribute");
+      std::string key(name.text);
+      const AttributeSpec& spec = find_attribute(op, name);
+      if (attributes.find(key))
+        lexer_.fail(name, fmt::format("the attribute {} is given twice", key));
+      lexer_.expect("=", fmt::format("'=' and the value of {}", key));
+      Token start = lexer_.peek();
+      Attribute value = text::parse_attribute(lexer_);
+      if (!admits(spec.kind, kind(value)))
+        lexer_.fail(start, fmt::format("{}: the attribute {} must be {}, and this is {}", op.name,
+                                       key, description(spec.kind), description(kind(value))));
+      attributes.set(std::move(key), std::move(value));
+    } while (lexer_.take_if(","));
+    lexer_.expect("}", "',' or '}' after an attribute");
+    return attributes;
+  }
+
+  const AttributeSpec& find_attribute(const OpDef& op, const Token& name) {
+    std::vector<std::string_view> known;
+    for (const AttributeSpec& spec : op.attributes) {
+      if (spec.name == name.text) return spec;
+      known.push_back(spec.name);
+    }
+    lexer_.fail(name, known.empty() ? fmt::format("{} has no attributes", op.name)
+                                    : fmt::format("{} has no attribute {}; it has {}", op.name,
+                                                  describe(name), fmt::join(known, ", ")));
+  }
+
+  // Integers are written for numbers too, and a list of integers may be one of dimensions.
+  static bool admits(AttributeKind wanted, AttributeKind given) {
+    return wanted == given || (wanted == AttributeKind::real && given == AttributeKind::integer) ||
+           (wanted == AttributeKind::dims && given == AttributeKind::integers);
+  }
+
+  // return %y, %z as "name"
+  void parse_return() {
+    Token keyword = lexer_.take();
+    std::vector<Token> uses;
+    while (lexer_.peek().kind == TokenKind::value_name) {
+      Token use = lexer_.peek();
+      uses.push_back(use);
+      ValueId value = parse_use("a value to return");
+      std::string name;
+      if (lexer_.take_if("as"))
+        name = lexer_.expect(TokenKind::string, "the name of the output in quotes").name();
+      try {
+        graph_.add_output(value, std::move(name));
+      } catch (const Error& error) {
+        lexer_.fail(use, error.diagnostic().message);
+      }
+      if (!lexer_.take_if(",")) break;
+      if (lexer_.peek().kind != TokenKind::value_name) lexer_.fail_expected("a value to return");
+    }
+    if (arrow_) check_results(keyword, uses);
+  }
+
+  void check_results(const Token& keyword, const std::vector<Token>& uses) {
+    if (uses.size() != declared_.size())
+      lexer_.fail(keyword, fmt::format("{} value{} returned, and {} declared after ->", uses.size(),
+                                       uses.size() == 1 ? " is" : "s are", declared_.size()));
+    for (std::size_t i = 0; i < uses.size(); ++i) {
+      const TensorType& type = graph_.type(graph_.outputs()[i].value);
+      if (type != declared_[i].type)
+        lexer_.fail(declared_[i].token,
+                    fmt::format("result {} is declared as {}, and {} is {}", i,
+                                to_string(declared_[i].type), describe(uses[i]), to_string(type)));
+    }
+  }
+
+  ValueId find_value(const Token& token) const {
+    if (!token.is_numbered()) return graph_.find(token.name());
+    auto found = numbered_.find(token.text);
+    return found == numbered_.end() ? ValueId{} : found->second;
+  }
+
+  void require_new(const Token& token) {
+    ValueId other = find_value(token);
+    if (other.valid())
+      lexer_.fail(token, fmt::format("{} is already defined on line {}; choose another name",
+                                     describe(token), graph_.value(other).location.line));
+  }
+
+  void require_distinct(const std::vector<Token>& results, std::size_t last) {
+    for (std::size_t i = 0; i < last; ++i)
+      if (results[i].name() == results[last].name() &&
+          results[i].is_numbered() == results[last].is_numbered())
+        lexer_.fail(results[last],
+                    fmt::format("{} names two results of one op", describe(results[last])));
+  }
+
+  ValueId parse_use(std::string_view expected) {
+    Token token = lexer_.expect(TokenKind::value_name, expected);
+    ValueId value = find_value(token);
+    if (!value.valid()) fail_undefined(token);
+    return value;
+  }
+
+  [[noreturn]] void fail_undefined(const Token& token) {
+    if (defining_)
+      for (const Token& result : *defining_)
+        if (result.text == token.text)
+          lexer_.fail(token, fmt::format("{} is used in its own definition; a graph has no cycles",
+                                         describe(token)));
+    if (std::optional<int> line = find_later_definition(token))
+      lexer_.fail(
+          token,
+          fmt::format("{} is used before it is defined on line {}; a graph has no cycles, so "
+                      "definitions come first",
+                      describe(token), *line));
+    lexer_.fail(token, fmt::format("{} is not defined", describe(token)));
+  }
+
+  // The line further down this graph where the name is defined. A name is defined after `param`, or
+  // in a list of names that ends in '='.
+  std::optional<int> find_later_definition(const Token& wanted) const try {
+    Lexer ahead = lexer_;
+    std::optional<int> listed;
+    bool after_param = false;
+    for (; ahead.peek().kind != TokenKind::end && !ahead.peek().is("graph"); ahead.take()) {
+      const Token& token = ahead.peek();
+      if (token.is("=") && listed) return listed;
+      if (token.kind == TokenKind::value_name && token.text == wanted.text) {
+        if (after_param) return token.line;
+        listed = token.line;
+      } else if (token.kind != TokenKind::value_name && !token.is(",")) {
+        listed.reset();
+      }
+      after_param = token.is("param");
+    }
+    return std::nullopt;
+  } catch (const Error&) {
+    return std::nullopt;  // what follows is not well-formed, which is not the point here
+  }
+
+  struct Declared {
+    Token token;
+    TensorType type;
+  };
+
+  Lexer& lexer_;
+  std::unordered_map<std::string_view, const OpDef*>& ops_;  // looked up so far, by name
+  Graph graph_;
+  std::unordered_map<std::string_view, ValueId> numbered_;  // %0, %1, ...
+  std::optional<Token> arrow_;
+  std::vector<Declared> declared_;
+  const std::vector<Token>* defining_ = nullptr;  // the results of the node being read
+};
+
+std::vector<Graph> parse_all(std::string_view text, std::string file_name, bool only_one) {
+  Lexer lexer(text, std::move(file_name));
+  std::unordered_map<std::string_view, const OpDef*> ops;
+  std::vector<Graph> graphs;
+  do {
+    Token start = lexer.peek();
+    if (only_one && !graphs.empty())
+      lexer.fail(start, "a second graph, where one is wanted; keep it in a file of its own");
+    graphs.push_back(GraphParser(lexer, ops).parse());
+    for (std::size_t i = 0; i + 1 < graphs.size(); ++i)
+      if (graphs[i].name() == graphs.back().name())
+        lexer.fail(start,
+                   fmt::format("there are two graphs named {}", graph_name(graphs[i].name())));
+  } while (lexer.peek().kind != TokenKind::end);
+  return graphs;
+}
+
+}  // namespace
+
+std::vector<Graph> parse_graphs(std::string_view text, std::string file_name) {
+  return parse_all(text, std::move(file_name), false);
+}
+
+Graph parse_graph(std::string_view text, std::string file_name) {
+  return std::move(parse_all(text, std::move(file_name), true).front());
+}
+
+}  // namespace weir
