@@ -9,6 +9,7 @@
 #include "compiler/passes/decompose.h"
 #include "ir/builder.h"
 #include "ir/op.h"
+#include "ir/ops/helpers.h"
 
 namespace weir {
 namespace {
@@ -96,20 +97,7 @@ Graph without_derived_composites(const Graph& graph, std::span<const ValueId> so
 }
 
 Var constant_of(GraphBuilder& builder, const TensorType& type, double value) {
-  Var scalar = builder.scalar(type.dtype, value);
-  return type.shape.empty() ? scalar : builder.apply("broadcast", {scalar}, {{"shape", type.shape}});
-}
-
-// The sum of `value` over the axes along which `shape` was broadcast to its shape.
-Var sum_to(Var value, const Shape& shape) {
-  if (value.shape() == shape) return value;
-  std::size_t leading = value.shape().size() - shape.size();
-  std::vector<std::int64_t> axes;
-  for (std::size_t i = 0; i < value.shape().size(); ++i)
-    if (i < leading || (shape[i - leading] == Dim(1) && value.shape()[i] != Dim(1)))
-      axes.push_back(static_cast<std::int64_t>(i));
-  Var sum = value.builder().apply("reduce_sum", {value}, {{"axes", axes}});
-  return sum.shape() == shape ? sum : value.builder().apply("reshape", {sum}, {{"shape", shape}});
+  return ops::broadcast_to(builder, builder.scalar(type.dtype, value), type.shape);
 }
 
 class Differentiator {
@@ -212,7 +200,7 @@ void Differentiator::visit_stated(const Node& node, const OpInstance& instance) 
 
 void Differentiator::contribute(ValueId operand, Var gradient, const OpDef& op) {
   const TensorType& type = graph_.type(operand);
-  gradient = sum_to(gradient, type.shape);
+  gradient = ops::sum_to(builder_, gradient, type.shape);
   if (gradient.dtype() != type.dtype) gradient = builder_.apply("cast", {gradient}, {{"dtype", type.dtype}});
   WEIR_CHECK(gradient.type() == type, fmt::format("{}: a gradient of type {} for an operand of type {}",
                                                   op.name, to_string(gradient.type()), to_string(type)));

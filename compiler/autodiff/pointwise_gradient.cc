@@ -97,6 +97,17 @@ PointwiseGradients::Plan PointwiseGradients::make_plan(const OpInstance& instanc
     return plan;
   }
 
+  // Linear in the operand: the same op on the cotangent in its place.
+  std::vector<Expr> replaced(arguments.begin(), arguments.end() - 1);
+  replaced[operand] = arguments.back();
+  if (arguments.back().type() == instance.operands[operand].dtype &&
+      instance.op->pointwise(replaced, instance.attributes).id() == gradient) {
+    plan.op = instance.op;
+    plan.takes_attributes = true;
+    for (std::size_t i = 0; i < count; ++i) plan.sources.push_back(i == operand ? count : i);
+    return plan;
+  }
+
   std::vector<scalar::Id> available;
   for (const Expr& argument : arguments) available.push_back(argument.id());
   available.push_back(value.id());

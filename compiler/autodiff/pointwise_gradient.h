@@ -1,10 +1,13 @@
 // Gradients of pointwise nodes.
 //
 // The gradient with respect to an operand is a scalar expression of the operands' elements and the
-// cotangent. Where that expression is the cotangent itself, no node is needed (add). Where it is a single
-// primitive of the operands, the result and the cotangent, and a declared op means just that primitive,
-// that op is used (mul, neg, exp). Otherwise the op's gradient op is used (leaky_relu.grad). All three
-// are found by comparing expressions, so nothing here knows any op.
+// cotangent. It becomes, in this order of preference,
+//   nothing              where it is the cotangent itself: add
+//   the same op          where that is linear in the operand, with the cotangent in the operand's place:
+//                        mul, neg, and every gradient op, so that leaky_relu differentiates twice
+//   another declared op  where it is one primitive of operands, result and cotangent: exp gives mul(g, y)
+//   the gradient op      otherwise: leaky_relu.grad
+// All are found by comparing expressions, so nothing here knows any op.
 #pragma once
 
 #include <map>

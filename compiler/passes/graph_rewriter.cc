@@ -44,6 +44,12 @@ NodeId GraphRewriter::copy(const Node& node) {
   return id;
 }
 
+ValueId GraphRewriter::add(const OpDef& op, std::vector<ValueId> operands, Attributes attributes,
+                           const Location& location, const std::string& name) {
+  return target_.result(
+      target_.add_node(op, std::move(operands), std::move(attributes), location, {&name, 1}));
+}
+
 Graph GraphRewriter::finish() && {
   for (const Graph::Output& output : source_.outputs())
     target_.add_output(mapped(output.value), output.name);

@@ -36,6 +36,10 @@ class GraphRewriter {
   // Copies a node on its mapped operands and maps its results.
   NodeId copy(const Node& node);
 
+  // Adds a node with one result.
+  ValueId add(const OpDef& op, std::vector<ValueId> operands, Attributes attributes, const Location& location,
+              const std::string& name);
+
   // Adds the outputs and gives the graph away.
   Graph finish() &&;
 
