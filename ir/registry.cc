@@ -31,34 +31,6 @@ Registry& registry() {
   return instance;
 }
 
-// Operand types on which the derivative can be examined: every op is made of the same primitives for
-// f32 and f64, so f32 stands for both.
-std::vector<TensorType> probe_types(const OpDef& op) {
-  std::vector<TensorType> types;
-  for (const OperandSpec& spec : op.operands) {
-    DType type = contains(spec.types, DType::f32)  ? DType::f32
-                 : contains(spec.types, DType::i32) ? DType::i32
-                                                    : DType::boolean;
-    types.push_back({type, {}});
-  }
-  return types;
-}
-
-// Attributes for the same examination.
-Attributes probe_attributes(const OpDef& op) {
-  Attributes attributes;
-  for (const AttributeSpec& spec : op.attributes) {
-    if (spec.default_value) {
-      attributes.set(spec.name, *spec.default_value);
-    } else if (spec.kind == AttributeKind::real) {
-      attributes.set(spec.name, 0.5);
-    } else if (spec.kind == AttributeKind::dtype) {
-      attributes.set(spec.name, DType::f32);
-    }
-  }
-  return attributes;
-}
-
 // The derivative of a pointwise expression with respect to one argument, times a cotangent.
 scalar::Expr gradient_expression(const OpDef& op, std::span<const scalar::Expr> arguments,
                                  const Attributes& attributes, std::size_t operand,
@@ -80,9 +52,9 @@ scalar::Expr gradient_expression(const OpDef& op, std::span<const scalar::Expr> 
 bool has_derivative(const OpDef& op, std::size_t operand) {
   if (!op.pointwise || operand >= op.operands.size()) return false;
   if (op.gradient.kind != GradientRule::Kind::derived) return false;
-  std::vector<TensorType> types = probe_types(op);
+  std::vector<TensorType> types = example_types(op);
   if (!is_float(types[operand].dtype)) return false;
-  Attributes attributes = probe_attributes(op);
+  Attributes attributes = example_attributes(op);
   scalar::Arena arena;
   std::vector<scalar::Expr> arguments;
   for (std::size_t i = 0; i < types.size(); ++i)
@@ -190,6 +162,31 @@ const OpDef* gradient_op(const OpDef& op, std::size_t operand) {
                 .emplace(name, std::make_unique<const OpDef>(make_gradient_op(op, operand, name)))
                 .first;
   return found->second.get();
+}
+
+std::vector<TensorType> example_types(const OpDef& op) {
+  std::vector<TensorType> types;
+  for (const OperandSpec& spec : op.operands) {
+    DType type = contains(spec.types, DType::f32)  ? DType::f32
+                 : contains(spec.types, DType::i32) ? DType::i32
+                                                    : DType::boolean;
+    types.push_back({type, {}});
+  }
+  return types;
+}
+
+Attributes example_attributes(const OpDef& op) {
+  Attributes attributes;
+  for (const AttributeSpec& spec : op.attributes) {
+    if (spec.default_value) {
+      attributes.set(spec.name, *spec.default_value);
+    } else if (spec.kind == AttributeKind::real) {
+      attributes.set(spec.name, 0.5);
+    } else if (spec.kind == AttributeKind::dtype) {
+      attributes.set(spec.name, DType::f64);
+    }
+  }
+  return attributes;
 }
 
 std::vector<std::string> similar_ops(std::string_view name) {

@@ -35,6 +35,10 @@ const OpDef& get_op(std::string_view name);
 // The gradient op of a pointwise op with respect to one operand; null where that gradient is zero
 // everywhere or the operand is not a float.
 const OpDef* gradient_op(const OpDef& op, std::size_t operand);
+// Scalar operands and attributes on which a pointwise op can be looked at by itself: f32 where an
+// operand admits it, which stands for f64 as well, and the attributes' defaults.
+std::vector<TensorType> example_types(const OpDef& op);
+Attributes example_attributes(const OpDef& op);
 // Names near to one that does not exist, nearest first; at most three.
 std::vector<std::string> similar_ops(std::string_view name);
 

@@ -119,33 +119,25 @@ OpDef clip_op() {
 
 OpDef elu_op() {
   return with_real(
-      with_derivative(activation({"elu", "x where x > 0, else alpha * (exp(x) - 1).",
-                                  "-alpha at -inf; zeros give alpha times themselves. The gradient is 1 for "
-                                  "x > 0 and alpha * exp(x) otherwise.",
-                                  "Elu"},
-                                 [](Expr x, const Attributes& attributes) {
-                                   return select(x > 0.0, x, attributes.real("alpha") * expm1(x));
-                                 }),
-                      [](Expr x, const Attributes& attributes) {
-                        return select(x > 0.0, 1.0, attributes.real("alpha") * exp(x));
-                      }),
+      activation({"elu", "x where x > 0, else alpha * (exp(x) - 1).",
+                  "-alpha at -inf; zeros give alpha times themselves. The gradient is 1 for x > 0 and "
+                  "alpha * exp(x) otherwise, at 0 too.",
+                  "Elu"},
+                 [](Expr x, const Attributes& attributes) {
+                   return select(x > 0.0, x, attributes.real("alpha") * expm1(x));
+                 }),
       "alpha", 1.0, "Minus the limit at -inf.");
 }
 
 OpDef selu_op() {
-  auto value = [](Expr x, const Attributes& attributes) {
-    return attributes.real("gamma") * select(x > 0.0, x, attributes.real("alpha") * expm1(x));
-  };
-  auto derivative = [](Expr x, const Attributes& attributes) {
-    return attributes.real("gamma") * select(x > 0.0, 1.0, attributes.real("alpha") * exp(x));
-  };
-  OpDef op = with_derivative(
-      activation({"selu", "gamma * x where x > 0, else gamma * alpha * (exp(x) - 1).",
-                  "The defaults keep mean 0 and variance 1 through layers. The gradient is gamma for "
-                  "x > 0 and gamma * alpha * exp(x) otherwise.",
-                  "Selu"},
-                 value),
-      derivative);
+  OpDef op = activation(
+      {"selu", "gamma * x where x > 0, else gamma * alpha * (exp(x) - 1).",
+       "The defaults keep mean 0 and variance 1 through layers. The gradient is gamma for x > 0 and "
+       "gamma * alpha * exp(x) otherwise, at 0 too.",
+       "Selu"},
+      [](Expr x, const Attributes& attributes) {
+        return attributes.real("gamma") * select(x > 0.0, x, attributes.real("alpha") * expm1(x));
+      });
   // Klambauer et al., "Self-Normalizing Neural Networks", 2017, to double precision.
   op = with_real(std::move(op), "alpha", 1.6732632423543772, "Minus the limit at -inf over gamma.");
   return with_real(std::move(op), "gamma", 1.0507009873554805, "Slope above 0.");

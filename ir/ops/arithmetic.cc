@@ -48,40 +48,26 @@ void add_remainders(OpTable& table) {
 }
 
 void add_powers(OpTable& table) {
-  OpDef power = binary(
+  table.add(binary(
       kFamily, TypeSet::floats,
       {"pow", "a to the power b.",
-       "As C's pow: x to the power 0 is 1 even for NaN, a negative number to a power that is no "
-       "integer is NaN. The gradient for a is 0 where b is 0; the gradient for b is 0 where the "
-       "result is 0 or both are 0, and NaN for negative a.",
+       "As C's pow: anything to the power 0 is 1, even NaN; a negative number to a power that is no "
+       "integer is NaN. The gradient for a is 0 where b is 0. The gradient for b is 0 where a is 0 and "
+       "b >= 0, and NaN for negative a.",
        "Pow"},
-      [](Expr a, Expr b) { return pow(a, b); });
-  power.derivative = [](Arguments arguments, const Attributes&, std::size_t operand) {
-    Expr a = arguments[0], b = arguments[1];
-    if (operand == 0) return select(b == 0.0, 0.0, b * pow(a, b - 1.0));
-    Expr result = pow(a, b);
-    return select((result == 0.0) | ((a == 0.0) & (b == 0.0)), 0.0, result * log(a));
-  };
-  table.add(std::move(power));
-
+      [](Expr a, Expr b) { return pow(a, b); }));
   table.add(unary(kFamily, TypeSet::floats,
                   {"sqrt", "The square root.",
                    "Correctly rounded; NaN below 0, -0 for -0. The gradient at 0 is infinite.", "Sqrt"},
                   [](Expr x) { return sqrt(x); }));
-  table.add(with_derivative(
-      unary(kFamily, TypeSet::floats,
-            {"rsqrt", "1 / sqrt(x).", "Two roundings; infinite at 0, NaN below. The gradient is "
-             "-0.5 * rsqrt(x) / x."},
-            [](Expr x) { return 1.0 / sqrt(x); }),
-      [](Expr x) { return -0.5 * ((1.0 / sqrt(x)) / x); }));
-  table.add(with_derivative(
-      unary(kFamily, TypeSet::floats,
-            {"reciprocal", "1 / x.", "IEEE 754; infinite at 0, with the sign of the zero.", "Reciprocal"},
-            [](Expr x) { return 1.0 / x; }),
-      [](Expr x) {
-        Expr y = 1.0 / x;
-        return -(y * y);
-      }));
+  table.add(unary(kFamily, TypeSet::floats,
+                  {"rsqrt", "1 / sqrt(x).",
+                   "Two roundings; infinite at 0, NaN below. The gradient at 0 is -inf."},
+                  [](Expr x) { return 1.0 / sqrt(x); }));
+  table.add(unary(
+      kFamily, TypeSet::floats,
+      {"reciprocal", "1 / x.", "Infinite at 0, with the sign of the zero.", "Reciprocal"},
+      [](Expr x) { return 1.0 / x; }));
 }
 
 void add_signs(OpTable& table) {

@@ -148,7 +148,8 @@ Var sum_to(GraphBuilder& builder, Var value, const Shape& shape) {
   std::size_t offset = from.size() - shape.size();
   for (std::size_t i = 0; i < from.size(); ++i)
     if (i < offset || shape[i - offset] != from[i]) axes.push_back(static_cast<std::int64_t>(i));
-  if (!axes.empty()) value = builder.apply("reduce_sum", {value}, {{"axes", axes}});
+  if (!axes.empty())
+    value = builder.apply("reduce_sum", {value}, {{"axes", axes}, {"keep_dims", offset == 0}});
   return reshape_to(builder, value, shape);
 }
 
