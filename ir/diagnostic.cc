@@ -1,6 +1,10 @@
 #include "ir/diagnostic.h"
 
+#include <algorithm>
+
 #include <fmt/format.h>
+
+#include "ir/escape.h"
 
 namespace weir {
 
@@ -24,23 +28,48 @@ std::string Location::to_string() const {
   return position.empty() ? note : fmt::format("{} {}", note, position);
 }
 
+namespace {
+
+// Columns shown of a long line, and how many of them stand before the caret at most.
+constexpr std::size_t kShownBytes = 120;
+constexpr std::size_t kShownBefore = 80;
+
+bool continues_character(std::string_view line, std::size_t position) {
+  return position < line.size() && (static_cast<unsigned char>(line[position]) & 0xC0) == 0x80;
+}
+
+// The part of a line from `start` to `end` as it can be shown; tabs stay.
+std::string shown(std::string_view line, std::size_t start, std::size_t end) {
+  std::string text;
+  for (std::size_t i = start; i < end;) {
+    std::size_t tab = std::min(line.find('\t', i), end);
+    text += printable(line.substr(i, tab - i));
+    if (tab < end) text += '\t';
+    i = tab + 1;
+  }
+  return text;
+}
+
+}  // namespace
+
 std::string Diagnostic::to_string() const {
   std::string where = location.to_string();
   std::string text = where.empty() ? message : fmt::format("{}: error: {}", where, message);
   if (source_line.empty() || location.column < 1) return text;
-  // A tab keeps its width under the caret by being repeated; every other byte before the column
-  // becomes a space, except the continuation bytes of UTF-8, which have no width.
+  std::string_view line = source_line;
+  std::size_t caret = std::min(static_cast<std::size_t>(location.column) - 1, line.size());
+  std::size_t start = caret > kShownBefore ? caret - kShownBefore : 0;
+  while (start < caret && continues_character(line, start)) ++start;
+  std::size_t end = std::min(line.size(), start + kShownBytes);
+  while (continues_character(line, end)) ++end;
+  std::string before = (start > 0 ? "..." : "") + shown(line, start, caret);
+  std::string after = shown(line, caret, end) + (end < line.size() ? "..." : "");
+  // A tab keeps its width under the caret by being repeated; of a character in UTF-8 the first byte
+  // counts.
   std::string pad;
-  for (std::size_t i = 0; i + 1 < static_cast<std::size_t>(location.column); ++i) {
-    if (i >= source_line.size()) {
-      pad += ' ';
-    } else if (source_line[i] == '\t') {
-      pad += '\t';
-    } else if ((static_cast<unsigned char>(source_line[i]) & 0xC0) != 0x80) {
-      pad += ' ';
-    }
-  }
-  return fmt::format("{}\n  {}\n  {}^", text, source_line, pad);
+  for (std::size_t i = 0; i < before.size(); ++i)
+    if (!continues_character(before, i)) pad += before[i] == '\t' ? '\t' : ' ';
+  return fmt::format("{}\n  {}{}\n  {}^", text, before, after, pad);
 }
 
 void internal_error(const char* condition, const std::source_location& where,

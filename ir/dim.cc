@@ -13,6 +13,17 @@ namespace {
   throw Error("a product or sum of dimensions does not fit in 64 bits; use smaller dimensions");
 }
 
+// A polynomial of a real model is far smaller. Without a bound, the product of a shape's dimensions
+// could have more terms than fit in memory.
+constexpr std::size_t kMaximumTerms = 64;
+constexpr std::size_t kMaximumDegree = 64;
+
+[[noreturn]] void too_complex() {
+  throw Error(fmt::format("a product or sum of dimensions has more than {} terms, or a term of more "
+                          "than {} symbols; use fewer symbols",
+                          kMaximumTerms, kMaximumDegree));
+}
+
 std::int64_t checked_add(std::int64_t a, std::int64_t b) {
   std::int64_t result;
   if (__builtin_add_overflow(a, b, &result)) overflow();
@@ -48,6 +59,9 @@ Dim Dim::from_terms(std::vector<Term> terms) {
     }
   }
   std::erase_if(merged, [](const Term& term) { return term.coefficient == 0; });
+  if (merged.size() > kMaximumTerms) too_complex();
+  for (const Term& term : merged)
+    if (term.symbols.size() > kMaximumDegree) too_complex();
   if (merged.empty()) return Dim(0);
   if (merged.size() == 1 && merged[0].symbols.empty()) return Dim(merged[0].coefficient);
   Dim result;
@@ -130,8 +144,10 @@ std::string Dim::to_string() const {
     if (text.empty()) {
       if (coefficient == -1 && !term.symbols.empty()) text += "-";
     } else {
-      text += coefficient < 0 ? " - " : " + ";
-      if (coefficient != INT64_MIN && coefficient < 0) coefficient = -coefficient;
+      // The lowest integer has no positive counterpart, so it keeps its sign.
+      bool minus = coefficient < 0 && coefficient != INT64_MIN;
+      text += minus ? " - " : " + ";
+      if (minus) coefficient = -coefficient;
     }
     bool show_coefficient = term.symbols.empty() || (coefficient != 1 && coefficient != -1);
     if (show_coefficient) text += fmt::format("{}", coefficient);

@@ -3,7 +3,8 @@
 // A Dim is a polynomial with integer coefficients in named symbols (`N`, `4*N`, `N + 1`, `N*M`), kept
 // in one canonical form, so two Dims are equal as values exactly if they are equal as polynomials.
 // Distinct symbols are never assumed equal. A symbol stands for an integer >= 0.
-// Arithmetic is checked: a coefficient that leaves 64 bits throws Error.
+// Arithmetic is checked: a coefficient that leaves 64 bits throws Error, and so does a polynomial of
+// more than 64 terms or 64 symbols in a term.
 #pragma once
 
 #include <cstdint>

@@ -67,9 +67,8 @@ NodeId Graph::add_node(const OpDef& op, std::vector<ValueId> operands, Attribute
 void Graph::add_output(ValueId value, std::string name) {
   if (name.empty()) name = values_[value.index].name;
   if (name.empty()) name = fmt::format("output{}", outputs_.size());
-  for (const Output& output : outputs_)
-    if (output.name == name)
-      throw Error(fmt::format("there are two outputs named {}; give each its own name", name));
+  if (!output_names_.insert(name).second)
+    throw Error(fmt::format("there are two outputs named {}; give each its own name", name));
   outputs_.push_back({std::move(name), value});
 }
 

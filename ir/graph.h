@@ -10,6 +10,7 @@
 #include <string>
 #include <string_view>
 #include <unordered_map>
+#include <unordered_set>
 #include <vector>
 
 #include "ir/attribute.h"
@@ -101,6 +102,7 @@ class Graph {
   std::vector<ValueId> inputs_, params_;
   std::vector<Output> outputs_;
   std::unordered_map<std::string, ValueId> by_name_;
+  std::unordered_set<std::string> output_names_;
 };
 
 // The types of some values.

@@ -2,7 +2,6 @@
 
 #include <charconv>
 #include <cmath>
-#include <functional>
 #include <limits>
 
 #include <fmt/format.h>
@@ -78,27 +77,15 @@ Float to_float(Lexer& lexer, const Number& number, std::string_view type) {
   return number.negative ? -value : value;
 }
 
-// Runs code whose errors have no place; they are reported at the token.
+// Runs code; errors of it that have no place are reported at the token.
 template <class Function>
 auto located(Lexer& lexer, const Token& token, Function function) {
   try {
     return function();
   } catch (const Error& error) {
+    if (error.diagnostic().location.known()) throw;
     lexer.fail(token, error.diagnostic().message);
   }
-}
-
-// Combines neighbours in a balanced tree, so that long sums and products cost little more than
-// their length.
-Dim combine(std::vector<Dim> parts, const std::function<Dim(const Dim&, const Dim&)>& operation) {
-  while (parts.size() > 1) {
-    std::vector<Dim> halved;
-    for (std::size_t i = 0; i + 1 < parts.size(); i += 2)
-      halved.push_back(operation(parts[i], parts[i + 1]));
-    if (parts.size() % 2 == 1) halved.push_back(parts.back());
-    parts = std::move(halved);
-  }
-  return parts.front();
 }
 
 Dim parse_dim_factor(Lexer& lexer) {
@@ -109,32 +96,34 @@ Dim parse_dim_factor(Lexer& lexer) {
   return Dim(to_integer<std::int64_t>(lexer, number, "i64"));
 }
 
+// One product: 4*N*M. `minus` is a sign that stands before it.
+Dim parse_dim_product(Lexer& lexer, bool minus) {
+  Dim product = 1;
+  // A sign right before an integer belongs to it: the lowest integer has no positive counterpart.
+  if (lexer.peek().is("-")) {
+    Token sign = lexer.take();
+    if (lexer.peek().kind == TokenKind::integer) {
+      product = Dim(to_integer<std::int64_t>(lexer, {sign, lexer.take(), true}, "i64"));
+    } else {
+      product = parse_dim_factor(lexer) * Dim(-1);
+    }
+  } else {
+    product = parse_dim_factor(lexer);
+  }
+  while (lexer.take_if("*")) product = product * parse_dim_factor(lexer);
+  return minus ? product * Dim(-1) : product;
+}
+
 Dim parse_dim(Lexer& lexer) {
   Token first = lexer.peek();
-  std::vector<Dim> terms;
-  do {
-    std::vector<Dim> factors;
-    // A sign before an integer belongs to it: the lowest integer has no positive counterpart.
-    bool minus = !terms.empty() && lexer.peek().is("-");
-    if (!terms.empty()) lexer.take();
-    if (minus) factors.emplace_back(-1);
-    if (lexer.peek().is("-")) {
-      Token sign = lexer.take();
-      if (lexer.peek().kind == TokenKind::integer) {
-        Number number{sign, lexer.take(), true};
-        factors.emplace_back(to_integer<std::int64_t>(lexer, number, "i64"));
-      } else {
-        factors.emplace_back(-1);
-        factors.push_back(parse_dim_factor(lexer));
-      }
-    } else {
-      factors.push_back(parse_dim_factor(lexer));
+  return located(lexer, first, [&] {
+    Dim sum = parse_dim_product(lexer, false);
+    while (lexer.peek().is("+") || lexer.peek().is("-")) {
+      bool minus = lexer.take().is("-");
+      sum = sum + parse_dim_product(lexer, minus);
     }
-    while (lexer.take_if("*")) factors.push_back(parse_dim_factor(lexer));
-    terms.push_back(
-        located(lexer, first, [&] { return combine(std::move(factors), std::multiplies<Dim>()); }));
-  } while (lexer.peek().is("+") || lexer.peek().is("-"));
-  return located(lexer, first, [&] { return combine(std::move(terms), std::plus<Dim>()); });
+    return sum;
+  });
 }
 
 DType computable_dtype(Lexer& lexer, const Token& token, DType type) {

@@ -51,10 +51,12 @@ void check_operand_types(const OpDef& op, std::span<const TensorType> operands) 
     if (spec.type_group < 0) continue;
     for (std::size_t k = 0; k < i; ++k) {
       const OperandSpec& other = spec_of(op, k);
-      if (other.type_group == spec.type_group && operands[k].dtype != type)
+      if (other.type_group != spec.type_group) continue;
+      if (operands[k].dtype != type)
         throw Error(fmt::format("operands {} and {} have different element types, {} and {}; cast one of "
                                 "them",
                                 other.name, spec.name, name(operands[k].dtype), name(type)));
+      break;  // the operands before this one have been compared already
     }
   }
 }
