@@ -2,9 +2,28 @@
 
 #include <fmt/format.h>
 
+#include "ir/escape.h"
 #include "ir/op.h"
 
 namespace weir {
+namespace {
+
+// Refuses shapes that no code could index.
+void check_shape(const Shape& shape) {
+  if (shape.size() > kMaximumRank)
+    throw Error(fmt::format("a tensor of {} dimensions; {} are the most", shape.size(), kMaximumRank));
+  element_count(shape);
+}
+
+void check_shape(const std::string& name, const Shape& shape, const Location& location) {
+  try {
+    check_shape(shape);
+  } catch (const Error& error) {
+    throw Error(location, fmt::format("{}: {}", value_name(name), error.diagnostic().message));
+  }
+}
+
+}  // namespace
 
 ValueId Graph::add_value(Value value) {
   ValueId id{static_cast<std::uint32_t>(values_.size())};
@@ -24,8 +43,8 @@ std::string Graph::unique_name(std::string name) {
 ValueId Graph::add_input(std::string name, TensorType type, Location location) {
   if (name.empty()) throw Error(location, "an input needs a name");
   if (by_name_.contains(name))
-    throw Error(location, fmt::format("the name %{} is already taken; choose another one", name));
-  element_count(type.shape);
+    throw Error(location, fmt::format("the name {} is already taken; choose another one", value_name(name)));
+  check_shape(name, type.shape, location);
   ValueId id = add_value({Value::Kind::input, std::move(type), std::move(name), {}, 0, std::move(location)});
   inputs_.push_back(id);
   return id;
@@ -34,8 +53,8 @@ ValueId Graph::add_input(std::string name, TensorType type, Location location) {
 ValueId Graph::add_param(std::string name, TensorType type, Location location) {
   if (name.empty()) throw Error(location, "a param needs a name");
   if (by_name_.contains(name))
-    throw Error(location, fmt::format("the name %{} is already taken; choose another one", name));
-  element_count(type.shape);
+    throw Error(location, fmt::format("the name {} is already taken; choose another one", value_name(name)));
+  check_shape(name, type.shape, location);
   ValueId id = add_value({Value::Kind::param, std::move(type), std::move(name), {}, 0, std::move(location)});
   params_.push_back(id);
   return id;
@@ -48,7 +67,7 @@ NodeId Graph::add_node(const OpDef& op, std::vector<ValueId> operands, Attribute
   std::vector<TensorType> result_types;
   try {
     result_types = check_and_infer(op, operand_types, attributes);
-    for (const TensorType& type : result_types) element_count(type.shape);
+    for (const TensorType& type : result_types) check_shape(type.shape);
   } catch (const Error& error) {
     throw Error(location, fmt::format("{}: {}", op.name, error.diagnostic().message));
   }

@@ -8,6 +8,10 @@
 
 namespace weir {
 
+// Dimensions of a type, at most. Without a bound, a short file could ask for every node to carry
+// thousands of them.
+inline constexpr std::size_t kMaximumRank = 64;
+
 struct TensorType {
   DType dtype = DType::f32;
   Shape shape;
