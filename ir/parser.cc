@@ -14,6 +14,7 @@
 #include "ir/op.h"
 #include "ir/registry.h"
 #include "ir/text.h"
+#include "ir/verifier.h"
 
 namespace weir {
 namespace {
@@ -57,6 +58,11 @@ class GraphParser {
     }
     parse_return();
     lexer_.expect("}", "'}' at the end of the graph");
+    try {
+      check_graph(graph_);
+    } catch (const Error& error) {
+      lexer_.fail(error.diagnostic().location, error.diagnostic().message);
+    }
     return std::move(graph_);
   }
 
@@ -130,12 +136,8 @@ class GraphParser {
                     fmt::format("{} has {} result{}, and {} {} named", op.name, node.results.size(),
                                 node.results.size() == 1 ? "" : "s", results.size(),
                                 results.size() == 1 ? "is" : "are"));
-      for (std::size_t i = 0; i < results.size(); ++i) {
+      for (std::size_t i = 0; i < results.size(); ++i)
         if (results[i].is_numbered()) numbered_.emplace(results[i].text, node.results[i]);
-        if (graph_.type(node.results[i]).shape.size() > kMaximumRank)
-          lexer_.fail(name, fmt::format("{}: the result has more than {} dimensions", op.name,
-                                        kMaximumRank));
-      }
     } catch (const Error& error) {
       if (!error.diagnostic().source_line.empty()) throw;
       lexer_.fail(name, error.diagnostic().message);

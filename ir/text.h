@@ -17,9 +17,6 @@
 
 namespace weir {
 
-// Dimensions of a type and of a tensor in the text form. Without a bound, every node could cost as
-// much memory as the longest type in its file.
-inline constexpr std::size_t kMaximumRank = 64;
 // Bytes of a graph for a byte of its text, at most: the values of short statements with long types.
 inline constexpr std::size_t kMemoryPerByte = 512;
 
