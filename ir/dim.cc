@@ -170,6 +170,8 @@ Dim operator-(const Dim& a, const Dim& b) { return a + b * Dim(-1); }
 
 Dim operator*(const Dim& a, const Dim& b) {
   if (!a.terms_ && !b.terms_) return Dim(checked_multiply(a.constant_, b.constant_));
+  if (a == Dim(1)) return b;
+  if (b == Dim(1)) return a;
   std::vector<Dim::Term> terms;
   for (const Dim::Term& left : a.terms()) {
     for (const Dim::Term& right : b.terms()) {

@@ -229,7 +229,9 @@ class TensorParser {
       tensor_->set_bits(next_++, scalar::from_bool(value));
       return;
     }
-    Number number = parse_number(lexer_, fmt::format("an element of {}", type()));
+    if (!starts_number(lexer_.peek()))
+      lexer_.fail_expected(fmt::format("an element of {}", type()));
+    Number number = parse_number(lexer_, "a number");
     tensor_->set_bits(next_++, bits(number));
   }
 
@@ -284,8 +286,9 @@ TensorType parse_type(Lexer& lexer) {
   if (!dtype) lexer.fail_expected(kElementTypes);
   lexer.take();
   TensorType type{computable_dtype(lexer, first, *dtype), {}};
-  lexer.expect(
-      "[", fmt::format("'[' and dimensions after {} (a scalar is {}[])", first.text, first.text));
+  if (!lexer.take_if("["))
+    lexer.fail_expected(
+        fmt::format("'[' and dimensions after {} (a scalar is {}[])", first.text, first.text));
   if (!lexer.peek().is("]")) {
     do {
       Token start = lexer.peek();

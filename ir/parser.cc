@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <optional>
 #include <unordered_map>
+#include <unordered_set>
 
 #include <fmt/format.h>
 
@@ -78,12 +79,14 @@ class GraphParser {
   // %x: f32[N, 64], of an input or a param
   void parse_declaration(bool param) {
     std::string_view kind = param ? "a param" : "an input";
-    Token token = lexer_.expect(TokenKind::value_name, fmt::format("the name of {}, as %x", kind));
+    Token token = lexer_.expect(
+        TokenKind::value_name, param ? "the name of a param, as %w" : "an input, as %x: f32[N, 4]");
     if (token.is_numbered())
       lexer_.fail(token, fmt::format("{} needs a name, and {} only numbers a value; write {}", kind,
                                      token.text, value_name(token.name())));
     require_new(token);
-    lexer_.expect(":", fmt::format("':' and the type of {}", describe(token)));
+    if (!lexer_.take_if(":"))
+      lexer_.fail_expected(fmt::format("':' and the type of {}", describe(token)));
     TensorType type = text::parse_type(lexer_);
     if (param) {
       graph_.add_param(token.name(), std::move(type), lexer_.location(token));
@@ -111,8 +114,9 @@ class GraphParser {
       results.push_back(lexer_.expect(TokenKind::value_name, "the name of a result"));
       require_new(results.back());
     } while (lexer_.take_if(","));
-    for (std::size_t i = 1; i < results.size(); ++i) require_distinct(results, i);
-    lexer_.expect("=", fmt::format("'=' after {}", describe(results.back())));
+    if (results.size() > 1) require_distinct(results);
+    if (!lexer_.take_if("="))
+      lexer_.fail_expected(fmt::format("'=' after {}", describe(results.back())));
     Token name = lexer_.expect(TokenKind::identifier, "the name of an op");
     const OpDef& op = find_op_at(name);
     defining_ = &results;
@@ -181,7 +185,7 @@ class GraphParser {
       const AttributeSpec& spec = find_attribute(op, name);
       if (attributes.find(key))
         lexer_.fail(name, fmt::format("the attribute {} is given twice", key));
-      lexer_.expect("=", fmt::format("'=' and the value of {}", key));
+      if (!lexer_.take_if("=")) lexer_.fail_expected(fmt::format("'=' and the value of {}", key));
       Token start = lexer_.peek();
       Attribute value = text::parse_attribute(lexer_);
       if (!admits(spec.kind, kind(value)))
@@ -258,12 +262,13 @@ class GraphParser {
                                      describe(token), graph_.value(other).location.line));
   }
 
-  void require_distinct(const std::vector<Token>& results, std::size_t last) {
-    for (std::size_t i = 0; i < last; ++i)
-      if (results[i].name() == results[last].name() &&
-          results[i].is_numbered() == results[last].is_numbered())
-        lexer_.fail(results[last],
-                    fmt::format("{} names two results of one op", describe(results[last])));
+  void require_distinct(const std::vector<Token>& results) {
+    std::unordered_set<std::string> names;
+    for (const Token& result : results) {
+      std::string key = result.is_numbered() ? std::string(result.text) : value_name(result.name());
+      if (!names.insert(std::move(key)).second)
+        lexer_.fail(result, fmt::format("{} names two results of one op", describe(result)));
+    }
   }
 
   ValueId parse_use(std::string_view expected) {
@@ -328,15 +333,15 @@ std::vector<Graph> parse_all(std::string_view text, std::string file_name, bool 
   Lexer lexer(text, std::move(file_name));
   std::unordered_map<std::string_view, const OpDef*> ops;
   std::vector<Graph> graphs;
+  std::unordered_set<std::string> names;
   do {
     Token start = lexer.peek();
     if (only_one && !graphs.empty())
       lexer.fail(start, "a second graph, where one is wanted; keep it in a file of its own");
     graphs.push_back(GraphParser(lexer, ops).parse());
-    for (std::size_t i = 0; i + 1 < graphs.size(); ++i)
-      if (graphs[i].name() == graphs.back().name())
-        lexer.fail(start,
-                   fmt::format("there are two graphs named {}", graph_name(graphs[i].name())));
+    if (!names.insert(graphs.back().name()).second)
+      lexer.fail(start,
+                 fmt::format("there are two graphs named {}", graph_name(graphs.back().name())));
   } while (lexer.peek().kind != TokenKind::end);
   return graphs;
 }
