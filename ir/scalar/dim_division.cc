@@ -26,31 +26,31 @@ std::optional<Symbols> without(const Symbols& all, const Symbols& some) {
   return rest;
 }
 
-std::int64_t quotient_of(std::int64_t a, std::int64_t divisor, bool floor) {
-  std::int64_t quotient = a / divisor;
-  return floor && a % divisor < 0 ? quotient - 1 : quotient;
-}
-
 }  // namespace
 
 DimQuotient divide_terms(const Dim& a, const Dim& divisor, bool floor_constant) {
   std::vector<Dim::Term> by = divisor.terms();
   if (by.size() != 1) {
-    if (std::optional<Dim> quotient = divided_exactly(a, divisor)) return {*quotient, 0};
-    // A whole divisor may be hidden in the sum, as in (H - 2) + 1.
-    return {0, a};
+    std::optional<Dim> quotient = divided_exactly(a, divisor);
+    return quotient ? DimQuotient{*quotient, 0} : DimQuotient{0, a};
   }
-  WEIR_CHECK(by.front().coefficient > 0, divisor.to_string());
+  const std::int64_t number = by.front().coefficient;
+  WEIR_CHECK(number > 0, divisor.to_string());
   DimQuotient result{0, 0};
   for (const Dim::Term& term : a.terms()) {
     std::optional<Symbols> symbols = without(term.symbols, by.front().symbols);
-    std::int64_t quotient = symbols ? quotient_of(term.coefficient, by.front().coefficient,
-                                                  floor_constant && term.symbols.empty())
-                                    : 0;
-    if (quotient != 0) result.quotient = result.quotient + product(quotient, *symbols);
-    result.rest =
-        result.rest +
-        product(term.coefficient - quotient * (symbols ? by.front().coefficient : 0), term.symbols);
+    if (!symbols) {
+      result.rest = result.rest + product(term.coefficient, term.symbols);
+      continue;
+    }
+    std::int64_t quotient = term.coefficient / number;
+    std::int64_t rest = term.coefficient % number;
+    if (floor_constant && term.symbols.empty() && rest < 0) {
+      --quotient;
+      rest += number;
+    }
+    result.quotient = result.quotient + product(quotient, *symbols);
+    result.rest = result.rest + product(rest, term.symbols);
   }
   return result;
 }

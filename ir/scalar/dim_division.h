@@ -19,7 +19,8 @@ struct DimQuotient {
   Dim rest;
 };
 
-// Divides term by term, by a divisor that is positive; what is not divisible stays in the rest.
+// Divides term by term, by a divisor that is positive; what is not divisible stays in the rest. By a
+// divisor of several terms, divides exactly or not at all.
 // Coefficients are divided towards zero; with `floor_constant`, the constant term is divided
 // downwards, so that its rest by a constant divisor is never negative.
 DimQuotient divide_terms(const Dim& a, const Dim& divisor, bool floor_constant);

@@ -211,6 +211,7 @@ TEST_F(SimplifyIndex, LargeCoefficientsAreLeftAlone) {
   Expr i = axis(0, n);
   Expr index = i * (INT64_MAX / 2) * 3 + 1;
   EXPECT_EQ(simplify(index).id(), index.id());
+  EXPECT_EQ(simplified(floor_div(i + INT64_MIN, 3)), "floordiv(i + 1, 3) - 3074457345618258603");
   // No divisor of ours, and nothing to rely on.
   Expr negative = modulo(i + i, -4);
   EXPECT_EQ(simplified(negative), "mod(i * 2, -4)");
