@@ -6,6 +6,7 @@
 #pragma once
 
 #include <cstdint>
+#include <deque>
 #include <span>
 #include <string>
 #include <string_view>
@@ -98,7 +99,7 @@ class Graph {
 
   std::string name_;
   std::vector<Node> nodes_;
-  std::vector<Value> values_;
+  std::deque<Value> values_;  // types are handed out by reference while nodes are added
   std::vector<ValueId> inputs_, params_;
   std::vector<Output> outputs_;
   std::unordered_map<std::string, ValueId> by_name_;

@@ -1,5 +1,5 @@
-// An op becomes a list of labelled paragraphs first; the terminal page and the Markdown section are two
-// ways of setting the same list.
+// An op becomes a list of labelled paragraphs first; the terminal page and the Markdown section are
+// two ways of setting the same list.
 #include "ir/reference.h"
 
 #include <algorithm>
@@ -18,9 +18,10 @@ namespace {
 constexpr std::size_t kColumns = 80;
 constexpr std::size_t kLabelColumns = 12;
 
+// Lines under one label; with an empty label they belong to the paragraph before.
 struct Paragraph {
   std::string label;
-  std::string text;
+  std::vector<std::string> lines;
   bool code = false;
 };
 
@@ -35,16 +36,16 @@ std::string signature(const OpDef& op) {
     operands.push_back(fmt::format("{}{}", operand.name, mark));
   }
   for (const AttributeSpec& attribute : op.attributes)
-    attributes.push_back(attribute.default_value
-                             ? fmt::format("{} = {}", attribute.name, to_string(*attribute.default_value))
-                             : attribute.name);
+    attributes.push_back(attribute.default_value ? fmt::format("{} = {}", attribute.name,
+                                                               to_string(*attribute.default_value))
+                                                 : attribute.name);
   std::string text = fmt::format("{}({})", op.name, fmt::join(operands, ", "));
   if (!attributes.empty()) text += fmt::format(" {{{}}}", fmt::join(attributes, ", "));
   return text;
 }
 
-// The pointwise expression on operands of their first admissible type and with default attributes, what
-// it shares written once. The last operand of a gradient op is called g.
+// The pointwise expression on operands of their first admissible type and with default attributes,
+// what it shares written once. The last operand of a gradient op is called g.
 std::vector<std::string> expression(const OpDef& op, bool is_gradient) {
   std::vector<TensorType> types = example_types(op);
   Attributes attributes = example_attributes(op);
@@ -61,78 +62,84 @@ std::vector<std::string> expression(const OpDef& op, bool is_gradient) {
   return lines;
 }
 
-void add_code(std::vector<Paragraph>& page, std::string label, const std::vector<std::string>& lines) {
-  for (const std::string& line : lines) page.push_back({std::exchange(label, ""), line, true});
-}
-
 void add_meaning(std::vector<Paragraph>& page, const OpDef& op) {
   if (op.pointwise) {
-    add_code(page, "Meaning", expression(op, false));
+    page.push_back({"Meaning", expression(op, false), true});
   } else if (op.is_movement) {
-    page.push_back({"Meaning", "An index map: kernels read through it where they can."});
+    page.push_back({"Meaning", {"An index map: kernels read through it where they can."}});
   } else if (op.comprehension && !op.operands.empty()) {
-    page.push_back({"Meaning", "A fold over the reduced elements, in an order that the shape fixes."});
+    page.push_back(
+        {"Meaning", {"A fold over the reduced elements, in an order that the shape fixes."}});
   } else if (op.composite) {
-    page.push_back({"Meaning", "A body written in other ops."});
+    page.push_back({"Meaning", {"A body written in other ops."}});
   }
 }
 
 void add_gradient(std::vector<Paragraph>& page, const OpDef& op) {
   switch (op.gradient.kind) {
     case GradientRule::Kind::none:
-      page.push_back({"Gradient", fmt::format("None: {}.", op.gradient.reason)});
+      page.push_back({"Gradient", {fmt::format("None: {}.", op.gradient.reason)}});
       return;
     case GradientRule::Kind::due:
-      page.push_back({"Gradient", "Not there yet."});
+      page.push_back({"Gradient", {"Not there yet."}});
       return;
     case GradientRule::Kind::stated:
-      page.push_back({"Gradient", "By a rule of its own, in other ops."});
+      page.push_back({"Gradient", {"By a rule of its own, in other ops."}});
       return;
     case GradientRule::Kind::derived:
       break;
   }
   if (!op.pointwise) {
-    page.push_back({"Gradient", "That of the body."});
+    page.push_back({"Gradient", {"That of the body."}});
     return;
   }
   for (std::size_t i = 0; i < op.operands.size(); ++i) {
     const OpDef* gradient = gradient_op(op, i);
     if (!gradient) continue;
-    page.push_back({"Gradient", fmt::format("{}, for {}; g is the gradient of the result:",
-                                            gradient->name, op.operands[i].name)});
-    add_code(page, "", expression(*gradient, true));
+    page.push_back({"Gradient",
+                    {fmt::format("{}, for {}; g is the gradient of the result:", gradient->name,
+                                 op.operands[i].name)}});
+    page.push_back({"", expression(*gradient, true), true});
   }
 }
 
-std::vector<Paragraph> paragraphs(const OpDef& op) {
-  std::vector<Paragraph> page;
-  add_meaning(page, op);
-  page.push_back({"Semantics", op.semantics});
-  std::string label = "Operands";
+std::vector<std::string> operand_lines(const OpDef& op) {
+  std::vector<std::string> lines;
   for (const OperandSpec& operand : op.operands) {
     using enum OperandSpec::Presence;
     std::string_view presence = operand.presence == optional   ? ", optional"
                                 : operand.presence == variadic ? ", one or more"
                                                                : "";
-    page.push_back({std::exchange(label, ""),
-                    fmt::format("{}: {}{}", operand.name, description(operand.types), presence)});
+    lines.push_back(fmt::format("{}: {}{}", operand.name, description(operand.types), presence));
   }
-  label = "Attributes";
+  return lines;
+}
+
+std::vector<std::string> attribute_lines(const OpDef& op) {
+  std::vector<std::string> lines;
   for (const AttributeSpec& attribute : op.attributes) {
     std::string fallback = attribute.default_value
                                ? fmt::format(", {} by default", to_string(*attribute.default_value))
                                : ", required";
-    page.push_back({std::exchange(label, ""),
-                    fmt::format("{}: {}{}. {}", attribute.name, description(attribute.kind), fallback,
-                                attribute.summary)});
+    lines.push_back(fmt::format("{}: {}{}. {}", attribute.name, description(attribute.kind),
+                                fallback, attribute.summary));
   }
+  return lines;
+}
+
+std::vector<Paragraph> paragraphs(const OpDef& op) {
+  std::vector<Paragraph> page;
+  add_meaning(page, op);
+  page.push_back({"Semantics", {op.semantics}});
+  if (!op.operands.empty()) page.push_back({"Operands", operand_lines(op)});
+  if (!op.attributes.empty()) page.push_back({"Attributes", attribute_lines(op)});
   add_gradient(page, op);
-  if (!op.onnx.empty()) page.push_back({"ONNX", op.onnx});
+  if (!op.onnx.empty()) page.push_back({"ONNX", {op.onnx}});
   return page;
 }
 
-// Breaks at spaces; every line after the first begins with `indent` spaces, and continuations with two
-// more.
+// Breaks at spaces; every line after the first begins with `indent` spaces, and continuations with
+// two more.
 std::string wrapped(const std::string& text, std::size_t indent) {
   std::string result;
   std::size_t column = indent;
@@ -156,25 +163,25 @@ std::string wrapped(const std::string& text, std::size_t indent) {
 std::vector<std::string> families() {
   std::vector<std::string> result;
   for (const auto& op : all_ops())
-    if (std::find(result.begin(), result.end(), op->family) == result.end()) result.push_back(op->family);
+    if (std::find(result.begin(), result.end(), op->family) == result.end())
+      result.push_back(op->family);
   return result;
 }
 
-std::string markdown_section(const OpDef& op) {
-  std::string text = fmt::format("### {}\n\n`{}`\n\n{}\n\n", op.name, signature(op), op.summary);
-  std::string open;  // the code block that is being filled
-  for (const Paragraph& paragraph : paragraphs(op)) {
-    if (paragraph.code) {
-      if (!paragraph.label.empty()) text += fmt::format("- {}:\n", paragraph.label);
-      text += (open.empty() ? "\n      " : "      ") + paragraph.text + "\n";
-      open = "code";
-      continue;
-    }
-    if (!open.empty()) text += "\n";
-    open.clear();
-    text += paragraph.label.empty() ? fmt::format("  - {}\n", paragraph.text)
-                                    : fmt::format("- {}: {}\n", paragraph.label, paragraph.text);
+std::string markdown(const Paragraph& paragraph) {
+  std::string text;
+  if (paragraph.code) {
+    if (!paragraph.label.empty()) text += fmt::format("- **{}**\n", paragraph.label);
+    return text + fmt::format("  ```\n  {}\n  ```\n", fmt::join(paragraph.lines, "\n  "));
   }
+  if (paragraph.lines.size() == 1)
+    return fmt::format("- **{}** {}\n", paragraph.label, paragraph.lines.front());
+  return fmt::format("- **{}**\n  - {}\n", paragraph.label, fmt::join(paragraph.lines, "\n  - "));
+}
+
+std::string markdown_section(const OpDef& op) {
+  std::string text = fmt::format("### {}\n\n`{}`: {}\n\n", op.name, signature(op), op.summary);
+  for (const Paragraph& paragraph : paragraphs(op)) text += markdown(paragraph);
   return text + "\n";
 }
 
@@ -182,9 +189,12 @@ std::string markdown_section(const OpDef& op) {
 
 std::string op_page(const OpDef& op) {
   std::string text = wrapped(signature(op), 0) + "\n" + wrapped(op.summary, 0) + "\n\n";
-  for (const Paragraph& paragraph : paragraphs(op))
-    text += fmt::format("{:<{}}{}\n", paragraph.label, kLabelColumns,
-                        wrapped(paragraph.text, kLabelColumns));
+  for (const Paragraph& paragraph : paragraphs(op)) {
+    std::string label = paragraph.label;
+    for (const std::string& line : paragraph.lines)
+      text += fmt::format("{:<{}}{}\n", std::exchange(label, ""), kLabelColumns,
+                          wrapped(line, kLabelColumns));
+  }
   return text;
 }
 
@@ -204,7 +214,8 @@ std::string op_list() {
 std::string markdown_reference() {
   std::string text =
       "# Ops\n\n"
-      "Written from the op registry by `weir ops --markdown`. Expressions are shown with the default "
+      "Written from the op registry by `weir ops --markdown`. Expressions are shown with the "
+      "default "
       "attributes; where they share a part, it is named `t0`, `t1`, ... first.\n\n";
   for (const std::string& family : families()) {
     text += fmt::format("## {}\n\n", family);

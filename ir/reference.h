@@ -7,8 +7,8 @@
 
 namespace weir {
 
-// All that there is to know of one op, as terminal text of at most 80 columns: what it computes, the
-// expressions of a pointwise op and of its gradients, operands, attributes, semantics.
+// All that there is to know of one op, as terminal text of at most 80 columns: what it computes,
+// the expressions of a pointwise op and of its gradients, operands, attributes, semantics.
 std::string op_page(const OpDef& op);
 // All ops by family, one line each.
 std::string op_list();

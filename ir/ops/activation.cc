@@ -1,9 +1,9 @@
 // Activations: pointwise, one scalar expression each.
 //
-// Each form is chosen so that values and gradients are right for every x: no overflow on the way, no
-// cancellation in a tail, nothing vanished times infinity. A derivative is stated where the one derived
-// from the value's expression would not have these properties. Throughout, e = exp(-|x|), which lies
-// in 0 ... 1; NaN gives NaN.
+// Each form is chosen so that values and gradients are right for every x: no overflow on the way,
+// no cancellation in a tail, nothing vanished times infinity. A derivative is stated where the one
+// derived from the value's expression would not have these properties. Throughout, e = exp(-|x|),
+// which lies in 0 ... 1; NaN gives NaN.
 
 #include <cmath>
 #include <limits>
@@ -37,18 +37,20 @@ OpDef with_real(OpDef op, std::string name, double default_value, std::string su
   return op;
 }
 
-// --- Piecewise linear -----------------------------------------------------------------------------
+// --- Piecewise linear
+// -----------------------------------------------------------------------------
 
 OpDef leaky_relu_op() {
   return with_real(
-      activation({"leaky_relu", "x where x > 0, else negative_slope * x.",
-                  "NaN gives NaN; 0 and -0 give negative_slope * x. The gradient is 1 for x > 0 and "
-                  "negative_slope otherwise, at 0 too. The slope may be any finite number, also "
-                  "negative, zero or above 1.",
-                  "LeakyRelu"},
-                 [](Expr x, const Attributes& attributes) {
-                   return select(x > 0.0, x, attributes.real("negative_slope") * x);
-                 }),
+      activation(
+          {"leaky_relu", "x where x > 0, else negative_slope * x.",
+           "NaN gives NaN; 0 and -0 give negative_slope * x. The gradient is 1 for x > 0 and "
+           "negative_slope otherwise, at 0 too. The slope may be any finite number, also "
+           "negative, zero or above 1.",
+           "LeakyRelu"},
+          [](Expr x, const Attributes& attributes) {
+            return select(x > 0.0, x, attributes.real("negative_slope") * x);
+          }),
       "negative_slope", 0.01, "Factor for x <= 0.");
 }
 
@@ -59,11 +61,12 @@ OpDef relu_op() {
 }
 
 OpDef prelu_op() {
-  OpDef op = declare("activation",
-                     {"prelu", "x where x > 0, else slope * x, with a learned slope.",
-                      "As leaky_relu, with a tensor of slopes that broadcasts against x. The gradient for "
-                      "the slope is x for x <= 0 and 0 otherwise.",
-                      "PRelu"});
+  OpDef op =
+      declare("activation",
+              {"prelu", "x where x > 0, else slope * x, with a learned slope.",
+               "As leaky_relu, with a tensor of slopes that broadcasts against x. The gradient for "
+               "the slope is x for x <= 0 and 0 otherwise.",
+               "PRelu"});
   op.operands = {{"x", TypeSet::floats}, {"slope", TypeSet::floats}};
   op.pointwise = [](Arguments arguments, const Attributes&) {
     return select(arguments[0] > 0.0, arguments[0], arguments[1] * arguments[0]);
@@ -73,15 +76,16 @@ OpDef prelu_op() {
 
 OpDef hard_sigmoid_op() {
   return with_real(
-      with_real(activation({"hard_sigmoid", "alpha * x + beta, limited to 0 ... 1.",
-                            "NaN gives NaN. The gradient is alpha strictly between the limits and 0 at "
-                            "and beyond them.",
-                            "HardSigmoid"},
-                           [](Expr x, const Attributes& attributes) {
-                             Expr line = attributes.real("alpha") * x + attributes.real("beta");
-                             return select(line <= 0.0, 0.0, select(line >= 1.0, 1.0, line));
-                           }),
-                "alpha", 0.2, "Slope of the line."),
+      with_real(
+          activation({"hard_sigmoid", "alpha * x + beta, limited to 0 ... 1.",
+                      "NaN gives NaN. The gradient is alpha strictly between the limits and 0 at "
+                      "and beyond them.",
+                      "HardSigmoid"},
+                     [](Expr x, const Attributes& attributes) {
+                       Expr line = attributes.real("alpha") * x + attributes.real("beta");
+                       return select(line <= 0.0, 0.0, select(line >= 1.0, 1.0, line));
+                     }),
+          "alpha", 0.2, "Slope of the line."),
       "beta", 0.5, "Value of the line at 0.");
 }
 
@@ -110,34 +114,38 @@ OpDef clip_op() {
   op.check = [](const OpInstance& instance) {
     double low = instance.attributes.real("min"), high = instance.attributes.real("max");
     if (!(low <= high))
-      throw Error(fmt::format("the attribute min must not be above max: they are {} and {}", low, high));
+      throw Error(
+          fmt::format("the attribute min must not be above max: they are {} and {}", low, high));
   };
   return op;
 }
 
-// --- Exponential below zero -------------------------------------------------------------------------
+// --- Exponential below zero
+// -------------------------------------------------------------------------
 
 OpDef elu_op() {
   return with_real(
-      activation({"elu", "x where x > 0, else alpha * (exp(x) - 1).",
-                  "-alpha at -inf; zeros give alpha times themselves. The gradient is 1 for x > 0 and "
-                  "alpha * exp(x) otherwise, at 0 too.",
-                  "Elu"},
-                 [](Expr x, const Attributes& attributes) {
-                   return select(x > 0.0, x, attributes.real("alpha") * expm1(x));
-                 }),
+      activation(
+          {"elu", "x where x > 0, else alpha * (exp(x) - 1).",
+           "-alpha at -inf; zeros give alpha times themselves. The gradient is 1 for x > 0 and "
+           "alpha * exp(x) otherwise, at 0 too.",
+           "Elu"},
+          [](Expr x, const Attributes& attributes) {
+            return select(x > 0.0, x, attributes.real("alpha") * expm1(x));
+          }),
       "alpha", 1.0, "Minus the limit at -inf.");
 }
 
 OpDef selu_op() {
-  OpDef op = activation(
-      {"selu", "gamma * x where x > 0, else gamma * alpha * (exp(x) - 1).",
-       "The defaults keep mean 0 and variance 1 through layers. The gradient is gamma for x > 0 and "
-       "gamma * alpha * exp(x) otherwise, at 0 too.",
-       "Selu"},
-      [](Expr x, const Attributes& attributes) {
-        return attributes.real("gamma") * select(x > 0.0, x, attributes.real("alpha") * expm1(x));
-      });
+  OpDef op = activation({"selu", "gamma * x where x > 0, else gamma * alpha * (exp(x) - 1).",
+                         "The defaults keep mean 0 and variance 1 through layers. The gradient is "
+                         "gamma for x > 0 and "
+                         "gamma * alpha * exp(x) otherwise, at 0 too.",
+                         "Selu"},
+                        [](Expr x, const Attributes& attributes) {
+                          return attributes.real("gamma") *
+                                 select(x > 0.0, x, attributes.real("alpha") * expm1(x));
+                        });
   // Klambauer et al., "Self-Normalizing Neural Networks", 2017, to double precision.
   op = with_real(std::move(op), "alpha", 1.6732632423543772, "Minus the limit at -inf over gamma.");
   return with_real(std::move(op), "gamma", 1.0507009873554805, "Slope above 0.");
@@ -146,14 +154,15 @@ OpDef selu_op() {
 OpDef celu_op() {
   OpDef op = with_real(
       with_derivative(
-          activation({"celu", "x where x > 0, else alpha * (exp(x / alpha) - 1).",
-                      "-alpha at -inf; smooth at 0 for every alpha. The gradient is 1 for x > 0 and "
-                      "exp(x / alpha) otherwise.",
-                      "Celu"},
-                     [](Expr x, const Attributes& attributes) {
-                       double alpha = attributes.real("alpha");
-                       return select(x > 0.0, x, alpha * expm1(x / alpha));
-                     }),
+          activation(
+              {"celu", "x where x > 0, else alpha * (exp(x / alpha) - 1).",
+               "-alpha at -inf; smooth at 0 for every alpha. The gradient is 1 for x > 0 and "
+               "exp(x / alpha) otherwise.",
+               "Celu"},
+              [](Expr x, const Attributes& attributes) {
+                double alpha = attributes.real("alpha");
+                return select(x > 0.0, x, alpha * expm1(x / alpha));
+              }),
           [](Expr x, const Attributes& attributes) {
             return select(x > 0.0, 1.0, exp(x / attributes.real("alpha")));
           }),
@@ -165,19 +174,20 @@ OpDef celu_op() {
   return op;
 }
 
-// --- Smooth -------------------------------------------------------------------------------------------
+// --- Smooth
+// -------------------------------------------------------------------------------------------
 
 // log(1 + exp(x))
 Expr stable_softplus(Expr x) { return max(x, 0.0) + log1p(exp(-abs(x))); }
 
 OpDef softplus_op() {
-  return with_derivative(
-      activation({"softplus", "log(1 + exp(x)).",
-                  "Computed as max(x, 0) + log1p(e): never overflows, accurate for negative x. The gradient "
-                  "is sigmoid(x), 0.5 at 0.",
-                  "Softplus"},
-                 stable_softplus),
-      stable_sigmoid);
+  return with_derivative(activation({"softplus", "log(1 + exp(x)).",
+                                     "Computed as max(x, 0) + log1p(e): never overflows, accurate "
+                                     "for negative x. The gradient "
+                                     "is sigmoid(x), 0.5 at 0.",
+                                     "Softplus"},
+                                    stable_softplus),
+                         stable_sigmoid);
 }
 
 OpDef softsign_op() {
@@ -185,7 +195,8 @@ OpDef softsign_op() {
       activation({"softsign", "x / (1 + |x|).",
                   "-1 and 1 at the infinities. The gradient is 1 / (1 + |x|)^2.", "Softsign"},
                  [](Expr x) {
-                   // Beyond the bound the quotient is 1 in every type; infinity over infinity is NaN.
+                   // Beyond the bound the quotient is 1 in every type; infinity over infinity is
+                   // NaN.
                    Expr finite = min(max(x, -1e30), 1e30);
                    return finite / (1.0 + abs(finite));
                  }),
@@ -199,15 +210,17 @@ OpDef silu_op() {
   return with_derivative(
       activation({"silu", "x * sigmoid(x).",
                   "-0 at -inf. The gradient is s + x * s' with s = sigmoid(x).", "Swish"},
-                 [](Expr x) { return bounded_below(x) * stable_sigmoid(x); })
-      , [](Expr x) { return stable_sigmoid(x) + bounded(x) * sigmoid_derivative(x); });
+                 [](Expr x) { return bounded_below(x) * stable_sigmoid(x); }),
+      [](Expr x) { return stable_sigmoid(x) + bounded(x) * sigmoid_derivative(x); });
 }
 
 OpDef mish_op() {
-  // tanh(softplus(x)) is q / (q + 2) with q = exp(x) * (exp(x) + 2); for x >= 0 both are multiplied by
-  // e^2, so that nothing overflows.
+  // tanh(softplus(x)) is q / (q + 2) with q = exp(x) * (exp(x) + 2); for x >= 0 both are multiplied
+  // by e^2, so that nothing overflows.
   auto numerator = [](Expr x, Expr e) { return select(x >= 0.0, 1.0 + 2.0 * e, e * (e + 2.0)); };
-  auto denominator = [](Expr x, Expr e, Expr q) { return q + 2.0 * select(x >= 0.0, e * e, e.like(1.0)); };
+  auto denominator = [](Expr x, Expr e, Expr q) {
+    return q + 2.0 * select(x >= 0.0, e * e, e.like(1.0));
+  };
   auto value = [=](Expr x) {
     Expr e = exp(-abs(x));
     Expr q = numerator(x, e);
@@ -257,12 +270,14 @@ Expr gelu_derivative(Expr x, const Attributes& attributes) {
 OpDef gelu_op() {
   return with_attribute(
       with_derivative(
-          activation({"gelu", "x times the normal distribution function at x.",
-                      "x/2 * erfc(-x / sqrt(2)), accurate in the far tail; -0 at -inf. With approximate, "
-                      "x/2 * (1 + tanh(sqrt(2/pi) * (x + 0.044715 x^3))), computed as x times a sigmoid. The "
-                      "gradient is that of the form chosen.",
-                      "Gelu"},
-                     gelu_value),
+          activation(
+              {"gelu", "x times the normal distribution function at x.",
+               "x/2 * erfc(-x / sqrt(2)), accurate in the far tail; -0 at -inf. With approximate, "
+               "x/2 * (1 + tanh(sqrt(2/pi) * (x + 0.044715 x^3))), computed as x times a sigmoid. "
+               "The "
+               "gradient is that of the form chosen.",
+               "Gelu"},
+              gelu_value),
           gelu_derivative),
       "approximate", false, "Use the tanh form.");
 }

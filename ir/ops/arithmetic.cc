@@ -12,14 +12,11 @@ constexpr const char* kFamily = "arithmetic";
 constexpr const char* kStep = "it is a step function: the derivative is 0 wherever it exists";
 
 void add_four_operations(OpTable& table) {
-  table.add(binary(kFamily, TypeSet::numbers,
-                   {"add", "a + b.", "IEEE 754; integers wrap.", "Add"},
+  table.add(binary(kFamily, TypeSet::numbers, {"add", "a + b.", "IEEE 754; integers wrap.", "Add"},
                    [](Expr a, Expr b) { return a + b; }));
-  table.add(binary(kFamily, TypeSet::numbers,
-                   {"sub", "a - b.", "IEEE 754; integers wrap.", "Sub"},
+  table.add(binary(kFamily, TypeSet::numbers, {"sub", "a - b.", "IEEE 754; integers wrap.", "Sub"},
                    [](Expr a, Expr b) { return a - b; }));
-  table.add(binary(kFamily, TypeSet::numbers,
-                   {"mul", "a * b.", "IEEE 754; integers wrap.", "Mul"},
+  table.add(binary(kFamily, TypeSet::numbers, {"mul", "a * b.", "IEEE 754; integers wrap.", "Mul"},
                    [](Expr a, Expr b) { return a * b; }));
   table.add(binary(kFamily, TypeSet::numbers,
                    {"div", "a / b.",
@@ -30,16 +27,17 @@ void add_four_operations(OpTable& table) {
 }
 
 void add_remainders(OpTable& table) {
-  table.add(binary(
-      kFamily, TypeSet::numbers,
-      {"remainder", "a - floor(a / b) * b: the remainder with the sign of the divisor.",
-       "Python's %. A zero result has the sign of a. A float modulo 0 is NaN; an integer modulo 0 is "
-       "a. The gradient is 1 for a and -floor(a / b) for b.",
-       "Mod"},
-      [](Expr a, Expr b) {
-        Expr r = rem(a, b);
-        return select((r != 0) & ((r < 0) ^ (b < 0)), r + b, r);
-      }));
+  table.add(
+      binary(kFamily, TypeSet::numbers,
+             {"remainder", "a - floor(a / b) * b: the remainder with the sign of the divisor.",
+              "Python's %. A zero result has the sign of a. A float modulo 0 is NaN; an integer "
+              "modulo 0 is "
+              "a. The gradient is 1 for a and -floor(a / b) for b.",
+              "Mod"},
+             [](Expr a, Expr b) {
+               Expr r = rem(a, b);
+               return select((r != 0) & ((r < 0) ^ (b < 0)), r + b, r);
+             }));
   table.add(binary(kFamily, TypeSet::numbers,
                    {"fmod", "a - trunc(a / b) * b: the remainder with the sign of the dividend.",
                     "C's fmod and %; exact. ONNX Mod with fmod = 1. A float modulo 0 is NaN; an "
@@ -48,41 +46,45 @@ void add_remainders(OpTable& table) {
 }
 
 void add_powers(OpTable& table) {
-  table.add(binary(
-      kFamily, TypeSet::floats,
-      {"pow", "a to the power b.",
-       "As C's pow: anything to the power 0 is 1, even NaN; a negative number to a power that is no "
-       "integer is NaN. The gradient for a is 0 where b is 0. The gradient for b is 0 where a is 0 and "
-       "b >= 0, and NaN for negative a.",
-       "Pow"},
-      [](Expr a, Expr b) { return pow(a, b); }));
-  table.add(unary(kFamily, TypeSet::floats,
-                  {"sqrt", "The square root.",
-                   "Correctly rounded; NaN below 0, -0 for -0. The gradient at 0 is infinite.", "Sqrt"},
-                  [](Expr x) { return sqrt(x); }));
+  table.add(binary(kFamily, TypeSet::floats,
+                   {"pow", "a to the power b.",
+                    "As C's pow: anything to the power 0 is 1, even NaN; a negative number to a "
+                    "power that is no "
+                    "integer is NaN. The gradient for a is 0 where b is 0. The gradient for b is 0 "
+                    "where a is 0 and "
+                    "b >= 0, and NaN for negative a.",
+                    "Pow"},
+                   [](Expr a, Expr b) { return pow(a, b); }));
+  table.add(
+      unary(kFamily, TypeSet::floats,
+            {"sqrt", "The square root.",
+             "Correctly rounded; NaN below 0, -0 for -0. The gradient at 0 is infinite.", "Sqrt"},
+            [](Expr x) { return sqrt(x); }));
   table.add(unary(kFamily, TypeSet::floats,
                   {"rsqrt", "1 / sqrt(x).",
                    "Two roundings; infinite at 0, NaN below. The gradient at 0 is -inf."},
                   [](Expr x) { return 1.0 / sqrt(x); }));
-  table.add(unary(
-      kFamily, TypeSet::floats,
-      {"reciprocal", "1 / x.", "Infinite at 0, with the sign of the zero.", "Reciprocal"},
-      [](Expr x) { return 1.0 / x; }));
+  table.add(
+      unary(kFamily, TypeSet::floats,
+            {"reciprocal", "1 / x.", "Infinite at 0, with the sign of the zero.", "Reciprocal"},
+            [](Expr x) { return 1.0 / x; }));
 }
 
 void add_signs(OpTable& table) {
-  table.add(binary(kFamily, TypeSet::numbers,
-                   {"minimum", "The smaller of a and b.",
-                    "NaN if either is NaN; of two zeros b. The gradient goes to the smaller operand, "
-                    "half to each where they are equal.",
-                    "Min"},
-                   [](Expr a, Expr b) { return min(a, b); }));
-  table.add(binary(kFamily, TypeSet::numbers,
-                   {"maximum", "The larger of a and b.",
-                    "NaN if either is NaN; of two zeros b. The gradient goes to the larger operand, "
-                    "half to each where they are equal.",
-                    "Max"},
-                   [](Expr a, Expr b) { return max(a, b); }));
+  table.add(
+      binary(kFamily, TypeSet::numbers,
+             {"minimum", "The smaller of a and b.",
+              "NaN if either is NaN; of two zeros b. The gradient goes to the smaller operand, "
+              "half to each where they are equal.",
+              "Min"},
+             [](Expr a, Expr b) { return min(a, b); }));
+  table.add(
+      binary(kFamily, TypeSet::numbers,
+             {"maximum", "The larger of a and b.",
+              "NaN if either is NaN; of two zeros b. The gradient goes to the larger operand, "
+              "half to each where they are equal.",
+              "Max"},
+             [](Expr a, Expr b) { return max(a, b); }));
   table.add(unary(kFamily, TypeSet::numbers,
                   {"abs", "The absolute value.",
                    "0 for -0; the lowest integer stays itself. The gradient at 0 is 0.", "Abs"},
@@ -90,12 +92,11 @@ void add_signs(OpTable& table) {
   table.add(unary(kFamily, TypeSet::numbers,
                   {"neg", "-x.", "Flips the sign of zeros too; integers wrap.", "Neg"},
                   [](Expr x) { return -x; }));
-  table.add(without_gradient(
-      unary(kFamily, TypeSet::numbers,
-            {"sign", "1 for x > 0, -1 for x < 0, else x itself.", "Zeros and NaN give themselves.",
-             "Sign"},
-            [](Expr x) { return select(x > 0, 1, select(x < 0, -1, x)); }),
-      kStep));
+  table.add(without_gradient(unary(kFamily, TypeSet::numbers,
+                                   {"sign", "1 for x > 0, -1 for x < 0, else x itself.",
+                                    "Zeros and NaN give themselves.", "Sign"},
+                                   [](Expr x) { return select(x > 0, 1, select(x < 0, -1, x)); }),
+                             kStep));
 }
 
 void add_roundings(OpTable& table) {
@@ -104,11 +105,12 @@ void add_roundings(OpTable& table) {
                                     "NaN, infinities and zeros give themselves.", "Floor"},
                                    [](Expr x) { return floor(x); }),
                              kStep));
-  table.add(without_gradient(unary(kFamily, TypeSet::floats,
-                                   {"ceil", "The smallest integer not below x.",
-                                    "NaN, infinities and zeros give themselves; -0 above -1.", "Ceil"},
-                                   [](Expr x) { return ceil(x); }),
-                             kStep));
+  table.add(
+      without_gradient(unary(kFamily, TypeSet::floats,
+                             {"ceil", "The smallest integer not below x.",
+                              "NaN, infinities and zeros give themselves; -0 above -1.", "Ceil"},
+                             [](Expr x) { return ceil(x); }),
+                       kStep));
   table.add(without_gradient(unary(kFamily, TypeSet::floats,
                                    {"round", "The nearest integer, ties to even.",
                                     "NaN, infinities and zeros give themselves; keeps the sign of "

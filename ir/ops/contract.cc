@@ -23,20 +23,22 @@ MatmulShape matmul_shape(const OpInstance& instance) {
   const Shape &a = instance.operand(0).shape, &b = instance.operand(1).shape;
   for (std::size_t i = 0; i < 2; ++i)
     if (instance.operand(i).rank() < 2)
-      throw Error(fmt::format("operand {} is {}; matmul takes matrices, so reshape a vector to [1, K] or "
-                              "[K, 1] first",
-                              instance.op->operands[i].name, to_string(instance.operand(i))));
+      throw Error(
+          fmt::format("operand {} is {}; matmul takes matrices, so reshape a vector to [1, K] or "
+                      "[K, 1] first",
+                      instance.op->operands[i].name, to_string(instance.operand(i))));
   bool transpose_a = instance.attributes.boolean("transpose_a");
   bool transpose_b = instance.attributes.boolean("transpose_b");
   Dim a_inner = transpose_a ? a.end()[-2] : a.end()[-1];
   Dim b_inner = transpose_b ? b.end()[-1] : b.end()[-2];
   if (a_inner != b_inner)
-    throw Error(fmt::format(
-        "the contracted dimensions differ: {} in a, {}{}, and {} in b, {}{}", a_inner.to_string(),
-        to_string(instance.operand(0)), transpose_a ? " transposed" : "", b_inner.to_string(),
-        to_string(instance.operand(1)), transpose_b ? " transposed" : ""));
+    throw Error(fmt::format("the contracted dimensions differ: {} in a, {}{}, and {} in b, {}{}",
+                            a_inner.to_string(), to_string(instance.operand(0)),
+                            transpose_a ? " transposed" : "", b_inner.to_string(),
+                            to_string(instance.operand(1)), transpose_b ? " transposed" : ""));
   return {broadcast_shapes(Shape(a.begin(), a.end() - 2), Shape(b.begin(), b.end() - 2)),
-          transpose_a ? a.end()[-1] : a.end()[-2], transpose_b ? b.end()[-2] : b.end()[-1], a_inner};
+          transpose_a ? a.end()[-1] : a.end()[-2], transpose_b ? b.end()[-2] : b.end()[-1],
+          a_inner};
 }
 
 Reduction dot(DType type) {
@@ -79,8 +81,8 @@ Comprehension matmul_comprehension(const OpInstance& instance) {
   return result;
 }
 
-// With A and B as they enter the product and G the cotangent: dA = G B^T and dB = A^T G, each written
-// for the operand as it is stored, and summed over batch dimensions that were broadcast.
+// With A and B as they enter the product and G the cotangent: dA = G B^T and dB = A^T G, each
+// written for the operand as it is stored, and summed over batch dimensions that were broadcast.
 std::vector<Var> matmul_gradient(const GradientContext& context) {
   GraphBuilder& builder = context.builder;
   bool transpose_a = context.instance.attributes.boolean("transpose_a");
@@ -105,12 +107,13 @@ std::vector<Var> matmul_gradient(const GradientContext& context) {
 }
 
 OpDef matmul_op() {
-  OpDef op = declare("contract",
-                     {"matmul", "The matrix product of the last two axes.",
-                      "Operands of rank 2 or more; the axes before the last two are a batch and broadcast as "
-                      "in NumPy. Each element is a chain of fused multiply-adds in ascending order, in chunks "
-                      "of 1024 that are added in a balanced tree. Integers wrap.",
-                      "MatMul"});
+  OpDef op = declare(
+      "contract",
+      {"matmul", "The matrix product of the last two axes.",
+       "Operands of rank 2 or more; the axes before the last two are a batch and broadcast as "
+       "in NumPy. Each element is a chain of fused multiply-adds in ascending order, in chunks "
+       "of 1024 that are added in a balanced tree. Integers wrap.",
+       "MatMul"});
   op.operands = {{"a", TypeSet::numbers}, {"b", TypeSet::numbers}};
   op = with_attribute(std::move(op), "transpose_a", false, "Swap the last two axes of a first.");
   op = with_attribute(std::move(op), "transpose_b", false, "Swap the last two axes of b first.");
@@ -131,16 +134,18 @@ void check_linear(const OpInstance& instance) {
   if (w.rank() != 2)
     throw Error(fmt::format("operand w is {}; it must be a matrix [out, in]", to_string(w)));
   if (x.shape.back() != w.shape[1])
-    throw Error(fmt::format("x has {} features in its last axis and w takes {}: they are {} and {}, and w "
-                            "must be [out, in]",
-                            x.shape.back().to_string(), w.shape[1].to_string(), to_string(x),
-                            to_string(w)));
+    throw Error(fmt::format(
+        "x has {} features in its last axis and w takes {}: they are {} and {}, and w "
+        "must be [out, in]",
+        x.shape.back().to_string(), w.shape[1].to_string(), to_string(x), to_string(w)));
   if (instance.has_operand(2) && instance.operand(2).shape != Shape{w.shape[0]})
-    throw Error(fmt::format("operand bias is {}; it must have one element for each row of w, which is {}",
-                            to_string(instance.operand(2)), to_string(w)));
+    throw Error(
+        fmt::format("operand bias is {}; it must have one element for each row of w, which is {}",
+                    to_string(instance.operand(2)), to_string(w)));
 }
 
-std::vector<Var> linear_body(GraphBuilder& builder, std::span<const Var> operands, const Attributes&) {
+std::vector<Var> linear_body(GraphBuilder& builder, std::span<const Var> operands,
+                             const Attributes&) {
   Var x = operands[0], w = operands[1];
   // Leading axes are one long axis to the product: the weights' gradient then is one product too.
   Shape leading(x.shape().begin(), x.shape().end() - 1);
@@ -152,9 +157,10 @@ std::vector<Var> linear_body(GraphBuilder& builder, std::span<const Var> operand
 }
 
 OpDef linear_op() {
-  OpDef op = declare("contract", {"linear", "x times the transpose of w, plus a bias.",
-                                  "w is [out, in] and bias [out], as in PyTorch; x is [..., in]. See matmul for "
-                                  "the order of additions; the bias is added last."});
+  OpDef op = declare(
+      "contract", {"linear", "x times the transpose of w, plus a bias.",
+                   "w is [out, in] and bias [out], as in PyTorch; x is [..., in]. See matmul for "
+                   "the order of additions; the bias is added last."});
   op.operands = {{"x", TypeSet::numbers},
                  {"w", TypeSet::numbers},
                  {"bias", TypeSet::numbers, OperandSpec::Presence::optional}};

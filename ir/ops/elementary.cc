@@ -10,53 +10,58 @@ namespace {
 using namespace ops;
 
 OpDef elementary(Text text, Expr (*meaning)(Expr)) {
-  return unary("elementary", TypeSet::floats, std::move(text),
-               std::function<Expr(Expr)>(meaning));
+  return unary("elementary", TypeSet::floats, std::move(text), std::function<Expr(Expr)>(meaning));
 }
 
 }  // namespace
 
 void add_elementary_ops(OpTable& table) {
-  table.add(elementary({"exp", "e to the power x.", "0 at -inf; overflows to inf.", "Exp"}, scalar::exp));
+  table.add(
+      elementary({"exp", "e to the power x.", "0 at -inf; overflows to inf.", "Exp"}, scalar::exp));
   table.add(elementary({"log", "The natural logarithm.",
                         "-inf at both zeros, NaN below. The gradient is 1 / x.", "Log"},
                        scalar::log));
   table.add(elementary({"expm1", "exp(x) - 1, accurate near 0.",
                         "-1 at -inf; zeros give themselves. The gradient is exp(x)."},
                        scalar::expm1));
-  table.add(elementary({"log1p", "log(1 + x), accurate near 0.",
-                        "-inf at -1, NaN below; zeros give themselves. The gradient is 1 / (1 + x)."},
-                       scalar::log1p));
+  table.add(
+      elementary({"log1p", "log(1 + x), accurate near 0.",
+                  "-inf at -1, NaN below; zeros give themselves. The gradient is 1 / (1 + x)."},
+                 scalar::log1p));
   table.add(with_derivative(
-      elementary({"tanh", "The hyperbolic tangent.",
-                  "Saturates at -1 and 1; zeros give themselves. The gradient is 4e / (1 + e)^2 with "
-                  "e = exp(-2|x|), accurate where 1 - tanh(x)^2 is not.",
-                  "Tanh"},
-                 scalar::tanh),
+      elementary(
+          {"tanh", "The hyperbolic tangent.",
+           "Saturates at -1 and 1; zeros give themselves. The gradient is 4e / (1 + e)^2 with "
+           "e = exp(-2|x|), accurate where 1 - tanh(x)^2 is not.",
+           "Tanh"},
+          scalar::tanh),
       [](Expr x) {
         Expr e = exp(-2.0 * abs(x));
         Expr d = 1.0 + e;
         return 4.0 * e / (d * d);
       }));
   table.add(with_derivative(
-      elementary({"sigmoid", "1 / (1 + exp(-x)).",
-                  "Never overflows; accurate in both tails: with e = exp(-|x|) it is 1 / (1 + e) for "
-                  "x >= 0 and e / (1 + e) below. The gradient is e / (1 + e)^2.",
-                  "Sigmoid"},
-                 stable_sigmoid),
+      elementary(
+          {"sigmoid", "1 / (1 + exp(-x)).",
+           "Never overflows; accurate in both tails: with e = exp(-|x|) it is 1 / (1 + e) for "
+           "x >= 0 and e / (1 + e) below. The gradient is e / (1 + e)^2.",
+           "Sigmoid"},
+          stable_sigmoid),
       sigmoid_derivative));
-  table.add(elementary({"erf", "The error function.",
-                        "Saturates at -1 and 1; zeros give themselves. The gradient is 2 / sqrt(pi) * "
-                        "exp(-x^2).",
-                        "Erf"},
-                       scalar::erf));
+  table.add(
+      elementary({"erf", "The error function.",
+                  "Saturates at -1 and 1; zeros give themselves. The gradient is 2 / sqrt(pi) * "
+                  "exp(-x^2).",
+                  "Erf"},
+                 scalar::erf));
   table.add(elementary({"erfc", "1 - erf(x), accurate where that is near 0.",
                         "2 at -inf, 0 at inf. The gradient is -2 / sqrt(pi) * exp(-x^2)."},
                        scalar::erfc));
-  table.add(elementary({"sin", "The sine of x in radians.", "NaN at infinities; zeros give themselves.",
-                        "Sin"},
-                       scalar::sin));
-  table.add(elementary({"cos", "The cosine of x in radians.", "NaN at infinities.", "Cos"}, scalar::cos));
+  table.add(elementary(
+      {"sin", "The sine of x in radians.", "NaN at infinities; zeros give themselves.", "Sin"},
+      scalar::sin));
+  table.add(
+      elementary({"cos", "The cosine of x in radians.", "NaN at infinities.", "Cos"}, scalar::cos));
 }
 
 }  // namespace weir

@@ -43,8 +43,8 @@ OpDef binary(std::string family, TypeSet types, Text text,
 }
 
 OpDef with_derivative(OpDef op, std::function<Expr(Expr, const Attributes&)> derivative) {
-  op.derivative = [derivative = std::move(derivative)](
-                      Arguments arguments, const Attributes& attributes, std::size_t) {
+  op.derivative = [derivative = std::move(derivative)](Arguments arguments,
+                                                       const Attributes& attributes, std::size_t) {
     return derivative(arguments[0], attributes);
   };
   return op;

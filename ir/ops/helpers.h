@@ -1,5 +1,5 @@
-// What the op declarations share: short ways to fill in an OpDef, index arithmetic for comprehensions,
-// and the few formulas that several ops are made of.
+// What the op declarations share: short ways to fill in an OpDef, index arithmetic for
+// comprehensions, and the few formulas that several ops are made of.
 #pragma once
 
 #include <span>
@@ -46,7 +46,8 @@ void check_finite(const OpInstance& instance, std::string_view attribute);
 
 // --- Dimensions ---------------------------------------------------------------------------------
 
-// Whether the dimension is at least 0 whatever its symbols stand for, as far as its coefficients tell.
+// Whether the dimension is at least 0 whatever its symbols stand for, as far as its coefficients
+// tell.
 bool never_negative(const Dim& dim);
 // Whether `from` broadcasts to exactly `to`.
 bool broadcasts_to(const Shape& from, const Shape& to);
@@ -66,8 +67,8 @@ std::vector<Expr> broadcast_index(const Element& element, std::span<const Expr> 
 // 1 / (1 + exp(-x)), without overflow and accurate in both tails; and its derivative.
 Expr stable_sigmoid(Expr x);
 Expr sigmoid_derivative(Expr x);
-// x within -1000 ... 1000, NaN kept: enough for exp to reach 0 in every type, so that a product with a
-// factor that has vanished is 0 for infinite x too, and not NaN.
+// x within -1000 ... 1000, NaN kept: enough for exp to reach 0 in every type, so that a product
+// with a factor that has vanished is 0 for infinite x too, and not NaN.
 Expr bounded(Expr x);
 Expr bounded_below(Expr x);
 

@@ -35,9 +35,9 @@ void add_comparisons(OpTable& table) {
                        [](Expr a, Expr b) { return a <= b; }));
   table.add(comparison(TypeSet::numbers, {"greater", "a > b, as bool.", ordered, "Greater"},
                        [](Expr a, Expr b) { return a > b; }));
-  table.add(
-      comparison(TypeSet::numbers, {"greater_equal", "a >= b, as bool.", ordered, "GreaterOrEqual"},
-                 [](Expr a, Expr b) { return a >= b; }));
+  table.add(comparison(TypeSet::numbers,
+                       {"greater_equal", "a >= b, as bool.", ordered, "GreaterOrEqual"},
+                       [](Expr a, Expr b) { return a >= b; }));
 }
 
 void add_logic(OpTable& table) {
@@ -54,10 +54,11 @@ void add_logic(OpTable& table) {
 }
 
 OpDef select_op() {
-  OpDef op = declare(kFamily, {"select", "a where the condition holds, else b.",
-                               "The branch not chosen has no influence, NaN included. The gradient goes "
-                               "to the branch that was chosen; the other one gets 0.",
-                               "Where"});
+  OpDef op =
+      declare(kFamily, {"select", "a where the condition holds, else b.",
+                        "The branch not chosen has no influence, NaN included. The gradient goes "
+                        "to the branch that was chosen; the other one gets 0.",
+                        "Where"});
   op.operands = {{"condition", TypeSet::boolean, OperandSpec::Presence::required, 1},
                  {"a", TypeSet::any},
                  {"b", TypeSet::any}};
@@ -69,20 +70,23 @@ OpDef select_op() {
 
 OpDef cast_op() {
   OpDef op = with_attribute(
-      unary(kFamily, TypeSet::any,
-            {"cast", "The value in another element type.",
-             "To a float: the nearest, ties to even. Float to integer: truncates toward zero, "
-             "saturates at the ends of the range, and takes NaN to 0. Between integers: wraps. To bool: "
-             "x != 0. The gradient is cast back; there is none where either type is not a float.",
-             "Cast"},
-            [](Expr x, const Attributes& attributes) { return cast(x, attributes.dtype("dtype")); }),
+      unary(
+          kFamily, TypeSet::any,
+          {"cast", "The value in another element type.",
+           "To a float: the nearest, ties to even. Float to integer: truncates toward zero, "
+           "saturates at the ends of the range, and takes NaN to 0. Between integers: wraps. To "
+           "bool: "
+           "x != 0. The gradient is cast back; there is none where either type is not a float.",
+           "Cast"},
+          [](Expr x, const Attributes& attributes) { return cast(x, attributes.dtype("dtype")); }),
       "dtype", AttributeKind::dtype, "Element type of the result.");
   op.check = [](const OpInstance& instance) {
     DType type = instance.attributes.dtype("dtype");
     if (!is_computable(type))
-      throw Error(fmt::format("the result would have element type {}, on which nothing can be "
-                              "computed yet; use f32, f64, i32, i64 or bool",
-                              name(type)));
+      throw Error(
+          fmt::format("the result would have element type {}, on which nothing can be "
+                      "computed yet; use f32, f64, i32, i64 or bool",
+                      name(type)));
   };
   return with_gradient(std::move(op), [](const GradientContext& context) -> std::vector<Var> {
     DType from = context.instance.operand(0).dtype;

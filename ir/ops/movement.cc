@@ -1,8 +1,9 @@
-// Movement: each result element is one operand element (or a fill value); the meaning is an index map.
+// Movement: each result element is one operand element (or a fill value); the meaning is an index
+// map.
 //
-// reshape matches runs of dimensions with equal products on both sides, so that a dimension that does
-// not change keeps its own index, and only what is really merged or split goes through a row-major
-// position. All gradients are movements again, or sums.
+// reshape matches runs of dimensions with equal products on both sides, so that a dimension that
+// does not change keeps its own index, and only what is really merged or split goes through a
+// row-major position. All gradients are movements again, or sums.
 
 #include <algorithm>
 #include <numeric>
@@ -36,7 +37,8 @@ Comprehension gather_from(IndexMap map) {
   return result;
 }
 
-// --- reshape --------------------------------------------------------------------------------------
+// --- reshape
+// --------------------------------------------------------------------------------------
 
 // Runs of dimensions, from[from_begin, from_end) and to[to_begin, to_end), with equal products.
 struct Run {
@@ -47,8 +49,8 @@ std::vector<Run> matching_runs(const Shape& from, const Shape& to) {
   std::vector<Run> runs;
   std::size_t i = 0, j = 0;
   while (i < from.size() || j < to.size()) {
-    // The shortest run that matches; the rest of both shapes always does, unless they are empty, when no
-    // element is ever looked up.
+    // The shortest run that matches; the rest of both shapes always does, unless they are empty,
+    // when no element is ever looked up.
     Run best{i, from.size(), j, to.size()};
     Dim left = 1;
     for (std::size_t p = i; p <= from.size(); ++p) {
@@ -56,7 +58,8 @@ std::vector<Run> matching_runs(const Shape& from, const Shape& to) {
       Dim right = 1;
       for (std::size_t q = j; q <= to.size(); ++q) {
         if (q > j) right = right * to[q - 1];
-        if (p + q > i + j && p + q < best.from_end + best.to_end && left == right) best = {i, p, j, q};
+        if (p + q > i + j && p + q < best.from_end + best.to_end && left == right)
+          best = {i, p, j, q};
       }
     }
     runs.push_back(best);
@@ -91,8 +94,9 @@ OpDef reshape_op() {
     const Shape& shape = instance.attributes.dims("shape");
     for (const Dim& dim : shape)
       if (dim.is_constant() && dim.value() < 0)
-        throw Error(fmt::format("the shape {} has a negative dimension; every dimension must be stated",
-                                to_string(shape)));
+        throw Error(
+            fmt::format("the shape {} has a negative dimension; every dimension must be stated",
+                        to_string(shape)));
     if (element_count(x.shape) != element_count(shape))
       throw Error(fmt::format("{} has {} elements and does not fit the shape {}, which has {}",
                               to_string(x), element_count(x.shape).to_string(), to_string(shape),
@@ -110,7 +114,8 @@ OpDef reshape_op() {
   });
 }
 
-// --- transpose ------------------------------------------------------------------------------------
+// --- transpose
+// ------------------------------------------------------------------------------------
 
 // Result axis i is operand axis permutation[i].
 std::vector<std::size_t> permutation_of(const OpInstance& instance) {
@@ -135,13 +140,15 @@ std::vector<std::size_t> permutation_of(const OpInstance& instance) {
 
 OpDef transpose_op() {
   OpDef op = with_attribute(
-      movement({"transpose", "The axes in another order.",
-                "Axis i of the result is axis permutation[i] of x. The gradient is transposed back.",
-                "Transpose"}),
+      movement(
+          {"transpose", "The axes in another order.",
+           "Axis i of the result is axis permutation[i] of x. The gradient is transposed back.",
+           "Transpose"}),
       "permutation", Integers{}, "An axis of x for each axis of the result; none reverses them.");
   op.infer = [](const OpInstance& instance) {
     TensorType result{instance.operand(0).dtype, {}};
-    for (std::size_t axis : permutation_of(instance)) result.shape.push_back(instance.operand(0).shape[axis]);
+    for (std::size_t axis : permutation_of(instance))
+      result.shape.push_back(instance.operand(0).shape[axis]);
     return std::vector<TensorType>{std::move(result)};
   };
   op.comprehension = [](const OpInstance& instance) {
@@ -156,25 +163,29 @@ OpDef transpose_op() {
     Integers inverse(permutation.size());
     for (std::size_t i = 0; i < permutation.size(); ++i)
       inverse[permutation[i]] = static_cast<std::int64_t>(i);
-    return {context.builder.apply("transpose", {context.cotangents[0]}, {{"permutation", inverse}})};
+    return {
+        context.builder.apply("transpose", {context.cotangents[0]}, {{"permutation", inverse}})};
   });
 }
 
-// --- broadcast ------------------------------------------------------------------------------------
+// --- broadcast
+// ------------------------------------------------------------------------------------
 
 OpDef broadcast_op() {
   OpDef op = with_attribute(
-      movement({"broadcast", "Repeated along new axes and along axes of size 1.",
-                "NumPy's rule, aligned at the last axis. The gradient is the sum over the repetitions.",
-                "Expand"}),
+      movement(
+          {"broadcast", "Repeated along new axes and along axes of size 1.",
+           "NumPy's rule, aligned at the last axis. The gradient is the sum over the repetitions.",
+           "Expand"}),
       "shape", AttributeKind::dims, "Shape of the result.");
   op.infer = [](const OpInstance& instance) {
     const TensorType& x = instance.operand(0);
     const Shape& shape = instance.attributes.dims("shape");
     if (!broadcasts_to(x.shape, shape))
-      throw Error(fmt::format("{} does not broadcast to {}: aligned at the last axis, each dimension must "
-                              "be the same or 1",
-                              to_string(x), to_string(shape)));
+      throw Error(
+          fmt::format("{} does not broadcast to {}: aligned at the last axis, each dimension must "
+                      "be the same or 1",
+                      to_string(x), to_string(shape)));
     return std::vector<TensorType>{{x.dtype, shape}};
   };
   op.comprehension = [](const OpInstance& instance) {
@@ -187,7 +198,8 @@ OpDef broadcast_op() {
   });
 }
 
-// --- slice ----------------------------------------------------------------------------------------
+// --- slice
+// ----------------------------------------------------------------------------------------
 
 Integers strides_of(const OpInstance& instance) {
   Integers strides = instance.attributes.integers("strides");
@@ -197,7 +209,8 @@ Integers strides_of(const OpInstance& instance) {
 
 void check_slice(const OpInstance& instance) {
   const TensorType& x = instance.operand(0);
-  const Shape &starts = instance.attributes.dims("starts"), &limits = instance.attributes.dims("limits");
+  const Shape &starts = instance.attributes.dims("starts"),
+              &limits = instance.attributes.dims("limits");
   Integers strides = strides_of(instance);
   if (starts.size() != x.shape.size() || limits.size() != x.shape.size() ||
       strides.size() != x.shape.size())
@@ -208,22 +221,24 @@ void check_slice(const OpInstance& instance) {
       throw Error(fmt::format("the stride {} of axis {} must be at least 1", strides[i], i));
     if (!never_negative(starts[i]) || !never_negative(limits[i] - starts[i]) ||
         !never_negative(x.shape[i] - limits[i]))
-      throw Error(fmt::format("axis {} of {} is cut from {} to {}; 0 <= start <= limit <= {} must hold{}", i,
-                              to_string(x), starts[i].to_string(), limits[i].to_string(),
-                              x.shape[i].to_string(),
-                              x.shape[i].is_constant() && limits[i].is_constant()
-                                  ? ""
-                                  : " for all symbols from 0 on (declare a dimension of at least k as N + k)"));
+      throw Error(fmt::format(
+          "axis {} of {} is cut from {} to {}; 0 <= start <= limit <= {} must hold{}", i,
+          to_string(x), starts[i].to_string(), limits[i].to_string(), x.shape[i].to_string(),
+          x.shape[i].is_constant() && limits[i].is_constant()
+              ? ""
+              : " for all symbols from 0 on (declare a dimension of at least k as N + k)"));
   }
 }
 
 // How many steps of `stride` begin before `length`.
 Dim step_count(const Dim& length, std::int64_t stride) {
   if (stride == 1) return length;
-  if (auto constant = length.constant()) return Dim((*constant - 1) / stride + (*constant > 0 ? 1 : 0));
+  if (auto constant = length.constant())
+    return Dim((*constant - 1) / stride + (*constant > 0 ? 1 : 0));
   if (auto quotient = length.divided_by(Dim(stride))) return *quotient;
-  throw Error(fmt::format("a stride of {} does not divide the length {} for every value of its symbols",
-                          stride, length.to_string()));
+  throw Error(
+      fmt::format("a stride of {} does not divide the length {} for every value of its symbols",
+                  stride, length.to_string()));
 }
 
 // Extent of `count` elements with `interior` gaps between neighbours.
@@ -241,24 +256,28 @@ std::vector<Var> slice_gradient(const GradientContext& context) {
   Integers strides = strides_of(context.instance);
   for (std::size_t i = 0; i < operand.size(); ++i) {
     interior.push_back(strides[i] - 1);
-    high.push_back(operand[i] - starts[i] - spread_extent(context.results[0].shape()[i], strides[i] - 1));
+    high.push_back(operand[i] - starts[i] -
+                   spread_extent(context.results[0].shape()[i], strides[i] - 1));
   }
   return {context.builder.apply("pad", {context.cotangents[0]},
                                 {{"low", starts}, {"high", high}, {"interior", interior}})};
 }
 
 OpDef slice_op() {
-  OpDef op = movement({"slice", "A part along each axis: from start, below limit, in steps.",
-                       "Element i of an axis is element start + i * stride of x. Everything must lie within x "
-                       "for every value of the symbols. The gradient is padded back with zeros.",
-                       "Slice"});
+  OpDef op = movement(
+      {"slice", "A part along each axis: from start, below limit, in steps.",
+       "Element i of an axis is element start + i * stride of x. Everything must lie within x "
+       "for every value of the symbols. The gradient is padded back with zeros.",
+       "Slice"});
   op = with_attribute(std::move(op), "starts", AttributeKind::dims, "First index, for each axis.");
-  op = with_attribute(std::move(op), "limits", AttributeKind::dims, "Index to stop before, for each axis.");
+  op = with_attribute(std::move(op), "limits", AttributeKind::dims,
+                      "Index to stop before, for each axis.");
   op = with_attribute(std::move(op), "strides", Integers{}, "Step, for each axis; none means 1.");
   op.check = check_slice;
   op.infer = [](const OpInstance& instance) {
     TensorType result{instance.operand(0).dtype, {}};
-    const Shape &starts = instance.attributes.dims("starts"), &limits = instance.attributes.dims("limits");
+    const Shape &starts = instance.attributes.dims("starts"),
+                &limits = instance.attributes.dims("limits");
     Integers strides = strides_of(instance);
     for (std::size_t i = 0; i < starts.size(); ++i)
       result.shape.push_back(step_count(limits[i] - starts[i], strides[i]));
@@ -278,7 +297,8 @@ OpDef slice_op() {
   return with_gradient(std::move(op), slice_gradient);
 }
 
-// --- concat ---------------------------------------------------------------------------------------
+// --- concat
+// ---------------------------------------------------------------------------------------
 
 // Where each operand begins along the axis; the last entry is the result's extent.
 std::vector<Dim> concat_offsets(const OpInstance& instance) {
@@ -291,7 +311,8 @@ std::vector<Dim> concat_offsets(const OpInstance& instance) {
 
 std::vector<TensorType> infer_concat(const OpInstance& instance) {
   const TensorType& first = instance.operand(0);
-  if (first.rank() == 0) throw Error("scalars have no axis to be joined along; reshape them to [1]");
+  if (first.rank() == 0)
+    throw Error("scalars have no axis to be joined along; reshape them to [1]");
   auto axis = static_cast<std::size_t>(instance.axis(first.rank()));
   for (const TensorType& operand : instance.operands) {
     bool fits = operand.rank() == first.rank();
@@ -332,11 +353,12 @@ Comprehension concat_comprehension(const OpInstance& instance) {
 }
 
 OpDef concat_op() {
-  OpDef op = with_attribute(movement({"concat", "Tensors one after the other along an axis.",
-                                      "All other dimensions must be the same. The gradient of each operand is "
-                                      "its slice.",
-                                      "Concat"}),
-                            "axis", AttributeKind::integer, "The axis; negative counts from the end.");
+  OpDef op = with_attribute(
+      movement({"concat", "Tensors one after the other along an axis.",
+                "All other dimensions must be the same. The gradient of each operand is "
+                "its slice.",
+                "Concat"}),
+      "axis", AttributeKind::integer, "The axis; negative counts from the end.");
   op.operands = {{"inputs", TypeSet::any, OperandSpec::Presence::variadic}};
   op.infer = infer_concat;
   op.comprehension = concat_comprehension;
@@ -357,7 +379,8 @@ OpDef concat_op() {
   });
 }
 
-// --- pad ------------------------------------------------------------------------------------------
+// --- pad
+// ------------------------------------------------------------------------------------------
 
 Integers interior_of(const OpInstance& instance) {
   Integers interior = instance.attributes.integers("interior");
@@ -369,7 +392,8 @@ std::vector<TensorType> infer_pad(const OpInstance& instance) {
   const TensorType& x = instance.operand(0);
   const Shape &low = instance.attributes.dims("low"), &high = instance.attributes.dims("high");
   Integers interior = interior_of(instance);
-  if (low.size() != x.shape.size() || high.size() != x.shape.size() || interior.size() != x.shape.size())
+  if (low.size() != x.shape.size() || high.size() != x.shape.size() ||
+      interior.size() != x.shape.size())
     throw Error(fmt::format("low, high and interior must have one entry for each axis of {}",
                             to_string(x)));
   TensorType result{x.dtype, {}};
@@ -392,7 +416,9 @@ Comprehension pad_comprehension(const OpInstance& instance) {
                  fill = instance.attributes.real("value")](const Element& element) {
     const TensorType& x = element.instance.operand(0);
     Expr guard;
-    auto require = [&guard](Expr condition) { guard = guard.valid() ? guard & condition : condition; };
+    auto require = [&guard](Expr condition) {
+      guard = guard.valid() ? guard & condition : condition;
+    };
     std::vector<Expr> index;
     for (std::size_t i = 0; i < low.size(); ++i) {
       Expr at = element.index[i];
@@ -416,12 +442,15 @@ Comprehension pad_comprehension(const OpInstance& instance) {
 }
 
 OpDef pad_op() {
-  OpDef op = movement({"pad", "Framed by a value, and spread apart by it.",
-                       "Along each axis: low fill values, then the elements with `interior` fill values "
-                       "between neighbours, then high fill values. The gradient is the slice of the elements.",
-                       "Pad"});
-  op = with_attribute(std::move(op), "low", AttributeKind::dims, "Fill values before, for each axis.");
-  op = with_attribute(std::move(op), "high", AttributeKind::dims, "Fill values after, for each axis.");
+  OpDef op = movement(
+      {"pad", "Framed by a value, and spread apart by it.",
+       "Along each axis: low fill values, then the elements with `interior` fill values "
+       "between neighbours, then high fill values. The gradient is the slice of the elements.",
+       "Pad"});
+  op = with_attribute(std::move(op), "low", AttributeKind::dims,
+                      "Fill values before, for each axis.");
+  op = with_attribute(std::move(op), "high", AttributeKind::dims,
+                      "Fill values after, for each axis.");
   op = with_attribute(std::move(op), "interior", Integers{},
                       "Fill values between neighbours, for each axis; none means 0.");
   op = with_attribute(std::move(op), "value", 0.0, "The fill value.");
@@ -434,7 +463,8 @@ OpDef pad_op() {
     Integers strides;
     Integers interior = interior_of(context.instance);
     for (std::size_t i = 0; i < low.size(); ++i) {
-      // Up to a multiple of the stride where the frame allows, so that a symbolic count comes out exactly.
+      // Up to a multiple of the stride where the frame allows, so that a symbolic count comes out
+      // exactly.
       Dim whole = operand[i] * Dim(interior[i] + 1);
       Dim extent = context.results[0].shape()[i];
       bool room = never_negative(extent - low[i] - whole);

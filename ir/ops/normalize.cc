@@ -10,7 +10,8 @@ namespace {
 
 using namespace ops;
 
-Var reduce_keeping(GraphBuilder& builder, std::string_view op, Var x, std::vector<std::int64_t> axes) {
+Var reduce_keeping(GraphBuilder& builder, std::string_view op, Var x,
+                   std::vector<std::int64_t> axes) {
   return builder.apply(op, {x}, {{"axes", std::move(axes)}, {"keep_dims", true}});
 }
 
@@ -28,10 +29,11 @@ Var shifted(GraphBuilder& builder, Var x, std::int64_t axis) {
 }
 
 OpDef softmax_op() {
-  OpDef op = along_axis({"softmax", "exp(x) over its sum along an axis.",
-                         "Computed with the maximum subtracted, so nothing overflows. A row with NaN, with inf, "
-                         "or of -inf alone gives NaN. The gradient is y * (g - sum(g * y)).",
-                         "Softmax"});
+  OpDef op = along_axis(
+      {"softmax", "exp(x) over its sum along an axis.",
+       "Computed with the maximum subtracted, so nothing overflows. A row with NaN, with inf, "
+       "or of -inf alone gives NaN. The gradient is y * (g - sum(g * y)).",
+       "Softmax"});
   op.composite = [](GraphBuilder& builder, std::span<const Var> operands,
                     const Attributes& attributes) -> std::vector<Var> {
     std::int64_t axis = attributes.integer("axis");
@@ -49,10 +51,11 @@ OpDef softmax_op() {
 }
 
 OpDef log_softmax_op() {
-  OpDef op = along_axis({"log_softmax", "The logarithm of softmax.",
-                         "Accurate where softmax underflows. A row with NaN, with inf, or of -inf alone gives "
-                         "NaN. The gradient is g - exp(y) * sum(g).",
-                         "LogSoftmax"});
+  OpDef op = along_axis(
+      {"log_softmax", "The logarithm of softmax.",
+       "Accurate where softmax underflows. A row with NaN, with inf, or of -inf alone gives "
+       "NaN. The gradient is g - exp(y) * sum(g).",
+       "LogSoftmax"});
   op.composite = [](GraphBuilder& builder, std::span<const Var> operands,
                     const Attributes& attributes) -> std::vector<Var> {
     std::int64_t axis = attributes.integer("axis");
@@ -101,12 +104,13 @@ std::vector<Var> layer_norm_body(GraphBuilder& builder, std::span<const Var> ope
 }
 
 OpDef layer_norm_op() {
-  OpDef op = declare("normalize",
-                     {"layer_norm", "x with mean 0 and variance 1 over its last axes, scaled and shifted.",
-                      "(x - mean) / sqrt(variance + epsilon) * scale + bias over the axes from `axis` to the "
-                      "last. The variance is the mean of the squared deviations from the mean (two passes), "
-                      "not the difference of two large sums.",
-                      "LayerNormalization"});
+  OpDef op = declare(
+      "normalize",
+      {"layer_norm", "x with mean 0 and variance 1 over its last axes, scaled and shifted.",
+       "(x - mean) / sqrt(variance + epsilon) * scale + bias over the axes from `axis` to the "
+       "last. The variance is the mean of the squared deviations from the mean (two passes), "
+       "not the difference of two large sums.",
+       "LayerNormalization"});
   op.operands = {{"x", TypeSet::floats},
                  {"scale", TypeSet::floats, OperandSpec::Presence::optional},
                  {"bias", TypeSet::floats, OperandSpec::Presence::optional}};

@@ -1,9 +1,10 @@
 // Reductions over axes.
 //
-// One group of adjacent axes is a comprehension over a single reduced axis whose extent is the product
-// of the group's. A group that includes the operand's last axis runs along memory and is folded in
-// lanes; any other group runs across rows ("columns"), where the lanes are neighbouring results and
-// each of them is a plain chain. Several groups are a composite: the innermost first, then the others.
+// One group of adjacent axes is a comprehension over a single reduced axis whose extent is the
+// product of the group's. A group that includes the operand's last axis runs along memory and is
+// folded in lanes; any other group runs across rows ("columns"), where the lanes are neighbouring
+// results and each of them is a plain chain. Several groups are a composite: the innermost first,
+// then the others.
 
 #include <limits>
 
@@ -124,7 +125,8 @@ std::vector<Var> reduce_by_groups(const std::string& name, GraphBuilder& builder
 OpDef reduction_attributes(OpDef op) {
   op = with_attribute(std::move(op), "axes", std::vector<std::int64_t>{},
                       "Axes to reduce; negative ones count from the end. None means all.");
-  return with_attribute(std::move(op), "keep_dims", false, "Leave reduced axes in place with size 1.");
+  return with_attribute(std::move(op), "keep_dims", false,
+                        "Leave reduced axes in place with size 1.");
 }
 
 OpDef reduction(Text text, ReductionOf reduction_of) {
@@ -156,9 +158,9 @@ std::vector<Var> sum_gradient(const GradientContext& context) {
 }
 
 OpDef mean_op() {
-  OpDef op = reduction_attributes(
-      declare("reduce", {"reduce_mean", "The mean over axes.",
-                         "The sum divided by the number of elements; NaN over nothing.", "ReduceMean"}));
+  OpDef op = reduction_attributes(declare(
+      "reduce", {"reduce_mean", "The mean over axes.",
+                 "The sum divided by the number of elements; NaN over nothing.", "ReduceMean"}));
   op.operands = {{"x", TypeSet::floats}};
   op.composite = [](GraphBuilder& builder, std::span<const Var> operands,
                     const Attributes& attributes) -> std::vector<Var> {
@@ -166,7 +168,8 @@ OpDef mean_op() {
     std::vector<TensorType> types{x.type()};
     OpInstance instance{&get_op("reduce_mean"), types, attributes};
     Shape sizes;
-    for (int axis : reduced_axes(instance)) sizes.push_back(x.shape()[static_cast<std::size_t>(axis)]);
+    for (int axis : reduced_axes(instance))
+      sizes.push_back(x.shape()[static_cast<std::size_t>(axis)]);
     Var sum = builder.apply("reduce_sum", {x}, attributes);
     Var count = builder.apply("size_of", {}, {{"dims", sizes}, {"dtype", x.dtype()}});
     return {builder.apply("div", {sum, count})};
@@ -179,13 +182,14 @@ OpDef mean_op() {
 void add_reduce_ops(OpTable& table) {
   constexpr double infinity = std::numeric_limits<double>::infinity();
   table.add(with_gradient(
-      reduction({"reduce_sum", "The sum over axes.",
-                 "Starts at +0, so a sum of -0 is 0, and so is the sum over nothing. Integers keep their "
-                 "type and wrap. The order of additions is fixed by the shape alone.",
-                 "ReduceSum"},
-                [](DType type) {
-                  return fold_with("sum", type, bits_of(type, 0.0), [](Expr a, Expr x) { return a + x; });
-                }),
+      reduction(
+          {"reduce_sum", "The sum over axes.",
+           "Starts at +0, so a sum of -0 is 0, and so is the sum over nothing. Integers keep their "
+           "type and wrap. The order of additions is fixed by the shape alone.",
+           "ReduceSum"},
+          [](DType type) {
+            return fold_with("sum", type, bits_of(type, 0.0), [](Expr a, Expr x) { return a + x; });
+          }),
       sum_gradient));
   table.add(reduction(
       {"reduce_max", "The maximum over axes.",
@@ -201,14 +205,14 @@ void add_reduce_ops(OpTable& table) {
         return fold_with("min", type, bits_of(type, infinity),
                          [](Expr a, Expr x) { return min(a, x); });
       }));
-  table.add(reduction({"reduce_prod", "The product over axes.",
-                       "1 over nothing. Integers keep their type and wrap. The order of multiplications is "
-                       "fixed by the shape alone.",
-                       "ReduceProd"},
-                      [](DType type) {
-                        return fold_with("prod", type, bits_of(type, 1.0),
-                                         [](Expr a, Expr x) { return a * x; });
-                      }));
+  table.add(reduction(
+      {"reduce_prod", "The product over axes.",
+       "1 over nothing. Integers keep their type and wrap. The order of multiplications is "
+       "fixed by the shape alone.",
+       "ReduceProd"},
+      [](DType type) {
+        return fold_with("prod", type, bits_of(type, 1.0), [](Expr a, Expr x) { return a * x; });
+      }));
   table.add(mean_op());
 }
 

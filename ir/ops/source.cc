@@ -17,13 +17,15 @@ OpDef source(Text text) {
 void check_result_type(const OpInstance& instance) {
   DType type = instance.attributes.dtype("dtype");
   if (!contains(TypeSet::numbers, type) || !is_computable(type))
-    throw Error(fmt::format("the attribute dtype must be f32, f64, i32 or i64, not {}", name(type)));
+    throw Error(
+        fmt::format("the attribute dtype must be f32, f64, i32 or i64, not {}", name(type)));
 }
 
 void check_sizes(const Shape& shape) {
   for (const Dim& dim : shape)
     if (!never_negative(dim))
-      throw Error(fmt::format("the dimension {} of {} can be negative", dim.to_string(), to_string(shape)));
+      throw Error(
+          fmt::format("the dimension {} of {} can be negative", dim.to_string(), to_string(shape)));
 }
 
 OpDef constant_op() {
@@ -38,9 +40,10 @@ OpDef constant_op() {
 }
 
 OpDef iota_op() {
-  OpDef op = source({"iota", "Each element is its own index along one axis.",
-                     "0, 1, 2, ... along the axis, the same in all others; rounded to nearest even where a "
-                     "float cannot hold it."});
+  OpDef op = source(
+      {"iota", "Each element is its own index along one axis.",
+       "0, 1, 2, ... along the axis, the same in all others; rounded to nearest even where a "
+       "float cannot hold it."});
   op = with_attribute(std::move(op), "shape", AttributeKind::dims, "Shape of the result.");
   op = with_attribute(std::move(op), "axis", std::int64_t{0}, "The axis that is counted.");
   op = with_attribute(std::move(op), "dtype", DType::i64, "Element type of the result.");
@@ -53,8 +56,8 @@ OpDef iota_op() {
   };
   op.comprehension = [](const OpInstance& instance) {
     const Attributes& attributes = instance.attributes;
-    auto axis = static_cast<std::size_t>(
-        instance.axis(static_cast<int>(attributes.dims("shape").size())));
+    auto axis =
+        static_cast<std::size_t>(instance.axis(static_cast<int>(attributes.dims("shape").size())));
     Comprehension result;
     result.body = [axis, type = attributes.dtype("dtype")](const Element& element) {
       return std::vector<Expr>{cast(element.index[axis], type)};
@@ -65,9 +68,10 @@ OpDef iota_op() {
 }
 
 OpDef size_of_op() {
-  OpDef op = source({"size_of", "A product of dimensions, as a scalar.",
-                     "Symbols take the values they are bound to at the call; the product of no dimensions is "
-                     "1. Rounded to nearest even where a float cannot hold it."});
+  OpDef op = source(
+      {"size_of", "A product of dimensions, as a scalar.",
+       "Symbols take the values they are bound to at the call; the product of no dimensions is "
+       "1. Rounded to nearest even where a float cannot hold it."});
   op = with_attribute(std::move(op), "dims", AttributeKind::dims, "The dimensions to multiply.");
   op = with_attribute(std::move(op), "dtype", DType::i64, "Element type of the result.");
   op.check = check_result_type;

@@ -2,8 +2,9 @@
 //
 //   Var leaky_relu(Operand x, Real negative_slope = 0.01);
 //
-// Operands come first and attributes follow, in the order of the declaration. An optional operand is an
-// empty Var unless given. An op without operands takes the builder first and the source line last.
+// Operands come first and attributes follow, in the order of the declaration. An optional operand
+// is an empty Var unless given. An op without operands takes the builder first and the source line
+// last.
 
 #include <algorithm>
 #include <array>

@@ -1,0 +1,369 @@
+// The op declarations: every op is complete, shapes come out right, and what does not fit is
+// refused with a message that says what would.
+
+#include "ir/ops/ops.h"
+
+#include <fstream>
+#include <functional>
+#include <set>
+#include <sstream>
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "ir/builder_ops.h"
+#include "ir/ops/helpers.h"
+#include "ir/reference.h"
+#include "ir/registry.h"
+
+namespace weir {
+namespace {
+
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+
+const Dim kN = Dim::symbol("N");
+const Dim kM = Dim::symbol("M");
+
+// The message of an error, without the place.
+std::string error_of(const std::function<void()>& action) {
+  try {
+    action();
+  } catch (const Error& error) {
+    return error.diagnostic().message;
+  }
+  return "no error";
+}
+
+// Inputs of these types in one graph.
+class Ops : public ::testing::Test {
+ protected:
+  Var input(Shape shape, DType type = DType::f32) {
+    return builder_.input("x" + std::to_string(count_++), type, std::move(shape));
+  }
+  GraphBuilder builder_;
+  int count_ = 0;
+};
+
+// --- Registry
+// -------------------------------------------------------------------------------------
+
+TEST(Registry, every_op_is_complete) {
+  const std::set<std::string> families{"arithmetic", "elementary", "logic",
+                                       "activation", "reduce",     "movement",
+                                       "contract",   "normalize",  "source"};
+  for (const auto& op : all_ops()) {
+    SCOPED_TRACE(op->name);
+    EXPECT_TRUE(families.contains(op->family)) << op->family;
+    EXPECT_EQ(op->summary.back(), '.');
+    EXPECT_EQ(op->semantics.back(), '.');
+    EXPECT_EQ(op->operands.empty(), op->family == "source");
+    for (const OperandSpec& operand : op->operands) EXPECT_NE(operand.name, "");
+    for (const AttributeSpec& attribute : op->attributes) {
+      EXPECT_EQ(attribute.summary.back(), '.') << attribute.name;
+      if (attribute.default_value) {
+        EXPECT_EQ(kind(*attribute.default_value), attribute.kind) << attribute.name;
+      }
+    }
+    int meanings = (op->pointwise ? 1 : 0) + (op->comprehension ? 1 : 0) + (op->data ? 1 : 0) +
+                   (op->composite && !op->is_composite ? 1 : 0);
+    EXPECT_EQ(meanings, 1);
+    EXPECT_TRUE(op->infer || op->pointwise || op->composite);
+    EXPECT_EQ(find_op(op->name), op.get());
+  }
+}
+
+TEST(Registry, every_op_has_a_gradient_or_a_reason) {
+  std::vector<std::string> due;
+  for (const auto& op : all_ops()) {
+    SCOPED_TRACE(op->name);
+    const GradientRule& gradient = op->gradient;
+    EXPECT_EQ(gradient.kind == GradientRule::Kind::stated, static_cast<bool>(gradient.rule));
+    EXPECT_EQ(gradient.kind == GradientRule::Kind::none, !gradient.reason.empty());
+    if (gradient.kind == GradientRule::Kind::due) due.push_back(op->name);
+    if (gradient.kind == GradientRule::Kind::derived) {
+      EXPECT_TRUE(op->pointwise || op->composite);
+      if (op->pointwise) {
+        EXPECT_NE(gradient_op(*op, op->operands.size() - 1), nullptr);
+      }
+    }
+    if (op->derivative) {
+      EXPECT_EQ(gradient.kind, GradientRule::Kind::derived);
+    }
+  }
+  // The training issue empties this list.
+  EXPECT_THAT(due, ElementsAre("reduce_max", "reduce_min", "reduce_prod"));
+}
+
+TEST(Registry, gradient_ops_are_found_by_name_and_differentiated_again) {
+  const OpDef* gradient = find_op("leaky_relu.grad");
+  ASSERT_NE(gradient, nullptr);
+  EXPECT_EQ(gradient, gradient_op(get_op("leaky_relu"), 0));
+  EXPECT_EQ(gradient->operands.size(), 2u);
+  EXPECT_NE(find_op("prelu.grad1"), nullptr);
+  EXPECT_EQ(find_op("prelu.grad2"), nullptr);
+  EXPECT_EQ(find_op("floor.grad"), nullptr);
+  EXPECT_EQ(find_op("cast.grad"), nullptr);
+  EXPECT_NE(find_op("tanh.grad.grad0"), nullptr);
+  EXPECT_EQ(find_op("select.grad0"), nullptr);
+  EXPECT_NE(find_op("select.grad1"), nullptr);
+}
+
+TEST(Registry, names_near_to_a_wrong_one) {
+  EXPECT_THAT(similar_ops("leakyrelu"), ElementsAre("leaky_relu"));
+  EXPECT_EQ(similar_ops("sotfmax").front(), "softmax");
+}
+
+TEST(Reference, a_page_shows_the_expression_and_the_gradient) {
+  std::string page = op_page(get_op("leaky_relu"));
+  EXPECT_THAT(page, HasSubstr("leaky_relu(x) {negative_slope = 0.01}\n"));
+  EXPECT_THAT(page, HasSubstr("Meaning     select(x > 0.0, x, 0.01 * x)\n"));
+  EXPECT_THAT(page, HasSubstr("            select(x > 0.0, g, 0.01 * g)\n"));
+  EXPECT_THAT(page, HasSubstr("ONNX        LeakyRelu\n"));
+}
+
+TEST(Reference, pages_keep_to_80_columns) {
+  std::string text = op_list();
+  for (const auto& op : all_ops()) text += op_page(*op);
+  std::istringstream lines(text);
+  for (std::string line; std::getline(lines, line);) EXPECT_LE(line.size(), 80u) << line;
+}
+
+TEST(Reference, the_file_in_docs_is_up_to_date) {
+  std::ifstream file(WEIR_SOURCE_DIR "/docs/ops.md");
+  std::stringstream text;
+  text << file.rdbuf();
+  EXPECT_TRUE(text.str() == markdown_reference()) << "run: weir ops --markdown > docs/ops.md";
+}
+
+// --- Pointwise
+// ------------------------------------------------------------------------------------
+
+TEST_F(Ops, pointwise_operands_broadcast) {
+  EXPECT_EQ(add(input({kN, 1, 4}), input({3, 1})).shape(), (Shape{kN, 3, 4}));
+  EXPECT_EQ(add(input({}), input({kN})).shape(), (Shape{kN}));
+  EXPECT_EQ(select(input({kN, 1}, DType::boolean), input({}), input({4})).shape(), (Shape{kN, 4}));
+  EXPECT_THAT(error_of([&] { add(input({kN}), input({kM})); }),
+              HasSubstr("add: shapes [N] and [M] do not broadcast: N against M"));
+}
+
+TEST_F(Ops, pointwise_result_types) {
+  EXPECT_EQ(less(input({2}), input({2})).dtype(), DType::boolean);
+  EXPECT_EQ(cast(input({2}, DType::boolean), DType::i64).dtype(), DType::i64);
+  EXPECT_EQ(select(input({}, DType::boolean), input({}, DType::i32), input({}, DType::i32)).dtype(),
+            DType::i32);
+  EXPECT_EQ(abs(input({2}, DType::i32)).dtype(), DType::i32);
+}
+
+TEST_F(Ops, element_types_that_do_not_fit) {
+  EXPECT_THAT(error_of([&] { exp(input({2}, DType::i32)); }),
+              HasSubstr("exp: operand x has element type i32; it takes a floating-point type"));
+  EXPECT_THAT(
+      error_of([&] { add(input({2}), input({2}, DType::f64)); }),
+      HasSubstr("add: operands a and b have different element types, f32 and f64; cast one"));
+  EXPECT_THAT(error_of([&] { less(input({}, DType::boolean), input({}, DType::boolean)); }),
+              HasSubstr("operand a has element type bool; it takes a numeric type"));
+  EXPECT_THAT(error_of([&] { logical_and(input({2}), input({2})); }), HasSubstr("it takes bool"));
+  EXPECT_THAT(error_of([&] { cast(input({2}), DType::bf16); }),
+              HasSubstr("cast: the result would have"));
+}
+
+TEST_F(Ops, attributes_that_do_not_fit) {
+  double infinity = std::numeric_limits<double>::infinity();
+  EXPECT_THAT(error_of([&] { leaky_relu(input({2}), infinity); }),
+              HasSubstr("leaky_relu: the attribute negative_slope must be finite, not inf"));
+  EXPECT_THAT(error_of([&] { celu(input({2}), 0.0); }), HasSubstr("alpha must not be 0"));
+  EXPECT_THAT(error_of([&] { celu(input({2}), infinity); }), HasSubstr("must be finite"));
+  EXPECT_THAT(error_of([&] { clip(input({2}), 2, 1); }),
+              HasSubstr("the attribute min must not be above max: they are 2 and 1"));
+}
+
+// --- Reductions
+// -----------------------------------------------------------------------------------
+
+TEST_F(Ops, reductions_drop_or_keep_axes) {
+  Var x = input({kN, 3, 4, 5});
+  EXPECT_EQ(reduce_sum(x).shape(), Shape{});
+  EXPECT_EQ(reduce_sum(x, {}, true).shape(), (Shape{1, 1, 1, 1}));
+  EXPECT_EQ(reduce_max(x, {-1}).shape(), (Shape{kN, 3, 4}));
+  EXPECT_EQ(reduce_max(x, {2, 0}).shape(), (Shape{3, 5}));
+  EXPECT_EQ(reduce_mean(x, {1, 3}, true).shape(), (Shape{kN, 1, 4, 1}));
+  EXPECT_EQ(reduce_min(input({2}, DType::i64)).dtype(), DType::i64);
+  EXPECT_EQ(reduce_sum(input({})).shape(), Shape{});
+}
+
+TEST_F(Ops, adjacent_axes_are_one_fold_and_others_a_composite) {
+  Var x = input({kN, 3, 4, 5});
+  auto instance_of = [&](Attributes& attributes) {
+    static std::vector<TensorType> types;
+    types = {x.type()};
+    attributes.set("keep_dims", false);
+    return OpInstance{&get_op("reduce_sum"), types, attributes};
+  };
+  using Axes = std::vector<std::int64_t>;
+  Attributes rows{{"axes", Axes{1, 2, 3}}}, columns{{"axes", Axes{0, 1}}},
+      both{{"axes", Axes{0, 3}}};
+  const OpDef& sum = get_op("reduce_sum");
+  Comprehension along_rows = sum.comprehension(instance_of(rows));
+  EXPECT_THAT(along_rows.reduce_extents, ElementsAre(Dim(60)));
+  EXPECT_EQ(along_rows.reduction->order, Reduction::Order::lanes);
+  Comprehension across_rows = sum.comprehension(instance_of(columns));
+  EXPECT_THAT(across_rows.reduce_extents, ElementsAre(kN * Dim(3)));
+  EXPECT_EQ(across_rows.reduction->order, Reduction::Order::chain);
+  EXPECT_FALSE(sum.composite_for(instance_of(rows)));
+  EXPECT_TRUE(sum.composite_for(instance_of(both)));
+}
+
+TEST_F(Ops, axes_that_do_not_fit) {
+  EXPECT_THAT(
+      error_of([&] { reduce_sum(input({2, 3}), {2}); }),
+      HasSubstr("reduce_sum: axis 2 is out of range for a tensor of rank 2; it may be -2 to 1"));
+  EXPECT_THAT(error_of([&] { reduce_mean(input({2, 3}), {1, -1}); }),
+              HasSubstr("reduce_mean: axis 1 is given twice"));
+  EXPECT_THAT(error_of([&] { softmax(input({2, 3}), 5); }),
+              HasSubstr("softmax: axis 5 is out of range"));
+}
+
+// --- Movement
+// -------------------------------------------------------------------------------------
+
+TEST_F(Ops, reshape_compares_element_counts_as_polynomials) {
+  Var x = input({kN, 8, 4});
+  EXPECT_EQ(reshape(x, {kN * Dim(8), 4}).shape(), (Shape{kN * Dim(8), 4}));
+  EXPECT_EQ(reshape(x, {kN * Dim(32)}).shape().size(), 1u);
+  EXPECT_THAT(
+      error_of([&] { reshape(x, {kM, 32}); }),
+      HasSubstr("reshape: f32[N, 8, 4] has 32*N elements and does not fit the shape [M, 32]"));
+  EXPECT_THAT(error_of([&] { reshape(x, {-1, 32}); }), HasSubstr("negative dimension"));
+}
+
+TEST_F(Ops, transpose_reverses_by_default) {
+  Var x = input({kN, 2, 3});
+  EXPECT_EQ(transpose(x).shape(), (Shape{3, 2, kN}));
+  EXPECT_EQ(transpose(x, {0, 2, 1}).shape(), (Shape{kN, 3, 2}));
+  EXPECT_THAT(
+      error_of([&] { transpose(x, {0, 1}); }),
+      HasSubstr("the permutation [0, 1] must hold each of the axes 0 to 2 of f32[N, 2, 3] once"));
+  EXPECT_THAT(error_of([&] { transpose(x, {0, 1, 1}); }), HasSubstr("once"));
+  EXPECT_THAT(error_of([&] { transpose(x, {0, 1, 9}); }), HasSubstr("once"));
+}
+
+TEST_F(Ops, broadcast_is_one_sided) {
+  EXPECT_EQ(broadcast(input({1, 4}), {kN, 3, 4}).shape(), (Shape{kN, 3, 4}));
+  EXPECT_THAT(error_of([&] { broadcast(input({3, 4}), {1, 4}); }),
+              HasSubstr("broadcast: f32[3, 4] does not broadcast to [1, 4]"));
+  EXPECT_THAT(error_of([&] { broadcast(input({3, 4}), {4}); }), HasSubstr("does not broadcast"));
+}
+
+TEST_F(Ops, slices_lie_within_for_every_symbol) {
+  Var x = input({kN + Dim(4), 10});
+  EXPECT_EQ(slice(x, {4, 1}, {kN + Dim(4), 10}, {1, 4}).shape(), (Shape{kN, 3}));
+  EXPECT_EQ(slice(x, {0, 5}, {kN, 5}).shape(), (Shape{kN, 0}));
+  EXPECT_EQ(slice(input({kN * Dim(4)}), {0}, {kN * Dim(4)}, {2}).shape(), (Shape{kN * Dim(2)}));
+  EXPECT_THAT(
+      error_of([&] { slice(input({kN}), {1}, {kN}); }),
+      HasSubstr("axis 0 of f32[N] is cut from 1 to N; 0 <= start <= limit <= N must hold for all "
+                "symbols from 0 on"));
+  EXPECT_THAT(error_of([&] { slice(input({8}), {2}, {9}); }), HasSubstr("must hold"));
+  EXPECT_THAT(error_of([&] { slice(input({8}), {2}, {4}, {0}); }), HasSubstr("must be at least 1"));
+  EXPECT_THAT(error_of([&] { slice(input({8}), {2, 0}, {4, 1}); }),
+              HasSubstr("one entry for each axis"));
+  EXPECT_THAT(error_of([&] { slice(input({kN}), {0}, {kN}, {2}); }),
+              HasSubstr("a stride of 2 does not divide the length N"));
+}
+
+TEST_F(Ops, concat_adds_sizes_along_the_axis) {
+  EXPECT_EQ(concat({input({kN, 2}), input({kM, 2}), input({3, 2})}, 0).shape(),
+            (Shape{kN + kM + Dim(3), 2}));
+  EXPECT_EQ(concat(std::vector<Var>{input({2})}, -1).shape(), (Shape{2}));
+  EXPECT_THAT(error_of([&] { concat({input({2, 2}), input({2, 3})}, 0); }),
+              HasSubstr("concat: f32[2, 2] and f32[2, 3] must be the same but for axis 0"));
+  EXPECT_THAT(error_of([&] { concat({input({})}, 0); }), HasSubstr("reshape them to [1]"));
+  EXPECT_THAT(error_of([&] { concat(std::vector<Var>{}, 0); }), HasSubstr("no operand is given"));
+}
+
+TEST_F(Ops, pad_frames_and_spreads) {
+  EXPECT_EQ(pad(input({kN, 3}), {1, 0}, {kM, 2}, {0, 2}).shape(), (Shape{kN + kM + Dim(1), 9}));
+  EXPECT_EQ(pad(input({0}), {2}, {1}, {3}).shape(), (Shape{3}));
+  EXPECT_THAT(error_of([&] { pad(input({3}), {-1}, {0}); }), HasSubstr("none may be negative"));
+  EXPECT_THAT(error_of([&] { pad(input({kN}), {0}, {0}, {1}); }),
+              HasSubstr("the padded dimension 2*N - 1 of axis 0 can be negative"));
+}
+
+// --- Contractions and normalizations
+// ----------------------------------------------------------------
+
+TEST_F(Ops, matmul_transposes_and_broadcasts_batches) {
+  Var a = input({kN, 1, 2, 3}), b = input({5, 3, 4});
+  EXPECT_EQ(matmul(a, b).shape(), (Shape{kN, 5, 2, 4}));
+  EXPECT_EQ(matmul(input({3, kN}), input({4, 3}), true, true).shape(), (Shape{kN, 4}));
+  EXPECT_THAT(
+      error_of([&] { matmul(a, b, true); }),
+      HasSubstr("matmul: the contracted dimensions differ: 2 in a, f32[N, 1, 2, 3] transposed, and "
+                "3 in b, f32[5, 3, 4]"));
+  EXPECT_THAT(
+      error_of([&] { matmul(input({3}), b); }),
+      HasSubstr(
+          "operand a is f32[3]; matmul takes matrices, so reshape a vector to [1, K] or [K, 1]"));
+  EXPECT_THAT(error_of([&] { matmul(input({2, 3, 3}), b); }), HasSubstr("do not broadcast"));
+}
+
+TEST_F(Ops, linear_takes_any_leading_axes) {
+  Var w = input({4, 3}), bias = input({4});
+  EXPECT_EQ(linear(input({3}), w).shape(), (Shape{4}));
+  EXPECT_EQ(linear(input({kN, 3}), w, bias).shape(), (Shape{kN, 4}));
+  EXPECT_EQ(linear(input({kN, kM, 3}), w, bias).shape(), (Shape{kN, kM, 4}));
+  EXPECT_THAT(
+      error_of([&] { linear(input({2, 4}), w); }),
+      HasSubstr("linear: x has 4 features in its last axis and w takes 3: they are f32[2, 4] and "
+                "f32[4, 3], and w must be [out, in]"));
+  EXPECT_THAT(
+      error_of([&] { linear(input({3}), w, input({3})); }),
+      HasSubstr("linear: operand bias is f32[3]; it must have one element for each row of w"));
+  EXPECT_THAT(error_of([&] { linear(input({3}), bias); }), HasSubstr("must be a matrix [out, in]"));
+}
+
+TEST_F(Ops, normalizations_keep_the_shape) {
+  Var x = input({kN, 3, 4});
+  EXPECT_EQ(softmax(x).shape(), x.shape());
+  EXPECT_EQ(log_softmax(x, 0).shape(), x.shape());
+  EXPECT_EQ(layer_norm(x).shape(), x.shape());
+  EXPECT_EQ(layer_norm(x, input({3, 4}), input({4}), 1).shape(), x.shape());
+  EXPECT_THAT(
+      error_of([&] { layer_norm(x, input({3})); }),
+      HasSubstr(
+          "layer_norm: operand scale is f32[3]; it must broadcast to the normalized axes [4] of "
+          "f32[N, 3, 4]"));
+}
+
+TEST_F(Ops, sources) {
+  EXPECT_EQ(iota(builder_, {kN, 3}, 1, DType::f32).type(), (TensorType{DType::f32, {kN, 3}}));
+  EXPECT_EQ(size_of(builder_, {kN, 3}).type(), (TensorType{DType::i64, {}}));
+  EXPECT_EQ(constant(builder_, Tensor(DType::i32, {2, 3})).type(),
+            (TensorType{DType::i32, {2, 3}}));
+  EXPECT_THAT(error_of([&] { iota(builder_, {2}, 1); }), HasSubstr("iota: axis 1 is out of range"));
+  EXPECT_THAT(error_of([&] { iota(builder_, {2}, 0, DType::boolean); }),
+              HasSubstr("must be f32, f64"));
+  EXPECT_THAT(error_of([&] { iota(builder_, {kN - Dim(1)}); }), HasSubstr("can be negative"));
+}
+
+TEST_F(Ops, operands_that_are_missing_or_foreign) {
+  GraphBuilder other;
+  Var foreign = other.input("x", DType::f32, {2});
+  EXPECT_THAT(error_of([&] { add(input({2}), foreign); }), HasSubstr("belong to different graphs"));
+  EXPECT_THAT(error_of([&] { exp(Var()); }), HasSubstr("exp: an operand is an empty Var"));
+  EXPECT_THAT(error_of([&] { layer_norm(input({2}), Var(), input({2})); }),
+              HasSubstr("an empty Var"));
+  EXPECT_THAT(error_of([&] { builder_.apply("add", {input({2})}); }),
+              HasSubstr("add: takes 2 operands, and 1 is given"));
+}
+
+TEST_F(Ops, nodes_record_the_line_of_the_call) {
+  Var x = input({2});
+  int here = __LINE__ + 1;
+  relu(exp(x));
+  for (const Node& node : builder_.graph().nodes()) EXPECT_EQ(node.location.line, here);
+}
+
+}  // namespace
+}  // namespace weir
