@@ -12,6 +12,9 @@ namespace {
 void check_shape(const Shape& shape) {
   if (shape.size() > kMaximumRank)
     throw Error(fmt::format("a tensor of {} dimensions; {} are the most", shape.size(), kMaximumRank));
+  for (const Dim& dim : shape)
+    if (dim.is_constant() && dim.value() < 0)
+      throw Error(fmt::format("a dimension of {} is negative", to_string(shape)));
   element_count(shape);
 }
 

@@ -175,7 +175,7 @@ std::size_t Lexer::scan_name(std::size_t sigil) const {
   std::size_t end = sigil + 1;
   if (end < text_.size() && text_[end] == '"') {
     end = scan_string(end);
-    if (end == sigil + 3) fail_at(sigil, "a name cannot be empty");
+    if (end == sigil + 3 && mark == '%') fail_at(sigil, "a value's name cannot be empty");
     return end;
   }
   while (end < text_.size() && is_name_part(text_[end])) ++end;
@@ -219,6 +219,8 @@ std::size_t Lexer::scan(TokenKind& kind) const {
   std::size_t length = utf8_length(text_, position_);
   if (length == 0)
     fail_at(position_, fmt::format("byte 0x{:02x} is not UTF-8", static_cast<unsigned char>(c)));
+  if (c == '?')
+    fail_at(position_, "'?' has no meaning here; an unknown dimension is a symbol, as N");
   fail_at(position_,
           fmt::format("'{}' has no meaning here{}", printable(text_.substr(position_, length)),
                       c == '#' || c == '/' || c == ';' ? "; comments start with //"

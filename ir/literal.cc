@@ -209,15 +209,15 @@ class TensorParser {
     for (std::int64_t i = 0; i < size; ++i) {
       if (lexer_.peek().is("]"))
         lexer_.fail(open,
-                    fmt::format("{} of {} entries in dimension {} of {}", i, size, depth, type()));
-      if (i > 0) {
-        lexer_.expect(",", "',' or ']'");
-      }
+                    fmt::format("this bracket holds {} of the {} entries in dimension {} of {}", i,
+                                size, depth, type()));
+      if (i > 0) lexer_.expect(",", "',' or ']'");
       parse_nested(depth + 1);
     }
     if (lexer_.peek().is(",") || (size == 0 && !lexer_.peek().is("]")))
       lexer_.fail(lexer_.peek(),
-                  fmt::format("more than {} entries in dimension {} of {}", size, depth, type()));
+                  fmt::format("here are more than the {} entries in dimension {} of {}", size,
+                              depth, type()));
     lexer_.expect("]", "']'");
   }
 

@@ -160,9 +160,9 @@ class GraphParser {
     constexpr std::size_t kLongestName = 64;
     std::vector<std::string> similar;
     if (name.text.size() <= kLongestName) similar = similar_ops(name.text);
-    lexer_.fail(name, fmt::format("there is no op {}{}", describe(name),
-                                  similar.empty() ? ""
-                                                  : fmt::format("; did you mean {}?",
+    lexer_.fail(name, fmt::format("there is no op {}; {}", describe(name),
+                                  similar.empty() ? "`weir ops` lists those there are"
+                                                  : fmt::format("did you mean {}?",
                                                                 fmt::join(similar, " or "))));
   }
 
@@ -290,7 +290,10 @@ class GraphParser {
           fmt::format("{} is used before it is defined on line {}; a graph has no cycles, so "
                       "definitions come first",
                       describe(token), *line));
-    lexer_.fail(token, fmt::format("{} is not defined", describe(token)));
+    lexer_.fail(
+        token,
+        fmt::format("{} is not defined; an input, a param or an earlier statement defines a value",
+                    describe(token)));
   }
 
   // The line further down this graph where the name is defined. A name is defined after `param`, or
@@ -336,7 +339,9 @@ std::vector<Graph> parse_all(std::string_view text, std::string file_name, bool 
   std::unordered_set<std::string> names;
   do {
     Token start = lexer.peek();
-    if (only_one && !graphs.empty())
+    if (!graphs.empty() && !start.is("graph"))
+      lexer.fail_expected("'graph' or the end of the file");
+    if (!graphs.empty() && only_one)
       lexer.fail(start, "a second graph, where one is wanted; keep it in a file of its own");
     graphs.push_back(GraphParser(lexer, ops).parse());
     if (!names.insert(graphs.back().name()).second)

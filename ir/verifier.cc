@@ -154,17 +154,6 @@ Found names_are_unique(const Graph& graph) {
   return std::nullopt;
 }
 
-Found result_dimensions_are_sizes(const Graph& graph) {
-  return first_node(graph, [&](const Node& node, NodeId id) -> Found {
-    for (ValueId result : node.results)
-      for (const Dim& dim : graph.type(result).shape)
-        if (dim.is_constant() && dim.value() < 0)
-          return Violation{
-              id, fmt::format("{} has a negative dimension", to_string(graph.type(result)))};
-    return std::nullopt;
-  });
-}
-
 // The symbols that the types of inputs and params bring.
 std::unordered_set<std::string> bound_symbols(const Graph& graph) {
   std::unordered_set<std::string> bound;
@@ -211,7 +200,7 @@ Found symbols_are_bound(const Graph& graph) {
   });
 }
 
-constexpr std::array<VerifierRule, 8> kRules{{
+constexpr std::array<VerifierRule, 7> kRules{{
     {"ids-exist", "every id of an operand, result, input, param or output is that of a value",
      ids_exist},
     {"one-origin", "a value is one input, one param or one result, and knows which",
@@ -226,7 +215,6 @@ constexpr std::array<VerifierRule, 8> kRules{{
     {"unique-names",
      "inputs, params and outputs have names, and no two values or outputs share one",
      names_are_unique},
-    {"sizes", "no dimension of a result is a negative number", result_dimensions_are_sizes},
     {"bound-symbols", "every symbol occurs in the type of an input or param", symbols_are_bound},
 }};
 
@@ -260,12 +248,7 @@ void check_value(const Graph& graph, ValueId id) {
                     value_name(value.name), to_string(type), name(type.dtype)));
   if (value.kind == Value::Kind::result) return;
   std::vector<std::string> symbols;
-  for (const Dim& dim : type.shape) {
-    if (dim.is_constant() && dim.value() < 0)
-      throw Error(value.location, fmt::format("{} is {}, and a dimension cannot be negative",
-                                              value_name(value.name), to_string(type)));
-    dim.collect_symbols(symbols);
-  }
+  for (const Dim& dim : type.shape) dim.collect_symbols(symbols);
   for (const std::string& symbol : symbols)
     if (!is_identifier(symbol))
       throw Error(
