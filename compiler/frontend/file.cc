@@ -1,0 +1,224 @@
+#include "compiler/frontend/file.h"
+
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <atomic>
+#include <cerrno>
+#include <cstdlib>
+#include <cstring>
+#include <filesystem>
+#include <system_error>
+#include <utility>
+
+#include <fmt/format.h>
+
+namespace weir {
+namespace {
+
+// A pipe has no size of its own to bound the memory by.
+constexpr std::size_t kLargestPipe = std::size_t{1} << 30;
+
+[[noreturn]] void refuse_file(const std::string& path, std::string message) {
+  throw Error(Location(std::make_shared<const std::string>(path), 0, 0), std::move(message));
+}
+
+[[noreturn]] void refuse_errno(const std::string& path, std::string_view action, int code) {
+  refuse_file(path, fmt::format("the file cannot be {}: {}", action,
+                                std::generic_category().message(code)));
+}
+
+class Descriptor {
+ public:
+  explicit Descriptor(int number) : number_(number) {}
+  Descriptor(Descriptor&& other) noexcept : number_(std::exchange(other.number_, -1)) {}
+  Descriptor& operator=(Descriptor&&) = delete;
+  ~Descriptor() {
+    if (number_ >= 0) ::close(number_);
+  }
+  int number() const { return number_; }
+  // Closes it now; the error of close, or 0. Some file systems report a failed write only here.
+  int close() { return ::close(std::exchange(number_, -1)) == 0 ? 0 : errno; }
+
+ private:
+  int number_;
+};
+
+struct Opened {
+  Descriptor descriptor;
+  std::size_t size;  // 0 for a pipe
+};
+
+Opened open_to_read(const std::string& path) {
+  int number = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
+  if (number < 0) {
+    if (errno == ENOENT) refuse_file(path, "there is no such file");
+    refuse_errno(path, "read", errno);
+  }
+  Opened opened{Descriptor(number), 0};
+  struct stat status{};
+  if (::fstat(number, &status) != 0) refuse_errno(path, "read", errno);
+  if (S_ISDIR(status.st_mode)) refuse_file(path, "this is a folder, not a file");
+  if (!S_ISREG(status.st_mode) && !S_ISFIFO(status.st_mode))
+    refuse_file(path, "this is a device, not a file");
+  if (S_ISREG(status.st_mode)) opened.size = static_cast<std::size_t>(status.st_size);
+  return opened;
+}
+
+std::string read_to_end(const std::string& path, const Opened& opened) try {
+  // One byte more than the size, so that the end is seen without growing.
+  std::string content(opened.size + 1, '\0');
+  std::size_t used = 0;
+  for (;;) {
+    ssize_t got = ::read(opened.descriptor.number(), content.data() + used, content.size() - used);
+    if (got < 0 && errno == EINTR) continue;
+    if (got < 0) refuse_errno(path, "read", errno);
+    if (got == 0) break;
+    used += static_cast<std::size_t>(got);
+    if (used > opened.size + kLargestPipe) refuse_file(path, "there is no end to this file");
+    if (used == content.size()) content.resize(content.size() * 2 + 4096);
+  }
+  content.resize(used);
+  return content;
+} catch (const std::bad_alloc&) {
+  refuse_file(path, "there is not enough memory for this file");
+}
+
+// Writes all parts; the error number, or 0.
+int write_parts(int descriptor, std::span<const std::string_view> parts) {
+  for (std::string_view part : parts) {
+    while (!part.empty()) {
+      ssize_t written = ::write(descriptor, part.data(), part.size());
+      if (written < 0 && errno == EINTR) continue;
+      if (written < 0) return errno;
+      part.remove_prefix(static_cast<std::size_t>(written));
+    }
+  }
+  return 0;
+}
+
+// The file that a path names, links followed, so that a link survives a replacement of its target.
+std::filesystem::path target_of(const std::string& path) {
+  std::error_code ignored;
+  std::filesystem::path target = std::filesystem::canonical(path, ignored);
+  return ignored ? std::filesystem::path(path) : target;
+}
+
+void write_directly(const std::string& path, std::span<const std::string_view> parts) {
+  Descriptor descriptor(::open(path.c_str(), O_WRONLY | O_CLOEXEC));
+  if (descriptor.number() < 0) refuse_errno(path, "written", errno);
+  if (int code = write_parts(descriptor.number(), parts)) refuse_errno(path, "written", code);
+}
+
+void flush_folder(const std::filesystem::path& folder) {
+  Descriptor descriptor(::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  // Not every file system can flush a folder; the file itself is complete either way.
+  if (descriptor.number() >= 0) ::fsync(descriptor.number());
+}
+
+}  // namespace
+
+void FileBytes::refuse(std::string message) const { refuse_file(name, std::move(message)); }
+
+FileBytes map_file(const std::string& path) {
+  Opened opened = open_to_read(path);
+  // Files in /proc are regular, have content and say that they have none.
+  if (opened.size == 0) return memory_file(read_to_end(path, opened), path);
+  void* memory =
+      ::mmap(nullptr, opened.size, PROT_READ, MAP_PRIVATE, opened.descriptor.number(), 0);
+  if (memory == MAP_FAILED) refuse_errno(path, "mapped", errno);
+  std::size_t size = opened.size;
+  std::shared_ptr<const void> owner(memory, [size](void* mapped) { ::munmap(mapped, size); });
+  return {path, std::move(owner), {static_cast<const unsigned char*>(memory), size}};
+}
+
+FileBytes memory_file(std::string content, std::string name) {
+  auto owner = std::make_shared<const std::string>(std::move(content));
+  const void* data = owner->data();
+  std::span<const unsigned char> bytes(static_cast<const unsigned char*>(data), owner->size());
+  return {std::move(name), std::move(owner), bytes};
+}
+
+std::string read_file(const std::string& path) { return read_to_end(path, open_to_read(path)); }
+
+void write_file(const std::string& path, std::initializer_list<std::string_view> parts) {
+  write_file(path, std::span<const std::string_view>(parts.begin(), parts.size()));
+}
+
+void write_file(const std::string& path, std::span<const std::string_view> parts) {
+  std::filesystem::path target = target_of(path);
+  struct stat status{};
+  bool exists = ::stat(target.c_str(), &status) == 0;
+  if (exists && S_ISDIR(status.st_mode)) refuse_file(path, "this is a folder, not a file");
+  if (exists && !S_ISREG(status.st_mode)) return write_directly(path, parts);
+
+  static std::atomic<unsigned> counter = 0;
+  std::filesystem::path folder = target.has_parent_path() ? target.parent_path() : ".";
+  std::filesystem::path temporary =
+      folder / fmt::format(".weir-{}-{}.tmp", ::getpid(), counter.fetch_add(1));
+  Descriptor descriptor(::open(temporary.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666));
+  if (descriptor.number() < 0) {
+    int code = errno;
+    if (code == ENOENT) refuse_file(path, fmt::format("there is no folder {}", folder.string()));
+    refuse_errno(path, "written", code);
+  }
+  int code = write_parts(descriptor.number(), parts);
+  if (code == 0 && exists && ::fchmod(descriptor.number(), status.st_mode & 07777) != 0)
+    code = errno;
+  if (code == 0 && ::fsync(descriptor.number()) != 0) code = errno;
+  int closed = descriptor.close();
+  if (code == 0) code = closed;
+  if (code == 0 && ::rename(temporary.c_str(), target.c_str()) != 0) code = errno;
+  if (code != 0) {
+    ::unlink(temporary.c_str());
+    refuse_errno(path, "written", code);
+  }
+  flush_folder(folder);
+}
+
+Tensor tensor_in_file(const FileBytes& file, std::size_t offset, DType dtype, Tensor::Sizes sizes) {
+  std::size_t size = static_cast<std::size_t>(checked_element_count(dtype, sizes)) *
+                     static_cast<std::size_t>(byte_size(dtype));
+  if (offset > file.bytes.size() || size > file.bytes.size() - offset)
+    file.refuse(fmt::format("{} at byte {} needs {} bytes; the file ends after {}",
+                            to_string(dtype, sizes), offset, size,
+                            file.bytes.size() - std::min(offset, file.bytes.size())));
+  std::span<const unsigned char> bytes = file.bytes.subspan(offset, size);
+  if (dtype == DType::boolean) {
+    auto fault =
+        std::find_if(bytes.begin(), bytes.end(), [](unsigned char byte) { return byte > 1; });
+    if (fault != bytes.end())
+      file.refuse(fmt::format("byte {} is {}; a bool is 0 or 1",
+                              offset + static_cast<std::size_t>(fault - bytes.begin()), *fault));
+  }
+  auto address = reinterpret_cast<std::uintptr_t>(bytes.data());
+  if (address % static_cast<std::size_t>(byte_size(dtype)) == 0)
+    return Tensor::shared(dtype, std::move(sizes), file.owner, bytes.data());
+  Tensor copy(dtype, std::move(sizes));
+  std::copy(bytes.begin(), bytes.end(), static_cast<unsigned char*>(copy.mutable_data()));
+  return copy;
+}
+
+std::string_view bytes_of(const Tensor& tensor) {
+  return {static_cast<const char*>(tensor.data()), tensor.byte_count()};
+}
+
+std::string shown(std::string_view text) {
+  constexpr std::size_t kLongest = 80;
+  bool cut = text.size() > kLongest;
+  std::string result = "'";
+  for (char c : text.substr(0, kLongest)) {
+    auto byte = static_cast<unsigned char>(c);
+    if (byte < 0x20 || byte == 0x7F) {
+      result += fmt::format("\\x{:02x}", byte);
+    } else {
+      result += c;
+    }
+  }
+  return result + (cut ? "...'" : "'");
+}
+
+}  // namespace weir

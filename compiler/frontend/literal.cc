@@ -1,0 +1,216 @@
+// Reads the text once from left to right, without recursion. The first list to close at a depth
+// decides the size there, with which all others must agree; the first number decides how deep
+// numbers stand.
+
+#include "compiler/frontend/literal.h"
+
+#include <algorithm>
+#include <charconv>
+#include <limits>
+#include <optional>
+
+#include <fmt/format.h>
+
+#include "compiler/frontend/file.h"
+#include "ir/text.h"
+
+namespace weir {
+namespace {
+
+constexpr std::size_t kShownContext = 60;
+
+bool is_space(char c) { return c == ' ' || c == '\t' || c == '\n' || c == '\r'; }
+
+class LiteralParser {
+ public:
+  LiteralParser(std::string_view text, DType dtype, const Shape* expected)
+      : text_(text), dtype_(dtype), expected_(expected) {}
+
+  Tensor parse() {
+    if (!is_computable(dtype_))
+      refuse(0, fmt::format("a tensor of {} cannot be written as text", name(dtype_)));
+    do {
+      open_lists();
+      if (open_.empty() || !closes_next()) element();
+      close_lists();
+    } while (!open_.empty());
+    skip_space();
+    if (position_ != text_.size()) refuse(position_, "the tensor ends here, and more text follows");
+
+    Tensor result(dtype_, final_sizes());
+    for (std::size_t i = 0; i < elements_.size(); ++i)
+      result.set_bits(static_cast<std::int64_t>(i), elements_[i]);
+    return result;
+  }
+
+ private:
+  struct OpenList {
+    std::size_t position;
+    std::int64_t count = 0;
+  };
+
+  [[noreturn]] void refuse(std::size_t position, std::string message) const {
+    // Positions count within the line; a long line is cut around the place.
+    std::size_t line_begin = position == 0 ? 0 : text_.rfind('\n', position - 1) + 1;
+    std::size_t line_end = std::min(text_.find('\n', position), text_.size());
+    int line =
+        1 + static_cast<int>(std::count(
+                text_.begin(), text_.begin() + static_cast<std::ptrdiff_t>(line_begin), '\n'));
+    std::size_t begin =
+        position - line_begin > kShownContext ? position - kShownContext : line_begin;
+    std::size_t end = std::min(line_end, position + kShownContext);
+    static const auto file = std::make_shared<const std::string>("literal");
+    // The column is that of the caret in the excerpt.
+    Location location(file, line, static_cast<int>(position - begin) + 1);
+    throw Error(Diagnostic{std::move(location), std::move(message),
+                           std::string(text_.substr(begin, end - begin))});
+  }
+
+  void skip_space() {
+    while (position_ < text_.size() && is_space(text_[position_])) ++position_;
+  }
+
+  // Skips to the next character, which must be there.
+  char next() {
+    skip_space();
+    if (position_ == text_.size())
+      refuse(position_, open_.empty() ? "a number or a list is missing" : "']' is missing");
+    return text_[position_];
+  }
+  bool closes_next() { return next() == ']'; }
+
+  void open_lists() {
+    while (next() == '[') {
+      if (open_.size() == kMaximumRank)
+        refuse(position_, fmt::format("lists are nested more than {} deep", kMaximumRank));
+      if (leaf_depth_ && open_.size() >= *leaf_depth_)
+        refuse(position_, "a list stands where its neighbours are numbers");
+      open_.push_back({position_++});
+    }
+  }
+
+  void element() {
+    std::size_t begin = position_;
+    while (position_ < text_.size() && !is_space(text_[position_]) &&
+           std::string_view("[],").find(text_[position_]) == std::string_view::npos)
+      ++position_;
+    std::string_view token = text_.substr(begin, position_ - begin);
+    if (token.empty()) refuse(begin, fmt::format("a number is missing before '{}'", text_[begin]));
+    if (!leaf_depth_) leaf_depth_ = open_.size();
+    if (*leaf_depth_ != open_.size())
+      refuse(begin, "a number stands where its neighbours are lists");
+    elements_.push_back(value(token, begin));
+    if (!open_.empty()) ++open_.back().count;
+  }
+
+  // Takes separators and closing brackets, up to the next value or the end of the outermost list.
+  void close_lists() {
+    while (!open_.empty()) {
+      char c = next();
+      if (c == ',' && open_.back().count > 0) {
+        ++position_;
+        if (!closes_next()) return;
+      } else if (c != ']') {
+        refuse(position_, "',' or ']' is missing here");
+      }
+      close_list();
+    }
+  }
+
+  void close_list() {
+    std::size_t depth = open_.size() - 1;
+    OpenList list = open_.back();
+    if (sizes_.size() <= depth) sizes_.resize(depth + 1);
+    std::optional<std::int64_t>& size = sizes_[depth];
+    if (!size) {
+      size = list.count;
+    } else if (*size != list.count) {
+      refuse(
+          list.position,
+          fmt::format("the lists are ragged: this one has {} element{}, the ones before it have {}",
+                      list.count, list.count == 1 ? "" : "s", *size));
+    }
+    // An empty list is an innermost one.
+    if (list.count == 0) leaf_depth_ = open_.size();
+    open_.pop_back();
+    ++position_;
+    if (!open_.empty()) ++open_.back().count;
+  }
+
+  scalar::Bits value(std::string_view token, std::size_t begin) const {
+    if (dtype_ == DType::boolean) {
+      if (token == "true") return scalar::from_bool(true);
+      if (token == "false") return scalar::from_bool(false);
+      refuse(begin, fmt::format("{} is not a bool; write true or false", shown(token)));
+    }
+    std::string_view digits = token;
+    if (digits.size() > 1 && digits[0] == '+' && digits[1] != '-') digits.remove_prefix(1);
+    if (is_integer(dtype_)) return integer(token, digits, begin);
+    return dtype_ == DType::f32 ? scalar::from_f32(real<float>(token, digits, begin))
+                                : scalar::from_f64(real<double>(token, digits, begin));
+  }
+
+  template <class Float>
+  Float real(std::string_view token, std::string_view digits, std::size_t begin) const {
+    Float number = 0;
+    auto [end, fault] = std::from_chars(digits.data(), digits.data() + digits.size(), number);
+    if (fault == std::errc::invalid_argument || end != digits.data() + digits.size())
+      refuse(begin, fmt::format("{} is not a number", shown(token)));
+    bool is_zero = token.substr(0, token.find_first_of("eE")).find_first_of("123456789") ==
+                   std::string_view::npos;
+    if (!is_zero && (fault != std::errc() || number == 0))
+      refuse(
+          begin,
+          fmt::format("{} is out of range: the magnitudes of {} are {} to {}, besides 0.0 and inf",
+                      shown(token), name(dtype_), std::numeric_limits<Float>::denorm_min(),
+                      std::numeric_limits<Float>::max()));
+    return number;
+  }
+
+  scalar::Bits integer(std::string_view token, std::string_view digits, std::size_t begin) const {
+    std::int64_t number = 0;
+    auto [end, fault] = std::from_chars(digits.data(), digits.data() + digits.size(), number);
+    if (fault == std::errc::invalid_argument || end != digits.data() + digits.size())
+      refuse(begin, fmt::format("{} is not an integer, and the element type is {}", shown(token),
+                                name(dtype_)));
+    bool fits = fault == std::errc() &&
+                (dtype_ == DType::i64 || (number >= std::numeric_limits<std::int32_t>::min() &&
+                                          number <= std::numeric_limits<std::int32_t>::max()));
+    if (!fits) refuse(begin, fmt::format("{} does not fit in {}", shown(token), name(dtype_)));
+    return scalar::bits_of(dtype_, number);
+  }
+
+  Tensor::Sizes final_sizes() const {
+    Tensor::Sizes sizes;
+    for (const std::optional<std::int64_t>& size : sizes_) sizes.push_back(*size);
+    if (!expected_) return sizes;
+    if (!sizes.empty() && sizes.back() == 0)
+      for (std::size_t i = sizes.size(); i < expected_->size() && (*expected_)[i].is_constant();
+           ++i)
+        sizes.push_back((*expected_)[i].value());
+    bool fits = sizes.size() == expected_->size();
+    for (std::size_t i = 0; fits && i < sizes.size(); ++i)
+      fits = !(*expected_)[i].is_constant() || (*expected_)[i].value() == sizes[i];
+    if (!fits)
+      refuse(0, fmt::format("this is {}, and {} is expected", to_string(dtype_, sizes),
+                            to_string(TensorType{dtype_, *expected_})));
+    return sizes;
+  }
+
+  std::string_view text_;
+  DType dtype_;
+  const Shape* expected_;
+  std::size_t position_ = 0;
+  std::vector<OpenList> open_;
+  std::vector<std::optional<std::int64_t>> sizes_;  // by depth
+  std::optional<std::size_t> leaf_depth_;           // lists around each element
+  std::vector<scalar::Bits> elements_;
+};
+
+}  // namespace
+
+Tensor parse_literal(std::string_view text, DType dtype, const Shape* expected) {
+  return LiteralParser(text, dtype, expected).parse();
+}
+
+}  // namespace weir

@@ -1,0 +1,89 @@
+#include "compiler/frontend/model_file.h"
+
+#include <filesystem>
+
+#include <fmt/format.h>
+
+#include "compiler/frontend/file.h"
+#include "compiler/frontend/safetensors.h"
+#include "ir/text.h"
+
+namespace weir {
+namespace {
+
+constexpr std::size_t kShownNames = 20;
+
+std::string listed(const std::vector<std::string>& names) {
+  std::size_t count = std::min(names.size(), kShownNames);
+  std::string text = fmt::format(
+      "{}", fmt::join(names.begin(), names.begin() + static_cast<std::ptrdiff_t>(count), ", "));
+  return count == names.size() ? text : fmt::format("{} and {} more", text, names.size() - count);
+}
+
+std::string listed(const Weights& weights) {
+  std::vector<std::string> names;
+  for (const auto& [name, tensor] : weights)
+    names.push_back(fmt::format("{} ({})", shown(name), to_string(tensor.type())));
+  return names.empty() ? "nothing" : listed(names);
+}
+
+// The file beside the model, which must be there.
+std::string weights_beside(const std::string& path, const Graph& graph) {
+  std::string beside = std::filesystem::path(path).replace_extension(".safetensors").string();
+  std::error_code ignored;
+  if (std::filesystem::exists(beside, ignored)) return beside;
+  std::vector<std::string> names;
+  for (ValueId param : graph.params()) names.push_back(graph.value(param).name);
+  throw Error(
+      graph.value(graph.params().front()).location,
+      fmt::format("the graph has params ({}), and there is no file {} with their values; give "
+                  "another one with --weights",
+                  listed(names), beside));
+}
+
+// The values of the graph's params, out of those in the file.
+Weights select_params(const Graph& graph, Weights available, const std::string& file) {
+  std::vector<std::string> missing, wrong;
+  for (ValueId id : graph.params()) {
+    const Value& param = graph.value(id);
+    for (const Dim& dim : param.type.shape)
+      if (!dim.is_constant())
+        throw Error(param.location,
+                    fmt::format("the param {} is declared as {}; the sizes of a param must "
+                                "be numbers",
+                                param.name, to_string(param.type)));
+    auto found = available.find(param.name);
+    if (found == available.end()) {
+      missing.push_back(fmt::format("{} ({})", param.name, to_string(param.type)));
+    } else if (found->second.type() != param.type) {
+      wrong.push_back(fmt::format("{} is declared as {} and is {} there", param.name,
+                                  to_string(param.type), to_string(found->second.type())));
+    }
+  }
+  std::vector<std::string> faults;
+  if (!missing.empty())
+    faults.push_back(
+        fmt::format("the file has no {}; it has {}", listed(missing), listed(available)));
+  if (!wrong.empty()) faults.push_back(listed(wrong));
+  if (!faults.empty())
+    throw Error(Location(std::make_shared<const std::string>(file), 0, 0),
+                fmt::format("{}", fmt::join(faults, "; ")));
+  Weights params;
+  for (ValueId id : graph.params()) params.insert(available.extract(graph.value(id).name));
+  return params;
+}
+
+}  // namespace
+
+Model load_model(const std::string& path, const std::optional<std::string>& weights) {
+  Graph graph = parse_graph(map_file(path).text(), path);
+  if (graph.params().empty()) {
+    if (weights) read_safetensors(*weights);
+    return {std::move(graph), {}};
+  }
+  std::string file = weights ? *weights : weights_beside(path, graph);
+  Weights params = select_params(graph, read_safetensors(file), file);
+  return {std::move(graph), std::move(params)};
+}
+
+}  // namespace weir
