@@ -1,0 +1,406 @@
+#include "compiler/codegen/entry_emitter.h"
+
+#include <algorithm>
+#include <cctype>
+
+#include "compiler/codegen/kernel_emitter.h"
+#include "runtime/abi.h"
+
+namespace weir {
+namespace {
+
+// A task shall be worth starting a thread's attention for, in cost units of single vectors (about cycles).
+constexpr std::int64_t kTaskCost = 16384;
+// More tasks than workers even out, but each costs a little.
+constexpr std::int64_t kTasksPerWorker = 4;
+// Outputs of kernels that touch more than this do not stay in any cache; see docs/performance.md.
+constexpr std::int64_t kStreamBytes = 24 << 20;
+// The largest value of a symbol, and of any size in bytes: far from every overflow of address arithmetic.
+constexpr std::int64_t kLargestDim = std::int64_t{1} << 47;
+
+std::string identifier(const std::string& name) {
+  std::string result;
+  for (char c : name)
+    result += std::isalnum(static_cast<unsigned char>(c)) != 0 ? c : '_';
+  if (result.empty() || std::isdigit(static_cast<unsigned char>(result[0])) != 0) result = "_" + result;
+  return result;
+}
+
+// Shared by the two functions: symbol values in `dims`, polynomials over them.
+class Arithmetic {
+ public:
+  Arithmetic(llvm::IRBuilder<>& builder, const Program& program)
+      : b_(builder), program_(program), dims_(program.symbols.size()) {}
+
+  llvm::Value* i64(std::int64_t value) { return b_.getInt64(static_cast<std::uint64_t>(value)); }
+
+  // Reads the symbols' values; branches to `invalid` when one is out of range.
+  void load_dims(llvm::Value* array, llvm::Type* word, llvm::BasicBlock* invalid) {
+    for (std::size_t i = 0; i < dims_.size(); ++i) {
+      llvm::Value* where = b_.CreateConstGEP1_64(word, array, i);
+      dims_[i] = b_.CreateSExt(b_.CreateLoad(word, where), b_.getInt64Ty());
+      dims_[i]->setName(program_.symbols[i]);
+      require(b_.CreateICmpULE(dims_[i], i64(kLargestDim)), invalid);
+    }
+  }
+
+  void require(llvm::Value* condition, llvm::BasicBlock* otherwise) {
+    auto* next = llvm::BasicBlock::Create(b_.getContext(), "valid", b_.GetInsertBlock()->getParent());
+    b_.CreateCondBr(condition, next, otherwise);
+    b_.SetInsertPoint(next);
+  }
+
+  llvm::Value* dimension(const Dim& dim) {
+    llvm::Value* sum = i64(0);
+    for (const Dim::Term& term : dim.terms()) {
+      llvm::Value* product = i64(term.coefficient);
+      for (const std::string& symbol : term.symbols) product = b_.CreateMul(product, value_of(symbol));
+      sum = b_.CreateAdd(sum, product);
+    }
+    return sum;
+  }
+
+  // The offset of each workspace slot, and the total, in bytes.
+  std::vector<llvm::Value*> slot_offsets() {
+    std::vector<llvm::Value*> offsets{i64(0)};
+    for (const WorkspaceSlot& slot : program_.slots) {
+      llvm::Value* size = i64(0);
+      for (const Dim& candidate : slot.sizes) {
+        llvm::Value* bytes = dimension(candidate);
+        size = b_.CreateSelect(b_.CreateICmpSGT(bytes, size), bytes, size);
+      }
+      llvm::Value* rounded = b_.CreateAnd(b_.CreateAdd(size, i64(WEIR_ALIGNMENT - 1)),
+                                          i64(-WEIR_ALIGNMENT));
+      offsets.push_back(b_.CreateAdd(offsets.back(), rounded));
+    }
+    return offsets;
+  }
+
+ private:
+  llvm::Value* value_of(const std::string& symbol) {
+    auto found = std::find(program_.symbols.begin(), program_.symbols.end(), symbol);
+    WEIR_CHECK(found != program_.symbols.end(), symbol);
+    return dims_[static_cast<std::size_t>(found - program_.symbols.begin())];
+  }
+
+  llvm::IRBuilder<>& b_;
+  const Program& program_;
+  std::vector<llvm::Value*> dims_;
+};
+
+class EntryEmitter {
+ public:
+  EntryEmitter(llvm::Module& module, const Program& program, const Target& target,
+               const std::vector<llvm::Function*>& kernels, const std::vector<Schedule>& schedules,
+               DebugInfo& debug)
+      : module_(module),
+        context_(module.getContext()),
+        program_(program),
+        kernels_(kernels),
+        schedules_(schedules),
+        debug_(debug),
+        b_(context_),
+        arithmetic_(b_, program),
+        word_(llvm::IntegerType::get(context_, static_cast<unsigned>(target.pointer_bits))),
+        pointer_(llvm::PointerType::get(context_, 0)),
+        status_(b_.getInt32Ty()) {
+    // weir_call and weir_executor of runtime/abi.h.
+    call_type_ = llvm::StructType::get(
+        context_, {pointer_, pointer_, pointer_, pointer_, pointer_, pointer_});
+    executor_type_ =
+        llvm::StructType::get(context_, {pointer_, status_, pointer_, pointer_, pointer_});
+    closure_type_ = llvm::StructType::get(
+        context_, {pointer_, pointer_, b_.getInt64Ty(), b_.getInt64Ty()});
+  }
+
+  void emit() {
+    emit_workspace_size();
+    emit_task();
+    emit_program();
+  }
+
+ private:
+  llvm::Value* i64(std::int64_t value) { return arithmetic_.i64(value); }
+
+  llvm::Function* function(const std::string& name, llvm::Type* result,
+                           std::vector<llvm::Type*> arguments,
+                           llvm::GlobalValue::LinkageTypes linkage) {
+    auto* made = llvm::Function::Create(llvm::FunctionType::get(result, arguments, false), linkage,
+                                        name, module_);
+    debug_.enter(*made);
+    b_.SetInsertPoint(llvm::BasicBlock::Create(context_, "entry", made));
+    b_.SetCurrentDebugLocation(llvm::DebugLoc());
+    if (auto* scope = made->getSubprogram())
+      b_.SetCurrentDebugLocation(llvm::DILocation::get(context_, 0, 0, scope));
+    return made;
+  }
+
+  llvm::BasicBlock* block(const char* name) {
+    return llvm::BasicBlock::Create(context_, name, b_.GetInsertBlock()->getParent());
+  }
+
+  void emit_workspace_size() {
+    llvm::Function* made = function(workspace_symbol(program_), status_,
+                                    {pointer_, pointer_, pointer_}, llvm::GlobalValue::ExternalLinkage);
+    llvm::BasicBlock* invalid = block("invalid");
+    for (int i = program_.symbols.empty() ? 1 : 0; i < 3; ++i)
+      arithmetic_.require(b_.CreateIsNotNull(made->getArg(static_cast<unsigned>(i))), invalid);
+    arithmetic_.load_dims(made->getArg(0), word_, invalid);
+    llvm::Value* total = arithmetic_.slot_offsets().back();
+    b_.CreateStore(b_.CreateTrunc(total, word_), made->getArg(1));
+    b_.CreateStore(llvm::ConstantInt::get(word_, 0), made->getArg(2));
+    b_.CreateRet(b_.getInt32(WEIR_OK));
+    b_.SetInsertPoint(invalid);
+    b_.CreateRet(b_.getInt32(WEIR_INVALID_CALL));
+  }
+
+  // void task(closure*, word task, int worker): runs one task's share of a kernel's units.
+  void emit_task() {
+    task_ = function("weir.task", b_.getVoidTy(), {pointer_, word_, status_},
+                     llvm::GlobalValue::InternalLinkage);
+    auto field = [&](unsigned i) {
+      return b_.CreateLoad(closure_type_->getElementType(i),
+                           b_.CreateStructGEP(closure_type_, task_->getArg(0), i));
+    };
+    llvm::Value* kernel = field(0);
+    llvm::Value* frame = field(1);
+    llvm::Value* units = field(2);
+    llvm::Value* grain = field(3);
+    llvm::Value* begin = b_.CreateMul(b_.CreateSExt(task_->getArg(1), b_.getInt64Ty()), grain);
+    llvm::Value* end = b_.CreateAdd(begin, grain);
+    end = b_.CreateSelect(b_.CreateICmpSLT(end, units), end, units);
+    b_.CreateCall(kernel_type(), kernel, {frame, begin, end});
+    b_.CreateRetVoid();
+  }
+
+  llvm::FunctionType* kernel_type() {
+    return llvm::FunctionType::get(b_.getVoidTy(), {pointer_, b_.getInt64Ty(), b_.getInt64Ty()},
+                                   false);
+  }
+
+  void emit_program() {
+    program_function_ = function(program_symbol(program_), status_, {pointer_},
+                                 llvm::GlobalValue::ExternalLinkage);
+    llvm::BasicBlock* invalid = block("invalid");
+    llvm::Value* call = program_function_->getArg(0);
+    arithmetic_.require(b_.CreateIsNotNull(call), invalid);
+    auto field = [&](unsigned i) {
+      return b_.CreateLoad(pointer_, b_.CreateStructGEP(call_type_, call, i));
+    };
+    llvm::Value* inputs = field(0);
+    llvm::Value* outputs = field(1);
+    llvm::Value* weights = field(2);
+    llvm::Value* workspace = field(3);
+    llvm::Value* dims = field(4);
+    llvm::Value* executor = field(5);
+    auto need = [&](llvm::Value* pointer, bool needed) {
+      if (needed) arithmetic_.require(b_.CreateIsNotNull(pointer), invalid);
+    };
+    need(inputs, !program_.inputs.empty());
+    need(outputs, !program_.outputs.empty());
+    need(weights, program_.weight_bytes > 0);
+    need(dims, !program_.symbols.empty());
+    arithmetic_.load_dims(dims, word_, invalid);
+    std::vector<llvm::Value*> offsets = arithmetic_.slot_offsets();
+    arithmetic_.require(b_.CreateOr(b_.CreateIsNotNull(workspace),
+                                    b_.CreateICmpEQ(offsets.back(), i64(0))),
+                        invalid);
+    std::vector<llvm::Value*> pointers = buffer_pointers(inputs, outputs, weights, workspace, offsets);
+    begun_ = entry_slot(b_.getInt1Ty());
+    b_.CreateStore(b_.getFalse(), begun_);
+    for (const KernelCall& kernel_call : program_.calls) emit_call(kernel_call, pointers, executor);
+    end_run(executor);
+    b_.CreateRet(b_.getInt32(WEIR_OK));
+    b_.SetInsertPoint(invalid);
+    b_.CreateRet(b_.getInt32(WEIR_INVALID_CALL));
+  }
+
+  std::vector<llvm::Value*> buffer_pointers(llvm::Value* inputs, llvm::Value* outputs,
+                                            llvm::Value* weights, llvm::Value* workspace,
+                                            const std::vector<llvm::Value*>& offsets) {
+    std::vector<llvm::Value*> pointers;
+    auto bytes_from = [&](llvm::Value* base, llvm::Value* offset) {
+      return b_.CreateGEP(b_.getInt8Ty(), base, offset);
+    };
+    for (const Buffer& buffer : program_.buffers) {
+      switch (buffer.place) {
+        case Buffer::Place::input:
+          pointers.push_back(b_.CreateLoad(pointer_, b_.CreateConstGEP1_32(pointer_, inputs, buffer.index)));
+          break;
+        case Buffer::Place::output:
+          pointers.push_back(
+              b_.CreateLoad(pointer_, b_.CreateConstGEP1_32(pointer_, outputs, buffer.index)));
+          break;
+        case Buffer::Place::weights:
+          pointers.push_back(bytes_from(weights, i64(static_cast<std::int64_t>(buffer.offset))));
+          break;
+        case Buffer::Place::workspace:
+          pointers.push_back(bytes_from(workspace, offsets[buffer.index]));
+          break;
+      }
+    }
+    return pointers;
+  }
+
+  llvm::AllocaInst* entry_slot(llvm::Type* type) {
+    llvm::BasicBlock& entry = program_function_->getEntryBlock();
+    llvm::IRBuilder<> builder(&entry, entry.begin());
+    return builder.CreateAlloca(type);
+  }
+
+  // A frame of each layout serves all calls of that layout, one after the other.
+  llvm::AllocaInst* frame_for(llvm::StructType* type) {
+    for (llvm::AllocaInst* frame : frames_)
+      if (frame->getAllocatedType() == type) return frame;
+    frames_.push_back(entry_slot(type));
+    return frames_.back();
+  }
+
+  llvm::Value* unit_count(const Schedule& schedule) {
+    llvm::Value* units = i64(1);
+    for (const LoopAxis& axis : schedule.rows)
+      units = b_.CreateMul(units, arithmetic_.dimension(axis.extent));
+    if (!schedule.vector_row) return units;
+    const Dim& extent = schedule.vector_row->extent;
+    if (extent.is_constant() && extent.value() <= schedule.block)
+      return extent.value() == 0 ? i64(0) : units;
+    llvm::Value* blocks = b_.CreateUDiv(
+        b_.CreateAdd(arithmetic_.dimension(extent), i64(schedule.block - 1)), i64(schedule.block));
+    return b_.CreateMul(units, blocks);
+  }
+
+  void emit_call(const KernelCall& call, const std::vector<llvm::Value*>& pointers,
+                 llvm::Value* executor) {
+    const Schedule& schedule = schedules_[call.kernel];
+    llvm::StructType* type = frame_type(context_, call.buffers.size(), call.dims.size());
+    llvm::AllocaInst* frame = frame_for(type);
+    unsigned next = 0;
+    for (std::uint32_t buffer : call.buffers)
+      b_.CreateStore(pointers[buffer], b_.CreateStructGEP(type, frame, next++));
+    for (const Dim& dim : call.dims)
+      b_.CreateStore(arithmetic_.dimension(dim), b_.CreateStructGEP(type, frame, next++));
+    llvm::Value* stream = i64(0);
+    if (schedule.streams)
+      stream = b_.CreateZExt(
+          b_.CreateICmpSGE(arithmetic_.dimension(schedule.bytes), i64(kStreamBytes)),
+          b_.getInt64Ty());
+    b_.CreateStore(stream, b_.CreateStructGEP(type, frame, next));
+    llvm::Value* units = unit_count(schedule);
+    llvm::Function* kernel = kernels_[call.kernel];
+    llvm::Value* cost = b_.CreateUDiv(arithmetic_.dimension(schedule.work), i64(schedule.width));
+    llvm::Value* worth = b_.CreateAnd(b_.CreateICmpUGE(cost, i64(2 * kTaskCost)),
+                                      b_.CreateICmpSGT(units, i64(1)));
+    llvm::Value* parallel = b_.CreateAnd(worth, b_.CreateIsNotNull(executor));
+    llvm::BasicBlock* serial_block = block("serial");
+    llvm::BasicBlock* parallel_block = block("parallel");
+    llvm::BasicBlock* after = block("next");
+    b_.CreateCondBr(parallel, parallel_block, serial_block);
+    b_.SetInsertPoint(serial_block);
+    b_.CreateCall(kernel, {frame, i64(0), units});
+    b_.CreateBr(after);
+    b_.SetInsertPoint(parallel_block);
+    emit_parallel(kernel, frame, units, cost, executor);
+    b_.CreateBr(after);
+    b_.SetInsertPoint(after);
+  }
+
+  llvm::Value* executor_field(llvm::Value* executor, unsigned i) {
+    return b_.CreateLoad(executor_type_->getElementType(i),
+                         b_.CreateStructGEP(executor_type_, executor, i));
+  }
+
+  void emit_parallel(llvm::Function* kernel, llvm::Value* frame, llvm::Value* units,
+                     llvm::Value* cost, llvm::Value* executor) {
+    begin_run(executor);
+    llvm::Value* workers = b_.CreateSExt(executor_field(executor, 1), b_.getInt64Ty());
+    llvm::Value* most = b_.CreateMul(workers, i64(kTasksPerWorker));
+    llvm::Value* worth = b_.CreateUDiv(cost, i64(kTaskCost));
+    auto smaller = [&](llvm::Value* a, llvm::Value* b) {
+      return b_.CreateSelect(b_.CreateICmpSLT(a, b), a, b);
+    };
+    llvm::Value* tasks = smaller(smaller(worth, most), units);
+    llvm::Value* grain =
+        b_.CreateUDiv(b_.CreateAdd(units, b_.CreateSub(tasks, i64(1))), tasks);
+    tasks = b_.CreateUDiv(b_.CreateAdd(units, b_.CreateSub(grain, i64(1))), grain);
+    if (!closure_) closure_ = entry_slot(closure_type_);
+    auto put = [&](unsigned i, llvm::Value* value) {
+      b_.CreateStore(value, b_.CreateStructGEP(closure_type_, closure_, i));
+    };
+    put(0, kernel);
+    put(1, frame);
+    put(2, units);
+    put(3, grain);
+    auto* type = llvm::FunctionType::get(b_.getVoidTy(), {pointer_, word_, pointer_, pointer_}, false);
+    b_.CreateCall(type, executor_field(executor, 2),
+                  {executor_field(executor, 0), b_.CreateTrunc(tasks, word_), task_, closure_});
+  }
+
+  void bracket(llvm::Value* executor, unsigned field) {
+    llvm::Value* callback = executor_field(executor, field);
+    llvm::BasicBlock* present = block("bracket");
+    llvm::BasicBlock* after = block("bracketed");
+    b_.CreateCondBr(b_.CreateIsNotNull(callback), present, after);
+    b_.SetInsertPoint(present);
+    b_.CreateCall(llvm::FunctionType::get(b_.getVoidTy(), {pointer_}, false), callback,
+                  {executor_field(executor, 0)});
+    b_.CreateBr(after);
+    b_.SetInsertPoint(after);
+  }
+
+  // The executor is woken by the first kernel that has work for it, so small runs never pay for it.
+  void begin_run(llvm::Value* executor) {
+    llvm::BasicBlock* first = block("begin");
+    llvm::BasicBlock* after = block("begun");
+    b_.CreateCondBr(b_.CreateLoad(b_.getInt1Ty(), begun_), after, first);
+    b_.SetInsertPoint(first);
+    bracket(executor, 3);
+    b_.CreateStore(b_.getTrue(), begun_);
+    b_.CreateBr(after);
+    b_.SetInsertPoint(after);
+  }
+
+  void end_run(llvm::Value* executor) {
+    llvm::BasicBlock* last = block("end");
+    llvm::BasicBlock* after = block("return");
+    b_.CreateCondBr(b_.CreateLoad(b_.getInt1Ty(), begun_), last, after);
+    b_.SetInsertPoint(last);
+    bracket(executor, 4);
+    b_.CreateBr(after);
+    b_.SetInsertPoint(after);
+  }
+
+  llvm::Module& module_;
+  llvm::LLVMContext& context_;
+  const Program& program_;
+  const std::vector<llvm::Function*>& kernels_;
+  const std::vector<Schedule>& schedules_;
+  DebugInfo& debug_;
+  llvm::IRBuilder<> b_;
+  Arithmetic arithmetic_;
+  llvm::IntegerType* word_;
+  llvm::PointerType* pointer_;
+  llvm::IntegerType* status_;
+  llvm::StructType* call_type_;
+  llvm::StructType* executor_type_;
+  llvm::StructType* closure_type_;
+  llvm::Function* task_ = nullptr;
+  llvm::Function* program_function_ = nullptr;
+  llvm::AllocaInst* begun_ = nullptr;
+  llvm::AllocaInst* closure_ = nullptr;
+  std::vector<llvm::AllocaInst*> frames_;
+};
+
+}  // namespace
+
+std::string program_symbol(const Program& program) { return "weir_" + identifier(program.name); }
+std::string workspace_symbol(const Program& program) {
+  return program_symbol(program) + "_workspace_size";
+}
+
+void emit_entry(llvm::Module& module, const Program& program, const Target& target,
+                const std::vector<llvm::Function*>& kernels,
+                const std::vector<Schedule>& schedules, DebugInfo& debug) {
+  EntryEmitter(module, program, target, kernels, schedules, debug).emit();
+}
+
+}  // namespace weir

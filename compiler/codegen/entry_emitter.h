@@ -1,0 +1,24 @@
+// Emits the function that a caller of a program calls: it lays out the workspace, fills a frame for each
+// kernel call, and runs the kernel, here or through the executor.
+#pragma once
+
+#include <vector>
+
+#include "compiler/codegen/debug_info.h"
+#include "compiler/codegen/llvm_headers.h"
+#include "compiler/lowering/program.h"
+#include "compiler/lowering/schedule.h"
+#include "compiler/lowering/target.h"
+
+namespace weir {
+
+// `kernels` and `schedules` stand in the order of Program::kernels.
+void emit_entry(llvm::Module& module, const Program& program, const Target& target,
+                const std::vector<llvm::Function*>& kernels,
+                const std::vector<Schedule>& schedules, DebugInfo& debug);
+
+// Names of the emitted functions.
+std::string program_symbol(const Program& program);
+std::string workspace_symbol(const Program& program);
+
+}  // namespace weir

@@ -1,0 +1,363 @@
+// The part of the kernel emitter that deals with reductions, in the order that Reduction (ir/op.h) fixes.
+
+#include <array>
+
+#include "compiler/codegen/kernel_emitter.h"
+
+namespace weir {
+
+using scalar::Id;
+using scalar::Primitive;
+
+namespace {
+
+// More accumulators than this stay in memory, where a loop visits them.
+constexpr int kMaxRegisterVectors = 8;
+// Enough levels for any number of chunks.
+constexpr std::int64_t kTreeLevels = 64;
+
+}  // namespace
+
+DType KernelEmitter::accumulator_type(const Fold& fold, std::size_t i) const {
+  return kernel_.locals[fold.locals[i]];
+}
+
+// A small expression on arguments, outside of the loops' value scopes.
+std::vector<llvm::Value*> KernelEmitter::call(const std::vector<Id>& roots,
+                                        const std::vector<llvm::Value*>& arguments, int width) {
+  std::unordered_map<std::uint32_t, llvm::Value*> made;
+  for (Id id : scalar::reachable(kernel_.arena, roots)) {
+    const scalar::Node& node = kernel_.arena[id];
+    if (node.primitive == Primitive::constant) {
+      made[id.index] = primitives_.constant(node.type, node.payload, width);
+    } else if (node.primitive == Primitive::argument) {
+      made[id.index] = arguments[node.payload];
+    } else {
+      std::vector<llvm::Value*> operands;
+      for (Id operand : kernel_.arena.operands(id)) operands.push_back(made.at(operand.index));
+      if (id.index < kernel_.locations.size()) debug_.set(b_, kernel_.locations[id.index]);
+      made[id.index] =
+          primitives_.emit(node.primitive, kernel_.arena[kernel_.arena.operand(id, 0)].type,
+                           node.type, operands);
+    }
+  }
+  std::vector<llvm::Value*> results;
+  for (Id root : roots) results.push_back(made.at(root.index));
+  return results;
+}
+
+// Folds one group of vectors into the accumulators first ... first + lanes.slots - 1.
+void KernelEmitter::fold_block(const Stage& stage, const std::vector<Values>& accumulators, int first,
+                               int count, const Lanes& lanes) {
+  const Fold& fold = *stage.fold;
+  for (Id element : fold.elements)
+    if (kernel_.arena[element].primitive != Primitive::constant) values(element, lanes);
+  for (int slot = 0; slot < count; ++slot) {
+    std::vector<llvm::Value*> arguments;
+    for (std::size_t i = 0; i < accumulators.size(); ++i)
+      arguments.push_back(b_.CreateLoad(
+          primitives_.type(accumulator_type(fold, i), lanes.width),
+          accumulators[i][static_cast<std::size_t>(first + slot)]));
+    for (Id element : fold.elements) arguments.push_back(value(element, lanes, slot));
+    std::vector<llvm::Value*> next = call(fold.step, arguments, lanes.width);
+    for (std::size_t i = 0; i < next.size(); ++i) {
+      llvm::Value* kept = lanes.mask ? b_.CreateSelect(lanes.mask, next[i], arguments[i]) : next[i];
+      b_.CreateStore(kept, accumulators[i][static_cast<std::size_t>(first + slot)]);
+    }
+  }
+}
+
+KernelEmitter::Values KernelEmitter::emit_chain_fold(const Stage& stage, const Lanes& lanes) {
+  const Fold& fold = *stage.fold;
+  hoist(stage, {}, Level::stage, lanes);
+  return in_chunks(
+      fold, kernel_.arena.axis_extent(*stage.axis), lanes.width, lanes.slots,
+      [&](llvm::Value* begin, llvm::Value* end, std::optional<std::int64_t>) {
+        std::vector<Values> accumulators(fold.locals.size());
+        for (std::size_t i = 0; i < fold.locals.size(); ++i) {
+          DType type = accumulator_type(fold, i);
+          for (int k = 0; k < lanes.slots; ++k) {
+            accumulators[i].push_back(slot(primitives_.type(type, lanes.width), "accumulator"));
+            b_.CreateStore(primitives_.constant(type, fold.identity[i].value, lanes.width),
+                           accumulators[i].back());
+          }
+        }
+        // Lanes outside the mask compute on zeros and are never stored; selecting would only cost.
+        loop(begin, end, 1, [&](llvm::Value* index) {
+          Scope scope(*this);
+          axes_[*stage.axis] = index;
+          Lanes unmasked = lanes;
+          for (Id element : fold.elements)
+            if (kernel_.arena[element].primitive != Primitive::constant) values(element, lanes);
+          unmasked.mask = nullptr;
+          fold_block(stage, accumulators, 0, lanes.slots, unmasked);
+        });
+        Values results;
+        for (std::size_t i = 0; i < fold.locals.size(); ++i)
+          for (llvm::Value* accumulator : accumulators[i])
+            results.push_back(b_.CreateLoad(
+                primitives_.type(accumulator_type(fold, i), lanes.width), accumulator));
+        return results;
+      });
+}
+
+KernelEmitter::Values KernelEmitter::emit_lane_fold(const Stage& stage) {
+  const Fold& fold = *stage.fold;
+  Lanes scalar;
+  scalar.start = i64(0);
+  hoist(stage, {}, Level::stage, scalar);
+  return in_chunks(fold, kernel_.arena.axis_extent(*stage.axis), 1, 1,
+                   [&](llvm::Value* begin, llvm::Value* end, std::optional<std::int64_t> count) {
+                     return lane_partial(stage, begin, end, count);
+                   });
+}
+
+// One chunk in lanes order: element r goes to lane r mod L, then the lanes are merged by halves. Lanes
+// that can get no element, because the chunk is known to be short, are left out: they would hold the
+// identity.
+KernelEmitter::Values KernelEmitter::lane_partial(const Stage& stage, llvm::Value* begin, llvm::Value* end,
+                                                  std::optional<std::int64_t> count) {
+  const Fold& fold = *stage.fold;
+  int lane_count = reduction_lanes(accumulator_type(fold, 0));
+  while (count && lane_count > 1 && lane_count / 2 >= *count) lane_count /= 2;
+  int width = std::min(schedule_.width, lane_count);
+  int vectors = lane_count / width;
+  bool in_registers = vectors <= kMaxRegisterVectors;
+  std::size_t tuple = fold.locals.size();
+
+  // The lanes as arrays in memory; registers are views of them as long as only whole vectors are used.
+  std::vector<llvm::AllocaInst*> arrays;
+  for (std::size_t i = 0; i < tuple; ++i) {
+    llvm::Type* array = llvm::ArrayType::get(primitives_.type(accumulator_type(fold, i), 1),
+                                             static_cast<std::uint64_t>(lane_count));
+    arrays.push_back(slot(array, "lanes"));
+    arrays.back()->setAlignment(llvm::Align(64));
+  }
+  auto lane_address = [&](std::size_t i, llvm::Value* lane) {
+    return b_.CreateGEP(memory_type(accumulator_type(fold, i), 1), arrays[i], lane);
+  };
+  std::vector<Values> registers(tuple);
+  for (std::size_t i = 0; i < tuple; ++i) {
+    DType type = accumulator_type(fold, i);
+    llvm::Constant* identity = primitives_.constant(type, fold.identity[i].value, width);
+    if (in_registers) {
+      for (int u = 0; u < vectors; ++u) {
+        registers[i].push_back(slot(primitives_.type(type, width), "accumulator"));
+        b_.CreateStore(identity, registers[i].back());
+      }
+    } else {
+      loop(i64(0), i64(lane_count), width,
+           [&](llvm::Value* lane) { b_.CreateStore(identity, lane_address(i, lane)); });
+    }
+  }
+
+  // Whole rounds of all lanes.
+  llvm::Value* whole = b_.CreateAdd(begin, b_.CreateAnd(b_.CreateSub(end, begin), i64(-lane_count)));
+  if (!count || *count >= lane_count) {
+    loop(begin, whole, lane_count, [&](llvm::Value* round) {
+      if (in_registers) {
+        int group = std::min(schedule_.unroll, vectors);
+        for (int u = 0; u < vectors; u += group) {
+          Scope scope(*this);
+          llvm::Value* start = b_.CreateAdd(round, i64(static_cast<std::int64_t>(u) * width));
+          axes_[*stage.axis] = start;
+          fold_block(stage, registers, u, group, {width, group, start, nullptr});
+        }
+        return;
+      }
+      loop(i64(0), i64(lane_count), width, [&](llvm::Value* lane) {
+        Scope scope(*this);
+        llvm::Value* start = b_.CreateAdd(round, lane);
+        axes_[*stage.axis] = start;
+        std::vector<Values> here(tuple);
+        for (std::size_t i = 0; i < tuple; ++i) here[i].push_back(lane_address(i, lane));
+        fold_block(stage, here, 0, 1, {width, 1, start, nullptr});
+      });
+    });
+  }
+
+  // The incomplete round.
+  bool complete = count && *count % lane_count == 0;
+  if (!complete && masks_ && in_registers && width > 1) {
+    auto* partial = llvm::BasicBlock::Create(module_.getContext(), "partial", function_);
+    auto* after = llvm::BasicBlock::Create(module_.getContext(), "after", function_);
+    b_.CreateCondBr(b_.CreateICmpSLT(whole, end), partial, after);
+    b_.SetInsertPoint(partial);
+    for (int u = 0; u < vectors; ++u) {
+      Scope scope(*this);
+      llvm::Value* start = b_.CreateAdd(whole, i64(static_cast<std::int64_t>(u) * width));
+      axes_[*stage.axis] = start;
+      llvm::Value* mask =
+          b_.CreateICmpSLT(lane_numbers(width), widened(b_.CreateSub(end, start), width));
+      fold_block(stage, registers, u, 1, {width, 1, start, mask});
+    }
+    b_.CreateBr(after);
+    b_.SetInsertPoint(after);
+  } else if (!complete) {
+    if (in_registers)
+      for (std::size_t i = 0; i < tuple; ++i)
+        for (int u = 0; u < vectors; ++u)
+          b_.CreateStore(b_.CreateLoad(primitives_.type(accumulator_type(fold, i), width),
+                                       registers[i][static_cast<std::size_t>(u)]),
+                         lane_address(i, i64(static_cast<std::int64_t>(u) * width)));
+    loop(whole, end, 1, [&](llvm::Value* index) {
+      Scope scope(*this);
+      axes_[*stage.axis] = index;
+      std::vector<Values> here(tuple);
+      for (std::size_t i = 0; i < tuple; ++i)
+        here[i].push_back(lane_address(i, b_.CreateSub(index, whole)));
+      fold_block(stage, here, 0, 1, {1, 1, index, nullptr});
+    });
+    if (in_registers)
+      for (std::size_t i = 0; i < tuple; ++i)
+        for (int u = 0; u < vectors; ++u)
+          b_.CreateStore(b_.CreateLoad(primitives_.type(accumulator_type(fold, i), width),
+                                       lane_address(i, i64(static_cast<std::int64_t>(u) * width))),
+                         registers[i][static_cast<std::size_t>(u)]);
+  }
+
+  if (!in_registers) {
+    // Lane l takes in lane l + half while more lanes are left than a register group holds.
+    for (int half = lane_count / 2; half >= width * kMaxRegisterVectors; half /= 2) {
+      loop(i64(0), i64(half), width, [&](llvm::Value* lane) {
+        std::vector<llvm::Value*> arguments;
+        for (int side = 0; side < 2; ++side)
+          for (std::size_t i = 0; i < tuple; ++i)
+            arguments.push_back(b_.CreateLoad(
+                primitives_.type(accumulator_type(fold, i), width),
+                lane_address(i, side == 0 ? lane : b_.CreateAdd(lane, i64(half)))));
+        std::vector<llvm::Value*> merged = call(fold.merge, arguments, width);
+        for (std::size_t i = 0; i < tuple; ++i) b_.CreateStore(merged[i], lane_address(i, lane));
+      });
+      vectors = half / width;
+    }
+  }
+  std::vector<Values> left(static_cast<std::size_t>(vectors));
+  for (int u = 0; u < vectors; ++u)
+    for (std::size_t i = 0; i < tuple; ++i)
+      left[static_cast<std::size_t>(u)].push_back(b_.CreateLoad(
+          primitives_.type(accumulator_type(fold, i), width),
+          in_registers ? registers[i][static_cast<std::size_t>(u)]
+                       : lane_address(i, i64(static_cast<std::int64_t>(u) * width))));
+  return merge_lanes(fold, std::move(left), width);
+}
+
+// Merges lane l with lane l + half, halving until one lane is left. `lanes` holds a tuple of vectors for
+// each group of `width` lanes.
+KernelEmitter::Values KernelEmitter::merge_lanes(const Fold& fold, std::vector<Values> lanes,
+                                                 int width) {
+  auto merge = [&](const Values& a, const Values& b, int at_width) {
+    std::vector<llvm::Value*> arguments = a;
+    arguments.insert(arguments.end(), b.begin(), b.end());
+    return call(fold.merge, arguments, at_width);
+  };
+  for (std::size_t half = lanes.size() / 2; half >= 1; half /= 2) {
+    for (std::size_t u = 0; u < half; ++u) lanes[u] = merge(lanes[u], lanes[u + half], width);
+  }
+  Values result = lanes[0];
+  for (int half = width / 2; half >= 1; half /= 2) {
+    Values low, high;
+    for (llvm::Value* vector : result) {
+      auto part = [&](int first) -> llvm::Value* {
+        if (half == 1) return b_.CreateExtractElement(vector, static_cast<std::uint64_t>(first));
+        std::vector<int> order;
+        for (int i = 0; i < half; ++i) order.push_back(first + i);
+        return b_.CreateShuffleVector(vector, order);
+      };
+      low.push_back(part(0));
+      high.push_back(part(half));
+    }
+    result = merge(low, high, half);
+  }
+  return result;
+}
+
+// Chunks of fold.chunk, merged in a balanced tree: level k of the stack holds the result of 2^k chunks,
+// and a chunk that finds its level taken is merged upwards, as in adding one to a binary number.
+KernelEmitter::Values KernelEmitter::in_chunks(
+    const Fold& fold, const Dim& extent, int width, int slots,
+    const std::function<Values(llvm::Value*, llvm::Value*, std::optional<std::int64_t>)>& partial) {
+  std::optional<std::int64_t> count = extent.constant();
+  if (count && *count <= fold.chunk) return partial(i64(0), i64(*count), count);
+  std::size_t tuple = fold.locals.size();
+  auto type_of = [&](std::size_t k) {
+    return primitives_.type(accumulator_type(fold, k / static_cast<std::size_t>(slots)), width);
+  };
+  std::size_t total = tuple * static_cast<std::size_t>(slots);
+  std::vector<llvm::AllocaInst*> stack;
+  for (std::size_t k = 0; k < total; ++k) stack.push_back(slot(type_of(k), "tree", kTreeLevels));
+  auto entry = [&](std::size_t k, llvm::Value* level) { return b_.CreateGEP(type_of(k), stack[k], level); };
+  auto merge = [&](const Values& a, const Values& b) {
+    Values merged(total);
+    for (int s = 0; s < slots; ++s) {
+      std::vector<llvm::Value*> arguments;
+      for (const Values* side : {&a, &b})
+        for (std::size_t i = 0; i < tuple; ++i)
+          arguments.push_back((*side)[i * static_cast<std::size_t>(slots) + static_cast<std::size_t>(s)]);
+      std::vector<llvm::Value*> one = call(fold.merge, arguments, width);
+      for (std::size_t i = 0; i < tuple; ++i)
+        merged[i * static_cast<std::size_t>(slots) + static_cast<std::size_t>(s)] = one[i];
+    }
+    return merged;
+  };
+  std::vector<llvm::AllocaInst*> current;
+  for (std::size_t k = 0; k < total; ++k) current.push_back(slot(type_of(k), "sum"));
+  auto load_current = [&] {
+    Values loaded;
+    for (std::size_t k = 0; k < total; ++k) loaded.push_back(b_.CreateLoad(type_of(k), current[k]));
+    return loaded;
+  };
+  auto store_current = [&](const Values& result) {
+    for (std::size_t k = 0; k < total; ++k) b_.CreateStore(result[k], current[k]);
+  };
+  auto load_level = [&](llvm::Value* level) {
+    Values loaded;
+    for (std::size_t k = 0; k < total; ++k) loaded.push_back(b_.CreateLoad(type_of(k), entry(k, level)));
+    return loaded;
+  };
+
+  llvm::Value* length = dimension(extent);
+  llvm::Value* chunks = b_.CreateUDiv(b_.CreateAdd(length, i64(fold.chunk - 1)), i64(fold.chunk));
+  llvm::LLVMContext& context = module_.getContext();
+  loop(i64(0), chunks, 1, [&](llvm::Value* chunk) {
+    llvm::Value* begin = b_.CreateMul(chunk, i64(fold.chunk));
+    llvm::Value* chunk_end = b_.CreateAdd(begin, i64(fold.chunk));
+    llvm::Value* end = b_.CreateSelect(b_.CreateICmpSLT(chunk_end, length), chunk_end, length);
+    store_current(partial(begin, end, std::nullopt));
+    // The number of trailing ones of the chunk's number is how often it is merged.
+    llvm::Value* merges = b_.CreateIntrinsic(llvm::Intrinsic::cttz, {b_.getInt64Ty()},
+                                       {b_.CreateNot(chunk), b_.getFalse()});
+    loop(i64(0), merges, 1,
+         [&](llvm::Value* level) { store_current(merge(load_level(level), load_current())); });
+    Values sum = load_current();
+    for (std::size_t k = 0; k < total; ++k) b_.CreateStore(sum[k], entry(k, merges));
+  });
+
+  // What is left on the stack, from the highest chunks downwards: the lowest level holds those.
+  for (std::size_t k = 0; k < total; ++k)
+    b_.CreateStore(primitives_.constant(accumulator_type(fold, k / static_cast<std::size_t>(slots)),
+                                        fold.identity[k / static_cast<std::size_t>(slots)].value, width),
+                   current[k]);
+  auto* started = slot(b_.getInt1Ty(), "started");
+  b_.CreateStore(b_.getFalse(), started);
+  llvm::Value* levels = b_.CreateSub(i64(64), b_.CreateIntrinsic(llvm::Intrinsic::ctlz, {b_.getInt64Ty()},
+                                                            {chunks, b_.getFalse()}));
+  loop(i64(0), levels, 1, [&](llvm::Value* level) {
+    auto* taken = llvm::BasicBlock::Create(context, "taken", function_);
+    auto* next = llvm::BasicBlock::Create(context, "next", function_);
+    llvm::Value* bit = b_.CreateAnd(b_.CreateLShr(chunks, level), i64(1));
+    b_.CreateCondBr(b_.CreateICmpNE(bit, i64(0)), taken, next);
+    b_.SetInsertPoint(taken);
+    Values here = load_level(level);
+    Values merged = merge(here, load_current());
+    llvm::Value* begun = b_.CreateLoad(b_.getInt1Ty(), started);
+    for (std::size_t k = 0; k < total; ++k) merged[k] = b_.CreateSelect(begun, merged[k], here[k]);
+    store_current(merged);
+    b_.CreateStore(b_.getTrue(), started);
+    b_.CreateBr(next);
+    b_.SetInsertPoint(next);
+  });
+  return load_current();
+}
+
+}  // namespace weir

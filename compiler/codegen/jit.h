@@ -1,0 +1,31 @@
+// Object code in memory, ready to run.
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "compiler/codegen/object.h"
+#include "runtime/abi.h"
+
+namespace weir {
+
+// Owns the memory of one loaded object; everything is freed with it.
+class LoadedCode {
+ public:
+  // The object must be for this machine.
+  explicit LoadedCode(const ObjectCode& object);
+  ~LoadedCode();
+  LoadedCode(LoadedCode&&) noexcept;
+  LoadedCode& operator=(LoadedCode&&) noexcept;
+
+  weir_program program() const { return program_; }
+  weir_workspace_size workspace_size() const { return workspace_size_; }
+
+ private:
+  struct Session;
+  std::unique_ptr<Session> session_;
+  weir_program program_ = nullptr;
+  weir_workspace_size workspace_size_ = nullptr;
+};
+
+}  // namespace weir

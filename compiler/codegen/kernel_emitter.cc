@@ -1,0 +1,277 @@
+#include "compiler/codegen/kernel_emitter.h"
+
+#include <algorithm>
+
+#include <llvm/IR/IntrinsicsX86.h>
+#include <llvm/TargetParser/Triple.h>
+
+namespace weir {
+
+
+llvm::StructType* frame_type(llvm::LLVMContext& context, std::size_t parameters,
+                             std::size_t symbols) {
+  std::vector<llvm::Type*> fields(parameters, llvm::PointerType::get(context, 0));
+  fields.insert(fields.end(), symbols + 1, llvm::Type::getInt64Ty(context));
+  return llvm::StructType::get(context, fields);
+}
+
+KernelEmitter::KernelEmitter(llvm::Module& module, const Target& target, const Schedule& schedule,
+                             DebugInfo& debug)
+    : module_(module),
+      target_(target),
+      schedule_(schedule),
+      kernel_(schedule.kernel),
+      debug_(debug),
+      b_(module.getContext()),
+      primitives_(b_, module, target) {
+  masks_ = target.masks_words;
+  for (const KernelParameter& parameter : kernel_.parameters)
+    if (byte_size(parameter.type.dtype) < 4) masks_ = masks_ && target.masks_bytes;
+}
+
+llvm::Function* KernelEmitter::emit(const std::string& name) {
+  llvm::LLVMContext& context = module_.getContext();
+  std::vector<std::string> symbols = kernel_symbols(kernel_);
+  llvm::StructType* frame = frame_type(context, kernel_.parameters.size(), symbols.size());
+  auto* type = llvm::FunctionType::get(
+      b_.getVoidTy(), {llvm::PointerType::get(context, 0), b_.getInt64Ty(), b_.getInt64Ty()}, false);
+  function_ =
+      llvm::Function::Create(type, llvm::GlobalValue::InternalLinkage, name, module_);
+  debug_.enter(*function_);
+  b_.SetInsertPoint(llvm::BasicBlock::Create(context, "entry", function_));
+  for (const Location& location : kernel_.locations) {
+    if (!location.known()) continue;
+    debug_.set(b_, location);
+    break;
+  }
+  auto field = [&](std::size_t i) {
+    llvm::Value* where = b_.CreateStructGEP(frame, function_->getArg(0), static_cast<unsigned>(i));
+    return b_.CreateLoad(frame->getElementType(static_cast<unsigned>(i)), where);
+  };
+  for (std::size_t i = 0; i < kernel_.parameters.size(); ++i) {
+    pointers_.push_back(field(i));
+    pointers_.back()->setName(kernel_.parameters[i].name);
+  }
+  for (std::size_t i = 0; i < symbols.size(); ++i) {
+    symbols_[symbols[i]] = field(kernel_.parameters.size() + i);
+    symbols_[symbols[i]]->setName(symbols[i]);
+  }
+  if (schedule_.streams) stream_ = field(kernel_.parameters.size() + symbols.size());
+  locals_.resize(kernel_.locals.size());
+  dummy_ = slot(b_.getInt64Ty(), "dummy");
+  b_.CreateStore(i64(0), dummy_);
+  static const std::vector<Access> kNone;
+  for (std::size_t i = 0; i < kernel_.stages.size(); ++i)
+    hoist(kernel_.stages[i], i < schedule_.stores.size() ? schedule_.stores[i] : kNone, Level::row,
+          {});
+  loop(function_->getArg(1), function_->getArg(2), 1, [&](llvm::Value* unit) { emit_unit(unit); });
+  b_.CreateRetVoid();
+  return function_;
+}
+
+void KernelEmitter::emit_unit(llvm::Value* unit) {
+  Scope scope(*this);
+  if (!schedule_.vector_row) {
+    emit_row(unit);
+    Lanes scalar;
+    scalar.start = i64(0);
+    for (auto& local : locals_) local.clear();
+    emit_stages(scalar);
+    return;
+  }
+  const Dim& extent = schedule_.vector_row->extent;
+  llvm::Value* row = unit;
+  llvm::Value* begin = i64(0);
+  llvm::Value* end = dimension(extent);
+  std::optional<std::int64_t> count = extent.constant();
+  if (!count || *count > schedule_.block) {
+    llvm::Value* blocks = b_.CreateUDiv(b_.CreateAdd(end, i64(schedule_.block - 1)), i64(schedule_.block));
+    llvm::Value* block = unit;
+    if (schedule_.rows.empty()) {
+      row = i64(0);
+    } else {
+      row = b_.CreateUDiv(unit, blocks);
+      block = b_.CreateSub(unit, b_.CreateMul(row, blocks));
+    }
+    begin = b_.CreateMul(block, i64(schedule_.block));
+    llvm::Value* block_end = b_.CreateAdd(begin, i64(schedule_.block));
+    end = b_.CreateSelect(b_.CreateICmpSLT(block_end, end), block_end, end);
+    count.reset();
+  }
+  emit_row(row);
+  Lanes none;
+  none.start = begin;
+  for (std::size_t i = 0; i < kernel_.stages.size(); ++i)
+    hoist(kernel_.stages[i], schedule_.stores[i], Level::vector, none);
+  auto body = [&](const Lanes& lanes) {
+    Scope inner(*this);
+    for (auto& local : locals_) local.clear();
+    emit_stages(lanes);
+    for (auto& local : locals_) local.clear();
+  };
+  bool x86 = llvm::Triple(target_.triple).isX86();
+  if (!stream_ || !x86) {
+    vector_loop(begin, end, count, body);
+    return;
+  }
+  auto* streaming = llvm::BasicBlock::Create(module_.getContext(), "streaming", function_);
+  auto* plain = llvm::BasicBlock::Create(module_.getContext(), "plain", function_);
+  auto* after = llvm::BasicBlock::Create(module_.getContext(), "after", function_);
+  b_.CreateCondBr(b_.CreateICmpNE(stream_, i64(0)), streaming, plain);
+  b_.SetInsertPoint(streaming);
+  llvm::Value* aligned = stream_peel(begin, end, body);
+  streaming_ = true;
+  vector_loop(aligned, end, std::nullopt, body);
+  streaming_ = false;
+  // Streaming stores are weakly ordered; whoever reads the result next may be another thread.
+  b_.CreateCall(llvm::Intrinsic::getOrInsertDeclaration(&module_, llvm::Intrinsic::x86_sse_sfence));
+  b_.CreateBr(after);
+  b_.SetInsertPoint(plain);
+  vector_loop(begin, end, count, body);
+  b_.CreateBr(after);
+  b_.SetInsertPoint(after);
+}
+
+// Element by element up to the first address that a whole vector may be stored at; returns where that is.
+llvm::Value* KernelEmitter::stream_peel(llvm::Value* begin, llvm::Value* end,
+                                  const std::function<void(const Lanes&)>& body) {
+  const Access& access = schedule_.stores[0][0];
+  std::uint32_t parameter = kernel_.stages[0].stores[0].parameter;
+  std::int64_t size = byte_size(kernel_.parameters[parameter].type.dtype);
+  std::int64_t vector_bytes = size * schedule_.width;
+  Lanes none;
+  none.start = begin;
+  llvm::Value* where = address(parameter, b_.CreateAdd(scalar_index(access.offset, none), begin));
+  llvm::Value* number = b_.CreatePtrToInt(where, b_.getInt64Ty());
+  llvm::Value* missing = b_.CreateAnd(b_.CreateNeg(number), i64(vector_bytes - 1));
+  llvm::Value* first = b_.CreateAdd(begin, b_.CreateUDiv(missing, i64(size)));
+  first = b_.CreateSelect(b_.CreateICmpSLT(first, end), first, end);
+  loop(begin, first, 1, [&](llvm::Value* index) { body({1, 1, index, nullptr}); });
+  return first;
+}
+
+void KernelEmitter::emit_row(llvm::Value* row) {
+  // The last axis varies fastest.
+  llvm::Value* rest = row;
+  for (std::size_t i = schedule_.rows.size(); i-- > 0;) {
+    const LoopAxis& axis = schedule_.rows[i];
+    if (i == 0) {
+      axes_[axis.number] = rest;
+      break;
+    }
+    llvm::Value* extent = dimension(axis.extent);
+    llvm::Value* quotient = b_.CreateUDiv(rest, extent);
+    axes_[axis.number] = b_.CreateSub(rest, b_.CreateMul(quotient, extent));
+    rest = quotient;
+  }
+}
+
+void KernelEmitter::emit_stages(const Lanes& lanes) {
+  for (std::size_t i = 0; i < kernel_.stages.size(); ++i) {
+    const Stage& stage = kernel_.stages[i];
+    if (!stage.fold) {
+      emit_map(stage, schedule_.stores[i], lanes);
+      continue;
+    }
+    bool in_lanes = stage.fold->order == Reduction::Order::lanes;
+    Values results = in_lanes ? emit_lane_fold(stage) : emit_chain_fold(stage, lanes);
+    std::size_t slots = in_lanes ? 1 : static_cast<std::size_t>(lanes.slots);
+    for (std::size_t k = 0; k < stage.fold->locals.size(); ++k)
+      locals_[stage.fold->locals[k]].assign(
+          results.begin() + static_cast<std::ptrdiff_t>(k * slots),
+          results.begin() + static_cast<std::ptrdiff_t>((k + 1) * slots));
+  }
+}
+
+void KernelEmitter::emit_map(const Stage& stage, const std::vector<Access>& accesses,
+                             const Lanes& lanes) {
+  if (!stage.axis) {
+    emit_stores(stage, accesses, lanes);
+    return;
+  }
+  hoist(stage, accesses, Level::stage, lanes);
+  const Dim& extent = kernel_.arena.axis_extent(*stage.axis);
+  if (schedule_.vector_row) {
+    loop(i64(0), dimension(extent), 1, [&](llvm::Value* index) {
+      Scope scope(*this);
+      axes_[*stage.axis] = index;
+      emit_stores(stage, accesses, lanes);
+    });
+    return;
+  }
+  vector_loop(i64(0), dimension(extent), extent.constant(), [&](const Lanes& inner) {
+    Scope scope(*this);
+    axes_[*stage.axis] = inner.start;
+    emit_stores(stage, accesses, inner);
+  });
+}
+
+void KernelEmitter::emit_stores(const Stage& stage, const std::vector<Access>& accesses,
+                                const Lanes& lanes) {
+  for (const Store& store : stage.stores) {
+    if (kernel_.arena[store.value].primitive != scalar::Primitive::constant)
+      values(store.value, lanes);
+  }
+  for (std::size_t i = 0; i < stage.stores.size(); ++i) {
+    bool uniform = accesses[i].kind == Access::Kind::uniform;
+    Lanes at = uniform ? Lanes{1, 1, lanes.start, nullptr} : lanes;
+    for (int slot = 0; slot < at.slots; ++slot)
+      emit_store(stage.stores[i].parameter, accesses[i], value(stage.stores[i].value, at, slot), at,
+                 slot);
+  }
+}
+
+llvm::AllocaInst* KernelEmitter::slot(llvm::Type* type, const char* name, std::int64_t count) {
+  llvm::BasicBlock& entry = function_->getEntryBlock();
+  llvm::IRBuilder<> builder(&entry, entry.begin());
+  llvm::Value* size = count == 1 ? nullptr : builder.getInt64(static_cast<std::uint64_t>(count));
+  return builder.CreateAlloca(type, size, name);
+}
+
+void KernelEmitter::loop(llvm::Value* begin, llvm::Value* end, std::int64_t step, const Body& body) {
+  llvm::LLVMContext& context = module_.getContext();
+  auto* counter = slot(b_.getInt64Ty(), "counter");
+  auto* test = llvm::BasicBlock::Create(context, "test", function_);
+  auto* inside = llvm::BasicBlock::Create(context, "loop", function_);
+  auto* after = llvm::BasicBlock::Create(context, "done", function_);
+  b_.CreateStore(begin, counter);
+  b_.CreateBr(test);
+  b_.SetInsertPoint(test);
+  llvm::Value* index = b_.CreateLoad(b_.getInt64Ty(), counter);
+  b_.CreateCondBr(b_.CreateICmpSLT(index, end), inside, after);
+  b_.SetInsertPoint(inside);
+  body(index);
+  b_.CreateStore(b_.CreateAdd(index, i64(step)), counter);
+  b_.CreateBr(test);
+  b_.SetInsertPoint(after);
+}
+
+void KernelEmitter::vector_loop(llvm::Value* begin, llvm::Value* end, std::optional<std::int64_t> count,
+                                const std::function<void(const Lanes&)>& body) {
+  int width = schedule_.width;
+  std::int64_t step = static_cast<std::int64_t>(width) * schedule_.unroll;
+  llvm::Value* done = begin;
+  // Whole steps of several vectors, then of one, then what is left.
+  auto whole = [&](std::int64_t size, int slots) {
+    if (count && *count < size) return;
+    llvm::Value* length = b_.CreateAnd(b_.CreateSub(end, done), i64(-size));
+    llvm::Value* limit = b_.CreateAdd(done, length);
+    loop(done, limit, size, [&](llvm::Value* index) { body({width, slots, index, nullptr}); });
+    done = limit;
+    if (count) count = *count % size;
+  };
+  if (schedule_.unroll > 1) whole(step, schedule_.unroll);
+  if (width == 1 || !masks_) whole(width, 1);
+  if (width == 1 || (count && *count == 0)) return;
+  if (!masks_) {
+    loop(done, end, 1, [&](llvm::Value* index) { body({1, 1, index, nullptr}); });
+    return;
+  }
+  loop(done, end, width, [&](llvm::Value* index) {
+    llvm::Value* left = b_.CreateSub(end, index);
+    llvm::Value* mask = b_.CreateICmpSLT(lane_numbers(width), widened(left, width));
+    body({width, 1, index, mask});
+  });
+}
+
+}  // namespace weir

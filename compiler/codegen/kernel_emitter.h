@@ -1,0 +1,132 @@
+// Emits one scheduled kernel as an LLVM function: the loop emitter.
+//
+//   void kernel(frame* frame, i64 begin, i64 end)
+//
+// runs the units begin <= u < end. A unit is one point of the rows, or one block of the vector axis at
+// such a point. The frame holds the parameters' addresses, then the values of the kernel's symbols, then
+// a flag that asks for streaming stores.
+//
+// Loops are explicit vectors of the schedule's width, several at once, then what remains: under a mask
+// where the target has masked memory access, and otherwise by the same operations on scalars. Counters
+// and accumulators are stack slots, which LLVM's SROA turns into registers.
+#pragma once
+
+#include <functional>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+#include "compiler/codegen/debug_info.h"
+#include "compiler/codegen/llvm_headers.h"
+#include "compiler/codegen/primitive_emitter.h"
+#include "compiler/lowering/schedule.h"
+
+namespace weir {
+
+// The frame's layout: one pointer a parameter, one i64 a symbol, one i64 of flags.
+llvm::StructType* frame_type(llvm::LLVMContext& context, std::size_t parameters,
+                             std::size_t symbols);
+
+class KernelEmitter {
+ public:
+  KernelEmitter(llvm::Module& module, const Target& target, const Schedule& schedule,
+                DebugInfo& debug);
+
+  llvm::Function* emit(const std::string& name);
+
+ private:
+  using Values = std::vector<llvm::Value*>;  // one, or one for each slot
+
+  // What one point of emission works on: `slots` vectors of `width` elements from `start` on.
+  struct Lanes {
+    int width = 1;
+    int slots = 1;
+    llvm::Value* start = nullptr;
+    llvm::Value* mask = nullptr;
+  };
+
+  // kernel_emitter.cc: the function, its units, and the stages.
+  void emit_unit(llvm::Value* unit);
+  void emit_row(llvm::Value* row);
+  void emit_stages(const Lanes& lanes);
+  void emit_map(const Stage& stage, const std::vector<Access>& accesses, const Lanes& lanes);
+  void emit_stores(const Stage& stage, const std::vector<Access>& accesses, const Lanes& lanes);
+  llvm::Value* stream_peel(llvm::Value* begin, llvm::Value* end,
+                           const std::function<void(const Lanes&)>& body);
+
+  // fold_emitter.cc: reductions.
+  Values emit_chain_fold(const Stage& stage, const Lanes& lanes);
+  Values emit_lane_fold(const Stage& stage);
+  Values lane_partial(const Stage& stage, llvm::Value* begin, llvm::Value* end,
+                      std::optional<std::int64_t> count);
+  void fold_block(const Stage& stage, const std::vector<Values>& accumulators, int first, int count,
+                  const Lanes& lanes);
+  Values in_chunks(const Fold& fold, const Dim& extent, int width, int slots,
+                   const std::function<Values(llvm::Value* begin, llvm::Value* end,
+                                              std::optional<std::int64_t> count)>& partial);
+  Values merge_lanes(const Fold& fold, std::vector<Values> lanes, int width);
+  std::vector<llvm::Value*> call(const std::vector<scalar::Id>& roots,
+                                 const std::vector<llvm::Value*>& arguments, int width);
+  DType accumulator_type(const Fold& fold, std::size_t i) const;
+
+  // element_emitter.cc: expressions, loads and stores.
+  const Values& values(scalar::Id id, const Lanes& lanes);
+  llvm::Value* value(scalar::Id id, const Lanes& lanes, int slot);
+  llvm::Value* widened(llvm::Value* value, int width);
+  Values emit_node(scalar::Id id, const Lanes& lanes);
+  llvm::Value* emit_load(scalar::Id id, const Access& access, const Lanes& lanes, int slot);
+  void emit_store(std::uint32_t parameter, const Access& access, llvm::Value* value,
+                  const Lanes& lanes, int slot);
+  llvm::Value* lane_offsets(const Access& access, const Lanes& lanes, int slot);
+  llvm::Value* address(std::uint32_t parameter, llvm::Value* offset);
+  llvm::Value* scalar_index(scalar::Id id, const Lanes& lanes);
+  llvm::Value* dimension(const Dim& dim);
+  void hoist(const Stage& stage, const std::vector<Access>& accesses, Level below,
+             const Lanes& lanes);
+  llvm::Type* memory_type(DType type, int width) const;
+  llvm::Value* lane_numbers(int width);
+
+  // Loops.
+  using Body = std::function<void(llvm::Value* index)>;
+  void loop(llvm::Value* begin, llvm::Value* end, std::int64_t step, const Body& body);
+  // Covers [begin, end) with vectors; `count` is the length, where it is known.
+  void vector_loop(llvm::Value* begin, llvm::Value* end, std::optional<std::int64_t> count,
+                   const std::function<void(const Lanes&)>& body);
+  llvm::AllocaInst* slot(llvm::Type* type, const char* name, std::int64_t count = 1);
+  llvm::Value* i64(std::int64_t value) { return b_.getInt64(static_cast<std::uint64_t>(value)); }
+
+  // Values emitted while a Scope lives are forgotten when it ends.
+  class Scope {
+   public:
+    explicit Scope(KernelEmitter& emitter) : emitter_(emitter), first_(emitter.defined_.size()) {}
+    ~Scope();
+    Scope(const Scope&) = delete;
+    Scope& operator=(const Scope&) = delete;
+
+   private:
+    KernelEmitter& emitter_;
+    std::size_t first_;
+  };
+
+  llvm::Module& module_;
+  const Target& target_;
+  const Schedule& schedule_;
+  const Kernel& kernel_;
+  DebugInfo& debug_;
+  llvm::IRBuilder<> b_;
+  PrimitiveEmitter primitives_;
+  bool masks_;  // masked access to all parameters is native
+
+  llvm::Function* function_ = nullptr;
+  std::vector<llvm::Value*> pointers_;
+  std::unordered_map<std::string, llvm::Value*> symbols_;
+  llvm::Value* stream_ = nullptr;
+  bool streaming_ = false;  // the stores being emitted are streaming ones
+  std::unordered_map<std::uint32_t, llvm::Value*> axes_;  // scalar values of axes, by number
+  std::vector<Values> locals_;
+  std::unordered_map<std::uint32_t, Values> values_;  // by arena id
+  std::vector<std::uint32_t> defined_;
+  llvm::AllocaInst* dummy_ = nullptr;  // where guarded scalar loads look when the guard is false
+};
+
+}  // namespace weir

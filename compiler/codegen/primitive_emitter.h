@@ -1,0 +1,51 @@
+// Emits one primitive of the scalar language as LLVM IR: for a scalar, or for a vector of any width.
+//
+// Every primitive keeps the meaning that ir/scalar/primitive.h gives it, on every target. Where a target
+// lacks an instruction and LLVM would call a library for it, it is written out here in other
+// instructions. Elementary functions never get here: they have been expanded.
+#pragma once
+
+#include <span>
+
+#include "compiler/codegen/llvm_headers.h"
+#include "compiler/lowering/target.h"
+#include "ir/scalar/primitive.h"
+
+namespace weir {
+
+class PrimitiveEmitter {
+ public:
+  PrimitiveEmitter(llvm::IRBuilder<>& builder, llvm::Module& module, const Target& target)
+      : b_(builder), module_(module), target_(target) {}
+
+  // The LLVM type of an element; a vector for width > 1. A bool is i1.
+  llvm::Type* type(DType type, int width) const;
+  llvm::Constant* constant(DType type, std::uint64_t bits, int width) const;
+  // `operand_type` is that of the first operand, `result` that of the primitive; the operands all have
+  // the same width.
+  llvm::Value* emit(scalar::Primitive primitive, DType operand_type, DType result,
+                    std::span<llvm::Value* const> operands);
+
+ private:
+  llvm::Value* integer_divide(DType type, llvm::Value* a, llvm::Value* b, bool remainder);
+  llvm::Value* signed_division(DType type, llvm::Value* a, llvm::Value* b, bool remainder);
+  llvm::Value* float_remainder(DType type, llvm::Value* a, llvm::Value* b);
+  llvm::Value* extremum(DType type, llvm::Value* a, llvm::Value* b, bool maximum);
+  llvm::Value* rounded(scalar::Primitive primitive, DType type, llvm::Value* x);
+  llvm::Value* convert(DType from, DType to, llvm::Value* x);
+  llvm::Value* float_to_i64(DType from, llvm::Value* x);
+  llvm::Value* i64_to_float(DType to, llvm::Value* x);
+  llvm::Value* index_division(llvm::Value* a, llvm::Value* b, bool remainder);
+  // Calls a scalar function of the module for every lane.
+  llvm::Value* for_each_lane(llvm::Function* function, llvm::Value* a, llvm::Value* b);
+  llvm::Function* division_function(int bits, bool remainder);
+  llvm::Function* remainder_function(DType type);
+  llvm::Constant* number(llvm::Value* like, double value) const;
+  llvm::Constant* integer(llvm::Value* like, std::uint64_t value) const;
+
+  llvm::IRBuilder<>& b_;
+  llvm::Module& module_;
+  const Target& target_;
+};
+
+}  // namespace weir

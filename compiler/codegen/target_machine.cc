@@ -1,0 +1,211 @@
+#include "compiler/codegen/target_machine.h"
+
+#include <algorithm>
+#include <mutex>
+
+#include <fmt/format.h>
+#include <llvm/ADT/StringMap.h>
+#include <llvm/MC/MCSubtargetInfo.h>
+#include <llvm/MC/TargetRegistry.h>
+#include <llvm/Support/TargetSelect.h>
+#include <llvm/TargetParser/Host.h>
+#include <llvm/TargetParser/Triple.h>
+
+#include "ir/diagnostic.h"
+
+namespace weir {
+namespace {
+
+// Bare architecture names stand for their common form.
+std::string full_triple(const std::string& triple) {
+  if (triple == "riscv64" || triple == "rv64gc") return "riscv64-unknown-linux-gnu";
+  if (triple == "arm" || triple == "armv7") return "armv7-unknown-linux-gnueabihf";
+  if (triple == "aarch64") return "aarch64-unknown-linux-gnu";
+  if (triple == "x86_64") return "x86_64-unknown-linux-gnu";
+  if (triple == "wasm32") return "wasm32-unknown-unknown";
+  return llvm::Triple::normalize(triple);
+}
+
+const llvm::Target& lookup(const std::string& triple) {
+  std::string message;
+  const llvm::Target* target =
+      llvm::TargetRegistry::lookupTarget(llvm::Triple(triple), message);
+  if (!target)
+    throw Error(fmt::format("there is no target {}; available are {}", triple, available_targets()));
+  return *target;
+}
+
+// The names in one of LLVM's sorted tables that contain, or are contained in, the wanted one.
+template <class Table>
+std::string near_names(const std::string& wanted, const Table& table) {
+  std::string names;
+  int count = 0;
+  for (const auto& row : table) {
+    std::string_view name = row.Key;
+    bool near = name.find(wanted) != name.npos || wanted.find(name) != wanted.npos ||
+                (wanted.size() > 3 && name.substr(0, 4) == wanted.substr(0, 4));
+    if (!near || ++count > 8) continue;
+    names += (names.empty() ? "" : ", ") + std::string(name);
+  }
+  return names.empty() ? std::string() : "; near it are " + names;
+}
+
+void check_names(const llvm::MCSubtargetInfo& info, const TargetSpec& spec) {
+  if (!spec.cpu.empty() && !info.isCPUStringValid(spec.cpu))
+    throw Error(fmt::format("there is no CPU {} for {}{}", spec.cpu,
+                            info.getTargetTriple().getArchName().str(),
+                            near_names(spec.cpu, info.getAllProcessorDescriptions())));
+  llvm::SmallVector<llvm::StringRef, 8> parts;
+  llvm::StringRef(spec.features).split(parts, ',', -1, false);
+  for (llvm::StringRef part : parts) {
+    std::string name = part.substr(1).str();
+    bool sign = part.starts_with("+") || part.starts_with("-");
+    auto known = [&](const llvm::SubtargetFeatureKV& row) { return name == row.Key; };
+    auto table = info.getAllProcessorFeatures();
+    if (!sign || std::none_of(table.begin(), table.end(), known))
+      throw Error(fmt::format("{} is not a feature of {}; features are written +name or -name{}",
+                              part.str(), info.getTargetTriple().getArchName().str(),
+                              near_names(name, table)));
+  }
+}
+
+// Reads the facts that code generation depends on from the subtarget's features.
+void read_features(const llvm::MCSubtargetInfo& info, Target& target) {
+  llvm::Triple triple(target.triple);
+  auto has = [&](const char* features) { return info.checkFeatures(features); };
+  if (triple.isX86()) {
+    bool wide = has("+avx512f,+avx512vl,+avx512bw,+avx512dq");
+    target.vector_bytes = wide ? 64 : has("+avx2") ? 32 : 16;
+    target.fma = has("+fma") || wide;
+    target.masks_words = has("+avx2");
+    target.masks_bytes = wide;
+    target.rounds = has("+sse4.1");
+    if (!triple.isArch64Bit()) target.divides_64 = target.converts_64 = false;
+  } else if (triple.isAArch64()) {
+    target.vector_bytes = 16;
+    target.fma = target.rounds = true;
+  } else if (triple.isARM() || triple.isThumb()) {
+    target.vector_bytes = has("+neon") ? 16 : 0;
+    target.fma = has("+vfp4");
+    target.divides_32 = triple.isThumb() ? has("+hwdiv") : has("+hwdiv-arm");
+    target.divides_64 = target.converts_64 = false;
+  } else if (triple.isRISCV64()) {
+    target.fma = has("+f,+d");
+    target.divides_32 = target.divides_64 = has("+m");
+  } else if (triple.isWasm()) {
+    target.vector_bytes = has("+simd128") ? 16 : 0;
+    target.rounds = true;
+  }
+}
+
+Target host_target(const TargetSpec& spec) {
+  Target target;
+  target.triple = llvm::sys::getProcessTriple();
+  target.cpu = llvm::Triple(target.triple).isX86() ? "x86-64" : "generic";
+  // The features that cpuid and xgetbv (or their like) report, in a fixed order.
+  std::vector<std::string> features;
+  for (const auto& feature : llvm::sys::getHostCPUFeatures())
+    if (feature.second) features.push_back("+" + feature.first().str());
+  std::sort(features.begin(), features.end());
+  target.features = fmt::format("{}", fmt::join(features, ","));
+  if (!spec.cpu.empty()) {
+    target.cpu = spec.cpu;
+    target.features.clear();
+  }
+  if (!spec.features.empty())
+    target.features += (target.features.empty() ? "" : ",") + spec.features;
+  return target;
+}
+
+}  // namespace
+
+void initialize_backends() {
+  static std::once_flag once;
+  std::call_once(once, [] {
+#ifdef WEIR_TARGET_X86
+    LLVMInitializeX86TargetInfo();
+    LLVMInitializeX86Target();
+    LLVMInitializeX86TargetMC();
+    LLVMInitializeX86AsmPrinter();
+#endif
+#ifdef WEIR_TARGET_AARCH64
+    LLVMInitializeAArch64TargetInfo();
+    LLVMInitializeAArch64Target();
+    LLVMInitializeAArch64TargetMC();
+    LLVMInitializeAArch64AsmPrinter();
+#endif
+#ifdef WEIR_TARGET_ARM
+    LLVMInitializeARMTargetInfo();
+    LLVMInitializeARMTarget();
+    LLVMInitializeARMTargetMC();
+    LLVMInitializeARMAsmPrinter();
+#endif
+#ifdef WEIR_TARGET_RISCV
+    LLVMInitializeRISCVTargetInfo();
+    LLVMInitializeRISCVTarget();
+    LLVMInitializeRISCVTargetMC();
+    LLVMInitializeRISCVAsmPrinter();
+#endif
+#ifdef WEIR_TARGET_WEBASSEMBLY
+    LLVMInitializeWebAssemblyTargetInfo();
+    LLVMInitializeWebAssemblyTarget();
+    LLVMInitializeWebAssemblyTargetMC();
+    LLVMInitializeWebAssemblyAsmPrinter();
+#endif
+  });
+}
+
+std::string available_targets() {
+  initialize_backends();
+  std::vector<std::string> names;
+  for (const llvm::Target& target : llvm::TargetRegistry::targets()) names.push_back(target.getName());
+  std::sort(names.begin(), names.end());
+  return fmt::format("{}", fmt::join(names, ", "));
+}
+
+Target resolve_target(const TargetSpec& spec) {
+  initialize_backends();
+  Target target;
+  if (spec.triple.empty()) {
+    target = host_target(spec);
+  } else {
+    target.triple = full_triple(spec.triple);
+    target.cpu = spec.cpu;
+    target.features = spec.features;
+    llvm::Triple triple(target.triple);
+    if (triple.isX86() && target.cpu.empty()) target.cpu = "x86-64";
+    if (triple.isRISCV64() && target.cpu.empty())
+      target.features = target.features.empty() ? "+m,+a,+f,+d,+c" : "+m,+a,+f,+d,+c," + target.features;
+    if (triple.isARM() && target.cpu.empty())
+      target.features = target.features.empty() ? "+v7,+neon" : "+v7,+neon," + target.features;
+    if (target.cpu.empty() && !triple.isARM() && !triple.isWasm())
+      target.cpu = triple.isRISCV64() ? "generic-rv64" : "generic";
+  }
+  const llvm::Target& backend = lookup(target.triple);
+  llvm::Triple triple(target.triple);
+  std::unique_ptr<llvm::MCSubtargetInfo> plain(
+      backend.createMCSubtargetInfo(triple, "", ""));
+  if (plain) check_names(*plain, spec);
+  std::unique_ptr<llvm::MCSubtargetInfo> info(
+      backend.createMCSubtargetInfo(triple, target.cpu, target.features));
+  WEIR_CHECK(info != nullptr, target.triple);
+  target.pointer_bits = triple.isArch64Bit() ? 64 : 32;
+  read_features(*info, target);
+  llvm::Triple host(llvm::sys::getProcessTriple());
+  target.is_host = triple.getArch() == host.getArch() && triple.getOS() == host.getOS();
+  return target;
+}
+
+std::unique_ptr<llvm::TargetMachine> make_target_machine(const Target& target) {
+  initialize_backends();
+  llvm::TargetOptions options;
+  options.MCOptions.AsmVerbose = true;
+  llvm::Triple triple(target.triple);
+  std::unique_ptr<llvm::TargetMachine> machine(lookup(target.triple).createTargetMachine(
+      triple, target.cpu, target.features, options, llvm::Reloc::PIC_, std::nullopt,
+      llvm::CodeGenOptLevel::Default));
+  WEIR_CHECK(machine != nullptr, target.triple);
+  return machine;
+}
+
+}  // namespace weir

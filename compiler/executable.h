@@ -1,0 +1,60 @@
+// A compiled program in memory, callable from C++ and through the C ABI.
+#pragma once
+
+#include <map>
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "ir/builder.h"
+#include "ir/tensor.h"
+#include "runtime/abi.h"
+
+namespace weir {
+
+// Tensors by name.
+using NamedTensors = std::map<std::string, Tensor, std::less<>>;
+
+// What a program takes or gives, in order.
+struct Signature {
+  std::string name;
+  TensorType type;  // dimensions may be symbolic
+};
+
+// Movable; running is const and safe from many threads at once. Everything that belongs to the program -
+// code, weights, workspaces - is freed with it.
+class Executable {
+ public:
+  struct Parts;  // made by compile()
+  explicit Executable(std::unique_ptr<Parts> parts);
+  ~Executable();
+  Executable(Executable&&) noexcept;
+  Executable& operator=(Executable&&) noexcept;
+
+  std::span<const Signature> inputs() const;
+  std::span<const Signature> outputs() const;
+  std::span<const std::string> symbols() const;  // in the order of weir_call::dims
+
+  // Runs on inputs in order, or by name, and returns outputs in order. Symbols are bound to the inputs'
+  // sizes. Throws Error when a tensor is missing, has another type than the program wants, or two
+  // tensors disagree about a symbol. No executor: runs on the calling thread alone.
+  std::vector<Tensor> run(std::span<const Tensor> inputs,
+                          const weir_executor* executor = nullptr) const;
+  std::vector<Tensor> run(const NamedTensors& inputs, const weir_executor* executor = nullptr) const;
+  // Likewise, into tensors of the caller's, which may be views of any memory.
+  void run_into(std::span<const Tensor> inputs, std::span<Tensor> outputs,
+                const weir_executor* executor = nullptr) const;
+
+  // The C side: the program itself, the block that weir_call::weights must point to, and the bytes of
+  // workspace for the given dimensions.
+  weir_program program() const;
+  const void* weights() const;
+  std::size_t workspace_bytes(std::span<const std::ptrdiff_t> dims) const;
+
+ private:
+  std::unique_ptr<Parts> parts_;
+};
+
+}  // namespace weir

@@ -1,0 +1,231 @@
+#include "compiler/lowering/build_kernel.h"
+
+#include <map>
+
+#include <fmt/format.h>
+
+#include "compiler/lowering/elements.h"
+#include "ir/op.h"
+
+namespace weir {
+namespace {
+
+using scalar::Arena;
+using scalar::Expr;
+using scalar::Id;
+
+class KernelBuilder {
+ public:
+  KernelBuilder(const Graph& graph, const FusionPlan& plan, std::size_t number)
+      : graph_(graph),
+        plan_(plan),
+        number_(static_cast<std::int32_t>(number)),
+        group_(plan.groups[number]),
+        elements_(graph, result_.kernel.arena, result_.kernel.locations,
+                  [this](ValueId value, std::span<const Id> indices, Id guard) {
+                    return available(value, indices, guard);
+                  }) {
+    Kernel& kernel = result_.kernel;
+    kernel.rows = group_.rows();
+    for (std::size_t i = 0; i < kernel.rows.size(); ++i)
+      row_axes_.push_back(kernel.arena.axis(static_cast<std::uint32_t>(i), kernel.rows[i]));
+  }
+
+  BuiltKernel build() {
+    for (const GroupMember& member : group_.members) {
+      const Node& node = graph_.node(member.node);
+      if (member.level == MemberLevel::fold) {
+        add_fold(node);
+      } else if (is_stored(node)) {
+        add_map(node, member.level);
+      }
+    }
+    result_.kernel.name = kernel_name();
+    return std::move(result_);
+  }
+
+ private:
+  bool is_stored(const Node& node) const {
+    for (ValueId value : node.results)
+      if (plan_.stored[value.index]) return true;
+    return false;
+  }
+
+  std::string kernel_name() const {
+    std::string name;
+    for (const GroupMember& member : group_.members) {
+      if (name.size() > 40) break;
+      const std::string& op = graph_.node(member.node).op->name;
+      if (!name.empty()) name += "_";
+      for (char c : op) name += c == '.' ? '_' : c;
+    }
+    return name;
+  }
+
+  std::uint32_t parameter(ValueId value, bool written) {
+    std::vector<ValueId>& values = result_.values;
+    for (std::size_t i = 0; i < values.size(); ++i) {
+      if (values[i] != value) continue;
+      result_.kernel.parameters[i].written = result_.kernel.parameters[i].written || written;
+      return static_cast<std::uint32_t>(i);
+    }
+    values.push_back(value);
+    result_.kernel.parameters.push_back({graph_.value(value).name, graph_.type(value), written});
+    return static_cast<std::uint32_t>(values.size() - 1);
+  }
+
+  // How an element can be read without being written out; see ElementBuilder::Available.
+  Id available(ValueId value, std::span<const Id> indices, Id guard) {
+    const Value& info = graph_.value(value);
+    if (info.kind == Value::Kind::result) {
+      std::int32_t group = plan_.group_of[info.producer.index];
+      if (group == FusionPlan::kInline) return {};
+      if (group == FusionPlan::kSource) {
+        const Node& node = graph_.node(info.producer);
+        if (splat_value(*node.op->data(node.attributes))) return {};
+      }
+      if (group == number_) {
+        auto local = locals_.find(value);
+        return local == locals_.end() ? Id{} : local->second;
+      }
+    }
+    return load_element(result_.kernel.arena, parameter(value, false), info.type, indices, guard);
+  }
+
+  // The axes of the domain's dimensions for a member that runs over all of it.
+  std::vector<Id> full_axes(Id inner) {
+    std::vector<Id> axes = row_axes_;
+    std::vector<Id> split = delinearize(result_.kernel.arena, inner, group_.inner());
+    axes.insert(axes.begin() + static_cast<std::ptrdiff_t>(group_.inner_begin), split.begin(),
+                split.end());
+    return axes;
+  }
+
+  // The stages' own axis over `extent` points.
+  Id stage_axis(const Dim& extent, std::uint32_t& number) {
+    for (number = static_cast<std::uint32_t>(row_axes_.size()); number < next_axis(); ++number)
+      if (stage_extents_[number - row_axes_.size()] == extent)
+        return result_.kernel.arena.axis(number, extent);
+    stage_extents_.push_back(extent);
+    return result_.kernel.arena.axis(number, extent);
+  }
+  std::uint32_t next_axis() const {
+    return static_cast<std::uint32_t>(row_axes_.size() + stage_extents_.size());
+  }
+
+  void add_fold(const Node& node) {
+    Kernel& kernel = result_.kernel;
+    std::vector<TensorType> types = types_of(graph_, node.operands);
+    Comprehension comprehension = node.op->comprehension({node.op, types, node.attributes});
+    const Reduction& reduction = *comprehension.reduction;
+    Dim extent = 1;
+    for (const Dim& dim : comprehension.reduce_extents) extent = extent * dim;
+    Stage stage;
+    std::uint32_t axis;
+    Id reduced = stage_axis(extent, axis);
+    stage.axis = axis;
+    Fold fold;
+    fold.name = reduction.name;
+    fold.order = reduction.order;
+    fold.chunk = reduction.chunk;
+    fold.identity = reduction.identity;
+    std::vector<Id> split = delinearize(kernel.arena, reduced, comprehension.reduce_extents);
+    std::vector<Id> indices =
+        spread_indices(kernel.arena, graph_.type(node.results[0]).shape, row_axes_);
+    fold.elements = elements_.folded_elements(node, comprehension, indices, split);
+    elements_.located(node.location, [&] {
+      std::vector<Expr> accumulators, others, elements;
+      std::uint32_t next = 0;
+      for (DType type : reduction.types)
+        accumulators.emplace_back(kernel.arena, kernel.arena.argument(next++, type));
+      std::uint32_t first_other = next;
+      for (DType type : reduction.types)
+        others.emplace_back(kernel.arena, kernel.arena.argument(next++, type));
+      next = first_other;
+      for (Id element : fold.elements)
+        elements.emplace_back(kernel.arena,
+                              kernel.arena.argument(next++, kernel.arena[element].type));
+      for (const Expr& e : reduction.step(accumulators, elements)) fold.step.push_back(e.id());
+      for (const Expr& e : reduction.merge(accumulators, others)) fold.merge.push_back(e.id());
+      return 0;
+    });
+    for (std::size_t i = 0; i < reduction.types.size(); ++i) {
+      fold.locals.push_back(static_cast<std::uint32_t>(kernel.locals.size()));
+      Id local = kernel.arena.local(static_cast<std::uint32_t>(kernel.locals.size()),
+                                    reduction.types[i]);
+      if (i < node.results.size()) locals_.emplace(node.results[i], local);
+      kernel.locals.push_back(reduction.types[i]);
+    }
+    stage.fold = std::move(fold);
+    kernel.stages.push_back(std::move(stage));
+    for (ValueId value : node.results)
+      if (plan_.stored[value.index])
+        add_store(std::nullopt, {parameter(value, true), indices, locals_.at(value)});
+  }
+
+  void add_map(const Node& node, MemberLevel level) {
+    for (ValueId value : node.results) {
+      if (!plan_.stored[value.index]) continue;
+      std::optional<std::uint32_t> axis;
+      std::vector<Id> axes = row_axes_;
+      if (level == MemberLevel::full && group_.has_inner()) {
+        Dim extent = 1;
+        for (const Dim& dim : group_.inner()) extent = extent * dim;
+        std::uint32_t number;
+        axes = full_axes(stage_axis(extent, number));
+        axis = number;
+      }
+      std::vector<Id> indices = spread_indices(result_.kernel.arena, graph_.type(value).shape, axes);
+      Id element = elements_.element(value, indices);
+      add_store(axis, {parameter(value, true), indices, element});
+    }
+  }
+
+  // Adds to the last stage if that is a map over the same axis, and opens a new one otherwise.
+  void add_store(std::optional<std::uint32_t> axis, Store store) {
+    std::vector<Stage>& stages = result_.kernel.stages;
+    if (stages.empty() || stages.back().fold || stages.back().axis != axis) {
+      stages.emplace_back();
+      stages.back().axis = axis;
+    }
+    stages.back().stores.push_back(std::move(store));
+  }
+
+  const Graph& graph_;
+  const FusionPlan& plan_;
+  std::int32_t number_;
+  const Group& group_;
+  BuiltKernel result_;
+  ElementBuilder elements_;
+  std::vector<Id> row_axes_;
+  std::vector<Dim> stage_extents_;
+  std::map<ValueId, Id> locals_;
+};
+
+}  // namespace
+
+BuiltKernel build_kernel(const Graph& graph, const FusionPlan& plan, std::size_t group) {
+  return KernelBuilder(graph, plan, group).build();
+}
+
+BuiltKernel build_copy_kernel(const Graph& graph, ValueId value) {
+  BuiltKernel result;
+  Kernel& kernel = result.kernel;
+  const TensorType& type = graph.type(value);
+  kernel.name = "copy";
+  kernel.rows = without_ones(type.shape);
+  std::vector<Id> axes;
+  for (std::size_t i = 0; i < kernel.rows.size(); ++i)
+    axes.push_back(kernel.arena.axis(static_cast<std::uint32_t>(i), kernel.rows[i]));
+  std::vector<Id> indices = spread_indices(kernel.arena, type.shape, axes);
+  std::string name = graph.value(value).name;
+  kernel.parameters = {{name, type, false}, {name.empty() ? name : name + "_copy", type, true}};
+  Id loaded = load_element(kernel.arena, 0, type, indices, {});
+  kernel.stages.emplace_back();
+  kernel.stages.back().stores.push_back({1, indices, loaded});
+  kernel.locations.assign(kernel.arena.size(), graph.value(value).location);
+  result.values = {value, value};
+  return result;
+}
+
+}  // namespace weir

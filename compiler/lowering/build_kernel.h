@@ -1,0 +1,22 @@
+// Builds the kernel of one fusion group.
+#pragma once
+
+#include <vector>
+
+#include "compiler/lowering/fusion.h"
+#include "compiler/lowering/kernel.h"
+#include "ir/graph.h"
+
+namespace weir {
+
+struct BuiltKernel {
+  Kernel kernel;
+  std::vector<ValueId> values;  // of each parameter
+};
+
+BuiltKernel build_kernel(const Graph& graph, const FusionPlan& plan, std::size_t group);
+
+// The kernel that copies a value: for an output that is an input, a constant, or another output.
+BuiltKernel build_copy_kernel(const Graph& graph, ValueId value);
+
+}  // namespace weir

@@ -1,0 +1,65 @@
+// Fusion: which values get computed in which kernel, and which never exist in memory.
+//
+// Every node is one of
+//   source   a constant
+//   inline   written out wherever its elements are needed; never stored
+//   member   computed by one group; stored only if another group or the caller needs it
+// and every group of members becomes one kernel.
+//
+// Groups form greedily in graph order. A node joins the group of its latest producer if it runs over
+// the same domain, and otherwise opens a new group. All other producers then belong to earlier groups,
+// so groups executed by number respect every dependence.
+//
+// The domain of a group is a list of dimensions D and a range [inner_begin, inner_end) of them that its
+// reductions fold; the rest are the kernel's row axes. A member runs over all of D, over the rows only,
+// or folds the inner range. Dimensions of size 1 do not count.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "ir/graph.h"
+
+namespace weir {
+
+struct FusionOptions {
+  bool fuse = true;  // false: every node that is not a constant is computed by a kernel of its own
+};
+
+enum class MemberLevel : std::uint8_t { full, row, fold };
+
+struct GroupMember {
+  NodeId node;
+  MemberLevel level;
+};
+
+struct Group {
+  Shape domain;
+  std::size_t inner_begin = 0, inner_end = 0;
+  // The reduced axis is private to a contraction: no dimension of the domain, which is the rows alone.
+  bool contraction = false;
+  std::vector<GroupMember> members;
+
+  bool has_inner() const { return inner_begin != inner_end; }
+  Shape rows() const;
+  Shape inner() const {
+    return {domain.begin() + static_cast<std::ptrdiff_t>(inner_begin),
+            domain.begin() + static_cast<std::ptrdiff_t>(inner_end)};
+  }
+};
+
+struct FusionPlan {
+  static constexpr std::int32_t kInline = -1;
+  static constexpr std::int32_t kSource = -2;
+
+  std::vector<std::int32_t> group_of;  // by node: a group number, kInline or kSource
+  std::vector<bool> stored;            // by value: needed outside its group
+  std::vector<Group> groups;           // in order of execution
+};
+
+FusionPlan plan_fusion(const Graph& graph, const FusionOptions& options);
+
+// The dimensions of a shape that are not 1.
+Shape without_ones(const Shape& shape);
+
+}  // namespace weir

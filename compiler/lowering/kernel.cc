@@ -1,0 +1,119 @@
+#include "compiler/lowering/kernel.h"
+
+#include <fmt/format.h>
+
+namespace weir {
+
+using scalar::Arena;
+using scalar::Id;
+using scalar::Primitive;
+
+namespace {
+
+// Applies `change` to every expression id that the stages hold, in a fixed order.
+template <class KernelType, class Change>
+void for_each_root(KernelType& kernel, Change&& change) {
+  for (auto& stage : kernel.stages) {
+    if (stage.fold) {
+      for (auto& id : stage.fold->elements) change(id);
+      for (auto& id : stage.fold->step) change(id);
+      for (auto& id : stage.fold->merge) change(id);
+    }
+    for (auto& store : stage.stores) {
+      for (auto& id : store.indices) change(id);
+      change(store.value);
+    }
+  }
+}
+
+void collect(const Shape& shape, std::vector<std::string>& names) {
+  for (const Dim& dim : shape) dim.collect_symbols(names);
+}
+
+}  // namespace
+
+std::vector<Id> roots_of(const Kernel& kernel) {
+  std::vector<Id> roots;
+  for_each_root(kernel, [&](Id id) { roots.push_back(id); });
+  return roots;
+}
+
+std::vector<std::string> kernel_symbols(const Kernel& kernel) {
+  std::vector<std::string> names;
+  collect(kernel.rows, names);
+  for (const KernelParameter& parameter : kernel.parameters) collect(parameter.type.shape, names);
+  for (Id id : scalar::reachable(kernel.arena, roots_of(kernel)))
+    if (kernel.arena[id].primitive == Primitive::size)
+      kernel.arena.dim(kernel.arena[id].payload).collect_symbols(names);
+  return names;
+}
+
+void rewrite(Kernel& kernel, const std::function<Id(const Arena&, Id, Arena&)>& leaf) {
+  Arena into;
+  std::vector<Location> locations;
+  std::vector<Id> memo;
+  // Axes first, so that their extents are known even where no expression mentions them.
+  for (std::size_t i = 0; i < kernel.rows.size(); ++i)
+    into.axis(static_cast<std::uint32_t>(i), kernel.rows[i]);
+  for (const Stage& stage : kernel.stages)
+    if (stage.axis) into.axis(*stage.axis, kernel.arena.axis_extent(*stage.axis));
+  for_each_root(kernel, [&](Id& id) {
+    id = scalar::rebuild(kernel.arena, id, into, memo,
+                         [&](Id node) { return leaf(kernel.arena, node, into); });
+  });
+  locations.resize(into.size());
+  for (std::size_t i = 0; i < memo.size() && i < kernel.locations.size(); ++i)
+    if (memo[i].valid() && !locations[memo[i].index].known())
+      locations[memo[i].index] = kernel.locations[i];
+  kernel.arena = std::move(into);
+  kernel.locations = std::move(locations);
+}
+
+std::string structure_key(const Kernel& kernel) {
+  std::string key;
+  auto put = [&](const auto& value) { fmt::format_to(std::back_inserter(key), "{} ", value); };
+  put(to_string(kernel.rows));
+  for (const KernelParameter& parameter : kernel.parameters) {
+    put(to_string(parameter.type));
+    put(parameter.written);
+  }
+  std::vector<Id> roots = roots_of(kernel);
+  std::vector<std::uint32_t> number(kernel.arena.size());
+  std::uint32_t next = 0;
+  for (Id id : scalar::reachable(kernel.arena, roots)) {
+    const scalar::Node& node = kernel.arena[id];
+    number[id.index] = next++;
+    put(static_cast<int>(node.primitive));
+    put(static_cast<int>(node.type));
+    if (node.primitive == Primitive::size) {
+      put(kernel.arena.dim(node.payload).to_string());
+    } else {
+      put(node.payload);
+    }
+    for (Id operand : kernel.arena.operands(id)) put(number[operand.index]);
+    key += ';';
+  }
+  for (Id root : roots) put(number[root.index]);
+  for (const Stage& stage : kernel.stages) {
+    key += '|';
+    if (stage.axis) {
+      put(*stage.axis);
+      put(kernel.arena.axis_extent(*stage.axis).to_string());
+    }
+    if (stage.fold) {
+      put(stage.fold->elements.size());
+      put(static_cast<int>(stage.fold->order));
+      put(stage.fold->chunk);
+      for (std::uint32_t local : stage.fold->locals) put(local);
+      for (scalar::Bits bits : stage.fold->identity) put(bits.value);
+    }
+    for (const Store& store : stage.stores) {
+      put(store.parameter);
+      put(store.indices.size());
+    }
+  }
+  for (DType type : kernel.locals) put(static_cast<int>(type));
+  return key;
+}
+
+}  // namespace weir

@@ -1,0 +1,85 @@
+// Kernels: loop nests with scalar bodies; fusion has happened.
+//
+// A kernel runs its stages, in order, for every point of its row axes; points are independent, so they
+// may run in any order and on any thread. A stage may have one axis of its own:
+//   map     stores values: one a row, or one for every point of its axis
+//   reduce  folds a tuple over its axis and leaves the result in kernel-local values, one set a row
+// Bodies are expressions in the kernel's arena: `load` nodes read parameters, `local` nodes read
+// kernel-local values, `axis` nodes are the row axes 0, 1, ... and the stages' own axes above them.
+// A reduce's order of evaluation is part of its meaning; see Reduction in ir/op.h.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "ir/diagnostic.h"
+#include "ir/op.h"
+#include "ir/scalar/arena.h"
+#include "ir/type.h"
+
+namespace weir {
+
+struct Store {
+  std::uint32_t parameter;
+  std::vector<scalar::Id> indices;
+  scalar::Id value;
+};
+
+struct Fold {
+  std::string name;
+  Reduction::Order order = Reduction::Order::chain;
+  std::int64_t chunk = 1;
+  std::vector<scalar::Id> elements;     // the tuple that is folded, at one point of the stage's axis
+  std::vector<std::uint32_t> locals;    // where the accumulators end up
+  std::vector<scalar::Bits> identity;
+  // On arguments: the accumulators first, then the elements (step) or other accumulators (merge).
+  std::vector<scalar::Id> step;
+  std::vector<scalar::Id> merge;
+};
+
+struct Stage {
+  std::optional<std::uint32_t> axis;  // the stage's own axis
+  std::optional<Fold> fold;           // a reduce; a map otherwise
+  std::vector<Store> stores;          // of a map
+};
+
+struct KernelParameter {
+  std::string name;  // of the value, where it has one
+  TensorType type;
+  bool written = false;
+};
+
+struct Kernel {
+  std::string name;
+  scalar::Arena arena;
+  std::vector<Dim> rows;  // extents of row axes 0, 1, ...
+  std::vector<KernelParameter> parameters;
+  std::vector<DType> locals;
+  std::vector<Stage> stages;
+  // By arena id, where known: the model line that an expression comes from.
+  std::vector<Location> locations;
+};
+
+// The symbols in the kernel's extents and sizes, in order of appearance: its dimension arguments.
+std::vector<std::string> kernel_symbols(const Kernel& kernel);
+
+// The kernel as text; `name` replaces its own, if not empty.
+std::string print(const Kernel& kernel, const std::string& name = {});
+
+// A description of everything that compiled code depends on, and nothing else: two kernels with equal
+// keys compile to the same code. Names and locations are left out.
+std::string structure_key(const Kernel& kernel);
+
+// All expressions that stages hold, in order of their use.
+std::vector<scalar::Id> roots_of(const Kernel& kernel);
+
+// Replaces the kernel's arena by one in which `leaf` has had its way with every expression; `leaf` is as
+// for scalar::rebuild and makes its nodes in the arena given to it.
+void rewrite(Kernel& kernel,
+             const std::function<scalar::Id(const scalar::Arena& from, scalar::Id id,
+                                            scalar::Arena& into)>& leaf);
+
+}  // namespace weir

@@ -1,0 +1,183 @@
+// Kernels and programs as text:
+//
+//   kernel @leaky_relu(%x: f32[N, 4]) -> (%y: f32[N, 4]) {
+//     for i0 < N, i1 < 4 {
+//       %y[i0, i1] = select(%x[i0, i1] > 0.0, %x[i0, i1], 0.01 * %x[i0, i1])
+//     }
+//   }
+
+#include <fmt/format.h>
+
+#include "compiler/lowering/program.h"
+#include "ir/scalar/print.h"
+#include "runtime/abi.h"
+
+namespace weir {
+namespace {
+
+using scalar::Id;
+
+class KernelPrinter {
+ public:
+  KernelPrinter(const Kernel& kernel, const std::string& name) : kernel_(kernel) {
+    for (std::size_t i = 0; i < kernel.parameters.size(); ++i) {
+      const std::string& given = kernel.parameters[i].name;
+      names_.push_back("%" + (given.empty() ? fmt::format("b{}", i) : given));
+    }
+    leaves_.axis = [](std::uint32_t axis) { return fmt::format("i{}", axis); };
+    leaves_.buffer = [this](std::uint32_t buffer) { return names_[buffer]; };
+    leaves_.local = [this](std::uint32_t local) { return local_name(local); };
+    print_header(name.empty() ? kernel.name : name);
+    print_body();
+  }
+
+  std::string take() { return std::move(text_); }
+
+ private:
+  std::string local_name(std::uint32_t local) const {
+    for (const Stage& stage : kernel_.stages) {
+      if (!stage.fold) continue;
+      for (std::uint32_t own : stage.fold->locals)
+        if (own == local) return fmt::format("{}{}", stage.fold->name, local);
+    }
+    return fmt::format("local{}", local);
+  }
+
+  void line(const std::string& content) {
+    text_.append(static_cast<std::size_t>(indent_) * 2, ' ');
+    text_ += content + "\n";
+  }
+
+  void print_header(const std::string& name) {
+    std::string in, out;
+    for (std::size_t i = 0; i < names_.size(); ++i) {
+      const KernelParameter& parameter = kernel_.parameters[i];
+      std::string& list = parameter.written ? out : in;
+      list += fmt::format("{}{}: {}", list.empty() ? "" : ", ", names_[i], to_string(parameter.type));
+    }
+    line(fmt::format("kernel @{}({}) -> ({}) {{", name, in, out));
+    ++indent_;
+  }
+
+  void print_body() {
+    std::string rows;
+    for (std::size_t i = 0; i < kernel_.rows.size(); ++i)
+      rows += fmt::format("{}i{} < {}", i == 0 ? "" : ", ", i, kernel_.rows[i].to_string());
+    if (!rows.empty()) {
+      line(fmt::format("for {} {{", rows));
+      ++indent_;
+    }
+    for (const Stage& stage : kernel_.stages) print_stage(stage);
+    while (indent_ > 0) {
+      --indent_;
+      line("}");
+    }
+  }
+
+  void print_stage(const Stage& stage) {
+    std::string axis;
+    if (stage.axis)
+      axis = fmt::format("i{} < {}", *stage.axis, kernel_.arena.axis_extent(*stage.axis).to_string());
+    if (stage.fold) {
+      print_fold(*stage.fold, axis);
+      return;
+    }
+    if (!axis.empty()) {
+      line(fmt::format("for {} {{", axis));
+      ++indent_;
+    }
+    std::vector<Id> roots;
+    for (const Store& store : stage.stores) {
+      roots.push_back(store.value);
+      roots.insert(roots.end(), store.indices.begin(), store.indices.end());
+    }
+    scalar::Listing listing = scalar::list(kernel_.arena, roots, leaves_);
+    for (const std::string& definition : listing.definitions) line(definition);
+    std::size_t next = 0;
+    for (const Store& store : stage.stores) {
+      std::string value = listing.roots[next++];
+      std::string indices;
+      for (std::size_t i = 0; i < store.indices.size(); ++i)
+        indices += (i == 0 ? "" : ", ") + listing.roots[next++];
+      line(fmt::format("{}[{}] = {}", names_[store.parameter], indices, value));
+    }
+    if (!axis.empty()) {
+      --indent_;
+      line("}");
+    }
+  }
+
+  void print_fold(const Fold& fold, const std::string& axis) {
+    std::string results;
+    for (std::uint32_t local : fold.locals)
+      results += (results.empty() ? "" : ", ") + local_name(local);
+    scalar::Listing listing = scalar::list(kernel_.arena, fold.elements, leaves_);
+    std::string order = fold.order == Reduction::Order::lanes ? "lanes" : "chain";
+    std::string head = fmt::format("{} = {} over {} in {} of {}", results, fold.name, axis, order,
+                                   fold.chunk);
+    std::string elements = fmt::format("{}", fmt::join(listing.roots, ", "));
+    line(head + " {");
+    ++indent_;
+    for (const std::string& definition : listing.definitions) line(definition);
+    line(elements);
+    --indent_;
+    line("}");
+  }
+
+  const Kernel& kernel_;
+  std::vector<std::string> names_;
+  scalar::Names leaves_;
+  std::string text_;
+  int indent_ = 0;
+};
+
+std::string place_text(const Buffer& buffer) {
+  switch (buffer.place) {
+    case Buffer::Place::input:
+      return fmt::format("input {}", buffer.index);
+    case Buffer::Place::output:
+      return fmt::format("output {}", buffer.index);
+    case Buffer::Place::weights:
+      return fmt::format("weights + {}", buffer.offset);
+    case Buffer::Place::workspace:
+      return fmt::format("workspace slot {}", buffer.index);
+  }
+  return {};
+}
+
+std::string buffer_name(const Program& program, std::uint32_t buffer) {
+  const std::string& name = program.buffers[buffer].name;
+  return name.empty() ? fmt::format("%b{}", buffer) : "%" + name;
+}
+
+}  // namespace
+
+std::string print(const Kernel& kernel, const std::string& name) {
+  return KernelPrinter(kernel, name).take();
+}
+
+std::string print(const Program& program) {
+  std::string text;
+  for (std::size_t i = 0; i < program.kernels.size(); ++i)
+    text += print(program.kernels[i], fmt::format("k{}_{}", i, program.kernels[i].name)) + "\n";
+  text += fmt::format("program @{} {{\n", program.name);
+  for (std::size_t i = 0; i < program.buffers.size(); ++i)
+    text += fmt::format("  {:<16} {:<20} {}\n", buffer_name(program, static_cast<std::uint32_t>(i)),
+                        to_string(program.buffers[i].type), place_text(program.buffers[i]));
+  for (std::size_t i = 0; i < program.slots.size(); ++i) {
+    std::string sizes;
+    for (const Dim& size : program.slots[i].sizes)
+      sizes += (sizes.empty() ? "" : ", ") + size.to_string();
+    if (program.slots[i].sizes.size() > 1) sizes = "max(" + sizes + ")";
+    text += fmt::format("  {:<16} {} bytes\n", fmt::format("slot {}", i), sizes);
+  }
+  for (const KernelCall& call : program.calls) {
+    std::string arguments;
+    for (std::uint32_t buffer : call.buffers)
+      arguments += (arguments.empty() ? "" : ", ") + buffer_name(program, buffer);
+    text += fmt::format("  run @k{}_{}({})\n", call.kernel, program.kernels[call.kernel].name, arguments);
+  }
+  return text + "}\n";
+}
+
+}  // namespace weir

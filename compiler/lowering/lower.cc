@@ -1,0 +1,156 @@
+#include "compiler/lowering/lower.h"
+
+#include <map>
+#include <unordered_map>
+
+#include <fmt/format.h>
+
+#include "compiler/lowering/build_kernel.h"
+#include "compiler/lowering/elements.h"
+#include "compiler/lowering/fusion.h"
+#include "compiler/lowering/memory_plan.h"
+#include "compiler/lowering/pack_operands.h"
+#include "ir/op.h"
+#include "runtime/abi.h"
+
+namespace weir {
+namespace {
+
+class Lowerer {
+ public:
+  Lowerer(const Graph& graph, const LoweringOptions& options) : graph_(graph), options_(options) {}
+
+  Program run() {
+    program_.name = graph_.name();
+    program_.symbols = graph_.symbols();
+    add_interface();
+    FusionPlan plan = plan_fusion(graph_, {.fuse = options_.fuse});
+    for (std::size_t i = 0; i < plan.groups.size(); ++i) {
+      BuiltKernel built = build_kernel(graph_, plan, i);
+      if (!built.kernel.stages.empty()) add_call(std::move(built));
+    }
+    for (const auto& [value, output] : copies_) {
+      BuiltKernel built = build_copy_kernel(graph_, value);
+      add_call(std::move(built.kernel), {buffer_of(value), output}, program_.buffers[output].name);
+    }
+    plan_memory(program_, {.reuse = options_.reuse_memory});
+    return std::move(program_);
+  }
+
+ private:
+  std::uint32_t add_buffer(Buffer buffer) {
+    program_.buffers.push_back(std::move(buffer));
+    return static_cast<std::uint32_t>(program_.buffers.size() - 1);
+  }
+
+  std::uint64_t add_weight(WeightEntry entry) {
+    std::int64_t count = 1;
+    for (const Dim& dim : entry.type.shape) {
+      if (!dim.is_constant())
+        throw Error(fmt::format("param %{} has type {}; the dimensions of a param must be integers",
+                                entry.param, to_string(entry.type)));
+      count *= dim.value();  // checked when the value entered the graph
+    }
+    entry.offset = program_.weight_bytes;
+    std::uint64_t bytes = static_cast<std::uint64_t>(count) *
+                          static_cast<std::uint64_t>(byte_size(entry.type.dtype));
+    program_.weight_bytes += (bytes + WEIR_ALIGNMENT - 1) / WEIR_ALIGNMENT * WEIR_ALIGNMENT;
+    program_.weights.push_back(std::move(entry));
+    return program_.weights.back().offset;
+  }
+
+  void add_interface() {
+    for (std::size_t i = 0; i < graph_.inputs().size(); ++i) {
+      const Value& value = graph_.value(graph_.inputs()[i]);
+      program_.inputs.emplace_back(value.name, value.type);
+      buffers_[graph_.inputs()[i]] = add_buffer(
+          {value.name, value.type, Buffer::Place::input, static_cast<std::uint32_t>(i), 0});
+    }
+    for (ValueId param : graph_.params()) {
+      const Value& value = graph_.value(param);
+      std::uint64_t offset = add_weight({value.name, nullptr, value.type, 0});
+      buffers_[param] = add_buffer({value.name, value.type, Buffer::Place::weights, 0, offset});
+    }
+    for (std::size_t i = 0; i < graph_.outputs().size(); ++i) {
+      const Graph::Output& output = graph_.outputs()[i];
+      const Value& value = graph_.value(output.value);
+      program_.outputs.emplace_back(output.name, value.type);
+      std::uint32_t buffer = add_buffer(
+          {output.name, value.type, Buffer::Place::output, static_cast<std::uint32_t>(i), 0});
+      bool computed = value.kind == Value::Kind::result && !graph_.node(value.producer).op->data;
+      if (computed && buffers_.try_emplace(output.value, buffer).second) continue;
+      copies_.emplace_back(output.value, buffer);
+    }
+  }
+
+  std::uint32_t buffer_of(ValueId id) {
+    auto found = buffers_.find(id);
+    if (found != buffers_.end()) return found->second;
+    const Value& value = graph_.value(id);
+    Buffer buffer{value.name, value.type, Buffer::Place::workspace, 0, 0};
+    if (value.kind == Value::Kind::result) {
+      const Node& node = graph_.node(value.producer);
+      if (node.op->data) {
+        buffer.place = Buffer::Place::weights;
+        buffer.offset = add_weight({"", node.op->data(node.attributes), value.type, 0});
+      }
+    }
+    std::uint32_t number = add_buffer(std::move(buffer));
+    buffers_.emplace(id, number);
+    return number;
+  }
+
+  void add_call(BuiltKernel built) {
+    std::vector<PackedCopy> packed = pack_operands(built);
+    std::vector<std::uint32_t> buffers;
+    std::string description;
+    for (std::size_t i = 0; i < built.values.size(); ++i) {
+      buffers.push_back(built.values[i].valid() ? buffer_of(built.values[i]) : UINT32_MAX);
+      if (built.kernel.parameters[i].written)
+        description += (description.empty() ? "%" : ", %") + program_.buffers[buffers.back()].name;
+    }
+    for (const PackedCopy& copy : packed) buffers[copy.parameter] = packed_buffer(copy);
+    add_call(std::move(built.kernel), std::move(buffers), std::move(description));
+  }
+
+  // The buffer of a transposed copy; one copy serves all kernels that want it.
+  std::uint32_t packed_buffer(const PackedCopy& copy) {
+    auto [found, inserted] = packed_.try_emplace({copy.source, copy.order}, 0);
+    if (!inserted) return found->second;
+    std::string name = graph_.value(copy.source).name;
+    if (!name.empty()) name += "_packed";
+    std::uint32_t number = add_buffer({name, copy.type, Buffer::Place::workspace, 0, 0});
+    found->second = number;
+    add_call(build_pack_kernel(graph_.type(copy.source), copy), {buffer_of(copy.source), number},
+             "%" + name);
+    return number;
+  }
+
+  void add_call(Kernel kernel, std::vector<std::uint32_t> buffers, std::string description) {
+    KernelCall call;
+    for (const std::string& symbol : kernel_symbols(kernel)) call.dims.push_back(Dim::symbol(symbol));
+    call.buffers = std::move(buffers);
+    call.description = std::move(description);
+    auto [found, inserted] = kernels_.try_emplace(structure_key(kernel),
+                                                  static_cast<std::uint32_t>(program_.kernels.size()));
+    if (inserted) program_.kernels.push_back(std::move(kernel));
+    call.kernel = found->second;
+    program_.calls.push_back(std::move(call));
+  }
+
+  const Graph& graph_;
+  const LoweringOptions& options_;
+  Program program_;
+  std::unordered_map<ValueId, std::uint32_t> buffers_;
+  std::vector<std::pair<ValueId, std::uint32_t>> copies_;
+  std::map<std::pair<ValueId, std::vector<std::uint32_t>>, std::uint32_t> packed_;
+  std::unordered_map<std::string, std::uint32_t> kernels_;
+};
+
+}  // namespace
+
+Program lower(const Graph& graph, const LoweringOptions& options) {
+  return Lowerer(graph, options).run();
+}
+
+}  // namespace weir

@@ -1,0 +1,20 @@
+// Lowering: an optimized graph becomes a program.
+//
+//   fusion plan -> one kernel a group -> transposed copies for contractions -> equal kernels once
+//   -> memory plan
+//
+// The graph must hold no composite ops (passes/decompose.h).
+#pragma once
+
+#include "compiler/lowering/program.h"
+
+namespace weir {
+
+struct LoweringOptions {
+  bool fuse = true;          // false: one kernel a node
+  bool reuse_memory = true;  // false: every value has workspace of its own
+};
+
+Program lower(const Graph& graph, const LoweringOptions& options = {});
+
+}  // namespace weir

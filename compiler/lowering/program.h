@@ -1,0 +1,64 @@
+// Programs: kernels in order, the buffers they work on, and where each buffer lives.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "compiler/lowering/kernel.h"
+#include "ir/graph.h"
+#include "ir/tensor.h"
+
+namespace weir {
+
+struct Buffer {
+  enum class Place : std::uint8_t {
+    input,      // `index` in weir_call::inputs
+    output,     // `index` in weir_call::outputs
+    weights,    // `offset` bytes into the weight block
+    workspace,  // in slot `index` of the workspace
+  };
+  std::string name;
+  TensorType type;
+  Place place = Place::workspace;
+  std::uint32_t index = 0;
+  std::uint64_t offset = 0;
+};
+
+// One run of a kernel on buffers.
+struct KernelCall {
+  std::uint32_t kernel;                 // in Program::kernels
+  std::vector<std::uint32_t> buffers;   // one for each kernel parameter
+  std::vector<Dim> dims;                // the value of each of the kernel's symbols
+  std::string description;              // names of the values it computes
+};
+
+// A stretch of the workspace, used by buffers that are never alive together. Its size in bytes is the
+// maximum of `sizes`; slots follow each other, each aligned to WEIR_ALIGNMENT.
+struct WorkspaceSlot {
+  std::vector<Dim> sizes;
+};
+
+struct WeightEntry {
+  std::string param;                    // a param of the graph; empty for a constant
+  std::shared_ptr<const Tensor> value;  // of a constant
+  TensorType type;
+  std::uint64_t offset = 0;
+};
+
+struct Program {
+  std::string name;
+  std::vector<std::string> symbols;     // in the order of weir_call::dims
+  std::vector<Kernel> kernels;          // each structure once
+  std::vector<KernelCall> calls;
+  std::vector<Buffer> buffers;
+  std::vector<WorkspaceSlot> slots;
+  std::vector<WeightEntry> weights;
+  std::uint64_t weight_bytes = 0;
+  std::vector<std::pair<std::string, TensorType>> inputs, outputs;
+};
+
+// The program as text: the memory plan, then every kernel with its calls.
+std::string print(const Program& program);
+
+}  // namespace weir

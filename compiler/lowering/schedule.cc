@@ -1,0 +1,407 @@
+#include "compiler/lowering/schedule.h"
+
+#include <algorithm>
+#include <map>
+
+#include "ir/scalar/affine.h"
+#include "ir/scalar/expand.h"
+
+namespace weir {
+namespace {
+
+using scalar::Affine;
+using scalar::Arena;
+using scalar::Id;
+using scalar::Primitive;
+
+bool is_load(Primitive primitive) {
+  return primitive == Primitive::load || primitive == Primitive::load_if;
+}
+
+// The part of a load's operands that are values: guard and alternative. The rest are indices.
+std::span<const Id> value_operands(const Arena& arena, Id id) {
+  std::span<const Id> operands = arena.operands(id);
+  if (arena[id].primitive == Primitive::load) return {};
+  if (arena[id].primitive == Primitive::load_if) return operands.first(2);
+  return operands;
+}
+
+std::span<const Id> index_operands(const Arena& arena, Id id) {
+  std::span<const Id> operands = arena.operands(id);
+  return arena[id].primitive == Primitive::load_if ? operands.subspan(2) : operands;
+}
+
+Affine linear_offset(const Arena& arena, const Shape& shape, std::span<const Id> indices) {
+  std::vector<Dim> strides = row_major_strides(shape);
+  std::map<Id, Dim> terms;
+  Affine result;
+  for (std::size_t i = 0; i < indices.size(); ++i) {
+    Affine part = scalar::decompose(arena, indices[i]);
+    for (const auto& [atom, coefficient] : part.terms)
+      terms[atom] = terms[atom] + coefficient * strides[i];
+    result.constant = result.constant + part.constant * strides[i];
+  }
+  for (auto& [atom, coefficient] : terms)
+    if (coefficient != Dim(0)) result.terms.emplace_back(atom, coefficient);
+  return result;
+}
+
+class Scheduler {
+ public:
+  Scheduler(const Kernel& kernel, const Target& target) : target_(target) { result_.kernel = kernel; }
+
+  Schedule run() {
+    expand();
+    collect_values();
+    collect_offsets();
+    collapse_rows();
+    choose_vector_axis();
+    classify_accesses();
+    find_levels();
+    estimate();
+    choose_unroll();
+    return std::move(result_);
+  }
+
+ private:
+  Arena& arena() { return result_.kernel.arena; }
+  std::vector<Stage>& stages() { return result_.kernel.stages; }
+
+  void expand() {
+    std::vector<Id> roots = roots_of(result_.kernel);
+    std::size_t before = arena().size();
+    std::vector<Id> expanded = scalar::expand_all(arena(), roots);
+    // The parts of an expansion come from the line that the function stands on.
+    std::vector<Location>& locations = result_.kernel.locations;
+    locations.resize(arena().size());
+    if (arena().size() != before) {
+      for (std::size_t i = 0; i < roots.size(); ++i) {
+        if (roots[i].index >= before) continue;
+        for (Id id : scalar::reachable(arena(), std::span(&expanded[i], 1)))
+          if (id.index >= before && !locations[id.index].known())
+            locations[id.index] = locations[roots[i].index];
+      }
+    }
+    std::size_t next = 0;
+    for (Stage& stage : stages()) {
+      if (stage.fold) {
+        for (Id& id : stage.fold->elements) id = expanded[next++];
+        for (Id& id : stage.fold->step) id = expanded[next++];
+        for (Id& id : stage.fold->merge) id = expanded[next++];
+      }
+      for (Store& store : stage.stores) {
+        for (Id& id : store.indices) id = expanded[next++];
+        store.value = expanded[next++];
+      }
+    }
+  }
+
+  // All nodes that are computed as values, as opposed to addresses, and the axes among them.
+  void collect_values() {
+    needed_.assign(arena().size(), false);
+    for (const Stage& stage : stages()) {
+      if (stage.fold) {
+        for (Id id : stage.fold->elements) needed_[id.index] = true;
+        for (Id id : stage.fold->step) needed_[id.index] = true;
+        for (Id id : stage.fold->merge) needed_[id.index] = true;
+      }
+      for (const Store& store : stage.stores) needed_[store.value.index] = true;
+    }
+    for (std::size_t i = arena().size(); i-- > 0;) {
+      if (!needed_[i]) continue;
+      for (Id operand : value_operands(arena(), Id{static_cast<std::uint32_t>(i)}))
+        needed_[operand.index] = true;
+    }
+  }
+
+  void pin_axes(std::span<const Id> roots) {
+    for (Id id : scalar::reachable(arena(), roots))
+      if (arena()[id].primitive == Primitive::axis)
+        pinned_.insert_or_assign(static_cast<std::uint32_t>(arena()[id].payload), true);
+  }
+
+  void collect_offsets() {
+    auto add = [&](std::uint32_t parameter, std::span<const Id> indices) {
+      Affine offset =
+          linear_offset(arena(), result_.kernel.parameters[parameter].type.shape, indices);
+      for (const auto& [atom, coefficient] : offset.terms)
+        if (arena()[atom].primitive != Primitive::axis) pin_axes(std::span(&atom, 1));
+      offsets_.push_back(std::move(offset));
+      return offsets_.size() - 1;
+    };
+    for (std::size_t i = 0; i < needed_.size(); ++i) {
+      if (!needed_[i]) continue;
+      Id id{static_cast<std::uint32_t>(i)};
+      const scalar::Node node = arena()[id];
+      if (node.primitive == Primitive::axis)
+        pinned_.insert_or_assign(static_cast<std::uint32_t>(node.payload), true);
+      if (is_load(node.primitive))
+        load_offsets_.emplace_back(id, add(static_cast<std::uint32_t>(node.payload),
+                                           index_operands(arena(), id)));
+    }
+    for (const Stage& stage : stages()) {
+      store_offsets_.emplace_back();
+      for (const Store& store : stage.stores)
+        store_offsets_.back().push_back(add(store.parameter, store.indices));
+    }
+  }
+
+  Dim coefficient(const Affine& affine, std::uint32_t axis) {
+    for (const auto& [atom, value] : affine.terms)
+      if (arena()[atom].primitive == Primitive::axis && arena()[atom].payload == axis) return value;
+    return 0;
+  }
+
+  void collapse_rows() {
+    std::uint32_t next_axis = static_cast<std::uint32_t>(result_.kernel.rows.size());
+    for (std::uint32_t i = 0; i < result_.kernel.rows.size(); ++i)
+      result_.rows.push_back({i, result_.kernel.rows[i]});
+    for (const Stage& stage : stages())
+      if (stage.axis) next_axis = std::max(next_axis, *stage.axis + 1);
+    for (std::size_t i = result_.rows.size(); i-- > 1;) {
+      LoopAxis outer = result_.rows[i - 1], inner = result_.rows[i];
+      if (pinned_.contains(outer.number) || pinned_.contains(inner.number)) continue;
+      bool linear = std::all_of(offsets_.begin(), offsets_.end(), [&](const Affine& offset) {
+        return coefficient(offset, outer.number) == coefficient(offset, inner.number) * inner.extent;
+      });
+      if (!linear) continue;
+      LoopAxis joined{next_axis++, outer.extent * inner.extent};
+      Id axis = arena().axis(joined.number, joined.extent);
+      for (Affine& offset : offsets_) {
+        Dim stride = coefficient(offset, inner.number);
+        std::erase_if(offset.terms, [&](const auto& term) {
+          const scalar::Node& node = arena()[term.first];
+          return node.primitive == Primitive::axis &&
+                 (node.payload == outer.number || node.payload == inner.number);
+        });
+        if (stride != Dim(0)) offset.terms.emplace_back(axis, stride);
+      }
+      result_.rows[i - 1] = joined;
+      result_.rows.erase(result_.rows.begin() + static_cast<std::ptrdiff_t>(i));
+    }
+  }
+
+  void choose_vector_axis() {
+    bool lanes = false;
+    for (const Stage& stage : stages()) {
+      if (!stage.fold) continue;
+      lanes = lanes || stage.fold->order == Reduction::Order::lanes;
+    }
+    // Without folds a stage axis only appears beside one, so maps always run along a row axis.
+    DType widest = DType::f64;
+    for (std::size_t i = 0; i < needed_.size(); ++i) {
+      const scalar::Node& node = arena()[Id{static_cast<std::uint32_t>(i)}];
+      if (needed_[i] && (node.type == DType::f32 || node.type == DType::i32)) widest = DType::f32;
+    }
+    if (std::none_of(needed_.begin(), needed_.end(), [](bool b) { return b; })) widest = DType::f32;
+    int width = target_.lanes(widest);
+    vector_is_stage_ = lanes;
+    if (lanes) {
+      Dim longest = 0;
+      for (const Stage& stage : stages())
+        if (stage.axis && stage.fold) longest = arena().axis_extent(*stage.axis);
+      result_.width = fitting_width(width, longest);
+      return;
+    }
+    if (result_.rows.empty()) return;
+    result_.vector_row = result_.rows.back();
+    result_.rows.pop_back();
+    result_.width = fitting_width(width, result_.vector_row->extent);
+  }
+
+  static int fitting_width(int width, const Dim& extent) {
+    if (!extent.is_constant()) return width;
+    while (width > 1 && width / 2 >= extent.value()) width /= 2;
+    return width;
+  }
+
+  bool is_vector_axis(std::uint32_t number) const {
+    if (result_.vector_row) return number == result_.vector_row->number;
+    if (!vector_is_stage_) return false;
+    return std::any_of(result_.kernel.stages.begin(), result_.kernel.stages.end(),
+                       [&](const Stage& stage) { return stage.axis == number; });
+  }
+
+  bool depends_on_vector_axis(Id root) {
+    for (Id id : scalar::reachable(arena(), std::span(&root, 1)))
+      if (arena()[id].primitive == Primitive::axis &&
+          is_vector_axis(static_cast<std::uint32_t>(arena()[id].payload)))
+        return true;
+    return false;
+  }
+
+  Access classify(const Affine& offset) {
+    Access access;
+    Affine rest;
+    rest.constant = offset.constant;
+    Dim stride = 0;
+    bool computed = false;
+    for (const auto& [atom, value] : offset.terms) {
+      const scalar::Node& node = arena()[atom];
+      if (node.primitive == Primitive::axis &&
+          is_vector_axis(static_cast<std::uint32_t>(node.payload))) {
+        stride = stride + value;
+      } else {
+        computed = computed || depends_on_vector_axis(atom);
+        rest.terms.emplace_back(atom, value);
+      }
+    }
+    std::sort(rest.terms.begin(), rest.terms.end(),
+              [](const auto& a, const auto& b) { return a.first < b.first; });
+    if (computed) {
+      Affine whole = offset;
+      std::sort(whole.terms.begin(), whole.terms.end(),
+                [](const auto& a, const auto& b) { return a.first < b.first; });
+      access.kind = Access::Kind::computed;
+      access.offset = scalar::rebuild_index(arena(), whole);
+      return access;
+    }
+    access.offset = scalar::rebuild_index(arena(), rest);
+    access.stride = stride;
+    access.kind = stride == Dim(0)   ? Access::Kind::uniform
+                  : stride == Dim(1) ? Access::Kind::contiguous
+                                     : Access::Kind::strided;
+    return access;
+  }
+
+  void classify_accesses() {
+    for (const auto& [id, offset] : load_offsets_)
+      result_.loads.emplace(id.index, classify(offsets_[offset]));
+    for (const auto& stage : store_offsets_) {
+      result_.stores.emplace_back();
+      for (std::size_t offset : stage) result_.stores.back().push_back(classify(offsets_[offset]));
+    }
+  }
+
+  void find_levels() {
+    std::size_t size = arena().size();
+    result_.levels.assign(size, Level::call);
+    result_.varies.assign(size, false);
+    result_.kernel.locations.resize(size);
+    // An address may have been made after the load that uses it, so one ascending sweep is not enough;
+    // levels only grow, and each sweep settles one more depth of loads in addresses of loads.
+    for (bool changed = true; changed;) {
+      changed = false;
+      for (std::size_t i = 0; i < size; ++i) {
+        Id id{static_cast<std::uint32_t>(i)};
+        const scalar::Node& node = arena()[id];
+        Level level = Level::call;
+        bool varies = false;
+        auto join = [&](Id other) {
+          level = std::max(level, result_.levels[other.index]);
+          varies = varies || result_.varies[other.index];
+        };
+        if (node.primitive == Primitive::axis) {
+          std::uint32_t number = static_cast<std::uint32_t>(node.payload);
+          varies = is_vector_axis(number);
+          level = result_.vector_row && number == result_.vector_row->number ? Level::vector
+                  : is_stage_axis(number)                                    ? Level::stage
+                                                                             : Level::row;
+        } else if (node.primitive == Primitive::local) {
+          level = result_.vector_row ? Level::vector : Level::row;
+          varies = result_.vector_row.has_value();
+        } else if (is_load(node.primitive)) {
+          for (Id operand : value_operands(arena(), id)) join(operand);
+          auto access = result_.loads.find(id.index);
+          if (access != result_.loads.end()) {
+            join(access->second.offset);
+            if (access->second.kind != Access::Kind::uniform) {
+              level = std::max(level, result_.vector_row ? Level::vector : Level::stage);
+              varies = true;
+            }
+          }
+        } else {
+          for (Id operand : arena().operands(id)) join(operand);
+        }
+        changed = changed || result_.levels[i] != level || result_.varies[i] != varies;
+        result_.levels[i] = level;
+        result_.varies[i] = varies;
+      }
+    }
+  }
+
+  bool is_stage_axis(std::uint32_t number) const {
+    return std::any_of(result_.kernel.stages.begin(), result_.kernel.stages.end(),
+                       [&](const Stage& stage) { return stage.axis == number; });
+  }
+
+  int body_cost(const std::vector<Id>& roots) {
+    int cost = 0;
+    for (Id id : scalar::reachable(arena(), roots)) cost += scalar::info(arena()[id].primitive).cost;
+    return cost;
+  }
+
+  void estimate() {
+    Dim row_count = 1;
+    for (const Dim& row : result_.kernel.rows) row_count = row_count * row;
+    std::int64_t map_cost = 0;
+    bool only_maps = true;
+    for (const Stage& stage : stages()) {
+      std::vector<Id> roots;
+      if (stage.fold) {
+        roots = stage.fold->elements;
+        roots.insert(roots.end(), stage.fold->step.begin(), stage.fold->step.end());
+        only_maps = false;
+      }
+      for (const Store& store : stage.stores) roots.push_back(store.value);
+      std::int64_t cost = body_cost(roots) + static_cast<std::int64_t>(stage.stores.size());
+      map_cost += cost;
+      Dim points = stage.axis ? arena().axis_extent(*stage.axis) : Dim(1);
+      result_.work = result_.work + row_count * points * Dim(cost);
+    }
+    for (const KernelParameter& parameter : result_.kernel.parameters)
+      result_.bytes = result_.bytes +
+                      element_count(parameter.type.shape) * Dim(byte_size(parameter.type.dtype));
+    body_cost_ = map_cost;
+    only_maps_ = only_maps;
+  }
+
+  void choose_unroll() {
+    int unroll = 1;
+    if (vector_is_stage_) {
+      unroll = body_cost_ <= 24 ? 4 : body_cost_ <= 60 ? 2 : 1;
+    } else if (only_maps_) {
+      unroll = body_cost_ <= 16 ? 4 : body_cost_ <= 48 ? 2 : 1;
+    } else {
+      unroll = 4;
+    }
+    if (result_.width == 1) unroll = only_maps_ ? 1 : 4;
+    if (result_.vector_row && result_.vector_row->extent.is_constant()) {
+      std::int64_t vectors =
+          (result_.vector_row->extent.value() + result_.width - 1) / result_.width;
+      while (unroll > 1 && unroll > vectors) unroll /= 2;
+    }
+    result_.unroll = unroll;
+    if (result_.vector_row) {
+      std::int64_t step = static_cast<std::int64_t>(result_.width) * unroll;
+      result_.block = std::max<std::int64_t>(only_maps_ ? 4096 : 256, step) / step * step;
+    }
+    // Streaming pays only where memory is the limit and stores are plain.
+    bool contiguous = true;
+    for (const auto& stage : result_.stores)
+      for (const Access& access : stage)
+        contiguous = contiguous && access.kind == Access::Kind::contiguous;
+    bool may_be_large = !result_.bytes.is_constant() || result_.bytes.value() >= (1 << 20);
+    result_.streams = only_maps_ && contiguous && result_.width > 1 && body_cost_ <= 64 &&
+                      may_be_large && result_.stores.size() == 1 && result_.stores[0].size() == 1;
+  }
+
+  const Target& target_;
+  Schedule result_;
+  std::vector<bool> needed_;
+  std::map<std::uint32_t, bool> pinned_;
+  std::vector<Affine> offsets_;
+  std::vector<std::pair<Id, std::size_t>> load_offsets_;
+  std::vector<std::vector<std::size_t>> store_offsets_;
+  bool vector_is_stage_ = false;
+  bool only_maps_ = true;
+  std::int64_t body_cost_ = 0;
+};
+
+}  // namespace
+
+Schedule make_schedule(const Kernel& kernel, const Target& target) {
+  return Scheduler(kernel, target).run();
+}
+
+}  // namespace weir

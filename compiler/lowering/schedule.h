@@ -1,0 +1,60 @@
+// Schedules: how a kernel runs on a target.
+//
+// Row axes that every access walks through in one stride are collapsed into one. One axis is the vector
+// axis: the axis of the stages if a fold runs in lanes order, and otherwise the innermost row axis. Every
+// access is then uniform, contiguous, strided or computed along it. The rows that remain are cut into
+// units, which is what tasks are made of.
+//
+// Every expression has a level, the innermost loop that it depends on; code for it goes there.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <unordered_map>
+#include <vector>
+
+#include "compiler/lowering/kernel.h"
+#include "compiler/lowering/target.h"
+
+namespace weir {
+
+enum class Level : std::uint8_t {
+  call,    // sizes and constants
+  row,     // the row axes but the vector axis
+  vector,  // the vector axis, where it is a row axis
+  stage,   // the stage's own axis
+};
+
+struct Access {
+  enum class Kind : std::uint8_t { uniform, contiguous, strided, computed };
+  Kind kind = Kind::uniform;
+  scalar::Id offset;  // in elements; without the vector axis' part, except when computed
+  Dim stride;         // in elements along the vector axis, when strided
+};
+
+struct LoopAxis {
+  std::uint32_t number;
+  Dim extent;
+};
+
+struct Schedule {
+  Kernel kernel;                       // elementary functions expanded
+  std::vector<LoopAxis> rows;          // without the vector axis, outermost first
+  std::optional<LoopAxis> vector_row;  // the vector axis, where it is a row axis
+  int width = 1;                       // elements of a vector
+  int unroll = 1;                      // vectors at once along the vector axis
+  std::int64_t block = 0;              // elements of vector_row in a unit
+  bool streams = false;                // may use streaming stores
+  std::unordered_map<std::uint32_t, Access> loads;  // by arena id
+  std::vector<std::vector<Access>> stores;          // by stage and store
+  std::vector<Level> levels;                        // by arena id
+  std::vector<bool> varies;                         // by arena id: along the vector axis
+  Dim work;   // of the whole kernel: cost units (PrimitiveInfo::cost) of single elements
+  Dim bytes;  // of all parameters
+
+  bool vector_is_stage() const { return !vector_row && width > 1; }
+};
+
+Schedule make_schedule(const Kernel& kernel, const Target& target);
+
+}  // namespace weir

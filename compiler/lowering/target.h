@@ -1,0 +1,43 @@
+// The machine that code is generated for.
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+#include "ir/dtype.h"
+
+namespace weir {
+
+// What the caller asks for. Empty strings: this machine, with the features that the processor and the
+// operating system report (not those that the processor's name promises).
+struct TargetSpec {
+  std::string triple;    // "aarch64-linux-gnu", "wasm32", ...
+  std::string cpu;       // "x86-64-v3", "cortex-a72", ...
+  std::string features;  // "+avx2,-fma": added to the CPU's
+};
+
+// What code generation needs to know about it. Functions that the target lacks would become calls of a
+// math or compiler library, which a compiled program must not need, so they are written out instead.
+struct Target {
+  std::string triple;
+  std::string cpu;
+  std::string features;
+  int vector_bytes = 0;          // 0: no vectors
+  int pointer_bits = 64;
+  bool fma = false;              // fused multiply-add, f32 and f64
+  bool masks_words = false;      // masked loads and stores of 32 and 64 bit elements
+  bool masks_bytes = false;      // and of bytes
+  bool rounds = false;           // floor, ceil, trunc, round to even
+  bool divides_32 = true;        // integer division
+  bool divides_64 = true;
+  bool converts_64 = true;       // between i64 and floats
+  bool is_host = false;          // code for it runs here
+
+  // Elements of a vector; 1 if there are none for the type.
+  int lanes(DType type) const {
+    int bytes = type == DType::boolean ? 4 : byte_size(type);
+    return vector_bytes > bytes ? vector_bytes / bytes : 1;
+  }
+};
+
+}  // namespace weir

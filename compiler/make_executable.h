@@ -1,0 +1,14 @@
+// Makes executables; only compile() needs to know.
+#pragma once
+
+#include "compiler/codegen/jit.h"
+#include "compiler/executable.h"
+#include "compiler/lowering/program.h"
+
+namespace weir {
+
+// Copies the weights into one block. Throws Error listing params without a value, or with one of another
+// type.
+Executable make_executable(const Program& program, LoadedCode code, const Weights& weights);
+
+}  // namespace weir

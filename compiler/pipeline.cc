@@ -1,0 +1,80 @@
+#include "compiler/pipeline.h"
+
+#include <array>
+#include <chrono>
+
+#include <fmt/format.h>
+
+#include "compiler/codegen/target_machine.h"
+#include "compiler/make_executable.h"
+#include "compiler/lowering/lower.h"
+#include "compiler/passes/pass_manager.h"
+#include "ir/text.h"
+
+namespace weir {
+namespace {
+
+// Runs a step and reports how long it took.
+template <class Step>
+auto timed(const CompileOptions& options, std::string_view name, Step&& step) {
+  auto start = std::chrono::steady_clock::now();
+  auto result = step();
+  if (options.timing)
+    options.timing(name, std::chrono::duration<double, std::milli>(
+                             std::chrono::steady_clock::now() - start)
+                             .count());
+  return result;
+}
+
+}  // namespace
+
+std::optional<InspectStage> parse_stage(std::string_view name) {
+  constexpr std::array<std::string_view, 5> kNames{"graph", "optimized", "kernels", "llvm", "asm"};
+  for (std::size_t i = 0; i < kNames.size(); ++i)
+    if (kNames[i] == name) return static_cast<InspectStage>(i);
+  return std::nullopt;
+}
+
+Graph optimize(Graph graph, const CompileOptions& options) {
+  return timed(options, "graph passes", [&] {
+    std::span<const std::string> names = options.passes;
+    return run_passes(std::move(graph), names.empty() ? default_passes() : names);
+  });
+}
+
+Program lower_graph(Graph graph, const CompileOptions& options) {
+  Graph optimized = optimize(std::move(graph), options);
+  return timed(options, "lowering", [&] {
+    return lower(optimized, {.fuse = options.fuse, .reuse_memory = options.reuse_memory});
+  });
+}
+
+ObjectCode compile_object(const Graph& graph, const CompileOptions& options) {
+  Target target = resolve_target(options.target);
+  return compile_object(lower_graph(graph, options), target,
+                        {.debug_lines = options.debug_lines, .timing = options.timing});
+}
+
+Executable compile(const Model& model, const CompileOptions& options) {
+  Target target = timed(options, "target", [&] { return resolve_target(options.target); });
+  if (!target.is_host)
+    throw Error(fmt::format("code for {} cannot run here; leave the target out, or compile an object file",
+                            target.triple));
+  Program program = lower_graph(model.graph, options);
+  ObjectCode object = compile_object(
+      program, target, {.debug_lines = options.debug_lines, .timing = options.timing});
+  return timed(options, "load", [&] {
+    return make_executable(program, LoadedCode(object), model.weights);
+  });
+}
+
+std::string inspect(const Graph& graph, InspectStage stage, const CompileOptions& options) {
+  if (stage == InspectStage::graph) return print(graph);
+  if (stage == InspectStage::optimized) return print(optimize(graph, options));
+  Program program = lower_graph(graph, options);
+  if (stage == InspectStage::kernels) return print(program);
+  Target target = resolve_target(options.target);
+  return stage == InspectStage::llvm ? llvm_text(program, target) : assembly_text(program, target);
+}
+
+}  // namespace weir

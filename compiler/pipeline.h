@@ -1,0 +1,50 @@
+// The compiler from end to end: every stage in order, on one page.
+//
+//   graph --passes--> optimized --lowering--> kernels --codegen--> llvm --> asm, object or memory
+//
+// Each step can be looked at (inspect), timed (CompileOptions::timing) and taken alone.
+#pragma once
+
+#include <functional>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "compiler/codegen/object.h"
+#include "compiler/executable.h"
+#include "compiler/lowering/program.h"
+#include "compiler/lowering/target.h"
+#include "ir/builder.h"
+#include "ir/graph.h"
+
+namespace weir {
+
+struct CompileOptions {
+  TargetSpec target;             // empty: this machine
+  std::vector<std::string> passes;  // graph passes by name; empty: the default ones
+  bool fuse = true;              // false: a kernel for every node
+  bool reuse_memory = true;      // false: workspace of its own for every value
+  bool debug_lines = true;       // model lines as debug info
+  // Called after every step with its name and duration in milliseconds.
+  std::function<void(std::string_view step, double milliseconds)> timing;
+};
+
+enum class InspectStage { graph, optimized, kernels, llvm, assembly };
+// "graph", "optimized", "kernels", "llvm", "asm".
+std::optional<InspectStage> parse_stage(std::string_view name);
+
+// Graph passes alone.
+Graph optimize(Graph graph, const CompileOptions& options = {});
+// Graph passes and lowering.
+Program lower_graph(Graph graph, const CompileOptions& options = {});
+// Everything, into an object file that needs nothing but memcpy and memset.
+ObjectCode compile_object(const Graph& graph, const CompileOptions& options = {});
+// Everything, into memory. The target must be this machine or a lesser one of its kind. Throws Error when
+// a param has no value, or one of another type.
+Executable compile(const Model& model, const CompileOptions& options = {});
+
+// A stage as text.
+std::string inspect(const Graph& graph, InspectStage stage, const CompileOptions& options = {});
+
+}  // namespace weir
