@@ -2,6 +2,8 @@
 
 #include "ir/text.h"
 
+#include <malloc.h>
+
 #include <bit>
 #include <cmath>
 #include <filesystem>
@@ -382,6 +384,68 @@ TEST(TextRobustness, LongLists) {
                      }) +
                      " return %100000 }"),
             "no error");
+}
+
+#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__) && defined(__GLIBC__)
+// What the allocator has handed out. Sanitizers have their own.
+std::size_t allocated() {
+  struct mallinfo2 info = mallinfo2();
+  return info.uordblks + info.hblkhd;
+}
+
+TEST(TextRobustness, MemoryIsAMultipleOfTheFile) {
+  // Long types with short statements cost most: a byte of text is many dimensions.
+  std::string dims = "1";
+  for (std::size_t i = 1; i < kMaximumRank; ++i) dims += ",1";
+  std::string text = "graph @m(%x:f32[" + dims + "]){";
+  for (int i = 0; i < 20'000; ++i) text += "%" + std::to_string(i) + "=neg(%x)";
+  text += "return}";
+  parse_graph("graph @m(%x: f32[1]) { %y = neg(%x) return %y }", "m.weir");
+  std::size_t before = allocated();
+  Graph graph = parse_graph(text, "m.weir");
+  EXPECT_LT(allocated() - before, kMemoryPerByte * text.size());
+
+  std::string tensor = "graph @m() { %c = constant {value = f64[200000] [1";
+  for (int i = 1; i < 200'000; ++i) tensor += ",1";
+  before = allocated();
+  Graph constant = parse_graph(tensor + "]} return }", "m.weir");
+  EXPECT_LT(allocated() - before, 4 * tensor.size() + 100'000);
+}
+#endif
+
+// A few bytes that ask for much are refused before anything is allocated.
+TEST(TextRobustness, SizesThatTheFileDoesNotHold) {
+  for (std::string_view sizes :
+       {"1000000000", "9223372036854775807", "4294967296, 4294967296", "1000, 1000, 1000"})
+    EXPECT_THAT(error_of("graph @m() { %c = constant {value = f32[" + std::string(sizes) +
+                         "] [0.0]} return }"),
+                HasSubstr("elements"));
+  EXPECT_EQ(error_of("graph @m() { %c = constant {value = f32[1000000000, 0] []} return }"),
+            "no error");
+  EXPECT_THAT(error_of("graph @m() { %c = constant {value = f32[1000000000, 0] [[], []]} return }"),
+              HasSubstr("holds 2 of the 1000000000 entries"));
+}
+
+// Every example of the documentation is a file that can be read.
+TEST(TextDocumentation, Examples) {
+  std::istringstream page(read("docs/text-form.md"));
+  std::string example;
+  int examples = 0;
+  bool inside = false;
+  for (std::string line; std::getline(page, line);) {
+    if (inside && line == "```") {
+      SCOPED_TRACE(example);
+      for (const Graph& graph : parse_graphs(example, "text-form.md")) expect_round_trip(graph);
+      ++examples;
+      inside = false;
+    } else if (line == "```weir") {
+      inside = true;
+      example.clear();
+    } else if (inside) {
+      example += line + "\n";
+    }
+  }
+  EXPECT_GE(examples, 5);
 }
 
 // Bytes flipped, removed, doubled; words of the language put anywhere. Whatever comes out, it is a
