@@ -26,15 +26,16 @@ std::vector<ValueId> sources(const Graph& graph, std::span<const std::string> wr
   for (const std::string& name : wrt) {
     ValueId id = graph.find(name);
     if (!id.valid() || graph.value(id).kind == Value::Kind::result)
-      throw Error(fmt::format("{} is not an input or param of {}, so there is no gradient with respect to "
-                              "it; inputs: {}; params: {}",
-                              name, graph.name(), listed(graph, graph.inputs()),
-                              listed(graph, graph.params())));
+      throw Error(fmt::format(
+          "{} is not an input or param of {}, so there is no gradient with respect to "
+          "it; inputs: {}; params: {}",
+          name, graph.name(), listed(graph, graph.inputs()), listed(graph, graph.params())));
     const Value& value = graph.value(id);
     if (!is_float(value.type.dtype))
-      throw Error(value.location, fmt::format("{} has the type {}, and only floating-point values have a "
-                                              "gradient",
-                                              name, to_string(value.type)));
+      throw Error(value.location,
+                  fmt::format("{} has the type {}, and only floating-point values have a "
+                              "gradient",
+                              name, to_string(value.type)));
     if (std::find(result.begin(), result.end(), id) != result.end())
       throw Error(fmt::format("the gradient with respect to {} is asked for twice", name));
     result.push_back(id);
@@ -63,9 +64,10 @@ std::vector<ValueId> targets(const Graph& graph, std::span<const std::string> na
       throw Error(fmt::format("{} has no output {}; its outputs: {}", graph.name(), name,
                               fmt::join(known, ", ")));
     if (!is_float(graph.type(found->value).dtype))
-      throw Error(fmt::format("the output {} has the type {}, and only floating-point values have a "
-                              "gradient",
-                              name, to_string(graph.type(found->value))));
+      throw Error(
+          fmt::format("the output {} has the type {}, and only floating-point values have a "
+                      "gradient",
+                      name, to_string(graph.type(found->value))));
     result.push_back(found->value);
   }
   return result;
@@ -84,7 +86,8 @@ std::vector<bool> dependents(const Graph& graph, std::span<const ValueId> source
   return depends;
 }
 
-// Puts the bodies of composites without a rule of their own in their places, where the gradient passes.
+// Puts the bodies of composites without a rule of their own in their places, where the gradient
+// passes.
 Graph without_derived_composites(const Graph& graph, std::span<const ValueId> sources) {
   std::vector<bool> depends = dependents(graph, sources);
   auto derived = [](const OpDef& op) { return op.gradient.kind == GradientRule::Kind::derived; };
@@ -129,8 +132,11 @@ class Differentiator {
   PointwiseGradients pointwise_;
 };
 
-std::vector<Var> Differentiator::run(std::span<const ValueId> sources, std::span<const ValueId> targets) {
-  auto pin = [&](const Location& location) { builder_.pin_location(location.derived("gradient of")); };
+std::vector<Var> Differentiator::run(std::span<const ValueId> sources,
+                                     std::span<const ValueId> targets) {
+  auto pin = [&](const Location& location) {
+    builder_.pin_location(location.derived("gradient of"));
+  };
   for (ValueId target : targets) {
     if (!depends_[target.index]) continue;
     pin(graph_.value(target).location);
@@ -138,8 +144,9 @@ std::vector<Var> Differentiator::run(std::span<const ValueId> sources, std::span
   }
   for (std::size_t i = graph_.nodes().size(); i-- > 0;) {
     const Node& node = graph_.nodes()[i];
-    bool reached = std::any_of(node.results.begin(), node.results.end(),
-                               [&](ValueId result) { return !contributions_[result.index].empty(); });
+    bool reached = std::any_of(node.results.begin(), node.results.end(), [&](ValueId result) {
+      return !contributions_[result.index].empty();
+    });
     if (!reached) continue;
     pin(node.location);
     visit(node);
@@ -148,7 +155,8 @@ std::vector<Var> Differentiator::run(std::span<const ValueId> sources, std::span
   for (ValueId source : sources) {
     pin(graph_.value(source).location);
     Var gradient = cotangent(source);
-    gradients.push_back(gradient.valid() ? gradient : constant_of(builder_, graph_.type(source), 0));
+    gradients.push_back(gradient.valid() ? gradient
+                                         : constant_of(builder_, graph_.type(source), 0));
   }
   builder_.pin_location(std::nullopt);
   return gradients;
@@ -173,7 +181,8 @@ void Differentiator::visit_pointwise(const Node& node, const OpInstance& instanc
   std::vector<Var> operands = vars(node.operands);
   for (std::size_t i = 0; i < operands.size(); ++i) {
     if (!depends_[node.operands[i].index]) continue;
-    Var gradient = pointwise_.apply(instance, i, operands, Var(builder_, node.results[0]), incoming);
+    Var gradient =
+        pointwise_.apply(instance, i, operands, Var(builder_, node.results[0]), incoming);
     if (gradient.valid()) contribute(node.operands[i], gradient, *node.op);
   }
 }
@@ -201,9 +210,11 @@ void Differentiator::visit_stated(const Node& node, const OpInstance& instance) 
 void Differentiator::contribute(ValueId operand, Var gradient, const OpDef& op) {
   const TensorType& type = graph_.type(operand);
   gradient = ops::sum_to(builder_, gradient, type.shape);
-  if (gradient.dtype() != type.dtype) gradient = builder_.apply("cast", {gradient}, {{"dtype", type.dtype}});
-  WEIR_CHECK(gradient.type() == type, fmt::format("{}: a gradient of type {} for an operand of type {}",
-                                                  op.name, to_string(gradient.type()), to_string(type)));
+  if (gradient.dtype() != type.dtype)
+    gradient = builder_.apply("cast", {gradient}, {{"dtype", type.dtype}});
+  WEIR_CHECK(gradient.type() == type,
+             fmt::format("{}: a gradient of type {} for an operand of type {}", op.name,
+                         to_string(gradient.type()), to_string(type)));
   contributions_[operand.index].push_back(gradient);
 }
 
@@ -225,8 +236,9 @@ std::vector<Var> Differentiator::vars(std::span<const ValueId> values) {
 void Differentiator::refuse(const Node& node) const {
   auto described = [&](ValueId id) {
     const std::string& name = graph_.value(id).name;
-    return name.empty() ? fmt::format("a result of {}", graph_.node(graph_.value(id).producer).op->name)
-                        : "%" + name;
+    return name.empty()
+               ? fmt::format("a result of {}", graph_.node(graph_.value(id).producer).op->name)
+               : "%" + name;
   };
   // Any way back to a source shows why the node's gradient is needed.
   auto depends = [&](ValueId id) { return depends_[id.index]; };
@@ -240,13 +252,14 @@ void Differentiator::refuse(const Node& node) const {
   std::string why = rule.kind == GradientRule::Kind::none
                         ? fmt::format("{} has no gradient: {}", node.op->name, rule.reason)
                         : fmt::format("no gradient rule for {} yet", node.op->name);
-  throw Error(node.location, fmt::format("{}; {} lies on the way from %{} to the outputs", why, name,
-                                         graph_.value(source).name));
+  throw Error(node.location, fmt::format("{}; {} lies on the way from %{} to the outputs", why,
+                                         name, graph_.value(source).name));
 }
 
 }  // namespace
 
-Graph gradient(const Graph& graph, std::span<const std::string> wrt, const GradientOptions& options) {
+Graph gradient(const Graph& graph, std::span<const std::string> wrt,
+               const GradientOptions& options) {
   Graph prepared = without_derived_composites(graph, sources(graph, wrt));
   std::vector<ValueId> from = sources(prepared, wrt);
   Differentiator differentiator(prepared, from);

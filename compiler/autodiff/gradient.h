@@ -1,17 +1,18 @@
 // Reverse-mode differentiation of a graph, as a graph.
 //
-// The nodes of the graph stay as they are; behind them stand the nodes that carry cotangents backwards,
-// from the outputs to the values asked for. Each node on a path between them is visited once, users
-// first, so a value's cotangent is complete when its producer is reached: the contributions of its uses
-// are added in the order of a walk from the last node to the first. Nothing is computed for values that
-// lead to nothing asked for.
+// The nodes of the graph stay as they are; behind them stand the nodes that carry cotangents
+// backwards, from the outputs to the values asked for. Each node on a path between them is visited
+// once, users first, so a value's cotangent is complete when its producer is reached: the
+// contributions of its uses are added in the order of a walk from the last node to the first.
+// Nothing is computed for values that lead to nothing asked for.
 //
 // What a node contributes comes from its op's declaration alone:
 //   - pointwise: the derivative of its scalar expression (compiler/autodiff/pointwise_gradient.h);
 //     operands that were broadcast get the sum over the broadcast axes;
 //   - a stated rule: that rule;
 //   - composite without a stated rule: its body, which takes the node's place first.
-// Only floating-point values carry cotangents: what passes through integers or booleans is constant.
+// Only floating-point values carry cotangents: what passes through integers or booleans is
+// constant.
 #pragma once
 
 #include <span>
@@ -23,7 +24,8 @@
 namespace weir {
 
 struct GradientOptions {
-  // Names of the outputs whose elements' sum is differentiated; empty means all floating-point outputs.
+  // Names of the outputs whose elements' sum is differentiated; empty means all floating-point
+  // outputs.
   std::vector<std::string> outputs;
 };
 
@@ -34,8 +36,9 @@ struct GradientOptions {
 //
 // The new nodes' locations are those of the nodes they differentiate, marked "gradient of".
 //
-// Error if a name in `wrt` is not an input or param, is listed twice or is not of floating point, if there
-// is no such output, or if an op on the way has no gradient.
-Graph gradient(const Graph& graph, std::span<const std::string> wrt, const GradientOptions& options = {});
+// Error if a name in `wrt` is not an input or param, is listed twice or is not of floating point,
+// if there is no such output, or if an op on the way has no gradient.
+Graph gradient(const Graph& graph, std::span<const std::string> wrt,
+               const GradientOptions& options = {});
 
 }  // namespace weir

@@ -11,7 +11,8 @@ namespace {
 using scalar::Expr;
 using scalar::Primitive;
 
-// Declared ops that are one primitive of their operands in order, by primitive, for some element type.
+// Declared ops that are one primitive of their operands in order, by primitive, for some element
+// type.
 const std::multimap<Primitive, const OpDef*>& single_primitive_ops() {
   static const auto table = [] {
     std::multimap<Primitive, const OpDef*> result;
@@ -29,7 +30,8 @@ const std::multimap<Primitive, const OpDef*>& single_primitive_ops() {
       std::span<const scalar::Id> operands = arena.operands(meaning.id());
       bool in_order = !operands.empty() && operands.size() == types.size();
       for (std::size_t i = 0; in_order && i < operands.size(); ++i)
-        in_order = arena[operands[i]].primitive == Primitive::argument && arena[operands[i]].payload == i;
+        in_order =
+            arena[operands[i]].primitive == Primitive::argument && arena[operands[i]].payload == i;
       if (in_order) result.emplace(arena[meaning.id()].primitive, op.get());
     }
     return result;
@@ -54,8 +56,8 @@ const OpDef* op_meaning(scalar::Arena& arena, scalar::Id root) {
 
 }  // namespace
 
-Var PointwiseGradients::apply(const OpInstance& instance, std::size_t operand, std::span<const Var> operands,
-                              Var result, Var cotangent) {
+Var PointwiseGradients::apply(const OpInstance& instance, std::size_t operand,
+                              std::span<const Var> operands, Var result, Var cotangent) {
   const Plan& plan = this->plan(instance, operand, result.dtype());
   std::vector<Var> values;
   for (std::size_t source : plan.sources)
@@ -67,27 +69,33 @@ Var PointwiseGradients::apply(const OpInstance& instance, std::size_t operand, s
                                    plan.takes_attributes ? instance.attributes : Attributes());
 }
 
-const PointwiseGradients::Plan& PointwiseGradients::plan(const OpInstance& instance, std::size_t operand,
-                                                         DType result_type) {
+const PointwiseGradients::Plan& PointwiseGradients::plan(const OpInstance& instance,
+                                                         std::size_t operand, DType result_type) {
   Plan& known = plans_[{instance.op, operand}];
-  bool fits = known.types.size() == instance.operands.size() && known.attributes == instance.attributes;
+  bool fits =
+      known.types.size() == instance.operands.size() && known.attributes == instance.attributes;
   for (std::size_t i = 0; fits && i < known.types.size(); ++i)
     fits = known.types[i].dtype == instance.operands[i].dtype;
   if (!fits) known = make_plan(instance, operand, result_type);
   return known;
 }
 
-PointwiseGradients::Plan PointwiseGradients::make_plan(const OpInstance& instance, std::size_t operand,
-                                                       DType result_type) {
+PointwiseGradients::Plan PointwiseGradients::make_plan(const OpInstance& instance,
+                                                       std::size_t operand, DType result_type) {
   std::size_t count = instance.operands.size();
-  Plan plan{{instance.operands.begin(), instance.operands.end()}, instance.attributes, nullptr, {}, false};
+  Plan plan{{instance.operands.begin(), instance.operands.end()},
+            instance.attributes,
+            nullptr,
+            {},
+            false};
   const OpDef* general = gradient_op(*instance.op, operand);
   if (!general) return plan;
 
   scalar::Arena arena;
   std::vector<Expr> arguments;
   for (std::size_t i = 0; i < count; ++i)
-    arguments.emplace_back(arena, arena.argument(static_cast<std::uint32_t>(i), instance.operands[i].dtype));
+    arguments.emplace_back(
+        arena, arena.argument(static_cast<std::uint32_t>(i), instance.operands[i].dtype));
   Expr value = instance.op->pointwise(arguments, instance.attributes);
   arguments.emplace_back(arena, arena.argument(static_cast<std::uint32_t>(count), result_type));
   scalar::Id gradient = general->pointwise(arguments, instance.attributes).id();

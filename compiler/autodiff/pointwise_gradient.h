@@ -3,10 +3,11 @@
 // The gradient with respect to an operand is a scalar expression of the operands' elements and the
 // cotangent. It becomes, in this order of preference,
 //   nothing              where it is the cotangent itself: add
-//   the same op          where that is linear in the operand, with the cotangent in the operand's place:
+//   the same op          where that is linear in the operand, with the cotangent in the operand's
+//   place:
 //                        mul, neg, and every gradient op, so that leaky_relu differentiates twice
-//   another declared op  where it is one primitive of operands, result and cotangent: exp gives mul(g, y)
-//   the gradient op      otherwise: leaky_relu.grad
+//   another declared op  where it is one primitive of operands, result and cotangent: exp gives
+//   mul(g, y) the gradient op      otherwise: leaky_relu.grad
 // All are found by comparing expressions, so nothing here knows any op.
 #pragma once
 
@@ -24,13 +25,15 @@ namespace weir {
 class PointwiseGradients {
  public:
   // Adds the node, if one is needed, and returns the operand's gradient before it is summed over
-  // broadcast axes: its shape broadcasts to the result's. Invalid if the gradient is zero everywhere.
-  Var apply(const OpInstance& instance, std::size_t operand, std::span<const Var> operands, Var result,
-            Var cotangent);
+  // broadcast axes: its shape broadcasts to the result's. Invalid if the gradient is zero
+  // everywhere.
+  Var apply(const OpInstance& instance, std::size_t operand, std::span<const Var> operands,
+            Var result, Var cotangent);
 
  private:
   // The op that computes the gradient, and where its operands come from: an operand of the node by
-  // number, then the cotangent, then the result. Without an op the gradient is the only source, or zero.
+  // number, then the cotangent, then the result. Without an op the gradient is the only source, or
+  // zero.
   struct Plan {
     std::vector<TensorType> types;
     Attributes attributes;

@@ -22,7 +22,8 @@ std::size_t hash_of(const Attribute& attribute) {
       [](const auto& value) -> std::size_t {
         using T = std::decay_t<decltype(value)>;
         if constexpr (std::is_same_v<T, double>) {
-          return std::isnan(value) ? 1 : static_cast<std::size_t>(std::bit_cast<std::uint64_t>(value));
+          return std::isnan(value) ? 1
+                                   : static_cast<std::size_t>(std::bit_cast<std::uint64_t>(value));
         } else if constexpr (std::is_same_v<T, std::vector<std::int64_t>>) {
           std::size_t hash = value.size();
           for (std::int64_t each : value) hash = combine(hash, static_cast<std::size_t>(each));
@@ -34,7 +35,8 @@ std::size_t hash_of(const Attribute& attribute) {
         } else if constexpr (std::is_same_v<T, std::string>) {
           return hash_of_bytes(value);
         } else if constexpr (std::is_same_v<T, std::shared_ptr<const Tensor>>) {
-          return hash_of_bytes(std::string_view(static_cast<const char*>(value->data()), value->byte_count()));
+          return hash_of_bytes(
+              std::string_view(static_cast<const char*>(value->data()), value->byte_count()));
         } else {
           return static_cast<std::size_t>(value);
         }

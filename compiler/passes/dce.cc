@@ -8,7 +8,8 @@ Graph dce(const Graph& graph) {
   std::vector<bool> needed(graph.value_count());
   std::vector<bool> live(graph.nodes().size());
   for (const Graph::Output& output : graph.outputs()) needed[output.value.index] = true;
-  // Users stand behind their operands, so one sweep from the end sees every use before the definition.
+  // Users stand behind their operands, so one sweep from the end sees every use before the
+  // definition.
   for (std::size_t i = graph.nodes().size(); i-- > 0;) {
     const Node& node = graph.nodes()[i];
     for (ValueId result : node.results) live[i] = live[i] || needed[result.index];

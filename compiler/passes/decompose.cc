@@ -31,10 +31,11 @@ Graph body_of(const Node& node, std::span<const TensorType> types) {
   return std::move(builder.graph());
 }
 
-// Adds the body of a composite node to `target`. Its locations, which are lines of Weir itself, give
-// way to the node's.
-std::vector<ValueId> inline_body(Graph& target, const Graph& body, std::span<const ValueId> operands,
-                                 const Location& location, const Names& result_names, const Choice& inner) {
+// Adds the body of a composite node to `target`. Its locations, which are lines of Weir itself,
+// give way to the node's.
+std::vector<ValueId> inline_body(Graph& target, const Graph& body,
+                                 std::span<const ValueId> operands, const Location& location,
+                                 const Names& result_names, const Choice& inner) {
   std::vector<ValueId> map(body.value_count());
   std::vector<std::string> names(body.value_count());
   for (std::size_t i = 0; i < operands.size(); ++i) map[body.inputs()[i].index] = operands[i];
@@ -50,7 +51,8 @@ std::vector<ValueId> inline_body(Graph& target, const Graph& body, std::span<con
       Graph nested = body_of(node, types_of(target, node_operands));
       results = inline_body(target, nested, node_operands, location, node_names, inner);
     } else {
-      NodeId id = target.add_node(*node.op, std::move(node_operands), node.attributes, location, node_names);
+      NodeId id = target.add_node(*node.op, std::move(node_operands), node.attributes, location,
+                                  node_names);
       results = target.node(id).results;
     }
     for (std::size_t i = 0; i < results.size(); ++i) map[node.results[i].index] = results[i];
@@ -62,7 +64,8 @@ std::vector<ValueId> inline_body(Graph& target, const Graph& body, std::span<con
 
 }  // namespace
 
-Graph decompose_if(const Graph& graph, const std::function<bool(NodeId)>& chosen, const Choice& inner) {
+Graph decompose_if(const Graph& graph, const std::function<bool(NodeId)>& chosen,
+                   const Choice& inner) {
   GraphRewriter rewriter(graph);
   for (std::uint32_t i = 0; i < graph.nodes().size(); ++i) {
     const Node& node = graph.nodes()[i];
@@ -82,8 +85,7 @@ Graph decompose_if(const Graph& graph, const std::function<bool(NodeId)>& chosen
 }
 
 Graph decompose(const Graph& graph) {
-  return decompose_if(
-      graph, [](NodeId) { return true; }, [](const OpDef&) { return true; });
+  return decompose_if(graph, [](NodeId) { return true; }, [](const OpDef&) { return true; });
 }
 
 }  // namespace weir

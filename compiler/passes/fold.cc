@@ -13,9 +13,9 @@
 namespace weir {
 namespace {
 
-constexpr std::int64_t kLargestConstant = 1 << 20;    // bytes
-constexpr std::int64_t kAlwaysSmallEnough = 64;       // bytes: one cache line
-constexpr std::int64_t kMostElementSteps = 1 << 20;   // a few hundred milliseconds of interpreting
+constexpr std::int64_t kLargestConstant = 1 << 20;   // bytes
+constexpr std::int64_t kAlwaysSmallEnough = 64;      // bytes: one cache line
+constexpr std::int64_t kMostElementSteps = 1 << 20;  // a few hundred milliseconds of interpreting
 constexpr scalar::Numerics kNumerics{scalar::Numerics::Mode::expanded, true};
 
 // The number of elements; nothing if it is symbolic or above `limit`.
@@ -131,10 +131,11 @@ class Folder {
   }
 
   // Adds a node in the place of another, with the name of its result.
-  ValueId add(const OpDef& op, std::vector<ValueId> operands, Attributes attributes, const Node& node,
-              std::size_t result, bool named) {
+  ValueId add(const OpDef& op, std::vector<ValueId> operands, Attributes attributes,
+              const Node& node, std::size_t result, bool named) {
     std::string name = named ? rewriter_.source().value(node.results[result]).name : std::string();
-    ValueId value = rewriter_.add(op, std::move(operands), std::move(attributes), node.location, name);
+    ValueId value =
+        rewriter_.add(op, std::move(operands), std::move(attributes), node.location, name);
     uniform_.learn(rewriter_.target(), rewriter_.target().value(value).producer);
     return value;
   }

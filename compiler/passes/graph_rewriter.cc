@@ -17,7 +17,8 @@ GraphRewriter::GraphRewriter(const Graph& source)
 }
 
 ValueId GraphRewriter::mapped(ValueId value) const {
-  WEIR_CHECK(map_[value.index].valid(), fmt::format("value {} is used before it is mapped", value.index));
+  WEIR_CHECK(map_[value.index].valid(),
+             fmt::format("value {} is used before it is mapped", value.index));
   return map_[value.index];
 }
 
@@ -38,7 +39,8 @@ void GraphRewriter::replace(ValueId value, ValueId replacement) {
 NodeId GraphRewriter::copy(const Node& node) {
   std::vector<std::string> names;
   for (ValueId result : node.results) names.push_back(source_.value(result).name);
-  NodeId id = target_.add_node(*node.op, mapped(node.operands), node.attributes, node.location, names);
+  NodeId id =
+      target_.add_node(*node.op, mapped(node.operands), node.attributes, node.location, names);
   const std::vector<ValueId>& results = target_.node(id).results;
   for (std::size_t i = 0; i < results.size(); ++i) replace(node.results[i], results[i]);
   return id;

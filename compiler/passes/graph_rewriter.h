@@ -5,10 +5,10 @@
 //     if (...) rewriter.replace(...); else rewriter.copy(node);
 //   return std::move(rewriter).finish();
 //
-// The new graph has the inputs, params and outputs of the old one, in order and under their names, and
-// the outputs have their types. Node names and locations are kept. A value of the old graph may be used
-// once it is mapped to one of the new graph; since nodes stand in topological order, one pass over them
-// suffices.
+// The new graph has the inputs, params and outputs of the old one, in order and under their names,
+// and the outputs have their types. Node names and locations are kept. A value of the old graph may
+// be used once it is mapped to one of the new graph; since nodes stand in topological order, one
+// pass over them suffices.
 #pragma once
 
 #include <span>
@@ -37,8 +37,8 @@ class GraphRewriter {
   NodeId copy(const Node& node);
 
   // Adds a node with one result.
-  ValueId add(const OpDef& op, std::vector<ValueId> operands, Attributes attributes, const Location& location,
-              const std::string& name);
+  ValueId add(const OpDef& op, std::vector<ValueId> operands, Attributes attributes,
+              const Location& location, const std::string& name);
 
   // Adds the outputs and gives the graph away.
   Graph finish() &&;

@@ -35,9 +35,9 @@ void verify_after(const Pass& pass, const Graph& before, const Graph& after) {
 
 std::span<const Pass> all_passes() { return kPasses; }
 
-// Bodies come first, so that every other pass sees all there is. Folding makes the constants that the
-// conditions of simplification are about. Simplification makes nodes equal that were not; merging those
-// is left to cse, and what has lost its last use to dce.
+// Bodies come first, so that every other pass sees all there is. Folding makes the constants that
+// the conditions of simplification are about. Simplification makes nodes equal that were not;
+// merging those is left to cse, and what has lost its last use to dce.
 std::span<const std::string> default_passes() {
   static const std::vector<std::string> names{"decompose", "fold", "simplify", "cse", "dce"};
   return names;
@@ -51,7 +51,8 @@ Graph run_passes(Graph graph, std::span<const std::string> names, const PassOpti
     if (found == std::end(kPasses)) {
       std::vector<std::string_view> known;
       for (const Pass& pass : kPasses) known.push_back(pass.name);
-      throw Error(fmt::format("there is no pass {}; the passes are {}", name, fmt::join(known, ", ")));
+      throw Error(
+          fmt::format("there is no pass {}; the passes are {}", name, fmt::join(known, ", ")));
     }
     passes.push_back(found);
   }

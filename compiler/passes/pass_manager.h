@@ -21,7 +21,8 @@ struct Pass {
 // All passes, in the order in which they are documented.
 std::span<const Pass> all_passes();
 
-// Names of the passes that a compilation runs, in order; the reasons for it stand in pass_manager.cc.
+// Names of the passes that a compilation runs, in order; the reasons for it stand in
+// pass_manager.cc.
 std::span<const std::string> default_passes();
 
 #ifdef NDEBUG
@@ -34,12 +35,13 @@ struct PassOptions {
   // Called after each pass, if set.
   std::function<void(const Pass&, const Graph&)> after_each;
   std::function<void(const Pass&, std::chrono::nanoseconds)> time;
-  // Verifies the graph after each pass; a fault becomes an InternalError that names the pass and shows the
-  // graph before it.
+  // Verifies the graph after each pass; a fault becomes an InternalError that names the pass and
+  // shows the graph before it.
   bool verify_each = kCheckedBuild;
 };
 
-// Runs the passes of these names one after the other. Error, before any runs, if there is no such pass.
+// Runs the passes of these names one after the other. Error, before any runs, if there is no such
+// pass.
 Graph run_passes(Graph graph, std::span<const std::string> names, const PassOptions& options = {});
 
 }  // namespace weir

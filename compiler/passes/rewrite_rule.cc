@@ -30,7 +30,8 @@ class Parser {
     if (take("(")) return use(word);
     if (word == "K") return {Pattern::Kind::computed, 0, DType::f32, 0, nullptr, {}};
     if (word == "true" || word == "false") return literal(DType::boolean, word == "true" ? 1 : 0);
-    if (std::isdigit(static_cast<unsigned char>(word.front())) || word.front() == '-' || word == "inf")
+    if (std::isdigit(static_cast<unsigned char>(word.front())) || word.front() == '-' ||
+        word == "inf")
       return number(word);
     auto found = std::find(variables_.begin(), variables_.end(), word);
     auto number = static_cast<std::size_t>(found - variables_.begin());
@@ -92,7 +93,8 @@ ParsedRule::ParsedRule(const RewriteRule& written) : rule(&written) {
   pattern = Parser(written.pattern, variables).parse();
   std::size_t known = variables.size();
   replacement = Parser(written.replacement, variables).parse();
-  WEIR_CHECK(pattern.kind == Pattern::Kind::op && variables.size() == known, std::string(written.name));
+  WEIR_CHECK(pattern.kind == Pattern::Kind::op && variables.size() == known,
+             std::string(written.name));
 }
 
 }  // namespace weir

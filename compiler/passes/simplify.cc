@@ -1,6 +1,6 @@
-// Nodes are added to the new graph in order, so the operands of each are simplified already. The rules for
-// its op are tried in turn, and the nodes of a replacement are added in the same way, so one walk reaches
-// the fixed point.
+// Nodes are added to the new graph in order, so the operands of each are simplified already. The
+// rules for its op are tried in turn, and the nodes of a replacement are added in the same way, so
+// one walk reaches the fixed point.
 #include "compiler/passes/simplify.h"
 
 #include <algorithm>
@@ -61,7 +61,8 @@ class Simplifier {
         match.nodes.clear();
         match.values.clear();
         match.uniform.clear();
-        if (!matches_node(rule->pattern, *candidate.op, candidate.operands, candidate.attributes, match))
+        if (!matches_node(rule->pattern, *candidate.op, candidate.operands, candidate.attributes,
+                          match))
           continue;
         if (rule->rule->applies && !rule->rule->applies(match)) continue;
         std::optional<ValueId> value = build(*rule, match, name);
@@ -97,7 +98,8 @@ class Simplifier {
              matches_node(pattern, *node.op, node.operands, node.attributes, match);
     }
     std::optional<Bits> uniform = uniform_.find(id);
-    if (pattern.kind == Pattern::Kind::literal) return uniform && uniform == pattern.bits(value.type.dtype);
+    if (pattern.kind == Pattern::Kind::literal)
+      return uniform && uniform == pattern.bits(value.type.dtype);
     if (pattern.variable < match.values.size()) return match.values[pattern.variable] == id;
     match.values.push_back(id);
     match.uniform.push_back(uniform);
@@ -105,7 +107,8 @@ class Simplifier {
   }
 
   // The value of the replacement; nothing if a literal in it does not fit.
-  std::optional<ValueId> build(const ParsedRule& rule, const RuleMatch& match, const std::string& name) {
+  std::optional<ValueId> build(const ParsedRule& rule, const RuleMatch& match,
+                               const std::string& name) {
     const Pattern& pattern = rule.replacement;
     if (pattern.kind != Pattern::Kind::op) return build_part(pattern, rule, match);
     std::optional<Candidate> root = build_node(pattern, rule, match);
@@ -113,14 +116,16 @@ class Simplifier {
     return add(std::move(*root), name);
   }
 
-  std::optional<ValueId> build_part(const Pattern& pattern, const ParsedRule& rule, const RuleMatch& match) {
+  std::optional<ValueId> build_part(const Pattern& pattern, const ParsedRule& rule,
+                                    const RuleMatch& match) {
     switch (pattern.kind) {
       case Pattern::Kind::variable:
         return match.values[pattern.variable];
       case Pattern::Kind::literal:
         return constant(match.type.dtype, pattern.bits(match.type.dtype));
       case Pattern::Kind::computed:
-        return constant(match.type.dtype, scalar::bits_of(match.type.dtype, rule.rule->constant(match)));
+        return constant(match.type.dtype,
+                        scalar::bits_of(match.type.dtype, rule.rule->constant(match)));
       case Pattern::Kind::op:
         break;
     }
@@ -144,7 +149,8 @@ class Simplifier {
       auto use = std::find_if(match.nodes.begin(), match.nodes.end(), same_op);
       if (use != match.nodes.end()) node.attributes = use->attributes;
     }
-    node.type = check_and_infer(*node.op, types_of(graph(), node.operands), node.attributes).front();
+    node.type =
+        check_and_infer(*node.op, types_of(graph(), node.operands), node.attributes).front();
     return node;
   }
 
@@ -152,10 +158,12 @@ class Simplifier {
     if (!bits) return std::nullopt;
     auto tensor = std::make_shared<Tensor>(type, Tensor::Sizes{});
     tensor->set_bits(0, *bits);
-    return add({&get_op("constant"), {}, {{"value", std::shared_ptr<const Tensor>(tensor)}}, {type, {}}});
+    return add(
+        {&get_op("constant"), {}, {{"value", std::shared_ptr<const Tensor>(tensor)}}, {type, {}}});
   }
 
-  std::optional<ValueId> broadcast_to(ValueId value, const TensorType& type, const std::string& name) {
+  std::optional<ValueId> broadcast_to(ValueId value, const TensorType& type,
+                                      const std::string& name) {
     const TensorType& from = graph().type(value);
     if (from == type) return value;
     if (from.dtype != type.dtype || broadcast_shapes(from.shape, type.shape) != type.shape)

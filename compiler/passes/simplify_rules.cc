@@ -25,8 +25,8 @@ double uniform_number(const RuleMatch& match, std::size_t variable) {
   return scalar::to_double(match.type.dtype, *match.uniform[variable]);
 }
 
-// Division by a power of two and multiplication by its reciprocal round the same exact quotient; the
-// reciprocal must be a normal number, since hardware may be slow with others.
+// Division by a power of two and multiplication by its reciprocal round the same exact quotient;
+// the reciprocal must be a normal number, since hardware may be slow with others.
 bool divisor_is_power_of_two(const RuleMatch& match) {
   if (!is_float(match.type.dtype) || !match.uniform[1]) return false;
   int exponent = 0;
@@ -67,10 +67,12 @@ Attributes composed_permutation(const RuleMatch& match) {
 bool inner_slice_is_dense(const RuleMatch& match) {
   const RuleMatch::Use& inner = match.nodes[1];
   Integers strides = complete(inner.attributes.integers("strides"), inner.operands[0].rank(), 1);
-  return std::all_of(strides.begin(), strides.end(), [](std::int64_t stride) { return stride == 1; });
+  return std::all_of(strides.begin(), strides.end(),
+                     [](std::int64_t stride) { return stride == 1; });
 }
 
-// Element i of the outer slice is element start + i * stride of the inner, whose own start is added.
+// Element i of the outer slice is element start + i * stride of the inner, whose own start is
+// added.
 Attributes composed_slice(const RuleMatch& match) {
   Attributes result = match.nodes[0].attributes;
   const Shape& inner = match.nodes[1].attributes.dims("starts");
@@ -167,7 +169,8 @@ constexpr RewriteRule kRules[] = {
     {"broadcast_to_same", "broadcast(x)", "x", same_type},
     {"broadcast_of_broadcast", "broadcast(broadcast(x))", "broadcast(x)"},
     {"transpose_by_identity", "transpose(x)", "x", permutation_is_identity},
-    {"transpose_of_transpose", "transpose(transpose(x))", "transpose(x)", nullptr, composed_permutation},
+    {"transpose_of_transpose", "transpose(transpose(x))", "transpose(x)", nullptr,
+     composed_permutation},
     {"slice_of_everything", "slice(x)", "x", same_type},
     {"slice_of_slice", "slice(slice(x))", "slice(x)", inner_slice_is_dense, composed_slice},
     {"pad_by_nothing", "pad(x)", "x", same_type},

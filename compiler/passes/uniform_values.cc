@@ -16,7 +16,8 @@ std::optional<Bits> uniform_element(const Tensor& tensor) {
   return first;
 }
 
-// Whether every element of the result is some element of the only operand: its expression is a load.
+// Whether every element of the result is some element of the only operand: its expression is a
+// load.
 bool only_moves(const OpInstance& instance, const Shape& result) {
   const OpDef& op = *instance.op;
   if (!op.is_movement || instance.operands.size() != 1 || op.composite_for(instance)) return false;
@@ -26,7 +27,10 @@ bool only_moves(const OpInstance& instance, const Shape& result) {
   for (std::size_t i = 0; i < result.size(); ++i)
     axes.emplace_back(arena, arena.axis(static_cast<std::uint32_t>(i), result[i]));
   std::optional<scalar::Id> loaded;
-  Element element{arena, instance, axes, {},
+  Element element{arena,
+                  instance,
+                  axes,
+                  {},
                   [&](int, std::span<const Expr>) {
                     Expr value(arena, arena.local(0, instance.operand(0).dtype));
                     loaded = value.id();
@@ -48,7 +52,8 @@ void UniformValues::learn(const Graph& graph, NodeId id) {
   } else if (node.operands.size() == 1) {
     element = find(node.operands[0]);
     std::vector<TensorType> types = types_of(graph, node.operands);
-    if (element && !only_moves({node.op, types, node.attributes}, graph.type(node.results[0]).shape))
+    if (element &&
+        !only_moves({node.op, types, node.attributes}, graph.type(node.results[0]).shape))
       element.reset();
   }
   if (element) known_.emplace(node.results[0], *element);

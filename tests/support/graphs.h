@@ -1,7 +1,8 @@
-// What tests of graphs share: graphs from text, random tensors for their inputs, and comparison of results.
+// What tests of graphs share: graphs from text, random tensors for their inputs, and comparison of
+// results.
 //
-// Random tensors depend on the seed alone. `special` ones mix in what exactness is about: NaN, infinities,
-// zeros of both signs, the smallest and largest numbers, ties.
+// Random tensors depend on the seed alone. `special` ones mix in what exactness is about: NaN,
+// infinities, zeros of both signs, the smallest and largest numbers, ties.
 #pragma once
 
 #include <array>
@@ -36,8 +37,10 @@ std::string error_of(Action&& action) {
 inline double random_number(DType type, Generator& generator, bool special) {
   constexpr double infinity = std::numeric_limits<double>::infinity();
   static constexpr std::array<double, 20> kSpecial{
-      0.0, -0.0, infinity, -infinity, std::numeric_limits<double>::quiet_NaN(),
-      1.0, -1.0, 0.5, -0.5, 2.5, -2.5, 1e-45, -1e-45, 1e-40, 3e38, -3e38, 16777217.0, -1e10, 1e19, 4.9e-324};
+      0.0,   -0.0,       infinity, -infinity, std::numeric_limits<double>::quiet_NaN(),
+      1.0,   -1.0,       0.5,      -0.5,      2.5,
+      -2.5,  1e-45,      -1e-45,   1e-40,     3e38,
+      -3e38, 16777217.0, -1e10,    1e19,      4.9e-324};
   if (type == DType::boolean) return static_cast<double>(generator() % 2);
   if (!is_float(type)) {
     if (special && generator() % 4 == 0)
@@ -59,14 +62,16 @@ inline Tensor random_tensor(DType type, const Tensor::Sizes& sizes, Generator& g
 // Values for some values of a graph, by name; symbols that are not bound stand for 3.
 inline std::map<std::string, Tensor, std::less<>> random_values(const Graph& graph,
                                                                 std::span<const ValueId> values,
-                                                                Generator& generator, bool special = false,
+                                                                Generator& generator,
+                                                                bool special = false,
                                                                 Dim::Bindings bindings = {}) {
   for (const std::string& symbol : graph.symbols()) bindings.emplace(symbol, 3);
   std::map<std::string, Tensor, std::less<>> result;
   for (ValueId id : values) {
     Tensor::Sizes sizes;
     for (const Dim& dim : graph.type(id).shape) sizes.push_back(dim.evaluate(bindings).value());
-    result.emplace(graph.value(id).name, random_tensor(graph.type(id).dtype, sizes, generator, special));
+    result.emplace(graph.value(id).name,
+                   random_tensor(graph.type(id).dtype, sizes, generator, special));
   }
   return result;
 }
@@ -85,8 +90,8 @@ inline void expect_same_results(const Graph& before, const Graph& after, std::ui
   for (std::size_t i = 0; i < expected.size(); ++i) {
     ASSERT_EQ(to_string(expected[i].type()), to_string(actual[i].type()));
     EXPECT_TRUE(compare(actual[i], expected[i]).identical)
-        << "seed " << seed << ", output " << before.outputs()[i].name << ": " << actual[i].to_string()
-        << " instead of " << expected[i].to_string() << "\n"
+        << "seed " << seed << ", output " << before.outputs()[i].name << ": "
+        << actual[i].to_string() << " instead of " << expected[i].to_string() << "\n"
         << print(before) << "became\n"
         << print(after);
   }

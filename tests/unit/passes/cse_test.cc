@@ -26,7 +26,8 @@ TEST(Cse, ComputesEqualNodesOnce) {
 }
 
 TEST(Cse, TellsAttributesAndOperandOrderApart) {
-  Graph graph = parse(R"(graph @m(%x: f32[4], %y: f32[4]) -> (f32[4], f32[4], f32[4], f32[4], f32[4]) {
+  Graph graph =
+      parse(R"(graph @m(%x: f32[4], %y: f32[4]) -> (f32[4], f32[4], f32[4], f32[4], f32[4]) {
   %a = leaky_relu(%x) {negative_slope = 0.01}
   %b = leaky_relu(%x) {negative_slope = 0.02}
   %c = sub(%x, %y)

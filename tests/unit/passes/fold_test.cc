@@ -51,7 +51,8 @@ TEST(Fold, LeavesWhatWouldGrow) {
   Graph after = dce(fold(graph));
   std::vector<std::string> ops;
   for (const Node& node : after.nodes()) ops.push_back(node.op->name);
-  EXPECT_EQ(ops, (std::vector<std::string>{"constant", "broadcast", "iota", "constant", "broadcast"}));
+  EXPECT_EQ(ops,
+            (std::vector<std::string>{"constant", "broadcast", "iota", "constant", "broadcast"}));
 }
 
 TEST(Fold, PassesThroughBroadcastsOfOneNumberEvenWithSymbols) {

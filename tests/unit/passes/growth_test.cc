@@ -1,5 +1,5 @@
-// Passes take time about proportional to the graph: a hundred thousand nodes of each awkward form go
-// through in seconds, where anything quadratic would take many minutes.
+// Passes take time about proportional to the graph: a hundred thousand nodes of each awkward form
+// go through in seconds, where anything quadratic would take many minutes.
 
 #include <ctime>
 
@@ -25,7 +25,8 @@ TEST(Growth, LongChain) {
   GraphBuilder builder("chain");
   Var x = builder.input("x", DType::f32, {Dim::symbol("N"), 16});
   Var y = x;
-  for (int i = 0; i < kNodes / 2; ++i) y = builder.apply("add", {builder.apply("leaky_relu", {y}), x});
+  for (int i = 0; i < kNodes / 2; ++i)
+    y = builder.apply("add", {builder.apply("leaky_relu", {y}), x});
   builder.output("y", y);
   EXPECT_LT(seconds_for(builder.graph()), 30);
 }
@@ -44,7 +45,8 @@ TEST(Growth, EverythingSimplifies) {
   Var x = builder.input("x", DType::f32, {4});
   Var y = x;
   for (int i = 0; i < kNodes / 2; ++i)
-    y = builder.apply("mul", {builder.apply("neg", {y}), builder.scalar(DType::f32, i % 2 == 0 ? 1 : -1)});
+    y = builder.apply("mul",
+                      {builder.apply("neg", {y}), builder.scalar(DType::f32, i % 2 == 0 ? 1 : -1)});
   builder.output("y", y);
   EXPECT_LT(seconds_for(builder.graph()), 30);
 }

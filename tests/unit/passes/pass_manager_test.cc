@@ -8,8 +8,8 @@
 namespace weir {
 namespace {
 
-using ::testing::HasSubstr;
 using test::parse;
+using ::testing::HasSubstr;
 using Names = std::vector<std::string>;
 
 constexpr std::string_view kModel = R"(graph @m(%x: f32[N, 4]) -> (f32[N, 4]) {
@@ -39,7 +39,8 @@ TEST(PassManager, RunsTheDefaultPasses) {
   return %y as "z"
 }
 )");
-  for (std::uint64_t seed = 0; seed < 10; ++seed) test::expect_same_results(graph, after, seed, seed % 2 == 1);
+  for (std::uint64_t seed = 0; seed < 10; ++seed)
+    test::expect_same_results(graph, after, seed, seed % 2 == 1);
 }
 
 TEST(PassManager, ReportsEachPass) {
@@ -78,7 +79,8 @@ TEST(PassManager, EveryPassIsDocumented) {
   }
 }
 
-// Each pass alone keeps the bits of a graph that has something for all of them, and so does any order.
+// Each pass alone keeps the bits of a graph that has something for all of them, and so does any
+// order.
 TEST(PassManager, AnyOrderKeepsEveryBit) {
   Graph graph = parse(R"(graph @m(%x: f32[N, 4], %m: bool[4]) -> (f32[4], f32[N, 4]) {
   param %w: f32[4, 4]

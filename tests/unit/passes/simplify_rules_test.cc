@@ -1,5 +1,5 @@
-// Every rule of the simplify table, on random instances of its pattern: random element types, shapes,
-// attributes and operands, special numbers included. The rule alone must keep every bit.
+// Every rule of the simplify table, on random instances of its pattern: random element types,
+// shapes, attributes and operands, special numbers included. The rule alone must keep every bit.
 
 #include "compiler/passes/simplify_rules.h"
 
@@ -49,7 +49,8 @@ class Instance {
     std::vector<Var> operands;
     for (std::size_t i = 0; i < pattern.operands.size(); ++i) {
       const OperandSpec& spec = pattern.op->operands[std::min(i, pattern.op->operands.size() - 1)];
-      operands.push_back(build(pattern.operands[i], spec.types == TypeSet::boolean ? DType::boolean : type_));
+      operands.push_back(
+          build(pattern.operands[i], spec.types == TypeSet::boolean ? DType::boolean : type_));
     }
     return builder_.apply(*pattern.op, operands, attributes(*pattern.op, operands[0].shape()));
   }
@@ -78,7 +79,8 @@ class Instance {
 
   Attributes attributes(const OpDef& op, const Shape& shape) {
     Attributes result;
-    for (const AttributeSpec& spec : op.attributes) result.set(spec.name, attribute(spec.name, shape));
+    for (const AttributeSpec& spec : op.attributes)
+      result.set(spec.name, attribute(spec.name, shape));
     return result;
   }
 
@@ -87,7 +89,8 @@ class Instance {
     Integers axes(shape.size());
     std::iota(axes.begin(), axes.end(), 0);
     if (name == "dtype") {
-      static constexpr DType kTypes[]{DType::f32, DType::f64, DType::i32, DType::i64, DType::boolean};
+      static constexpr DType kTypes[]{DType::f32, DType::f64, DType::i32, DType::i64,
+                                      DType::boolean};
       return kTypes[pick(5)];
     }
     if (name == "permutation") {
@@ -101,13 +104,17 @@ class Instance {
       if (one_in(3)) std::reverse(result.begin(), result.end());
       return result;
     }
-    if (name == "axis") return static_cast<std::int64_t>(pick(std::max<std::size_t>(shape.size(), 1)));
-    if (name == "strides") return one_in(2) ? Integers{} : each(shape, [&](auto) { return 1 + pick(2); });
-    if (name == "starts") return each_dim(shape, [&](auto size) { return one_in(2) ? 0 : pick(size + 1); });
+    if (name == "axis")
+      return static_cast<std::int64_t>(pick(std::max<std::size_t>(shape.size(), 1)));
+    if (name == "strides")
+      return one_in(2) ? Integers{} : each(shape, [&](auto) { return 1 + pick(2); });
+    if (name == "starts")
+      return each_dim(shape, [&](auto size) { return one_in(2) ? 0 : pick(size + 1); });
     if (name == "limits")
       return each_dim(shape, [&](auto size) { return one_in(2) ? size : pick(size + 1); });
     if (name == "low" || name == "high") return each_dim(shape, [&](auto) { return pick(4) / 3; });
-    if (name == "interior") return one_in(2) ? Integers{} : each(shape, [&](auto) { return pick(4) / 3; });
+    if (name == "interior")
+      return one_in(2) ? Integers{} : each(shape, [&](auto) { return pick(4) / 3; });
     return 0.5;
   }
 
@@ -161,7 +168,8 @@ INSTANTIATE_TEST_SUITE_P(Table, SimplifyRule,
 
 TEST(SimplifyRules, HaveNamesOfTheirOwn) {
   std::set<std::string_view> names;
-  for (const RewriteRule& rule : simplify_rules()) EXPECT_TRUE(names.insert(rule.name).second) << rule.name;
+  for (const RewriteRule& rule : simplify_rules())
+    EXPECT_TRUE(names.insert(rule.name).second) << rule.name;
 }
 
 }  // namespace

@@ -71,7 +71,9 @@ TEST(Simplify, BroadcastsWhatWasBroadcastByTheRemovedOperand) {
 }
 
 TEST(Simplify, ComposesMovement) {
-  EXPECT_EQ(simplified(R"(graph @m(%x: f32[2, 3, 4]) -> (f32[4, 3, 2], f32[24], f32[1, 2, 2], f32[2, 3, 4]) {
+  EXPECT_EQ(
+      simplified(
+          R"(graph @m(%x: f32[2, 3, 4]) -> (f32[4, 3, 2], f32[24], f32[1, 2, 2], f32[2, 3, 4]) {
   %a = transpose(%x) {permutation = [0, 2, 1]}
   %t = transpose(%a) {permutation = [1, 2, 0]}
   %b = reshape(%x) {shape = [6, 4]}
@@ -82,7 +84,7 @@ TEST(Simplify, ComposesMovement) {
   %u = transpose(%d)
   return %t, %r, %s, %u
 })"),
-            R"(graph @m(%x: f32[2, 3, 4]) -> (f32[4, 3, 2], f32[24], f32[1, 2, 2], f32[2, 3, 4]) {
+      R"(graph @m(%x: f32[2, 3, 4]) -> (f32[4, 3, 2], f32[24], f32[1, 2, 2], f32[2, 3, 4]) {
   %t = transpose(%x) {permutation = [2, 1, 0]}
   %r = reshape(%x) {shape = [24]}
   %s = slice(%x) {starts = [1, 1, 0], limits = [2, 3, 4], strides = [1, 1, 2]}
@@ -92,7 +94,8 @@ TEST(Simplify, ComposesMovement) {
 }
 
 TEST(Simplify, KeepsTheOutputsNamesAndLocations) {
-  Graph graph = parse("graph @m(%x: f32[4]) -> (f32[4]) {\n  %a = neg(%x)\n  %y = abs(%a)\n  return %y\n}");
+  Graph graph =
+      parse("graph @m(%x: f32[4]) -> (f32[4]) {\n  %a = neg(%x)\n  %y = abs(%a)\n  return %y\n}");
   Graph after = simplify(graph);
   ASSERT_EQ(after.nodes().size(), 1u);
   EXPECT_EQ(after.nodes()[0].location.to_string(), graph.nodes()[1].location.to_string());
