@@ -35,6 +35,14 @@ void verify_after(const Pass& pass, const Graph& before, const Graph& after) {
 
 std::span<const Pass> all_passes() { return kPasses; }
 
+bool is_checked_build() {
+#ifdef NDEBUG
+  return false;
+#else
+  return true;
+#endif
+}
+
 // Bodies come first, so that every other pass sees all there is. Folding makes the constants that
 // the conditions of simplification are about. Simplification makes nodes equal that were not;
 // merging those is left to cse, and what has lost its last use to dce.

@@ -25,11 +25,8 @@ std::span<const Pass> all_passes();
 // pass_manager.cc.
 std::span<const std::string> default_passes();
 
-#ifdef NDEBUG
-inline constexpr bool kCheckedBuild = false;
-#else
-inline constexpr bool kCheckedBuild = true;
-#endif
+// Whether this is a build with checks.
+bool is_checked_build();
 
 struct PassOptions {
   // Called after each pass, if set.
@@ -37,7 +34,7 @@ struct PassOptions {
   std::function<void(const Pass&, std::chrono::nanoseconds)> time;
   // Verifies the graph after each pass; a fault becomes an InternalError that names the pass and
   // shows the graph before it.
-  bool verify_each = kCheckedBuild;
+  bool verify_each = is_checked_build();
 };
 
 // Runs the passes of these names one after the other. Error, before any runs, if there is no such

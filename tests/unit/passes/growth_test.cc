@@ -28,7 +28,7 @@ TEST(Growth, LongChain) {
   for (int i = 0; i < kNodes / 2; ++i)
     y = builder.apply("add", {builder.apply("leaky_relu", {y}), x});
   builder.output("y", y);
-  EXPECT_LT(seconds_for(builder.graph()), 30);
+  EXPECT_LT(seconds_for(builder.graph()), 60);
 }
 
 TEST(Growth, EverythingEqual) {
@@ -37,7 +37,7 @@ TEST(Growth, EverythingEqual) {
   Var y = builder.apply("exp", {x});
   for (int i = 0; i < kNodes / 2; ++i) y = builder.apply("mul", {builder.apply("exp", {x}), y});
   builder.output("y", y);
-  EXPECT_LT(seconds_for(builder.graph()), 30);
+  EXPECT_LT(seconds_for(builder.graph()), 60);
 }
 
 TEST(Growth, EverythingSimplifies) {
@@ -48,7 +48,7 @@ TEST(Growth, EverythingSimplifies) {
     y = builder.apply("mul",
                       {builder.apply("neg", {y}), builder.scalar(DType::f32, i % 2 == 0 ? 1 : -1)});
   builder.output("y", y);
-  EXPECT_LT(seconds_for(builder.graph()), 30);
+  EXPECT_LT(seconds_for(builder.graph()), 60);
 }
 
 TEST(Growth, EverythingFolds) {
@@ -56,7 +56,7 @@ TEST(Growth, EverythingFolds) {
   Var y = builder.scalar(DType::f32, 1);
   for (int i = 0; i < kNodes; ++i) y = builder.apply("sqrt", {y});
   builder.output("y", y);
-  EXPECT_LT(seconds_for(builder.graph()), 30);
+  EXPECT_LT(seconds_for(builder.graph()), 60);
 }
 
 }  // namespace
