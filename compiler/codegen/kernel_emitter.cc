@@ -56,7 +56,8 @@ llvm::Function* KernelEmitter::emit(const std::string& name) {
     symbols_[symbols[i]] = field(kernel_.parameters.size() + i);
     symbols_[symbols[i]]->setName(symbols[i]);
   }
-  if (schedule_.streams) stream_ = field(kernel_.parameters.size() + symbols.size());
+  if (schedule_.streams && llvm::Triple(target_.triple).isX86())
+    stream_ = field(kernel_.parameters.size() + symbols.size());
   locals_.resize(kernel_.locals.size());
   dummy_ = slot(b_.getInt64Ty(), "dummy");
   b_.CreateStore(i64(0), dummy_);
@@ -65,6 +66,10 @@ llvm::Function* KernelEmitter::emit(const std::string& name) {
     hoist(kernel_.stages[i], i < schedule_.stores.size() ? schedule_.stores[i] : kNone, Level::row,
           {});
   loop(function_->getArg(1), function_->getArg(2), 1, [&](llvm::Value* unit) { emit_unit(unit); });
+  // Streaming stores are weakly ordered; whoever reads the result next may be another thread.
+  if (stream_)
+    b_.CreateCall(
+        llvm::Intrinsic::getOrInsertDeclaration(&module_, llvm::Intrinsic::x86_sse_sfence));
   b_.CreateRetVoid();
   return function_;
 }
@@ -109,8 +114,7 @@ void KernelEmitter::emit_unit(llvm::Value* unit) {
     emit_stages(lanes);
     for (auto& local : locals_) local.clear();
   };
-  bool x86 = llvm::Triple(target_.triple).isX86();
-  if (!stream_ || !x86) {
+  if (!stream_) {
     vector_loop(begin, end, count, body);
     return;
   }
@@ -123,8 +127,6 @@ void KernelEmitter::emit_unit(llvm::Value* unit) {
   streaming_ = true;
   vector_loop(aligned, end, std::nullopt, body);
   streaming_ = false;
-  // Streaming stores are weakly ordered; whoever reads the result next may be another thread.
-  b_.CreateCall(llvm::Intrinsic::getOrInsertDeclaration(&module_, llvm::Intrinsic::x86_sse_sfence));
   b_.CreateBr(after);
   b_.SetInsertPoint(plain);
   vector_loop(begin, end, count, body);

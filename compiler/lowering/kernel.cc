@@ -69,6 +69,39 @@ void rewrite(Kernel& kernel, const std::function<Id(const Arena&, Id, Arena&)>& 
   kernel.locations = std::move(locations);
 }
 
+void renumber_parameters(Kernel& kernel, const std::vector<std::uint32_t>& number) {
+  // Rebuilt bottom up, so that the operands of every load are renumbered before it.
+  Arena into;
+  std::vector<Location> locations;
+  std::vector<Id> made(kernel.arena.size());
+  for (std::size_t i = 0; i < kernel.rows.size(); ++i)
+    into.axis(static_cast<std::uint32_t>(i), kernel.rows[i]);
+  for (const Stage& stage : kernel.stages)
+    if (stage.axis) into.axis(*stage.axis, kernel.arena.axis_extent(*stage.axis));
+  for (Id id : scalar::reachable(kernel.arena, roots_of(kernel))) {
+    const scalar::Node& node = kernel.arena[id];
+    std::vector<Id> operands;
+    for (Id operand : kernel.arena.operands(id)) operands.push_back(made[operand.index]);
+    std::uint32_t parameter = static_cast<std::uint32_t>(node.payload);
+    if (node.primitive == Primitive::load) {
+      made[id.index] = into.load(number[parameter], node.type, operands);
+    } else if (node.primitive == Primitive::load_if) {
+      made[id.index] = into.load_if(number[parameter], operands[0], operands[1],
+                                    std::span(operands).subspan(2));
+    } else {
+      made[id.index] = scalar::copy_node(kernel.arena, id, into, operands);
+    }
+    if (locations.size() < into.size()) locations.resize(into.size());
+    if (id.index < kernel.locations.size() && !locations[made[id.index].index].known())
+      locations[made[id.index].index] = kernel.locations[id.index];
+  }
+  for_each_root(kernel, [&](Id& id) { id = made[id.index]; });
+  for (Stage& stage : kernel.stages)
+    for (Store& store : stage.stores) store.parameter = number[store.parameter];
+  kernel.arena = std::move(into);
+  kernel.locations = std::move(locations);
+}
+
 std::string structure_key(const Kernel& kernel) {
   std::string key;
   auto put = [&](const auto& value) { fmt::format_to(std::back_inserter(key), "{} ", value); };

@@ -82,4 +82,7 @@ void rewrite(Kernel& kernel,
              const std::function<scalar::Id(const scalar::Arena& from, scalar::Id id,
                                             scalar::Arena& into)>& leaf);
 
+// Gives every parameter that loads and stores name its new number.
+void renumber_parameters(Kernel& kernel, const std::vector<std::uint32_t>& number);
+
 }  // namespace weir

@@ -40,6 +40,35 @@ std::optional<std::vector<std::uint32_t>> wanted_order(const Kernel& kernel, con
   return order;
 }
 
+// Removes the parameters that nothing reads or writes any more, and renumbers the others.
+void drop_unused(BuiltKernel& built, std::vector<PackedCopy>& copies) {
+  Kernel& kernel = built.kernel;
+  std::vector<bool> used(kernel.parameters.size());
+  for (Id id : scalar::reachable(kernel.arena, roots_of(kernel))) {
+    const scalar::Node& node = kernel.arena[id];
+    if (node.primitive == Primitive::load || node.primitive == Primitive::load_if)
+      used[node.payload] = true;
+  }
+  for (const Stage& stage : kernel.stages)
+    for (const Store& store : stage.stores) used[store.parameter] = true;
+  std::vector<std::uint32_t> number(used.size());
+  std::uint32_t next = 0;
+  for (std::size_t i = 0; i < used.size(); ++i) {
+    number[i] = next;
+    if (!used[i]) continue;
+    if (next != i) {
+      kernel.parameters[next] = std::move(kernel.parameters[i]);
+      built.values[next] = built.values[i];
+    }
+    ++next;
+  }
+  if (next == used.size()) return;
+  kernel.parameters.resize(next);
+  built.values.resize(next);
+  for (PackedCopy& copy : copies) copy.parameter = number[copy.parameter];
+  renumber_parameters(kernel, number);
+}
+
 }  // namespace
 
 std::vector<PackedCopy> pack_operands(BuiltKernel& built) {
@@ -84,6 +113,7 @@ std::vector<PackedCopy> pack_operands(BuiltKernel& built) {
     return into.load(found->parameter, type.dtype, indices);
   });
   built.values.resize(kernel.parameters.size());
+  drop_unused(built, copies);
   return copies;
 }
 
