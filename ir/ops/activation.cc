@@ -37,8 +37,7 @@ OpDef with_real(OpDef op, std::string name, double default_value, std::string su
   return op;
 }
 
-// --- Piecewise linear
-// -----------------------------------------------------------------------------
+// --- Piecewise linear --------------------------------------------------------
 
 OpDef leaky_relu_op() {
   return with_real(
@@ -120,8 +119,7 @@ OpDef clip_op() {
   return op;
 }
 
-// --- Exponential below zero
-// -------------------------------------------------------------------------
+// --- Exponential below zero --------------------------------------------------
 
 OpDef elu_op() {
   return with_real(
@@ -174,8 +172,7 @@ OpDef celu_op() {
   return op;
 }
 
-// --- Smooth
-// -------------------------------------------------------------------------------------------
+// --- Smooth ------------------------------------------------------------------
 
 // log(1 + exp(x))
 Expr stable_softplus(Expr x) { return max(x, 0.0) + log1p(exp(-abs(x))); }

@@ -42,6 +42,13 @@ OpDef binary(std::string family, TypeSet types, Text text,
   return op;
 }
 
+OpDef movement(Text text) {
+  OpDef op = declare("movement", std::move(text));
+  op.operands = {{"x", TypeSet::any}};
+  op.is_movement = true;
+  return op;
+}
+
 OpDef with_derivative(OpDef op, std::function<Expr(Expr, const Attributes&)> derivative) {
   op.derivative = [derivative = std::move(derivative)](Arguments arguments,
                                                        const Attributes& attributes, std::size_t) {
@@ -125,6 +132,14 @@ std::vector<Expr> broadcast_index(const Element& element, std::span<const Expr> 
   std::size_t offset = index.size() - operand.size();
   for (std::size_t i = 0; i < operand.size(); ++i)
     result.push_back(operand[i] == Dim(1) ? element.number(0) : index[offset + i]);
+  return result;
+}
+
+Comprehension gather_from(std::function<std::vector<Expr>(const Element&)> map) {
+  Comprehension result;
+  result.body = [map = std::move(map)](const Element& element) {
+    return std::vector<Expr>{element.load(0, map(element))};
+  };
   return result;
 }
 

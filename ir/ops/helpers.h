@@ -15,7 +15,7 @@ namespace weir::ops {
 using scalar::Expr;
 using Arguments = std::span<const Expr>;
 
-// --- Declarations -------------------------------------------------------------------------------
+// --- Declarations ------------------------------------------------------------
 
 // The texts of an op.
 struct Text {
@@ -32,6 +32,9 @@ OpDef unary(std::string family, TypeSet types, Text text,
             std::function<Expr(Expr, const Attributes&)> meaning);
 OpDef binary(std::string family, TypeSet types, Text text, std::function<Expr(Expr, Expr)> meaning);
 
+// A movement of one operand x of any type.
+OpDef movement(Text text);
+
 // The derivative of a unary op where the derived one would not be accurate or finite everywhere.
 OpDef with_derivative(OpDef op, std::function<Expr(Expr)> derivative);
 OpDef with_derivative(OpDef op, std::function<Expr(Expr, const Attributes&)> derivative);
@@ -44,7 +47,7 @@ OpDef with_gradient(OpDef op, std::function<std::vector<Var>(const GradientConte
 // Error unless the number attribute is finite.
 void check_finite(const OpInstance& instance, std::string_view attribute);
 
-// --- Dimensions ---------------------------------------------------------------------------------
+// --- Dimensions --------------------------------------------------------------
 
 // Whether the dimension is at least 0 whatever its symbols stand for, as far as its coefficients
 // tell.
@@ -52,7 +55,7 @@ bool never_negative(const Dim& dim);
 // Whether `from` broadcasts to exactly `to`.
 bool broadcasts_to(const Shape& from, const Shape& to);
 
-// --- Indices ------------------------------------------------------------------------------------
+// --- Indices -----------------------------------------------------------------
 
 // The row-major position of an index. Dimensions of size 1 take no part.
 Expr linearize(const Element& element, std::span<const Expr> index, std::span<const Dim> sizes);
@@ -61,8 +64,10 @@ std::vector<Expr> delinearize(const Element& element, Expr position, std::span<c
 // The index into an operand that is broadcast to the result: aligned right, 0 where its size is 1.
 std::vector<Expr> broadcast_index(const Element& element, std::span<const Expr> index,
                                   const Shape& operand);
+// The comprehension whose elements are those of operand 0 at the indices that the map gives.
+Comprehension gather_from(std::function<std::vector<Expr>(const Element&)> map);
 
-// --- Formulas -----------------------------------------------------------------------------------
+// --- Formulas ----------------------------------------------------------------
 
 // 1 / (1 + exp(-x)), without overflow and accurate in both tails; and its derivative.
 Expr stable_sigmoid(Expr x);
@@ -72,7 +77,7 @@ Expr sigmoid_derivative(Expr x);
 Expr bounded(Expr x);
 Expr bounded_below(Expr x);
 
-// --- Graphs -------------------------------------------------------------------------------------
+// --- Graphs ------------------------------------------------------------------
 
 // The sum of `value` over whatever broadcasting from `shape` to its own shape has repeated.
 Var sum_to(GraphBuilder& builder, Var value, const Shape& shape);

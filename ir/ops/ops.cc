@@ -9,6 +9,7 @@ void add_all_ops(OpTable& table) {
   add_activation_ops(table);
   add_reduce_ops(table);
   add_movement_ops(table);
+  add_part_ops(table);
   add_contract_ops(table);
   add_normalize_ops(table);
   add_source_ops(table);

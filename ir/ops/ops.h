@@ -10,7 +10,8 @@ void add_elementary_ops(OpTable& table);  // exp, log, tanh, erf, sin ...
 void add_logic_ops(OpTable& table);       // comparisons, select, casts, bits
 void add_activation_ops(OpTable& table);  // leaky_relu and its family
 void add_reduce_ops(OpTable& table);      // reduce_sum ...
-void add_movement_ops(OpTable& table);    // reshape ... pad
+void add_movement_ops(OpTable& table);    // reshape, transpose, broadcast
+void add_part_ops(OpTable& table);        // slice, concat, pad
 void add_contract_ops(OpTable& table);    // matmul, linear
 void add_normalize_ops(OpTable& table);   // softmax, layer_norm
 void add_source_ops(OpTable& table);      // constant, iota

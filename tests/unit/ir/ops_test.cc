@@ -45,8 +45,7 @@ class Ops : public ::testing::Test {
   int count_ = 0;
 };
 
-// --- Registry
-// -------------------------------------------------------------------------------------
+// --- Registry ----------------------------------------------------------------
 
 TEST(Registry, every_op_is_complete) {
   const std::set<std::string> families{"arithmetic", "elementary", "logic",
@@ -136,8 +135,7 @@ TEST(Reference, the_file_in_docs_is_up_to_date) {
   EXPECT_TRUE(text.str() == markdown_reference()) << "run: weir ops --markdown > docs/ops.md";
 }
 
-// --- Pointwise
-// ------------------------------------------------------------------------------------
+// --- Pointwise ---------------------------------------------------------------
 
 TEST_F(Ops, pointwise_operands_broadcast) {
   EXPECT_EQ(add(input({kN, 1, 4}), input({3, 1})).shape(), (Shape{kN, 3, 4}));
@@ -178,8 +176,7 @@ TEST_F(Ops, attributes_that_do_not_fit) {
               HasSubstr("the attribute min must not be above max: they are 2 and 1"));
 }
 
-// --- Reductions
-// -----------------------------------------------------------------------------------
+// --- Reductions --------------------------------------------------------------
 
 TEST_F(Ops, reductions_drop_or_keep_axes) {
   Var x = input({kN, 3, 4, 5});
@@ -224,8 +221,7 @@ TEST_F(Ops, axes_that_do_not_fit) {
               HasSubstr("softmax: axis 5 is out of range"));
 }
 
-// --- Movement
-// -------------------------------------------------------------------------------------
+// --- Movement ----------------------------------------------------------------
 
 TEST_F(Ops, reshape_compares_element_counts_as_polynomials) {
   Var x = input({kN, 8, 4});
@@ -290,8 +286,7 @@ TEST_F(Ops, pad_frames_and_spreads) {
               HasSubstr("the padded dimension 2*N - 1 of axis 0 can be negative"));
 }
 
-// --- Contractions and normalizations
-// ----------------------------------------------------------------
+// --- Contractions and normalizations -----------------------------------------
 
 TEST_F(Ops, matmul_transposes_and_broadcasts_batches) {
   Var a = input({kN, 1, 2, 3}), b = input({5, 3, 4});

@@ -127,8 +127,7 @@ double at(const Tensor& tensor, const Sizes& index) {
   return scalar::to_double(tensor.dtype(), tensor.bits(position));
 }
 
-// --- Arithmetic
-// -----------------------------------------------------------------------------------
+// --- Arithmetic --------------------------------------------------------------
 
 TEST_F(OpsValues, remainders_have_the_sign_of_divisor_or_dividend) {
   Var a = input(Tensor::from<double>({7, -7, 7, -7, 6, -1, 1}, {7}));
@@ -154,8 +153,7 @@ TEST_F(OpsValues, sign_keeps_zeros_and_nan) {
   EXPECT_TRUE(std::signbit(y[1]));
 }
 
-// --- Reductions
-// -----------------------------------------------------------------------------------
+// --- Reductions --------------------------------------------------------------
 
 TEST_F(OpsValues, every_set_of_axes) {
   Sizes sizes{2, 3, 4, 5};
@@ -226,8 +224,7 @@ TEST_F(OpsValues, the_gradient_of_a_sum_is_its_adjoint) {
     }
 }
 
-// --- Movement
-// -------------------------------------------------------------------------------------
+// --- Movement ----------------------------------------------------------------
 
 TEST_F(OpsValues, reshape_keeps_row_major_order) {
   const std::vector<std::pair<Sizes, Sizes>> cases{{{2, 3, 4}, {6, 4}},
@@ -335,8 +332,7 @@ TEST_F(OpsValues, pad_frames_and_spreads) {
   EXPECT_THAT(numbers(pad(input(Tensor(DType::f64, {0})), {1}, {1}, {3}, 7.0)), ElementsAre(7, 7));
 }
 
-// --- Contractions
-// ---------------------------------------------------------------------------------
+// --- Contractions ------------------------------------------------------------
 
 TEST_F(OpsValues, matmul_is_the_sum_of_products) {
   for (bool transpose_a : {false, true})
@@ -384,8 +380,7 @@ TEST_F(OpsValues, linear_over_all_leading_axes) {
   }
 }
 
-// --- Normalizations
-// -------------------------------------------------------------------------------
+// --- Normalizations ----------------------------------------------------------
 
 TEST_F(OpsValues, softmax_and_its_logarithm) {
   Var x = input(Tensor::from<double>({1, 2, 3, -1000, 0, 1000}, {2, 3}));
@@ -440,8 +435,7 @@ TEST_F(OpsValues, layer_norm_over_the_last_axes) {
     EXPECT_NEAR(rows[i], (static_cast<double>(i % 3) - 1) / std::sqrt(2.0 / 3), 1e-14);
 }
 
-// --- Sources and casts
-// ------------------------------------------------------------------------------
+// --- Sources and casts -------------------------------------------------------
 
 TEST_F(OpsValues, sources) {
   Dim n = Dim::symbol("N");
