@@ -4,6 +4,7 @@
 #include <cctype>
 
 #include "compiler/codegen/kernel_emitter.h"
+#include "compiler/codegen/primitive_emitter.h"
 #include "runtime/abi.h"
 
 namespace weir {
@@ -101,6 +102,7 @@ class EntryEmitter {
         debug_(debug),
         b_(context_),
         arithmetic_(b_, program),
+        primitives_(b_, module, target),
         word_(llvm::IntegerType::get(context_, static_cast<unsigned>(target.pointer_bits))),
         pointer_(llvm::PointerType::get(context_, 0)),
         status_(b_.getInt32Ty()) {
@@ -320,8 +322,8 @@ class EntryEmitter {
     };
     llvm::Value* tasks = smaller(smaller(worth, most), units);
     llvm::Value* grain =
-        b_.CreateUDiv(b_.CreateAdd(units, b_.CreateSub(tasks, i64(1))), tasks);
-    tasks = b_.CreateUDiv(b_.CreateAdd(units, b_.CreateSub(grain, i64(1))), grain);
+        primitives_.quotient(b_.CreateAdd(units, b_.CreateSub(tasks, i64(1))), tasks);
+    tasks = primitives_.quotient(b_.CreateAdd(units, b_.CreateSub(grain, i64(1))), grain);
     if (!closure_) closure_ = entry_slot(closure_type_);
     auto put = [&](unsigned i, llvm::Value* value) {
       b_.CreateStore(value, b_.CreateStructGEP(closure_type_, closure_, i));
@@ -377,6 +379,7 @@ class EntryEmitter {
   DebugInfo& debug_;
   llvm::IRBuilder<> b_;
   Arithmetic arithmetic_;
+  PrimitiveEmitter primitives_;
   llvm::IntegerType* word_;
   llvm::PointerType* pointer_;
   llvm::IntegerType* status_;

@@ -7,8 +7,6 @@
 #include "ir/diagnostic.h"
 
 namespace weir {
-
-
 namespace {
 
 llvm::Function* make_function(llvm::Module& module, const std::string& name, llvm::Type* type) {
@@ -42,7 +40,7 @@ void count_down(llvm::IRBuilder<>& b, llvm::AllocaInst* counter, Body&& body) {
 
 }  // namespace
 
-// Restoring division of magnitudes, one bit a step; signs as in C.
+// Restoring division of magnitudes, one bit of the dividend a step; signs as in C.
 llvm::Function* PrimitiveEmitter::division_function(int bits, bool remainder) {
   std::string name = fmt::format("weir.{}{}", remainder ? "rem" : "div", bits);
   if (llvm::Function* existing = module_.getFunction(name)) return existing;
@@ -60,7 +58,8 @@ llvm::Function* PrimitiveEmitter::division_function(int bits, bool remainder) {
   auto* counter = b.CreateAlloca(type);
   auto* quotient = b.CreateAlloca(type);
   auto* rest = b.CreateAlloca(type);
-  b.CreateStore(number(static_cast<std::uint64_t>(bits)), counter);
+  llvm::Value* zeros = b.CreateIntrinsic(llvm::Intrinsic::ctlz, {type}, {dividend, b.getFalse()});
+  b.CreateStore(b.CreateSub(number(static_cast<std::uint64_t>(bits)), zeros), counter);
   b.CreateStore(number(0), quotient);
   b.CreateStore(number(0), rest);
   count_down(b, counter, [&](llvm::Value* bit) {

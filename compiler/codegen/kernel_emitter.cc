@@ -95,7 +95,7 @@ void KernelEmitter::emit_unit(llvm::Value* unit) {
     if (schedule_.rows.empty()) {
       row = i64(0);
     } else {
-      row = b_.CreateUDiv(unit, blocks);
+      row = primitives_.quotient(unit, blocks);
       block = b_.CreateSub(unit, b_.CreateMul(row, blocks));
     }
     begin = b_.CreateMul(block, i64(schedule_.block));
@@ -162,7 +162,7 @@ void KernelEmitter::emit_row(llvm::Value* row) {
       break;
     }
     llvm::Value* extent = dimension(axis.extent);
-    llvm::Value* quotient = b_.CreateUDiv(rest, extent);
+    llvm::Value* quotient = primitives_.quotient(rest, extent);
     axes_[axis.number] = b_.CreateSub(rest, b_.CreateMul(quotient, extent));
     rest = quotient;
   }

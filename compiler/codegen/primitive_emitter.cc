@@ -1,5 +1,7 @@
 #include "compiler/codegen/primitive_emitter.h"
 
+#include <optional>
+
 #include "ir/diagnostic.h"
 
 namespace weir {
@@ -13,7 +15,14 @@ int width_of(const llvm::Value* value) {
   return vector ? static_cast<int>(vector->getNumElements()) : 1;
 }
 
-
+// The exponent of a constant power of two, the same in all lanes; nothing for any other value.
+std::optional<unsigned> power_of_two(const llvm::Value* value) {
+  auto* constant = llvm::dyn_cast<llvm::Constant>(value);
+  if (constant && constant->getType()->isVectorTy()) constant = constant->getSplatValue();
+  auto* number = llvm::dyn_cast_or_null<llvm::ConstantInt>(constant);
+  if (!number || number->isNegative() || !number->getValue().isPowerOf2()) return std::nullopt;
+  return number->getValue().logBase2();
+}
 
 }  // namespace
 
@@ -166,7 +175,15 @@ llvm::Value* PrimitiveEmitter::signed_division(DType type, llvm::Value* a, llvm:
   return for_each_lane(division_function(bits, remainder), a, b);
 }
 
+llvm::Value* PrimitiveEmitter::quotient(llvm::Value* a, llvm::Value* b) {
+  if (std::optional<unsigned> exponent = power_of_two(b)) return b_.CreateLShr(a, *exponent);
+  if (target_.divides_64) return b_.CreateUDiv(a, b);
+  return for_each_lane(division_function(64, false), a, b);
+}
+
 llvm::Value* PrimitiveEmitter::index_division(llvm::Value* a, llvm::Value* b, bool remainder) {
+  if (std::optional<unsigned> exponent = power_of_two(b))
+    return remainder ? b_.CreateAnd(a, b_.CreateSub(b, integer(b, 1))) : b_.CreateAShr(a, *exponent);
   llvm::Value* quotient = signed_division(DType::i64, a, b, false);
   llvm::Value* rest = b_.CreateSub(a, b_.CreateMul(quotient, b));
   llvm::Value* negative = b_.CreateICmpSLT(rest, integer(rest, 0));

@@ -25,6 +25,8 @@ class PrimitiveEmitter {
   // the same width.
   llvm::Value* emit(scalar::Primitive primitive, DType operand_type, DType result,
                     std::span<llvm::Value* const> operands);
+  // The quotient of two i64 that are not negative: sizes and positions.
+  llvm::Value* quotient(llvm::Value* a, llvm::Value* b);
 
  private:
   llvm::Value* integer_divide(DType type, llvm::Value* a, llvm::Value* b, bool remainder);
