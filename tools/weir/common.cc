@@ -1,0 +1,134 @@
+#include "common.h"
+
+#include <algorithm>
+#include <cerrno>
+#include <charconv>
+#include <cstdio>
+#include <ctime>
+#include <system_error>
+
+#include <fmt/format.h>
+#include <spdlog/sinks/stdout_sinks.h>
+#include <spdlog/spdlog.h>
+
+#include "compiler/autodiff/gradient.h"
+#include "compiler/frontend/file.h"
+#include "ir/text.h"
+
+namespace weir::tool {
+
+CLI::App* add_command(CLI::App& app, std::string name, std::string summary, std::string examples) {
+  CLI::App* command = app.add_subcommand(std::move(name), std::move(summary));
+  command->footer(std::move(examples));
+  command->option_defaults()->multi_option_policy(CLI::MultiOptionPolicy::TakeLast);
+  return command;
+}
+
+CLI::Option* add_value(CLI::App& command, const std::string& names, std::string& value,
+                       std::string placeholder, std::string description) {
+  return command.add_option(names, value, std::move(description))
+      ->option_text(std::move(placeholder));
+}
+
+CLI::Option* add_list(CLI::App& command, const std::string& names, std::vector<std::string>& values,
+                      std::string placeholder, std::string description, bool commas) {
+  CLI::Option* option = command.add_option(names, values, std::move(description))
+                            ->option_text(std::move(placeholder))
+                            ->multi_option_policy(CLI::MultiOptionPolicy::Throw)
+                            ->allow_extra_args(false);
+  return commas ? option->delimiter(',') : option;
+}
+
+void add_model(CLI::App& command, std::string& path) {
+  add_value(command, "MODEL", path, "", "A .weir file.")->required();
+}
+
+void add_gradient(CLI::App& command, std::vector<std::string>& names) {
+  add_list(command, "--gradient", names, "WRT",
+           "Adds the gradient of the sum of the outputs' elements with respect to an input or "
+           "param, as an "
+           "output grad_WRT. Several: --gradient x,w.",
+           true);
+}
+
+void add_target(CLI::App& command, TargetSpec& target) {
+  add_value(command, "--target", target.triple, "TRIPLE",
+            "The machine to compile for, such as aarch64-linux-gnu; this one if left out.");
+  add_value(command, "--cpu", target.cpu, "NAME",
+            "Its processor, such as x86-64-v3 or cortex-a72.");
+  add_value(command, "--features", target.features, "LIST",
+            "Features to add to the processor's or to take away: +avx2,-fma.");
+}
+
+Graph read_graph(const std::string& path) { return parse_graph(map_file(path).text(), path); }
+
+Graph with_gradients(const Graph& graph, std::vector<std::string> names) {
+  if (names.empty()) return graph;
+  for (std::string& name : names) name = plain_name(name);
+  return gradient(graph, names);
+}
+
+std::string plain_name(std::string_view name) {
+  return std::string(name.starts_with('%') ? name.substr(1) : name);
+}
+
+std::pair<std::string, std::string> name_and_value(std::string_view text, std::string_view option) {
+  std::size_t equals = text.find('=');
+  std::string name = plain_name(text.substr(0, equals));
+  if (equals == std::string_view::npos || name.empty())
+    throw Error(fmt::format("{} takes NAME=VALUE, and {} is given", option, shown(text)));
+  return {std::move(name), std::string(text.substr(equals + 1))};
+}
+
+std::int64_t integer_of(std::string_view text, std::string_view option, std::int64_t least,
+                        std::int64_t most) {
+  std::int64_t number = 0;
+  auto [end, fault] = std::from_chars(text.data(), text.data() + text.size(), number);
+  if (fault != std::errc() || end != text.data() + text.size() || number < least || number > most)
+    throw Error(fmt::format("{} takes an integer from {} to {}, and {} is given", option, least,
+                            most, shown(text)));
+  return number;
+}
+
+OutputError::OutputError(int code)
+    : std::runtime_error(
+          fmt::format("the output cannot be written: {}", std::generic_category().message(code))),
+      closed_pipe_(code == EPIPE) {}
+
+void print_out(std::string_view text) {
+  if (std::fwrite(text.data(), 1, text.size(), stdout) != text.size()) throw OutputError(errno);
+}
+
+void flush_out() {
+  if (std::fflush(stdout) != 0) throw OutputError(errno);
+}
+
+void StageTimes::add(std::string_view stage, double milliseconds) {
+  rows_.emplace_back(stage, milliseconds);
+}
+
+void StageTimes::show() const {
+  double total = 0;
+  std::size_t width = std::string_view("total").size();
+  for (const auto& [stage, milliseconds] : rows_) {
+    total += milliseconds;
+    width = std::max(width, stage.size());
+  }
+  auto sink = std::make_shared<spdlog::sinks::stderr_sink_st>();
+  spdlog::logger log("times", sink);
+  log.set_pattern("%v");
+  for (const auto& [stage, milliseconds] : rows_)
+    log.info("{:<{}}  {:>9.3f} ms", stage, width, milliseconds);
+  log.info("{:<{}}  {:>9.3f} ms", "total", width, total);
+}
+
+double milliseconds_before_main() {
+  static const double milliseconds = [] {
+    timespec used{};
+    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &used);
+    return static_cast<double>(used.tv_sec) * 1e3 + static_cast<double>(used.tv_nsec) / 1e6;
+  }();
+  return milliseconds;
+}
+
+}  // namespace weir::tool

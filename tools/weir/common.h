@@ -1,0 +1,97 @@
+// What the subcommands of `weir` share: how a subcommand is declared, output, timing, and options
+// that several of them have.
+//
+// A subcommand parses into an options struct of its own; what is to be done is left behind as an
+// Action, which main runs when the whole command line has proved right.
+#pragma once
+
+#include <chrono>
+#include <functional>
+#include <stdexcept>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include <CLI/CLI.hpp>
+
+#include "compiler/lowering/target.h"
+#include "ir/graph.h"
+
+namespace weir::tool {
+
+// What was asked for.
+using Action = std::function<void()>;
+
+void add_run_command(CLI::App& app, Action& action);
+void add_inspect_command(CLI::App& app, Action& action);
+void add_opt_command(CLI::App& app, Action& action);
+void add_ops_command(CLI::App& app, Action& action);
+
+// --help for all commands: 80 columns, descriptions wrapped.
+std::shared_ptr<CLI::FormatterBase> help_formatter();
+
+// A subcommand whose options may each be given once, or the last one counts. `examples` ends its
+// help.
+CLI::App* add_command(CLI::App& app, std::string name, std::string summary, std::string examples);
+CLI::Option* add_value(CLI::App& command, const std::string& names, std::string& value,
+                       std::string placeholder, std::string description);
+// An option that may be repeated, or hold several values with commas between them.
+CLI::Option* add_list(CLI::App& command, const std::string& names, std::vector<std::string>& values,
+                      std::string placeholder, std::string description, bool commas = false);
+void add_model(CLI::App& command, std::string& path);
+void add_gradient(CLI::App& command, std::vector<std::string>& names);
+void add_target(CLI::App& command, TargetSpec& target);
+
+// The graph of a .weir file, without the values of its params.
+Graph read_graph(const std::string& path);
+// The graph with the gradients that --gradient asks for.
+Graph with_gradients(const Graph& graph, std::vector<std::string> names);
+
+// "x" for both "x" and "%x".
+std::string plain_name(std::string_view name);
+// NAME=VALUE, the name plain. Error that shows `option` if it is not of that form.
+std::pair<std::string, std::string> name_and_value(std::string_view text, std::string_view option);
+// Error if the text is not an integer from `least` to `most`.
+std::int64_t integer_of(std::string_view text, std::string_view option, std::int64_t least,
+                        std::int64_t most);
+
+// Standard output did not take what was written: it is full, or closed.
+class OutputError : public std::runtime_error {
+ public:
+  explicit OutputError(int code);
+  // A reader that has seen enough is no reason for a message.
+  bool is_closed_pipe() const { return closed_pipe_; }
+
+ private:
+  bool closed_pipe_;
+};
+
+// To standard output. Throws OutputError.
+void print_out(std::string_view text);
+void flush_out();
+
+// Durations of steps, shown as a table on standard error.
+class StageTimes {
+ public:
+  void add(std::string_view stage, double milliseconds);
+  // Does a step and adds its duration.
+  template <class Step>
+  auto measure(std::string_view stage, Step&& step) {
+    auto start = std::chrono::steady_clock::now();
+    auto result = step();
+    add(stage, std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - start)
+                   .count());
+    return result;
+  }
+  void show() const;
+
+ private:
+  std::vector<std::pair<std::string, double>> rows_;
+};
+
+// The processor time that the process had used when main began: loading and linking the program.
+// The first call fixes it.
+double milliseconds_before_main();
+
+}  // namespace weir::tool

@@ -1,0 +1,83 @@
+// The layout of --help: what a command is for, usage, arguments, options and examples in 80
+// columns.
+#include <string>
+#include <string_view>
+
+#include <fmt/format.h>
+
+#include "common.h"
+
+namespace weir::tool {
+namespace {
+
+constexpr std::size_t kColumns = 80;
+constexpr std::size_t kDescriptionColumn = 26;
+
+// Breaks the text at spaces; lines after the first begin at `indent`.
+std::string wrapped(std::string_view text, std::size_t indent) {
+  std::string result;
+  std::size_t column = indent;
+  while (!text.empty()) {
+    std::string_view word = text.substr(0, text.find(' '));
+    text.remove_prefix(std::min(text.size(), word.size() + 1));
+    if (column > indent && column + 1 + word.size() > kColumns) {
+      result += "\n" + std::string(indent, ' ');
+      column = indent;
+    } else if (column > indent) {
+      result += ' ';
+      ++column;
+    }
+    result += word;
+    column += word.size();
+  }
+  return result;
+}
+
+std::string entry(const std::string& name, const std::string& description) {
+  std::string left = "  " + name;
+  std::string gap = left.size() + 2 > kDescriptionColumn
+                        ? "\n" + std::string(kDescriptionColumn, ' ')
+                        : std::string(kDescriptionColumn - left.size(), ' ');
+  return left + gap + wrapped(description, kDescriptionColumn) + "\n";
+}
+
+std::string option_entry(const CLI::Option& option) {
+  std::string name =
+      option.get_positional() ? option.get_name(true, false) : option.get_name(false, true);
+  for (std::size_t comma = 0; (comma = name.find(',', comma)) != std::string::npos; comma += 2)
+    name.insert(comma + 1, " ");
+  if (!option.get_option_text().empty()) name += " " + option.get_option_text();
+  return entry(name, option.get_description());
+}
+
+class HelpFormatter : public CLI::FormatterBase {
+ public:
+  std::string make_help(const CLI::App* app, std::string name, CLI::AppFormatMode) const override {
+    bool is_root = app->get_parent() == nullptr;
+    std::string usage = name, arguments, options, commands;
+    for (const CLI::Option* option : app->get_options()) {
+      (option->get_positional() ? arguments : options) += option_entry(*option);
+      if (!option->get_positional()) continue;
+      std::string argument = option->get_name(true, false);
+      usage += option->get_required() ? " " + argument : " [" + argument + "]";
+    }
+    for (const CLI::App* command : app->get_subcommands(nullptr))
+      commands += entry(command->get_name(), command->get_description());
+    std::string text =
+        fmt::format("{}\n\nusage: {}{} [OPTIONS]\n", wrapped(app->get_description(), 0), usage,
+                    is_root ? " COMMAND" : "");
+    if (!commands.empty()) text += "\ncommands:\n" + commands;
+    if (!arguments.empty()) text += "\narguments:\n" + arguments;
+    text += "\noptions:\n" + options;
+    // CLI11 ends a computed footer with a line break.
+    std::string footer = app->get_footer();
+    while (footer.ends_with('\n')) footer.pop_back();
+    return footer.empty() ? text : text + "\n" + footer + "\n";
+  }
+};
+
+}  // namespace
+
+std::shared_ptr<CLI::FormatterBase> help_formatter() { return std::make_shared<HelpFormatter>(); }
+
+}  // namespace weir::tool

@@ -1,0 +1,61 @@
+// weir inspect: one stage of a model's way through the compiler, as text.
+#include <fmt/format.h>
+
+#include "common.h"
+#include "compiler/frontend/file.h"
+#include "compiler/pipeline.h"
+
+namespace weir::tool {
+namespace {
+
+constexpr const char* kExamples = R"(stages:
+  graph       the ops as declared, and their gradient if it is asked for
+  optimized   the graph after the graph passes
+  kernels     the loops: fusion has happened
+  llvm        LLVM IR, with the model's lines as comments
+  asm         assembly of the target
+
+examples:
+  weir inspect model.weir --stage=kernels
+  weir inspect model.weir --stage=kernels --no-fusion
+  weir inspect model.weir --stage=optimized --gradient x
+  weir inspect model.weir --stage=llvm --cpu x86-64-v3
+  weir inspect model.weir --stage=asm --target aarch64-linux-gnu)";
+
+struct InspectOptions {
+  std::string model, stage;
+  std::vector<std::string> gradient;
+  TargetSpec target;
+  bool no_fusion = false;
+};
+
+void inspect_model(const InspectOptions& options) {
+  std::optional<InspectStage> stage = parse_stage(options.stage);
+  if (!stage)
+    throw Error(
+        fmt::format("there is no stage {}; the stages are graph, optimized, kernels, llvm and asm",
+                    shown(options.stage)));
+  Graph graph = with_gradients(read_graph(options.model), options.gradient);
+  CompileOptions compile_options;
+  compile_options.target = options.target;
+  compile_options.fuse = !options.no_fusion;
+  print_out(inspect(graph, *stage, compile_options));
+}
+
+}  // namespace
+
+void add_inspect_command(CLI::App& app, Action& action) {
+  auto options = std::make_shared<InspectOptions>();
+  CLI::App* command =
+      add_command(app, "inspect",
+                  "Shows a model at one stage of the compiler, from graph to assembly.", kExamples);
+  add_model(*command, options->model);
+  add_value(*command, "--stage", options->stage, "STAGE", "graph, optimized, kernels, llvm or asm.")
+      ->required();
+  add_gradient(*command, options->gradient);
+  add_target(*command, options->target);
+  command->add_flag("--no-fusion", options->no_fusion, "A kernel for every node.");
+  command->callback([options, &action] { action = [options] { inspect_model(*options); }; });
+}
+
+}  // namespace weir::tool

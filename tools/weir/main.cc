@@ -1,0 +1,118 @@
+// The command `weir`. It parses options and calls the library; every fault of the command line, of
+// a file or of the output ends as one message on standard error and exit code 1.
+#include <unistd.h>
+
+#include <cstdio>
+#include <cstdlib>
+#include <new>
+#include <system_error>
+
+#include <fmt/format.h>
+
+#include "common.h"
+#include "ir/diagnostic.h"
+
+namespace weir::tool {
+namespace {
+
+constexpr const char* kExamples = R"(examples:
+  weir run model.weir --input x='[[-1.0, 2.0]]'       run it on one input
+  weir inspect model.weir --stage=kernels             the loops it becomes
+  weir ops leaky_relu                                 what an op means
+
+`weir COMMAND --help` says more about each command.)";
+
+int fail(std::string_view message) {
+  bool colored = isatty(STDERR_FILENO) == 1 && std::getenv("NO_COLOR") == nullptr;
+  fmt::print(stderr, "{}weir: error:{} {}\n", colored ? "\x1b[1;31m" : "", colored ? "\x1b[0m" : "",
+             message);
+  return 1;
+}
+
+// A message with a place of its own is shown as it is: FILE:LINE:COLUMN: error: ...
+int fail(const Error& error) {
+  if (!error.diagnostic().location.known()) return fail(error.what());
+  fmt::print(stderr, "{}\n", error.what());
+  return 1;
+}
+
+// The command whose help knows more.
+std::string help_command(const CLI::App& app) {
+  auto chosen = app.get_subcommands();
+  return chosen.empty() ? "weir --help" : fmt::format("weir {} --help", chosen.front()->get_name());
+}
+
+int fail(const CLI::ParseError& error, const CLI::App& app) {
+  std::string message = error.what();
+  if (dynamic_cast<const CLI::ExtrasError*>(&error) != nullptr) {
+    std::vector<std::string> extras = app.remaining(true);
+    const std::string& first = extras.front();
+    bool is_option = first.size() > 1 && first.front() == '-';
+    bool is_command = !is_option && app.get_subcommands().empty();
+    message = fmt::format("{} {}",
+                          is_option    ? "there is no option"
+                          : is_command ? "there is no command"
+                                       : "this argument is one too many:",
+                          first);
+  } else if (dynamic_cast<const CLI::ArgumentMismatch*>(&error) != nullptr) {
+    message = fmt::format("{} needs a value", message.substr(0, message.find(':')));
+  }
+  return fail(fmt::format("{} (see {})", message, help_command(app)));
+}
+
+int run_command_line(int argc, char** argv) {
+  CLI::App app(
+      "weir: a compiler for static computation graphs. It turns a model and its gradient into "
+      "native fused loops.",
+      "weir");
+  app.formatter(help_formatter());
+  app.set_help_flag("-h,--help", "Shows this page.");
+  app.set_version_flag("--version", "weir " WEIR_VERSION, "Shows the version.");
+  app.footer(kExamples);
+  Action action;
+  add_run_command(app, action);
+  add_inspect_command(app, action);
+  add_opt_command(app, action);
+  add_ops_command(app, action);
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::CallForHelp&) {
+    print_out(app.help());
+    flush_out();
+    return 0;
+  } catch (const CLI::CallForVersion& version) {
+    print_out(fmt::format("{}\n", version.what()));
+    flush_out();
+    return 0;
+  } catch (const CLI::ParseError& error) {
+    return fail(error, app);
+  }
+  if (!action) return fail("a command is missing: run, inspect, opt or ops (see weir --help)");
+  action();
+  flush_out();
+  return 0;
+}
+
+}  // namespace
+}  // namespace weir::tool
+
+int main(int argc, char** argv) {
+  using namespace weir::tool;
+  milliseconds_before_main();
+  try {
+    return run_command_line(argc, argv);
+  } catch (const weir::Error& error) {
+    return fail(error);
+  } catch (const OutputError& error) {
+    return error.is_closed_pipe() ? 1 : fail(error.what());
+  } catch (const std::bad_alloc&) {
+    return fail("there is not enough memory");
+  } catch (const std::system_error& error) {
+    return fail(error.what());
+  } catch (const std::exception& fault) {
+    return fail(fmt::format(
+        "{}\nThis is a bug in weir, not a fault of yours. Please report it with the model "
+        "and the command.",
+        fault.what()));
+  }
+}

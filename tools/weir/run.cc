@@ -1,0 +1,224 @@
+// weir run: a model on given inputs, compiled or interpreted, and both compared.
+#include <charconv>
+#include <cmath>
+#include <limits>
+#include <optional>
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include "common.h"
+#include "compiler/frontend/file.h"
+#include "compiler/frontend/model_file.h"
+#include "compiler/frontend/npy.h"
+#include "compiler/pipeline.h"
+#include "ir/escape.h"
+#include "ir/interpreter.h"
+#include "run_inputs.h"
+#include "runtime/thread_count.h"
+#include "runtime/thread_pool.h"
+#include "tensor_text.h"
+
+namespace weir::tool {
+namespace {
+
+constexpr const char* kExamples = R"(values:
+  FILE.npy     a file of NumPy's
+  [[1.0, 2]]   a literal, also a single number, true or false
+  random:SEED  pseudo-random elements: floats from -1 to 1, integers from 0 to 9
+  zeros, ones  what they say
+
+examples:
+  weir run model.weir --input x='[[-1.0, 2.0, -0.5, 3.0]]'
+  weir run model.weir --input x=random:1 --dim N=4 --gradient x
+  weir run model.weir --input x=x.npy --output y=y.npy --threads 2
+  weir run model.weir --input x=random:1 --dim N=4 --check)";
+
+struct RunOptions {
+  std::string model;
+  std::vector<std::string> inputs, outputs, dims, gradient;
+  std::string weights, threads, tolerance;
+  TargetSpec target;
+  bool reference = false, check = false, verbose = false;
+};
+
+// Files by the names of the outputs that go there.
+using OutputFiles = std::map<std::string, std::string, std::less<>>;
+
+OutputFiles output_files(const Graph& graph, std::span<const std::string> options) {
+  OutputFiles files;
+  for (const std::string& option : options) {
+    auto [name, file] = name_and_value(option, "--output");
+    std::vector<std::string> known;
+    bool found = false;
+    for (const Graph::Output& output : graph.outputs()) {
+      known.push_back(value_name(output.name));
+      found = found || output.name == name;
+    }
+    if (!found)
+      throw Error(fmt::format("there is no output {}; the outputs are {}", value_name(name),
+                              fmt::join(known, ", ")));
+    if (file.empty())
+      throw Error(fmt::format("the file of the output {} is missing", value_name(name)));
+    if (!files.emplace(name, file).second)
+      throw Error(fmt::format("the output {} is given twice", value_name(name)));
+  }
+  return files;
+}
+
+void give_outputs(const Graph& graph, std::span<const Tensor> results, const OutputFiles& files) {
+  for (std::size_t i = 0; i < results.size(); ++i) {
+    const std::string& name = graph.outputs()[i].name;
+    auto file = files.find(name);
+    if (file == files.end()) {
+      print_out(output_text(name, results[i]));
+    } else {
+      write_npy(file->second, results[i]);
+    }
+  }
+}
+
+int given_threads(const std::string& option) {
+  if (option.empty()) return std::min(default_thread_count(), ThreadPool::maximum_threads);
+  return static_cast<int>(integer_of(option, "--threads", 1, ThreadPool::maximum_threads));
+}
+
+// The value of --tolerance, if it is given.
+std::optional<double> given_tolerance(const std::string& option) {
+  if (option.empty()) return std::nullopt;
+  double value = 0;
+  auto [end, fault] = std::from_chars(option.data(), option.data() + option.size(), value);
+  if (fault != std::errc() || end != option.data() + option.size() || !(value >= 0))
+    throw Error(fmt::format("--tolerance takes a number from 0, and {} is given", shown(option)));
+  return value;
+}
+
+// How far an output may be from the mathematical result, relative to the largest element.
+double allowed_difference(DType type, std::optional<double> given) {
+  if (!is_float(type)) return 0;
+  return given.value_or(type == DType::f64 ? 1e-12 : 1e-5);
+}
+
+std::vector<Tensor> run_compiled(const Model& model, const Inputs& inputs, const TargetSpec& target,
+                                 int threads, StageTimes& times) {
+  CompileOptions options;
+  options.target = target;
+  options.timing = [&times](std::string_view step, double milliseconds) {
+    times.add(step, milliseconds);
+  };
+  Executable executable = compile(model, options);
+  ThreadPool pool(threads);
+  return times.measure("run", [&] { return executable.run(inputs, &pool.executor()); });
+}
+
+std::string number_at(const Tensor& tensor, std::int64_t position) {
+  return scalar::to_string(tensor.dtype(), tensor.bits(position));
+}
+
+// Compares the compiled results with both meanings of the interpreter. Error if they differ too
+// much.
+void check_results(const Model& model, const Inputs& inputs, std::span<const Tensor> results,
+                   const TargetSpec& target, std::optional<double> given, StageTimes& times) {
+  std::vector<Tensor> exact =
+      times.measure("interpreter", [&] { return interpret(model.graph, model.weights, inputs); });
+  InterpretOptions as_compiled;
+  as_compiled.numerics = {scalar::Numerics::Mode::expanded, resolve_target(target).fma};
+  std::vector<Tensor> expanded = times.measure("interpreter, expanded", [&] {
+    return interpret(model.graph, model.weights, inputs, as_compiled);
+  });
+  std::vector<std::string> failed;
+  for (std::size_t i = 0; i < results.size(); ++i) {
+    std::string name = value_name(model.graph.outputs()[i].name);
+    Difference difference = compare(results[i], exact[i]);
+    double allowed = allowed_difference(results[i].dtype(), given);
+    bool is_near = difference.relative() <= allowed;
+    print_out(
+        fmt::format("check of {}\n  largest difference {:.3g}, {:.3g} of the largest element; {}\n",
+                    name, difference.largest, difference.relative(),
+                    is_near ? fmt::format("{:g} is allowed", allowed)
+                            : fmt::format("more than {:g}: {} for {} at {}", allowed,
+                                          number_at(results[i], difference.position),
+                                          number_at(exact[i], difference.position),
+                                          index_text(results[i], difference.position))));
+    Difference bits = compare(results[i], expanded[i]);
+    print_out(bits.identical
+                  ? "  bit-equal to the interpreter's expanded mode\n"
+                  : fmt::format(
+                        "  not bit-equal to the interpreter's expanded mode: {} for {} at {}\n",
+                        number_at(results[i], bits.position), number_at(expanded[i], bits.position),
+                        index_text(results[i], bits.position)));
+    if (!is_near || !bits.identical) failed.push_back(name);
+  }
+  if (!failed.empty()) {
+    flush_out();
+    throw Error(fmt::format("the check of {} failed", fmt::join(failed, " and ")));
+  }
+}
+
+void run_model(const RunOptions& options) {
+  StageTimes times;
+  times.add("start of the process", milliseconds_before_main());
+  int threads = given_threads(options.threads);
+  std::optional<double> tolerance = given_tolerance(options.tolerance);
+  Model model = times.measure("model and weights", [&] {
+    return load_model(options.model,
+                      options.weights.empty() ? std::nullopt : std::optional(options.weights));
+  });
+  if (!options.gradient.empty())
+    model.graph =
+        times.measure("gradient", [&] { return with_gradients(model.graph, options.gradient); });
+  OutputFiles files = output_files(model.graph, options.outputs);
+  Inputs inputs =
+      times.measure("inputs", [&] { return read_inputs(model, options.inputs, options.dims); });
+  std::vector<Tensor> results =
+      options.reference
+          ? times.measure("interpreter",
+                          [&] { return interpret(model.graph, model.weights, inputs); })
+          : run_compiled(model, inputs, options.target, threads, times);
+  times.measure("outputs", [&] {
+    give_outputs(model.graph, results, files);
+    return 0;
+  });
+  if (options.check) check_results(model, inputs, results, options.target, tolerance, times);
+  flush_out();
+  if (options.verbose) times.show();
+}
+
+}  // namespace
+
+void add_run_command(CLI::App& app, Action& action) {
+  auto options = std::make_shared<RunOptions>();
+  CLI::App* command =
+      add_command(app, "run", "Runs a model on given inputs and prints its outputs.", kExamples);
+  add_model(*command, options->model);
+  add_list(*command, "--input", options->inputs, "NAME=VALUE",
+           "The value of an input; once for each.");
+  add_list(*command, "--output", options->outputs, "NAME=FILE.npy",
+           "Writes an output to a file instead of printing it.");
+  add_list(*command, "--dim", options->dims, "SYMBOL=SIZE",
+           "The size of a symbolic dimension, where no input tells it.");
+  add_gradient(*command, options->gradient);
+  add_value(*command, "--weights", options->weights, "FILE",
+            "The params' values; if left out, the .safetensors file beside the model.");
+  add_value(*command, "--threads", options->threads, "K",
+            "Threads to run on; as many as there are processors if left out. The results do not "
+            "depend on it.");
+  CLI::Option* reference =
+      command->add_flag("--reference", options->reference,
+                        "Interprets the model instead of compiling it: slow and obvious.");
+  command
+      ->add_flag("--check", options->check,
+                 "Also compares the results with the interpreter's: they must be near those of "
+                 "exact functions, "
+                 "and bit-equal to those of the functions as compiled.")
+      ->excludes(reference);
+  add_value(*command, "--tolerance", options->tolerance, "R",
+            "What --check allows, relative to the largest element: 1e-05 for f32 and 1e-12 for f64 "
+            "if left out.");
+  add_target(*command, options->target);
+  command->add_flag("--verbose", options->verbose,
+                    "Shows on standard error how long each stage took.");
+  command->callback([options, &action] { action = [options] { run_model(*options); }; });
+}
+
+}  // namespace weir::tool

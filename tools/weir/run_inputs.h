@@ -1,0 +1,19 @@
+// The tensors that `weir run` feeds a model with.
+#pragma once
+
+#include <span>
+#include <string>
+
+#include "ir/builder.h"
+#include "ir/interpreter.h"
+
+namespace weir::tool {
+
+// The values of `--input NAME=VALUE`, for which `--dim SYMBOL=SIZE` may bind symbols. Values that
+// have a size of their own, files and literals, come first; the symbols that they bind hold for
+// `random:SEED`, `zeros` and `ones`. Error if an input is missing, given twice or unknown, if a
+// symbol is unknown, or if a value does not fit.
+Inputs read_inputs(const Model& model, std::span<const std::string> values,
+                   std::span<const std::string> dims);
+
+}  // namespace weir::tool
