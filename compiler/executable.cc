@@ -12,14 +12,47 @@
 
 namespace weir {
 
+namespace {
+
+// A dimension made ready for evaluation: a constant, one symbol, or a polynomial in symbols by number.
+struct DimPlan {
+  struct Term {
+    std::int64_t coefficient;
+    std::vector<std::uint32_t> symbols;
+  };
+  std::int64_t constant = 0;
+  std::int32_t symbol = -1;
+  std::vector<Term> terms;
+
+  bool is_constant() const { return symbol < 0 && terms.empty(); }
+
+  // Negative on overflow, and where the polynomial is.
+  std::int64_t evaluate(const std::ptrdiff_t* dims) const {
+    if (symbol >= 0) return dims[symbol];
+    if (terms.empty()) return constant;
+    std::int64_t sum = 0;
+    for (const Term& term : terms) {
+      std::int64_t product = term.coefficient;
+      for (std::uint32_t number : term.symbols)
+        if (__builtin_mul_overflow(product, std::int64_t{dims[number]}, &product)) return -1;
+      if (__builtin_add_overflow(sum, product, &sum)) return -1;
+    }
+    return sum;
+  }
+};
+
+}  // namespace
+
 struct Executable::Parts {
   explicit Parts(LoadedCode loaded) : code(std::move(loaded)) {}
 
   LoadedCode code;
   std::vector<Signature> inputs, outputs;
+  std::vector<std::vector<DimPlan>> input_dims, output_dims;
   std::vector<std::string> symbols;
   Workspace weights;
   bool has_weights = false;
+  bool needs_workspace = false;
   // Workspaces that no call is using.
   mutable std::mutex mutex;
   mutable std::vector<std::unique_ptr<Workspace>> idle;
@@ -58,68 +91,73 @@ class Borrowed {
                           to_string(given.dtype(), given.sizes())));
 }
 
-constexpr std::ptrdiff_t kUnbound = -1;
-
-std::size_t symbol_index(const std::vector<std::string>& symbols, const std::string& name) {
-  return static_cast<std::size_t>(std::find(symbols.begin(), symbols.end(), name) - symbols.begin());
-}
-
-// Binds symbols that stand alone as a dimension, and checks everything else against them.
-std::vector<std::ptrdiff_t> bind_dims(const std::vector<Signature>& inputs,
-                                 const std::vector<std::string>& symbols,
-                                 std::span<const Tensor> tensors) {
-  std::vector<std::ptrdiff_t> values(symbols.size(), kUnbound);
-  for (std::size_t i = 0; i < inputs.size(); ++i) {
-    const TensorType& type = inputs[i].type;
-    const Tensor& tensor = tensors[i];
-    if (tensor.dtype() != type.dtype || tensor.rank() != type.rank())
-      wrong_type(inputs[i], "input", tensor);
-    for (std::size_t d = 0; d < type.shape.size(); ++d) {
-      if (std::optional<std::int64_t> constant = type.shape[d].constant()) {
-        if (*constant != tensor.sizes()[d]) wrong_type(inputs[i], "input", tensor);
-        continue;
-      }
-      std::optional<std::string> symbol = type.shape[d].as_symbol();
-      if (!symbol) continue;
-      std::ptrdiff_t& value = values[symbol_index(symbols, *symbol)];
-      if (value == kUnbound) value = tensor.sizes()[d];
-      if (value != tensor.sizes()[d])
-        throw Error(fmt::format("input {} is {}, but the symbol {} is already {} by an input before it",
-                                inputs[i].name, to_string(tensor.dtype(), tensor.sizes()), *symbol,
-                                value));
+DimPlan plan_of(const Dim& dim, const std::vector<std::string>& symbols) {
+  auto number = [&](const std::string& name) {
+    return static_cast<std::uint32_t>(std::find(symbols.begin(), symbols.end(), name) - symbols.begin());
+  };
+  DimPlan plan;
+  if (dim.is_constant()) {
+    plan.constant = dim.value();
+  } else if (std::optional<std::string> name = dim.as_symbol()) {
+    plan.symbol = static_cast<std::int32_t>(number(*name));
+  } else {
+    for (const Dim::Term& term : dim.terms()) {
+      plan.terms.push_back({term.coefficient, {}});
+      for (const std::string& symbol : term.symbols)
+        plan.terms.back().symbols.push_back(number(symbol));
     }
   }
-  for (std::size_t s = 0; s < symbols.size(); ++s)
+  return plan;
+}
+
+std::vector<std::vector<DimPlan>> plans_of(const std::vector<Signature>& signatures,
+                                           const std::vector<std::string>& symbols) {
+  std::vector<std::vector<DimPlan>> plans;
+  for (const Signature& signature : signatures) {
+    plans.emplace_back();
+    for (const Dim& dim : signature.type.shape) plans.back().push_back(plan_of(dim, symbols));
+  }
+  return plans;
+}
+
+constexpr std::ptrdiff_t kUnbound = -1;
+
+// Binds symbols that stand alone as a dimension, and checks everything else against them.
+void bind_dims(const Executable::Parts& parts, std::span<const Tensor> tensors,
+               std::ptrdiff_t* values) {
+  std::fill_n(values, parts.symbols.size(), kUnbound);
+  bool derived = false;
+  for (std::size_t i = 0; i < parts.inputs.size(); ++i) {
+    const TensorType& type = parts.inputs[i].type;
+    const Tensor& tensor = tensors[i];
+    if (tensor.dtype() != type.dtype || tensor.rank() != type.rank())
+      wrong_type(parts.inputs[i], "input", tensor);
+    for (std::size_t d = 0; d < parts.input_dims[i].size(); ++d) {
+      const DimPlan& plan = parts.input_dims[i][d];
+      std::int64_t size = tensor.sizes()[d];
+      if (plan.symbol < 0) {
+        derived = derived || !plan.is_constant();
+        if (plan.is_constant() && plan.constant != size) wrong_type(parts.inputs[i], "input", tensor);
+        continue;
+      }
+      std::ptrdiff_t& value = values[plan.symbol];
+      if (value == kUnbound) value = size;
+      if (value != size)
+        throw Error(fmt::format("input {} is {}, but the symbol {} is already {} by an input before it",
+                                parts.inputs[i].name, to_string(tensor.dtype(), tensor.sizes()),
+                                parts.symbols[static_cast<std::size_t>(plan.symbol)], value));
+    }
+  }
+  for (std::size_t s = 0; s < parts.symbols.size(); ++s)
     if (values[s] == kUnbound)
       throw Error(fmt::format("the symbol {} is no input's dimension on its own, so its value cannot be "
                               "told from the inputs",
-                              symbols[s]));
-  return values;
-}
-
-Dim::Bindings bindings_of(const std::vector<std::string>& symbols,
-                          std::span<const std::ptrdiff_t> dims) {
-  Dim::Bindings bindings;
-  for (std::size_t i = 0; i < symbols.size(); ++i) bindings[symbols[i]] = dims[i];
-  return bindings;
-}
-
-Tensor::Sizes sizes_under(const Signature& signature, const Dim::Bindings& bindings) {
-  Tensor::Sizes sizes;
-  for (const Dim& dim : signature.type.shape) {
-    std::optional<std::int64_t> size = dim.evaluate(bindings);
-    if (!size || *size < 0)
-      throw Error(fmt::format("{} has no size {} for these inputs", signature.name, dim.to_string()));
-    sizes.push_back(*size);
-  }
-  return sizes;
-}
-
-void check_derived_sizes(const std::vector<Signature>& inputs, std::span<const Tensor> tensors,
-                         const Dim::Bindings& bindings) {
-  for (std::size_t i = 0; i < inputs.size(); ++i)
-    if (sizes_under(inputs[i], bindings) != tensors[i].sizes())
-      wrong_type(inputs[i], "input", tensors[i]);
+                              parts.symbols[s]));
+  if (!derived) return;
+  for (std::size_t i = 0; i < parts.inputs.size(); ++i)
+    for (std::size_t d = 0; d < parts.input_dims[i].size(); ++d)
+      if (parts.input_dims[i][d].evaluate(values) != tensors[i].sizes()[d])
+        wrong_type(parts.inputs[i], "input", tensors[i]);
 }
 
 // The largest number of inputs, outputs and symbols that a call keeps on the stack.
@@ -156,9 +194,12 @@ Executable make_executable(const Program& program, LoadedCode code, const Weight
   if (!missing.empty()) throw Error("these params have no value: " + missing);
   auto parts = std::make_unique<Executable::Parts>(std::move(code));
   parts->symbols = program.symbols;
+  parts->needs_workspace = !program.slots.empty();
   parts->has_weights = program.weight_bytes > 0;
   for (const auto& [name, type] : program.inputs) parts->inputs.push_back({name, type});
   for (const auto& [name, type] : program.outputs) parts->outputs.push_back({name, type});
+  parts->input_dims = plans_of(parts->inputs, parts->symbols);
+  parts->output_dims = plans_of(parts->outputs, parts->symbols);
   if (program.weight_bytes > 0) {
     char* block = static_cast<char*>(parts->weights.reserve(program.weight_bytes));
     for (const WeightEntry& entry : program.weights) {
@@ -186,6 +227,7 @@ std::size_t Executable::workspace_bytes(std::span<const std::ptrdiff_t> dims) co
   if (dims.size() != parts_->symbols.size())
     throw Error(fmt::format("the program has {} symbols, and {} values are given", parts_->symbols.size(),
                             dims.size()));
+  if (!parts_->needs_workspace) return 0;
   std::size_t fixed = 0, per_worker = 0;
   int status = parts_->code.workspace_size()(dims.data(), &fixed, &per_worker);
   if (status != WEIR_OK) throw Error("a dimension is negative or too large");
@@ -197,11 +239,17 @@ std::vector<Tensor> Executable::run(std::span<const Tensor> inputs,
   if (inputs.size() != parts_->inputs.size())
     throw Error(fmt::format("the program takes {} inputs, and {} are given", parts_->inputs.size(),
                             inputs.size()));
-  std::vector<std::ptrdiff_t> dims = bind_dims(parts_->inputs, parts_->symbols, inputs);
-  Dim::Bindings bindings = bindings_of(parts_->symbols, dims);
+  SmallArray<std::ptrdiff_t> dims(parts_->symbols.size());
+  bind_dims(*parts_, inputs, dims.data());
   std::vector<Tensor> outputs;
-  for (const Signature& output : parts_->outputs)
-    outputs.emplace_back(output.type.dtype, sizes_under(output, bindings));
+  for (std::size_t i = 0; i < parts_->outputs.size(); ++i) {
+    Tensor::Sizes sizes;
+    for (const DimPlan& plan : parts_->output_dims[i]) sizes.push_back(plan.evaluate(dims.data()));
+    if (std::any_of(sizes.begin(), sizes.end(), [](std::int64_t size) { return size < 0; }))
+      throw Error(fmt::format("output {} ({}) has no size for these inputs", parts_->outputs[i].name,
+                              to_string(parts_->outputs[i].type)));
+    outputs.emplace_back(parts_->outputs[i].type.dtype, std::move(sizes));
+  }
   run_into(inputs, outputs, executor);
   return outputs;
 }
@@ -230,26 +278,20 @@ void Executable::run_into(std::span<const Tensor> inputs, std::span<Tensor> outp
     throw Error(fmt::format("the program has {} inputs and {} outputs, and {} and {} are given",
                             parts_->inputs.size(), parts_->outputs.size(), inputs.size(),
                             outputs.size()));
-  std::vector<std::ptrdiff_t> dims = bind_dims(parts_->inputs, parts_->symbols, inputs);
+  SmallArray<std::ptrdiff_t> dims(parts_->symbols.size());
+  bind_dims(*parts_, inputs, dims.data());
   SmallArray<const void*> input_pointers(inputs.size());
   SmallArray<void*> output_pointers(outputs.size());
-  bool symbolic = !dims.empty();
-  Dim::Bindings bindings;
-  if (symbolic) {
-    bindings = bindings_of(parts_->symbols, dims);
-    check_derived_sizes(parts_->inputs, inputs, bindings);
-  }
   for (std::size_t i = 0; i < inputs.size(); ++i) input_pointers[i] = inputs[i].data();
   for (std::size_t i = 0; i < outputs.size(); ++i) {
     const Signature& wanted = parts_->outputs[i];
-    bool fits = outputs[i].dtype() == wanted.type.dtype &&
-                outputs[i].rank() == wanted.type.rank();
+    bool fits = outputs[i].dtype() == wanted.type.dtype && outputs[i].rank() == wanted.type.rank();
     for (std::size_t d = 0; fits && d < wanted.type.shape.size(); ++d)
-      fits = wanted.type.shape[d].evaluate(bindings) == outputs[i].sizes()[d];
+      fits = parts_->output_dims[i][d].evaluate(dims.data()) == outputs[i].sizes()[d];
     if (!fits) wrong_type(wanted, "output", outputs[i]);
     output_pointers[i] = outputs[i].mutable_data();
   }
-  std::size_t bytes = workspace_bytes(dims);
+  std::size_t bytes = workspace_bytes({dims.data(), parts_->symbols.size()});
   weir_call call{input_pointers.data(), output_pointers.data(), weights(), nullptr, dims.data(),
                  executor};
   int status;

@@ -106,6 +106,9 @@ class Lowerer {
     std::string description;
     for (std::size_t i = 0; i < built.values.size(); ++i) {
       buffers.push_back(built.values[i].valid() ? buffer_of(built.values[i]) : UINT32_MAX);
+      // A value without a name that is an output is known by the output's.
+      if (buffers.back() != UINT32_MAX && built.kernel.parameters[i].name.empty())
+        built.kernel.parameters[i].name = program_.buffers[buffers.back()].name;
       if (built.kernel.parameters[i].written)
         description += (description.empty() ? "%" : ", %") + program_.buffers[buffers.back()].name;
     }
