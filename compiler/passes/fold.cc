@@ -35,7 +35,17 @@ std::shared_ptr<const Tensor> constant_value(const Graph& graph, ValueId value) 
   return producer.op->data ? producer.op->data(producer.attributes) : nullptr;
 }
 
+// Whether an attribute is made of symbols, as in size_of: the value is known at the call only.
+bool has_symbols(const Attributes& attributes) {
+  for (const auto& [name, value] : attributes)
+    if (const Shape* dims = std::get_if<Shape>(&value))
+      if (!std::all_of(dims->begin(), dims->end(), [](const Dim& d) { return d.is_constant(); }))
+        return true;
+  return false;
+}
+
 bool pays(const Graph& graph, const Node& node, std::int64_t operand_bytes) {
+  if (has_symbols(node.attributes)) return false;
   std::vector<TensorType> types = types_of(graph, node.operands);
   OpInstance instance{node.op, types, node.attributes};
   if (node.op->composite_for(instance)) return false;
