@@ -86,9 +86,12 @@ KernelEmitter::Values KernelEmitter::emit_chain_fold(const Stage& stage, const L
         loop(begin, end, 1, [&](llvm::Value* index) {
           Scope scope(*this);
           axes_[*stage.axis] = index;
-          Lanes unmasked = lanes;
+          Lanes masked = lanes;
+          // Beside a fold in lanes, the stage's axis is the vector axis; here it goes one by one.
+          if (!schedule_.vector_row) masked.start = index;
           for (Id element : fold.elements)
-            if (kernel_.arena[element].primitive != Primitive::constant) values(element, lanes);
+            if (kernel_.arena[element].primitive != Primitive::constant) values(element, masked);
+          Lanes unmasked = masked;
           unmasked.mask = nullptr;
           fold_block(stage, accumulators, 0, lanes.slots, unmasked);
         });

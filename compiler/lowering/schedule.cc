@@ -366,6 +366,8 @@ class Scheduler {
       unroll = 4;
     }
     if (result_.width == 1) unroll = only_maps_ ? 1 : 4;
+    // One row folded in a chain: there is no vector axis to unroll along.
+    if (!result_.vector_row && !vector_is_stage_) unroll = 1;
     if (result_.vector_row && result_.vector_row->extent.is_constant()) {
       std::int64_t vectors =
           (result_.vector_row->extent.value() + result_.width - 1) / result_.width;
