@@ -1,0 +1,100 @@
+// Every op, its gradient and every element type, compiled for every target: an object needs no function
+// from any library. LLVM calls one wherever a target lacks an instruction, without a word, so this is the
+// only way to know.
+
+#include <ostream>
+
+#include <gtest/gtest.h>
+
+#include "compiler/pipeline.h"
+#include "op_graphs.h"
+#include "undefined_symbols.h"
+
+namespace weir {
+namespace {
+
+using test::OpCase;
+
+struct Machine {
+  const char* name;
+  TargetSpec spec;
+};
+
+void PrintTo(const Machine& machine, std::ostream* stream) { *stream << machine.name; }
+
+const Machine kMachines[] = {
+    {"x86_64_v1", {"x86_64", "x86-64", ""}},    {"x86_64_v2", {"x86_64", "x86-64-v2", ""}},
+    {"x86_64_v3", {"x86_64", "x86-64-v3", ""}}, {"x86_64_v4", {"x86_64", "x86-64-v4", ""}},
+    {"aarch64", {"aarch64", "", ""}},           {"armv7", {"armv7", "", ""}},
+    {"rv64gc", {"riscv64", "", ""}},            {"wasm32", {"wasm32", "", ""}},
+    {"wasm32_simd", {"wasm32", "", "+simd128"}},
+};
+
+bool is_allowed(const std::string& symbol) {
+  // What every freestanding C environment has.
+  if (symbol == "memcpy" || symbol == "memset") return true;
+  // Every WebAssembly object imports its memory, its stack pointer and the table of its function
+  // pointers; the linker defines them.
+  return symbol == "__linear_memory" || symbol == "__stack_pointer" ||
+         symbol == "__indirect_function_table" || symbol == "__memory_base" ||
+         symbol == "__table_base";
+}
+
+std::string needed_symbols(const std::vector<OpCase>& cases, const TargetSpec& spec) {
+  CompileOptions options;
+  options.target = spec;
+  options.debug_lines = false;
+  ObjectCode object = compile_object(test::graph_of(cases), options);
+  std::string needed;
+  for (const std::string& symbol : test::ObjectReader(object.bytes).undefined_symbols())
+    if (!is_allowed(symbol)) needed += (needed.empty() ? "" : ", ") + symbol;
+  return needed;
+}
+
+class Targets : public testing::TestWithParam<Machine> {};
+
+TEST_P(Targets, NoOpNeedsALibrary) {
+  std::vector<OpCase> group;
+  auto check = [&] {
+    std::string needed = needed_symbols(group, GetParam().spec);
+    // Who needs it is worth a compilation each only when somebody does.
+    if (!needed.empty()) {
+      for (const OpCase& one : group)
+        EXPECT_EQ(needed_symbols({one}, GetParam().spec), "") << one.name;
+    }
+    EXPECT_EQ(needed, "");
+    group.clear();
+  };
+  for (const auto& declared : all_ops()) {
+    for (const OpDef* op : test::with_gradients(*declared)) {
+      std::vector<OpCase> cases = test::cases_of(*op);
+      EXPECT_FALSE(cases.empty()) << "op_graphs.h finds no operands and attributes for " << op->name;
+      group.insert(group.end(), cases.begin(), cases.end());
+    }
+    if (group.size() > 40) check();
+  }
+  if (!group.empty()) check();
+}
+
+INSTANTIATE_TEST_SUITE_P(All, Targets, testing::ValuesIn(kMachines),
+                         [](const auto& machine) { return std::string(machine.param.name); });
+
+// The reader sees what is there: a symbol that the object defines is not undefined, and the two entry
+// points are defined in every format.
+TEST(ObjectReader, EntryPointsAreDefined) {
+  GraphBuilder builder("small");
+  Var x = builder.input("x", DType::f32, {4});
+  builder.output("y", builder.apply("relu", {x}));
+  Graph graph = builder.finish().graph;
+  for (const Machine& machine : kMachines) {
+    CompileOptions options;
+    options.target = machine.spec;
+    ObjectCode object = compile_object(graph, options);
+    EXPECT_NE(object.bytes.find(object.program_symbol), std::string::npos) << machine.name;
+    for (const std::string& symbol : test::ObjectReader(object.bytes).undefined_symbols())
+      EXPECT_TRUE(is_allowed(symbol)) << machine.name << " needs " << symbol;
+  }
+}
+
+}  // namespace
+}  // namespace weir
