@@ -170,7 +170,8 @@ Group domain_of_fold(const Graph& graph, Probe& probe, const Shape& result_shape
         group.domain.push_back(shape[i]);
         ++group.inner_end;
       } else {
-        fits = next_row < rows &&
+        // Under a guard, as in a concat, an operand may be shorter than the rows.
+        fits = next_row < rows && shape[i] == result_shape[next_row] &&
                index == arena.axis(static_cast<std::uint32_t>(next_row), result_shape[next_row]);
         ++next_row;
         group.domain.push_back(shape[i]);
