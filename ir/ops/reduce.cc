@@ -85,7 +85,7 @@ Comprehension reduce_comprehension(const OpInstance& instance, const ReductionOf
   std::vector<int> axes = reduced_axes(instance);
   WEIR_CHECK(groups_of(axes).size() <= 1, to_string(operand));
   Group group = axes.empty() ? Group{} : groups_of(axes).front();
-  Shape sizes(operand.shape.begin() + group.first, operand.shape.begin() + group.last + 1);
+  Shape sizes(operand.shape.begin() + group.first, operand.shape.begin() + (group.last + 1));
   bool along_rows = group.last == operand.rank() - 1;
   bool keep = instance.attributes.boolean("keep_dims");
 
