@@ -220,10 +220,10 @@ TEST_P(Activation, infinities_give_the_limits_and_nan_gives_nan) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(
-    Types, Activation,
-    ::testing::Combine(::testing::Values(DType::f32, DType::f64),
-                       ::testing::Values(scalar::Numerics::Mode::mathematical)));
+INSTANTIATE_TEST_SUITE_P(Types, Activation,
+                         ::testing::Combine(::testing::Values(DType::f32, DType::f64),
+                                            ::testing::Values(scalar::Numerics::Mode::mathematical,
+                                                              scalar::Numerics::Mode::expanded)));
 
 TEST(ActivationJoins, signs_of_zero_and_gradients_at_the_joins) {
   auto at = [](const char* name, double x) {
