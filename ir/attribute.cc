@@ -5,6 +5,7 @@
 #include <fmt/format.h>
 
 #include "ir/diagnostic.h"
+#include "ir/escape.h"
 
 namespace weir {
 
@@ -16,25 +17,6 @@ std::string_view description(AttributeKind kind) {
 }
 
 namespace {
-
-std::string quoted(std::string_view text) {
-  std::string result = "\"";
-  for (char c : text) {
-    if (c == '"' || c == '\\') {
-      result += '\\';
-      result += c;
-    } else if (c == '\n') {
-      result += "\\n";
-    } else if (c == '\t') {
-      result += "\\t";
-    } else if (static_cast<unsigned char>(c) < 0x20 || c == 0x7F) {
-      result += fmt::format("\\x{:02x}", static_cast<unsigned char>(c));
-    } else {
-      result += c;
-    }
-  }
-  return result + "\"";
-}
 
 struct Printer {
   std::string operator()(std::int64_t value) const { return fmt::format("{}", value); }

@@ -104,9 +104,7 @@ class Printer {
   }
 
   void attribute(const Attribute& value) {
-    if (const auto* string = std::get_if<std::string>(&value)) {
-      text_ += quoted(*string);
-    } else if (const auto* tensor = std::get_if<std::shared_ptr<const Tensor>>(&value)) {
+    if (const auto* tensor = std::get_if<std::shared_ptr<const Tensor>>(&value)) {
       text_ += to_string((*tensor)->dtype(), (*tensor)->sizes());
       text_ += " ";
       bool empty = (*tensor)->element_count() == 0;
