@@ -66,8 +66,12 @@ class Arithmetic {
     std::vector<llvm::Value*> offsets{i64(0)};
     for (const WorkspaceSlot& slot : program_.slots) {
       llvm::Value* size = i64(0);
-      for (const Dim& candidate : slot.sizes) {
-        llvm::Value* bytes = dimension(candidate);
+      for (const SlotSize& candidate : slot.sizes) {
+        llvm::Value* bytes = dimension(candidate.dividend);
+        if (candidate.divisor != 1)
+          bytes = b_.CreateUDiv(b_.CreateAdd(bytes, i64(candidate.divisor - 1)),
+                                i64(candidate.divisor));
+        bytes = b_.CreateAdd(bytes, dimension(candidate.extra));
         size = b_.CreateSelect(b_.CreateICmpSGT(bytes, size), bytes, size);
       }
       llvm::Value* rounded = b_.CreateAnd(b_.CreateAdd(size, i64(WEIR_ALIGNMENT - 1)),
@@ -92,7 +96,7 @@ class Arithmetic {
 class EntryEmitter {
  public:
   EntryEmitter(llvm::Module& module, const Program& program, const Target& target,
-               const std::vector<llvm::Function*>& kernels, const std::vector<Schedule>& schedules,
+               const std::vector<std::vector<KernelEmitter::Phase>>& kernels, const std::vector<Schedule>& schedules,
                DebugInfo& debug)
       : module_(module),
         context_(module.getContext()),
@@ -288,8 +292,21 @@ class EntryEmitter {
           b_.getInt64Ty());
     b_.CreateStore(stream, b_.CreateStructGEP(type, frame, next));
     llvm::Value* units = unit_count(schedule);
-    llvm::Function* kernel = kernels_[call.kernel];
     llvm::Value* cost = b_.CreateUDiv(arithmetic_.dimension(schedule.work), i64(schedule.width));
+    for (const KernelEmitter::Phase& phase : kernels_[call.kernel]) {
+      if (!phase.extent_and_chunk) {
+        emit_phase(phase.function, frame, units, cost, executor);
+        continue;
+      }
+      const auto& [extent, chunk] = *phase.extent_and_chunk;
+      llvm::Value* chunks = b_.CreateUDiv(
+          b_.CreateAdd(arithmetic_.dimension(extent), i64(chunk - 1)), i64(chunk));
+      emit_phase(phase.function, frame, b_.CreateMul(units, chunks), cost, executor);
+    }
+  }
+
+  void emit_phase(llvm::Function* kernel, llvm::Value* frame, llvm::Value* units, llvm::Value* cost,
+                  llvm::Value* executor) {
     llvm::Value* worth = b_.CreateAnd(b_.CreateICmpUGE(cost, i64(2 * kTaskCost)),
                                       b_.CreateICmpSGT(units, i64(1)));
     llvm::Value* parallel = b_.CreateAnd(worth, b_.CreateIsNotNull(executor));
@@ -374,7 +391,7 @@ class EntryEmitter {
   llvm::Module& module_;
   llvm::LLVMContext& context_;
   const Program& program_;
-  const std::vector<llvm::Function*>& kernels_;
+  const std::vector<std::vector<KernelEmitter::Phase>>& kernels_;
   const std::vector<Schedule>& schedules_;
   DebugInfo& debug_;
   llvm::IRBuilder<> b_;
@@ -401,7 +418,7 @@ std::string workspace_symbol(const Program& program) {
 }
 
 void emit_entry(llvm::Module& module, const Program& program, const Target& target,
-                const std::vector<llvm::Function*>& kernels,
+                const std::vector<std::vector<KernelEmitter::Phase>>& kernels,
                 const std::vector<Schedule>& schedules, DebugInfo& debug) {
   EntryEmitter(module, program, target, kernels, schedules, debug).emit();
 }

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "compiler/codegen/debug_info.h"
+#include "compiler/codegen/kernel_emitter.h"
 #include "compiler/codegen/llvm_headers.h"
 #include "compiler/lowering/program.h"
 #include "compiler/lowering/schedule.h"
@@ -14,7 +15,7 @@ namespace weir {
 
 // `kernels` and `schedules` stand in the order of Program::kernels.
 void emit_entry(llvm::Module& module, const Program& program, const Target& target,
-                const std::vector<llvm::Function*>& kernels,
+                const std::vector<std::vector<KernelEmitter::Phase>>& kernels,
                 const std::vector<Schedule>& schedules, DebugInfo& debug);
 
 // Names of the emitted functions.

@@ -67,52 +67,117 @@ void KernelEmitter::fold_block(const Stage& stage, const std::vector<Values>& ac
   }
 }
 
-KernelEmitter::Values KernelEmitter::emit_chain_fold(const Stage& stage, const Lanes& lanes) {
+// The whole fold, here and now, or what is left of it when its chunks have been folded already.
+KernelEmitter::Values KernelEmitter::emit_fold(const Stage& stage, const Lanes& lanes) {
   const Fold& fold = *stage.fold;
+  if (!fold.partials.empty()) return merge_partials(stage, lanes);
   hoist(stage, {}, Level::stage, lanes);
-  return in_chunks(
-      fold, kernel_.arena.axis_extent(*stage.axis), lanes.width, lanes.slots,
-      [&](llvm::Value* begin, llvm::Value* end, std::optional<std::int64_t>) {
-        std::vector<Values> accumulators(fold.locals.size());
-        for (std::size_t i = 0; i < fold.locals.size(); ++i) {
-          DType type = accumulator_type(fold, i);
-          for (int k = 0; k < lanes.slots; ++k) {
-            accumulators[i].push_back(slot(primitives_.type(type, lanes.width), "accumulator"));
-            b_.CreateStore(primitives_.constant(type, fold.identity[i].value, lanes.width),
-                           accumulators[i].back());
-          }
-        }
-        // Lanes outside the mask compute on zeros and are never stored; selecting would only cost.
-        loop(begin, end, 1, [&](llvm::Value* index) {
-          Scope scope(*this);
-          axes_[*stage.axis] = index;
-          Lanes masked = lanes;
-          // Beside a fold in lanes, the stage's axis is the vector axis; here it goes one by one.
-          if (!schedule_.vector_row) masked.start = index;
-          for (Id element : fold.elements)
-            if (kernel_.arena[element].primitive != Primitive::constant) values(element, masked);
-          Lanes unmasked = masked;
-          unmasked.mask = nullptr;
-          fold_block(stage, accumulators, 0, lanes.slots, unmasked);
-        });
-        Values results;
-        for (std::size_t i = 0; i < fold.locals.size(); ++i)
-          for (llvm::Value* accumulator : accumulators[i])
-            results.push_back(b_.CreateLoad(
-                primitives_.type(accumulator_type(fold, i), lanes.width), accumulator));
-        return results;
-      });
+  const Dim& extent = kernel_.arena.axis_extent(*stage.axis);
+  if (fold.order == Reduction::Order::lanes)
+    return in_chunks(fold, extent, 1, 1,
+                     [&](llvm::Value* begin, llvm::Value* end, std::optional<std::int64_t> count) {
+                       return lane_partial(stage, begin, end, count);
+                     });
+  return in_chunks(fold, extent, lanes.width, lanes.slots,
+                   [&](llvm::Value* begin, llvm::Value* end, std::optional<std::int64_t>) {
+                     return chain_partial(stage, lanes, begin, end);
+                   });
 }
 
-KernelEmitter::Values KernelEmitter::emit_lane_fold(const Stage& stage) {
+// Where the result of one chunk is kept: [chunk][row].
+llvm::Value* KernelEmitter::partial_address(const Fold& fold, std::size_t i, llvm::Value* chunk,
+                                            const Lanes& lanes, int slot) {
+  Dim rows = 1;
+  for (const Dim& row : kernel_.rows) rows = rows * row;
+  llvm::Value* row = row_;
+  if (schedule_.vector_row) {
+    row = b_.CreateAdd(b_.CreateMul(row_, dimension(schedule_.vector_row->extent)), lanes.start);
+    row = b_.CreateAdd(row, i64(static_cast<std::int64_t>(slot) * lanes.width));
+  }
+  return address(fold.partials[i], b_.CreateAdd(b_.CreateMul(chunk, dimension(rows)), row));
+}
+
+void KernelEmitter::emit_partial(const Stage& stage, const Lanes& lanes) {
   const Fold& fold = *stage.fold;
-  Lanes scalar;
-  scalar.start = i64(0);
-  hoist(stage, {}, Level::stage, scalar);
-  return in_chunks(fold, kernel_.arena.axis_extent(*stage.axis), 1, 1,
-                   [&](llvm::Value* begin, llvm::Value* end, std::optional<std::int64_t> count) {
-                     return lane_partial(stage, begin, end, count);
+  hoist(stage, {}, Level::stage, lanes);
+  llvm::Value* length = dimension(kernel_.arena.axis_extent(*stage.axis));
+  llvm::Value* begin = b_.CreateMul(chunk_, i64(fold.chunk));
+  llvm::Value* chunk_end = b_.CreateAdd(begin, i64(fold.chunk));
+  llvm::Value* end = b_.CreateSelect(b_.CreateICmpSLT(chunk_end, length), chunk_end, length);
+  bool in_lanes = fold.order == Reduction::Order::lanes;
+  Values results = in_lanes ? lane_partial(stage, begin, end, std::nullopt)
+                            : chain_partial(stage, lanes, begin, end);
+  int slots = in_lanes ? 1 : lanes.slots;
+  for (std::size_t i = 0; i < fold.partials.size(); ++i) {
+    llvm::Align align(static_cast<std::uint64_t>(byte_size(accumulator_type(fold, i))));
+    for (int slot = 0; slot < slots; ++slot) {
+      llvm::Value* value = results[i * static_cast<std::size_t>(slots) + static_cast<std::size_t>(slot)];
+      llvm::Value* where = partial_address(fold, i, chunk_, lanes, slot);
+      if (lanes.mask && !in_lanes) {
+        b_.CreateMaskedStore(value, where, align, lanes.mask);
+      } else {
+        b_.CreateAlignedStore(value, where, align);
+      }
+    }
+  }
+}
+
+KernelEmitter::Values KernelEmitter::merge_partials(const Stage& stage, const Lanes& lanes) {
+  const Fold& fold = *stage.fold;
+  bool in_lanes = fold.order == Reduction::Order::lanes;
+  int width = in_lanes ? 1 : lanes.width;
+  int slots = in_lanes ? 1 : lanes.slots;
+  return in_chunks(fold, kernel_.arena.axis_extent(*stage.axis), width, slots,
+                   [&](llvm::Value* begin, llvm::Value*, std::optional<std::int64_t>) {
+                     Values results;
+                     llvm::Value* chunk = b_.CreateUDiv(begin, i64(fold.chunk));
+                     for (std::size_t i = 0; i < fold.partials.size(); ++i) {
+                       DType type = accumulator_type(fold, i);
+                       llvm::Align align(static_cast<std::uint64_t>(byte_size(type)));
+                       llvm::Type* vector = memory_type(type, width);
+                       for (int slot = 0; slot < slots; ++slot) {
+                         llvm::Value* where = partial_address(fold, i, chunk, lanes, slot);
+                         results.push_back(
+                             lanes.mask && !in_lanes
+                                 ? static_cast<llvm::Value*>(b_.CreateMaskedLoad(
+                                       vector, where, align, lanes.mask,
+                                       llvm::Constant::getNullValue(vector)))
+                                 : b_.CreateAlignedLoad(vector, where, align));
+                       }
+                     }
+                     return results;
                    });
+}
+
+// One chunk in chain order, one accumulator for each vector of the row axis.
+KernelEmitter::Values KernelEmitter::chain_partial(const Stage& stage, const Lanes& lanes,
+                                                   llvm::Value* begin, llvm::Value* end) {
+  const Fold& fold = *stage.fold;
+  std::vector<Values> accumulators(fold.locals.size());
+  for (std::size_t i = 0; i < fold.locals.size(); ++i) {
+    DType type = accumulator_type(fold, i);
+    for (int k = 0; k < lanes.slots; ++k) {
+      accumulators[i].push_back(slot(primitives_.type(type, lanes.width), "accumulator"));
+      b_.CreateStore(primitives_.constant(type, fold.identity[i].value, lanes.width),
+                     accumulators[i].back());
+    }
+  }
+  loop(begin, end, 1, [&](llvm::Value* index) {
+    Scope scope(*this);
+    axes_[*stage.axis] = index;
+    for (Id element : fold.elements)
+      if (kernel_.arena[element].primitive != Primitive::constant) values(element, lanes);
+    // Lanes outside the mask compute on zeros and are never stored; selecting would only cost.
+    Lanes unmasked = lanes;
+    unmasked.mask = nullptr;
+    fold_block(stage, accumulators, 0, lanes.slots, unmasked);
+  });
+  Values results;
+  for (std::size_t i = 0; i < fold.locals.size(); ++i)
+    for (llvm::Value* accumulator : accumulators[i])
+      results.push_back(
+          b_.CreateLoad(primitives_.type(accumulator_type(fold, i), lanes.width), accumulator));
+  return results;
 }
 
 // One chunk in lanes order: element r goes to lane r mod L, then the lanes are merged by halves. Lanes

@@ -29,7 +29,27 @@ KernelEmitter::KernelEmitter(llvm::Module& module, const Target& target, const S
     if (byte_size(parameter.type.dtype) < 4) masks_ = masks_ && target.masks_bytes;
 }
 
-llvm::Function* KernelEmitter::emit(const std::string& name) {
+std::vector<KernelEmitter::Phase> KernelEmitter::emit(const std::string& name) {
+  std::vector<Phase> phases;
+  for (const Stage& stage : kernel_.stages) {
+    if (!stage.fold || stage.fold->partials.empty()) continue;
+    split_ = &stage;
+    std::string own = name + "_chunks" + std::to_string(phases.size());
+    phases.push_back({emit_function(own), std::pair(kernel_.arena.axis_extent(*stage.axis),
+                                                    stage.fold->chunk)});
+  }
+  split_ = nullptr;
+  phases.push_back({emit_function(name), std::nullopt});
+  return phases;
+}
+
+llvm::Function* KernelEmitter::emit_function(const std::string& name) {
+  pointers_.clear();
+  symbols_.clear();
+  values_.clear();
+  defined_.clear();
+  axes_.clear();
+  stream_ = nullptr;
   llvm::LLVMContext& context = module_.getContext();
   std::vector<std::string> symbols = kernel_symbols(kernel_);
   llvm::StructType* frame = frame_type(context, kernel_.parameters.size(), symbols.size());
@@ -58,7 +78,7 @@ llvm::Function* KernelEmitter::emit(const std::string& name) {
   }
   if (schedule_.streams && llvm::Triple(target_.triple).isX86())
     stream_ = field(kernel_.parameters.size() + symbols.size());
-  locals_.resize(kernel_.locals.size());
+  locals_.assign(kernel_.locals.size(), {});
   dummy_ = slot(b_.getInt64Ty(), "dummy");
   b_.CreateStore(i64(0), dummy_);
   static const std::vector<Access> kNone;
@@ -76,7 +96,16 @@ llvm::Function* KernelEmitter::emit(const std::string& name) {
 
 void KernelEmitter::emit_unit(llvm::Value* unit) {
   Scope scope(*this);
+  if (split_) {
+    llvm::Value* chunks = b_.CreateUDiv(
+        b_.CreateAdd(dimension(kernel_.arena.axis_extent(*split_->axis)), i64(split_->fold->chunk - 1)),
+        i64(split_->fold->chunk));
+    llvm::Value* base = b_.CreateUDiv(unit, chunks);
+    chunk_ = b_.CreateSub(unit, b_.CreateMul(base, chunks));
+    unit = base;
+  }
   if (!schedule_.vector_row) {
+    row_ = unit;
     emit_row(unit);
     Lanes scalar;
     scalar.start = i64(0);
@@ -103,6 +132,7 @@ void KernelEmitter::emit_unit(llvm::Value* unit) {
     end = b_.CreateSelect(b_.CreateICmpSLT(block_end, end), block_end, end);
     count.reset();
   }
+  row_ = row;
   emit_row(row);
   Lanes none;
   none.start = begin;
@@ -172,12 +202,16 @@ void KernelEmitter::emit_stages(const Lanes& lanes) {
   for (std::size_t i = 0; i < kernel_.stages.size(); ++i) {
     const Stage& stage = kernel_.stages[i];
     if (!stage.fold) {
+      if (split_) continue;
       emit_map(stage, schedule_.stores[i], lanes);
       continue;
     }
-    bool in_lanes = stage.fold->order == Reduction::Order::lanes;
-    Values results = in_lanes ? emit_lane_fold(stage) : emit_chain_fold(stage, lanes);
-    std::size_t slots = in_lanes ? 1 : static_cast<std::size_t>(lanes.slots);
+    if (split_ == &stage) {
+      emit_partial(stage, lanes);
+      return;
+    }
+    Values results = emit_fold(stage, lanes);
+    std::size_t slots = results.size() / stage.fold->locals.size();
     for (std::size_t k = 0; k < stage.fold->locals.size(); ++k)
       locals_[stage.fold->locals[k]].assign(
           results.begin() + static_cast<std::ptrdiff_t>(k * slots),

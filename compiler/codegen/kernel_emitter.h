@@ -3,7 +3,9 @@
 //   void kernel(frame* frame, i64 begin, i64 end)
 //
 // runs the units begin <= u < end. A unit is one point of the rows, or one block of the vector axis at
-// such a point. The frame holds the parameters' addresses, then the values of the kernel's symbols, then
+// such a point. A kernel with split folds has one function more for each of them, to be run before: its
+// units are a chunk of the fold at one of the kernel's units, and it leaves chunk results in the fold's
+// partials. The frame holds the parameters' addresses, then the values of the kernel's symbols, then
 // a flag that asks for streaming stores.
 //
 // Loops are explicit vectors of the schedule's width, several at once, then what remains: under a mask
@@ -32,7 +34,15 @@ class KernelEmitter {
   KernelEmitter(llvm::Module& module, const Target& target, const Schedule& schedule,
                 DebugInfo& debug);
 
-  llvm::Function* emit(const std::string& name);
+  // One function to run over all units.
+  struct Phase {
+    llvm::Function* function;
+    // Of a split fold: the kernel's units times this many chunks. Absent for the kernel itself.
+    std::optional<std::pair<Dim, std::int64_t>> extent_and_chunk;
+  };
+
+  // The kernel's functions, in the order in which they have to run.
+  std::vector<Phase> emit(const std::string& name);
 
  private:
   using Values = std::vector<llvm::Value*>;  // one, or one for each slot
@@ -46,6 +56,7 @@ class KernelEmitter {
   };
 
   // kernel_emitter.cc: the function, its units, and the stages.
+  llvm::Function* emit_function(const std::string& name);
   void emit_unit(llvm::Value* unit);
   void emit_row(llvm::Value* row);
   void emit_stages(const Lanes& lanes);
@@ -55,8 +66,12 @@ class KernelEmitter {
                            const std::function<void(const Lanes&)>& body);
 
   // fold_emitter.cc: reductions.
-  Values emit_chain_fold(const Stage& stage, const Lanes& lanes);
-  Values emit_lane_fold(const Stage& stage);
+  Values emit_fold(const Stage& stage, const Lanes& lanes);
+  Values merge_partials(const Stage& stage, const Lanes& lanes);
+  void emit_partial(const Stage& stage, const Lanes& lanes);
+  Values chain_partial(const Stage& stage, const Lanes& lanes, llvm::Value* begin, llvm::Value* end);
+  llvm::Value* partial_address(const Fold& fold, std::size_t i, llvm::Value* chunk,
+                               const Lanes& lanes, int slot);
   Values lane_partial(const Stage& stage, llvm::Value* begin, llvm::Value* end,
                       std::optional<std::int64_t> count);
   void fold_block(const Stage& stage, const std::vector<Values>& accumulators, int first, int count,
@@ -117,6 +132,9 @@ class KernelEmitter {
   PrimitiveEmitter primitives_;
   bool masks_;  // masked access to all parameters is native
 
+  const Stage* split_ = nullptr;      // the fold whose chunk results are being computed
+  llvm::Value* chunk_ = nullptr;      // its chunk
+  llvm::Value* row_ = nullptr;        // the point of the rows, as one number
   llvm::Function* function_ = nullptr;
   std::vector<llvm::Value*> pointers_;
   std::unordered_map<std::string, llvm::Value*> symbols_;

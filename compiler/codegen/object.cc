@@ -72,7 +72,7 @@ std::unique_ptr<llvm::Module> emit_module(const Program& program, const Target& 
   module->setPICLevel(llvm::PICLevel::BigPIC);
   DebugInfo debug(*module, debug_lines);
   std::vector<Schedule> schedules;
-  std::vector<llvm::Function*> kernels;
+  std::vector<std::vector<KernelEmitter::Phase>> kernels;
   schedules.reserve(program.kernels.size());
   for (std::size_t i = 0; i < program.kernels.size(); ++i) {
     schedules.push_back(make_schedule(program.kernels[i], target));

@@ -138,6 +138,7 @@ std::string structure_key(const Kernel& kernel) {
       put(static_cast<int>(stage.fold->order));
       put(stage.fold->chunk);
       for (std::uint32_t local : stage.fold->locals) put(local);
+      for (std::uint32_t partial : stage.fold->partials) put(partial);
       for (scalar::Bits bits : stage.fold->identity) put(bits.value);
     }
     for (const Store& store : stage.stores) {

@@ -28,6 +28,14 @@ struct Store {
   scalar::Id value;
 };
 
+// A size in bytes: dividend / divisor, rounded up, and `extra` on top.
+struct SlotSize {
+  Dim dividend;
+  std::int64_t divisor = 1;
+  Dim extra = 0;
+  friend bool operator==(const SlotSize&, const SlotSize&) = default;
+};
+
 struct Fold {
   std::string name;
   Reduction::Order order = Reduction::Order::chain;
@@ -38,6 +46,9 @@ struct Fold {
   // On arguments: the accumulators first, then the elements (step) or other accumulators (merge).
   std::vector<scalar::Id> step;
   std::vector<scalar::Id> merge;
+  // Of a split fold: the parameters that keep the chunk results of each accumulator, chunk by chunk, all
+  // rows of a chunk together.
+  std::vector<std::uint32_t> partials;
 };
 
 struct Stage {

@@ -6,6 +6,8 @@
 //     }
 //   }
 
+#include <algorithm>
+
 #include <fmt/format.h>
 
 #include "compiler/lowering/program.h"
@@ -48,10 +50,18 @@ class KernelPrinter {
     text_ += content + "\n";
   }
 
+  bool is_partial(std::uint32_t parameter) const {
+    for (const Stage& stage : kernel_.stages)
+      if (stage.fold && std::count(stage.fold->partials.begin(), stage.fold->partials.end(), parameter))
+        return true;
+    return false;
+  }
+
   void print_header(const std::string& name) {
     std::string in, out;
     for (std::size_t i = 0; i < names_.size(); ++i) {
       const KernelParameter& parameter = kernel_.parameters[i];
+      if (is_partial(static_cast<std::uint32_t>(i))) continue;
       std::string& list = parameter.written ? out : in;
       list += fmt::format("{}{}: {}", list.empty() ? "" : ", ", names_[i], to_string(parameter.type));
     }
@@ -115,6 +125,7 @@ class KernelPrinter {
     std::string order = fold.order == Reduction::Order::lanes ? "lanes" : "chain";
     std::string head = fmt::format("{} = {} over {} in {} of {}", results, fold.name, axis, order,
                                    fold.chunk);
+    if (!fold.partials.empty()) head += ", chunks in parallel";
     std::string elements = fmt::format("{}", fmt::join(listing.roots, ", "));
     line(head + " {");
     ++indent_;
@@ -145,6 +156,12 @@ std::string place_text(const Buffer& buffer) {
   return {};
 }
 
+std::string size_text(const SlotSize& size) {
+  if (size.divisor == 1) return (size.dividend + size.extra).to_string();
+  return fmt::format("ceil({}, {}) + {}", size.dividend.to_string(), size.divisor,
+                     size.extra.to_string());
+}
+
 std::string buffer_name(const Program& program, std::uint32_t buffer) {
   const std::string& name = program.buffers[buffer].name;
   return name.empty() ? fmt::format("%b{}", buffer) : "%" + name;
@@ -163,11 +180,12 @@ std::string print(const Program& program) {
   text += fmt::format("program @{} {{\n", program.name);
   for (std::size_t i = 0; i < program.buffers.size(); ++i)
     text += fmt::format("  {:<16} {:<20} {}\n", buffer_name(program, static_cast<std::uint32_t>(i)),
-                        to_string(program.buffers[i].type), place_text(program.buffers[i]));
+                        program.buffers[i].scratch ? "scratch" : to_string(program.buffers[i].type),
+                        place_text(program.buffers[i]));
   for (std::size_t i = 0; i < program.slots.size(); ++i) {
     std::string sizes;
-    for (const Dim& size : program.slots[i].sizes)
-      sizes += (sizes.empty() ? "" : ", ") + size.to_string();
+    for (const SlotSize& size : program.slots[i].sizes)
+      sizes += (sizes.empty() ? "" : ", ") + size_text(size);
     if (program.slots[i].sizes.size() > 1) sizes = "max(" + sizes + ")";
     text += fmt::format("  {:<16} {} bytes\n", fmt::format("slot {}", i), sizes);
   }

@@ -10,6 +10,7 @@
 #include "compiler/lowering/fusion.h"
 #include "compiler/lowering/memory_plan.h"
 #include "compiler/lowering/pack_operands.h"
+#include "compiler/lowering/split_folds.h"
 #include "ir/op.h"
 #include "runtime/abi.h"
 
@@ -64,19 +65,19 @@ class Lowerer {
       const Value& value = graph_.value(graph_.inputs()[i]);
       program_.inputs.emplace_back(value.name, value.type);
       buffers_[graph_.inputs()[i]] = add_buffer(
-          {value.name, value.type, Buffer::Place::input, static_cast<std::uint32_t>(i), 0});
+          {value.name, value.type, Buffer::Place::input, static_cast<std::uint32_t>(i), 0, {}});
     }
     for (ValueId param : graph_.params()) {
       const Value& value = graph_.value(param);
       std::uint64_t offset = add_weight({value.name, nullptr, value.type, 0});
-      buffers_[param] = add_buffer({value.name, value.type, Buffer::Place::weights, 0, offset});
+      buffers_[param] = add_buffer({value.name, value.type, Buffer::Place::weights, 0, offset, {}});
     }
     for (std::size_t i = 0; i < graph_.outputs().size(); ++i) {
       const Graph::Output& output = graph_.outputs()[i];
       const Value& value = graph_.value(output.value);
       program_.outputs.emplace_back(output.name, value.type);
       std::uint32_t buffer = add_buffer(
-          {output.name, value.type, Buffer::Place::output, static_cast<std::uint32_t>(i), 0});
+          {output.name, value.type, Buffer::Place::output, static_cast<std::uint32_t>(i), 0, {}});
       bool computed = value.kind == Value::Kind::result && !graph_.node(value.producer).op->data;
       if (computed && buffers_.try_emplace(output.value, buffer).second) continue;
       copies_.emplace_back(output.value, buffer);
@@ -87,7 +88,7 @@ class Lowerer {
     auto found = buffers_.find(id);
     if (found != buffers_.end()) return found->second;
     const Value& value = graph_.value(id);
-    Buffer buffer{value.name, value.type, Buffer::Place::workspace, 0, 0};
+    Buffer buffer{value.name, value.type, Buffer::Place::workspace, 0, 0, {}};
     if (value.kind == Value::Kind::result) {
       const Node& node = graph_.node(value.producer);
       if (node.op->data) {
@@ -113,6 +114,10 @@ class Lowerer {
         description += (description.empty() ? "%" : ", %") + program_.buffers[buffers.back()].name;
     }
     for (const PackedCopy& copy : packed) buffers[copy.parameter] = packed_buffer(copy);
+    for (const SlotSize& size : split_folds(built.kernel)) {
+      Buffer scratch{"partial", {}, Buffer::Place::workspace, 0, 0, size};
+      buffers.push_back(add_buffer(std::move(scratch)));
+    }
     add_call(std::move(built.kernel), std::move(buffers), std::move(description));
   }
 
@@ -122,7 +127,7 @@ class Lowerer {
     if (!inserted) return found->second;
     std::string name = graph_.value(copy.source).name;
     if (!name.empty()) name += "_packed";
-    std::uint32_t number = add_buffer({name, copy.type, Buffer::Place::workspace, 0, 0});
+    std::uint32_t number = add_buffer({name, copy.type, Buffer::Place::workspace, 0, 0, {}});
     found->second = number;
     add_call(build_pack_kernel(graph_.type(copy.source), copy), {buffer_of(copy.source), number},
              "%" + name);

@@ -10,8 +10,9 @@ namespace {
 using scalar::Id;
 using scalar::Primitive;
 
-Dim byte_count(const TensorType& type) {
-  return element_count(type.shape) * Dim(byte_size(type.dtype));
+SlotSize byte_count(const Buffer& buffer) {
+  if (buffer.scratch) return *buffer.scratch;
+  return {element_count(buffer.type.shape) * Dim(byte_size(buffer.type.dtype))};
 }
 
 // Whether a kernel reads `source` only at the very element that it then overwrites through `target`,
@@ -84,8 +85,8 @@ void plan_memory(Program& program, const MemoryPlanOptions& options) {
   };
   auto place = [&](std::uint32_t buffer, std::uint32_t slot) {
     program.buffers[buffer].index = slot;
-    std::vector<Dim>& sizes = program.slots[slot].sizes;
-    Dim size = byte_count(program.buffers[buffer].type);
+    std::vector<SlotSize>& sizes = program.slots[slot].sizes;
+    SlotSize size = byte_count(program.buffers[buffer]);
     if (std::find(sizes.begin(), sizes.end(), size) == sizes.end()) sizes.push_back(size);
   };
   for (std::size_t call = 0; call < program.calls.size(); ++call) {
@@ -107,9 +108,9 @@ void plan_memory(Program& program, const MemoryPlanOptions& options) {
         taken_over[source] = true;
       }
       if (!slot && !free_slots.empty()) {
-        Dim size = byte_count(program.buffers[buffer].type);
+        SlotSize size = byte_count(program.buffers[buffer]);
         auto fits = [&](std::uint32_t free) {
-          const std::vector<Dim>& sizes = program.slots[free].sizes;
+          const std::vector<SlotSize>& sizes = program.slots[free].sizes;
           return std::find(sizes.begin(), sizes.end(), size) != sizes.end();
         };
         auto found = std::find_if(free_slots.begin(), free_slots.end(), fits);
@@ -138,10 +139,14 @@ std::optional<std::uint64_t> workspace_bytes(const Program& program, const Dim::
   std::uint64_t total = 0;
   for (const WorkspaceSlot& slot : program.slots) {
     std::uint64_t size = 0;
-    for (const Dim& candidate : slot.sizes) {
-      std::optional<std::int64_t> bytes = candidate.evaluate(bindings);
-      if (!bytes || *bytes < 0) return std::nullopt;
-      size = std::max(size, static_cast<std::uint64_t>(*bytes));
+    for (const SlotSize& candidate : slot.sizes) {
+      std::optional<std::int64_t> dividend = candidate.dividend.evaluate(bindings);
+      std::optional<std::int64_t> extra = candidate.extra.evaluate(bindings);
+      if (!dividend || !extra || *dividend < 0 || *extra < 0) return std::nullopt;
+      std::int64_t quotient = *dividend / candidate.divisor + (*dividend % candidate.divisor != 0);
+      std::int64_t bytes;
+      if (__builtin_add_overflow(quotient, *extra, &bytes)) return std::nullopt;
+      size = std::max(size, static_cast<std::uint64_t>(bytes));
     }
     size = (size + WEIR_ALIGNMENT - 1) / WEIR_ALIGNMENT * WEIR_ALIGNMENT;
     if (__builtin_add_overflow(total, size, &total)) return std::nullopt;

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -23,6 +24,7 @@ struct Buffer {
   Place place = Place::workspace;
   std::uint32_t index = 0;
   std::uint64_t offset = 0;
+  std::optional<SlotSize> scratch;  // the size of a workspace buffer that is no tensor
 };
 
 // One run of a kernel on buffers.
@@ -36,7 +38,7 @@ struct KernelCall {
 // A stretch of the workspace, used by buffers that are never alive together. Its size in bytes is the
 // maximum of `sizes`; slots follow each other, each aligned to WEIR_ALIGNMENT.
 struct WorkspaceSlot {
-  std::vector<Dim> sizes;
+  std::vector<SlotSize> sizes;
 };
 
 struct WeightEntry {
