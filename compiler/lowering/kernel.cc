@@ -42,6 +42,8 @@ std::vector<std::string> kernel_symbols(const Kernel& kernel) {
   std::vector<std::string> names;
   collect(kernel.rows, names);
   for (const KernelParameter& parameter : kernel.parameters) collect(parameter.type.shape, names);
+  for (const Stage& stage : kernel.stages)
+    if (stage.axis) kernel.arena.axis_extent(*stage.axis).collect_symbols(names);
   for (Id id : scalar::reachable(kernel.arena, roots_of(kernel)))
     if (kernel.arena[id].primitive == Primitive::size)
       kernel.arena.dim(kernel.arena[id].payload).collect_symbols(names);
