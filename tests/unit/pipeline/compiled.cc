@@ -1,0 +1,117 @@
+// See compiled.h. An executor may run tasks in any order; the backward one finds what depends on it
+// without waiting for chance.
+#include "tests/unit/pipeline/compiled.h"
+
+#include <array>
+
+#include <fmt/format.h>
+
+#include "ir/text.h"
+#include "runtime/thread_pool.h"
+
+namespace weir::test {
+namespace {
+
+std::vector<VectorLevel> find_levels() {
+#if defined(__x86_64__)
+  bool fma = __builtin_cpu_supports("fma") != 0;
+  std::vector<VectorLevel> levels{{"", fma}};
+  if (__builtin_cpu_supports("avx2") != 0 && fma) levels.push_back({"x86-64-v3", true});
+  if (__builtin_cpu_supports("sse4.2") != 0) levels.push_back({"x86-64-v2", false});
+  levels.push_back({"x86-64", false});
+  return levels;
+#else
+  return {{"", true}};
+#endif
+}
+
+void run_backwards(void*, std::ptrdiff_t tasks, weir_task task, void* argument) {
+  for (std::ptrdiff_t i = tasks; i-- > 0;) task(argument, i, static_cast<int>(i % 4));
+}
+
+const weir_executor kBackwards{nullptr, 4, run_backwards, nullptr, nullptr};
+
+}  // namespace
+
+std::span<const VectorLevel> vector_levels() {
+  static const std::vector<VectorLevel> levels = find_levels();
+  return levels;
+}
+
+std::string Way::name() const {
+  return fmt::format("{}{}{}", level.name(), fuse ? "" : ", not fused",
+                     reuse_memory ? "" : ", no memory reused");
+}
+
+Executable compile(const Program& program, const Way& way) {
+  CompileOptions options;
+  options.target.cpu = way.level.cpu;
+  options.fuse = way.fuse;
+  options.reuse_memory = way.reuse_memory;
+  options.debug_lines = false;
+  return weir::compile(Model{program.graph, program.weights}, options);
+}
+
+std::vector<Tensor> interpret_expanded(const Program& program, bool has_fma) {
+  return interpret(has_fma ? program.graph : optimize(program.graph), program.weights, program.inputs,
+                   {{scalar::Numerics::Mode::expanded, has_fma}});
+}
+
+std::optional<std::string> difference(const Graph& graph, std::span<const Tensor> actual,
+                                      std::span<const Tensor> expected) {
+  for (std::size_t i = 0; i < expected.size(); ++i) {
+    const std::string& name = graph.outputs()[i].name;
+    if (to_string(actual[i].type()) != to_string(expected[i].type()))
+      return fmt::format("output {} is {} instead of {}", name, to_string(actual[i].type()),
+                         to_string(expected[i].type()));
+    Difference found = compare(actual[i], expected[i]);
+    if (found.identical) continue;
+    for (std::int64_t at = 0; at < actual[i].element_count(); ++at)
+      if (!scalar::same_value(actual[i].dtype(), actual[i].bits(at), expected[i].bits(at)))
+        return fmt::format(
+            "element {} of output {}, {}: {} ({:#x}) instead of {} ({:#x})", at, name,
+            to_string(actual[i].type()),
+            scalar::to_double(actual[i].dtype(), actual[i].bits(at)), actual[i].bits(at).value,
+            scalar::to_double(expected[i].dtype(), expected[i].bits(at)),
+            expected[i].bits(at).value);
+    return fmt::format("output {} differs", name);
+  }
+  return std::nullopt;
+}
+
+std::optional<std::string> difference_compiled(const Program& program, const Way& way,
+                                               std::span<const Tensor> expected,
+                                               std::span<const weir_executor* const> executors) {
+  try {
+    Executable executable = compile(program, way);
+    NamedTensors inputs(program.inputs.begin(), program.inputs.end());
+    if (auto found = difference(program.graph, executable.run(inputs), expected))
+      return way.name() + ": " + *found;
+    for (const weir_executor* executor : executors)
+      if (auto found = difference(program.graph, executable.run(inputs, executor), expected))
+        return fmt::format("{}, {} workers: {}", way.name(), executor->max_workers, *found);
+  } catch (const std::exception& error) {
+    return way.name() + ": " + error.what();
+  }
+  return std::nullopt;
+}
+
+std::span<const weir_executor* const> test_executors() {
+  static ThreadPool pool(2);
+  static const std::array<const weir_executor*, 2> executors{&pool.executor(), &kBackwards};
+  return executors;
+}
+
+std::string describe(const Program& program) {
+  std::string text = print(program.graph);
+  auto add = [&](const std::string& name, const Tensor& tensor) {
+    text += fmt::format("// {} = {}", name, to_string(tensor.type()));
+    if (tensor.element_count() <= 64) text += " " + tensor.to_string();
+    text += "\n";
+  };
+  for (const auto& [name, tensor] : program.inputs) add(name, tensor);
+  for (const auto& [name, tensor] : program.weights) add(name, tensor);
+  return text;
+}
+
+}  // namespace weir::test

@@ -1,0 +1,64 @@
+// What tests of compiled code share: the vector levels this machine can run, and the comparison of
+// compiled code with the interpreter's expanded mode, bit for bit.
+#pragma once
+
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "compiler/pipeline.h"
+#include "ir/interpreter.h"
+#include "runtime/abi.h"
+
+namespace weir::test {
+
+// One level of vectors: a CPU to compile for, empty for this machine, and what changes bits there.
+struct VectorLevel {
+  std::string cpu;
+  bool has_fma;
+
+  std::string name() const { return cpu.empty() ? "native" : cpu; }
+};
+
+// This machine first, then the lesser levels of its kind, the widest first.
+std::span<const VectorLevel> vector_levels();
+
+// A graph with a value for everything that it reads.
+struct Program {
+  Graph graph;
+  Weights weights;
+  Inputs inputs;
+};
+
+// How a program is compiled and run.
+struct Way {
+  VectorLevel level;
+  bool fuse = true;
+  bool reuse_memory = true;
+
+  std::string name() const;
+};
+
+Executable compile(const Program& program, const Way& way);
+// The results of compiled code on a target with or without FMA. What the passes compute in advance is
+// computed with FMA for every target, so without it the graph is interpreted as it is after the passes.
+std::vector<Tensor> interpret_expanded(const Program& program, bool has_fma);
+
+// The first difference between two lists of results, described; nothing if they are the same bits.
+std::optional<std::string> difference(const Graph& graph, std::span<const Tensor> actual,
+                                      std::span<const Tensor> expected);
+
+// Compiles and runs the program, alone and on every executor, and compares with `expected`. What goes
+// wrong on the way, an exception too, is described.
+std::optional<std::string> difference_compiled(const Program& program, const Way& way,
+                                               std::span<const Tensor> expected,
+                                               std::span<const weir_executor* const> executors);
+
+// Two threads; and an executor that runs tasks backwards, as four workers in turn.
+std::span<const weir_executor* const> test_executors();
+
+// The program as text: the graph, and the values that it was run on if they are few.
+std::string describe(const Program& program);
+
+}  // namespace weir::test

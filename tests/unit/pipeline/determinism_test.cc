@@ -1,0 +1,135 @@
+// The same bits every time: from run to run, for any number of threads, wherever tensors lie in memory
+// and wherever an element lies in its vector.
+#include <numeric>
+
+#include <gtest/gtest.h>
+
+#include "compiler/passes/pass_manager.h"
+#include "runtime/thread_pool.h"
+#include "tests/support/graphs.h"
+#include "tests/unit/pipeline/compiled.h"
+
+namespace weir::test {
+namespace {
+
+// Every way of looping: maps, rows in lanes and in chunks, columns in chains, products, gathers.
+constexpr const char* kMixed = R"(graph @mixed(%x: f32[N, 37], %w: f32[37, 37], %m: bool[N, 37]) ->
+    (f32[N, 37], f32[37], f32[N], f32[N, 37], f32[37, N], bool[N, 37]) {
+  %a = leaky_relu(%x)
+  %s = softmax(%a)
+  %columns = reduce_sum(%x) {axes = [0]}
+  %rows = reduce_max(%x) {axes = [1]}
+  %product = matmul(%s, %w)
+  %chosen = select(%m, %product, %x)
+  %t = transpose(%chosen)
+  %positive = greater(%chosen, %x)
+  return %s, %columns, %rows, %chosen, %t, %positive
+})";
+
+Program mixed(std::int64_t n) {
+  Generator generator(7);
+  Graph graph = parse(kMixed);
+  Inputs inputs = random_values(graph, graph.inputs(), generator, false, {{"N", n}});
+  return {std::move(graph), {}, std::move(inputs)};
+}
+
+TEST(Determinism, SameBitsFromRunToRun) {
+  Program program = mixed(3000);
+  Executable executable = compile(program, {vector_levels().front()});
+  std::vector<Tensor> first = executable.run(program.inputs);
+  EXPECT_EQ(difference(program.graph, first, interpret_expanded(program, vector_levels().front().has_fma)),
+            std::nullopt);
+  for (int threads : {1, 2, 3, 7}) {
+    ThreadPool pool(threads);
+    for (int run = 0; run < 5; ++run)
+      EXPECT_EQ(difference(program.graph, executable.run(program.inputs, &pool.executor()), first),
+                std::nullopt)
+          << threads << " threads, run " << run;
+  }
+}
+
+TEST(Determinism, SameBitsFromCompilationToCompilation) {
+  Program program = mixed(50);
+  Way way{vector_levels().front()};
+  std::vector<Tensor> first = compile(program, way).run(program.inputs);
+  for (int i = 0; i < 3; ++i)
+    EXPECT_EQ(difference(program.graph, compile(program, way).run(program.inputs), first), std::nullopt);
+}
+
+// A tensor in the caller's memory, `offset` elements behind a boundary of 64 bytes.
+class Placed {
+ public:
+  Placed(const Tensor& tensor, std::int64_t offset)
+      : memory_(tensor.byte_count() + 192, std::byte{0x5a}), tensor_(tensor.dtype(), tensor.sizes()) {
+    auto start = reinterpret_cast<std::uintptr_t>(memory_.data());
+    std::uintptr_t boundary = (start + 63) / 64 * 64;
+    begin_ = boundary - start +
+             static_cast<std::size_t>(offset) * static_cast<std::size_t>(byte_size(tensor.dtype()));
+    tensor_ = Tensor::view(tensor.dtype(), tensor.sizes(), memory_.data() + begin_);
+    for (std::int64_t i = 0; i < tensor.element_count(); ++i) tensor_.set_bits(i, tensor.bits(i));
+  }
+  Tensor& tensor() { return tensor_; }
+  // Whether nothing but the tensor has been written.
+  bool intact() const {
+    for (std::size_t i = 0; i < memory_.size(); ++i)
+      if ((i < begin_ || i >= begin_ + tensor_.byte_count()) && memory_[i] != std::byte{0x5a}) return false;
+    return true;
+  }
+
+ private:
+  std::vector<std::byte> memory_;
+  Tensor tensor_;
+  std::size_t begin_ = 0;
+};
+
+TEST(Determinism, SameBitsWhereverTensorsLie) {
+  for (const VectorLevel& level : vector_levels()) {
+    Program program = mixed(19);
+    Executable executable = compile(program, {level});
+    std::vector<Tensor> expected = interpret_expanded(program, level.has_fma);
+    for (std::int64_t offset : {0, 1, 2, 3, 5, 7, 8, 13, 15}) {
+      std::vector<Placed> inputs, outputs;
+      std::vector<Tensor> input_tensors, output_tensors;
+      for (const Signature& input : executable.inputs())
+        inputs.emplace_back(program.inputs.find(input.name)->second, offset + std::ssize(inputs));
+      for (const Tensor& output : expected)
+        outputs.emplace_back(Tensor(output.dtype(), output.sizes()), 15 - offset + std::ssize(outputs) % 2);
+      for (Placed& placed : inputs) input_tensors.push_back(placed.tensor());
+      for (Placed& placed : outputs) output_tensors.push_back(placed.tensor());
+      executable.run_into(input_tensors, output_tensors);
+      EXPECT_EQ(difference(program.graph, output_tensors, expected), std::nullopt)
+          << level.name() << ", offset " << offset;
+      for (const Placed& placed : inputs) EXPECT_TRUE(placed.intact());
+      for (const Placed& placed : outputs) EXPECT_TRUE(placed.intact()) << level.name() << ", offset " << offset;
+    }
+  }
+}
+
+// An element of a pointwise program has the same bits alone, in the middle of a vector, and in the rest
+// that fills no vector.
+TEST(Determinism, SameBitsWhereverAnElementLiesInItsVector) {
+  Graph graph = parse(R"(graph @m(%x: f32[N]) -> (f32[N]) {
+  %a = gelu(%x)
+  %b = log1p(%a)
+  %c = div(%b, %x)
+  return %c
+})");
+  constexpr std::int64_t kCount = 200;
+  Generator generator(3);
+  Tensor all = random_tensor(DType::f32, {kCount}, generator, true);
+  for (const VectorLevel& level : vector_levels()) {
+    Executable executable = compile({graph, {}, {}}, {level});
+    std::vector<Tensor> whole = executable.run(std::span(&all, 1));
+    for (std::int64_t begin : {0, 1, 3, 17, 64, 99, 150})
+      for (std::int64_t count : {1, 2, 7, 16, 31, 50}) {
+        Tensor part = Tensor::view(DType::f32, {count}, all.mutable_elements<float>().data() + begin);
+        std::vector<Tensor> results = executable.run(std::span(&part, 1));
+        for (std::int64_t i = 0; i < count; ++i)
+          ASSERT_TRUE(scalar::same_value(DType::f32, results[0].bits(i), whole[0].bits(begin + i)))
+              << level.name() << ": element " << begin + i << " as element " << i << " of " << count;
+      }
+  }
+}
+
+}  // namespace
+}  // namespace weir::test

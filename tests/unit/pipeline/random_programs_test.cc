@@ -1,0 +1,104 @@
+// Random programs, compiled at every vector level, against the interpreter bit for bit.
+//
+// Every program runs as this machine's own code and at one other level or unfused, in turn, on one
+// thread and on executors of several workers. A program that fails is shrunk and printed.
+//   WEIR_RANDOM_PROGRAMS  how many, 2000 by default
+//   WEIR_RANDOM_SEED      the seed of the first; then that many follow
+#include <csignal>
+#include <cstdio>
+#include <cstdlib>
+
+#include <fmt/format.h>
+#include <gtest/gtest.h>
+
+#include "ir/text.h"
+#include "ir/verifier.h"
+#include "tests/unit/pipeline/random_program.h"
+
+namespace weir::test {
+namespace {
+
+constexpr std::uint64_t kShards = 8;
+constexpr int kMaximumFailures = 3;  // of a shard: shrinking takes time
+
+// Code that goes wrong may end the process, so the seed is named then as well.
+std::uint64_t current_seed = 0;
+
+void name_the_seed(int signal) {
+  std::fprintf(stderr, "signal %d in the program of seed %llu\n", signal,
+               static_cast<unsigned long long>(current_seed));
+  std::signal(signal, SIG_DFL);
+  std::raise(signal);
+}
+
+std::uint64_t from_environment(const char* name, std::uint64_t otherwise) {
+  const char* text = std::getenv(name);
+  return text && *text ? std::strtoull(text, nullptr, 10) : otherwise;
+}
+
+std::vector<Way> ways_of(std::uint64_t seed) {
+  std::span<const VectorLevel> levels = vector_levels();
+  std::vector<Way> ways{{levels.front()}};
+  std::size_t other = (seed / 4) % levels.size();
+  ways.push_back({levels[other], other != 0 && seed % 3 != 0, seed % 5 != 0});
+  return ways;
+}
+
+std::optional<std::string> failure(const Program& program, std::span<const Way> ways) {
+  std::optional<std::vector<Tensor>> expected[2];
+  for (const Way& way : ways) {
+    auto& results = expected[way.level.has_fma ? 1 : 0];
+    try {
+      if (!results) results = interpret_expanded(program, way.level.has_fma);
+    } catch (const std::exception& error) {
+      return std::string("the interpreter: ") + error.what();
+    }
+    if (auto found = difference_compiled(program, way, *results, test_executors())) return found;
+  }
+  return std::nullopt;
+}
+
+// The first line of a message, without numbers: what a shrunk program must have in common.
+std::string kind_of(const std::string& message) {
+  std::string kind;
+  for (char c : message.substr(0, message.find('\n')))
+    if (c < '0' || c > '9') kind += c;
+  return kind.find("instead of") != std::string::npos ? "difference" : kind;
+}
+
+class RandomPrograms : public testing::TestWithParam<std::uint64_t> {};
+
+TEST_P(RandomPrograms, EqualTheInterpreter) {
+  std::uint64_t first = from_environment("WEIR_RANDOM_SEED", 1);
+  std::uint64_t count = from_environment("WEIR_RANDOM_PROGRAMS", 2000);
+  for (int signal : {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT}) std::signal(signal, name_the_seed);
+  int failures = 0;
+  std::uint64_t programs = 0, nodes = 0;
+  for (std::uint64_t i = GetParam(); i < count && failures < kMaximumFailures; i += kShards) {
+    std::uint64_t seed = first + i;
+    current_seed = seed;
+    Program program = random_program(seed);
+    verify(program.graph);
+    std::string text = print(program.graph);
+    EXPECT_EQ(print(parse_graph(text, "random.weir")), text) << "seed " << seed;
+    std::vector<Way> ways = ways_of(seed);
+    ++programs;
+    nodes += program.graph.nodes().size();
+    std::optional<std::string> found = failure(program, ways);
+    if (!found) continue;
+    ++failures;
+    std::string kind = kind_of(*found);
+    Program smallest = shrink(std::move(program), [&](const Program& smaller) {
+      auto again = failure(smaller, ways);
+      return again && kind_of(*again) == kind;
+    });
+    ADD_FAILURE() << "seed " << seed << ": " << *found << "\nshrunk to\n"
+                  << describe(smallest) << failure(smallest, ways).value_or("(no failure)");
+  }
+  fmt::print("{} programs of {} nodes, seeds from {}\n", programs, nodes, first);
+}
+
+INSTANTIATE_TEST_SUITE_P(Shard, RandomPrograms, testing::Range<std::uint64_t>(0, kShards));
+
+}  // namespace
+}  // namespace weir::test
