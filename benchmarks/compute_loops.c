@@ -1,0 +1,54 @@
+/* Loops that compute: an elementwise chain and a matmul as anybody would write them, and the multiply-add
+ * units at their limit. */
+#include "benchmarks/loops.h"
+
+const char* loop_compiler(void) {
+#if defined(__clang__)
+  return "clang " __clang_version__;
+#else
+  return "gcc " __VERSION__;
+#endif
+}
+
+static float leaky(float x) { return x > 0 ? x : 0.01f * x; }
+
+void chain_loop(const float* restrict x, const float* restrict a, const float* restrict b,
+                const float* restrict c, const float* restrict d, float* restrict y, ptrdiff_t count) {
+  for (ptrdiff_t i = 0; i < count; ++i) y[i] = leaky(x[i] * a[i] + b[i]) * c[i] + leaky(d[i] - x[i]);
+}
+
+void matmul_loop(const float* restrict a, const float* restrict b, float* restrict c, ptrdiff_t m,
+                 ptrdiff_t n, ptrdiff_t k) {
+  for (ptrdiff_t i = 0; i < m; ++i) {
+    for (ptrdiff_t j = 0; j < n; ++j) c[i * n + j] = 0;
+    for (ptrdiff_t l = 0; l < k; ++l)
+      for (ptrdiff_t j = 0; j < n; ++j) c[i * n + j] += a[i * k + l] * b[l * n + j];
+  }
+}
+
+#if defined(__AVX512F__)
+enum { bytes = 64 };
+#elif defined(__AVX__)
+enum { bytes = 32 };
+#else
+enum { bytes = 16 };
+#endif
+typedef float vector __attribute__((vector_size(bytes)));
+enum { lanes = bytes / sizeof(float), chains = 12 };
+
+float fma_rounds(ptrdiff_t repeats) {
+  vector sums[chains], factor, term;
+  for (int lane = 0; lane < lanes; ++lane) {
+    factor[lane] = 0.999f;
+    term[lane] = 0.001f;
+    for (int k = 0; k < chains; ++k) sums[k][lane] = (float)(k + lane);
+  }
+  for (ptrdiff_t i = 0; i < repeats; ++i)
+    for (int k = 0; k < chains; ++k) sums[k] = sums[k] * factor + term;
+  float total = 0;
+  for (int k = 0; k < chains; ++k)
+    for (int lane = 0; lane < lanes; ++lane) total += sums[k][lane];
+  return total;
+}
+
+double fma_flops_per_round(void) { return 2.0 * lanes * chains; }

@@ -1,0 +1,160 @@
+// y = leaky(x*a + b)*c + leaky(d - x) over six arrays of f32, one kernel, against the same loop in C
+// and against ONNX Runtime, on the same arrays in ordinary pages. With two threads the loop in C is the
+// better of one thread and of equal parts on our thread pool.
+//
+// Goals: never slower than C, at least 3 times as fast as ONNX Runtime.
+#include <cmath>
+#include <exception>
+#include <memory>
+
+#include "benchmarks/loops.h"
+#include "benchmarks/report.h"
+#include "benchmarks/subject.h"
+#ifdef WEIR_WITH_ONNXRUNTIME
+#include "benchmarks/onnxruntime_chain.h"
+#endif
+
+namespace weir::bench {
+namespace {
+
+constexpr double kOnnxGoal = 3;
+
+constexpr std::string_view kChain = R"(
+graph @chain(%x: f32[N], %a: f32[N], %b: f32[N], %c: f32[N], %d: f32[N]) -> (f32[N]) {
+  %xa = mul(%x, %a)
+  %s = add(%xa, %b)
+  %ls = leaky_relu(%s)
+  %left = mul(%ls, %c)
+  %dx = sub(%d, %x)
+  %right = leaky_relu(%dx)
+  %y = add(%left, %right)
+  return %y
+}
+)";
+
+struct Arrays {
+  Buffer x, a, b, c, d, y;
+  explicit Arrays(std::ptrdiff_t count) : x(count), a(count), b(count), c(count), d(count), y(count) {}
+  std::vector<float*> all() const { return {x.data(), a.data(), b.data(), c.data(), d.data(), y.data()}; }
+};
+
+Side loop_in_c(const Arrays& arrays, std::ptrdiff_t count, ThreadPool* pool) {
+  return repeated([=, v = arrays.all()] {
+    in_parts(count, pool, [&](std::ptrdiff_t from, std::ptrdiff_t to) {
+      chain_loop(v[0] + from, v[1] + from, v[2] + from, v[3] + from, v[4] + from, v[5] + from, to - from);
+    });
+  });
+}
+
+// Both must give the same numbers, up to contraction.
+void check(const Arrays& arrays, Call& call) {
+  constexpr std::ptrdiff_t kCount = 1 << 12;
+  loop_in_c(arrays, kCount, nullptr)(1);
+  std::vector<float> expected(arrays.y.data(), arrays.y.data() + kCount);
+  call.run_into();
+  for (std::size_t i = 0; i < expected.size(); ++i)
+    if (std::abs(expected[i] - arrays.y.data()[i]) > 1e-5f) throw Error("the chain and the loop in C disagree");
+}
+
+std::vector<std::pair<int, ThreadPool*>> cases(int largest, ThreadPool& two) {
+  std::vector<std::pair<int, ThreadPool*>> result;
+  for (int power : {8, 10, 12, 14, 16, 18, 20, 22, 24, 26}) {
+    if (power > largest) continue;
+    result.emplace_back(power, nullptr);
+    result.emplace_back(power, &two);
+  }
+  return result;
+}
+
+std::vector<Cell> start_of_row(int power, const ThreadPool* pool, const Spread& ours) {
+  std::ptrdiff_t count = std::ptrdiff_t{1} << power;
+  double rate = 24.0 * static_cast<double>(count) / ours.median * 1e-9;
+  return {{"2^" + std::to_string(power), static_cast<double>(count)},
+          {pool == nullptr ? "1" : "2", pool == nullptr ? 1.0 : 2.0},
+          {duration(ours.median), ours.median},
+          {fmt::format("{:.1f}", rate), rate}};
+}
+
+void compare_with_c(const Options& options, const Arrays& arrays, const Executable& executable, int largest,
+                    ThreadPool& two) {
+  Table table("elementwise_chain", "Against C through the C ABI: times as fast, goal 1",
+              {{"size", 4}, {"threads", 7}, {"ours", 7}, {"GB/s", 5}, {"C", 7}, {"times as fast", 17}, {"the loop in C", 0}},
+              options);
+  std::vector<float*> all = arrays.all();
+  for (auto [power, pool] : cases(largest, two)) {
+    std::ptrdiff_t count = std::ptrdiff_t{1} << power;
+    Call call(executable, count, std::span(all).first(5), all[5], pool);
+    std::vector<Side> sides{repeated([&] { call.run_abi(); }), loop_in_c(arrays, count, nullptr)};
+    if (pool != nullptr) sides.push_back(loop_in_c(arrays, count, pool));
+    Samples samples = interleave(sides, options.effort());
+    std::size_t best = samples.fastest(1);
+    Spread ratio = samples.ratio(best, 0), loop = samples.seconds(best);
+    std::vector<Cell> row = start_of_row(power, pool, samples.seconds(0));
+    row.push_back({duration(loop.median), loop.median});
+    row.push_back({times(ratio), ratio});
+    // A lead or lag of 2 % is not told from noise.
+    row.push_back(std::string(best == 1 ? "1 thread" : "2 threads") + (ratio.median < 0.98 ? " SLOWER" : ""));
+    table.row(row);
+  }
+}
+
+#ifdef WEIR_WITH_ONNXRUNTIME
+void compare_with_onnxruntime(const Options& options, const Arrays& arrays, const Executable& executable, int largest,
+                              ThreadPool& two) {
+  const char* path = std::getenv("WEIR_ONNXRUNTIME");
+  if (path == nullptr) {
+    std::printf("\nONNX Runtime: set WEIR_ONNXRUNTIME to the path of libonnxruntime.so; see docs/performance.md.\n");
+    return;
+  }
+  OnnxRuntime runtime(path);
+  Table table("elementwise_chain",
+              "Against ONNX Runtime " + runtime.version() + " through run_into: times as fast, goal 3",
+              {{"size", 4}, {"threads", 7}, {"ours", 7}, {"GB/s", 5}, {"ORT", 7}, {"times as fast", 17}, {"", 0}}, options);
+  std::vector<float*> all = arrays.all();
+  for (auto [power, pool] : cases(largest, two)) {
+    std::ptrdiff_t count = std::ptrdiff_t{1} << power;
+    Call call(executable, count, std::span(all).first(5), all[5], pool);
+    OnnxChain chain(runtime, pool == nullptr ? 1 : 2, all, count);
+    std::vector<Side> sides{repeated([&] { call.run_into(); }), repeated([&] { chain.run(); })};
+    Effort effort = options.effort();
+    // Its threads spin for a while after each run, on processors that our threads need.
+    if (pool != nullptr) effort.rest_seconds = 10e-3;
+    if (pool != nullptr) effort.most_rounds = 41;
+    Samples samples = interleave(sides, effort);
+    Spread ratio = samples.ratio(1, 0), theirs = samples.seconds(1);
+    std::vector<Cell> row = start_of_row(power, pool, samples.seconds(0));
+    row.push_back({duration(theirs.median), theirs.median});
+    row.push_back({times(ratio), ratio});
+    row.push_back(ratio.median < kOnnxGoal ? "BELOW" : "");
+    table.row(row);
+  }
+}
+#else
+void compare_with_onnxruntime(const Options&, const Arrays&, const Executable&, int, ThreadPool&) {
+  std::printf("\nONNX Runtime: not compiled in; docs/performance.md says how.\n");
+}
+#endif
+
+}  // namespace
+}  // namespace weir::bench
+
+int main(int argc, char** argv) try {
+  using namespace weir::bench;
+  Options options = Options::parse(argc, argv, "Times leaky(x*a + b)*c + leaky(d - x) against C and ONNX Runtime.");
+  TimingLock lock;
+  print_machine();
+  std::printf("The loop in C is compiled by %s -O3 -march=native.\n", loop_compiler());
+  int largest = options.quick ? 18 : 26;
+  Arrays arrays(std::ptrdiff_t{1} << largest);
+  weir::ThreadPool two(2);
+  weir::Executable executable = compile_text(kChain);
+  std::vector<float*> all = arrays.all();
+  Call small(executable, 1 << 12, std::span(all).first(5), all[5], nullptr);
+  check(arrays, small);
+  compare_with_c(options, arrays, executable, largest, two);
+  compare_with_onnxruntime(options, arrays, executable, largest, two);
+  return 0;
+} catch (const std::exception& error) {
+  std::fprintf(stderr, "%s\n", error.what());
+  return 1;
+}

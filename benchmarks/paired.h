@@ -1,0 +1,169 @@
+// Paired timing: how fast two or more pieces of code are, one relative to the other, on a machine that
+// does other things too.
+//
+// All sides run in turns within one process, on the same buffers and so on the same pages: round by
+// round each side is timed once, and every other round runs in the opposite order. What counts is the
+// ratio of two sides within a round; the median of these ratios and their quartiles are reported, so a
+// disturbance that hits one round, or all sides of it, changes little. A side that lasts less than a
+// sample's least time is repeated within the sample, and all sides are repeated equally often.
+//
+// Timed runs hold a lock on a file, so two benchmarks never run at the same time.
+#pragma once
+
+#include <fcntl.h>
+#include <sys/file.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <chrono>
+#include <cmath>
+#include <cstdint>
+#include <cstdio>
+#include <filesystem>
+#include <functional>
+#include <span>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include <benchmark/benchmark.h>
+
+namespace weir::bench {
+
+// Runs something the given number of times, one after the other.
+using Side = std::function<void(std::int64_t repeats)>;
+
+// Memory is taken to be read and written between two calls, so no call is optimized away.
+template <class Call>
+Side repeated(Call call) {
+  return [call](std::int64_t repeats) {
+    for (std::int64_t i = 0; i < repeats; ++i) {
+      call();
+      benchmark::ClobberMemory();
+    }
+  };
+}
+
+struct Effort {
+  double sample_seconds = 300e-6;  // the least time of a sample
+  double total_seconds = 0.6;      // of all samples of a comparison, about
+  int fewest_rounds = 11;
+  int most_rounds = 301;
+  // Before each sample: time for the threads that the sample before it left spinning.
+  double rest_seconds = 0;
+};
+
+// Median and quartiles.
+struct Spread {
+  double low = 0, median = 0, high = 0;
+};
+
+inline Spread spread_of(std::vector<double> values) {
+  std::sort(values.begin(), values.end());
+  auto at = [&](double part) {
+    double place = part * static_cast<double>(values.size() - 1);
+    auto below = static_cast<std::size_t>(place);
+    std::size_t above = std::min(below + 1, values.size() - 1);
+    return values[below] + (place - static_cast<double>(below)) * (values[above] - values[below]);
+  };
+  return {at(0.25), at(0.5), at(0.75)};
+}
+
+// Seconds of one call of each side, round by round.
+class Samples {
+ public:
+  explicit Samples(std::size_t sides) : seconds_(sides) {}
+
+  void add(std::size_t side, double seconds) { seconds_[side].push_back(seconds); }
+
+  Spread seconds(std::size_t side) const { return spread_of(seconds_[side]); }
+
+  // Of seconds of side `a` to seconds of side `b`: how many times as fast `b` is.
+  Spread ratio(std::size_t a, std::size_t b) const {
+    return pairs(a, b, [](double x, double y) { return x / y; });
+  }
+
+  // Seconds of `a` beyond those of `b`.
+  Spread difference(std::size_t a, std::size_t b) const {
+    return pairs(a, b, [](double x, double y) { return x - y; });
+  }
+
+  // The fastest of the sides from `first` on.
+  std::size_t fastest(std::size_t first) const {
+    std::size_t best = first;
+    for (std::size_t side = first + 1; side < seconds_.size(); ++side)
+      if (seconds(side).median < seconds(best).median) best = side;
+    return best;
+  }
+
+ private:
+  template <class Combine>
+  Spread pairs(std::size_t a, std::size_t b, Combine combine) const {
+    std::vector<double> values;
+    for (std::size_t i = 0; i < seconds_[a].size(); ++i)
+      values.push_back(combine(seconds_[a][i], seconds_[b][i]));
+    return spread_of(std::move(values));
+  }
+
+  std::vector<std::vector<double>> seconds_;
+};
+
+inline double time_of(const Side& side, std::int64_t repeats) {
+  auto start = std::chrono::steady_clock::now();
+  side(repeats);
+  return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+}
+
+// Times the sides in turns. Each is run twice before, to touch its pages and to tell how long it takes.
+inline Samples interleave(std::span<const Side> sides, const Effort& effort) {
+  double shortest = 1e9, round = 0;
+  for (const Side& side : sides) {
+    side(1);
+    std::int64_t tries = 1;
+    double seconds = time_of(side, tries);
+    while (seconds < effort.sample_seconds / 8) {
+      tries *= 4;
+      seconds = time_of(side, tries);
+    }
+    seconds /= static_cast<double>(tries);
+    shortest = std::min(shortest, seconds);
+    round += seconds;
+  }
+  auto repeats = std::max(std::int64_t{1}, static_cast<std::int64_t>(std::ceil(effort.sample_seconds / shortest)));
+  double one_round = round * static_cast<double>(repeats);
+  int rounds = static_cast<int>(std::clamp(effort.total_seconds / one_round, double(effort.fewest_rounds),
+                                           double(effort.most_rounds)));
+  Samples samples(sides.size());
+  for (int i = 0; i < rounds; ++i) {
+    for (std::size_t k = 0; k < sides.size(); ++k) {
+      std::size_t side = i % 2 == 0 ? k : sides.size() - 1 - k;
+      if (effort.rest_seconds > 0)
+        std::this_thread::sleep_for(std::chrono::duration<double>(effort.rest_seconds));
+      samples.add(side, time_of(sides[side], repeats) / static_cast<double>(repeats));
+    }
+  }
+  return samples;
+}
+
+// Held while something is timed. Waits for whoever holds it.
+class TimingLock {
+ public:
+  TimingLock() {
+    auto path = std::filesystem::temp_directory_path() / "weir-benchmarks.lock";
+    file_ = ::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0666);
+    if (file_ < 0) return;
+    if (::flock(file_, LOCK_EX | LOCK_NB) == 0) return;
+    std::fprintf(stderr, "waiting for another benchmark to end\n");
+    ::flock(file_, LOCK_EX);
+  }
+  ~TimingLock() {
+    if (file_ >= 0) ::close(file_);
+  }
+  TimingLock(const TimingLock&) = delete;
+  TimingLock& operator=(const TimingLock&) = delete;
+
+ private:
+  int file_;
+};
+
+}  // namespace weir::bench
