@@ -61,7 +61,7 @@ Dim step_count(const Dim& length, std::int64_t stride) {
 // Extent of `count` elements with `interior` gaps between neighbours.
 Dim spread_extent(const Dim& count, std::int64_t interior) {
   if (interior == 0 || count == Dim(0)) return count;
-  return count * Dim(interior + 1) - Dim(interior);
+  return count * (Dim(interior) + Dim(1)) - Dim(interior);
 }
 
 // Each element goes back to where it was taken from; zero elsewhere.
