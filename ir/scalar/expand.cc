@@ -22,6 +22,11 @@ constexpr std::array kExpansions{
     Expansion{Primitive::log, expansions::log, nullptr},
     Expansion{Primitive::log1p, expansions::log1p, nullptr},
     Expansion{Primitive::tanh, expansions::tanh, nullptr},
+    Expansion{Primitive::erf, expansions::erf, nullptr},
+    Expansion{Primitive::erfc, expansions::erfc, nullptr},
+    Expansion{Primitive::sin, expansions::sin, nullptr},
+    Expansion{Primitive::cos, expansions::cos, nullptr},
+    Expansion{Primitive::pow, nullptr, expansions::pow},
 };
 
 }  // namespace

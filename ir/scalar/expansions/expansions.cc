@@ -5,8 +5,7 @@ namespace weir::scalar::expansions {
 namespace {
 
 constexpr Format kF32{DType::i32, 32, 23, 127, 0x1.8p23, 0x1.62e4p-1, 0x1.7f7d1cp-20};
-constexpr Format kF64{DType::i64,         64, 52, 1023, 0x1.8p52, 0x1.62e42fefa38p-1,
-                      0x1.ef35793c7673p-45};
+constexpr Format kF64{DType::i64, 64, 52, 1023, 0x1.8p52, 0x1.62e42fefa38p-1, 0x1.ef35793c7673p-45};
 
 }  // namespace
 
@@ -15,6 +14,11 @@ const Format& format_of(DType type) { return type == DType::f32 ? kF32 : kF64; }
 std::int64_t bits_of_value(DType type, double value) {
   Bits bits = bits_of(type, value);
   return type == DType::f32 ? as_i32(bits) : as_i64(bits);
+}
+
+Expr leading_half(Expr x) {
+  int dropped = format_of(x).fraction_bits / 2 + 1;
+  return bitcast(to_bits(x) & -(std::int64_t{1} << dropped), x.type());
 }
 
 Expr copy_sign(Expr x, Expr sign) {

@@ -20,10 +20,15 @@ Expr expm1(Expr x);
 Expr log(Expr x);
 Expr log1p(Expr x);
 Expr tanh(Expr x);
+Expr erf(Expr x);
+Expr erfc(Expr x);
+Expr sin(Expr x);
+Expr cos(Expr x);
+Expr pow(Expr x, Expr y);
 
 // The layout of a float type.
 struct Format {
-  DType bits;         // the integer type of the same width
+  DType bits;  // the integer type of the same width
   int width;
   int fraction_bits;  // stored ones
   int bias;           // of the exponent
@@ -42,45 +47,63 @@ T by_type(Expr x, T f32, T f64) {
   return is_f32(x) ? f32 : f64;
 }
 
+// The polynomial's coefficients for the type of x.
+inline std::span<const double> coefficients(Expr x, std::span<const double> f32,
+                                            std::span<const double> f64) {
+  return by_type(x, f32, f64);
+}
+
 inline Expr to_bits(Expr x) { return bitcast(x, format_of(x).bits); }
 // The bits of a value of `type`, as a number for integer expressions.
 std::int64_t bits_of_value(DType type, double value);
 
 inline Expr at_most(Expr x, double limit) { return select(x > limit, limit, x); }
 inline Expr at_least(Expr x, double limit) { return select(x < limit, limit, x); }
+// x with the lower half of its digits cut off: the product of two such numbers is exact.
+Expr leading_half(Expr x);
 // |x| with the sign of `sign`.
 Expr copy_sign(Expr x, Expr sign);
 
 // c0 + x * (c1 + x * (c2 + ...)), by Horner's rule.
 Expr polynomial(Expr x, std::span<const double> coefficients);
 
-// x = n ln 2 + r with |r| <= ln 2 / 2 and a little, so exp(x) = 2^n exp(r). |x| must be within the range
-// of exp: below 105 for f32, 750 for f64.
+// x = n ln 2 + r with |r| <= ln 2 / 2 and a little, so exp(x) = 2^n exp(r). |x| must be within the
+// range of exp: below 105 for f32, 750 for f64.
 struct ExpReduction {
   Expr shifted;  // its low bits, as an integer, are n + 2 * bias
   Expr n;        // as a float
   Expr high;     // x - n (leading part of ln 2), exact
 };
 ExpReduction reduce_exp(Expr x);
-// The same for a chosen n = shifted - exp_shifter(x).
+// The same for a chosen n.
 ExpReduction reduce_exp(Expr x, Expr shifted);
-double exp_shifter(Expr x);
+Expr exp_shifted(Expr x);                       // ExpReduction::shifted for the nearest n
+double exp_shifter(Expr x);                     // for n = 0
 Expr remainder(const ExpReduction& reduction);  // r
 // exp(r) - 1 for |r| <= ln 2 / 2, as accurate as exp(r) needs.
 Expr expm1_near_zero(Expr r);
 // 2^n, for n within the exponents of normal numbers.
 Expr power_of_two(const ExpReduction& reduction);
-// (1 + t) 2^n, 1 + t near 1, for all n that reduce_exp gives: infinite or denormal where that is right.
-Expr scale_one_plus(Expr t, Expr shifted);
+// Two factors with the product 2^n, for biased = n + 2 * bias in its low bits, as in
+// ExpReduction::shifted, and all n between -2 * bias and 2 * bias. Multiplying by one after the
+// other gives infinite and denormal results where they are right.
+struct PowerHalves {
+  Expr first;
+  Expr second;
+};
+PowerHalves power_of_two_halves(Expr biased, DType type);
 
-// For the bits of a number x, 0 < x < inf: x 2^k = 1 + f within [3/4, 3/2) for f32, (sqrt(1/2), sqrt(2)]
-// for f64. The bits may lie below those of the smallest normal number, exponents going on there.
+// For the bits of a number x, 0 < x < inf: x 2^k = 1 + f within [3/4, 3/2) for f32, (sqrt(1/2),
+// sqrt(2)] for f64. The bits may lie below those of the smallest normal number, exponents going on
+// there.
 struct LogReduction {
   Expr mantissa;  // 1 + f
   Expr k;         // as a float
   Expr power;     // 2^(k + 64), which cannot underflow
 };
 LogReduction reduce_log(Expr bits, DType type);
+// Such bits of any positive number.
+Expr positive_bits(Expr x);
 // log(1 + f) - k ln 2. Keeps the sign of a zero f if k is 0.
 Expr log_near_one(Expr f, Expr k);
 

@@ -1,11 +1,12 @@
 // tanh, on a = |x|, with the sign of x put back.
 //
-//   a < 0.625 (f32), 0.55 (f64): a + a^3 p(a^2), a minimax fit of degree 11 (relative error 2^-27.7) or 23
-//                                (2^-60.6);
+//   a < 0.625 (f32), 0.55 (f64): a + a^3 p(a^2), a minimax fit of degree 11 (relative error
+//     2^-27.7) or 23 (2^-60.6);
 //   above: 1 - 2 / (exp(2 a) + 1), where the quotient is below 0.5 and its error counts less.
 //
-// Measured, in ulp, with FMA / without:
-//   TANH_BOUNDS
+// Errors in ulp, with FMA and without; f32 over all numbers, f64 over samples:
+//   f32 1.20 1.20, f64 1.38 1.38
+// Monotone over all f32.
 #include "ir/scalar/expansions/expansions.h"
 
 namespace weir::scalar::expansions {
@@ -14,19 +15,17 @@ namespace {
 // (tanh(a) - a) / a^3, by powers of a^2.
 constexpr std::array kSmallF32{-0x1.555532p-2, 0x1.110704p-3, -0x1.b83898p-5, 0x1.521152p-6,
                                -0x1.758cap-8};
-constexpr std::array kSmallF64{-0x1.555555555554fp-2, 0x1.1111111110792p-3,  -0x1.ba1ba1b97cdep-5,
-                               0x1.664f48594bb39p-6,  -0x1.226e2f0fd2cb6p-7, 0x1.d6d29adb8b7ecp-9,
-                               -0x1.7d8fca3a55262p-10, 0x1.34836040adb36p-11, -0x1.e96ca0cc3024cp-13,
-                               0x1.5d6b3a51a2adp-14,  -0x1.46fa348a02e03p-16};
+constexpr std::array kSmallF64{
+    -0x1.555555555554fp-2,  0x1.1111111110792p-3, -0x1.ba1ba1b97cdep-5,   0x1.664f48594bb39p-6,
+    -0x1.226e2f0fd2cb6p-7,  0x1.d6d29adb8b7ecp-9, -0x1.7d8fca3a55262p-10, 0x1.34836040adb36p-11,
+    -0x1.e96ca0cc3024cp-13, 0x1.5d6b3a51a2adp-14, -0x1.46fa348a02e03p-16};
 
 }  // namespace
 
 Expr tanh(Expr x) {
   Expr a = abs(x);
   Expr square = a * a;
-  std::span<const double> coefficients =
-      by_type(x, std::span<const double>(kSmallF32), std::span<const double>(kSmallF64));
-  Expr small = fma(a * square, polynomial(square, coefficients), a);
+  Expr small = fma(a * square, polynomial(square, coefficients(x, kSmallF32, kSmallF64)), a);
 
   // From here on the result is 1.
   Expr clamped = at_most(a, by_type(x, 9.1, 19.2));
