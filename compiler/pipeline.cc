@@ -60,6 +60,9 @@ Executable compile(const Model& model, const CompileOptions& options) {
   if (!target.is_host)
     throw Error(fmt::format("code for {} cannot run here; leave the target out, or compile an object file",
                             target.triple));
+  if (!target.missing.empty())
+    throw Error(fmt::format("code for CPU {} {} cannot run here: this machine lacks {}", target.cpu,
+                            target.features, target.missing));
   Program program = lower_graph(model.graph, options);
   ObjectCode object = compile_object(
       program, target, {.debug_lines = options.debug_lines, .timing = options.timing});

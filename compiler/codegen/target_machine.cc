@@ -98,6 +98,17 @@ void read_features(const llvm::MCSubtargetInfo& info, Target& target) {
   }
 }
 
+// Features of the subtarget that cpuid and the operating system do not report here.
+std::string missing_features(const llvm::MCSubtargetInfo& info) {
+  std::vector<std::string> missing;
+  for (const auto& feature : llvm::sys::getHostCPUFeatures()) {
+    std::string name = feature.first().str();
+    if (!feature.second && info.checkFeatures("+" + name)) missing.push_back(std::move(name));
+  }
+  std::sort(missing.begin(), missing.end());
+  return fmt::format("{}", fmt::join(missing, ", "));
+}
+
 Target host_target(const TargetSpec& spec) {
   Target target;
   target.triple = llvm::sys::getProcessTriple();
@@ -193,6 +204,8 @@ Target resolve_target(const TargetSpec& spec) {
   read_features(*info, target);
   llvm::Triple host(llvm::sys::getProcessTriple());
   target.is_host = triple.getArch() == host.getArch() && triple.getOS() == host.getOS();
+  if (target.is_host && (!spec.cpu.empty() || !spec.features.empty() || !spec.triple.empty()))
+    target.missing = missing_features(*info);
   return target;
 }
 

@@ -31,7 +31,8 @@ struct Target {
   bool divides_32 = true;        // integer division
   bool divides_64 = true;
   bool converts_64 = true;       // between i64 and floats
-  bool is_host = false;          // code for it runs here
+  bool is_host = false;          // this architecture and operating system
+  std::string missing;           // features that this machine lacks, if is_host: "avx512f, avx512vl"
 
   // Elements of a vector; 1 if there are none for the type.
   int lanes(DType type) const {
