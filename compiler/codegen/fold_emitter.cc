@@ -165,10 +165,13 @@ KernelEmitter::Values KernelEmitter::chain_partial(const Stage& stage, const Lan
   loop(begin, end, 1, [&](llvm::Value* index) {
     Scope scope(*this);
     axes_[*stage.axis] = index;
+    // Beside a fold in lanes, the stage's axis is the vector axis; here it goes one by one.
+    Lanes at = lanes;
+    if (!schedule_.vector_row) at.start = index;
     for (Id element : fold.elements)
-      if (kernel_.arena[element].primitive != Primitive::constant) values(element, lanes);
+      if (kernel_.arena[element].primitive != Primitive::constant) values(element, at);
     // Lanes outside the mask compute on zeros and are never stored; selecting would only cost.
-    Lanes unmasked = lanes;
+    Lanes unmasked = at;
     unmasked.mask = nullptr;
     fold_block(stage, accumulators, 0, lanes.slots, unmasked);
   });
