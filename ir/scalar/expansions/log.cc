@@ -57,7 +57,9 @@ LogReduction reduce_log(Expr bits, DType type) {
     result.k = cast(k, type);
   } else {
     // There is no arithmetic shift of i64 before AVX-512, nor a cast to f64.
-    difference = (top + (kOffsetF64 << 52)) - bits;
+    difference = static_cast<std::int64_t>(static_cast<std::uint64_t>(top) +
+                                           (std::uint64_t{kOffsetF64} << 52)) -
+                 bits;
     k = difference >> 52;
     double shifter = 0x1p52;
     result.k = bitcast(k | bits_of_value(type, shifter), type) -
