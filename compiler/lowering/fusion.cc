@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <optional>
+#include <set>
 #include <unordered_map>
 
 #include "compiler/lowering/elements.h"
@@ -351,6 +352,7 @@ FusionPlan plan_fusion(const Graph& graph, const FusionOptions& options) {
   Planner planner(graph, options);
   choose_members(planner);
   FusionPlan& plan = planner.plan;
+  std::vector<std::set<ValueId>> reads;  // by group
   for (std::size_t i = 0; i < graph.nodes().size(); ++i) {
     if (plan.group_of[i] != INT32_MAX) continue;
     const Node& node = graph.nodes()[i];
@@ -362,6 +364,18 @@ FusionPlan plan_fusion(const Graph& graph, const FusionOptions& options) {
     std::optional<MemberLevel> level;
     if (options.fuse && latest >= 0)
       level = level_in(planner, probe, shape, plan.groups[static_cast<std::size_t>(latest)], latest);
+    // Behind its producers, a node may share the loop of a group that reads what it reads.
+    auto reads_too = [&](std::size_t group) {
+      return std::any_of(probe.accesses.begin(), probe.accesses.end(),
+                         [&](const Probe::Access& access) { return reads[group].contains(access.value); });
+    };
+    for (std::size_t k = static_cast<std::size_t>(latest + 1);
+         options.fuse && !level && k < plan.groups.size(); ++k) {
+      Group& group = plan.groups[k];
+      if (group.contraction || group.has_inner() != probe.folds || !reads_too(k)) continue;
+      level = level_in(planner, probe, shape, group, static_cast<int>(k));
+      if (level) latest = static_cast<int>(k);
+    }
     if (!level) {
       latest = static_cast<int>(plan.groups.size());
       Group group;
@@ -373,7 +387,10 @@ FusionPlan plan_fusion(const Graph& graph, const FusionOptions& options) {
         level = MemberLevel::full;
       }
       plan.groups.push_back(std::move(group));
+      reads.emplace_back();
     }
+    for (const Probe::Access& access : probe.accesses)
+      reads[static_cast<std::size_t>(latest)].insert(access.value);
     plan.group_of[i] = latest;
     plan.groups[static_cast<std::size_t>(latest)].members.push_back(
         {NodeId{static_cast<std::uint32_t>(i)}, *level});

@@ -7,8 +7,9 @@
 // and every group of members becomes one kernel.
 //
 // Groups form greedily in graph order. A node joins the group of its latest producer if it runs over
-// the same domain, and otherwise opens a new group. All other producers then belong to earlier groups,
-// so groups executed by number respect every dependence.
+// the same domain; else a later group of the same domain that reads something it reads, maps with maps
+// and folds with folds; and otherwise opens a new group. All other producers then belong to earlier
+// groups, so groups executed by number respect every dependence.
 //
 // The domain of a group is a list of dimensions D and a range [inner_begin, inner_end) of them that its
 // reductions fold; the rest are the kernel's row axes. A member runs over all of D, over the rows only,
