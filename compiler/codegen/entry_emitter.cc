@@ -5,6 +5,7 @@
 
 #include "compiler/codegen/kernel_emitter.h"
 #include "compiler/codegen/primitive_emitter.h"
+#include "compiler/codegen/size_checks.h"
 #include "runtime/abi.h"
 
 namespace weir {
@@ -16,8 +17,6 @@ constexpr std::int64_t kTaskCost = 16384;
 constexpr std::int64_t kTasksPerWorker = 4;
 // Outputs of kernels that touch more than this do not stay in any cache; see docs/performance.md.
 constexpr std::int64_t kStreamBytes = 24 << 20;
-// The largest value of a symbol, and of any size in bytes: far from every overflow of address arithmetic.
-constexpr std::int64_t kLargestDim = std::int64_t{1} << 47;
 
 std::string identifier(const std::string& name) {
   std::string result;
@@ -35,14 +34,18 @@ class Arithmetic {
 
   llvm::Value* i64(std::int64_t value) { return b_.getInt64(static_cast<std::uint64_t>(value)); }
 
-  // Reads the symbols' values; branches to `invalid` when one is out of range.
-  void load_dims(llvm::Value* array, llvm::Type* word, llvm::BasicBlock* invalid) {
+  // Reads the symbols' values; branches to `invalid` when one, or a size made of them, is out of range.
+  void load_dims(llvm::Value* array, llvm::IntegerType* word, PrimitiveEmitter& primitives,
+                 llvm::BasicBlock* invalid) {
+    largest_ = largest_size(static_cast<int>(word->getBitWidth()));
     for (std::size_t i = 0; i < dims_.size(); ++i) {
       llvm::Value* where = b_.CreateConstGEP1_64(word, array, i);
       dims_[i] = b_.CreateSExt(b_.CreateLoad(word, where), b_.getInt64Ty());
       dims_[i]->setName(program_.symbols[i]);
-      require(b_.CreateICmpULE(dims_[i], i64(kLargestDim)), invalid);
+      require(b_.CreateICmpULE(dims_[i], i64(largest_)), invalid);
     }
+    require(emit_size_checks(b_, primitives, program_, dims_, static_cast<int>(word->getBitWidth())),
+            invalid);
   }
 
   void require(llvm::Value* condition, llvm::BasicBlock* otherwise) {
@@ -61,8 +64,8 @@ class Arithmetic {
     return sum;
   }
 
-  // The offset of each workspace slot, and the total, in bytes.
-  std::vector<llvm::Value*> slot_offsets() {
+  // The offset of each workspace slot, and the total, in bytes; branches to `invalid` when that is too large.
+  std::vector<llvm::Value*> slot_offsets(llvm::BasicBlock* invalid) {
     std::vector<llvm::Value*> offsets{i64(0)};
     for (const WorkspaceSlot& slot : program_.slots) {
       llvm::Value* size = i64(0);
@@ -78,6 +81,7 @@ class Arithmetic {
                                           i64(-WEIR_ALIGNMENT));
       offsets.push_back(b_.CreateAdd(offsets.back(), rounded));
     }
+    require(b_.CreateICmpULE(offsets.back(), i64(largest_)), invalid);
     return offsets;
   }
 
@@ -91,6 +95,7 @@ class Arithmetic {
   llvm::IRBuilder<>& b_;
   const Program& program_;
   std::vector<llvm::Value*> dims_;
+  std::int64_t largest_ = 0;
 };
 
 class EntryEmitter {
@@ -151,8 +156,8 @@ class EntryEmitter {
     llvm::BasicBlock* invalid = block("invalid");
     for (int i = program_.symbols.empty() ? 1 : 0; i < 3; ++i)
       arithmetic_.require(b_.CreateIsNotNull(made->getArg(static_cast<unsigned>(i))), invalid);
-    arithmetic_.load_dims(made->getArg(0), word_, invalid);
-    llvm::Value* total = arithmetic_.slot_offsets().back();
+    arithmetic_.load_dims(made->getArg(0), word_, primitives_, invalid);
+    llvm::Value* total = arithmetic_.slot_offsets(invalid).back();
     b_.CreateStore(b_.CreateTrunc(total, word_), made->getArg(1));
     b_.CreateStore(llvm::ConstantInt::get(word_, 0), made->getArg(2));
     b_.CreateRet(b_.getInt32(WEIR_OK));
@@ -206,12 +211,13 @@ class EntryEmitter {
     need(outputs, !program_.outputs.empty());
     need(weights, program_.weight_bytes > 0);
     need(dims, !program_.symbols.empty());
-    arithmetic_.load_dims(dims, word_, invalid);
-    std::vector<llvm::Value*> offsets = arithmetic_.slot_offsets();
+    arithmetic_.load_dims(dims, word_, primitives_, invalid);
+    std::vector<llvm::Value*> offsets = arithmetic_.slot_offsets(invalid);
     arithmetic_.require(b_.CreateOr(b_.CreateIsNotNull(workspace),
                                     b_.CreateICmpEQ(offsets.back(), i64(0))),
                         invalid);
     std::vector<llvm::Value*> pointers = buffer_pointers(inputs, outputs, weights, workspace, offsets);
+    arithmetic_.require(all_present(pointers), invalid);
     begun_ = entry_slot(b_.getInt1Ty());
     b_.CreateStore(b_.getFalse(), begun_);
     for (const KernelCall& kernel_call : program_.calls) emit_call(kernel_call, pointers, executor);
@@ -219,6 +225,19 @@ class EntryEmitter {
     b_.CreateRet(b_.getInt32(WEIR_OK));
     b_.SetInsertPoint(invalid);
     b_.CreateRet(b_.getInt32(WEIR_INVALID_CALL));
+  }
+
+  // Whether every input and output has memory; one without elements needs none.
+  llvm::Value* all_present(const std::vector<llvm::Value*>& pointers) {
+    llvm::Value* present = b_.getTrue();
+    for (std::size_t i = 0; i < pointers.size(); ++i) {
+      const Buffer& buffer = program_.buffers[i];
+      if (buffer.place != Buffer::Place::input && buffer.place != Buffer::Place::output) continue;
+      llvm::Value* empty =
+          b_.CreateICmpEQ(arithmetic_.dimension(element_count(buffer.type.shape)), i64(0));
+      present = b_.CreateAnd(present, b_.CreateOr(b_.CreateIsNotNull(pointers[i]), empty));
+    }
+    return present;
   }
 
   std::vector<llvm::Value*> buffer_pointers(llvm::Value* inputs, llvm::Value* outputs,

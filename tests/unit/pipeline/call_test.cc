@@ -1,0 +1,207 @@
+// Calling a compiled program: from C++ by position, by name and on views of the caller's memory, and
+// through the C ABI, with every mistake that a caller can make.
+
+#include <array>
+#include <vector>
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "compiler/pipeline.h"
+#include "tests/support/graphs.h"
+
+namespace weir {
+namespace {
+
+using testing::HasSubstr;
+
+// a: f32[N, 3] and b: f32[N, 3] to a * 2 + b and their row sums; the sums of a product need a workspace.
+Executable two_inputs() {
+  return compile({test::parse("graph @two(%a: f32[N, 3], %b: f32[N, 3]) -> (f32[N, 3], f32[N]) {\n"
+                              "  %two = constant {value = f32[] 2.0}\n"
+                              "  %d = mul(%a, %two)\n"
+                              "  %y = add(%d, %b)\n"
+                              "  %s = reduce_sum(%y) {axes = [1]}\n"
+                              "  return %y, %s\n"
+                              "}\n"),
+                  {}});
+}
+
+Executable with_workspace() {
+  return compile({test::parse("graph @deep(%a: f32[N, M], %b: f32[M, N]) -> (f32[N, N]) {\n"
+                              "  %p = matmul(%a, %b)\n"
+                              "  %q = matmul(%p, %p)\n"
+                              "  return %q\n"
+                              "}\n"),
+                  {}});
+}
+
+Tensor rows(std::initializer_list<float> elements, std::int64_t count = 2) {
+  return Tensor::from<float>(elements, {count, 3});
+}
+
+TEST(Call, ByPositionAndByName) {
+  Executable executable = two_inputs();
+  Tensor a = rows({1, 2, 3, 4, 5, 6}), b = rows({0, 0, 1, 1, 0, 0});
+  std::vector<Tensor> inputs{a, b};
+  for (const std::vector<Tensor>& outputs :
+       {executable.run(inputs), executable.run(NamedTensors{{"b", b}, {"a", a}})}) {
+    ASSERT_EQ(outputs.size(), 2U);
+    EXPECT_EQ(outputs[0].to_string(), rows({2, 4, 7, 9, 10, 12}).to_string());
+    EXPECT_EQ(outputs[1].to_string(), Tensor::from<float>({13, 31}, {2}).to_string());
+  }
+  ASSERT_EQ(executable.inputs().size(), 2U);
+  EXPECT_EQ(executable.inputs()[1].name, "b");
+  EXPECT_EQ(to_string(executable.outputs()[1].type), "f32[N]");
+  ASSERT_EQ(executable.symbols().size(), 1U);
+  EXPECT_EQ(executable.symbols()[0], "N");
+}
+
+TEST(Call, ReadsAndWritesTheCallersMemory) {
+  Executable executable = two_inputs();
+  // One element off any vector's alignment.
+  std::vector<float> memory(1 + 3 * 6, 1.0F), result(1 + 6, -1.0F), sums(2);
+  std::vector<Tensor> inputs{Tensor::view(DType::f32, {2, 3}, memory.data() + 1),
+                             Tensor::view(DType::f32, {2, 3}, memory.data() + 7)};
+  std::vector<Tensor> outputs{Tensor::view(DType::f32, {2, 3}, result.data() + 1),
+                              Tensor::view(DType::f32, {2}, sums.data())};
+  for (float scale : {1.0F, 3.0F}) {
+    memory[1] = scale;
+    executable.run_into(inputs, outputs);
+    EXPECT_EQ(result[0], -1.0F);
+    EXPECT_EQ(result[1], 2 * scale + 1);
+    EXPECT_EQ(sums[0], 2 * scale + 7);
+    EXPECT_EQ(sums[1], 9);
+  }
+}
+
+TEST(Call, NoRowsAtAll) {
+  Executable executable = two_inputs();
+  std::vector<Tensor> inputs{Tensor(DType::f32, {0, 3}), Tensor(DType::f32, {0, 3})};
+  EXPECT_EQ(executable.run(inputs)[0].element_count(), 0);
+}
+
+TEST(Call, MistakesAreNamed) {
+  Executable executable = two_inputs();
+  Tensor good = rows({1, 2, 3, 4, 5, 6});
+  auto message = [&](std::vector<Tensor> inputs) {
+    return test::error_of([&] { executable.run(inputs); });
+  };
+  EXPECT_THAT(message({good}), HasSubstr("takes 2 inputs, and 1 are given"));
+  EXPECT_THAT(message({good, Tensor(DType::f64, {2, 3})}),
+              HasSubstr("input b must be f32[N, 3], and f64[2, 3] is given"));
+  EXPECT_THAT(message({good, Tensor(DType::f32, {3})}),
+              HasSubstr("input b must be f32[N, 3], and f32[3] is given"));
+  EXPECT_THAT(message({Tensor(DType::f32, {2, 4}), good}),
+              HasSubstr("input a must be f32[N, 3], and f32[2, 4] is given"));
+  EXPECT_THAT(message({good, Tensor(DType::f32, {5, 3})}),
+              HasSubstr("input b is f32[5, 3], but the symbol N is already 2"));
+  EXPECT_THAT(test::error_of([&] { executable.run(NamedTensors{{"a", good}}); }),
+              HasSubstr("input b (f32[N, 3]) is missing"));
+  EXPECT_THAT(test::error_of([&] {
+                executable.run(NamedTensors{{"a", good}, {"b", good}, {"c", good}});
+              }),
+              HasSubstr("no input c"));
+  std::vector<Tensor> inputs{good, good};
+  std::vector<Tensor> wrong{Tensor(DType::f32, {2, 3}), Tensor(DType::f32, {3})};
+  EXPECT_THAT(test::error_of([&] { executable.run_into(inputs, wrong); }),
+              HasSubstr("must be f32[N], and f32[3] is given"));
+}
+
+TEST(Call, ParamsNeedValuesOfTheirType) {
+  Graph graph = test::parse("graph @m(%x: f32[2]) -> (f32[2]) {\n  param %w: f32[2]\n"
+                            "  %y = add(%x, %w)\n  return %y\n}\n");
+  EXPECT_THAT(test::error_of([&] { compile({graph, {}}); }), HasSubstr("%w (f32[2])"));
+  EXPECT_THAT(test::error_of([&] { compile({graph, {{"w", Tensor(DType::f32, {3})}}}); }),
+              HasSubstr("f32[2]"));
+  EXPECT_EQ(test::error_of([&] { compile({graph, {{"w", Tensor(DType::f32, {2})}}}); }), "no error");
+}
+
+// A call through the C ABI with everything in place, for the tests to spoil.
+class RawCall : public testing::Test {
+ protected:
+  RawCall() : executable_(with_workspace()), program_(executable_.program()) {
+    dims_ = {2, 3};
+    if (executable_.symbols()[0] == "M") dims_ = {3, 2};
+    workspace_.resize(executable_.workspace_bytes(dims_) + WEIR_ALIGNMENT);
+    void* aligned = workspace_.data();
+    std::size_t room = workspace_.size();
+    std::align(WEIR_ALIGNMENT, room - WEIR_ALIGNMENT, aligned, room);
+    call_ = {inputs_.data(), outputs_.data(), executable_.weights(), aligned, dims_.data(), nullptr};
+  }
+
+  Executable executable_;
+  weir_program program_;
+  std::array<float, 6> a_{1, 0, 0, 0, 1, 0}, b_{1, 2, 3, 4, 5, 6};
+  std::array<float, 4> y_{};
+  std::array<const void*, 2> inputs_{a_.data(), b_.data()};
+  std::array<void*, 1> outputs_{y_.data()};
+  std::vector<std::ptrdiff_t> dims_;
+  std::vector<char> workspace_;
+  weir_call call_{};
+};
+
+TEST_F(RawCall, Runs) {
+  ASSERT_EQ(program_(&call_), WEIR_OK);
+  // p = [[1, 2], [3, 4]]
+  EXPECT_EQ(y_, (std::array<float, 4>{7, 10, 15, 22}));
+}
+
+TEST_F(RawCall, NullPointersAreInvalid) {
+  EXPECT_EQ(program_(nullptr), WEIR_INVALID_CALL);
+  auto without = [&](auto weir_call::*member) {
+    weir_call spoilt = call_;
+    spoilt.*member = nullptr;
+    return program_(&spoilt);
+  };
+  EXPECT_EQ(without(&weir_call::inputs), WEIR_INVALID_CALL);
+  EXPECT_EQ(without(&weir_call::outputs), WEIR_INVALID_CALL);
+  EXPECT_EQ(without(&weir_call::workspace), WEIR_INVALID_CALL);
+  EXPECT_EQ(without(&weir_call::dims), WEIR_INVALID_CALL);
+  EXPECT_EQ(without(&weir_call::weights), WEIR_OK) << "the program has no weights";
+  inputs_[1] = nullptr;
+  EXPECT_EQ(program_(&call_), WEIR_INVALID_CALL);
+  inputs_[1] = b_.data();
+  outputs_[0] = nullptr;
+  EXPECT_EQ(program_(&call_), WEIR_INVALID_CALL);
+}
+
+TEST_F(RawCall, DimensionsOutOfRangeAreInvalid) {
+  constexpr std::ptrdiff_t large = std::ptrdiff_t{1} << 40;
+  for (auto [n, m] : {std::pair<std::ptrdiff_t, std::ptrdiff_t>{-1, 3},
+                      {2, PTRDIFF_MIN},
+                      {2, PTRDIFF_MAX},
+                      {PTRDIFF_MAX, 3},
+                      // Each is possible; their product overflows.
+                      {large, large},
+                      {std::ptrdiff_t{1} << 32, 1},
+                      {(std::ptrdiff_t{1} << 31) + 1, 1}}) {
+    dims_ = {n, m};
+    if (executable_.symbols()[0] == "M") dims_ = {m, n};
+    EXPECT_EQ(program_(&call_), WEIR_INVALID_CALL) << n << ", " << m;
+    EXPECT_THROW((void)executable_.workspace_bytes(dims_), Error) << n << ", " << m;
+  }
+}
+
+TEST_F(RawCall, NoRowsNeedNoMemory) {
+  dims_.assign(2, 0);
+  EXPECT_EQ(executable_.workspace_bytes(dims_), 0U);
+  EXPECT_EQ(program_(&call_), WEIR_OK);
+}
+
+TEST(Workspace, GrowsWithTheDimensions) {
+  Executable executable = with_workspace();
+  auto bytes = [&](std::ptrdiff_t size) {
+    std::vector<std::ptrdiff_t> dims{size, size};
+    return executable.workspace_bytes(dims);
+  };
+  EXPECT_GE(bytes(64), 64U * 64U * 4U);
+  EXPECT_EQ(bytes(64) % WEIR_ALIGNMENT, 0U);
+  EXPECT_GE(bytes(1000), 4'000'000U);
+  std::vector<std::ptrdiff_t> one{1};
+  EXPECT_THAT(test::error_of([&] { (void)executable.workspace_bytes(one); }),
+              HasSubstr("2 symbols, and 1 values"));
+}
+
+}  // namespace
+}  // namespace weir
