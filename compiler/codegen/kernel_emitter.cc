@@ -100,7 +100,7 @@ void KernelEmitter::emit_unit(llvm::Value* unit) {
     llvm::Value* chunks = b_.CreateUDiv(
         b_.CreateAdd(dimension(kernel_.arena.axis_extent(*split_->axis)), i64(split_->fold->chunk - 1)),
         i64(split_->fold->chunk));
-    llvm::Value* base = b_.CreateUDiv(unit, chunks);
+    llvm::Value* base = primitives_.quotient(unit, chunks);
     chunk_ = b_.CreateSub(unit, b_.CreateMul(base, chunks));
     unit = base;
   }
