@@ -43,10 +43,16 @@ bool finite(const Tensor& tensor) {
   return true;
 }
 
-class PointwiseOp : public testing::TestWithParam<const OpDef*> {};
+// An op as the parameter of a test, which is listed under its name.
+struct OpCase {
+  const OpDef* op;
+};
+void PrintTo(const OpCase& instance, std::ostream* out) { *out << instance.op->name; }
+
+class PointwiseOp : public testing::TestWithParam<OpCase> {};
 
 TEST_P(PointwiseOp, MatchesFiniteDifferences) {
-  Graph graph = use_of(*GetParam());
+  Graph graph = use_of(*GetParam().op);
   int compared = 0;
   for (std::uint64_t seed = 0; seed < 60 && compared < 5; ++seed) {
     Generator generator(seed);
@@ -64,27 +70,27 @@ TEST_P(PointwiseOp, MatchesFiniteDifferences) {
   EXPECT_EQ(compared, 5) << "hardly a point in the domain";
 }
 
-std::vector<const OpDef*> pointwise_ops() {
-  std::vector<const OpDef*> result;
+std::vector<OpCase> pointwise_ops() {
+  std::vector<OpCase> result;
   for (const auto& op : all_ops())
-    if (differentiable(*op)) result.push_back(op.get());
+    if (differentiable(*op)) result.push_back({op.get()});
   return result;
 }
 
 INSTANTIATE_TEST_SUITE_P(Registry, PointwiseOp, testing::ValuesIn(pointwise_ops()),
-                         [](const auto& instance) { return instance.param->name; });
+                         [](const auto& instance) { return instance.param.op->name; });
 
-class Differences : public testing::TestWithParam<const char*> {};
+class Differences : public testing::TestWithParam<test::GraphText> {};
 
 TEST_P(Differences, Match) {
-  Graph graph = parse(GetParam());
+  Graph graph = parse(GetParam().text);
   for (std::uint64_t seed = 0; seed < 3; ++seed)
     test::expect_gradient_matches_differences(graph, seed, 1e-5);
 }
 
 INSTANTIATE_TEST_SUITE_P(
     Graphs, Differences,
-    testing::Values(
+    testing::ValuesIn(std::vector<test::GraphText>{
         R"(graph @matmul(%a: f64[2, 3, 4], %b: f64[4, 5]) -> (f64[2, 3, 5]) {
   %y = matmul(%a, %b)
   %z = tanh(%y)
@@ -119,8 +125,8 @@ INSTANTIATE_TEST_SUITE_P(
   %b = mul(%a, %y)
   %c = sigmoid(%b)
   return %c
-})"),
-    [](const auto& instance) { return parse(instance.param).name(); });
+})"}),
+    [](const auto& instance) { return instance.param.name(); });
 
 // For a linear function f: <f(x), u> = <x, gradient of <f(x), u>>. In exact arithmetic for small
 // integers.

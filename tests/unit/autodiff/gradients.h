@@ -11,6 +11,14 @@
 
 namespace weir::test {
 
+// A graph as the parameter of a test, which is listed under the graph's name.
+struct GraphText {
+  GraphText(const char* graph_text) : text(graph_text) {}  // NOLINT
+  std::string name() const { return parse(text).name(); }
+  const char* text;
+};
+inline void PrintTo(const GraphText& graph, std::ostream* out) { *out << graph.name(); }
+
 // The gradient of the sum of the outputs with respect to one value, interpreted.
 inline Tensor gradient_of(const Graph& graph, const std::string& wrt, const Inputs& inputs,
                           const Weights& weights = {}, const GradientOptions& options = {}) {

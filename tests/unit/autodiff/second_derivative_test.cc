@@ -35,10 +35,10 @@ Graph only_gradients(const Graph& graph, const Names& wrt) {
   return result;
 }
 
-class SecondDerivative : public testing::TestWithParam<const char*> {};
+class SecondDerivative : public testing::TestWithParam<test::GraphText> {};
 
 TEST_P(SecondDerivative, MatchesDifferencesOfTheFirst) {
-  Graph graph = parse(GetParam());
+  Graph graph = parse(GetParam().text);
   Names wrt;
   for (ValueId id : graph.inputs()) wrt.push_back(graph.value(id).name);
   Graph first = only_gradients(graph, wrt);
@@ -48,7 +48,7 @@ TEST_P(SecondDerivative, MatchesDifferencesOfTheFirst) {
 
 INSTANTIATE_TEST_SUITE_P(
     Graphs, SecondDerivative,
-    testing::Values(
+    testing::ValuesIn(std::vector<test::GraphText>{
         R"(graph @pointwise(%x: f64[4], %y: f64[4]) -> (f64[4]) {
   %a = mul(%x, %y)
   %b = tanh(%a)
@@ -93,8 +93,8 @@ INSTANTIATE_TEST_SUITE_P(
   %c = mul(%b, %b)
   %d = mul(%c, %a)
   return %d
-})"),
-    [](const auto& instance) { return parse(instance.param).name(); });
+})"}),
+    [](const auto& instance) { return instance.param.name(); });
 
 // The critic of a WGAN-GP: the penalty is a function of the gradient with respect to the input.
 TEST(SecondDerivative, OfAGradientPenalty) {

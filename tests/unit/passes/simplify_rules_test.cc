@@ -12,6 +12,10 @@
 #include "tests/support/graphs.h"
 
 namespace weir {
+
+// Tests are listed under the rule's name.
+static void PrintTo(const RewriteRule& rule, std::ostream* out) { *out << rule.name; }
+
 namespace {
 
 using test::Generator;
