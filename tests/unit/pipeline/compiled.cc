@@ -53,8 +53,8 @@ Executable compile(const Program& program, const Way& way) {
 }
 
 std::vector<Tensor> interpret_expanded(const Program& program, bool has_fma) {
-  return interpret(has_fma ? program.graph : optimize(program.graph), program.weights, program.inputs,
-                   {{scalar::Numerics::Mode::expanded, has_fma}});
+  return interpret(has_fma ? program.graph : optimize(program.graph), program.weights,
+                   program.inputs, {{scalar::Numerics::Mode::expanded, has_fma}});
 }
 
 std::optional<std::string> difference(const Graph& graph, std::span<const Tensor> actual,
@@ -70,12 +70,21 @@ std::optional<std::string> difference(const Graph& graph, std::span<const Tensor
       if (!scalar::same_value(actual[i].dtype(), actual[i].bits(at), expected[i].bits(at)))
         return fmt::format(
             "element {} of output {}, {}: {} ({:#x}) instead of {} ({:#x})", at, name,
-            to_string(actual[i].type()),
-            scalar::to_double(actual[i].dtype(), actual[i].bits(at)), actual[i].bits(at).value,
-            scalar::to_double(expected[i].dtype(), expected[i].bits(at)),
+            to_string(actual[i].type()), scalar::to_double(actual[i].dtype(), actual[i].bits(at)),
+            actual[i].bits(at).value, scalar::to_double(expected[i].dtype(), expected[i].bits(at)),
             expected[i].bits(at).value);
     return fmt::format("output {} differs", name);
   }
+  return std::nullopt;
+}
+
+std::optional<std::string> difference_run(const Graph& graph, const Executable& executable,
+                                          const Inputs& inputs, std::span<const Tensor> expected,
+                                          std::span<const weir_executor* const> executors) {
+  if (auto found = difference(graph, executable.run(inputs), expected)) return found;
+  for (const weir_executor* executor : executors)
+    if (auto found = difference(graph, executable.run(inputs, executor), expected))
+      return fmt::format("{} workers: {}", executor->max_workers, *found);
   return std::nullopt;
 }
 
@@ -84,12 +93,8 @@ std::optional<std::string> difference_compiled(const Program& program, const Way
                                                std::span<const weir_executor* const> executors) {
   try {
     Executable executable = compile(program, way);
-    NamedTensors inputs(program.inputs.begin(), program.inputs.end());
-    if (auto found = difference(program.graph, executable.run(inputs), expected))
+    if (auto found = difference_run(program.graph, executable, program.inputs, expected, executors))
       return way.name() + ": " + *found;
-    for (const weir_executor* executor : executors)
-      if (auto found = difference(program.graph, executable.run(inputs, executor), expected))
-        return fmt::format("{}, {} workers: {}", way.name(), executor->max_workers, *found);
   } catch (const std::exception& error) {
     return way.name() + ": " + error.what();
   }

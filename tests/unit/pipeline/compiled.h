@@ -41,16 +41,22 @@ struct Way {
 };
 
 Executable compile(const Program& program, const Way& way);
-// The results of compiled code on a target with or without FMA. What the passes compute in advance is
-// computed with FMA for every target, so without it the graph is interpreted as it is after the passes.
+// The results of compiled code on a target with or without FMA. What the passes compute in advance
+// is computed with FMA for every target, so without it the graph is interpreted as it is after the
+// passes.
 std::vector<Tensor> interpret_expanded(const Program& program, bool has_fma);
 
 // The first difference between two lists of results, described; nothing if they are the same bits.
 std::optional<std::string> difference(const Graph& graph, std::span<const Tensor> actual,
                                       std::span<const Tensor> expected);
 
-// Compiles and runs the program, alone and on every executor, and compares with `expected`. What goes
-// wrong on the way, an exception too, is described.
+// Runs compiled code on inputs, alone and on every executor, and compares with `expected`.
+std::optional<std::string> difference_run(const Graph& graph, const Executable& executable,
+                                          const Inputs& inputs, std::span<const Tensor> expected,
+                                          std::span<const weir_executor* const> executors);
+
+// The same for a program that is compiled first. What goes wrong on the way, an exception too, is
+// described.
 std::optional<std::string> difference_compiled(const Program& program, const Way& way,
                                                std::span<const Tensor> expected,
                                                std::span<const weir_executor* const> executors);

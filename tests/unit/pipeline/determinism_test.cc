@@ -1,5 +1,5 @@
-// The same bits every time: from run to run, for any number of threads, wherever tensors lie in memory
-// and wherever an element lies in its vector.
+// The same bits every time: from run to run, for any number of threads, wherever tensors lie in
+// memory and wherever an element lies in its vector.
 #include <numeric>
 
 #include <gtest/gtest.h>
@@ -37,7 +37,8 @@ TEST(Determinism, SameBitsFromRunToRun) {
   Program program = mixed(3000);
   Executable executable = compile(program, {vector_levels().front()});
   std::vector<Tensor> first = executable.run(program.inputs);
-  EXPECT_EQ(difference(program.graph, first, interpret_expanded(program, vector_levels().front().has_fma)),
+  EXPECT_EQ(difference(program.graph, first,
+                       interpret_expanded(program, vector_levels().front().has_fma)),
             std::nullopt);
   for (int threads : {1, 2, 3, 7}) {
     ThreadPool pool(threads);
@@ -53,14 +54,16 @@ TEST(Determinism, SameBitsFromCompilationToCompilation) {
   Way way{vector_levels().front()};
   std::vector<Tensor> first = compile(program, way).run(program.inputs);
   for (int i = 0; i < 3; ++i)
-    EXPECT_EQ(difference(program.graph, compile(program, way).run(program.inputs), first), std::nullopt);
+    EXPECT_EQ(difference(program.graph, compile(program, way).run(program.inputs), first),
+              std::nullopt);
 }
 
 // A tensor in the caller's memory, `offset` elements behind a boundary of 64 bytes.
 class Placed {
  public:
   Placed(const Tensor& tensor, std::int64_t offset)
-      : memory_(tensor.byte_count() + 192, std::byte{0x5a}), tensor_(tensor.dtype(), tensor.sizes()) {
+      : memory_(tensor.byte_count() + 192, std::byte{0x5a}),
+        tensor_(tensor.dtype(), tensor.sizes()) {
     auto start = reinterpret_cast<std::uintptr_t>(memory_.data());
     std::uintptr_t boundary = (start + 63) / 64 * 64;
     begin_ = boundary - start +
@@ -72,7 +75,8 @@ class Placed {
   // Whether nothing but the tensor has been written.
   bool intact() const {
     for (std::size_t i = 0; i < memory_.size(); ++i)
-      if ((i < begin_ || i >= begin_ + tensor_.byte_count()) && memory_[i] != std::byte{0x5a}) return false;
+      if ((i < begin_ || i >= begin_ + tensor_.byte_count()) && memory_[i] != std::byte{0x5a})
+        return false;
     return true;
   }
 
@@ -93,20 +97,22 @@ TEST(Determinism, SameBitsWhereverTensorsLie) {
       for (const Signature& input : executable.inputs())
         inputs.emplace_back(program.inputs.find(input.name)->second, offset + std::ssize(inputs));
       for (const Tensor& output : expected)
-        outputs.emplace_back(Tensor(output.dtype(), output.sizes()), 15 - offset + std::ssize(outputs) % 2);
+        outputs.emplace_back(Tensor(output.dtype(), output.sizes()),
+                             15 - offset + std::ssize(outputs) % 2);
       for (Placed& placed : inputs) input_tensors.push_back(placed.tensor());
       for (Placed& placed : outputs) output_tensors.push_back(placed.tensor());
       executable.run_into(input_tensors, output_tensors);
       EXPECT_EQ(difference(program.graph, output_tensors, expected), std::nullopt)
           << level.name() << ", offset " << offset;
       for (const Placed& placed : inputs) EXPECT_TRUE(placed.intact());
-      for (const Placed& placed : outputs) EXPECT_TRUE(placed.intact()) << level.name() << ", offset " << offset;
+      for (const Placed& placed : outputs)
+        EXPECT_TRUE(placed.intact()) << level.name() << ", offset " << offset;
     }
   }
 }
 
-// An element of a pointwise program has the same bits alone, in the middle of a vector, and in the rest
-// that fills no vector.
+// An element of a pointwise program has the same bits alone, in the middle of a vector, and in the
+// rest that fills no vector.
 TEST(Determinism, SameBitsWhereverAnElementLiesInItsVector) {
   Graph graph = parse(R"(graph @m(%x: f32[N]) -> (f32[N]) {
   %a = gelu(%x)
@@ -122,11 +128,13 @@ TEST(Determinism, SameBitsWhereverAnElementLiesInItsVector) {
     std::vector<Tensor> whole = executable.run(std::span(&all, 1));
     for (std::int64_t begin : {0, 1, 3, 17, 64, 99, 150})
       for (std::int64_t count : {1, 2, 7, 16, 31, 50}) {
-        Tensor part = Tensor::view(DType::f32, {count}, all.mutable_elements<float>().data() + begin);
+        Tensor part =
+            Tensor::view(DType::f32, {count}, all.mutable_elements<float>().data() + begin);
         std::vector<Tensor> results = executable.run(std::span(&part, 1));
         for (std::int64_t i = 0; i < count; ++i)
           ASSERT_TRUE(scalar::same_value(DType::f32, results[0].bits(i), whole[0].bits(begin + i)))
-              << level.name() << ": element " << begin + i << " as element " << i << " of " << count;
+              << level.name() << ": element " << begin + i << " as element " << i << " of "
+              << count;
       }
   }
 }

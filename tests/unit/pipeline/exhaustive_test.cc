@@ -1,7 +1,8 @@
 // leaky_relu, compiled, over all 2^32 floats, bit for bit against the formula in C++.
 //
 //   forward    x > 0 ? x : slope * x
-//   gradient   g * (x > 0 ? 1 : slope), for upstream gradients g that are hard: -0, infinity, NaN, denormal
+//   gradient   g * (x > 0 ? 1 : slope), for upstream gradients g that are hard: -0, infinity, NaN,
+//   denormal
 // NaN results compare equal whatever their payload.
 #include <bit>
 #include <cmath>
@@ -31,7 +32,8 @@ struct Buffers {
   std::vector<float> x, upstream, actual, expected;
 };
 
-// Every float once, in chunks spread over two threads: `expect` fills in what the program must give.
+// Every float once, in chunks spread over two threads: `expect` fills in what the program must
+// give.
 template <class Expect>
 void check_all(const Executable& program, float upstream, Expect expect) {
   struct Task {
@@ -42,7 +44,11 @@ void check_all(const Executable& program, float upstream, Expect expect) {
     bool takes_upstream;
   };
   ThreadPool pool(2);
-  Task all{program, expect, {}, std::vector<std::int64_t>(2), std::vector<std::int64_t>(2, -1),
+  Task all{program,
+           expect,
+           {},
+           std::vector<std::int64_t>(2),
+           std::vector<std::int64_t>(2, -1),
            program.inputs().size() > 1};
   for (int i = 0; i < pool.threads(); ++i) {
     all.buffers.push_back(std::make_unique<Buffers>(kChunk));
@@ -63,7 +69,8 @@ void check_all(const Executable& program, float upstream, Expect expect) {
         std::vector<Tensor> inputs{x};
         if (task.takes_upstream) inputs.push_back(g);
         task.program.run_into(inputs, std::span(&y, 1));
-        if (std::memcmp(buffers.actual.data(), buffers.expected.data(), kChunk * sizeof(float)) == 0)
+        if (std::memcmp(buffers.actual.data(), buffers.expected.data(), kChunk * sizeof(float)) ==
+            0)
           return;
         for (std::size_t i = 0; i < kChunk; ++i) {
           float a = buffers.actual[i], b = buffers.expected[i];
@@ -75,8 +82,8 @@ void check_all(const Executable& program, float upstream, Expect expect) {
       },
       &all);
   for (std::size_t i = 0; i < 2; ++i)
-    EXPECT_EQ(all.different[i], 0) << "upstream " << upstream << "; the first is that of the float with bits "
-                                   << all.first[i];
+    EXPECT_EQ(all.different[i], 0)
+        << "upstream " << upstream << "; the first is that of the float with bits " << all.first[i];
 }
 
 Executable compiled(const Graph& graph) {
@@ -95,7 +102,8 @@ TEST(AllFloats, LeakyRelu) {
 }
 
 TEST(AllFloats, GradientOfLeakyRelu) {
-  // The gradient of the sum of g * leaky_relu(x), in which g arrives at leaky_relu as the cotangent.
+  // The gradient of the sum of g * leaky_relu(x), in which g arrives at leaky_relu as the
+  // cotangent.
   Graph forward = parse_graph(R"(graph @m(%x: f32[N], %g: f32[N]) -> (f32[N]) {
   %y = leaky_relu(%x) {negative_slope = 0.01}
   %z = mul(%y, %g)

@@ -1,6 +1,6 @@
 // The generator. Nothing here knows an op by name: operands come from the declared type sets, and
-// attribute values from their kinds and the shapes at hand. What does not fit is what check_and_infer
-// rejects, which costs little, so the generator simply tries until something fits.
+// attribute values from their kinds and the shapes at hand. What does not fit is what
+// check_and_infer rejects, which costs little, so the generator simply tries until something fits.
 #include "tests/unit/pipeline/random_program.h"
 
 #include <algorithm>
@@ -16,7 +16,7 @@
 namespace weir::test {
 namespace {
 
-constexpr double kMaximumWork = 400'000;    // element operations of a program
+constexpr double kMaximumWork = 400'000;     // element operations of a program
 constexpr double kMaximumElements = 40'000;  // of a value
 
 using Families = std::vector<std::vector<const OpDef*>>;
@@ -69,12 +69,12 @@ class ProgramGenerator {
   // --- Dimensions ---
 
   std::int64_t random_size() {
-    static constexpr std::array<std::int64_t, 23> kSmall{1,  2,  3,  3,  4,  5,  7,  8,
-                                                         9,  13, 15, 16, 17, 20, 31, 32,
-                                                         33, 48, 63, 64, 65, 69, 70};
+    static constexpr std::array<std::int64_t, 23> kSmall{
+        1, 2, 3, 3, 4, 5, 7, 8, 9, 13, 15, 16, 17, 20, 31, 32, 33, 48, 63, 64, 65, 69, 70};
     // Around vectors, unrolled vectors, and the chunks of reductions and contractions.
-    static constexpr std::array<std::int64_t, 18> kLarge{
-        127, 128, 130, 255, 256, 257, 511, 513, 700, 1023, 1024, 1025, 2049, 3000, 4095, 4097, 5000, 9001};
+    static constexpr std::array<std::int64_t, 18> kLarge{127,  128,  130,  255,  256,  257,
+                                                         511,  513,  700,  1023, 1024, 1025,
+                                                         2049, 3000, 4095, 4097, 5000, 9001};
     if (chance(30)) return 0;
     return chance(8) ? one_of(kLarge) : one_of(kSmall);
   }
@@ -165,9 +165,10 @@ class ProgramGenerator {
         for (const Dim& dim : shape) {
           std::size_t kind = below(3);
           bool inside = kind == 2 && dim.is_constant();
-          places.push_back(inside ? Dim(static_cast<std::int64_t>(
+          places.push_back(inside      ? Dim(static_cast<std::int64_t>(
                                         below(static_cast<std::size_t>(dim.value()) + 1)))
-                                  : kind == 1 ? dim : Dim(0));
+                           : kind == 1 ? dim
+                                       : Dim(0));
         }
         return places;
       }
@@ -209,7 +210,8 @@ class ProgramGenerator {
       case AttributeKind::integer:
         return rank == 0 ? 0 : static_cast<std::int64_t>(below(2 * shape.size())) - rank;
       case AttributeKind::real: {
-        static constexpr std::array<double, 9> kReals{0.0, -0.0, 0.01, 0.3, 1.0, -0.5, 2.5, -2.0, 7.0};
+        static constexpr std::array<double, 9> kReals{0.0,  -0.0, 0.01, 0.3, 1.0,
+                                                      -0.5, 2.5,  -2.0, 7.0};
         return one_of(kReals);
       }
       case AttributeKind::boolean:
@@ -234,7 +236,8 @@ class ProgramGenerator {
         DType type = random_dtype();
         Tensor tensor = random_tensor(type, sizes, values, seed_ % 4 == 0);
         if (chance(2))
-          for (std::int64_t i = 1; i < tensor.element_count(); ++i) tensor.set_bits(i, tensor.bits(0));
+          for (std::int64_t i = 1; i < tensor.element_count(); ++i)
+            tensor.set_bits(i, tensor.bits(0));
         return std::make_shared<const Tensor>(std::move(tensor));
       }
     }
@@ -245,7 +248,7 @@ class ProgramGenerator {
 
   DType random_dtype() {
     static constexpr std::array<DType, 12> kTypes{
-        DType::f32, DType::f32, DType::f32, DType::f32, DType::f32, DType::f32,
+        DType::f32, DType::f32, DType::f32, DType::f32, DType::f32,     DType::f32,
         DType::f64, DType::f64, DType::i32, DType::i64, DType::boolean, DType::f32};
     return one_of(kTypes);
   }
@@ -264,8 +267,8 @@ class ProgramGenerator {
           if (chance(2)) dim = 1;
         break;
       case 1:  // the last dimensions
-        result.erase(result.begin(), result.begin() + static_cast<std::ptrdiff_t>(
-                                                          below(result.size() + 1)));
+        result.erase(result.begin(),
+                     result.begin() + static_cast<std::ptrdiff_t>(below(result.size() + 1)));
         break;
       case 2:  // another size in one place
         if (!result.empty()) one_of(result) = one_of(palette_);
@@ -316,7 +319,8 @@ class ProgramGenerator {
         choices.emplace_back(existing[from + below(existing.size() - from)]);
       } else {
         DType made = type ? *type : random_dtype(spec->types);
-        Shape shape = choices.empty() ? random_shape() : related_shape(type_of(choices.front()).shape);
+        Shape shape =
+            choices.empty() ? random_shape() : related_shape(type_of(choices.front()).shape);
         choices.emplace_back(TensorType{made, std::move(shape)});
       }
       groups.emplace_back(spec->type_group, type_of(choices.back()).dtype);
@@ -329,7 +333,8 @@ class ProgramGenerator {
     // The dimensions of a param are integers.
     bool constant = std::all_of(type.shape.begin(), type.shape.end(),
                                 [](const Dim& dim) { return dim.is_constant(); });
-    return constant && chance(5) ? graph_.add_param(name, std::move(type)) : graph_.add_input(name, std::move(type));
+    return constant && chance(5) ? graph_.add_param(name, std::move(type))
+                                 : graph_.add_input(name, std::move(type));
   }
 
   // --- Nodes ---
@@ -358,7 +363,8 @@ class ProgramGenerator {
     Shape shape = types.empty() ? random_shape() : types.front().shape;
     Attributes attributes;
     for (const AttributeSpec& spec : op.attributes)
-      if (!spec.default_value || chance(2)) attributes.set(spec.name, random_attribute(spec, shape));
+      if (!spec.default_value || chance(2))
+        attributes.set(spec.name, random_attribute(spec, shape));
     std::vector<TensorType> results;
     double work = 0;
     try {

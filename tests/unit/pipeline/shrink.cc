@@ -1,6 +1,6 @@
-// Shrinking: every step builds a smaller program, and is kept if that one still fails. Steps are tried
-// until none is kept: one output alone, an output less, a result that becomes an input with the value
-// it had, symbols as numbers, a dimension smaller everywhere.
+// Shrinking: every step builds a smaller program, and is kept if that one still fails. Steps are
+// tried until none is kept: one output alone, an output less, a result that becomes an input with
+// the value it had, symbols as numbers, a dimension smaller everywhere.
 #include <algorithm>
 #include <set>
 
@@ -29,14 +29,14 @@ Tensor resized(const Tensor& from, const Tensor::Sizes& sizes) {
   return result;
 }
 
-// Builds the part of a program that the kept outputs need, with some results as inputs and with other
-// dimensions.
+// Builds the part of a program that the kept outputs need, with some results as inputs and with
+// other dimensions.
 class Rebuilder {
  public:
   explicit Rebuilder(const Program& program) : from_(program), map_(program.graph.value_count()) {}
 
-  std::vector<std::size_t> outputs;       // numbers of those kept
-  std::map<ValueId, Tensor> cut;          // results that become inputs
+  std::vector<std::size_t> outputs;  // numbers of those kept
+  std::map<ValueId, Tensor> cut;     // results that become inputs
   DimMap dim = [](const Dim& d) { return d; };
 
   Program run() {
@@ -44,9 +44,8 @@ class Rebuilder {
     for (std::size_t i : outputs) needed[from_.graph.outputs()[i].value.index] = true;
     std::span<const Node> nodes = from_.graph.nodes();
     for (std::size_t i = nodes.size(); i-- > 0;) {
-      bool used = std::any_of(nodes[i].results.begin(), nodes[i].results.end(), [&](ValueId id) {
-        return needed[id.index] && !cut.contains(id);
-      });
+      bool used = std::any_of(nodes[i].results.begin(), nodes[i].results.end(),
+                              [&](ValueId id) { return needed[id.index] && !cut.contains(id); });
       if (used)
         for (ValueId operand : nodes[i].operands) needed[operand.index] = true;
     }
@@ -153,7 +152,8 @@ class Shrinker {
  private:
   bool keep(const std::function<void(Rebuilder&)>& change) {
     Rebuilder rebuilder(program_);
-    for (std::size_t i = 0; i < program_.graph.outputs().size(); ++i) rebuilder.outputs.push_back(i);
+    for (std::size_t i = 0; i < program_.graph.outputs().size(); ++i)
+      rebuilder.outputs.push_back(i);
     change(rebuilder);
     try {
       Program smaller = rebuilder.run();
@@ -173,7 +173,9 @@ class Shrinker {
     for (std::size_t i = 0; i < count; ++i)
       if (keep([&](Rebuilder& r) { r.outputs = {i}; })) return true;
     for (std::size_t i = 0; i < count; ++i)
-      if (keep([&](Rebuilder& r) { r.outputs.erase(r.outputs.begin() + static_cast<std::ptrdiff_t>(i)); }))
+      if (keep([&](Rebuilder& r) {
+            r.outputs.erase(r.outputs.begin() + static_cast<std::ptrdiff_t>(i));
+          }))
         return true;
     return false;
   }

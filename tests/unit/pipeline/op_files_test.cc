@@ -1,0 +1,237 @@
+// The walk of the registry: every op has its file of graphs, tests/ops/NAME.weir. Every graph of it
+//   - survives the round trip of its text form, and the verifier;
+//   - gives the same, up to rounding, interpreted mathematically and expanded;
+//   - gives the same bits as the expanded interpreter when compiled at each vector level, fused and
+//     not, on one thread and on several workers;
+// for several sizes of its symbols, with ordinary and with special numbers. An op with a gradient
+// has it compared with central differences, and one without has a mathematical reason.
+#include <algorithm>
+#include <cmath>
+#include <filesystem>
+#include <fstream>
+#include <set>
+#include <sstream>
+
+#include <fmt/format.h>
+#include <gtest/gtest.h>
+
+#include "compiler/autodiff/gradient.h"
+#include "ir/op.h"
+#include "ir/registry.h"
+#include "ir/text.h"
+#include "ir/verifier.h"
+#include "tests/support/graphs.h"
+#include "tests/unit/autodiff/gradients.h"
+#include "tests/unit/pipeline/compiled.h"
+
+namespace weir::test {
+namespace {
+
+// Ops whose gradient rule is still to come. The list only ever gets shorter.
+const std::set<std::string> kGradientDue{"reduce_max", "reduce_min", "reduce_prod"};
+
+std::string path_of(const std::string& op) {
+  return std::string(WEIR_SOURCE_DIR) + "/tests/ops/" + op + ".weir";
+}
+
+std::vector<Graph> graphs_of(const std::string& op) {
+  std::ifstream file(path_of(op));
+  if (!file) throw Error("there is no " + path_of(op) + ": every op needs a file of graphs");
+  std::stringstream text;
+  text << file.rdbuf();
+  return parse_graphs(text.str(), path_of(op));
+}
+
+std::vector<std::string> op_names() {
+  std::vector<std::string> names;
+  for (const auto& op : all_ops()) names.push_back(op->name);
+  return names;
+}
+
+// The graph on inputs of random numbers, its symbols all being `size`. The weights depend on the
+// graph alone.
+Program program_of(const Graph& graph, std::int64_t size, std::uint64_t seed, bool special) {
+  Generator generator(seed), weight_generator(1);
+  Dim::Bindings bindings;
+  for (const std::string& symbol : graph.symbols()) bindings.emplace(symbol, size);
+  Inputs inputs = random_values(graph, graph.inputs(), generator, special, bindings);
+  Weights weights = random_values(graph, graph.params(), weight_generator, false, bindings);
+  return {graph, std::move(weights), std::move(inputs)};
+}
+
+// The graph with f64 in the place of f32.
+Graph in_double(const Graph& graph) {
+  auto widened = [](DType type) { return type == DType::f32 ? DType::f64 : type; };
+  Graph result(graph.name());
+  std::vector<ValueId> map(graph.value_count());
+  auto type_of = [&](ValueId id) {
+    return TensorType{widened(graph.type(id).dtype), graph.type(id).shape};
+  };
+  for (ValueId id : graph.inputs())
+    map[id.index] = result.add_input(graph.value(id).name, type_of(id));
+  for (ValueId id : graph.params())
+    map[id.index] = result.add_param(graph.value(id).name, type_of(id));
+  for (const Node& node : graph.nodes()) {
+    Attributes attributes;
+    for (const auto& [name, value] : node.attributes) {
+      Attribute changed = value;
+      if (auto type = std::get_if<DType>(&changed)) *type = widened(*type);
+      if (auto tensor = std::get_if<std::shared_ptr<const Tensor>>(&changed)) {
+        Tensor wide(widened((*tensor)->dtype()), (*tensor)->sizes());
+        for (std::int64_t i = 0; i < wide.element_count(); ++i)
+          wide.set_bits(i, (*tensor)->dtype() == DType::f32
+                               ? scalar::bits_of(DType::f64,
+                                                 scalar::to_double(DType::f32, (*tensor)->bits(i)))
+                               : (*tensor)->bits(i));
+        *tensor = std::make_shared<const Tensor>(std::move(wide));
+      }
+      attributes.set(name, std::move(changed));
+    }
+    std::vector<ValueId> operands;
+    for (ValueId operand : node.operands) operands.push_back(map[operand.index]);
+    NodeId made = result.add_node(*node.op, std::move(operands), std::move(attributes));
+    for (std::size_t i = 0; i < node.results.size(); ++i)
+      map[node.results[i].index] = result.node(made).results[i];
+  }
+  for (const Graph::Output& output : graph.outputs())
+    result.add_output(map[output.value.index], output.name);
+  return result;
+}
+
+bool finite(const Tensor& tensor) {
+  for (std::int64_t i = 0; i < tensor.element_count(); ++i)
+    if (!std::isfinite(scalar::to_double(tensor.dtype(), tensor.bits(i)))) return false;
+  return true;
+}
+
+// Into the domain of roots and logarithms.
+void make_positive(Inputs& tensors) {
+  for (auto& [name, tensor] : tensors)
+    if (tensor.dtype() == DType::f64)
+      for (double& x : tensor.mutable_elements<double>()) x = std::min(std::abs(x), 0.9) + 1e-2;
+}
+
+// Central differences take two evaluations for each element.
+bool has_differences(const Graph& graph) {
+  double elements = 0;
+  bool floats = false;
+  for (auto values : {graph.inputs(), graph.params()})
+    for (ValueId id : values) {
+      double count = 1;
+      for (const Dim& dim : graph.type(id).shape)
+        count *= static_cast<double>(dim.evaluate({{"N", 3}}).value());
+      elements += count;
+      floats = floats || is_float(graph.type(id).dtype);
+    }
+  for (const Node& node : graph.nodes())
+    if (node.op->gradient.kind == GradientRule::Kind::due) return false;
+  bool float_output =
+      std::any_of(graph.outputs().begin(), graph.outputs().end(),
+                  [&](const auto& output) { return is_float(graph.type(output.value).dtype); });
+  return floats && float_output && elements <= 150;
+}
+
+class OpFile : public testing::TestWithParam<std::string> {};
+
+TEST_P(OpFile, UsesTheOpAndKeepsItsText) {
+  for (const Graph& graph : graphs_of(GetParam())) {
+    bool used = std::any_of(graph.nodes().begin(), graph.nodes().end(),
+                            [](const Node& node) { return node.op->name == GetParam(); });
+    EXPECT_TRUE(used) << graph.name() << " does not use " << GetParam();
+    EXPECT_NO_THROW(verify(graph)) << graph.name();
+    EXPECT_NO_THROW(check_graph(graph)) << graph.name();
+    std::string text = print(graph);
+    EXPECT_EQ(print(parse_graph(text, "printed.weir")), text);
+  }
+}
+
+// Expansions are within a few units in the last place; sums and powers of them may lose some more.
+TEST_P(OpFile, ExpandedIsCloseToMathematical) {
+  for (const Graph& graph : graphs_of(GetParam())) {
+    Program program = program_of(graph, 16, 5, false);
+    std::vector<Tensor> exact = interpret(graph, program.weights, program.inputs);
+    std::vector<Tensor> expanded = interpret_expanded(program, true);
+    bool single = false;  // something on the way is rounded to f32
+    for (std::uint32_t i = 0; i < graph.value_count(); ++i)
+      single = single || graph.type(ValueId{i}).dtype == DType::f32;
+    for (std::size_t i = 0; i < exact.size(); ++i) {
+      bool floating = is_float(exact[i].dtype());
+      double tolerance = !floating ? 0 : single ? 2e-6 : 1e-13;
+      EXPECT_LE(compare(expanded[i], exact[i]).relative(), tolerance)
+          << graph.name() << ", output " << graph.outputs()[i].name;
+    }
+  }
+}
+
+TEST_P(OpFile, CompiledEqualsTheInterpreter) {
+  for (const Graph& graph : graphs_of(GetParam())) {
+    std::vector<std::int64_t> sizes{1};
+    if (!graph.symbols().empty()) sizes = {0, 1, 5, 16, 37, 130};
+    std::vector<Way> ways;
+    for (const VectorLevel& level : vector_levels()) ways.push_back({level});
+    ways.push_back({vector_levels().front(), false, false});
+    std::vector<Executable> executables;
+    for (const Way& way : ways) executables.push_back(compile(program_of(graph, 1, 1, false), way));
+    // One compiled program serves every size.
+    for (std::int64_t size : sizes) {
+      for (bool special : {false, true}) {
+        Program program = program_of(graph, size, static_cast<std::uint64_t>(size) + 1, special);
+        std::vector<Tensor> with_fma = interpret_expanded(program, true);
+        std::vector<Tensor> without_fma = interpret_expanded(program, false);
+        for (std::size_t i = 0; i < ways.size(); ++i)
+          ASSERT_EQ(
+              difference_run(graph, executables[i], program.inputs,
+                             ways[i].level.has_fma ? with_fma : without_fma, test_executors()),
+              std::nullopt)
+              << ways[i].name() << ", symbols " << size << "\n"
+              << describe(program);
+      }
+    }
+  }
+}
+
+TEST_P(OpFile, HasAGradientOrAReason) {
+  const OpDef& op = get_op(GetParam());
+  if (op.gradient.kind == GradientRule::Kind::none) {
+    EXPECT_FALSE(op.gradient.reason.empty()) << "no gradient needs a mathematical reason";
+    return;
+  }
+  EXPECT_EQ(op.gradient.kind == GradientRule::Kind::due, kGradientDue.contains(op.name));
+  if (op.gradient.kind == GradientRule::Kind::due) return;
+  int compared = 0;
+  for (const Graph& graph : graphs_of(GetParam())) {
+    if (!has_differences(graph)) continue;
+    Graph wide = in_double(graph);
+    Program program = program_of(wide, 3, 2, false);
+    auto defined = [&] {
+      std::vector<Tensor> outputs = interpret(wide, program.weights, program.inputs);
+      return std::all_of(outputs.begin(), outputs.end(), finite);
+    };
+    if (!defined()) make_positive(program.inputs);
+    if (!defined()) continue;
+    ++compared;
+    expect_gradient_matches_differences(wide, program.inputs, program.weights, 1e-5);
+    if (HasFatalFailure()) return;
+  }
+  EXPECT_GT(compared, 0) << "no graph of " << op.name << " has a point to compare at";
+}
+
+INSTANTIATE_TEST_SUITE_P(Registry, OpFile, testing::ValuesIn(op_names()),
+                         [](const auto& instance) { return instance.param; });
+
+TEST(OpFiles, AreOfOpsThatExist) {
+  for (const auto& entry :
+       std::filesystem::directory_iterator(std::string(WEIR_SOURCE_DIR) + "/tests/ops"))
+    EXPECT_NE(find_op(entry.path().stem().string()), nullptr) << entry.path();
+}
+
+TEST(OpFiles, GradientRulesThatAreDue) {
+  std::set<std::string> due;
+  for (const auto& op : all_ops())
+    if (op->gradient.kind == GradientRule::Kind::due) due.insert(op->name);
+  fmt::print("gradient rules due: {}\n", fmt::join(due, ", "));
+  EXPECT_EQ(due, kGradientDue);
+}
+
+}  // namespace
+}  // namespace weir::test
