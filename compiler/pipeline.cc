@@ -77,7 +77,7 @@ std::string inspect(const Graph& graph, InspectStage stage, const CompileOptions
   Program program = lower_graph(graph, options);
   if (stage == InspectStage::kernels) return print(program);
   Target target = resolve_target(options.target);
-  return stage == InspectStage::llvm ? llvm_text(program, target) : assembly_text(program, target);
+  return stage == InspectStage::llvm ? ir_text(program, target) : assembly_text(program, target);
 }
 
 }  // namespace weir

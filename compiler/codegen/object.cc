@@ -171,7 +171,7 @@ ObjectCode compile_object(const Program& program, const Target& target,
   return object;
 }
 
-std::string llvm_text(const Program& program, const Target& target) {
+std::string ir_text(const Program& program, const Target& target) {
   std::unique_ptr<llvm::TargetMachine> machine = make_target_machine(target);
   llvm::LLVMContext context;
   std::unique_ptr<llvm::Module> module = emit_module(program, target, context, *machine, true);

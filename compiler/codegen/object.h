@@ -31,7 +31,7 @@ ObjectCode compile_object(const Program& program, const Target& target,
                           const CodegenOptions& options = {});
 
 // The same code as text: LLVM IR after LLVM's passes, with model lines as comments, and assembly.
-std::string llvm_text(const Program& program, const Target& target);
+std::string ir_text(const Program& program, const Target& target);
 std::string assembly_text(const Program& program, const Target& target);
 
 }  // namespace weir

@@ -77,8 +77,11 @@ std::vector<PackedCopy> pack_operands(BuiltKernel& built) {
   auto is_chain = [](const Stage& stage) {
     return stage.fold && stage.fold->order == Reduction::Order::chain;
   };
-  if (kernel.rows.empty() || std::none_of(kernel.stages.begin(), kernel.stages.end(), is_chain))
+  // A derivative need not depend on all that it is given: what was loaded in vain is no parameter.
+  if (kernel.rows.empty() || std::none_of(kernel.stages.begin(), kernel.stages.end(), is_chain)) {
+    drop_unused(built, copies);
     return copies;
+  }
   std::uint32_t vector_axis = static_cast<std::uint32_t>(kernel.rows.size() - 1);
   std::uint32_t original_count = static_cast<std::uint32_t>(kernel.parameters.size());
   rewrite(kernel, [&](const Arena& from, Id id, Arena& into) -> Id {
