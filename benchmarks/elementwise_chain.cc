@@ -17,8 +17,6 @@
 namespace weir::bench {
 namespace {
 
-constexpr double kOnnxGoal = 3;
-
 constexpr std::string_view kChain = R"(
 graph @chain(%x: f32[N], %a: f32[N], %b: f32[N], %c: f32[N], %d: f32[N]) -> (f32[N]) {
   %xa = mul(%x, %a)
@@ -99,6 +97,8 @@ void compare_with_c(const Options& options, const Arrays& arrays, const Executab
 }
 
 #ifdef WEIR_WITH_ONNXRUNTIME
+constexpr double kOnnxGoal = 3;
+
 void compare_with_onnxruntime(const Options& options, const Arrays& arrays, const Executable& executable, int largest,
                               ThreadPool& two) {
   const char* path = std::getenv("WEIR_ONNXRUNTIME");

@@ -128,6 +128,7 @@ class Table {
         cell.insert(0, static_cast<std::size_t>(width) - cell.size(), ' ');
       line += (i == 0 ? "" : "  ") + cell;
     }
+    line.erase(line.find_last_not_of(' ') + 1);
     std::printf("%s\n", line.c_str());
     std::fflush(stdout);
   }
