@@ -85,7 +85,11 @@ llvm::Function* KernelEmitter::emit_function(const std::string& name) {
   for (std::size_t i = 0; i < kernel_.stages.size(); ++i)
     hoist(kernel_.stages[i], i < schedule_.stores.size() ? schedule_.stores[i] : kNone, Level::row,
           {});
-  loop(function_->getArg(1), function_->getArg(2), 1, [&](llvm::Value* unit) { emit_unit(unit); });
+  if (units_join())
+    emit_units(function_->getArg(1), function_->getArg(2));
+  else
+    loop(function_->getArg(1), function_->getArg(2), 1,
+         [&](llvm::Value* unit) { emit_units(unit, b_.CreateAdd(unit, i64(1))); });
   // Streaming stores are weakly ordered; whoever reads the result next may be another thread.
   if (stream_)
     b_.CreateCall(
@@ -94,7 +98,15 @@ llvm::Function* KernelEmitter::emit_function(const std::string& name) {
   return function_;
 }
 
-void KernelEmitter::emit_unit(llvm::Value* unit) {
+// The blocks of a single row follow one another, so several are run through as one.
+bool KernelEmitter::units_join() const {
+  if (split_ || !schedule_.vector_row || !schedule_.rows.empty()) return false;
+  std::optional<std::int64_t> count = schedule_.vector_row->extent.constant();
+  return !count || *count > schedule_.block;
+}
+
+// Units from `unit` to `limit`: a single one, unless units_join().
+void KernelEmitter::emit_units(llvm::Value* unit, llvm::Value* limit) {
   Scope scope(*this);
   if (split_) {
     llvm::Value* chunks = b_.CreateUDiv(
@@ -103,6 +115,7 @@ void KernelEmitter::emit_unit(llvm::Value* unit) {
     llvm::Value* base = primitives_.quotient(unit, chunks);
     chunk_ = b_.CreateSub(unit, b_.CreateMul(base, chunks));
     unit = base;
+    limit = b_.CreateAdd(base, i64(1));
   }
   if (!schedule_.vector_row) {
     row_ = unit;
@@ -119,16 +132,19 @@ void KernelEmitter::emit_unit(llvm::Value* unit) {
   llvm::Value* end = dimension(extent);
   std::optional<std::int64_t> count = extent.constant();
   if (!count || *count > schedule_.block) {
-    llvm::Value* blocks = b_.CreateUDiv(b_.CreateAdd(end, i64(schedule_.block - 1)), i64(schedule_.block));
     llvm::Value* block = unit;
+    llvm::Value* block_limit = limit;
     if (schedule_.rows.empty()) {
       row = i64(0);
     } else {
+      llvm::Value* blocks =
+          b_.CreateUDiv(b_.CreateAdd(end, i64(schedule_.block - 1)), i64(schedule_.block));
       row = primitives_.quotient(unit, blocks);
       block = b_.CreateSub(unit, b_.CreateMul(row, blocks));
+      block_limit = b_.CreateAdd(block, i64(1));
     }
     begin = b_.CreateMul(block, i64(schedule_.block));
-    llvm::Value* block_end = b_.CreateAdd(begin, i64(schedule_.block));
+    llvm::Value* block_end = b_.CreateMul(block_limit, i64(schedule_.block));
     end = b_.CreateSelect(b_.CreateICmpSLT(block_end, end), block_end, end);
     count.reset();
   }

@@ -57,7 +57,8 @@ class KernelEmitter {
 
   // kernel_emitter.cc: the function, its units, and the stages.
   llvm::Function* emit_function(const std::string& name);
-  void emit_unit(llvm::Value* unit);
+  bool units_join() const;
+  void emit_units(llvm::Value* unit, llvm::Value* limit);
   void emit_row(llvm::Value* row);
   void emit_stages(const Lanes& lanes);
   void emit_map(const Stage& stage, const std::vector<Access>& accesses, const Lanes& lanes);
