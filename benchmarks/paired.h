@@ -49,7 +49,8 @@ struct Effort {
   double total_seconds = 0.6;      // of all samples of a comparison, about
   int fewest_rounds = 11;
   int most_rounds = 301;
-  // Before each sample: time for the threads that the sample before it left spinning.
+  // Before each sample: time for the threads that the sample before it left spinning. The side is then
+  // run once more before it is timed, so that its own threads are awake again.
   double rest_seconds = 0;
 };
 
@@ -137,8 +138,10 @@ inline Samples interleave(std::span<const Side> sides, const Effort& effort) {
   for (int i = 0; i < rounds; ++i) {
     for (std::size_t k = 0; k < sides.size(); ++k) {
       std::size_t side = i % 2 == 0 ? k : sides.size() - 1 - k;
-      if (effort.rest_seconds > 0)
+      if (effort.rest_seconds > 0) {
         std::this_thread::sleep_for(std::chrono::duration<double>(effort.rest_seconds));
+        sides[side](1);
+      }
       samples.add(side, time_of(sides[side], repeats) / static_cast<double>(repeats));
     }
   }

@@ -12,7 +12,7 @@ namespace weir {
 namespace {
 
 // A task shall be worth starting a thread's attention for, in cost units of single vectors (about cycles).
-constexpr std::int64_t kTaskCost = 16384;
+constexpr std::int64_t kTaskCost = 4096;
 // More tasks than workers even out, but each costs a little.
 constexpr std::int64_t kTasksPerWorker = 4;
 // Outputs of kernels that touch more than this do not stay in any cache; see docs/performance.md.
