@@ -116,8 +116,8 @@ const std::array kFunctions{
     Function{Primitive::tanh, std::tanh, std::tanh, {1.2, 1.2}, {1.5, 1.5}, -20, 20, 1},
     Function{Primitive::erf, std::erf, std::erf, {1.2, 1.4}, {1.3, 1.3}, -6, 6, 1},
     Function{Primitive::erfc, std::erfc, std::erfc, {1.5, 1.7}, {1.5, 1.8}, -6, 27, -1},
-    Function{Primitive::sin, std::sin, std::sin, {0.9, 0.9}, {0.9, 0.9}, -700, 700, 0},
-    Function{Primitive::cos, std::cos, std::cos, {0.9, 0.9}, {0.9, 0.9}, -700, 700, 0},
+    Function{Primitive::sin, std::sin, std::sin, {0.9, 1.0}, {0.9, 0.9}, -700, 700, 0},
+    Function{Primitive::cos, std::cos, std::cos, {0.9, 1.0}, {0.9, 0.9}, -700, 700, 0},
 };
 
 class Expansions : public testing::TestWithParam<Function> {
