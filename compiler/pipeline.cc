@@ -28,10 +28,15 @@ auto timed(const CompileOptions& options, std::string_view name, Step&& step) {
 
 }  // namespace
 
+std::span<const std::string_view> stage_names() {
+  static constexpr std::array<std::string_view, 5> kNames{"graph", "optimized", "kernels", "llvm", "asm"};
+  return kNames;
+}
+
 std::optional<InspectStage> parse_stage(std::string_view name) {
-  constexpr std::array<std::string_view, 5> kNames{"graph", "optimized", "kernels", "llvm", "asm"};
-  for (std::size_t i = 0; i < kNames.size(); ++i)
-    if (kNames[i] == name) return static_cast<InspectStage>(i);
+  std::span<const std::string_view> names = stage_names();
+  for (std::size_t i = 0; i < names.size(); ++i)
+    if (names[i] == name) return static_cast<InspectStage>(i);
   return std::nullopt;
 }
 

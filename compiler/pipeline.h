@@ -7,6 +7,7 @@
 
 #include <functional>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -31,7 +32,8 @@ struct CompileOptions {
 };
 
 enum class InspectStage { graph, optimized, kernels, llvm, assembly };
-// "graph", "optimized", "kernels", "llvm", "asm".
+// "graph", "optimized", "kernels", "llvm", "asm": in the order of InspectStage.
+std::span<const std::string_view> stage_names();
 std::optional<InspectStage> parse_stage(std::string_view name);
 
 // Graph passes alone.

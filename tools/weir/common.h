@@ -28,9 +28,6 @@ void add_inspect_command(CLI::App& app, Action& action);
 void add_opt_command(CLI::App& app, Action& action);
 void add_ops_command(CLI::App& app, Action& action);
 
-// --help for all commands: 80 columns, descriptions wrapped.
-std::shared_ptr<CLI::FormatterBase> help_formatter();
-
 // A subcommand whose options may each be given once, or the last one counts. `examples` ends its
 // help.
 CLI::App* add_command(CLI::App& app, std::string name, std::string summary, std::string examples);

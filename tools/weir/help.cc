@@ -5,7 +5,7 @@
 
 #include <fmt/format.h>
 
-#include "common.h"
+#include "help.h"
 
 namespace weir::tool {
 namespace {
@@ -42,30 +42,19 @@ std::string entry(const std::string& name, const std::string& description) {
 }
 
 std::string option_entry(const CLI::Option& option) {
-  std::string name =
-      option.get_positional() ? option.get_name(true, false) : option.get_name(false, true);
-  for (std::size_t comma = 0; (comma = name.find(',', comma)) != std::string::npos; comma += 2)
-    name.insert(comma + 1, " ");
-  if (!option.get_option_text().empty()) name += " " + option.get_option_text();
-  return entry(name, option.get_description());
+  return entry(option_title(option), option.get_description());
 }
 
 class HelpFormatter : public CLI::FormatterBase {
  public:
-  std::string make_help(const CLI::App* app, std::string name, CLI::AppFormatMode) const override {
-    bool is_root = app->get_parent() == nullptr;
-    std::string usage = name, arguments, options, commands;
-    for (const CLI::Option* option : app->get_options()) {
+  std::string make_help(const CLI::App* app, std::string, CLI::AppFormatMode) const override {
+    std::string arguments, options, commands;
+    for (const CLI::Option* option : app->get_options())
       (option->get_positional() ? arguments : options) += option_entry(*option);
-      if (!option->get_positional()) continue;
-      std::string argument = option->get_name(true, false);
-      usage += option->get_required() ? " " + argument : " [" + argument + "]";
-    }
     for (const CLI::App* command : app->get_subcommands(nullptr))
       commands += entry(command->get_name(), command->get_description());
     std::string text =
-        fmt::format("{}\n\nusage: {}{} [OPTIONS]\n", wrapped(app->get_description(), 0), usage,
-                    is_root ? " COMMAND" : "");
+        fmt::format("{}\n\nusage: {}\n", wrapped(app->get_description(), 0), usage_of(*app));
     if (!commands.empty()) text += "\ncommands:\n" + commands;
     if (!arguments.empty()) text += "\narguments:\n" + arguments;
     text += "\noptions:\n" + options;
@@ -77,6 +66,30 @@ class HelpFormatter : public CLI::FormatterBase {
 };
 
 }  // namespace
+
+std::string value_placeholder(const CLI::Option& option) {
+  return option.get_positional() ? option.get_name(true, false) : option.get_option_text();
+}
+
+std::string option_title(const CLI::Option& option) {
+  if (option.get_positional()) return value_placeholder(option);
+  std::string title = option.get_name(false, true);
+  for (std::size_t comma = 0; (comma = title.find(',', comma)) != std::string::npos; comma += 2)
+    title.insert(comma + 1, " ");
+  std::string value = value_placeholder(option);
+  return value.empty() ? title : title + " " + value;
+}
+
+std::string usage_of(const CLI::App& command) {
+  if (command.get_parent() == nullptr) return command.get_name() + " COMMAND [OPTIONS]";
+  std::string usage = command.get_parent()->get_name() + " " + command.get_name();
+  for (const CLI::Option* option : command.get_options())
+    if (option->get_positional()) {
+      std::string argument = value_placeholder(*option);
+      usage += option->get_required() ? " " + argument : " [" + argument + "]";
+    }
+  return usage + " [OPTIONS]";
+}
 
 std::shared_ptr<CLI::FormatterBase> help_formatter() { return std::make_shared<HelpFormatter>(); }
 

@@ -10,6 +10,7 @@
 #include <fmt/format.h>
 
 #include "common.h"
+#include "help.h"
 #include "ir/diagnostic.h"
 
 namespace weir::tool {
@@ -70,6 +71,12 @@ int run_command_line(int argc, char** argv) {
   app.set_version_flag("--version", "weir " WEIR_VERSION, "Shows the version.");
   app.footer(kExamples);
   Action action;
+  app.add_flag_callback(
+      "--man", [&] { action = [&app] { print_out(manual_page(app)); }; },
+      "Prints all help as a page for man.");
+  app.add_flag_callback(
+      "--bash-completion", [&] { action = [&app] { print_out(bash_completion(app)); }; },
+      "Prints a script with which bash completes commands, options and files.");
   add_run_command(app, action);
   add_inspect_command(app, action);
   add_opt_command(app, action);

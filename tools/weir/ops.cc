@@ -47,7 +47,7 @@ void add_ops_command(CLI::App& app, Action& action) {
   auto options = std::make_shared<OpsOptions>();
   CLI::App* command = add_command(
       app, "ops", "Shows the ops: a list, or all that there is to know about one.", kExamples);
-  add_value(*command, "NAME", options->name, "", "An op.");
+  add_value(*command, "OP", options->name, "", "An op.");
   command->add_flag("--markdown", options->markdown, "Prints the whole reference as Markdown.");
   command->callback([options, &action] { action = [options] { show_ops(*options); }; });
 }

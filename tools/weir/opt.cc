@@ -70,8 +70,8 @@ void add_opt_command(CLI::App& app, Action& action) {
       add_command(app, "opt", "Applies graph passes to a model and prints the graph.", "");
   command->footer(std::function<std::string()>(examples));
   add_value(*command, "MODEL", options->model, "", "A .weir file.");
-  add_list(*command, "--passes", options->passes, "LIST",
-           fmt::format("The passes, with commas between them; {} if left out.",
+  add_list(*command, "--passes", options->passes, "PASSES",
+           fmt::format("The passes to apply, with commas between them; {} if left out.",
                        fmt::join(default_passes(), ",")),
            true);
   command->add_flag("--print-after-all", options->print_after_all,
