@@ -86,6 +86,13 @@ NodeId Graph::add_node(const OpDef& op, std::vector<ValueId> operands, Attribute
   return id;
 }
 
+void Graph::name_result(ValueId result, std::string name) {
+  Value& value = values_[result.index];
+  if (value.kind != Value::Kind::result || !value.name.empty() || name.empty()) return;
+  value.name = unique_name(std::move(name));
+  by_name_.emplace(value.name, result);
+}
+
 void Graph::add_output(ValueId value, std::string name) {
   if (name.empty()) name = values_[value.index].name;
   if (name.empty()) name = fmt::format("output{}", outputs_.size());

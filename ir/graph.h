@@ -73,6 +73,8 @@ class Graph {
   // that are taken get a number appended.
   NodeId add_node(const OpDef& op, std::vector<ValueId> operands, Attributes attributes,
                   Location location = {}, std::span<const std::string> result_names = {});
+  // Names a result that has no name yet; a number is appended when the name is taken.
+  void name_result(ValueId result, std::string name);
   // An empty name is replaced by the value's.
   void add_output(ValueId value, std::string name = {});
 

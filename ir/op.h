@@ -45,6 +45,24 @@ struct AttributeSpec {
   AttributeKind kind;
   std::optional<Attribute> default_value;  // required when there is none
   std::string summary;
+  std::string onnx = {};  // the ONNX attribute of the same meaning and default; empty if there is none
+};
+
+// The ONNX op of the same meaning.
+//
+// From opset `since` on, a node of this op is a node of that one: with the same operands and results in
+// the same order, and with the attributes that have ONNX names under these names; an attribute that has
+// none must then have its default value. Both import and export need nothing else. Where the nodes
+// differ in more than names `since` is 0, and compiler/frontend knows how to convert them. Where an ONNX
+// node may also mean more than this op does (more operands, or fewer axes), the frontend's converter of
+// that name goes before this declaration.
+struct OnnxOp {
+  std::string name;  // empty if there is none
+  int since = 0;
+
+  OnnxOp() = default;
+  OnnxOp(const char* op_name, int opset = 0) : name(op_name), since(opset) {}  // NOLINT
+  bool is_direct() const { return since > 0; }
 };
 
 // One use of an op: what its rules see.
@@ -170,7 +188,7 @@ struct OpDef {
   // times it. Absent: derived. An invalid expression: zero everywhere.
   std::function<scalar::Expr(std::span<const scalar::Expr>, const Attributes&, std::size_t operand)>
       derivative;
-  std::string onnx;  // the ONNX op of the same meaning; empty if there is none
+  OnnxOp onnx;
 
   bool composite_for(const OpInstance& instance) const {
     return composite && (!is_composite || is_composite(instance));

@@ -134,7 +134,7 @@ std::vector<Paragraph> paragraphs(const OpDef& op) {
   if (!op.operands.empty()) page.push_back({"Operands", operand_lines(op)});
   if (!op.attributes.empty()) page.push_back({"Attributes", attribute_lines(op)});
   add_gradient(page, op);
-  if (!op.onnx.empty()) page.push_back({"ONNX", {op.onnx}});
+  if (!op.onnx.name.empty()) page.push_back({"ONNX", {op.onnx.name}});
   return page;
 }
 

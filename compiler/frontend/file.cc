@@ -47,38 +47,36 @@ class Descriptor {
   int number_;
 };
 
-struct Opened {
-  Descriptor descriptor;
-  std::size_t size;  // 0 for a pipe
-};
-
-Opened open_to_read(const std::string& path) {
+Descriptor open_to_read(const std::string& path) {
   int number = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
   if (number < 0) {
     if (errno == ENOENT) refuse_file(path, "there is no such file");
     refuse_errno(path, "read", errno);
   }
-  Opened opened{Descriptor(number), 0};
+  return Descriptor(number);
+}
+
+// The size of an open file; 0 for a pipe. Error if it is neither.
+std::size_t size_to_read(int descriptor, const std::string& path) {
   struct stat status{};
-  if (::fstat(number, &status) != 0) refuse_errno(path, "read", errno);
+  if (::fstat(descriptor, &status) != 0) refuse_errno(path, "read", errno);
   if (S_ISDIR(status.st_mode)) refuse_file(path, "this is a folder, not a file");
   if (!S_ISREG(status.st_mode) && !S_ISFIFO(status.st_mode))
     refuse_file(path, "this is a device, not a file");
-  if (S_ISREG(status.st_mode)) opened.size = static_cast<std::size_t>(status.st_size);
-  return opened;
+  return S_ISREG(status.st_mode) ? static_cast<std::size_t>(status.st_size) : 0;
 }
 
-std::string read_to_end(const std::string& path, const Opened& opened) try {
+std::string read_to_end(const std::string& path, int descriptor, std::size_t size) try {
   // One byte more than the size, so that the end is seen without growing.
-  std::string content(opened.size + 1, '\0');
+  std::string content(size + 1, '\0');
   std::size_t used = 0;
   for (;;) {
-    ssize_t got = ::read(opened.descriptor.number(), content.data() + used, content.size() - used);
+    ssize_t got = ::read(descriptor, content.data() + used, content.size() - used);
     if (got < 0 && errno == EINTR) continue;
     if (got < 0) refuse_errno(path, "read", errno);
     if (got == 0) break;
     used += static_cast<std::size_t>(got);
-    if (used > opened.size + kLargestPipe) refuse_file(path, "there is no end to this file");
+    if (used > size + kLargestPipe) refuse_file(path, "there is no end to this file");
     if (used == content.size()) content.resize(content.size() * 2 + 4096);
   }
   content.resize(used);
@@ -124,15 +122,17 @@ void flush_folder(const std::filesystem::path& folder) {
 void FileBytes::refuse(std::string message) const { refuse_file(name, std::move(message)); }
 
 FileBytes map_file(const std::string& path) {
-  Opened opened = open_to_read(path);
+  return map_open_file(open_to_read(path).number(), path);
+}
+
+FileBytes map_open_file(int descriptor, const std::string& name) {
+  std::size_t size = size_to_read(descriptor, name);
   // Files in /proc are regular, have content and say that they have none.
-  if (opened.size == 0) return memory_file(read_to_end(path, opened), path);
-  void* memory =
-      ::mmap(nullptr, opened.size, PROT_READ, MAP_PRIVATE, opened.descriptor.number(), 0);
-  if (memory == MAP_FAILED) refuse_errno(path, "mapped", errno);
-  std::size_t size = opened.size;
+  if (size == 0) return memory_file(read_to_end(name, descriptor, size), name);
+  void* memory = ::mmap(nullptr, size, PROT_READ, MAP_PRIVATE, descriptor, 0);
+  if (memory == MAP_FAILED) refuse_errno(name, "mapped", errno);
   std::shared_ptr<const void> owner(memory, [size](void* mapped) { ::munmap(mapped, size); });
-  return {path, std::move(owner), {static_cast<const unsigned char*>(memory), size}};
+  return {name, std::move(owner), {static_cast<const unsigned char*>(memory), size}};
 }
 
 FileBytes memory_file(std::string content, std::string name) {
@@ -142,7 +142,10 @@ FileBytes memory_file(std::string content, std::string name) {
   return {std::move(name), std::move(owner), bytes};
 }
 
-std::string read_file(const std::string& path) { return read_to_end(path, open_to_read(path)); }
+std::string read_file(const std::string& path) {
+  Descriptor descriptor = open_to_read(path);
+  return read_to_end(path, descriptor.number(), size_to_read(descriptor.number(), path));
+}
 
 void write_file(const std::string& path, std::initializer_list<std::string_view> parts) {
   write_file(path, std::span<const std::string_view>(parts.begin(), parts.size()));

@@ -31,6 +31,8 @@ struct FileBytes {
 
 // Error if the file is missing, is a folder or a device, or may not be read.
 FileBytes map_file(const std::string& path);
+// The same for a file that is open, which stays open; `name` is for messages.
+FileBytes map_open_file(int descriptor, const std::string& name);
 FileBytes memory_file(std::string content, std::string name);
 std::string read_file(const std::string& path);
 

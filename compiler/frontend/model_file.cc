@@ -5,6 +5,7 @@
 #include <fmt/format.h>
 
 #include "compiler/frontend/file.h"
+#include "compiler/frontend/onnx/onnx_file.h"
 #include "compiler/frontend/safetensors.h"
 #include "ir/text.h"
 
@@ -76,7 +77,13 @@ Weights select_params(const Graph& graph, Weights available, const std::string& 
 }  // namespace
 
 Model load_model(const std::string& path, const std::optional<std::string>& weights) {
-  Graph graph = parse_graph(map_file(path).text(), path);
+  FileBytes bytes = map_file(path);
+  if (is_onnx(bytes)) {
+    Model model = load_onnx(path);
+    if (weights) model.weights = select_params(model.graph, read_safetensors(*weights), *weights);
+    return model;
+  }
+  Graph graph = parse_graph(bytes.text(), path);
   if (graph.params().empty()) {
     if (weights) read_safetensors(*weights);
     return {std::move(graph), {}};
@@ -84,6 +91,11 @@ Model load_model(const std::string& path, const std::optional<std::string>& weig
   std::string file = weights ? *weights : weights_beside(path, graph);
   Weights params = select_params(graph, read_safetensors(file), file);
   return {std::move(graph), std::move(params)};
+}
+
+Graph load_graph(const std::string& path) {
+  FileBytes bytes = map_file(path);
+  return is_onnx(bytes) ? load_onnx(path).graph : parse_graph(bytes.text(), path);
 }
 
 }  // namespace weir

@@ -28,8 +28,9 @@ OpDef activation(Text text, std::function<Expr(Expr, const Attributes&)> meaning
 }
 
 // Adds a number attribute that must be finite.
-OpDef with_real(OpDef op, std::string name, double default_value, std::string summary) {
-  op = with_attribute(std::move(op), name, default_value, std::move(summary));
+OpDef with_real(OpDef op, std::string name, double default_value, std::string summary,
+                std::string onnx) {
+  op = with_attribute(std::move(op), name, default_value, std::move(summary), std::move(onnx));
   op.check = [before = std::move(op.check), name](const OpInstance& instance) {
     if (before) before(instance);
     check_finite(instance, name);
@@ -42,30 +43,34 @@ OpDef with_real(OpDef op, std::string name, double default_value, std::string su
 OpDef leaky_relu_op() {
   return with_real(
       activation(
-          {"leaky_relu", "x where x > 0, else negative_slope * x.",
+          {"leaky_relu",
+           "x where x > 0, else negative_slope * x.",
            "NaN gives NaN; 0 and -0 give negative_slope * x. The gradient is 1 for x > 0 and "
            "negative_slope otherwise, at 0 too. The slope may be any finite number, also "
            "negative, zero or above 1.",
-           "LeakyRelu"},
+           {"LeakyRelu", 6}},
           [](Expr x, const Attributes& attributes) {
             return select(x > 0.0, x, attributes.real("negative_slope") * x);
           }),
-      "negative_slope", 0.01, "Factor for x <= 0.");
+      "negative_slope", 0.01, "Factor for x <= 0.", "alpha");
 }
 
 OpDef relu_op() {
-  return activation({"relu", "x where x > 0, else 0.",
-                     "NaN gives NaN; -0 gives 0. The gradient at 0 is 0.", "Relu"},
+  return activation({"relu",
+                     "x where x > 0, else 0.",
+                     "NaN gives NaN; -0 gives 0. The gradient at 0 is 0.",
+                     {"Relu", 6}},
                     [](Expr x) { return select(x <= 0.0, 0.0, x); });
 }
 
 OpDef prelu_op() {
   OpDef op =
       declare("activation",
-              {"prelu", "x where x > 0, else slope * x, with a learned slope.",
+              {"prelu",
+               "x where x > 0, else slope * x, with a learned slope.",
                "As leaky_relu, with a tensor of slopes that broadcasts against x. The gradient for "
                "the slope is x for x <= 0 and 0 otherwise.",
-               "PRelu"});
+               {"PRelu", 7}});
   op.operands = {{"x", TypeSet::floats}, {"slope", TypeSet::floats}};
   op.pointwise = [](Arguments arguments, const Attributes&) {
     return select(arguments[0] > 0.0, arguments[0], arguments[1] * arguments[0]);
@@ -76,23 +81,25 @@ OpDef prelu_op() {
 OpDef hard_sigmoid_op() {
   return with_real(
       with_real(
-          activation({"hard_sigmoid", "alpha * x + beta, limited to 0 ... 1.",
+          activation({"hard_sigmoid",
+                      "alpha * x + beta, limited to 0 ... 1.",
                       "NaN gives NaN. The gradient is alpha strictly between the limits and 0 at "
                       "and beyond them.",
-                      "HardSigmoid"},
+                      {"HardSigmoid", 6}},
                      [](Expr x, const Attributes& attributes) {
                        Expr line = attributes.real("alpha") * x + attributes.real("beta");
                        return select(line <= 0.0, 0.0, select(line >= 1.0, 1.0, line));
                      }),
-          "alpha", 0.2, "Slope of the line."),
-      "beta", 0.5, "Value of the line at 0.");
+          "alpha", 0.2, "Slope of the line.", "alpha"),
+      "beta", 0.5, "Value of the line at 0.", "beta");
 }
 
 OpDef hard_swish_op() {
   return activation(
-      {"hard_swish", "x * (x + 3) / 6 between -3 and 3; 0 below, x above.",
+      {"hard_swish",
+       "x * (x + 3) / 6 between -3 and 3; 0 below, x above.",
        "NaN gives NaN. The gradient is 0 at -3 and below, 1 at 3 and above, (2x + 3) / 6 between.",
-       "HardSwish"},
+       {"HardSwish", 14}},
       [](Expr x) {
         return select(x <= -3.0, 0.0, select(x >= 3.0, x, x * (x + 3.0) * (1.0 / 6.0)));
       });
@@ -100,10 +107,11 @@ OpDef hard_swish_op() {
 
 OpDef clip_op() {
   constexpr double infinity = std::numeric_limits<double>::infinity();
-  OpDef op = activation({"clip", "x limited to min ... max.",
+  OpDef op = activation({"clip",
+                         "x limited to min ... max.",
                          "NaN gives NaN. The gradient is 1 from min to max, both included, and 0 "
                          "outside.",
-                         "Clip"},
+                         {"Clip"}},
                         [](Expr x, const Attributes& attributes) {
                           double low = attributes.real("min"), high = attributes.real("max");
                           return select(x < low, low, select(x > high, high, x));
@@ -124,39 +132,43 @@ OpDef clip_op() {
 OpDef elu_op() {
   return with_real(
       activation(
-          {"elu", "x where x > 0, else alpha * (exp(x) - 1).",
+          {"elu",
+           "x where x > 0, else alpha * (exp(x) - 1).",
            "-alpha at -inf; zeros give alpha times themselves. The gradient is 1 for x > 0 and "
            "alpha * exp(x) otherwise, at 0 too.",
-           "Elu"},
+           {"Elu", 6}},
           [](Expr x, const Attributes& attributes) {
             return select(x > 0.0, x, attributes.real("alpha") * expm1(x));
           }),
-      "alpha", 1.0, "Minus the limit at -inf.");
+      "alpha", 1.0, "Minus the limit at -inf.", "alpha");
 }
 
 OpDef selu_op() {
-  OpDef op = activation({"selu", "gamma * x where x > 0, else gamma * alpha * (exp(x) - 1).",
+  OpDef op = activation({"selu",
+                         "gamma * x where x > 0, else gamma * alpha * (exp(x) - 1).",
                          "The defaults keep mean 0 and variance 1 through layers. The gradient is "
                          "gamma for x > 0 and "
                          "gamma * alpha * exp(x) otherwise, at 0 too.",
-                         "Selu"},
+                         {"Selu", 6}},
                         [](Expr x, const Attributes& attributes) {
                           return attributes.real("gamma") *
                                  select(x > 0.0, x, attributes.real("alpha") * expm1(x));
                         });
   // Klambauer et al., "Self-Normalizing Neural Networks", 2017, to double precision.
-  op = with_real(std::move(op), "alpha", 1.6732632423543772, "Minus the limit at -inf over gamma.");
-  return with_real(std::move(op), "gamma", 1.0507009873554805, "Slope above 0.");
+  op = with_real(std::move(op), "alpha", 1.6732632423543772, "Minus the limit at -inf over gamma.",
+                 "alpha");
+  return with_real(std::move(op), "gamma", 1.0507009873554805, "Slope above 0.", "gamma");
 }
 
 OpDef celu_op() {
   OpDef op = with_real(
       with_derivative(
           activation(
-              {"celu", "x where x > 0, else alpha * (exp(x / alpha) - 1).",
+              {"celu",
+               "x where x > 0, else alpha * (exp(x / alpha) - 1).",
                "-alpha at -inf; smooth at 0 for every alpha. The gradient is 1 for x > 0 and "
                "exp(x / alpha) otherwise.",
-               "Celu"},
+               {"Celu", 12}},
               [](Expr x, const Attributes& attributes) {
                 double alpha = attributes.real("alpha");
                 return select(x > 0.0, x, alpha * expm1(x / alpha));
@@ -164,7 +176,7 @@ OpDef celu_op() {
           [](Expr x, const Attributes& attributes) {
             return select(x > 0.0, 1.0, exp(x / attributes.real("alpha")));
           }),
-      "alpha", 1.0, "Minus the limit at -inf; not 0.");
+      "alpha", 1.0, "Minus the limit at -inf; not 0.", "alpha");
   op.check = [before = std::move(op.check)](const OpInstance& instance) {
     before(instance);
     if (instance.attributes.real("alpha") == 0) throw Error("the attribute alpha must not be 0");
@@ -178,35 +190,39 @@ OpDef celu_op() {
 Expr stable_softplus(Expr x) { return max(x, 0.0) + log1p(exp(-abs(x))); }
 
 OpDef softplus_op() {
-  return with_derivative(activation({"softplus", "log(1 + exp(x)).",
+  return with_derivative(activation({"softplus",
+                                     "log(1 + exp(x)).",
                                      "Computed as max(x, 0) + log1p(e): never overflows, accurate "
                                      "for negative x. The gradient "
                                      "is sigmoid(x), 0.5 at 0.",
-                                     "Softplus"},
+                                     {"Softplus", 1}},
                                     stable_softplus),
                          stable_sigmoid);
 }
 
 OpDef softsign_op() {
-  return with_derivative(
-      activation({"softsign", "x / (1 + |x|).",
-                  "-1 and 1 at the infinities. The gradient is 1 / (1 + |x|)^2.", "Softsign"},
-                 [](Expr x) {
-                   // Beyond the bound the quotient is 1 in every type; infinity over infinity is
-                   // NaN.
-                   Expr finite = min(max(x, -1e30), 1e30);
-                   return finite / (1.0 + abs(finite));
-                 }),
-      [](Expr x) {
-        Expr r = 1.0 / (1.0 + abs(x));
-        return r * r;
-      });
+  return with_derivative(activation({"softsign",
+                                     "x / (1 + |x|).",
+                                     "-1 and 1 at the infinities. The gradient is 1 / (1 + |x|)^2.",
+                                     {"Softsign", 1}},
+                                    [](Expr x) {
+                                      // Beyond the bound the quotient is 1 in every type; infinity
+                                      // over infinity is NaN.
+                                      Expr finite = min(max(x, -1e30), 1e30);
+                                      return finite / (1.0 + abs(finite));
+                                    }),
+                         [](Expr x) {
+                           Expr r = 1.0 / (1.0 + abs(x));
+                           return r * r;
+                         });
 }
 
 OpDef silu_op() {
   return with_derivative(
-      activation({"silu", "x * sigmoid(x).",
-                  "-0 at -inf. The gradient is s + x * s' with s = sigmoid(x).", "Swish"},
+      activation({"silu",
+                  "x * sigmoid(x).",
+                  "-0 at -inf. The gradient is s + x * s' with s = sigmoid(x).",
+                  {"Swish", 24}},
                  [](Expr x) { return bounded_below(x) * stable_sigmoid(x); }),
       [](Expr x) { return stable_sigmoid(x) + bounded(x) * sigmoid_derivative(x); });
 }
@@ -232,10 +248,11 @@ OpDef mish_op() {
     return q / d + bounded(x) * slope;
   };
   return with_derivative(
-      activation({"mish", "x * tanh(softplus(x)).",
+      activation({"mish",
+                  "x * tanh(softplus(x)).",
                   "-0 at -inf. Computed with one exponential: tanh(softplus(x)) is a quotient of "
                   "polynomials in e.",
-                  "Mish"},
+                  {"Mish", 18}},
                  value),
       derivative);
 }
@@ -268,12 +285,13 @@ OpDef gelu_op() {
   return with_attribute(
       with_derivative(
           activation(
-              {"gelu", "x times the normal distribution function at x.",
+              {"gelu",
+               "x times the normal distribution function at x.",
                "x/2 * erfc(-x / sqrt(2)), accurate in the far tail; -0 at -inf. With approximate, "
                "x/2 * (1 + tanh(sqrt(2/pi) * (x + 0.044715 x^3))), computed as x times a sigmoid. "
                "The "
                "gradient is that of the form chosen.",
-               "Gelu"},
+               {"Gelu"}},
               gelu_value),
           gelu_derivative),
       "approximate", false, "Use the tanh form.");

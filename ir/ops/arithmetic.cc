@@ -12,28 +12,33 @@ constexpr const char* kFamily = "arithmetic";
 constexpr const char* kStep = "it is a step function: the derivative is 0 wherever it exists";
 
 void add_four_operations(OpTable& table) {
-  table.add(binary(kFamily, TypeSet::numbers, {"add", "a + b.", "IEEE 754; integers wrap.", "Add"},
+  table.add(binary(kFamily, TypeSet::numbers,
+                   {"add", "a + b.", "IEEE 754; integers wrap.", {"Add", 7}},
                    [](Expr a, Expr b) { return a + b; }));
-  table.add(binary(kFamily, TypeSet::numbers, {"sub", "a - b.", "IEEE 754; integers wrap.", "Sub"},
+  table.add(binary(kFamily, TypeSet::numbers,
+                   {"sub", "a - b.", "IEEE 754; integers wrap.", {"Sub", 7}},
                    [](Expr a, Expr b) { return a - b; }));
-  table.add(binary(kFamily, TypeSet::numbers, {"mul", "a * b.", "IEEE 754; integers wrap.", "Mul"},
+  table.add(binary(kFamily, TypeSet::numbers,
+                   {"mul", "a * b.", "IEEE 754; integers wrap.", {"Mul", 7}},
                    [](Expr a, Expr b) { return a * b; }));
   table.add(binary(kFamily, TypeSet::numbers,
-                   {"div", "a / b.",
+                   {"div",
+                    "a / b.",
                     "IEEE 754. Integers truncate toward zero; x / 0 is 0, and the lowest integer "
                     "divided by -1 is itself.",
-                    "Div"},
+                    {"Div", 7}},
                    [](Expr a, Expr b) { return a / b; }));
 }
 
 void add_remainders(OpTable& table) {
   table.add(
       binary(kFamily, TypeSet::numbers,
-             {"remainder", "a - floor(a / b) * b: the remainder with the sign of the divisor.",
+             {"remainder",
+              "a - floor(a / b) * b: the remainder with the sign of the divisor.",
               "Python's %. A zero result has the sign of a. A float modulo 0 is NaN; an integer "
               "modulo 0 is "
               "a. The gradient is 1 for a and -floor(a / b) for b.",
-              "Mod"},
+              {"Mod"}},
              [](Expr a, Expr b) {
                Expr r = rem(a, b);
                return select((r != 0) & ((r < 0) ^ (b < 0)), r + b, r);
@@ -47,75 +52,87 @@ void add_remainders(OpTable& table) {
 
 void add_powers(OpTable& table) {
   table.add(binary(kFamily, TypeSet::floats,
-                   {"pow", "a to the power b.",
+                   {"pow",
+                    "a to the power b.",
                     "As C's pow: anything to the power 0 is 1, even NaN; a negative number to a "
                     "power that is no "
                     "integer is NaN. The gradient for a is 0 where b is 0. The gradient for b is 0 "
                     "where a is 0 and "
                     "b >= 0, and NaN for negative a.",
-                    "Pow"},
+                    {"Pow", 7}},
                    [](Expr a, Expr b) { return pow(a, b); }));
-  table.add(
-      unary(kFamily, TypeSet::floats,
-            {"sqrt", "The square root.",
-             "Correctly rounded; NaN below 0, -0 for -0. The gradient at 0 is infinite.", "Sqrt"},
-            [](Expr x) { return sqrt(x); }));
+  table.add(unary(kFamily, TypeSet::floats,
+                  {"sqrt",
+                   "The square root.",
+                   "Correctly rounded; NaN below 0, -0 for -0. The gradient at 0 is infinite.",
+                   {"Sqrt", 6}},
+                  [](Expr x) { return sqrt(x); }));
   table.add(unary(kFamily, TypeSet::floats,
                   {"rsqrt", "1 / sqrt(x).",
                    "Two roundings; infinite at 0, NaN below. The gradient at 0 is -inf."},
                   [](Expr x) { return 1.0 / sqrt(x); }));
-  table.add(
-      unary(kFamily, TypeSet::floats,
-            {"reciprocal", "1 / x.", "Infinite at 0, with the sign of the zero.", "Reciprocal"},
-            [](Expr x) { return 1.0 / x; }));
+  table.add(unary(
+      kFamily, TypeSet::floats,
+      {"reciprocal", "1 / x.", "Infinite at 0, with the sign of the zero.", {"Reciprocal", 6}},
+      [](Expr x) { return 1.0 / x; }));
 }
 
 void add_signs(OpTable& table) {
   table.add(
       binary(kFamily, TypeSet::numbers,
-             {"minimum", "The smaller of a and b.",
+             {"minimum",
+              "The smaller of a and b.",
               "NaN if either is NaN; of two zeros b. The gradient goes to the smaller operand, "
               "half to each where they are equal.",
-              "Min"},
+              {"Min", 8}},
              [](Expr a, Expr b) { return min(a, b); }));
   table.add(
       binary(kFamily, TypeSet::numbers,
-             {"maximum", "The larger of a and b.",
+             {"maximum",
+              "The larger of a and b.",
               "NaN if either is NaN; of two zeros b. The gradient goes to the larger operand, "
               "half to each where they are equal.",
-              "Max"},
+              {"Max", 8}},
              [](Expr a, Expr b) { return max(a, b); }));
   table.add(unary(kFamily, TypeSet::numbers,
-                  {"abs", "The absolute value.",
-                   "0 for -0; the lowest integer stays itself. The gradient at 0 is 0.", "Abs"},
+                  {"abs",
+                   "The absolute value.",
+                   "0 for -0; the lowest integer stays itself. The gradient at 0 is 0.",
+                   {"Abs", 6}},
                   [](Expr x) { return abs(x); }));
   table.add(unary(kFamily, TypeSet::numbers,
-                  {"neg", "-x.", "Flips the sign of zeros too; integers wrap.", "Neg"},
+                  {"neg", "-x.", "Flips the sign of zeros too; integers wrap.", {"Neg", 6}},
                   [](Expr x) { return -x; }));
   table.add(without_gradient(unary(kFamily, TypeSet::numbers,
-                                   {"sign", "1 for x > 0, -1 for x < 0, else x itself.",
-                                    "Zeros and NaN give themselves.", "Sign"},
+                                   {"sign",
+                                    "1 for x > 0, -1 for x < 0, else x itself.",
+                                    "Zeros and NaN give themselves.",
+                                    {"Sign", 9}},
                                    [](Expr x) { return select(x > 0, 1, select(x < 0, -1, x)); }),
                              kStep));
 }
 
 void add_roundings(OpTable& table) {
   table.add(without_gradient(unary(kFamily, TypeSet::floats,
-                                   {"floor", "The largest integer not above x.",
-                                    "NaN, infinities and zeros give themselves.", "Floor"},
+                                   {"floor",
+                                    "The largest integer not above x.",
+                                    "NaN, infinities and zeros give themselves.",
+                                    {"Floor", 6}},
                                    [](Expr x) { return floor(x); }),
                              kStep));
-  table.add(
-      without_gradient(unary(kFamily, TypeSet::floats,
-                             {"ceil", "The smallest integer not below x.",
-                              "NaN, infinities and zeros give themselves; -0 above -1.", "Ceil"},
-                             [](Expr x) { return ceil(x); }),
-                       kStep));
   table.add(without_gradient(unary(kFamily, TypeSet::floats,
-                                   {"round", "The nearest integer, ties to even.",
+                                   {"ceil",
+                                    "The smallest integer not below x.",
+                                    "NaN, infinities and zeros give themselves; -0 above -1.",
+                                    {"Ceil", 6}},
+                                   [](Expr x) { return ceil(x); }),
+                             kStep));
+  table.add(without_gradient(unary(kFamily, TypeSet::floats,
+                                   {"round",
+                                    "The nearest integer, ties to even.",
                                     "NaN, infinities and zeros give themselves; keeps the sign of "
                                     "results that are zero.",
-                                    "Round"},
+                                    {"Round", 11}},
                                    [](Expr x) { return round(x); }),
                              kStep));
   table.add(without_gradient(unary(kFamily, TypeSet::floats,

@@ -109,11 +109,12 @@ std::vector<Var> matmul_gradient(const GradientContext& context) {
 OpDef matmul_op() {
   OpDef op = declare(
       "contract",
-      {"matmul", "The matrix product of the last two axes.",
+      {"matmul",
+       "The matrix product of the last two axes.",
        "Operands of rank 2 or more; the axes before the last two are a batch and broadcast as "
        "in NumPy. Each element is a chain of fused multiply-adds in ascending order, in chunks "
        "of 1024 that are added in a balanced tree. Integers wrap.",
-       "MatMul"});
+       {"MatMul", 1}});
   op.operands = {{"a", TypeSet::numbers}, {"b", TypeSet::numbers}};
   op = with_attribute(std::move(op), "transpose_a", false, "Swap the last two axes of a first.");
   op = with_attribute(std::move(op), "transpose_b", false, "Swap the last two axes of b first.");

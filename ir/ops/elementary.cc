@@ -16,10 +16,12 @@ OpDef elementary(Text text, Expr (*meaning)(Expr)) {
 }  // namespace
 
 void add_elementary_ops(OpTable& table) {
-  table.add(
-      elementary({"exp", "e to the power x.", "0 at -inf; overflows to inf.", "Exp"}, scalar::exp));
-  table.add(elementary({"log", "The natural logarithm.",
-                        "-inf at both zeros, NaN below. The gradient is 1 / x.", "Log"},
+  table.add(elementary({"exp", "e to the power x.", "0 at -inf; overflows to inf.", {"Exp", 6}},
+                       scalar::exp));
+  table.add(elementary({"log",
+                        "The natural logarithm.",
+                        "-inf at both zeros, NaN below. The gradient is 1 / x.",
+                        {"Log", 6}},
                        scalar::log));
   table.add(elementary({"expm1", "exp(x) - 1, accurate near 0.",
                         "-1 at -inf; zeros give themselves. The gradient is exp(x)."},
@@ -30,10 +32,11 @@ void add_elementary_ops(OpTable& table) {
                  scalar::log1p));
   table.add(with_derivative(
       elementary(
-          {"tanh", "The hyperbolic tangent.",
+          {"tanh",
+           "The hyperbolic tangent.",
            "Saturates at -1 and 1; zeros give themselves. The gradient is 4e / (1 + e)^2 with "
            "e = exp(-2|x|), accurate where 1 - tanh(x)^2 is not.",
-           "Tanh"},
+           {"Tanh", 6}},
           scalar::tanh),
       [](Expr x) {
         Expr e = exp(-2.0 * abs(x));
@@ -42,26 +45,28 @@ void add_elementary_ops(OpTable& table) {
       }));
   table.add(with_derivative(
       elementary(
-          {"sigmoid", "1 / (1 + exp(-x)).",
+          {"sigmoid",
+           "1 / (1 + exp(-x)).",
            "Never overflows; accurate in both tails: with e = exp(-|x|) it is 1 / (1 + e) for "
            "x >= 0 and e / (1 + e) below. The gradient is e / (1 + e)^2.",
-           "Sigmoid"},
+           {"Sigmoid", 6}},
           stable_sigmoid),
       sigmoid_derivative));
   table.add(
-      elementary({"erf", "The error function.",
+      elementary({"erf",
+                  "The error function.",
                   "Saturates at -1 and 1; zeros give themselves. The gradient is 2 / sqrt(pi) * "
                   "exp(-x^2).",
-                  "Erf"},
+                  {"Erf", 9}},
                  scalar::erf));
   table.add(elementary({"erfc", "1 - erf(x), accurate where that is near 0.",
                         "2 at -inf, 0 at inf. The gradient is -2 / sqrt(pi) * exp(-x^2)."},
                        scalar::erfc));
   table.add(elementary(
-      {"sin", "The sine of x in radians.", "NaN at infinities; zeros give themselves.", "Sin"},
+      {"sin", "The sine of x in radians.", "NaN at infinities; zeros give themselves.", {"Sin", 7}},
       scalar::sin));
-  table.add(
-      elementary({"cos", "The cosine of x in radians.", "NaN at infinities.", "Cos"}, scalar::cos));
+  table.add(elementary({"cos", "The cosine of x in radians.", "NaN at infinities.", {"Cos", 7}},
+                       scalar::cos));
 }
 
 }  // namespace weir

@@ -62,14 +62,18 @@ OpDef with_derivative(OpDef op, std::function<Expr(Expr)> derivative) {
                                             Expr x, const Attributes&) { return derivative(x); });
 }
 
-OpDef with_attribute(OpDef op, std::string name, AttributeKind kind, std::string summary) {
-  op.attributes.push_back({std::move(name), kind, std::nullopt, std::move(summary)});
+OpDef with_attribute(OpDef op, std::string name, AttributeKind kind, std::string summary,
+                     std::string onnx) {
+  op.attributes.push_back(
+      {std::move(name), kind, std::nullopt, std::move(summary), std::move(onnx)});
   return op;
 }
 
-OpDef with_attribute(OpDef op, std::string name, Attribute default_value, std::string summary) {
+OpDef with_attribute(OpDef op, std::string name, Attribute default_value, std::string summary,
+                     std::string onnx) {
   AttributeKind type = kind(default_value);
-  op.attributes.push_back({std::move(name), type, std::move(default_value), std::move(summary)});
+  op.attributes.push_back(
+      {std::move(name), type, std::move(default_value), std::move(summary), std::move(onnx)});
   return op;
 }
 

@@ -22,7 +22,7 @@ struct Text {
   std::string name;
   std::string summary;
   std::string semantics;
-  std::string onnx = {};
+  OnnxOp onnx = {};
 };
 
 OpDef declare(std::string family, Text text);
@@ -38,8 +38,10 @@ OpDef movement(Text text);
 // The derivative of a unary op where the derived one would not be accurate or finite everywhere.
 OpDef with_derivative(OpDef op, std::function<Expr(Expr)> derivative);
 OpDef with_derivative(OpDef op, std::function<Expr(Expr, const Attributes&)> derivative);
-OpDef with_attribute(OpDef op, std::string name, AttributeKind kind, std::string summary);
-OpDef with_attribute(OpDef op, std::string name, Attribute default_value, std::string summary);
+OpDef with_attribute(OpDef op, std::string name, AttributeKind kind, std::string summary,
+                     std::string onnx = {});
+OpDef with_attribute(OpDef op, std::string name, Attribute default_value, std::string summary,
+                     std::string onnx = {});
 
 OpDef without_gradient(OpDef op, std::string reason);
 OpDef with_gradient(OpDef op, std::function<std::vector<Var>(const GradientContext&)> rule);

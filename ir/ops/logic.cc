@@ -24,41 +24,44 @@ OpDef logical(Text text, std::function<Expr(Expr, Expr)> meaning) {
 
 void add_comparisons(OpTable& table) {
   const char* ordered = "False if either is NaN; -0 equals 0.";
-  table.add(comparison(TypeSet::any, {"equal", "a == b, as bool.", ordered, "Equal"},
+  table.add(comparison(TypeSet::any, {"equal", "a == b, as bool.", ordered, {"Equal", 7}},
                        [](Expr a, Expr b) { return a == b; }));
   table.add(comparison(TypeSet::any,
                        {"not_equal", "a != b, as bool.", "True if either is NaN; -0 equals 0."},
                        [](Expr a, Expr b) { return a != b; }));
-  table.add(comparison(TypeSet::numbers, {"less", "a < b, as bool.", ordered, "Less"},
+  table.add(comparison(TypeSet::numbers, {"less", "a < b, as bool.", ordered, {"Less", 7}},
                        [](Expr a, Expr b) { return a < b; }));
-  table.add(comparison(TypeSet::numbers, {"less_equal", "a <= b, as bool.", ordered, "LessOrEqual"},
+  table.add(comparison(TypeSet::numbers,
+                       {"less_equal", "a <= b, as bool.", ordered, {"LessOrEqual", 12}},
                        [](Expr a, Expr b) { return a <= b; }));
-  table.add(comparison(TypeSet::numbers, {"greater", "a > b, as bool.", ordered, "Greater"},
+  table.add(comparison(TypeSet::numbers, {"greater", "a > b, as bool.", ordered, {"Greater", 7}},
                        [](Expr a, Expr b) { return a > b; }));
   table.add(comparison(TypeSet::numbers,
-                       {"greater_equal", "a >= b, as bool.", ordered, "GreaterOrEqual"},
+                       {"greater_equal", "a >= b, as bool.", ordered, {"GreaterOrEqual", 12}},
                        [](Expr a, Expr b) { return a >= b; }));
 }
 
 void add_logic(OpTable& table) {
-  table.add(logical({"logical_and", "Whether both hold.", "On bool.", "And"},
+  table.add(logical({"logical_and", "Whether both hold.", "On bool.", {"And", 7}},
                     [](Expr a, Expr b) { return a & b; }));
-  table.add(logical({"logical_or", "Whether at least one holds.", "On bool.", "Or"},
+  table.add(logical({"logical_or", "Whether at least one holds.", "On bool.", {"Or", 7}},
                     [](Expr a, Expr b) { return a | b; }));
-  table.add(logical({"logical_xor", "Whether exactly one holds.", "On bool.", "Xor"},
+  table.add(logical({"logical_xor", "Whether exactly one holds.", "On bool.", {"Xor", 7}},
                     [](Expr a, Expr b) { return a ^ b; }));
-  table.add(without_gradient(unary(kFamily, TypeSet::boolean,
-                                   {"logical_not", "Whether it does not hold.", "On bool.", "Not"},
-                                   [](Expr x) { return !x; }),
-                             "its operand is bool, on which there is no derivative"));
+  table.add(
+      without_gradient(unary(kFamily, TypeSet::boolean,
+                             {"logical_not", "Whether it does not hold.", "On bool.", {"Not", 1}},
+                             [](Expr x) { return !x; }),
+                       "its operand is bool, on which there is no derivative"));
 }
 
 OpDef select_op() {
   OpDef op =
-      declare(kFamily, {"select", "a where the condition holds, else b.",
+      declare(kFamily, {"select",
+                        "a where the condition holds, else b.",
                         "The branch not chosen has no influence, NaN included. The gradient goes "
                         "to the branch that was chosen; the other one gets 0.",
-                        "Where"});
+                        {"Where", 9}});
   op.operands = {{"condition", TypeSet::boolean, OperandSpec::Presence::required, 1},
                  {"a", TypeSet::any},
                  {"b", TypeSet::any}};
@@ -72,14 +75,15 @@ OpDef cast_op() {
   OpDef op = with_attribute(
       unary(
           kFamily, TypeSet::any,
-          {"cast", "The value in another element type.",
+          {"cast",
+           "The value in another element type.",
            "To a float: the nearest, ties to even. Float to integer: truncates toward zero, "
            "saturates at the ends of the range, and takes NaN to 0. Between integers: wraps. To "
            "bool: "
            "x != 0. The gradient is cast back; there is none where either type is not a float.",
-           "Cast"},
+           {"Cast", 6}},
           [](Expr x, const Attributes& attributes) { return cast(x, attributes.dtype("dtype")); }),
-      "dtype", AttributeKind::dtype, "Element type of the result.");
+      "dtype", AttributeKind::dtype, "Element type of the result.", "to");
   op.check = [](const OpInstance& instance) {
     DType type = instance.attributes.dtype("dtype");
     if (!is_computable(type))

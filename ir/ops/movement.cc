@@ -63,10 +63,11 @@ std::vector<Expr> reshape_index(const Element& element, const Shape& from, const
 
 OpDef reshape_op() {
   OpDef op = with_attribute(
-      movement({"reshape", "The same elements in row-major order, in another shape.",
+      movement({"reshape",
+                "The same elements in row-major order, in another shape.",
                 "The element counts must be equal, as polynomials where there are symbols; every "
                 "dimension is stated. The gradient is reshaped back.",
-                "Reshape"}),
+                {"Reshape"}}),
       "shape", AttributeKind::dims, "Shape of the result.");
   op.infer = [](const OpInstance& instance) {
     const TensorType& x = instance.operand(0);
@@ -119,10 +120,12 @@ std::vector<std::size_t> permutation_of(const OpInstance& instance) {
 OpDef transpose_op() {
   OpDef op = with_attribute(
       movement(
-          {"transpose", "The axes in another order.",
+          {"transpose",
+           "The axes in another order.",
            "Axis i of the result is axis permutation[i] of x. The gradient is transposed back.",
-           "Transpose"}),
-      "permutation", Integers{}, "An axis of x for each axis of the result; none reverses them.");
+           {"Transpose", 1}}),
+      "permutation", Integers{}, "An axis of x for each axis of the result; none reverses them.",
+      "perm");
   op.infer = [](const OpInstance& instance) {
     TensorType result{instance.operand(0).dtype, {}};
     for (std::size_t axis : permutation_of(instance))
@@ -151,9 +154,10 @@ OpDef transpose_op() {
 OpDef broadcast_op() {
   OpDef op = with_attribute(
       movement(
-          {"broadcast", "Repeated along new axes and along axes of size 1.",
+          {"broadcast",
+           "Repeated along new axes and along axes of size 1.",
            "NumPy's rule, aligned at the last axis. The gradient is the sum over the repetitions.",
-           "Expand"}),
+           {"Expand"}}),
       "shape", AttributeKind::dims, "Shape of the result.");
   op.infer = [](const OpInstance& instance) {
     const TensorType& x = instance.operand(0);

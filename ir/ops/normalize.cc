@@ -17,7 +17,7 @@ Var reduce_keeping(GraphBuilder& builder, std::string_view op, Var x,
 
 OpDef along_axis(Text text) {
   OpDef op = with_attribute(declare("normalize", std::move(text)), "axis", std::int64_t{-1},
-                            "The axis to normalize along; negative counts from the end.");
+                            "The axis to normalize along; negative counts from the end.", "axis");
   op.operands = {{"x", TypeSet::floats}};
   op.check = [](const OpInstance& instance) { instance.axis(instance.operand(0).rank()); };
   return op;
@@ -30,10 +30,11 @@ Var shifted(GraphBuilder& builder, Var x, std::int64_t axis) {
 
 OpDef softmax_op() {
   OpDef op = along_axis(
-      {"softmax", "exp(x) over its sum along an axis.",
+      {"softmax",
+       "exp(x) over its sum along an axis.",
        "Computed with the maximum subtracted, so nothing overflows. A row with NaN, with inf, "
        "or of -inf alone gives NaN. The gradient is y * (g - sum(g * y)).",
-       "Softmax"});
+       {"Softmax", 13}});
   op.composite = [](GraphBuilder& builder, std::span<const Var> operands,
                     const Attributes& attributes) -> std::vector<Var> {
     std::int64_t axis = attributes.integer("axis");
@@ -52,10 +53,11 @@ OpDef softmax_op() {
 
 OpDef log_softmax_op() {
   OpDef op = along_axis(
-      {"log_softmax", "The logarithm of softmax.",
+      {"log_softmax",
+       "The logarithm of softmax.",
        "Accurate where softmax underflows. A row with NaN, with inf, or of -inf alone gives "
        "NaN. The gradient is g - exp(y) * sum(g).",
-       "LogSoftmax"});
+       {"LogSoftmax", 13}});
   op.composite = [](GraphBuilder& builder, std::span<const Var> operands,
                     const Attributes& attributes) -> std::vector<Var> {
     std::int64_t axis = attributes.integer("axis");
@@ -106,11 +108,12 @@ std::vector<Var> layer_norm_body(GraphBuilder& builder, std::span<const Var> ope
 OpDef layer_norm_op() {
   OpDef op = declare(
       "normalize",
-      {"layer_norm", "x with mean 0 and variance 1 over its last axes, scaled and shifted.",
+      {"layer_norm",
+       "x with mean 0 and variance 1 over its last axes, scaled and shifted.",
        "(x - mean) / sqrt(variance + epsilon) * scale + bias over the axes from `axis` to the "
        "last. The variance is the mean of the squared deviations from the mean (two passes), "
        "not the difference of two large sums.",
-       "LayerNormalization"});
+       {"LayerNormalization"}});
   op.operands = {{"x", TypeSet::floats},
                  {"scale", TypeSet::floats, OperandSpec::Presence::optional},
                  {"bias", TypeSet::floats, OperandSpec::Presence::optional}};

@@ -82,10 +82,11 @@ std::vector<Var> slice_gradient(const GradientContext& context) {
 
 OpDef slice_op() {
   OpDef op = movement(
-      {"slice", "A part along each axis: from start, below limit, in steps.",
+      {"slice",
+       "A part along each axis: from start, below limit, in steps.",
        "Element i of an axis is element start + i * stride of x. Everything must lie within x "
        "for every value of the symbols. The gradient is padded back with zeros.",
-       "Slice"});
+       {"Slice"}});
   op = with_attribute(std::move(op), "starts", AttributeKind::dims, "First index, for each axis.");
   op = with_attribute(std::move(op), "limits", AttributeKind::dims,
                       "Index to stop before, for each axis.");
@@ -170,11 +171,12 @@ Comprehension concat_comprehension(const OpInstance& instance) {
 
 OpDef concat_op() {
   OpDef op = with_attribute(
-      movement({"concat", "Tensors one after the other along an axis.",
+      movement({"concat",
+                "Tensors one after the other along an axis.",
                 "All other dimensions must be the same. The gradient of each operand is "
                 "its slice.",
-                "Concat"}),
-      "axis", AttributeKind::integer, "The axis; negative counts from the end.");
+                {"Concat", 4}}),
+      "axis", AttributeKind::integer, "The axis; negative counts from the end.", "axis");
   op.operands = {{"inputs", TypeSet::any, OperandSpec::Presence::variadic}};
   op.infer = infer_concat;
   op.comprehension = concat_comprehension;
@@ -258,10 +260,11 @@ Comprehension pad_comprehension(const OpInstance& instance) {
 
 OpDef pad_op() {
   OpDef op = movement(
-      {"pad", "Framed by a value, and spread apart by it.",
+      {"pad",
+       "Framed by a value, and spread apart by it.",
        "Along each axis: low fill values, then the elements with `interior` fill values "
        "between neighbours, then high fill values. The gradient is the slice of the elements.",
-       "Pad"});
+       {"Pad"}});
   op = with_attribute(std::move(op), "low", AttributeKind::dims,
                       "Fill values before, for each axis.");
   op = with_attribute(std::move(op), "high", AttributeKind::dims,

@@ -158,9 +158,11 @@ std::vector<Var> sum_gradient(const GradientContext& context) {
 }
 
 OpDef mean_op() {
-  OpDef op = reduction_attributes(declare(
-      "reduce", {"reduce_mean", "The mean over axes.",
-                 "The sum divided by the number of elements; NaN over nothing.", "ReduceMean"}));
+  OpDef op = reduction_attributes(
+      declare("reduce", {"reduce_mean",
+                         "The mean over axes.",
+                         "The sum divided by the number of elements; NaN over nothing.",
+                         {"ReduceMean"}}));
   op.operands = {{"x", TypeSet::floats}};
   op.composite = [](GraphBuilder& builder, std::span<const Var> operands,
                     const Attributes& attributes) -> std::vector<Var> {
@@ -183,33 +185,37 @@ void add_reduce_ops(OpTable& table) {
   constexpr double infinity = std::numeric_limits<double>::infinity();
   table.add(with_gradient(
       reduction(
-          {"reduce_sum", "The sum over axes.",
+          {"reduce_sum",
+           "The sum over axes.",
            "Starts at +0, so a sum of -0 is 0, and so is the sum over nothing. Integers keep their "
            "type and wrap. The order of additions is fixed by the shape alone.",
-           "ReduceSum"},
+           {"ReduceSum"}},
           [](DType type) {
             return fold_with("sum", type, bits_of(type, 0.0), [](Expr a, Expr x) { return a + x; });
           }),
       sum_gradient));
+  table.add(reduction({"reduce_max",
+                       "The maximum over axes.",
+                       "NaN if any element is NaN. Over nothing: -inf, or the lowest integer.",
+                       {"ReduceMax"}},
+                      [](DType type) {
+                        return fold_with("max", type, bits_of(type, -infinity),
+                                         [](Expr a, Expr x) { return max(a, x); });
+                      }));
+  table.add(reduction({"reduce_min",
+                       "The minimum over axes.",
+                       "NaN if any element is NaN. Over nothing: inf, or the highest integer.",
+                       {"ReduceMin"}},
+                      [](DType type) {
+                        return fold_with("min", type, bits_of(type, infinity),
+                                         [](Expr a, Expr x) { return min(a, x); });
+                      }));
   table.add(reduction(
-      {"reduce_max", "The maximum over axes.",
-       "NaN if any element is NaN. Over nothing: -inf, or the lowest integer.", "ReduceMax"},
-      [](DType type) {
-        return fold_with("max", type, bits_of(type, -infinity),
-                         [](Expr a, Expr x) { return max(a, x); });
-      }));
-  table.add(reduction(
-      {"reduce_min", "The minimum over axes.",
-       "NaN if any element is NaN. Over nothing: inf, or the highest integer.", "ReduceMin"},
-      [](DType type) {
-        return fold_with("min", type, bits_of(type, infinity),
-                         [](Expr a, Expr x) { return min(a, x); });
-      }));
-  table.add(reduction(
-      {"reduce_prod", "The product over axes.",
+      {"reduce_prod",
+       "The product over axes.",
        "1 over nothing. Integers keep their type and wrap. The order of multiplications is "
        "fixed by the shape alone.",
-       "ReduceProd"},
+       {"ReduceProd"}},
       [](DType type) {
         return fold_with("prod", type, bits_of(type, 1.0), [](Expr a, Expr x) { return a * x; });
       }));

@@ -29,9 +29,11 @@ void check_sizes(const Shape& shape) {
 }
 
 OpDef constant_op() {
-  OpDef op = with_attribute(source({"constant", "A tensor that is part of the graph.",
-                                    "Exactly the bits given, NaN payloads excepted.", "Constant"}),
-                            "value", AttributeKind::tensor, "The tensor.");
+  OpDef op = with_attribute(source({"constant",
+                                    "A tensor that is part of the graph.",
+                                    "Exactly the bits given, NaN payloads excepted.",
+                                    {"Constant", 1}}),
+                            "value", AttributeKind::tensor, "The tensor.", "value");
   op.infer = [](const OpInstance& instance) {
     return std::vector<TensorType>{instance.attributes.tensor("value")->type()};
   };

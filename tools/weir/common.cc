@@ -13,7 +13,6 @@
 
 #include "compiler/autodiff/gradient.h"
 #include "compiler/frontend/file.h"
-#include "ir/text.h"
 
 namespace weir::tool {
 
@@ -40,7 +39,7 @@ CLI::Option* add_list(CLI::App& command, const std::string& names, std::vector<s
 }
 
 void add_model(CLI::App& command, std::string& path) {
-  add_value(command, "MODEL", path, "", "A .weir file.")->required();
+  add_value(command, "MODEL", path, "", "A .weir or .onnx file.")->required();
 }
 
 void add_gradient(CLI::App& command, std::vector<std::string>& names) {
@@ -59,8 +58,6 @@ void add_target(CLI::App& command, TargetSpec& target) {
   add_value(command, "--features", target.features, "LIST",
             "Features to add to the processor's or to take away: +avx2,-fma.");
 }
-
-Graph read_graph(const std::string& path) { return parse_graph(map_file(path).text(), path); }
 
 Graph with_gradients(const Graph& graph, std::vector<std::string> names) {
   if (names.empty()) return graph;

@@ -40,8 +40,6 @@ void add_model(CLI::App& command, std::string& path);
 void add_gradient(CLI::App& command, std::vector<std::string>& names);
 void add_target(CLI::App& command, TargetSpec& target);
 
-// The graph of a .weir file, without the values of its params.
-Graph read_graph(const std::string& path);
 // The graph with the gradients that --gradient asks for.
 Graph with_gradients(const Graph& graph, std::vector<std::string> names);
 

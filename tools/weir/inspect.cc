@@ -3,6 +3,7 @@
 
 #include "common.h"
 #include "compiler/frontend/file.h"
+#include "compiler/frontend/model_file.h"
 #include "compiler/pipeline.h"
 
 namespace weir::tool {
@@ -35,7 +36,7 @@ void inspect_model(const InspectOptions& options) {
     throw Error(
         fmt::format("there is no stage {}; the stages are graph, optimized, kernels, llvm and asm",
                     shown(options.stage)));
-  Graph graph = with_gradients(read_graph(options.model), options.gradient);
+  Graph graph = with_gradients(load_graph(options.model), options.gradient);
   CompileOptions compile_options;
   compile_options.target = options.target;
   compile_options.fuse = !options.no_fusion;

@@ -5,6 +5,7 @@
 #include <fmt/ranges.h>
 
 #include "common.h"
+#include "compiler/frontend/model_file.h"
 #include "compiler/passes/pass_manager.h"
 #include "ir/text.h"
 
@@ -56,7 +57,7 @@ void optimize_model(const OptOptions& options) {
   };
   std::vector<std::string> names = options.passes;
   if (names.empty()) names.assign(default_passes().begin(), default_passes().end());
-  Graph graph = run_passes(read_graph(options.model), names, pass_options);
+  Graph graph = run_passes(load_graph(options.model), names, pass_options);
   if (!options.print_after_all) print_out(print(graph));
   flush_out();
   if (options.time_passes) times.show();
@@ -69,7 +70,7 @@ void add_opt_command(CLI::App& app, Action& action) {
   CLI::App* command =
       add_command(app, "opt", "Applies graph passes to a model and prints the graph.", "");
   command->footer(std::function<std::string()>(examples));
-  add_value(*command, "MODEL", options->model, "", "A .weir file.");
+  add_value(*command, "MODEL", options->model, "", "A .weir or .onnx file.");
   add_list(*command, "--passes", options->passes, "PASSES",
            fmt::format("The passes to apply, with commas between them; {} if left out.",
                        fmt::join(default_passes(), ",")),
