@@ -5,13 +5,11 @@
 #include "compiler/frontend/literal.h"
 
 #include <algorithm>
-#include <charconv>
-#include <limits>
 #include <optional>
 
 #include <fmt/format.h>
 
-#include "compiler/frontend/file.h"
+#include "compiler/frontend/element_text.h"
 #include "ir/text.h"
 
 namespace weir {
@@ -138,46 +136,9 @@ class LiteralParser {
   }
 
   scalar::Bits value(std::string_view token, std::size_t begin) const {
-    if (dtype_ == DType::boolean) {
-      if (token == "true") return scalar::from_bool(true);
-      if (token == "false") return scalar::from_bool(false);
-      refuse(begin, fmt::format("{} is not a bool; write true or false", shown(token)));
-    }
-    std::string_view digits = token;
-    if (digits.size() > 1 && digits[0] == '+' && digits[1] != '-') digits.remove_prefix(1);
-    if (is_integer(dtype_)) return integer(token, digits, begin);
-    return dtype_ == DType::f32 ? scalar::from_f32(real<float>(token, digits, begin))
-                                : scalar::from_f64(real<double>(token, digits, begin));
-  }
-
-  template <class Float>
-  Float real(std::string_view token, std::string_view digits, std::size_t begin) const {
-    Float number = 0;
-    auto [end, fault] = std::from_chars(digits.data(), digits.data() + digits.size(), number);
-    if (fault == std::errc::invalid_argument || end != digits.data() + digits.size())
-      refuse(begin, fmt::format("{} is not a number", shown(token)));
-    bool is_zero = token.substr(0, token.find_first_of("eE")).find_first_of("123456789") ==
-                   std::string_view::npos;
-    if (!is_zero && (fault != std::errc() || number == 0))
-      refuse(
-          begin,
-          fmt::format("{} is out of range: the magnitudes of {} are {} to {}, besides 0.0 and inf",
-                      shown(token), name(dtype_), std::numeric_limits<Float>::denorm_min(),
-                      std::numeric_limits<Float>::max()));
-    return number;
-  }
-
-  scalar::Bits integer(std::string_view token, std::string_view digits, std::size_t begin) const {
-    std::int64_t number = 0;
-    auto [end, fault] = std::from_chars(digits.data(), digits.data() + digits.size(), number);
-    if (fault == std::errc::invalid_argument || end != digits.data() + digits.size())
-      refuse(begin, fmt::format("{} is not an integer, and the element type is {}", shown(token),
-                                name(dtype_)));
-    bool fits = fault == std::errc() &&
-                (dtype_ == DType::i64 || (number >= std::numeric_limits<std::int32_t>::min() &&
-                                          number <= std::numeric_limits<std::int32_t>::max()));
-    if (!fits) refuse(begin, fmt::format("{} does not fit in {}", shown(token), name(dtype_)));
-    return scalar::bits_of(dtype_, number);
+    ElementText element = parse_element(token, dtype_);
+    if (!element.fault.empty()) refuse(begin, std::move(element.fault));
+    return element.bits;
   }
 
   Tensor::Sizes final_sizes() const {
