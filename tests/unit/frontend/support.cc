@@ -3,6 +3,7 @@
 #include <malloc.h>
 #include <unistd.h>
 
+#include <array>
 #include <atomic>
 #include <cstdlib>
 #include <new>
@@ -56,6 +57,22 @@ std::size_t TemporaryFolder::file_count() const {
   std::size_t count = 0;
   for ([[maybe_unused]] const auto& entry : std::filesystem::directory_iterator(path_)) ++count;
   return count;
+}
+
+Tensor by_formula(DType dtype, Tensor::Sizes sizes) {
+  // i / 4 - 1 in binary16, as IEEE 754 encodes it.
+  constexpr std::array<std::uint16_t, 12> kHalves{0xBC00, 0xBA00, 0xB800, 0xB400, 0x0000, 0x3400,
+                                                  0x3800, 0x3A00, 0x3C00, 0x3D00, 0x3E00, 0x3F00};
+  Tensor result(dtype, std::move(sizes));
+  for (std::int64_t i = 0; i < result.element_count(); ++i) {
+    scalar::Bits bits = scalar::from_i64(3 * i - 4);
+    if (dtype == DType::f32) bits = scalar::from_f32(static_cast<float>(i) / 4 - 1);
+    if (dtype == DType::f64) bits = scalar::from_f64(static_cast<double>(i) / 4 - 1);
+    if (dtype == DType::f16) bits = {kHalves.at(static_cast<std::size_t>(i))};
+    if (dtype == DType::boolean) bits = scalar::from_bool(i % 3 == 0);
+    result.set_bits(i, bits);
+  }
+  return result;
 }
 
 std::string error_of(const std::function<void()>& action) {

@@ -6,7 +6,13 @@
 #include <functional>
 #include <string>
 
+#include "ir/tensor.h"
+
 namespace weir::test {
+
+// What the files in tests/data/tensors hold, by the formulas in make.py there.
+inline const std::string made_by_numpy = WEIR_SOURCE_DIR "/tests/data/tensors/";
+Tensor by_formula(DType dtype, Tensor::Sizes sizes);
 
 // A folder that is empty at first and gone at the end.
 class TemporaryFolder {
