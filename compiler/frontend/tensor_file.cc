@@ -1,0 +1,156 @@
+#include "compiler/frontend/tensor_file.h"
+
+#include <algorithm>
+#include <array>
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include "compiler/frontend/csv.h"
+#include "compiler/frontend/npy.h"
+#include "compiler/frontend/npz.h"
+#include "compiler/frontend/safetensors.h"
+
+namespace weir {
+namespace {
+
+constexpr std::size_t kShownNames = 20;
+
+std::vector<std::string> safetensors_names(const FileBytes& file) {
+  std::vector<std::string> names;
+  for (const auto& [name, tensor] : read_safetensors(file)) names.push_back(name);
+  return names;
+}
+
+Tensor read_one_safetensor(const FileBytes& file, std::string_view name, const TensorType*) {
+  Weights tensors = read_safetensors(file);
+  auto found = tensors.find(name);
+  WEIR_CHECK(found != tensors.end(), std::string(name));
+  return found->second;
+}
+
+const Tensor& only(const Weights& tensors) {
+  WEIR_CHECK(tensors.size() == 1);
+  return tensors.begin()->second;
+}
+
+constexpr std::array kFormats{
+    TensorFormat{
+        ".npy", "a NumPy array",
+        [](const FileBytes& file, std::string_view, const TensorType*) { return read_npy(file); },
+        [](const std::string& path, const Weights& tensors) { write_npy(path, only(tensors)); }},
+    TensorFormat{".npz", "NumPy arrays by name",
+                 [](const FileBytes& file, std::string_view name, const TensorType*) {
+                   return read_npz(file, name);
+                 },
+                 write_npz, npz_names, [](const FileBytes& file) { return read_npz(file); }},
+    TensorFormat{".safetensors", "tensors by name", read_one_safetensor, write_safetensors,
+                 safetensors_names, [](const FileBytes& file) { return read_safetensors(file); }},
+    TensorFormat{
+        ".csv", "rows of numbers, with a header or without",
+        [](const FileBytes& file, std::string_view, const TensorType* expected) {
+          return read_csv(file, expected);
+        },
+        [](const std::string& path, const Weights& tensors) { write_csv(path, only(tensors)); }},
+};
+
+std::string listed(const std::vector<std::string>& names) {
+  std::vector<std::string> texts;
+  for (std::size_t i = 0; i < std::min(names.size(), kShownNames); ++i)
+    texts.push_back(shown(names[i]));
+  std::string rest = names.size() > kShownNames
+                         ? fmt::format(" and {} more", names.size() - kShownNames)
+                         : std::string();
+  return names.empty() ? "nothing" : fmt::format("{}{}", fmt::join(texts, ", "), rest);
+}
+
+// Which of the tensors in the file is meant.
+std::string chosen_name(const TensorPlace& place, const FileBytes& file, std::string_view name) {
+  std::vector<std::string> names = place.format->names(file);
+  auto has = [&](std::string_view wanted) {
+    return std::find(names.begin(), names.end(), wanted) != names.end();
+  };
+  if (!place.name.empty()) {
+    if (!has(place.name))
+      file.refuse(
+          fmt::format("the file has no tensor {}; it has {}", shown(place.name), listed(names)));
+    return place.name;
+  }
+  if (!name.empty() && has(name)) return std::string(name);
+  if (names.size() == 1) return names.front();
+  file.refuse(fmt::format("the file holds {}; say which one by {}:NAME", listed(names), file.name));
+}
+
+TensorPlace checked_place(std::string_view text) {
+  std::optional<TensorPlace> place = parse_tensor_place(text);
+  if (!place)
+    throw Error(fmt::format("{} is not a file of tensors: it ends in none of {}", shown(text),
+                            tensor_endings()));
+  return std::move(*place);
+}
+
+TensorPlace named_place(const std::string& path) {
+  TensorPlace place = checked_place(path);
+  if (!place.format->is_named() || !place.name.empty())
+    throw Error(fmt::format("{} is not a file of tensors by name", shown(path)));
+  return place;
+}
+
+}  // namespace
+
+std::span<const TensorFormat> tensor_formats() { return kFormats; }
+
+std::string tensor_endings() {
+  std::vector<std::string_view> endings;
+  for (const TensorFormat& format : kFormats) endings.push_back(format.ending);
+  std::string_view last = endings.back();
+  endings.pop_back();
+  return fmt::format("{} and {}", fmt::join(endings, ", "), last);
+}
+
+std::optional<TensorPlace> parse_tensor_place(std::string_view text) {
+  // The first "ENDING:" ends the file: colons are common in names, and rare in folders.
+  std::size_t colon = std::string_view::npos;
+  const TensorFormat* found = nullptr;
+  for (const TensorFormat& format : kFormats) {
+    std::size_t at = text.find(fmt::format("{}:", format.ending));
+    if (at == std::string_view::npos || at + format.ending.size() >= colon) continue;
+    colon = at + format.ending.size();
+    found = &format;
+  }
+  if (found == nullptr) {
+    for (const TensorFormat& format : kFormats)
+      if (text.ends_with(format.ending)) return TensorPlace{std::string(text), {}, &format};
+    return std::nullopt;
+  }
+  TensorPlace place{std::string(text.substr(0, colon)), std::string(text.substr(colon + 1)), found};
+  if (place.name.empty())
+    throw Error(fmt::format("the name of a tensor is missing behind {}", shown(text)));
+  if (!found->is_named())
+    throw Error(fmt::format("{} names a tensor, and a {} file has one without a name; leave {} out",
+                            shown(text), found->ending, shown(text.substr(colon))));
+  return place;
+}
+
+Tensor read_tensor(const TensorPlace& place, std::string_view name, const TensorType* expected) {
+  FileBytes file = map_file(place.file);
+  std::string chosen = place.format->is_named() ? chosen_name(place, file, name) : std::string();
+  return place.format->read(file, chosen, expected);
+}
+
+Tensor read_tensor(std::string_view place) { return read_tensor(checked_place(place)); }
+
+Weights read_tensors(const std::string& path) {
+  return named_place(path).format->read_all(map_file(path));
+}
+
+void write_tensor(const TensorPlace& place, const Tensor& tensor, std::string_view name) {
+  std::string chosen = place.name.empty() ? std::string(name) : place.name;
+  place.format->write(place.file, {{std::move(chosen), tensor}});
+}
+
+void write_tensors(const std::string& path, const Weights& tensors) {
+  named_place(path).format->write(path, tensors);
+}
+
+}  // namespace weir
