@@ -21,11 +21,12 @@ Location Location::derived(std::string_view prefix) const {
 
 std::string Location::to_string() const {
   std::string position;
-  if (file) position = *file;
+  if (file) position = printable(*file);
   if (file && line > 0) position += fmt::format(":{}", line);
   if (file && line > 0 && column > 0) position += fmt::format(":{}", column);
   if (note.empty()) return position;
-  return position.empty() ? note : fmt::format("{} {}", note, position);
+  std::string origin = printable(note);
+  return position.empty() ? origin : fmt::format("{} {}", origin, position);
 }
 
 namespace {

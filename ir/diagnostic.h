@@ -31,7 +31,8 @@ struct Location {
   bool known() const { return file != nullptr; }
   // This location with `prefix` put before its note, as "gradient of".
   Location derived(std::string_view prefix) const;
-  // "gradient of model.weir:3:8", or "" when unknown.
+  // "gradient of model.weir:3:8", or "" when unknown. Names of files and nodes may hold any bytes; control
+  // characters and malformed UTF-8 are escaped.
   std::string to_string() const;
 };
 

@@ -37,7 +37,7 @@ ValueId Graph::add_value(Value value) {
 
 std::string Graph::unique_name(std::string name) {
   if (name.empty() || !by_name_.contains(name)) return name;
-  for (int i = 1;; ++i) {
+  for (std::uint64_t& i = next_suffix_.try_emplace(name, 1).first->second;; ++i) {
     std::string candidate = fmt::format("{}_{}", name, i);
     if (!by_name_.contains(candidate)) return candidate;
   }
@@ -113,8 +113,14 @@ ValueId Graph::find(std::string_view name) const {
 
 std::vector<std::string> Graph::symbols() const {
   std::vector<std::string> names;
+  std::unordered_set<std::string> seen;
   auto collect = [&](ValueId id) {
-    for (const Dim& dim : type(id).shape) dim.collect_symbols(names);
+    for (const Dim& dim : type(id).shape) {
+      std::vector<std::string> symbols;
+      dim.collect_symbols(symbols);
+      for (std::string& symbol : symbols)
+        if (seen.insert(symbol).second) names.push_back(std::move(symbol));
+    }
   };
   for (ValueId id : inputs_) collect(id);
   for (ValueId id : params_) collect(id);

@@ -105,6 +105,7 @@ class Graph {
   std::vector<ValueId> inputs_, params_;
   std::vector<Output> outputs_;
   std::unordered_map<std::string, ValueId> by_name_;
+  std::unordered_map<std::string, std::uint64_t> next_suffix_;  // to try, by the name that is taken
   std::unordered_set<std::string> output_names_;
 };
 

@@ -128,7 +128,7 @@ class Printer {
     if (types || !place.empty()) text_ += "  // ";
     if (types) separated(results, [this](ValueId id) { text_ += to_string(graph_.type(id)); });
     if (types && !place.empty()) text_ += "  ";
-    text_ += printable(place);
+    text_ += place;
   }
 
   const Graph& graph_;

@@ -227,7 +227,7 @@ std::string report(const Graph& graph, std::string_view stage, const VerifierRul
     const Node& node = graph.node(violation.node);
     text += fmt::format("\nnode {}", violation.node.index);
     if (node.op) text += ", " + node.op->name;
-    if (node.location.known()) text += ", declared at " + printable(node.location.to_string());
+    if (node.location.known()) text += ", declared at " + node.location.to_string();
   }
   text += ": " + violation.message;
   // Without the first rule the graph cannot even be printed.
