@@ -16,6 +16,8 @@
 
 #include <fmt/format.h>
 
+#include "ir/escape.h"
+
 namespace weir {
 namespace {
 
@@ -211,17 +213,11 @@ std::string_view bytes_of(const Tensor& tensor) {
 
 std::string shown(std::string_view text) {
   constexpr std::size_t kLongest = 80;
-  bool cut = text.size() > kLongest;
-  std::string result = "'";
-  for (char c : text.substr(0, kLongest)) {
-    auto byte = static_cast<unsigned char>(c);
-    if (byte < 0x20 || byte == 0x7F) {
-      result += fmt::format("\\x{:02x}", byte);
-    } else {
-      result += c;
-    }
-  }
-  return result + (cut ? "...'" : "'");
+  std::size_t end = std::min(text.size(), kLongest);
+  // A character that the cut would divide is left out.
+  auto divides = [&] { return (static_cast<unsigned char>(text[end]) & 0xC0) == 0x80; };
+  while (end < text.size() && end > kLongest - 3 && divides()) --end;
+  return fmt::format("'{}{}'", printable(text.substr(0, end)), end < text.size() ? "..." : "");
 }
 
 }  // namespace weir

@@ -47,8 +47,8 @@ Tensor tensor_in_file(const FileBytes& file, std::size_t offset, DType dtype, Te
 // The bytes of a tensor, to be written.
 std::string_view bytes_of(const Tensor& tensor);
 
-// Text from a file as it may stand in a message: in quotes, without control characters, cut when
-// long.
+// Text from a file as it may stand in a message: in quotes, cut when long, with control characters
+// and malformed UTF-8 escaped.
 std::string shown(std::string_view text);
 
 }  // namespace weir

@@ -133,7 +133,9 @@ TEST(File, tensor_in_file_checks_its_range_and_alignment) {
 
 TEST(File, shown_text_is_short_and_printable) {
   EXPECT_EQ(shown("w1"), "'w1'");
-  EXPECT_EQ(shown("a\nb"), "'a\\x0ab'");
+  EXPECT_EQ(shown("a\nb\x01"), "'a\\nb\\x01'");
+  EXPECT_EQ(shown("\xC3\xA9 \xC3 \xC2\x9B[2J"), "'\xC3\xA9 \\xc3 \\xc2\\x9b[2J'");
+  EXPECT_EQ(shown(std::string(79, 'a') + "\xC3\xA9"), "'" + std::string(79, 'a') + "...'");
   EXPECT_EQ(shown(std::string(1000, 'a')).size(), 85u);
 }
 
