@@ -57,7 +57,7 @@ Program lower_graph(Graph graph, const CompileOptions& options) {
 ObjectCode compile_object(const Graph& graph, const CompileOptions& options) {
   Target target = resolve_target(options.target);
   return compile_object(lower_graph(graph, options), target,
-                        {.debug_lines = options.debug_lines, .timing = options.timing});
+                        {.debug_lines = options.debug_lines, .executor = nullptr, .timing = options.timing});
 }
 
 Executable compile(const Model& model, const CompileOptions& options) {
@@ -69,10 +69,12 @@ Executable compile(const Model& model, const CompileOptions& options) {
     throw Error(fmt::format("code for CPU {} {} cannot run here: this machine lacks {}", target.cpu,
                             target.features, target.missing));
   Program program = lower_graph(model.graph, options);
-  ObjectCode object = compile_object(
-      program, target, {.debug_lines = options.debug_lines, .timing = options.timing});
+  LoadableCode code = compile_for_loading(program, target,
+                                          {.debug_lines = options.debug_lines,
+                                           .executor = options.executor,
+                                           .timing = options.timing});
   return timed(options, "load", [&] {
-    return make_executable(program, LoadedCode(object), model.weights);
+    return make_executable(program, LoadedCode(code), model.weights);
   });
 }
 

@@ -27,6 +27,9 @@ struct CompileOptions {
   bool fuse = true;              // false: a kernel for every node
   bool reuse_memory = true;      // false: workspace of its own for every value
   bool debug_lines = true;       // model lines as debug info
+  // Gives the threads on which compile() generates code. Null: the calling thread does it all. The code
+  // does not depend on it.
+  const weir_executor* executor = nullptr;
   // Called after every step with its name and duration in milliseconds.
   std::function<void(std::string_view step, double milliseconds)> timing;
 };

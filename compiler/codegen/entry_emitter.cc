@@ -101,7 +101,7 @@ class Arithmetic {
 class EntryEmitter {
  public:
   EntryEmitter(llvm::Module& module, const Program& program, const Target& target,
-               const std::vector<std::vector<KernelEmitter::Phase>>& kernels, const std::vector<Schedule>& schedules,
+               const std::vector<std::vector<KernelPhase>>& kernels, const std::vector<Schedule>& schedules,
                DebugInfo& debug)
       : module_(module),
         context_(module.getContext()),
@@ -127,6 +127,7 @@ class EntryEmitter {
   void emit() {
     emit_workspace_size();
     emit_task();
+    emit_parallel();
     emit_program();
   }
 
@@ -312,12 +313,13 @@ class EntryEmitter {
     b_.CreateStore(stream, b_.CreateStructGEP(type, frame, next));
     llvm::Value* units = unit_count(schedule);
     llvm::Value* cost = b_.CreateUDiv(arithmetic_.dimension(schedule.work), i64(schedule.width));
-    for (const KernelEmitter::Phase& phase : kernels_[call.kernel]) {
-      if (!phase.extent_and_chunk) {
+    for (const KernelPhase& phase : kernels_[call.kernel]) {
+      if (!phase.split) {
         emit_phase(phase.function, frame, units, cost, executor);
         continue;
       }
-      const auto& [extent, chunk] = *phase.extent_and_chunk;
+      const Dim& extent = schedule.kernel.arena.axis_extent(*phase.split->axis);
+      std::int64_t chunk = phase.split->fold->chunk;
       llvm::Value* chunks = b_.CreateUDiv(
           b_.CreateAdd(arithmetic_.dimension(extent), i64(chunk - 1)), i64(chunk));
       emit_phase(phase.function, frame, b_.CreateMul(units, chunks), cost, executor);
@@ -337,7 +339,7 @@ class EntryEmitter {
     b_.CreateCall(kernel, {frame, i64(0), units});
     b_.CreateBr(after);
     b_.SetInsertPoint(parallel_block);
-    emit_parallel(kernel, frame, units, cost, executor);
+    b_.CreateCall(parallel_, {kernel, frame, units, cost, executor, begun_});
     b_.CreateBr(after);
     b_.SetInsertPoint(after);
   }
@@ -347,12 +349,20 @@ class EntryEmitter {
                          b_.CreateStructGEP(executor_type_, executor, i));
   }
 
-  void emit_parallel(llvm::Function* kernel, llvm::Value* frame, llvm::Value* units,
-                     llvm::Value* cost, llvm::Value* executor) {
-    begin_run(executor);
+  // void parallel(kernel, frame, i64 units, i64 cost, executor*, i1* begun): runs a kernel's units on the
+  // executor's threads. One function for all kernels, so that a program of many stays small.
+  void emit_parallel() {
+    parallel_ = function("weir.parallel", b_.getVoidTy(),
+                         {pointer_, pointer_, b_.getInt64Ty(), b_.getInt64Ty(), pointer_, pointer_},
+                         llvm::GlobalValue::InternalLinkage);
+    parallel_->addFnAttr(llvm::Attribute::NoInline);
+    llvm::Value* units = parallel_->getArg(2);
+    llvm::Value* executor = parallel_->getArg(4);
+    llvm::AllocaInst* closure = b_.CreateAlloca(closure_type_);
+    begin_run(executor, parallel_->getArg(5));
     llvm::Value* workers = b_.CreateSExt(executor_field(executor, 1), b_.getInt64Ty());
     llvm::Value* most = b_.CreateMul(workers, i64(kTasksPerWorker));
-    llvm::Value* worth = b_.CreateUDiv(cost, i64(kTaskCost));
+    llvm::Value* worth = b_.CreateUDiv(parallel_->getArg(3), i64(kTaskCost));
     auto smaller = [&](llvm::Value* a, llvm::Value* b) {
       return b_.CreateSelect(b_.CreateICmpSLT(a, b), a, b);
     };
@@ -360,17 +370,17 @@ class EntryEmitter {
     llvm::Value* grain =
         primitives_.quotient(b_.CreateAdd(units, b_.CreateSub(tasks, i64(1))), tasks);
     tasks = primitives_.quotient(b_.CreateAdd(units, b_.CreateSub(grain, i64(1))), grain);
-    if (!closure_) closure_ = entry_slot(closure_type_);
     auto put = [&](unsigned i, llvm::Value* value) {
-      b_.CreateStore(value, b_.CreateStructGEP(closure_type_, closure_, i));
+      b_.CreateStore(value, b_.CreateStructGEP(closure_type_, closure, i));
     };
-    put(0, kernel);
-    put(1, frame);
+    put(0, parallel_->getArg(0));
+    put(1, parallel_->getArg(1));
     put(2, units);
     put(3, grain);
     auto* type = llvm::FunctionType::get(b_.getVoidTy(), {pointer_, word_, pointer_, pointer_}, false);
     b_.CreateCall(type, executor_field(executor, 2),
-                  {executor_field(executor, 0), b_.CreateTrunc(tasks, word_), task_, closure_});
+                  {executor_field(executor, 0), b_.CreateTrunc(tasks, word_), task_, closure});
+    b_.CreateRetVoid();
   }
 
   void bracket(llvm::Value* executor, unsigned field) {
@@ -386,13 +396,13 @@ class EntryEmitter {
   }
 
   // The executor is woken by the first kernel that has work for it, so small runs never pay for it.
-  void begin_run(llvm::Value* executor) {
+  void begin_run(llvm::Value* executor, llvm::Value* begun) {
     llvm::BasicBlock* first = block("begin");
     llvm::BasicBlock* after = block("begun");
-    b_.CreateCondBr(b_.CreateLoad(b_.getInt1Ty(), begun_), after, first);
+    b_.CreateCondBr(b_.CreateLoad(b_.getInt1Ty(), begun), after, first);
     b_.SetInsertPoint(first);
     bracket(executor, 3);
-    b_.CreateStore(b_.getTrue(), begun_);
+    b_.CreateStore(b_.getTrue(), begun);
     b_.CreateBr(after);
     b_.SetInsertPoint(after);
   }
@@ -410,7 +420,7 @@ class EntryEmitter {
   llvm::Module& module_;
   llvm::LLVMContext& context_;
   const Program& program_;
-  const std::vector<std::vector<KernelEmitter::Phase>>& kernels_;
+  const std::vector<std::vector<KernelPhase>>& kernels_;
   const std::vector<Schedule>& schedules_;
   DebugInfo& debug_;
   llvm::IRBuilder<> b_;
@@ -423,9 +433,9 @@ class EntryEmitter {
   llvm::StructType* executor_type_;
   llvm::StructType* closure_type_;
   llvm::Function* task_ = nullptr;
+  llvm::Function* parallel_ = nullptr;
   llvm::Function* program_function_ = nullptr;
   llvm::AllocaInst* begun_ = nullptr;
-  llvm::AllocaInst* closure_ = nullptr;
   std::vector<llvm::AllocaInst*> frames_;
 };
 
@@ -437,7 +447,7 @@ std::string workspace_symbol(const Program& program) {
 }
 
 void emit_entry(llvm::Module& module, const Program& program, const Target& target,
-                const std::vector<std::vector<KernelEmitter::Phase>>& kernels,
+                const std::vector<std::vector<KernelPhase>>& kernels,
                 const std::vector<Schedule>& schedules, DebugInfo& debug) {
   EntryEmitter(module, program, target, kernels, schedules, debug).emit();
 }

@@ -13,9 +13,9 @@
 
 namespace weir {
 
-// `kernels` and `schedules` stand in the order of Program::kernels.
+// `kernels`, the functions of each kernel, and `schedules` stand in the order of Program::kernels.
 void emit_entry(llvm::Module& module, const Program& program, const Target& target,
-                const std::vector<std::vector<KernelEmitter::Phase>>& kernels,
+                const std::vector<std::vector<KernelPhase>>& kernels,
                 const std::vector<Schedule>& schedules, DebugInfo& debug);
 
 // Names of the emitted functions.

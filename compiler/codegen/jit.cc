@@ -47,7 +47,7 @@ struct LoadedCode::Session {
   ObjectLinkingLayer layer;
 };
 
-LoadedCode::LoadedCode(const ObjectCode& object) {
+LoadedCode::LoadedCode(const LoadableCode& code) {
   initialize_backends();
   session_ = std::make_unique<Session>(take(SelfExecutorProcessControl::Create(), "process control"));
   JITDylib& library = session_->execution.createBareJITDylib("program");
@@ -58,13 +58,14 @@ LoadedCode::LoadedCode(const ObjectCode& object) {
   symbols[session_->execution.intern("memcpy")] = symbol(&std::memcpy);
   symbols[session_->execution.intern("memset")] = symbol(&std::memset);
   require(library.define(absoluteSymbols(std::move(symbols))), "memcpy and memset");
-  require(session_->layer.add(library, llvm::MemoryBuffer::getMemBufferCopy(object.bytes, "program")),
-          "object code");
+  for (const std::string& object : code.objects)
+    require(session_->layer.add(library, llvm::MemoryBuffer::getMemBufferCopy(object, "program")),
+            "object code");
   auto lookup = [&](const std::string& name) {
     return take(session_->execution.lookup({&library}, name), "lookup").getAddress();
   };
-  program_ = lookup(object.program_symbol).toPtr<weir_program>();
-  workspace_size_ = lookup(object.workspace_symbol).toPtr<weir_workspace_size>();
+  program_ = lookup(code.program_symbol).toPtr<weir_program>();
+  workspace_size_ = lookup(code.workspace_symbol).toPtr<weir_workspace_size>();
 }
 
 LoadedCode::~LoadedCode() = default;

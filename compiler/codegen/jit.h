@@ -9,11 +9,11 @@
 
 namespace weir {
 
-// Owns the memory of one loaded object; everything is freed with it.
+// Owns the memory of one loaded program; everything is freed with it.
 class LoadedCode {
  public:
-  // The object must be for this machine.
-  explicit LoadedCode(const ObjectCode& object);
+  // The code must be for this machine.
+  explicit LoadedCode(const LoadableCode& code);
   ~LoadedCode();
   LoadedCode(LoadedCode&&) noexcept;
   LoadedCode& operator=(LoadedCode&&) noexcept;

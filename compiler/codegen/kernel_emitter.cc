@@ -29,21 +29,33 @@ KernelEmitter::KernelEmitter(llvm::Module& module, const Target& target, const S
     if (byte_size(parameter.type.dtype) < 4) masks_ = masks_ && target.masks_bytes;
 }
 
-std::vector<KernelEmitter::Phase> KernelEmitter::emit(const std::string& name) {
-  std::vector<Phase> phases;
-  for (const Stage& stage : kernel_.stages) {
-    if (!stage.fold || stage.fold->partials.empty()) continue;
-    split_ = &stage;
-    std::string own = name + "_chunks" + std::to_string(phases.size());
-    phases.push_back({emit_function(own), std::pair(kernel_.arena.axis_extent(*stage.axis),
-                                                    stage.fold->chunk)});
-  }
-  split_ = nullptr;
-  phases.push_back({emit_function(name), std::nullopt});
+std::vector<KernelPhase> declare_phases(llvm::Module& module, const Kernel& kernel,
+                                        const std::string& name) {
+  llvm::LLVMContext& context = module.getContext();
+  llvm::Type* word = llvm::Type::getInt64Ty(context);
+  auto* type = llvm::FunctionType::get(llvm::Type::getVoidTy(context),
+                                       {llvm::PointerType::get(context, 0), word, word}, false);
+  auto declare = [&](const std::string& own) {
+    return llvm::Function::Create(type, llvm::GlobalValue::ExternalLinkage, own, module);
+  };
+  std::vector<KernelPhase> phases;
+  for (const Stage& stage : kernel.stages)
+    if (stage.fold && !stage.fold->partials.empty())
+      phases.push_back({declare(name + "_chunks" + std::to_string(phases.size())), &stage});
+  phases.push_back({declare(name), nullptr});
   return phases;
 }
 
-llvm::Function* KernelEmitter::emit_function(const std::string& name) {
+void KernelEmitter::emit(const std::vector<KernelPhase>& phases) {
+  for (const KernelPhase& phase : phases) {
+    split_ = phase.split;
+    emit_function(phase.function);
+  }
+  split_ = nullptr;
+}
+
+void KernelEmitter::emit_function(llvm::Function* function) {
+  function_ = function;
   pointers_.clear();
   symbols_.clear();
   values_.clear();
@@ -53,10 +65,6 @@ llvm::Function* KernelEmitter::emit_function(const std::string& name) {
   llvm::LLVMContext& context = module_.getContext();
   std::vector<std::string> symbols = kernel_symbols(kernel_);
   llvm::StructType* frame = frame_type(context, kernel_.parameters.size(), symbols.size());
-  auto* type = llvm::FunctionType::get(
-      b_.getVoidTy(), {llvm::PointerType::get(context, 0), b_.getInt64Ty(), b_.getInt64Ty()}, false);
-  function_ =
-      llvm::Function::Create(type, llvm::GlobalValue::InternalLinkage, name, module_);
   debug_.enter(*function_);
   b_.SetInsertPoint(llvm::BasicBlock::Create(context, "entry", function_));
   for (const Location& location : kernel_.locations) {
@@ -95,7 +103,6 @@ llvm::Function* KernelEmitter::emit_function(const std::string& name) {
     b_.CreateCall(
         llvm::Intrinsic::getOrInsertDeclaration(&module_, llvm::Intrinsic::x86_sse_sfence));
   b_.CreateRetVoid();
-  return function_;
 }
 
 // The blocks of a single row follow one another, so several are run through as one.
@@ -164,25 +171,28 @@ void KernelEmitter::emit_units(llvm::Value* unit, llvm::Value* limit) {
     vector_loop(begin, end, count, body);
     return;
   }
+  // Memory limits what streams, so there a vector at a time is enough; both share what remains.
   auto* streaming = llvm::BasicBlock::Create(module_.getContext(), "streaming", function_);
   auto* plain = llvm::BasicBlock::Create(module_.getContext(), "plain", function_);
   auto* after = llvm::BasicBlock::Create(module_.getContext(), "after", function_);
+  llvm::AllocaInst* done = slot(b_.getInt64Ty(), "done");
   b_.CreateCondBr(b_.CreateICmpNE(stream_, i64(0)), streaming, plain);
   b_.SetInsertPoint(streaming);
   llvm::Value* aligned = stream_peel(begin, end, body);
   streaming_ = true;
-  vector_loop(aligned, end, std::nullopt, body);
+  b_.CreateStore(whole_vectors(aligned, end, 1, body), done);
   streaming_ = false;
   b_.CreateBr(after);
   b_.SetInsertPoint(plain);
-  vector_loop(begin, end, count, body);
+  b_.CreateStore(whole_steps(begin, end, count, body), done);
   b_.CreateBr(after);
   b_.SetInsertPoint(after);
+  remainder(b_.CreateLoad(b_.getInt64Ty(), done), end, std::nullopt, body);
 }
 
 // Element by element up to the first address that a whole vector may be stored at; returns where that is.
 llvm::Value* KernelEmitter::stream_peel(llvm::Value* begin, llvm::Value* end,
-                                  const std::function<void(const Lanes&)>& body) {
+                                  const LaneBody& body) {
   const Access& access = schedule_.stores[0][0];
   std::uint32_t parameter = kernel_.stages[0].stores[0].parameter;
   std::int64_t size = byte_size(kernel_.parameters[parameter].type.dtype);
@@ -298,32 +308,51 @@ void KernelEmitter::loop(llvm::Value* begin, llvm::Value* end, std::int64_t step
   b_.SetInsertPoint(after);
 }
 
-void KernelEmitter::vector_loop(llvm::Value* begin, llvm::Value* end, std::optional<std::int64_t> count,
-                                const std::function<void(const Lanes&)>& body) {
+// As many whole steps of `slots` vectors as fit; returns where they end.
+llvm::Value* KernelEmitter::whole_vectors(llvm::Value* begin, llvm::Value* end, int slots,
+                                          const LaneBody& body) {
+  std::int64_t size = static_cast<std::int64_t>(schedule_.width) * slots;
+  llvm::Value* limit = b_.CreateAdd(begin, b_.CreateAnd(b_.CreateSub(end, begin), i64(-size)));
+  loop(begin, limit, size,
+       [&](llvm::Value* index) { body({schedule_.width, slots, index, nullptr}); });
+  return limit;
+}
+
+// Whole steps of several vectors, then of one where masks do not take those; returns where they end.
+llvm::Value* KernelEmitter::whole_steps(llvm::Value* begin, llvm::Value* end,
+                                        std::optional<std::int64_t> count, const LaneBody& body) {
   int width = schedule_.width;
   std::int64_t step = static_cast<std::int64_t>(width) * schedule_.unroll;
-  llvm::Value* done = begin;
-  // Whole steps of several vectors, then of one, then what is left.
-  auto whole = [&](std::int64_t size, int slots) {
-    if (count && *count < size) return;
-    llvm::Value* length = b_.CreateAnd(b_.CreateSub(end, done), i64(-size));
-    llvm::Value* limit = b_.CreateAdd(done, length);
-    loop(done, limit, size, [&](llvm::Value* index) { body({width, slots, index, nullptr}); });
-    done = limit;
-    if (count) count = *count % size;
-  };
-  if (schedule_.unroll > 1) whole(step, schedule_.unroll);
-  if (width == 1 || !masks_) whole(width, 1);
-  if (width == 1 || (count && *count == 0)) return;
+  if (schedule_.unroll > 1 && (!count || *count >= step)) {
+    begin = whole_vectors(begin, end, schedule_.unroll, body);
+    if (count) count = *count % step;
+  }
+  if ((width == 1 || !masks_) && (!count || *count >= width))
+    begin = whole_vectors(begin, end, 1, body);
+  return begin;
+}
+
+// What whole_steps left: `count` is the length of the whole, where it is known.
+void KernelEmitter::remainder(llvm::Value* begin, llvm::Value* end, std::optional<std::int64_t> count,
+                              const LaneBody& body) {
+  int width = schedule_.width;
+  if (width == 1) return;
+  std::int64_t step = masks_ ? static_cast<std::int64_t>(width) * schedule_.unroll : width;
+  if (count && *count % step == 0) return;
   if (!masks_) {
-    loop(done, end, 1, [&](llvm::Value* index) { body({1, 1, index, nullptr}); });
+    loop(begin, end, 1, [&](llvm::Value* index) { body({1, 1, index, nullptr}); });
     return;
   }
-  loop(done, end, width, [&](llvm::Value* index) {
+  loop(begin, end, width, [&](llvm::Value* index) {
     llvm::Value* left = b_.CreateSub(end, index);
     llvm::Value* mask = b_.CreateICmpSLT(lane_numbers(width), widened(left, width));
     body({width, 1, index, mask});
   });
+}
+
+void KernelEmitter::vector_loop(llvm::Value* begin, llvm::Value* end, std::optional<std::int64_t> count,
+                                const LaneBody& body) {
+  remainder(whole_steps(begin, end, count, body), end, count, body);
 }
 
 }  // namespace weir

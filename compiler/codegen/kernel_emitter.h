@@ -29,20 +29,25 @@ namespace weir {
 llvm::StructType* frame_type(llvm::LLVMContext& context, std::size_t parameters,
                              std::size_t symbols);
 
+// One function of a kernel, to be run over all units.
+struct KernelPhase {
+  llvm::Function* function;
+  // The split fold whose chunk results it leaves; its units are the kernel's times the fold's chunks.
+  // Null for the kernel itself.
+  const Stage* split = nullptr;
+};
+
+// Declares the kernel's functions, in the order in which they have to run.
+std::vector<KernelPhase> declare_phases(llvm::Module& module, const Kernel& kernel,
+                                        const std::string& name);
+
 class KernelEmitter {
  public:
   KernelEmitter(llvm::Module& module, const Target& target, const Schedule& schedule,
                 DebugInfo& debug);
 
-  // One function to run over all units.
-  struct Phase {
-    llvm::Function* function;
-    // Of a split fold: the kernel's units times this many chunks. Absent for the kernel itself.
-    std::optional<std::pair<Dim, std::int64_t>> extent_and_chunk;
-  };
-
-  // The kernel's functions, in the order in which they have to run.
-  std::vector<Phase> emit(const std::string& name);
+  // Gives the kernel's functions their bodies.
+  void emit(const std::vector<KernelPhase>& phases);
 
  private:
   using Values = std::vector<llvm::Value*>;  // one, or one for each slot
@@ -54,17 +59,17 @@ class KernelEmitter {
     llvm::Value* start = nullptr;
     llvm::Value* mask = nullptr;
   };
+  using LaneBody = std::function<void(const Lanes&)>;
 
   // kernel_emitter.cc: the function, its units, and the stages.
-  llvm::Function* emit_function(const std::string& name);
+  void emit_function(llvm::Function* function);
   bool units_join() const;
   void emit_units(llvm::Value* unit, llvm::Value* limit);
   void emit_row(llvm::Value* row);
   void emit_stages(const Lanes& lanes);
   void emit_map(const Stage& stage, const std::vector<Access>& accesses, const Lanes& lanes);
   void emit_stores(const Stage& stage, const std::vector<Access>& accesses, const Lanes& lanes);
-  llvm::Value* stream_peel(llvm::Value* begin, llvm::Value* end,
-                           const std::function<void(const Lanes&)>& body);
+  llvm::Value* stream_peel(llvm::Value* begin, llvm::Value* end, const LaneBody& body);
 
   // fold_emitter.cc: reductions.
   Values emit_fold(const Stage& stage, const Lanes& lanes);
@@ -107,7 +112,12 @@ class KernelEmitter {
   void loop(llvm::Value* begin, llvm::Value* end, std::int64_t step, const Body& body);
   // Covers [begin, end) with vectors; `count` is the length, where it is known.
   void vector_loop(llvm::Value* begin, llvm::Value* end, std::optional<std::int64_t> count,
-                   const std::function<void(const Lanes&)>& body);
+                   const LaneBody& body);
+  llvm::Value* whole_vectors(llvm::Value* begin, llvm::Value* end, int slots, const LaneBody& body);
+  llvm::Value* whole_steps(llvm::Value* begin, llvm::Value* end, std::optional<std::int64_t> count,
+                           const LaneBody& body);
+  void remainder(llvm::Value* begin, llvm::Value* end, std::optional<std::int64_t> count,
+                 const LaneBody& body);
   llvm::AllocaInst* slot(llvm::Type* type, const char* name, std::int64_t count = 1);
   llvm::Value* i64(std::int64_t value) { return b_.getInt64(static_cast<std::uint64_t>(value)); }
 

@@ -5,8 +5,6 @@
 #include <llvm/Analysis/CGSCCPassManager.h>
 #include <llvm/Analysis/LoopAnalysisManager.h>
 #include <llvm/IR/AssemblyAnnotationWriter.h>
-#include <llvm/IR/LegacyPassManager.h>
-#include <llvm/IR/OptBisect.h>
 #include <llvm/IR/PassManager.h>
 #include <llvm/IR/Verifier.h>
 #include <llvm/Passes/PassBuilder.h>
@@ -19,7 +17,10 @@
 
 #include "compiler/codegen/debug_info.h"
 #include "compiler/codegen/entry_emitter.h"
+#include "compiler/codegen/generate_code.h"
 #include "compiler/codegen/kernel_emitter.h"
+#include "compiler/codegen/partition.h"
+#include "compiler/codegen/run_tasks.h"
 #include "compiler/codegen/target_machine.h"
 #include "compiler/lowering/schedule.h"
 
@@ -64,7 +65,16 @@ std::string text_of(const llvm::Module& module, llvm::AssemblyAnnotationWriter* 
   return text;
 }
 
+std::vector<Schedule> schedules_of(const Program& program, const Target& target) {
+  std::vector<Schedule> schedules;
+  schedules.reserve(program.kernels.size());
+  for (const Kernel& kernel : program.kernels) schedules.push_back(make_schedule(kernel, target));
+  return schedules;
+}
+
+// A module with some of the program's kernels and, if it has the last ones, the entry.
 std::unique_ptr<llvm::Module> emit_module(const Program& program, const Target& target,
+                                          const std::vector<Schedule>& schedules, KernelRange range,
                                           llvm::LLVMContext& context,
                                           const llvm::TargetMachine& machine, bool debug_lines) {
   auto module = std::make_unique<llvm::Module>(program.name, context);
@@ -72,21 +82,37 @@ std::unique_ptr<llvm::Module> emit_module(const Program& program, const Target& 
   module->setDataLayout(machine.createDataLayout());
   module->setPICLevel(llvm::PICLevel::BigPIC);
   DebugInfo debug(*module, debug_lines);
-  std::vector<Schedule> schedules;
-  std::vector<std::vector<KernelEmitter::Phase>> kernels;
-  schedules.reserve(program.kernels.size());
-  for (std::size_t i = 0; i < program.kernels.size(); ++i) {
-    schedules.push_back(make_schedule(program.kernels[i], target));
+  bool whole = range.first == 0 && range.last == schedules.size();
+  bool has_entry = range.last == schedules.size();
+  std::vector<std::vector<KernelPhase>> kernels;
+  for (std::size_t i = 0; i < schedules.size(); ++i) {
+    bool ours = i >= range.first && i < range.last;
+    kernels.emplace_back();
+    if (!ours && !has_entry) continue;
     std::string name = "k" + std::to_string(i) + "_" + program.kernels[i].name;
-    kernels.push_back(KernelEmitter(*module, target, schedules.back(), debug).emit(name));
+    kernels.back() = declare_phases(*module, schedules[i].kernel, name);
+    if (ours) KernelEmitter(*module, target, schedules[i], debug).emit(kernels.back());
+    for (const KernelPhase& phase : kernels.back()) {
+      if (whole)
+        phase.function->setLinkage(llvm::GlobalValue::InternalLinkage);
+      else
+        phase.function->setVisibility(llvm::GlobalValue::HiddenVisibility);
+    }
   }
-  emit_entry(*module, program, target, kernels, schedules, debug);
+  if (has_entry) emit_entry(*module, program, target, kernels, schedules, debug);
   debug.finish();
   set_attributes(*module, target);
   std::string problems;
   llvm::raw_string_ostream stream(problems);
   if (llvm::verifyModule(*module, &stream)) WEIR_CHECK(false, problems + "\n" + text_of(*module));
   return module;
+}
+
+std::unique_ptr<llvm::Module> emit_module(const Program& program, const Target& target,
+                                          llvm::LLVMContext& context,
+                                          const llvm::TargetMachine& machine, bool debug_lines) {
+  std::vector<Schedule> schedules = schedules_of(program, target);
+  return emit_module(program, target, schedules, {0, schedules.size()}, context, machine, debug_lines);
 }
 
 // The vectors are explicit already, so few passes are left to pay for themselves; which ones, and what
@@ -109,29 +135,6 @@ void optimize(llvm::Module& module, llvm::TargetMachine& machine) {
   passes.addPass(llvm::SimplifyCFGPass());
   for (llvm::Function& function : module)
     if (!function.isDeclaration()) passes.run(function, functions);
-}
-
-// Turns loop strength reduction off for one context; the other way would be a global option. On x86 the
-// addressing modes do its work; see docs/decisions/light-llvm-pipeline.md.
-class NoStrengthReduction : public llvm::OptPassGate {
- public:
-  bool isEnabled() const override { return true; }
-  bool shouldRunPass(llvm::StringRef pass, llvm::StringRef) const override {
-    return pass != "Loop Strength Reduction";
-  }
-};
-
-std::string generate(llvm::Module& module, llvm::TargetMachine& machine,
-                     llvm::CodeGenFileType type) {
-  static NoStrengthReduction gate;
-  if (machine.getTargetTriple().isX86()) module.getContext().setOptPassGate(gate);
-  llvm::SmallVector<char, 0> bytes;
-  llvm::raw_svector_ostream stream(bytes);
-  llvm::legacy::PassManager passes;
-  bool unsupported = machine.addPassesToEmitFile(passes, stream, nullptr, type);
-  WEIR_CHECK(!unsupported, "the target cannot emit this kind of file");
-  passes.run(module);
-  return {bytes.begin(), bytes.end()};
 }
 
 // Prints the model line before the first instruction that comes from it.
@@ -165,10 +168,44 @@ ObjectCode compile_object(const Program& program, const Target& target,
   stopwatch.lap("emit LLVM IR");
   optimize(*module, *machine);
   stopwatch.lap("LLVM passes");
-  ObjectCode object{generate(*module, *machine, llvm::CodeGenFileType::ObjectFile),
+  ObjectCode object{generate_code(*module, *machine, llvm::CodeGenFileType::ObjectFile),
                     program_symbol(program), workspace_symbol(program)};
   stopwatch.lap("LLVM code generation");
   return object;
+}
+
+LoadableCode compile_for_loading(const Program& program, const Target& target,
+                                 const CodegenOptions& options) {
+  struct Part {
+    KernelRange range;
+    std::unique_ptr<llvm::TargetMachine> machine;
+    std::unique_ptr<llvm::LLVMContext> context;
+    std::unique_ptr<llvm::Module> module;
+    std::string object;
+  };
+  Stopwatch stopwatch(options);
+  std::vector<Schedule> schedules = schedules_of(program, target);
+  std::vector<Part> parts;
+  for (KernelRange range : partition_kernels(program)) parts.push_back({range, {}, {}, {}, {}});
+  // Step by step, so that each can be timed; a part stays whole in each of them.
+  auto each = [&](std::string_view step, auto&& work) {
+    run_tasks(options.executor, parts.size(), [&](std::size_t i) { work(parts[i]); });
+    stopwatch.lap(step);
+  };
+  each("emit LLVM IR", [&](Part& part) {
+    part.machine = make_target_machine(target);
+    part.context = std::make_unique<llvm::LLVMContext>();
+    part.module = emit_module(program, target, schedules, part.range, *part.context, *part.machine,
+                              options.debug_lines);
+  });
+  each("LLVM passes", [](Part& part) { optimize(*part.module, *part.machine); });
+  each("LLVM code generation", [](Part& part) {
+    part.object = generate_code(*part.module, *part.machine, llvm::CodeGenFileType::ObjectFile);
+    part.module.reset();
+  });
+  LoadableCode code{{}, program_symbol(program), workspace_symbol(program)};
+  for (Part& part : parts) code.objects.push_back(std::move(part.object));
+  return code;
 }
 
 std::string ir_text(const Program& program, const Target& target) {
@@ -185,7 +222,7 @@ std::string assembly_text(const Program& program, const Target& target) {
   llvm::LLVMContext context;
   std::unique_ptr<llvm::Module> module = emit_module(program, target, context, *machine, true);
   optimize(*module, *machine);
-  return generate(*module, *machine, llvm::CodeGenFileType::AssemblyFile);
+  return generate_code(*module, *machine, llvm::CodeGenFileType::AssemblyFile);
 }
 
 }  // namespace weir

@@ -1,4 +1,5 @@
-// Programs as LLVM IR, assembly and object code. One code path: the JIT loads what compile_object gives.
+// Programs as LLVM IR, assembly and object code. One code path: what the JIT loads and what goes to a
+// file come from the same emitters, passes and code generator.
 #pragma once
 
 #include <functional>
@@ -8,6 +9,7 @@
 
 #include "compiler/lowering/program.h"
 #include "compiler/lowering/target.h"
+#include "runtime/abi.h"
 
 namespace weir {
 
@@ -17,18 +19,32 @@ Target resolve_target(const TargetSpec& spec);
 
 struct CodegenOptions {
   bool debug_lines = true;  // model lines as debug info
+  // Gives the threads on which compile_for_loading works. Null: the calling thread does it all.
+  const weir_executor* executor = nullptr;
   // Called after each step with its name and duration in milliseconds.
   std::function<void(std::string_view step, double milliseconds)> timing;
 };
 
+// An object file for a linker.
 struct ObjectCode {
-  std::string bytes;                // an object file of the target's format
+  std::string bytes;                // of the target's format
   std::string program_symbol;       // a weir_program
   std::string workspace_symbol;     // a weir_workspace_size
 };
 
 ObjectCode compile_object(const Program& program, const Target& target,
                           const CodegenOptions& options = {});
+
+// Object files to be loaded together: the same functions as in compile_object's one file, parted
+// among several, so that threads can share the work. How they are parted depends on the program alone.
+struct LoadableCode {
+  std::vector<std::string> objects;
+  std::string program_symbol;
+  std::string workspace_symbol;
+};
+
+LoadableCode compile_for_loading(const Program& program, const Target& target,
+                                 const CodegenOptions& options = {});
 
 // The same code as text: LLVM IR after LLVM's passes, with model lines as comments, and assembly.
 std::string ir_text(const Program& program, const Target& target);

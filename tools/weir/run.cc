@@ -106,8 +106,9 @@ std::vector<Tensor> run_compiled(const Model& model, const Inputs& inputs, const
   options.timing = [&times](std::string_view step, double milliseconds) {
     times.add(step, milliseconds);
   };
-  Executable executable = compile(model, options);
   ThreadPool pool(threads);
+  options.executor = &pool.executor();
+  Executable executable = compile(model, options);
   return times.measure("run", [&] { return executable.run(inputs, &pool.executor()); });
 }
 

@@ -25,7 +25,7 @@ Target poor_target() {
 
 std::vector<Tensor> run_on(const Target& target, const Program& program,
                            std::span<const Tensor> inputs) {
-  return make_executable(program, LoadedCode(compile_object(program, target)), {}).run(inputs);
+  return make_executable(program, LoadedCode(compile_for_loading(program, target)), {}).run(inputs);
 }
 
 void expect_same_bits(const Graph& graph, std::int64_t n) {

@@ -1,0 +1,77 @@
+#include "compiler/codegen/generate_code.h"
+
+#include <algorithm>
+#include <array>
+
+#include <llvm/IR/LegacyPassManager.h>
+#include <llvm/Pass.h>
+#include <llvm/Target/TargetMachine.h>
+
+#include "ir/diagnostic.h"
+
+namespace weir {
+namespace {
+
+// Passes that cost more than they bring, by the names that they print; what each costs stands in
+// docs/decisions/light-llvm-pipeline.md. A name that this version of LLVM does not have drops
+// nothing.
+constexpr std::array<llvm::StringRef, 11> kDropped{
+    // There are no variables in the debug info, only lines.
+    "Live DEBUG_VALUE analysis",
+    // Nothing that they look for is ever emitted: library calls, garbage collection, exceptions,
+    // protected stacks, chains of comparisons of bytes.
+    "Merge contiguous icmps into a memcmp",
+    "Expand memcmp() to load/stores",
+    "Partially inline calls to library functions",
+    "Shadow Stack GC Lowering",
+    "Lower Garbage Collection Instructions",
+    "ObjC ARC contraction",
+    "Safe Stack instrumentation pass",
+    // Constants stand outside the loops already, and loops are laid out as they are to run.
+    "Constant Hoisting",
+    "Interleaved Access Pass",
+    "Early Tail Duplication",
+};
+
+// On x86 a base, a scaled index and a displacement are one operand, so rewriting loops gains
+// nothing. Other targets, without scaled addresses, keep these.
+constexpr std::array<llvm::StringRef, 2> kDroppedOnX86{
+    "Loop Strength Reduction",
+    "Canonicalize Freeze Instructions in Loops",
+};
+
+// Leaves out passes while the code generator adds its own; a global option would be the other way.
+class LightPassManager : public llvm::legacy::PassManager {
+ public:
+  explicit LightPassManager(bool x86) : x86_(x86) {}
+
+  void add(llvm::Pass* pass) override {
+    llvm::StringRef name = pass->getPassName();
+    auto listed = [&](const auto& names) {
+      return std::find(names.begin(), names.end(), name) != names.end();
+    };
+    if (listed(kDropped) || (x86_ && listed(kDroppedOnX86))) {
+      delete pass;
+      return;
+    }
+    llvm::legacy::PassManager::add(pass);
+  }
+
+ private:
+  bool x86_;
+};
+
+}  // namespace
+
+std::string generate_code(llvm::Module& module, llvm::TargetMachine& machine,
+                          llvm::CodeGenFileType type) {
+  llvm::SmallVector<char, 0> bytes;
+  llvm::raw_svector_ostream stream(bytes);
+  LightPassManager passes(machine.getTargetTriple().isX86());
+  bool unsupported = machine.addPassesToEmitFile(passes, stream, nullptr, type);
+  WEIR_CHECK(!unsupported, "the target cannot emit this kind of file");
+  passes.run(module);
+  return {bytes.begin(), bytes.end()};
+}
+
+}  // namespace weir

@@ -1,0 +1,37 @@
+#include "compiler/codegen/partition.h"
+
+#include <algorithm>
+#include <numeric>
+
+namespace weir {
+namespace {
+
+// A module of its own costs about as much to set up as a few dozen expressions to compile.
+constexpr std::size_t kWorthwhile = 192;
+
+// Expressions are what the code generator sees; every kernel has loops and an entry besides.
+std::size_t work_of(const Kernel& kernel) { return kernel.arena.size() + 16; }
+
+}  // namespace
+
+std::vector<KernelRange> partition_kernels(const Program& program) {
+  std::vector<std::size_t> ends;  // of the work of kernels up to each
+  std::size_t total = 0;
+  for (const Kernel& kernel : program.kernels) ends.push_back(total += work_of(kernel));
+  std::size_t parts = std::clamp<std::size_t>(total / kWorthwhile, 1,
+                                              std::max<std::size_t>(program.kernels.size(), 1));
+  std::vector<KernelRange> ranges;
+  std::size_t first = 0;
+  for (std::size_t part = 0; part < parts; ++part) {
+    std::size_t last = first;
+    // Up to the kernel whose work reaches this part's share, the last part taking what is left.
+    while (last < ends.size() && (part + 1 == parts || ends[last] * parts <= total * (part + 1)))
+      ++last;
+    if (last == first && part + 1 < parts) continue;
+    ranges.push_back({first, last});
+    first = last;
+  }
+  return ranges;
+}
+
+}  // namespace weir

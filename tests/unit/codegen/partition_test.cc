@@ -1,0 +1,93 @@
+// Programs compiled in parts: every kernel in one of them, and the same code whoever compiles it.
+
+#include <string>
+
+#include <fmt/format.h>
+#include <gtest/gtest.h>
+
+#include "compiler/codegen/object.h"
+#include "compiler/codegen/partition.h"
+#include "compiler/make_executable.h"
+#include "compiler/pipeline.h"
+#include "ir/text.h"
+#include "runtime/thread_pool.h"
+
+namespace weir {
+namespace {
+
+// Kernels that differ, for the number of features is a constant in each.
+Program program_of(int kernels) {
+  std::string inputs, nodes, types, results;
+  for (int i = 0; i < kernels; ++i) {
+    const char* comma = i == 0 ? "" : ", ";
+    inputs += fmt::format("{}%x{}: f32[N, {}]", comma, i, i + 2);
+    nodes +=
+        fmt::format("  %s{0} = softmax(%x{0}) {{axis = -1}}\n  %y{0} = leaky_relu(%s{0})\n", i);
+    types += fmt::format("{}f32[N, {}]", comma, i + 2);
+    results += fmt::format("{}%y{}", comma, i);
+  }
+  std::string text =
+      fmt::format("graph @many({}) -> ({}) {{\n{}  return {}\n}}\n", inputs, types, nodes, results);
+  return lower_graph(parse_graph(text, "many"));
+}
+
+TEST(Partition, every_kernel_is_in_one_range) {
+  for (int kernels : {1, 2, 7, 40}) {
+    Program program = program_of(kernels);
+    ASSERT_EQ(program.kernels.size(), static_cast<std::size_t>(kernels));
+    std::size_t next = 0;
+    for (KernelRange range : partition_kernels(program)) {
+      EXPECT_EQ(range.first, next);
+      EXPECT_LT(range.first, range.last);
+      next = range.last;
+    }
+    EXPECT_EQ(next, program.kernels.size());
+  }
+  EXPECT_GE(partition_kernels(program_of(40)).size(), 4u) << "enough for several threads";
+}
+
+TEST(Partition, a_program_without_kernels_has_one_part) {
+  Program program =
+      lower_graph(parse_graph("graph @same(%x: f32[4]) -> (f32[4]) { return %x }", "same"));
+  Program empty = program;
+  empty.kernels.clear();
+  EXPECT_EQ(partition_kernels(empty).size(), 1u);
+}
+
+TEST(Partition, code_does_not_depend_on_who_compiles_it) {
+  Program program = program_of(12);
+  Target target = resolve_target({});
+  ThreadPool pool(3);
+  LoadableCode alone = compile_for_loading(program, target);
+  LoadableCode together =
+      compile_for_loading(program, target, {.executor = &pool.executor(), .timing = {}});
+  ASSERT_GT(alone.objects.size(), 1u);
+  ASSERT_EQ(alone.objects.size(), together.objects.size());
+  for (std::size_t i = 0; i < alone.objects.size(); ++i)
+    EXPECT_TRUE(alone.objects[i] == together.objects[i]) << "object " << i;
+}
+
+TEST(Partition, parts_find_each_other) {
+  Program program = program_of(12);
+  Executable executable =
+      make_executable(program, LoadedCode(compile_for_loading(program, resolve_target({}))), {});
+  std::vector<Tensor> inputs;
+  for (int i = 0; i < 12; ++i) inputs.push_back(Tensor(DType::f32, {3, i + 2}));
+  std::vector<Tensor> outputs = executable.run(inputs);
+  // Equal inputs: every element of a softmax is one over their number.
+  for (int i = 0; i < 12; ++i)
+    for (float y : outputs[static_cast<std::size_t>(i)].elements<float>())
+      EXPECT_FLOAT_EQ(y, 1.0f / static_cast<float>(i + 2));
+}
+
+TEST(Partition, the_fault_of_a_task_reaches_the_caller) {
+  Program program = program_of(12);
+  Target target = resolve_target({});
+  target.triple = "no-such-machine";
+  ThreadPool pool(2);
+  EXPECT_ANY_THROW(
+      compile_for_loading(program, target, {.executor = &pool.executor(), .timing = {}}));
+}
+
+}  // namespace
+}  // namespace weir
