@@ -7,7 +7,6 @@
 
 namespace weir {
 
-
 llvm::StructType* frame_type(llvm::LLVMContext& context, std::size_t parameters,
                              std::size_t symbols) {
   std::vector<llvm::Type*> fields(parameters, llvm::PointerType::get(context, 0));
@@ -116,9 +115,10 @@ bool KernelEmitter::units_join() const {
 void KernelEmitter::emit_units(llvm::Value* unit, llvm::Value* limit) {
   Scope scope(*this);
   if (split_) {
-    llvm::Value* chunks = b_.CreateUDiv(
-        b_.CreateAdd(dimension(kernel_.arena.axis_extent(*split_->axis)), i64(split_->fold->chunk - 1)),
-        i64(split_->fold->chunk));
+    llvm::Value* chunks =
+        b_.CreateUDiv(b_.CreateAdd(dimension(kernel_.arena.axis_extent(*split_->axis)),
+                                   i64(split_->fold->chunk - 1)),
+                      i64(split_->fold->chunk));
     llvm::Value* base = primitives_.quotient(unit, chunks);
     chunk_ = b_.CreateSub(unit, b_.CreateMul(base, chunks));
     unit = base;
@@ -190,9 +190,10 @@ void KernelEmitter::emit_units(llvm::Value* unit, llvm::Value* limit) {
   remainder(b_.CreateLoad(b_.getInt64Ty(), done), end, std::nullopt, body);
 }
 
-// Element by element up to the first address that a whole vector may be stored at; returns where that is.
+// Element by element up to the first address that a whole vector may be stored at; returns where
+// that is.
 llvm::Value* KernelEmitter::stream_peel(llvm::Value* begin, llvm::Value* end,
-                                  const LaneBody& body) {
+                                        const LaneBody& body) {
   const Access& access = schedule_.stores[0][0];
   std::uint32_t parameter = kernel_.stages[0].stores[0].parameter;
   std::int64_t size = byte_size(kernel_.parameters[parameter].type.dtype);
@@ -290,7 +291,8 @@ llvm::AllocaInst* KernelEmitter::slot(llvm::Type* type, const char* name, std::i
   return builder.CreateAlloca(type, size, name);
 }
 
-void KernelEmitter::loop(llvm::Value* begin, llvm::Value* end, std::int64_t step, const Body& body) {
+void KernelEmitter::loop(llvm::Value* begin, llvm::Value* end, std::int64_t step,
+                         const Body& body) {
   llvm::LLVMContext& context = module_.getContext();
   auto* counter = slot(b_.getInt64Ty(), "counter");
   auto* test = llvm::BasicBlock::Create(context, "test", function_);
@@ -318,23 +320,19 @@ llvm::Value* KernelEmitter::whole_vectors(llvm::Value* begin, llvm::Value* end, 
   return limit;
 }
 
-// Whole steps of several vectors, then of one where masks do not take those; returns where they end.
+// Whole steps of several vectors, then of one where no mask takes those; returns where they end.
 llvm::Value* KernelEmitter::whole_steps(llvm::Value* begin, llvm::Value* end,
                                         std::optional<std::int64_t> count, const LaneBody& body) {
-  int width = schedule_.width;
-  std::int64_t step = static_cast<std::int64_t>(width) * schedule_.unroll;
-  if (schedule_.unroll > 1 && (!count || *count >= step)) {
-    begin = whole_vectors(begin, end, schedule_.unroll, body);
-    if (count) count = *count % step;
-  }
-  if ((width == 1 || !masks_) && (!count || *count >= width))
-    begin = whole_vectors(begin, end, 1, body);
+  std::int64_t step = static_cast<std::int64_t>(schedule_.width) * schedule_.unroll;
+  if (!count || *count >= step) begin = whole_vectors(begin, end, schedule_.unroll, body);
+  if (schedule_.unroll == 1 || (masks_ && schedule_.width > 1)) return begin;
+  if (!count || *count % step >= schedule_.width) begin = whole_vectors(begin, end, 1, body);
   return begin;
 }
 
 // What whole_steps left: `count` is the length of the whole, where it is known.
-void KernelEmitter::remainder(llvm::Value* begin, llvm::Value* end, std::optional<std::int64_t> count,
-                              const LaneBody& body) {
+void KernelEmitter::remainder(llvm::Value* begin, llvm::Value* end,
+                              std::optional<std::int64_t> count, const LaneBody& body) {
   int width = schedule_.width;
   if (width == 1) return;
   std::int64_t step = masks_ ? static_cast<std::int64_t>(width) * schedule_.unroll : width;
@@ -350,8 +348,8 @@ void KernelEmitter::remainder(llvm::Value* begin, llvm::Value* end, std::optiona
   });
 }
 
-void KernelEmitter::vector_loop(llvm::Value* begin, llvm::Value* end, std::optional<std::int64_t> count,
-                                const LaneBody& body) {
+void KernelEmitter::vector_loop(llvm::Value* begin, llvm::Value* end,
+                                std::optional<std::int64_t> count, const LaneBody& body) {
   remainder(whole_steps(begin, end, count, body), end, count, body);
 }
 
