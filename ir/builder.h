@@ -101,6 +101,7 @@ class GraphBuilder {
             Location location = {});
   // Nodes added without a location of their own get this one.
   void set_location(Location location) { location_ = std::move(location); }
+  const Location& location() const { return location_; }
   // Every node gets this location, whatever its call says, until there is none again: the lines of an
   // op's gradient rule mean nothing to the user.
   void pin_location(std::optional<Location> location) { pinned_ = std::move(location); }

@@ -6,6 +6,7 @@
 #include <fmt/format.h>
 
 #include "compiler/frontend/onnx/element_type.h"
+#include "ir/op.h"
 #include "ir/registry.h"
 
 namespace weir::onnx_format {
@@ -16,12 +17,23 @@ struct Index {
   std::unordered_multimap<std::string_view, Converter> converters;
   std::unordered_map<std::string_view, const OpDef*> declarations;
 
+  std::unordered_map<std::string_view, std::string_view> lacking;
+
   Index() {
-    std::vector<Converter> table;
+    ConverterTable table;
+    add_activation_converters(table);
+    add_arithmetic_converters(table);
+    add_loss_converters(table);
     add_matrix_converters(table);
+    add_normalize_converters(table);
+    add_part_converters(table);
+    add_reduce_converters(table);
     add_shape_converters(table);
+    add_softmax_converters(table);
     add_source_converters(table);
-    for (const Converter& converter : table) converters.emplace(converter.op, converter);
+    add_lacking_ops(table);
+    for (const Converter& converter : table.converters) converters.emplace(converter.op, converter);
+    for (const LackingOp& op : table.lacking) lacking.emplace(op.op, op.reason);
     for (const auto& op : all_ops())
       if (op->onnx.is_direct()) declarations.emplace(op->onnx.name, op.get());
   }
@@ -45,11 +57,11 @@ std::optional<Attribute> attribute_of(Node& node, const AttributeSpec& spec) {
     case AttributeKind::integers:
       return *node.integers(spec.onnx);
     case AttributeKind::dtype:
-      return require_dtype(node.integer(spec.onnx));
+      return computable_dtype(node.integer(spec.onnx));
     case AttributeKind::text:
       return node.text(spec.onnx);
     case AttributeKind::tensor:
-      return std::make_shared<const Tensor>(*node.tensor(spec.onnx));
+      return std::make_shared<const Tensor>(*node.tensor_attribute(spec.onnx));
     case AttributeKind::dims:
       break;
   }
@@ -84,6 +96,21 @@ ConvertFunction find_converter(std::string_view op, int opset) {
   if (declaration == index().declarations.end() || opset < declaration->second->onnx.since)
     return nullptr;
   return [&definition = *declaration->second](Node& node) { convert_directly(definition, node); };
+}
+
+std::string lack_of(std::string_view op, int opset) {
+  if (find_converter(op, opset)) return {};
+  auto reason = index().lacking.find(op);
+  if (reason != index().lacking.end()) return std::string(reason->second);
+  if (index().converters.contains(op) || index().declarations.contains(op))
+    return "this opset has no such op, or one of another form";
+  return "there is no such op";
+}
+
+int checked_opset(std::int64_t version) {
+  if (version < 1 || version >= kAnyOpset)
+    throw Error(fmt::format("there is no opset {}", version));
+  return static_cast<int>(version);
 }
 
 }  // namespace weir::onnx_format

@@ -7,7 +7,7 @@
 #include <fmt/format.h>
 #include <onnx/onnx_pb.h>
 
-#include "ir/diagnostic.h"
+#include "compiler/frontend/onnx/unsupported.h"
 
 namespace weir::onnx_format {
 namespace {
@@ -62,10 +62,17 @@ std::string type_name(std::int64_t onnx_type) {
 DType require_dtype(std::int64_t onnx_type) {
   if (std::optional<DType> type = dtype_of(onnx_type)) return *type;
   if (onnx_type == TensorProto::UNDEFINED) throw Error("the element type is missing");
-  throw Error(
-      fmt::format("the element type {} has no counterpart; there are FLOAT, DOUBLE, FLOAT16, "
-                  "BFLOAT16, INT8, UINT8, INT32, INT64 and BOOL",
-                  type_name(onnx_type)));
+  throw Unsupported(fmt::format(
+      "Weir has no element type {}; it has FLOAT, DOUBLE, FLOAT16, BFLOAT16, INT8, UINT8, "
+      "INT32, INT64 and BOOL",
+      type_name(onnx_type)));
+}
+
+DType computable_dtype(std::int64_t onnx_type) {
+  DType type = require_dtype(onnx_type);
+  if (!is_computable(type))
+    throw Unsupported(fmt::format("nothing can be computed on {} yet", type_name(onnx_type)));
+  return type;
 }
 
 }  // namespace weir::onnx_format

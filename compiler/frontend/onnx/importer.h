@@ -14,7 +14,7 @@ namespace weir::onnx_format {
 
 // `file` is the model's name in messages, `folder` where its external data lies. The raw bytes of
 // its initializers are not copied: the weights keep them alive.
-Model import_model(std::shared_ptr<onnx::ModelProto> model, const std::string& file,
-                   const std::string& folder, const LoadLimits& limits);
+Model import_model(std::shared_ptr<const onnx::ModelProto> model, const std::string& file,
+                   const std::string& folder, const OnnxOptions& options);
 
 }  // namespace weir::onnx_format

@@ -41,12 +41,13 @@ void check_kind(const AttributeProto& attribute, AttributeProto::AttributeType w
 }  // namespace
 
 Node::Node(const onnx::NodeProto& proto, int opset, GraphBuilder& builder, GraphValues& values,
-           std::vector<ImportedValue*> inputs)
+           std::vector<ValueRef> inputs, std::shared_ptr<const void> owner)
     : proto_(proto),
       opset_(opset),
       builder_(builder),
       values_(values),
       inputs_(std::move(inputs)),
+      owner_(std::move(owner)),
       results_(static_cast<std::size_t>(proto.output_size())) {
   while (!inputs_.empty() && inputs_.back() == nullptr) inputs_.pop_back();
 }
@@ -58,15 +59,14 @@ void Node::check_inputs(std::size_t least, std::size_t most) const {
     std::string range = least == most               ? fmt::format("{}", least)
                         : most == std::string::npos ? fmt::format("at least {}", least)
                                                     : fmt::format("{} to {}", least, most);
-    throw Error(fmt::format("it has {} inputs; {} {} right", inputs_.size(), range,
-                            least == most && least == 1 ? "is" : "are"));
+    throw Error(fmt::format("it has {} inputs, and must have {}", inputs_.size(), range));
   }
   for (std::size_t i = 0; i < least; ++i)
-    if (!has_input(i)) throw Error(fmt::format("input {} is left out; it is needed", i));
+    if (!has_input(i)) throw Error(fmt::format("input {} is left out, and is needed", i));
 }
 
 Var Node::input(std::size_t i) {
-  if (!has_input(i)) throw Error(fmt::format("input {} is missing", i));
+  type(i);
   return values_.var_of(*inputs_[i]);
 }
 
@@ -81,35 +81,65 @@ const TensorType& Node::type(std::size_t i) const {
   return inputs_[i]->type;
 }
 
-const Tensor* Node::known(std::size_t i) const {
+void Node::refuse_unknown(std::size_t i, std::string_view what) const {
+  throw NotKnown(
+      i, fmt::format("its {}, {}, is computed when the model runs; a static compiler needs to "
+                     "know it when the model is loaded",
+                     what, quoted(proto_.input(static_cast<int>(i)))));
+}
+
+const Tensor* Node::tensor(std::size_t i) const {
   return has_input(i) ? inputs_[i]->tensor.get() : nullptr;
 }
 
-const Tensor& Node::constant(std::size_t i, std::string_view what) const {
+const Tensor& Node::tensor(std::size_t i, std::string_view what) const {
   type(i);
-  if (const Tensor* tensor = known(i)) return *tensor;
-  throw Unsupported(
-      fmt::format("its {} (input {}, {}) depends on the model's inputs; a static compiler needs to "
-                  "know it when the model is loaded",
-                  what, i, quoted(proto_.input(static_cast<int>(i)))));
+  if (const Tensor* known = tensor(i)) return *known;
+  if (is_known(i))
+    throw Unsupported(
+        fmt::format("its {}, {}, depends on the sizes of the model's inputs; it has "
+                    "to be a number when the model is loaded",
+                    what, quoted(proto_.input(static_cast<int>(i)))));
+  refuse_unknown(i, what);
+}
+
+Shape Node::dims(std::size_t i, std::string_view what) const {
+  const TensorType& list = type(i);
+  if (!is_integer(list.dtype) || list.rank() > 1)
+    throw Error(fmt::format("its {} is {}; it must be a list of integers", what, to_string(list)));
+  if (!is_known(i)) refuse_unknown(i, what);
+  KnownTensor known =
+      inputs_[i]->tensor ? known_tensor(*inputs_[i]->tensor) : *inputs_[i]->elements;
+  Shape result;
+  for (const KnownScalar& element : known.elements) result.push_back(*as_dim(known.dtype, element));
+  return result;
 }
 
 std::vector<std::int64_t> Node::integers(std::size_t i, std::string_view what) const {
-  const Tensor& tensor = constant(i, what);
-  if (!is_integer(tensor.dtype()) || tensor.rank() > 1)
-    throw Error(
-        fmt::format("its {} is {}; it must be a list of integers", what, to_string(tensor.type())));
   std::vector<std::int64_t> result;
-  for (std::int64_t k = 0; k < tensor.element_count(); ++k)
-    result.push_back(scalar::to_integer(tensor.dtype(), tensor.bits(k)));
+  for (const Dim& dim : dims(i, what)) {
+    if (!dim.is_constant())
+      throw Unsupported(
+          fmt::format("its {} depends on the sizes of the model's inputs, as {}; it "
+                      "has to be a number when the model is loaded",
+                      what, dim.to_string()));
+    result.push_back(dim.value());
+  }
   return result;
 }
 
 double Node::number(std::size_t i, std::string_view what) const {
-  const Tensor& tensor = constant(i, what);
-  if (tensor.element_count() != 1 || tensor.dtype() == DType::boolean)
-    throw Error(fmt::format("its {} is {}; it must be one number", what, to_string(tensor.type())));
-  return scalar::to_double(tensor.dtype(), tensor.bits(0));
+  const Tensor& known = tensor(i, what);
+  if (known.element_count() != 1 || known.dtype() == DType::boolean)
+    throw Error(fmt::format("its {} is {}; it must be one number", what, to_string(known.type())));
+  return scalar::to_double(known.dtype(), known.bits(0));
+}
+
+std::int64_t Node::integer(std::size_t i, std::string_view what) const {
+  const Tensor& known = tensor(i, what);
+  if (known.element_count() != 1 || !is_integer(known.dtype()))
+    throw Error(fmt::format("its {} is {}; it must be one integer", what, to_string(known.type())));
+  return scalar::to_integer(known.dtype(), known.bits(0));
 }
 
 // --- Attributes --------------------------------------------------------------
@@ -122,8 +152,6 @@ const AttributeProto* Node::find(std::string_view name) {
   }
   return nullptr;
 }
-
-bool Node::has(std::string_view name) { return find(name) != nullptr; }
 
 std::int64_t Node::integer(std::string_view name, std::optional<std::int64_t> otherwise) {
   const AttributeProto* attribute = find(name);
@@ -175,12 +203,12 @@ std::optional<std::vector<double>> Node::reals(std::string_view name) {
   return result;
 }
 
-std::optional<Tensor> Node::tensor(std::string_view name) {
+std::optional<Tensor> Node::tensor_attribute(std::string_view name) {
   const AttributeProto* attribute = find(name);
   if (!attribute) return std::nullopt;
   check_kind(*attribute, AttributeProto::TENSOR, "a tensor");
   try {
-    return tensor_of(attribute->t());
+    return tensor_of(attribute->t(), {}, owner_);
   } catch (const Error& error) {
     throw Error(fmt::format("the attribute {}: {}", name, error.diagnostic().message));
   }
@@ -193,6 +221,18 @@ void Node::check_attributes() const {
   if (!unread.empty())
     throw Error(fmt::format("{} has no attribute {} in opset {}", printable(proto_.op_type()),
                             fmt::join(unread, ", "), opset_));
+}
+
+int Node::axis(std::int64_t axis, int rank) const {
+  if (axis < -rank || axis >= rank)
+    throw Error(rank == 0
+                    ? fmt::format("the axis {} is none of a scalar", axis)
+                    : fmt::format("the axis {} is not one of {} to {}", axis, -rank, rank - 1));
+  return static_cast<int>(axis < 0 ? axis + rank : axis);
+}
+
+int Node::axis_attribute(int rank, std::optional<std::int64_t> otherwise, std::string_view name) {
+  return axis(integer(name, otherwise), rank);
 }
 
 // --- Results -----------------------------------------------------------------
@@ -211,20 +251,43 @@ Var Node::apply(std::string_view op, std::vector<Var> operands, Attributes attri
   return builder_.apply(op, std::move(operands), std::move(attributes));
 }
 
+Var Node::reshaped(Var x, Shape shape) {
+  return x.shape() == shape ? x : apply("reshape", {x}, {{"shape", std::move(shape)}});
+}
+
+Var Node::broadcast(Var x, Shape shape) {
+  return x.shape() == shape ? x : apply("broadcast", {x}, {{"shape", std::move(shape)}});
+}
+
+Var Node::cast(Var x, DType type) {
+  return x.dtype() == type ? x : apply("cast", {x}, {{"dtype", type}});
+}
+
 void Node::set(std::size_t i, Var value) {
-  if (wants(i)) results_[i] = ImportedValue{value.type(), value, nullptr, {}, {}};
+  if (!wants(i)) return;
+  results_[i] = std::make_shared<ImportedValue>();
+  results_[i]->type = value.type();
+  results_[i]->var = value;
 }
 
 void Node::set(std::size_t i, Tensor known) {
   if (!wants(i)) return;
-  TensorType type = known.type();
-  results_[i] =
-      ImportedValue{std::move(type), {}, std::make_shared<const Tensor>(std::move(known)), {}, {}};
+  results_[i] = std::make_shared<ImportedValue>();
+  results_[i]->type = known.type();
+  results_[i]->tensor = std::make_shared<const Tensor>(std::move(known));
+}
+
+void Node::set(std::size_t i, KnownTensor known) {
+  if (std::optional<Tensor> tensor = as_tensor(known)) return set(i, std::move(*tensor));
+  if (!wants(i)) return;
+  results_[i] = std::make_shared<ImportedValue>();
+  results_[i]->type = known.type();
+  results_[i]->elements = std::make_shared<const KnownTensor>(std::move(known));
 }
 
 void Node::pass(std::size_t i, std::size_t input) {
   type(input);
-  if (wants(i)) results_[i] = *inputs_[input];
+  if (wants(i)) results_[i] = inputs_[input];
 }
 
 }  // namespace weir::onnx_format

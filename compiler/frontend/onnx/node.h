@@ -1,13 +1,14 @@
 // One ONNX node, as its converter sees it.
 //
 // A converter reads the node's inputs and attributes, adds Weir nodes to the graph, and sets the
-// results. It may ask whether the elements of an input are known while the model is loaded, which
+// results. It may ask for the elements of an input that is known while the model is loaded, which
 // shapes, axes and the like have to be. Whatever does not fit is an Error without a location; the
 // importer adds the node's. Attributes that the converter has not asked about are refused in the
 // end, so none is ever lost.
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <set>
 #include <span>
@@ -26,21 +27,32 @@ class NodeProto;
 
 namespace weir::onnx_format {
 
-// Puts known values into the graph.
+// An input has to be known while the model is loaded, and is not.
+class NotKnown : public Unsupported {
+ public:
+  NotKnown(std::size_t input, std::string message)
+      : Unsupported(std::move(message)), input_(input) {}
+  std::size_t input() const { return input_; }
+
+ private:
+  std::size_t input_;
+};
+
+// Puts values into the graph.
 class GraphValues {
  public:
   virtual ~GraphValues() = default;
-  // The value's Var; makes a param or a constant of it where there is none yet.
+  // The value's Var; makes nodes or a param for it where there is none yet.
   virtual Var var_of(ImportedValue& value) = 0;
 };
 
 class Node {
  public:
-  // `inputs` has null where an optional input is left out.
+  // `inputs` has null where an optional input is left out. `owner` keeps `proto` alive, and the
+  // tensors in it; without one they are copied.
   Node(const onnx::NodeProto& proto, int opset, GraphBuilder& builder, GraphValues& values,
-       std::vector<ImportedValue*> inputs);
+       std::vector<ValueRef> inputs, std::shared_ptr<const void> owner);
 
-  const onnx::NodeProto& proto() const { return proto_; }
   int opset() const { return opset_; }
   GraphBuilder& builder() const { return builder_; }
 
@@ -52,18 +64,25 @@ class Node {
   Var input(std::size_t i);
   std::vector<Var> inputs();
   const TensorType& type(std::size_t i) const;
+  DType dtype(std::size_t i) const { return type(i).dtype; }
   const Shape& shape(std::size_t i) const { return type(i).shape; }
   int rank(std::size_t i) const { return type(i).rank(); }
-  // The elements, where they are known.
-  const Tensor* known(std::size_t i) const;
-  // The elements of an input that has to be known; `what` is its name in messages.
-  const Tensor& constant(std::size_t i, std::string_view what) const;
+
+  // --- Inputs that are known while the model is loaded. `what` is what the input is called in the
+  // message of the Unsupported that says it is not.
+  bool is_known(std::size_t i) const { return has_input(i) && inputs_[i]->is_known(); }
+  // The elements, if all of them are numbers; null otherwise.
+  const Tensor* tensor(std::size_t i) const;
+  const Tensor& tensor(std::size_t i, std::string_view what) const;
+  // A list of integers, or of sizes.
   std::vector<std::int64_t> integers(std::size_t i, std::string_view what) const;
+  Shape dims(std::size_t i, std::string_view what) const;
   // The one element of a tensor.
   double number(std::size_t i, std::string_view what) const;
+  std::int64_t integer(std::size_t i, std::string_view what) const;
 
   // --- Attributes, by name; each of these marks the attribute as read.
-  bool has(std::string_view name);
+  bool has(std::string_view name) { return find(name) != nullptr; }
   std::int64_t integer(std::string_view name, std::optional<std::int64_t> otherwise = std::nullopt);
   bool flag(std::string_view name, bool otherwise);
   // A float stands for the decimal that it is written as.
@@ -71,32 +90,47 @@ class Node {
   std::string text(std::string_view name, std::optional<std::string> otherwise = std::nullopt);
   std::optional<std::vector<std::int64_t>> integers(std::string_view name);
   std::optional<std::vector<double>> reals(std::string_view name);
-  std::optional<Tensor> tensor(std::string_view name);
-  // An attribute that has no influence on what Weir computes.
+  std::optional<Tensor> tensor_attribute(std::string_view name);
+  // An attribute that has no influence on what is computed.
   void ignore(std::string_view name) { find(name); }
   // Error if an attribute has not been read.
   void check_attributes() const;
+
+  // `axis`, or the attribute of that name, counted from the end where negative. Error unless it is
+  // one of 0 to rank - 1.
+  int axis(std::int64_t axis, int rank) const;
+  int axis_attribute(int rank, std::optional<std::int64_t> otherwise,
+                     std::string_view name = "axis");
 
   // --- Results.
   std::size_t result_count() const;
   // Whether somebody may use result `i`.
   bool wants(std::size_t i) const;
   Var apply(std::string_view op, std::vector<Var> operands, Attributes attributes = {});
+  // A number of the element type of `x`.
+  Var like(Var x, double value) { return builder_.scalar(x.dtype(), value); }
+  // `x` in that shape, or repeated to it, or in that type; itself where it has it.
+  Var reshaped(Var x, Shape shape);
+  Var broadcast(Var x, Shape shape);
+  Var cast(Var x, DType type);
   void set(std::size_t i, Var value);
   void set(std::size_t i, Tensor known);
+  void set(std::size_t i, KnownTensor known);
   // The same value under another name.
   void pass(std::size_t i, std::size_t input);
-  std::span<const std::optional<ImportedValue>> results() const { return results_; }
+  std::span<const ValueRef> results() const { return results_; }
 
  private:
   const onnx::AttributeProto* find(std::string_view name);
+  [[noreturn]] void refuse_unknown(std::size_t i, std::string_view what) const;
 
   const onnx::NodeProto& proto_;
   int opset_;
   GraphBuilder& builder_;
   GraphValues& values_;
-  std::vector<ImportedValue*> inputs_;
-  std::vector<std::optional<ImportedValue>> results_;
+  std::vector<ValueRef> inputs_;
+  std::shared_ptr<const void> owner_;
+  std::vector<ValueRef> results_;
   std::set<std::string, std::less<>> read_;
 };
 

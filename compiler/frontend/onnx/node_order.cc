@@ -53,13 +53,12 @@ std::string node_name(const onnx::NodeProto& node, int position) {
   return fmt::format("{} {}", op, shown_name(node.name()));
 }
 
-std::vector<int> node_order(const NodeList& nodes,
-                            const std::function<bool(const std::string&)>& is_defined) {
+std::vector<int> node_order(const NodeList& nodes, const Scope& scope) {
   std::unordered_map<std::string_view, int> producers;
   for (int i = 0; i < nodes.size(); ++i) {
     for (const std::string& output : nodes[i].output()) {
       if (output.empty()) continue;
-      if (is_defined(output))
+      if (scope.has(output))
         throw Error(
             fmt::format("{} gives its output the name {}, which an input or initializer has",
                         node_name(nodes[i], i), shown_name(output)));
@@ -86,7 +85,7 @@ std::vector<int> node_order(const NodeList& nodes,
       if (producer != producers.end()) {
         ++missing[static_cast<std::size_t>(i)];
         readers[static_cast<std::size_t>(producer->second)].push_back(i);
-      } else if (!is_defined(*name)) {
+      } else if (scope.find(*name) == nullptr) {
         throw Error(
             fmt::format("{} reads {}, which is neither an input, nor an initializer, nor the "
                         "output of a node",

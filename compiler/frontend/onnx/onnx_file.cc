@@ -7,20 +7,32 @@
 #include <onnx/onnx_pb.h>
 
 #include "compiler/frontend/onnx/importer.h"
+#include "compiler/frontend/onnx/wire_scan.h"
 
 namespace weir {
 
-Model load_onnx(const std::string& path, const LoadLimits& limits) {
-  return read_onnx(map_file(path), std::filesystem::path(path).parent_path().string(), limits);
+Model load_onnx(const std::string& path, const OnnxOptions& options) {
+  return read_onnx(map_file(path), std::filesystem::path(path).parent_path().string(), options);
 }
 
-Model read_onnx(const FileBytes& file, const std::string& folder, const LoadLimits& limits) {
+Model read_onnx(const FileBytes& file, const std::string& folder, const OnnxOptions& options) {
   if (file.bytes.size() > static_cast<std::size_t>(std::numeric_limits<int>::max()))
     file.refuse("an ONNX file has at most 2 GiB; larger weights go into files beside it");
+  onnx_format::WireScan scan = onnx_format::scan_model(file);
+  if (scan.nodes > options.limits.nodes)
+    file.refuse(
+        fmt::format("the model has {} nodes, and at most {} are allowed; --max-nodes sets "
+                    "this limit",
+                    scan.nodes, options.limits.nodes));
+  if (scan.memory > options.limits.memory)
+    file.refuse(
+        fmt::format("reading the model takes about {} bytes, and at most {} are allowed; "
+                    "--max-memory sets this limit",
+                    scan.memory, options.limits.memory));
   auto model = std::make_shared<onnx::ModelProto>();
   if (!model->ParseFromArray(file.bytes.data(), static_cast<int>(file.bytes.size())))
     file.refuse("this is no ONNX model, or one that is cut off");
-  return onnx_format::import_model(std::move(model), file.name, folder, limits);
+  return onnx_format::import_model(std::move(model), file.name, folder, options);
 }
 
 bool is_onnx(const FileBytes& file) {

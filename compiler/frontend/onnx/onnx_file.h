@@ -5,11 +5,13 @@
 // name; what shapes, axes and the like are made of is worked out while the model is loaded. Every
 // node keeps the file and the ONNX node's name as its location.
 //
-// Nothing in the file is believed. An Error says which node and what would be right; ops that Weir
-// does not have are reported together, as an Unsupported.
+// Nothing in the file is believed. An Error says which node and what would be right; what Weir does
+// not have is reported all at once, as an Unsupported.
 #pragma once
 
 #include <cstdint>
+#include <limits>
+#include <map>
 #include <string>
 
 #include "compiler/frontend/file.h"
@@ -18,16 +20,24 @@
 
 namespace weir {
 
-// What a file may ask for at most, before it is refused.
+// What a model may ask for at most; beyond it is refused.
 struct LoadLimits {
-  std::int64_t nodes = 1'000'000;   // of the model, with what functions stand for
-  std::int64_t memory = INT64_MAX;  // bytes of the file and of the weights
+  std::int64_t nodes = 1'000'000;  // with what functions stand for
+  // Bytes of the file, of what is made of it while it is read, and of the weights.
+  std::int64_t memory = std::numeric_limits<std::int64_t>::max();
+};
+
+struct OnnxOptions {
+  LoadLimits limits;
+  // Values that inputs will have, by name. An input that decides a shape or the like becomes a
+  // constant of that value, and is no input of the graph; the others stay inputs.
+  std::map<std::string, Tensor, std::less<>> given;
 };
 
 // Error for everything that is not a model that Weir can compute.
-Model load_onnx(const std::string& path, const LoadLimits& limits = {});
-// The same from memory; `folder` is where external data lies.
-Model read_onnx(const FileBytes& file, const std::string& folder, const LoadLimits& limits = {});
+Model load_onnx(const std::string& path, const OnnxOptions& options = {});
+// The same from memory; external data lies in `folder`.
+Model read_onnx(const FileBytes& file, const std::string& folder, const OnnxOptions& options = {});
 
 // Whether the file is an ONNX model rather than text: by its name, or by its first byte, with which
 // the version of ONNX's format begins and no text does.

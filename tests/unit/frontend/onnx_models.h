@@ -67,8 +67,8 @@ class OnnxModel {
     return *node;
   }
 
-  Model load(const LoadLimits& limits = {}) const {
-    return read_onnx(memory_file(proto_.SerializeAsString(), "test.onnx"), ".", limits);
+  Model load(const OnnxOptions& options = {}) const {
+    return read_onnx(memory_file(proto_.SerializeAsString(), "test.onnx"), ".", options);
   }
 
  private:

@@ -61,9 +61,9 @@ void convert_gemm(Node& node) {
 
 }  // namespace
 
-void add_matrix_converters(std::vector<Converter>& table) {
-  table.push_back({"MatMul", 1, kAnyOpset, convert_matmul});
-  table.push_back({"Gemm", 6, kAnyOpset, convert_gemm});
+void add_matrix_converters(ConverterTable& table) {
+  table.add("MatMul", 1, convert_matmul);
+  table.add("Gemm", 6, convert_gemm);
 }
 
 }  // namespace weir::onnx_format

@@ -1,0 +1,142 @@
+// Activations that are written in other ops, and those of integers; dropout; conversions of type.
+#include <fmt/format.h>
+
+#include "compiler/frontend/onnx/converters.h"
+#include "compiler/frontend/onnx/element_type.h"
+#include "ir/op.h"
+#include "ir/registry.h"
+
+namespace weir::onnx_format {
+namespace {
+
+void convert_relu(Node& node) {
+  node.check_inputs(1, 1);
+  Var x = node.input(0);
+  node.set(0, is_float(x.dtype()) ? node.apply("relu", {x})
+                                  : node.apply("maximum", {x, node.like(x, 0)}));
+}
+
+// The slope broadcasts to x. Before opset 7 a list of slopes has one for each channel.
+void convert_prelu(Node& node) {
+  node.check_inputs(2, 2);
+  Var x = node.input(0), slope = node.input(1);
+  if (node.opset() < 7 && slope.type().rank() == 1 && slope.shape()[0] != Dim(1)) {
+    Shape shape(x.shape().size() < 2 ? 1 : x.shape().size() - 1, Dim(1));
+    shape[0] = slope.shape()[0];
+    slope = node.reshaped(slope, std::move(shape));
+  }
+  if (broadcast_shapes(x.shape(), slope.shape()) != x.shape())
+    throw Error(fmt::format("the slope is {}; it must broadcast to x, which is {}",
+                            to_string(slope.type()), to_string(x.type())));
+  node.set(0, is_float(x.dtype())
+                  ? node.apply("prelu", {x, slope})
+                  : node.apply("select", {node.apply("greater", {x, node.like(x, 0)}), x,
+                                          node.apply("mul", {slope, x})}));
+}
+
+void convert_thresholded_relu(Node& node) {
+  node.check_inputs(1, 1);
+  Var x = node.input(0);
+  Var above = node.apply("greater", {x, node.like(x, node.real("alpha", 1.0))});
+  node.set(0, node.apply("select", {above, x, node.like(x, 0)}));
+}
+
+void convert_shrink(Node& node) {
+  node.check_inputs(1, 1);
+  Var x = node.input(0);
+  double limit = node.real("lambd", 0.5), bias = node.real("bias", 0.0);
+  Var below = node.apply("less", {x, node.like(x, -limit)});
+  Var above = node.apply("greater", {x, node.like(x, limit)});
+  Var raised = node.apply("add", {x, node.like(x, bias)});
+  Var lowered = node.apply("sub", {x, node.like(x, bias)});
+  node.set(0, node.apply("select",
+                         {below, raised, node.apply("select", {above, lowered, node.like(x, 0)})}));
+}
+
+void convert_gelu(Node& node) {
+  node.check_inputs(1, 1);
+  std::string form = node.text("approximate", "none");
+  if (form != "none" && form != "tanh")
+    throw Error("the attribute approximate must be \"none\" or \"tanh\"");
+  node.set(0, node.apply("gelu", {node.input(0)}, {{"approximate", form == "tanh"}}));
+}
+
+// x * sigmoid(alpha * x)
+void convert_swish(Node& node) {
+  node.check_inputs(1, 1);
+  Var x = node.input(0);
+  double alpha = node.real("alpha", 1.0);
+  if (alpha == 1) {
+    node.set(0, node.apply("silu", {x}));
+  } else {
+    Var gate = node.apply("sigmoid", {node.apply("mul", {x, node.like(x, alpha)})});
+    node.set(0, node.apply("mul", {x, gate}));
+  }
+}
+
+// --- Dropout -----------------------------------------------------------------
+
+// For inference, where nothing is dropped. Opsets up to 6 say with is_test whether they mean it,
+// and all runtimes take them to.
+void convert_dropout(Node& node) {
+  node.check_inputs(1, 3);
+  bool has_inputs = node.opset() >= 12;
+  if (has_inputs) {
+    node.ignore("seed");
+  } else {
+    node.ignore("ratio");
+    if (node.opset() < 7) node.ignore("is_test");
+  }
+  if (has_inputs && node.has_input(2)) {
+    const Tensor& training = node.tensor(2, "training_mode");
+    bool is_training = training.element_count() == 1 && scalar::as_bool(training.bits(0));
+    double ratio = node.has_input(1) ? node.number(1, "ratio") : 0.5;
+    if (is_training && ratio != 0)
+      throw Unsupported(
+          "it drops elements at random, for training; the model must be exported for "
+          "inference");
+  }
+  node.pass(0, 0);
+  if (!node.wants(1)) return;
+  // Nothing is dropped: all of the mask holds. It has had the type of the data before it was bool.
+  DType type = node.opset() >= 10 ? DType::boolean : node.dtype(0);
+  Tensor one(type, {});
+  one.set_bits(0, scalar::bits_of(type, std::int64_t{1}));
+  node.set(1, node.broadcast(node.builder().constant(std::move(one)), node.shape(0)));
+}
+
+// --- Types -------------------------------------------------------------------
+
+void convert_cast(Node& node) {
+  node.check_inputs(1, 1);
+  DType type = computable_dtype(node.integer("to"));
+  // These are about types of 8 bits and fewer that Weir does not have.
+  if (node.opset() >= 19) node.ignore("saturate");
+  if (node.opset() >= 24) node.ignore("round_mode");
+  if (type == node.dtype(0)) return node.pass(0, 0);
+  node.set(0, node.cast(node.input(0), type));
+}
+
+void convert_cast_like(Node& node) {
+  node.check_inputs(2, 2);
+  if (node.opset() >= 19) node.ignore("saturate");
+  if (node.opset() >= 24) node.ignore("round_mode");
+  if (node.dtype(1) == node.dtype(0)) return node.pass(0, 0);
+  node.set(0, node.cast(node.input(0), node.dtype(1)));
+}
+
+}  // namespace
+
+void add_activation_converters(ConverterTable& table) {
+  table.add("Relu", 6, convert_relu);
+  table.add("PRelu", 6, convert_prelu);
+  table.add("ThresholdedRelu", 10, convert_thresholded_relu);
+  table.add("Shrink", 9, convert_shrink);
+  table.add("Gelu", 20, convert_gelu);
+  table.add("Swish", 24, convert_swish);
+  table.add("Dropout", 6, convert_dropout);
+  table.add("Cast", 6, convert_cast);
+  table.add("CastLike", 15, convert_cast_like);
+}
+
+}  // namespace weir::onnx_format

@@ -1,0 +1,429 @@
+#include "compiler/frontend/onnx/graph_importer.h"
+
+#include <algorithm>
+
+#include <fmt/format.h>
+#include <onnx/onnx_pb.h>
+
+#include "compiler/frontend/onnx/converters.h"
+#include "compiler/frontend/onnx/element_type.h"
+#include "compiler/frontend/onnx/fold_node.h"
+#include "compiler/frontend/onnx/later_fields.h"
+#include "compiler/frontend/onnx/tensor_proto.h"
+#include "ir/escape.h"
+
+namespace weir::onnx_format {
+namespace {
+
+// A known tensor of more elements is a param rather than a constant: it is data, not text.
+constexpr std::int64_t kLargestConstant = 64;
+// Calls within calls; deeper ones are no real model.
+constexpr std::size_t kDeepestCall = 100;
+
+// The key of a function: what a node says to call it.
+std::string function_key(const std::string& domain, const std::string& name,
+                         const std::string& overload) {
+  return fmt::format("{}\n{}\n{}", domain_of(domain), name, overload);
+}
+
+std::string shown_op(const onnx::NodeProto& node) {
+  std::string domain = domain_of(node.domain());
+  std::string op = printable(node.op_type().substr(0, 80));
+  return domain.empty() ? op : fmt::format("{}.{}", printable(domain.substr(0, 80)), op);
+}
+
+bool refers_to_arguments(const onnx::GraphProto& graph);
+
+bool refers_to_arguments(const onnx::NodeProto& node) {
+  return std::any_of(node.attribute().begin(), node.attribute().end(),
+                     [](const onnx::AttributeProto& attribute) {
+                       return !attribute.ref_attr_name().empty() ||
+                              (attribute.has_g() && refers_to_arguments(attribute.g()));
+                     });
+}
+
+bool refers_to_arguments(const onnx::GraphProto& graph) {
+  return std::any_of(graph.node().begin(), graph.node().end(),
+                     [](const onnx::NodeProto& node) { return refers_to_arguments(node); });
+}
+
+// Puts the arguments of a call where the body names them; an attribute whose argument is not given
+// is left out.
+using Arguments = std::map<std::string, const onnx::AttributeProto*>;
+
+void substitute(onnx::NodeProto& node, const Arguments& arguments) {
+  auto* attributes = node.mutable_attribute();
+  for (int i = attributes->size(); i-- > 0;) {
+    onnx::AttributeProto& attribute = *attributes->Mutable(i);
+    if (!attribute.ref_attr_name().empty()) {
+      auto argument = arguments.find(attribute.ref_attr_name());
+      if (argument == arguments.end()) {
+        attributes->DeleteSubrange(i, 1);
+        continue;
+      }
+      std::string name = attribute.name();
+      attribute = *argument->second;
+      attribute.set_name(name);
+    } else if (attribute.has_g() && refers_to_arguments(attribute.g())) {
+      for (onnx::NodeProto& inner : *attribute.mutable_g()->mutable_node())
+        substitute(inner, arguments);
+    }
+  }
+}
+
+}  // namespace
+
+std::string domain_of(const std::string& domain) { return domain == "ai.onnx" ? "" : domain; }
+
+GraphImporter::GraphImporter(std::shared_ptr<const onnx::ModelProto> model,
+                             std::shared_ptr<const std::string> file, ExternalFiles& files,
+                             const LoadLimits& limits)
+    : model_(std::move(model)),
+      file_(std::move(file)),
+      files_(files),
+      limits_(limits),
+      builder_(model_->graph().name().empty() ? "main" : model_->graph().name()) {
+  for (const onnx::FunctionProto& function : model_->functions()) {
+    std::string key = function_key(function.domain(), function.name(), overload(function));
+    if (!functions_.emplace(std::move(key), &function).second)
+      throw Error(location({}), fmt::format("there are two functions named {}",
+                                            quoted(function.name().substr(0, 80))));
+  }
+}
+
+void GraphImporter::set_location(const Location& location) {
+  builder_.set_location(location);
+  builder_.pin_location(location);
+}
+
+Location GraphImporter::location(std::string note) const {
+  Location result(file_, 0, 0);
+  result.note = std::move(note);
+  return result;
+}
+
+// --- Values ------------------------------------------------------------------
+
+void GraphImporter::add_initializers(const onnx::GraphProto& graph, Scope& scope) {
+  if (graph.sparse_initializer_size() > 0)
+    throw Unsupported(location({}),
+                      "the model has sparse initializers; Weir has dense tensors only");
+  for (const onnx::TensorProto& proto : graph.initializer()) {
+    std::string name = fmt::format("initializer {}", quoted(proto.name()));
+    Location place = location(name + " in");
+    if (proto.name().empty()) throw Error(place, "an initializer has no name");
+    auto value = std::make_shared<ImportedValue>();
+    value->location = place;
+    try {
+      value->tensor = std::make_shared<const Tensor>(
+          tensor_of(proto, [this](const std::string& path) { return files_.open(path); }, model_));
+      value->type = value->tensor->type();
+      if (is_float(value->type.dtype) || value->tensor->element_count() > kLargestConstant)
+        value->param_name = proto.name();
+    } catch (const Unsupported& error) {
+      lack(*value, name, error);
+    } catch (const Error& error) {
+      throw Error(place, error.diagnostic().message);
+    }
+    if (!scope.add(proto.name(), std::move(value)))
+      throw Error(place, "there are two initializers of this name");
+  }
+}
+
+Var GraphImporter::var_of(ImportedValue& value) {
+  if (value.var.valid()) return value.var;
+  computable_dtype(onnx_type_of(value.type.dtype));
+  if (value.elements) {
+    value.var = var_of_elements(*value.elements);
+  } else if (value.param_name.empty()) {
+    value.var = builder_.apply("constant", {}, {{"value", value.tensor}}, value.location);
+  } else {
+    std::string name = value.param_name;
+    for (int i = 1; builder_.graph().find(name).valid(); ++i)
+      name = fmt::format("{}_{}", value.param_name, i);
+    value.var = Var(builder_, builder_.graph().add_param(name, value.type, value.location));
+    weights_.emplace(name, *value.tensor);
+  }
+  return value.var;
+}
+
+// A tensor of sizes: each computed by itself, then joined.
+Var GraphImporter::var_of_elements(const KnownTensor& elements) {
+  std::vector<Var> parts;
+  for (const KnownScalar& element : elements.elements) {
+    Dim dim = *as_dim(elements.dtype, element);
+    Var size = builder_.apply("size_of", {}, {{"dims", Shape{dim}}, {"dtype", elements.dtype}});
+    parts.push_back(builder_.apply("reshape", {size}, {{"shape", Shape{1}}}));
+  }
+  Var list = parts.size() == 1 ? parts.front()
+                               : builder_.apply("concat", parts, {{"axis", std::int64_t{0}}});
+  Shape shape = elements.type().shape;
+  return list.shape() == shape ? list : builder_.apply("reshape", {list}, {{"shape", shape}});
+}
+
+void GraphImporter::define(Scope& scope, const std::string& name, ValueRef value) {
+  if (name.empty()) return;
+  bool is_own = active_.empty() && branches_ == 0;
+  if (is_own && value->var.valid()) builder_.graph().name_result(value->var.id(), name);
+  if (!value->var.valid() && value->tensor && value->param_name.empty() &&
+      value->tensor->element_count() > kLargestConstant)
+    value->param_name = name;
+  scope.add(name, std::move(value));
+}
+
+void GraphImporter::lack(ImportedValue& value, const std::string& name, const Unsupported& error) {
+  value.is_lacking = true;
+  std::size_t kind = name.find(' ');
+  shortfalls_.add(name.substr(0, kind), name.substr(kind + 1), error.diagnostic().message);
+}
+
+void GraphImporter::add_lacking(const onnx::NodeProto& node, Scope& scope) {
+  auto lacking = std::make_shared<ImportedValue>();
+  lacking->is_lacking = true;
+  for (const std::string& output : node.output())
+    if (!output.empty()) scope.add(output, lacking);
+}
+
+// --- Nodes -------------------------------------------------------------------
+
+void GraphImporter::convert_nodes(const NodeList& nodes, Scope& scope, const Opsets& opsets) {
+  convert_nodes(nodes, scope, Place{opsets, {}, nullptr});
+}
+
+void GraphImporter::convert_nodes(const NodeList& nodes, Scope& scope, const Place& place) {
+  node_count_ += nodes.size();
+  if (node_count_ > limits_.nodes)
+    throw Error(location({}),
+                fmt::format("the model has more than {} nodes, with what its functions "
+                            "stand for; --max-nodes sets this limit",
+                            limits_.nodes));
+  std::vector<int> order;
+  try {
+    order = node_order(nodes, scope);
+  } catch (const Error& error) {
+    throw Error(location({}), error.diagnostic().message);
+  }
+  for (int position : order) {
+    const onnx::NodeProto& node = nodes[position];
+    if (active_.empty() && branches_ == 0) current_ = &node;
+    std::string name = node_name(node, position) + place.within;
+    if (place.arguments == nullptr || !refers_to_arguments(node)) {
+      convert_node(node, name, scope, place, model_);
+    } else {
+      onnx::NodeProto copy = node;
+      substitute(copy, *place.arguments);
+      convert_node(copy, name, scope, place, nullptr);
+    }
+  }
+}
+
+void GraphImporter::convert_node(const onnx::NodeProto& node, const std::string& name, Scope& scope,
+                                 const Place& place, std::shared_ptr<const void> owner) {
+  Location here = location(name + " in");
+  set_location(here);
+  std::vector<ValueRef> inputs;
+  bool is_lacking = false;
+  for (const std::string& input : node.input()) {
+    inputs.push_back(input.empty() ? nullptr : *scope.find(input));
+    is_lacking = is_lacking || (inputs.back() != nullptr && inputs.back()->is_lacking);
+  }
+  if (is_lacking) return skip(node, name, scope, place);
+  std::string domain = domain_of(node.domain());
+  auto opset = place.opsets.find(domain);
+  try {
+    if (const onnx::FunctionProto* function = find_function(node)) {
+      call_function(*function, node, inputs, name, scope, place);
+    } else if (opset == place.opsets.end()) {
+      throw Error(fmt::format("the model does not say which opset of the domain {} it uses",
+                              domain.empty() ? "ai.onnx" : quoted(domain.substr(0, 80))));
+    } else if (domain.empty() && node.op_type() == "If") {
+      convert_if(node, inputs, scope, place);
+    } else if (domain.empty()) {
+      convert_op(node, std::move(inputs), opset->second, scope, std::move(owner));
+    } else {
+      throw Unsupported("Weir has the ops of the domain ai.onnx only");
+    }
+  } catch (const Unsupported& error) {
+    if (const auto* asked = dynamic_cast<const NotKnown*>(&error); asked && not_known_) {
+      // Inside a function or a branch, whatever the node around it reads may be what is meant.
+      for (int i = 0; i < current_->input_size(); ++i)
+        if (&node != current_ || static_cast<std::size_t>(i) == asked->input())
+          not_known_(current_->input(i));
+    }
+    std::string what = shown_op(node);
+    if (opset != place.opsets.end()) what += fmt::format(" of opset {}", opset->second);
+    shortfalls_.add(std::move(what), name, error.diagnostic().message);
+    add_lacking(node, scope);
+  } catch (const Error& error) {
+    if (error.diagnostic().location.known()) throw;
+    throw Error(here, error.diagnostic().message);
+  }
+}
+
+// A node that cannot be looked at; that its op is lacking too can be said.
+void GraphImporter::skip(const onnx::NodeProto& node, const std::string& name, Scope& scope,
+                         const Place& place) {
+  add_lacking(node, scope);
+  auto opset = place.opsets.find(domain_of(node.domain()));
+  if (opset == place.opsets.end() || find_function(node) != nullptr || node.op_type() == "If")
+    return;
+  std::string lack = opset->first.empty() ? lack_of(node.op_type(), opset->second)
+                                          : "Weir has the ops of the domain ai.onnx only";
+  if (!lack.empty())
+    shortfalls_.add(fmt::format("{} of opset {}", shown_op(node), opset->second), name, lack);
+}
+
+void GraphImporter::convert_op(const onnx::NodeProto& proto, std::vector<ValueRef> inputs,
+                               int opset, Scope& scope, std::shared_ptr<const void> owner) {
+  ConvertFunction convert = find_converter(proto.op_type(), opset);
+  if (!convert) throw Unsupported(lack_of(proto.op_type(), opset));
+  std::optional<std::vector<ValueRef>> folded;
+  if (can_fold(inputs)) folded = fold_node(proto, opset, convert, inputs);
+  bool is_complete =
+      folded && std::all_of(folded->begin(), folded->end(), [](const ValueRef& value) {
+        return value == nullptr || value->var.valid() || value->is_known();
+      });
+  if (is_complete) {
+    for (int i = 0; i < proto.output_size(); ++i)
+      if (ValueRef& value = (*folded)[static_cast<std::size_t>(i)]) {
+        if (!value->location.known()) value->location = builder_.location();
+        define(scope, proto.output(i), std::move(value));
+      }
+    return;
+  }
+  Node node(proto, opset, builder_, *this, std::move(inputs), std::move(owner));
+  convert(node);
+  node.check_attributes();
+  for (int i = 0; i < proto.output_size(); ++i) {
+    auto k = static_cast<std::size_t>(i);
+    if (!node.wants(k)) continue;
+    ValueRef value = node.results()[k];
+    if (value == nullptr) throw Error(fmt::format("{} has no output {}", proto.op_type(), i));
+    if (!value->location.known()) value->location = builder_.location();
+    if (folded && (*folded)[k] && value->elements == nullptr)
+      value->elements = (*folded)[k]->elements;
+    define(scope, proto.output(i), std::move(value));
+  }
+}
+
+// --- Functions and branches --------------------------------------------------
+
+const onnx::FunctionProto* GraphImporter::find_function(const onnx::NodeProto& node) const {
+  if (functions_.empty()) return nullptr;
+  auto found = functions_.find(function_key(node.domain(), node.op_type(), overload(node)));
+  return found == functions_.end() ? nullptr : found->second;
+}
+
+void GraphImporter::call_function(const onnx::FunctionProto& function, const onnx::NodeProto& node,
+                                  const std::vector<ValueRef>& inputs, const std::string& name,
+                                  Scope& scope, const Place& place) {
+  std::string shown = quoted(function.name().substr(0, 80));
+  if (std::find(active_.begin(), active_.end(), &function) != active_.end())
+    throw Error(
+        fmt::format("the function {} calls itself, at once or through others; functions are "
+                    "written out where they are called, and this one has no end",
+                    shown));
+  if (active_.size() == kDeepestCall)
+    throw Error(fmt::format("calls of functions are more than {} deep", kDeepestCall));
+  if (node.input_size() > function.input_size() || node.output_size() > function.output_size())
+    throw Error(fmt::format("it has {} inputs and {} outputs; the function {} has {} and {}",
+                            node.input_size(), node.output_size(), shown, function.input_size(),
+                            function.output_size()));
+  Scope inner;
+  for (int i = 0; i < function.input_size(); ++i) {
+    auto k = static_cast<std::size_t>(i);
+    if (!inner.add(function.input(i), k < inputs.size() ? inputs[k] : nullptr))
+      throw Error(fmt::format("the function {} has two inputs of one name", shown));
+  }
+  std::vector<onnx::AttributeProto> defaults = default_attributes(function);
+  Arguments arguments;
+  for (const onnx::AttributeProto& attribute : defaults)
+    arguments.insert_or_assign(attribute.name(), &attribute);
+  std::set<std::string> declared(function.attribute().begin(), function.attribute().end());
+  for (const onnx::AttributeProto& attribute : node.attribute()) {
+    if (!declared.contains(attribute.name()) && !arguments.contains(attribute.name()))
+      throw Error(fmt::format("the function {} has no attribute {}", shown,
+                              quoted(attribute.name().substr(0, 80))));
+    arguments.insert_or_assign(attribute.name(), &attribute);
+  }
+  Opsets opsets = place.opsets;
+  for (const onnx::OperatorSetIdProto& opset : function.opset_import())
+    opsets.insert_or_assign(domain_of(opset.domain()), checked_opset(opset.version()));
+
+  active_.push_back(&function);
+  convert_nodes(function.node(), inner, Place{opsets, " of " + name, &arguments});
+  active_.pop_back();
+  for (int i = 0; i < node.output_size(); ++i) {
+    const ValueRef* value = inner.find(function.output(i));
+    if (value == nullptr || *value == nullptr)
+      throw Error(fmt::format("the function {} computes no {}", shown,
+                              quoted(function.output(i).substr(0, 80))));
+    define(scope, node.output(i), *value);
+  }
+}
+
+std::vector<ValueRef> GraphImporter::import_branch(const onnx::GraphProto& branch,
+                                                   const Scope& scope, const Place& place) {
+  if (branch.input_size() > 0) throw Error("a branch has inputs; it can only use values around it");
+  Scope inner(&scope);
+  ++branches_;
+  add_initializers(branch, inner);
+  convert_nodes(branch.node(), inner, place);
+  --branches_;
+  std::vector<ValueRef> results;
+  for (const onnx::ValueInfoProto& output : branch.output()) {
+    const ValueRef* value = inner.find(output.name());
+    if (value == nullptr || *value == nullptr)
+      throw Error(fmt::format("a branch computes no {}", quoted(output.name().substr(0, 80))));
+    results.push_back(*value);
+  }
+  return results;
+}
+
+void GraphImporter::convert_if(const onnx::NodeProto& node, const std::vector<ValueRef>& inputs,
+                               Scope& scope, const Place& place) {
+  const onnx::GraphProto* branches[2] = {nullptr, nullptr};
+  for (const onnx::AttributeProto& attribute : node.attribute()) {
+    if (attribute.name() == "then_branch" && attribute.has_g()) branches[0] = &attribute.g();
+    if (attribute.name() == "else_branch" && attribute.has_g()) branches[1] = &attribute.g();
+  }
+  if (branches[0] == nullptr || branches[1] == nullptr || inputs.size() != 1 || !inputs[0])
+    throw Error("it must have a condition, a then_branch and an else_branch");
+  Location here = builder_.location();
+  ImportedValue& condition = *inputs[0];
+  if (condition.type.dtype != DType::boolean || element_count(condition.type.shape) != Dim(1))
+    throw Error(fmt::format("its condition is {}; it must be one bool", to_string(condition.type)));
+  std::vector<ValueRef> results;
+  if (condition.tensor) {
+    bool holds = scalar::as_bool(condition.tensor->bits(0));
+    results = import_branch(*branches[holds ? 0 : 1], scope, place);
+  } else {
+    std::vector<ValueRef> taken = import_branch(*branches[0], scope, place);
+    std::vector<ValueRef> other = import_branch(*branches[1], scope, place);
+    if (taken.size() != other.size()) throw Error("its branches have different numbers of outputs");
+    set_location(here);
+    Var choice = var_of(condition);
+    if (!choice.shape().empty()) choice = builder_.apply("reshape", {choice}, {{"shape", Shape{}}});
+    for (std::size_t i = 0; i < taken.size(); ++i) {
+      auto result = std::make_shared<ImportedValue>();
+      result->is_lacking = taken[i]->is_lacking || other[i]->is_lacking;
+      if (!result->is_lacking) {
+        if (taken[i]->type != other[i]->type)
+          throw Unsupported(
+              fmt::format("its branches give {} and {}, and the condition is not known "
+                          "when the model is loaded; they must have one type",
+                          to_string(taken[i]->type), to_string(other[i]->type)));
+        result->var = builder_.apply("select", {choice, var_of(*taken[i]), var_of(*other[i])});
+        result->type = result->var.type();
+      }
+      results.push_back(std::move(result));
+    }
+  }
+  if (node.output_size() > static_cast<int>(results.size()))
+    throw Error(
+        fmt::format("it has {} outputs and its branches {}", node.output_size(), results.size()));
+  for (int i = 0; i < node.output_size(); ++i)
+    define(scope, node.output(i), results[static_cast<std::size_t>(i)]);
+}
+
+}  // namespace weir::onnx_format

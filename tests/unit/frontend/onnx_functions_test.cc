@@ -1,0 +1,213 @@
+// Functions of a model, branches, and values that are inputs and initializers at once.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "ir/interpreter.h"
+#include "ir/text.h"
+#include "onnx_models.h"
+#include "support.h"
+
+namespace weir::test {
+namespace {
+
+using testing::HasSubstr;
+
+onnx::NodeProto& add_node(onnx::FunctionProto& function, const std::string& op,
+                          std::vector<std::string> inputs, std::vector<std::string> outputs) {
+  auto& node = *function.add_node();
+  node.set_op_type(op);
+  for (const std::string& input : inputs) node.add_input(input);
+  for (const std::string& output : outputs) node.add_output(output);
+  return node;
+}
+
+onnx::FunctionProto& add_function(OnnxModel& model, const std::string& name,
+                                  std::vector<std::string> inputs,
+                                  std::vector<std::string> outputs) {
+  auto& function = *model.proto().add_functions();
+  function.set_domain("local");
+  function.set_name(name);
+  for (const std::string& input : inputs) function.add_input(input);
+  for (const std::string& output : outputs) function.add_output(output);
+  function.add_opset_import()->set_version(17);
+  return function;
+}
+
+onnx::NodeProto& call(OnnxModel& model, const std::string& function,
+                      std::vector<std::string> inputs, std::vector<std::string> outputs) {
+  auto& node = model.node(function, std::move(inputs), std::move(outputs), "call");
+  node.set_domain("local");
+  return node;
+}
+
+// A layer with its slope as an attribute and an optional bias.
+OnnxModel with_layer() {
+  OnnxModel model;
+  auto* domain = model.proto().add_opset_import();
+  domain->set_domain("local");
+  domain->set_version(1);
+  auto& layer = add_function(model, "Layer", {"x", "w"}, {"y"});
+  layer.add_attribute("slope");
+  add_node(layer, "MatMul", {"x", "w"}, {"h"});
+  auto& act = add_node(layer, "LeakyRelu", {"h"}, {"y"});
+  auto& slope = attribute(act, "alpha", onnx::AttributeProto::FLOAT);
+  slope.set_ref_attr_name("slope");
+  model.input("x", {"N", 2}).initializer("w", Tensor::from<float>({1, 0, 0, -1}, {2, 2}));
+  return model;
+}
+
+TEST(OnnxFunctions, AreWrittenOutWhereTheyAreCalled) {
+  OnnxModel model = with_layer();
+  set_float(call(model, "Layer", {"x", "w"}, {"a"}), "slope", 0.3f);
+  call(model, "Layer", {"a", "w"}, {"y"});
+  model.output("y");
+  Model loaded = model.load();
+  EXPECT_EQ(print(loaded.graph),
+            "graph @test(%x: f32[N, 2]) -> (f32[N, 2]) {\n"
+            "  param %w: f32[2, 2]\n"
+            "  %0 = matmul(%x, %w)\n"
+            "  %a = leaky_relu(%0) {negative_slope = 0.3}\n"
+            "  %1 = matmul(%a, %w)\n"
+            "  %y = leaky_relu(%1)\n"
+            "  return %y\n"
+            "}\n");
+  EXPECT_EQ(loaded.graph.nodes()[1].location.to_string(),
+            "LeakyRelu (node 1) of Layer \"call\" in test.onnx");
+}
+
+TEST(OnnxFunctions, ThatCallThemselvesAreRefused) {
+  OnnxModel model = with_layer();
+  add_node(add_function(model, "A", {"x"}, {"y"}), "B", {"x"}, {"y"}).set_domain("local");
+  add_node(add_function(model, "B", {"x"}, {"y"}), "A", {"x"}, {"y"}).set_domain("local");
+  call(model, "A", {"x"}, {"y"});
+  model.output("y");
+  EXPECT_THAT(error_of([&] { model.load(); }),
+              HasSubstr("calls itself, at once or through others"));
+}
+
+// Each function calls the one before it twice: few bytes stand for 2^40 nodes.
+TEST(OnnxFunctions, ThatGrowWithoutMeasureAreRefused) {
+  OnnxModel model = with_layer();
+  for (int i = 0; i < 40; ++i) {
+    std::string inner = i == 0 ? "Relu" : "F" + std::to_string(i - 1);
+    auto& function = add_function(model, "F" + std::to_string(i), {"x"}, {"y"});
+    auto& first = add_node(function, inner, {"x"}, {"h"});
+    auto& second = add_node(function, inner, {"h"}, {"y"});
+    if (i > 0) first.set_domain("local");
+    if (i > 0) second.set_domain("local");
+  }
+  call(model, "F39", {"x"}, {"y"});
+  model.output("y");
+  OnnxOptions options;
+  options.limits.nodes = 10'000;
+  EXPECT_THAT(error_of([&] { model.load(options); }), HasSubstr("more than 10000 nodes"));
+}
+
+// --- If ----------------------------------------------------------------------
+
+OnnxModel with_branches() {
+  OnnxModel model;
+  model.input("x", {2}).output("y");
+  auto& node = model.node("If", {"condition"}, {"y"}, "choice");
+  auto branch = [&](const char* name, const char* op, const char* output) {
+    auto& graph = *attribute(node, name, onnx::AttributeProto::GRAPH).mutable_g();
+    graph.add_output()->set_name(output);
+    auto& inner = *graph.add_node();
+    inner.set_op_type(op);
+    inner.add_input("x");
+    inner.add_output(output);
+  };
+  branch("then_branch", "Neg", "a");
+  branch("else_branch", "Abs", "a");
+  return model;
+}
+
+TEST(OnnxIf, AKnownConditionTakesABranch) {
+  OnnxModel model = with_branches();
+  model.initializer("condition", Tensor::from<bool>({true}, {}));
+  EXPECT_EQ(print(model.load().graph),
+            "graph @test(%x: f32[2]) -> (f32[2]) {\n"
+            "  %y = neg(%x)\n"
+            "  return %y\n"
+            "}\n");
+}
+
+TEST(OnnxIf, AnyOtherSelects) {
+  OnnxModel model = with_branches();
+  model.input("condition", {1}, onnx::TensorProto::BOOL);
+  Model loaded = model.load();
+  for (bool condition : {true, false}) {
+    Inputs inputs{{"x", Tensor::from<float>({-1, 2}, {2})},
+                  {"condition", Tensor::from<bool>({condition}, {1})}};
+    EXPECT_EQ(interpret(loaded.graph, {}, inputs).at(0).to_string(),
+              condition ? "[1.0, -2.0]" : "[1.0, 2.0]");
+  }
+}
+
+TEST(OnnxIf, NestedTooDeeplyIsRefused) {
+  OnnxModel model(17);
+  model.input("x", {2}).output("y");
+  onnx::NodeProto node;
+  node.set_op_type("Relu");
+  node.add_input("x");
+  node.add_output("y");
+  for (int i = 0; i < 40; ++i) {
+    onnx::NodeProto outer;
+    outer.set_op_type("If");
+    outer.add_input("x");
+    outer.add_output("y");
+    for (const char* name : {"then_branch", "else_branch"}) {
+      auto& graph = *attribute(outer, name, onnx::AttributeProto::GRAPH).mutable_g();
+      if (std::string(name) == "then_branch") *graph.add_node() = node;
+      graph.add_output()->set_name("y");
+    }
+    node = outer;
+  }
+  *model.graph().add_node() = node;
+  EXPECT_THAT(error_of([&] { model.load(); }), HasSubstr("nested too deeply"));
+}
+
+// --- Inputs ------------------------------------------------------------------
+
+TEST(OnnxInputs, WithInitializersAreParams) {
+  OnnxModel model;
+  model.input("x", {2}).input("w", {2}).output("y");
+  model.initializer("w", Tensor::from<float>({1, 2}, {2}));
+  model.node("Mul", {"x", "w"}, {"y"});
+  Model loaded = model.load();
+  EXPECT_EQ(loaded.graph.inputs().size(), 1u);
+  EXPECT_EQ(loaded.graph.params().size(), 1u);
+}
+
+TEST(OnnxInputs, OptionalOnesMayBeLeftOut) {
+  OnnxModel model;
+  model.input("x", {2}).output("y");
+  model.initializer("high", Tensor::from<float>({1}, {}));
+  model.node("Clip", {"x", "", "high"}, {"y"});
+  Inputs inputs{{"x", Tensor::from<float>({-5, 5}, {2})}};
+  EXPECT_EQ(interpret(model.load().graph, {}, inputs).at(0).to_string(), "[-5.0, 1.0]");
+}
+
+TEST(OnnxInputs, TheDefaultDomainHasTwoNames) {
+  OnnxModel model;
+  model.proto().mutable_opset_import(0)->set_domain("ai.onnx");
+  model.input("x", {2}).output("y");
+  model.node("Relu", {"x"}, {"a"}).set_domain("ai.onnx");
+  model.node("Neg", {"a"}, {"y"});
+  EXPECT_EQ(model.load().graph.nodes().size(), 2u);
+}
+
+TEST(OnnxInputs, OtherDomainsAreLacking) {
+  OnnxModel model;
+  auto* domain = model.proto().add_opset_import();
+  domain->set_domain("com.microsoft");
+  domain->set_version(1);
+  model.input("x", {2}).output("y");
+  model.node("FusedGemm", {"x"}, {"y"}).set_domain("com.microsoft");
+  EXPECT_THAT(error_of([&] { model.load(); }),
+              HasSubstr("com.microsoft.FusedGemm of opset 1: FusedGemm (node 0)\n"
+                        "    Weir has the ops of the domain ai.onnx only"));
+}
+
+}  // namespace
+}  // namespace weir::test

@@ -1,0 +1,175 @@
+// Shape arithmetic of exporters is worked out while the model is loaded: to numbers, or to
+// polynomials in the dimensions.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "ir/interpreter.h"
+#include "ir/text.h"
+#include "onnx_models.h"
+#include "support.h"
+
+namespace weir::test {
+namespace {
+
+using testing::HasSubstr;
+
+Tensor list(std::vector<std::int64_t> values) {
+  auto size = static_cast<std::int64_t>(values.size());
+  return Tensor::from<std::int64_t>(values, {size});
+}
+Tensor one(std::int64_t value) { return Tensor::from<std::int64_t>({value}, {}); }
+
+// The model's one output type.
+std::string output_type(const Model& model) {
+  return to_string(model.graph.type(model.graph.outputs()[0].value));
+}
+
+// x.view(x.size(0), -1, 2 * x.size(2)), as PyTorch writes it.
+TEST(OnnxShapes, ViewsOfSizes) {
+  OnnxModel model(13);
+  model.input("x", {"N", 6, "T"}).output("y");
+  model.initializer("zero", one(0)).initializer("two", one(2)).initializer("axis", list({0}));
+  model.initializer("minus", list({-1}));
+  model.node("Shape", {"x"}, {"shape"});
+  model.node("Gather", {"shape", "zero"}, {"n"});
+  model.node("Gather", {"shape", "two"}, {"t"});
+  model.node("Mul", {"t", "two"}, {"t2"});
+  model.node("Unsqueeze", {"n", "axis"}, {"n1"});
+  model.node("Unsqueeze", {"t2", "axis"}, {"t21"});
+  set_int(model.node("Concat", {"n1", "minus", "t21"}, {"target"}), "axis", 0);
+  model.node("Reshape", {"x", "target"}, {"y"});
+  EXPECT_EQ(print(model.load().graph),
+            "graph @test(%x: f32[N, 6, T]) -> (f32[N, 3, 2*T]) {\n"
+            "  %y = reshape(%x) {shape = [N, 3, 2*T]}\n"
+            "  return %y\n"
+            "}\n");
+}
+
+// Sizes are scaled in floating point and cast back, as for a Resize.
+TEST(OnnxShapes, SizesThroughFloats) {
+  OnnxModel model(13);
+  model.input("x", {"N", 4}).output("y");
+  model.initializer("scale", Tensor::from<float>({0.5f, 2}, {2}));
+  model.node("Shape", {"x"}, {"shape"});
+  set_int(model.node("Cast", {"shape"}, {"float"}), "to", onnx::TensorProto::FLOAT);
+  model.initializer("twice", Tensor::from<float>({2, 1}, {2}));
+  model.node("Mul", {"float", "twice"}, {"wide"});
+  model.node("Mul", {"wide", "scale"}, {"scaled"});
+  model.node("Floor", {"scaled"}, {"whole"});
+  set_int(model.node("Cast", {"whole"}, {"target"}), "to", onnx::TensorProto::INT64);
+  model.node("ConstantOfShape", {"target"}, {"y"});
+  EXPECT_EQ(output_type(model.load()), "f32[N, 8]");
+}
+
+// torch.Tensor.expand: sizes of -1 are replaced through ConstantOfShape, Equal and Where.
+TEST(OnnxShapes, ExpandOfPyTorch) {
+  OnnxModel model(13);
+  model.input("x", {"N", 1}).input("z", {"N", "M"}).output("y");
+  model.initializer("minus", one(-1)).initializer("rank", list({2}));
+  model.node("Shape", {"z"}, {"shape"});
+  auto& ones = model.node("ConstantOfShape", {"rank"}, {"ones"});
+  *attribute(ones, "value", onnx::AttributeProto::TENSOR).mutable_t() =
+      onnx_format::proto_of(list({1}), "");
+  model.node("Mul", {"ones", "minus"}, {"minuses"});
+  model.node("Equal", {"shape", "minuses"}, {"is_minus"});
+  model.node("Where", {"is_minus", "ones", "shape"}, {"target"});
+  model.node("Expand", {"x", "target"}, {"y"});
+  EXPECT_EQ(output_type(model.load()), "f32[N, M]");
+}
+
+TEST(OnnxShapes, ProductsSlicesAndSplits) {
+  OnnxModel model(13);
+  model.input("x", {"N", "M", 3, 5}).output("y");
+  model.initializer("starts", list({1})).initializer("ends", list({INT64_MAX}));
+  model.initializer("first", list({0})).initializer("one", list({1}));
+  model.node("Shape", {"x"}, {"shape"});
+  model.node("Slice", {"shape", "starts", "ends"}, {"tail"});
+  set_int(model.node("ReduceProd", {"tail"}, {"product"}), "keepdims", 1);
+  model.node("Slice", {"shape", "first", "one"}, {"head"});
+  set_int(model.node("Concat", {"head", "product"}, {"target"}), "axis", 0);
+  model.node("Reshape", {"x", "target"}, {"y"});
+  EXPECT_EQ(output_type(model.load()), "f32[N, 15*M]");
+}
+
+TEST(OnnxShapes, ARangeOverASize) {
+  OnnxModel model(13);
+  model.input("x", {"N", 2}).output("y");
+  model.initializer("zero", one(0)).initializer("one", one(1));
+  model.node("Shape", {"x"}, {"shape"});
+  model.node("Gather", {"shape", "zero"}, {"n"});
+  model.node("Range", {"zero", "n", "one"}, {"y"});
+  Model loaded = model.load();
+  EXPECT_EQ(output_type(loaded), "i64[N]");
+  EXPECT_EQ(interpret(loaded.graph, {}, {{"x", Tensor(DType::f32, {3, 2})}}).at(0).to_string(),
+            "[0, 1, 2]");
+}
+
+// Sizes that the model computes with enter the graph.
+TEST(OnnxShapes, SizesAsValues) {
+  OnnxModel model(13);
+  model.input("x", {"N", 2}).output("shape").output("y");
+  model.node("Shape", {"x"}, {"shape"});
+  set_int(model.node("Cast", {"shape"}, {"float"}), "to", onnx::TensorProto::FLOAT);
+  model.node("Div", {"x", "float"}, {"y"});
+  Model loaded = model.load();
+  std::vector<Tensor> results =
+      interpret(loaded.graph, {}, {{"x", Tensor::from<float>({4, 4, 8, 8}, {2, 2})}});
+  EXPECT_EQ(results.at(0).to_string(), "[2, 2]");
+  EXPECT_EQ(results.at(1).to_string(), "[[2.0, 2.0], [4.0, 4.0]]");
+}
+
+TEST(OnnxShapes, UnnamedDimensionsAreDistinct) {
+  for (const char* name : {"?", "None", "", "-1"}) {
+    OnnxModel model;
+    model.input("x", {name, name}).output("x");
+    EXPECT_EQ(output_type(model.load()), "f32[x_0, x_1]") << name;
+  }
+}
+
+TEST(OnnxShapes, NamesThatAreNoIdentifiersStayDistinct) {
+  OnnxModel model;
+  model.input("x", {"batch size", "batch_size", "2nd", "batch size"}).output("x");
+  EXPECT_EQ(output_type(model.load()), "f32[batch_size, batch_size_1, _2nd, batch_size]");
+}
+
+TEST(OnnxShapes, NegativeSizesAreUnnamedDimensions) {
+  OnnxModel model;
+  model.input("x", {7}).output("x");
+  model.graph()
+      .mutable_input(0)
+      ->mutable_type()
+      ->mutable_tensor_type()
+      ->mutable_shape()
+      ->mutable_dim(0)
+      ->set_dim_value(-1);
+  EXPECT_EQ(output_type(model.load()), "f32[x_0]");
+}
+
+TEST(OnnxShapes, AShapeThatIsComputedIsRefusedAndAGivenOneIsFixed) {
+  OnnxModel model(13);
+  model.input("x", {2, 3}).input("shape", {2}, onnx::TensorProto::INT64).output("y");
+  model.node("Abs", {"shape"}, {"positive"});
+  model.node("Reshape", {"x", "positive"}, {"y"}, "view");
+  std::string error = error_of([&] { model.load(); });
+  EXPECT_THAT(error, HasSubstr("Reshape \"view\""));
+  EXPECT_THAT(error, HasSubstr("its shape, \"positive\", is computed when the model runs"));
+
+  OnnxOptions options;
+  options.given.emplace("shape", list({-3, 2}));
+  options.given.emplace("x", Tensor(DType::f32, {2, 3}));
+  Model loaded = model.load(options);
+  EXPECT_EQ(output_type(loaded), "f32[3, 2]");
+  ASSERT_EQ(loaded.graph.inputs().size(), 1u);
+  EXPECT_EQ(loaded.graph.value(loaded.graph.inputs()[0]).name, "x");
+}
+
+TEST(OnnxShapes, WhatDoesNotDivideIsSaid) {
+  OnnxModel model(13);
+  model.input("x", {"N", 3}).output("y");
+  model.initializer("target", list({-1, 2}));
+  model.node("Reshape", {"x", "target"}, {"y"});
+  EXPECT_THAT(error_of([&] { model.load(); }), HasSubstr("3*N elements do not divide by 2"));
+}
+
+}  // namespace
+}  // namespace weir::test
