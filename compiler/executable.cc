@@ -6,15 +6,17 @@
 
 #include <fmt/format.h>
 
-#include "compiler/make_executable.h"
 #include "compiler/lowering/memory_plan.h"
+#include "compiler/make_executable.h"
+#include "ir/bind_symbols.h"
 #include "runtime/workspace.h"
 
 namespace weir {
 
 namespace {
 
-// A dimension made ready for evaluation: a constant, one symbol, or a polynomial in symbols by number.
+// A dimension made ready for evaluation: a constant, one symbol, or a polynomial in symbols by
+// number.
 struct DimPlan {
   struct Term {
     std::int64_t coefficient;
@@ -87,13 +89,14 @@ class Borrowed {
 };
 
 [[noreturn]] void wrong_type(const Signature& wanted, const char* what, const Tensor& given) {
-  throw Error(fmt::format("{} {} must be {}, and {} is given", what, wanted.name, to_string(wanted.type),
-                          to_string(given.dtype(), given.sizes())));
+  throw Error(fmt::format("{} {} must be {}, and {} is given", what, wanted.name,
+                          to_string(wanted.type), to_string(given.dtype(), given.sizes())));
 }
 
 DimPlan plan_of(const Dim& dim, const std::vector<std::string>& symbols) {
   auto number = [&](const std::string& name) {
-    return static_cast<std::uint32_t>(std::find(symbols.begin(), symbols.end(), name) - symbols.begin());
+    return static_cast<std::uint32_t>(std::find(symbols.begin(), symbols.end(), name) -
+                                      symbols.begin());
   };
   DimPlan plan;
   if (dim.is_constant()) {
@@ -122,7 +125,19 @@ std::vector<std::vector<DimPlan>> plans_of(const std::vector<Signature>& signatu
 
 constexpr std::ptrdiff_t kUnbound = -1;
 
-// Binds symbols that stand alone as a dimension, and checks everything else against them.
+void solve_dims(const Executable::Parts& parts, std::span<const Tensor> tensors,
+                std::ptrdiff_t* values) {
+  std::vector<GivenTensor> given;
+  for (std::size_t i = 0; i < parts.inputs.size(); ++i)
+    given.push_back({"input", parts.inputs[i].name, &parts.inputs[i].type, &tensors[i], {}});
+  Dim::Bindings bindings = bind_symbols(given);
+  for (std::size_t s = 0; s < parts.symbols.size(); ++s)
+    values[s] = static_cast<std::ptrdiff_t>(bindings.at(parts.symbols[s]));
+}
+
+// Binds symbols that stand alone as a dimension, and checks everything else against them. Calls are
+// short, so this does without names and allocations; what it cannot bind is solved as the
+// interpreter does it.
 void bind_dims(const Executable::Parts& parts, std::span<const Tensor> tensors,
                std::ptrdiff_t* values) {
   std::fill_n(values, parts.symbols.size(), kUnbound);
@@ -137,22 +152,21 @@ void bind_dims(const Executable::Parts& parts, std::span<const Tensor> tensors,
       std::int64_t size = tensor.sizes()[d];
       if (plan.symbol < 0) {
         derived = derived || !plan.is_constant();
-        if (plan.is_constant() && plan.constant != size) wrong_type(parts.inputs[i], "input", tensor);
+        if (plan.is_constant() && plan.constant != size)
+          wrong_type(parts.inputs[i], "input", tensor);
         continue;
       }
       std::ptrdiff_t& value = values[plan.symbol];
       if (value == kUnbound) value = size;
       if (value != size)
-        throw Error(fmt::format("input {} is {}, but the symbol {} is already {} by an input before it",
-                                parts.inputs[i].name, to_string(tensor.dtype(), tensor.sizes()),
-                                parts.symbols[static_cast<std::size_t>(plan.symbol)], value));
+        throw Error(
+            fmt::format("input {} is {}, but the symbol {} is already {} by an input before it",
+                        parts.inputs[i].name, to_string(tensor.dtype(), tensor.sizes()),
+                        parts.symbols[static_cast<std::size_t>(plan.symbol)], value));
     }
   }
-  for (std::size_t s = 0; s < parts.symbols.size(); ++s)
-    if (values[s] == kUnbound)
-      throw Error(fmt::format("the symbol {} is no input's dimension on its own, so its value cannot be "
-                              "told from the inputs",
-                              parts.symbols[s]));
+  if (std::find(values, values + parts.symbols.size(), kUnbound) != values + parts.symbols.size())
+    return solve_dims(parts, tensors, values);
   if (!derived) return;
   for (std::size_t i = 0; i < parts.inputs.size(); ++i)
     for (std::size_t d = 0; d < parts.input_dims[i].size(); ++d)
@@ -186,7 +200,8 @@ Executable make_executable(const Program& program, LoadedCode code, const Weight
     if (entry.value) continue;
     auto found = weights.find(entry.param);
     if (found == weights.end()) {
-      missing += fmt::format("{}%{} ({})", missing.empty() ? "" : ", ", entry.param, to_string(entry.type));
+      missing += fmt::format("{}%{} ({})", missing.empty() ? "" : ", ", entry.param,
+                             to_string(entry.type));
     } else if (!(found->second.type() == entry.type)) {
       wrong_type({"%" + entry.param, entry.type}, "param", found->second);
     }
@@ -204,7 +219,8 @@ Executable make_executable(const Program& program, LoadedCode code, const Weight
     char* block = static_cast<char*>(parts->weights.reserve(program.weight_bytes));
     for (const WeightEntry& entry : program.weights) {
       const Tensor& value = entry.value ? *entry.value : weights.find(entry.param)->second;
-      if (value.byte_count() > 0) std::memcpy(block + entry.offset, value.data(), value.byte_count());
+      if (value.byte_count() > 0)
+        std::memcpy(block + entry.offset, value.data(), value.byte_count());
     }
   }
   return Executable(std::move(parts));
@@ -225,8 +241,8 @@ const void* Executable::weights() const {
 
 std::size_t Executable::workspace_bytes(std::span<const std::ptrdiff_t> dims) const {
   if (dims.size() != parts_->symbols.size())
-    throw Error(fmt::format("the program has {} symbols, and {} values are given", parts_->symbols.size(),
-                            dims.size()));
+    throw Error(fmt::format("the program has {} symbols, and {} values are given",
+                            parts_->symbols.size(), dims.size()));
   if (!parts_->needs_workspace) return 0;
   std::size_t fixed = 0, per_worker = 0;
   int status = parts_->code.workspace_size()(dims.data(), &fixed, &per_worker);
@@ -246,15 +262,16 @@ std::vector<Tensor> Executable::run(std::span<const Tensor> inputs,
     Tensor::Sizes sizes;
     for (const DimPlan& plan : parts_->output_dims[i]) sizes.push_back(plan.evaluate(dims.data()));
     if (std::any_of(sizes.begin(), sizes.end(), [](std::int64_t size) { return size < 0; }))
-      throw Error(fmt::format("output {} ({}) has no size for these inputs", parts_->outputs[i].name,
-                              to_string(parts_->outputs[i].type)));
+      throw Error(fmt::format("output {} ({}) has no size for these inputs",
+                              parts_->outputs[i].name, to_string(parts_->outputs[i].type)));
     outputs.emplace_back(parts_->outputs[i].type.dtype, std::move(sizes));
   }
   run_into(inputs, outputs, executor);
   return outputs;
 }
 
-std::vector<Tensor> Executable::run(const NamedTensors& inputs, const weir_executor* executor) const {
+std::vector<Tensor> Executable::run(const NamedTensors& inputs,
+                                    const weir_executor* executor) const {
   std::vector<Tensor> ordered;
   for (const Signature& input : parts_->inputs) {
     auto found = inputs.find(input.name);
@@ -292,8 +309,8 @@ void Executable::run_into(std::span<const Tensor> inputs, std::span<Tensor> outp
     output_pointers[i] = outputs[i].mutable_data();
   }
   std::size_t bytes = workspace_bytes({dims.data(), parts_->symbols.size()});
-  weir_call call{input_pointers.data(), output_pointers.data(), weights(), nullptr, dims.data(),
-                 executor};
+  weir_call call{
+      input_pointers.data(), output_pointers.data(), weights(), nullptr, dims.data(), executor};
   int status;
   if (bytes == 0) {
     status = program()(&call);

@@ -10,6 +10,7 @@
 #include "compiler/lowering/lower.h"
 #include "compiler/passes/pass_manager.h"
 #include "ir/text.h"
+#include "ir/verifier.h"
 
 namespace weir {
 namespace {
@@ -42,6 +43,7 @@ std::optional<InspectStage> parse_stage(std::string_view name) {
 
 Graph optimize(Graph graph, const CompileOptions& options) {
   return timed(options, "graph passes", [&] {
+    check_graph(graph);
     std::span<const std::string> names = options.passes;
     return run_passes(std::move(graph), names.empty() ? default_passes() : names);
   });

@@ -39,7 +39,8 @@ enum class InspectStage { graph, optimized, kernels, llvm, assembly };
 std::span<const std::string_view> stage_names();
 std::optional<InspectStage> parse_stage(std::string_view name);
 
-// Graph passes alone.
+// Graph passes alone. Throws Error for a graph that cannot be compiled (check_graph of
+// ir/verifier.h); so does every step that begins with them.
 Graph optimize(Graph graph, const CompileOptions& options = {});
 // Graph passes and lowering.
 Program lower_graph(Graph graph, const CompileOptions& options = {});

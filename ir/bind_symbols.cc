@@ -1,40 +1,35 @@
-// Binding of symbols: see ir/interpreter.h.
+// Binding of symbols: see ir/bind_symbols.h.
 //
 // Plain symbols bind first, wherever they stand; then dimensions with one unknown symbol are solved
 // until nothing more is learned; at last every dimension is checked, so the order of inputs does
 // not matter.
 
+#include "ir/bind_symbols.h"
+
 #include <algorithm>
 
 #include <fmt/format.h>
 
-#include "ir/interpreter.h"
-
 namespace weir {
 namespace {
 
-// A declared input or param and the tensor given for it.
-struct Given {
-  const Value* value;
-  const Tensor* tensor;
+std::string name_of(const GivenTensor& given) {
+  return fmt::format("{} {}", given.kind, given.name);
+}
 
-  std::string name() const {
-    return fmt::format("{} {}", value->kind == Value::Kind::param ? "param" : "input", value->name);
-  }
-  [[noreturn]] void refuse(std::string_view why = {}) const {
-    throw Error(
-        value->location,
-        fmt::format("{} is declared as {} and given as {}{}{}", name(), to_string(value->type),
-                    to_string(tensor->dtype(), tensor->sizes()), why.empty() ? "" : ": ", why));
-  }
-};
+[[noreturn]] void refuse(const GivenTensor& given, std::string_view why) {
+  throw Error(given.location,
+              fmt::format("{} is declared as {} and given as {}: {}", name_of(given),
+                          to_string(*given.type),
+                          to_string(given.tensor->dtype(), given.tensor->sizes()), why));
+}
 
 // One dimension and the size found there.
 struct Site {
-  const Given* given;
+  const GivenTensor* given;
   std::size_t axis;
 
-  const Dim& dim() const { return given->value->type.shape[axis]; }
+  const Dim& dim() const { return given->type->shape[axis]; }
   std::int64_t size() const { return given->tensor->sizes()[axis]; }
 };
 
@@ -51,7 +46,8 @@ Dim::Bindings plain(const Known& known) {
 }
 
 void collect(const Graph& graph, std::span<const ValueId> ids, std::string_view kind,
-             const std::map<std::string, Tensor, std::less<>>& tensors, std::vector<Given>& given) {
+             const std::map<std::string, Tensor, std::less<>>& tensors,
+             std::vector<GivenTensor>& given) {
   std::vector<std::string> missing, declared;
   for (ValueId id : ids) {
     const Value& value = graph.value(id);
@@ -60,7 +56,7 @@ void collect(const Graph& graph, std::span<const ValueId> ids, std::string_view 
     if (found == tensors.end()) {
       missing.push_back(fmt::format("{} ({})", value.name, to_string(value.type)));
     } else {
-      given.push_back({&value, &found->second});
+      given.push_back({kind, value.name, &value.type, &found->second, value.location});
     }
   }
   if (!missing.empty())
@@ -113,13 +109,13 @@ void check(const Site& site, const Known& known) {
   for (const std::string& symbol : symbols) {
     if (known.contains(symbol)) continue;
     throw Error(
-        site.given->value->location,
+        site.given->location,
         fmt::format(
             "the size of symbol {} does not follow from the sizes given: {} is {}, declared "
             "as {}",
-            symbol, site.given->name(),
+            symbol, name_of(*site.given),
             to_string(site.given->tensor->dtype(), site.given->tensor->sizes()),
-            to_string(site.given->value->type)));
+            to_string(*site.given->type)));
   }
   std::optional<std::int64_t> expected = site.dim().evaluate(plain(known));
   if (expected == site.size()) return;
@@ -127,24 +123,21 @@ void check(const Site& site, const Known& known) {
   for (const std::string& symbol : symbols) {
     const Binding& binding = known.find(symbol)->second;
     reasons.push_back(fmt::format("{} is {} by dimension {} of {}", symbol, binding.size,
-                                  binding.site.axis, binding.site.given->name()));
+                                  binding.site.axis, name_of(*binding.site.given)));
   }
-  site.given->refuse(reasons.empty()
-                         ? fmt::format("dimension {} must be {}", site.axis, site.dim().to_string())
+  refuse(*site.given,
+         reasons.empty() ? fmt::format("dimension {} must be {}", site.axis, site.dim().to_string())
                          : fmt::format("dimension {} is {}, and {}", site.axis,
                                        site.dim().to_string(), fmt::join(reasons, ", ")));
 }
 
 }  // namespace
 
-Dim::Bindings bind_symbols(const Graph& graph, const Inputs& inputs, const Weights& weights) {
-  std::vector<Given> given;
-  collect(graph, graph.inputs(), "input", inputs, given);
-  collect(graph, graph.params(), "param", weights, given);
+Dim::Bindings bind_symbols(std::span<const GivenTensor> given) {
   std::vector<Site> sites;
-  for (const Given& each : given) {
-    if (each.tensor->dtype() != each.value->type.dtype) each.refuse("the element types differ");
-    if (each.tensor->rank() != each.value->type.rank()) each.refuse("the ranks differ");
+  for (const GivenTensor& each : given) {
+    if (each.tensor->dtype() != each.type->dtype) refuse(each, "the element types differ");
+    if (each.tensor->rank() != each.type->rank()) refuse(each, "the ranks differ");
     for (std::size_t axis = 0; axis < each.tensor->sizes().size(); ++axis)
       sites.push_back({&each, axis});
   }
@@ -156,6 +149,13 @@ Dim::Bindings bind_symbols(const Graph& graph, const Inputs& inputs, const Weigh
   }
   for (const Site& site : sites) check(site, known);
   return plain(known);
+}
+
+Dim::Bindings bind_symbols(const Graph& graph, const Inputs& inputs, const Weights& weights) {
+  std::vector<GivenTensor> given;
+  collect(graph, graph.inputs(), "input", inputs, given);
+  collect(graph, graph.params(), "param", weights, given);
+  return bind_symbols(given);
 }
 
 }  // namespace weir

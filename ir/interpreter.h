@@ -6,29 +6,18 @@
 // code bit for bit.
 #pragma once
 
-#include <map>
-#include <string>
 #include <vector>
 
-#include "ir/builder.h"
-#include "ir/dim.h"
+#include "ir/bind_symbols.h"
 #include "ir/graph.h"
 #include "ir/scalar/evaluate.h"
 #include "ir/tensor.h"
 
 namespace weir {
 
-using Inputs = std::map<std::string, Tensor, std::less<>>;
-
 struct InterpretOptions {
   scalar::Numerics numerics;
 };
-
-// The values of the graph's symbols, from the sizes of inputs and params. A dimension that is a
-// symbol binds it; one that is linear in a single unknown symbol, such as 4*N + 1, is solved for
-// it. Error if a tensor is missing, is unknown to the graph or does not have its declared type, if
-// two sizes bind one symbol differently, or if a symbol stays unknown.
-Dim::Bindings bind_symbols(const Graph& graph, const Inputs& inputs, const Weights& weights);
 
 // The outputs in order. Errors are those of bind_symbols, and a result that has no size under the
 // bindings.

@@ -11,6 +11,7 @@
 #include "compiler/lowering/memory_plan.h"
 #include "compiler/lowering/pack_operands.h"
 #include "compiler/lowering/split_folds.h"
+#include "ir/escape.h"
 #include "ir/op.h"
 #include "runtime/abi.h"
 
@@ -44,17 +45,18 @@ class Lowerer {
     return static_cast<std::uint32_t>(program_.buffers.size() - 1);
   }
 
-  std::uint64_t add_weight(WeightEntry entry) {
+  // `location` is where the value was declared.
+  std::uint64_t add_weight(WeightEntry entry, const Location& location) {
     std::int64_t count = 1;
     for (const Dim& dim : entry.type.shape) {
       if (!dim.is_constant())
-        throw Error(fmt::format("param %{} has type {}; the dimensions of a param must be integers",
-                                entry.param, to_string(entry.type)));
+        throw Error(location, fmt::format("{} is {}; the dimensions of a param must be integers",
+                                          value_name(entry.param), to_string(entry.type)));
       count *= dim.value();  // checked when the value entered the graph
     }
     entry.offset = program_.weight_bytes;
-    std::uint64_t bytes = static_cast<std::uint64_t>(count) *
-                          static_cast<std::uint64_t>(byte_size(entry.type.dtype));
+    std::uint64_t bytes =
+        static_cast<std::uint64_t>(count) * static_cast<std::uint64_t>(byte_size(entry.type.dtype));
     program_.weight_bytes += (bytes + WEIR_ALIGNMENT - 1) / WEIR_ALIGNMENT * WEIR_ALIGNMENT;
     program_.weights.push_back(std::move(entry));
     return program_.weights.back().offset;
@@ -69,7 +71,7 @@ class Lowerer {
     }
     for (ValueId param : graph_.params()) {
       const Value& value = graph_.value(param);
-      std::uint64_t offset = add_weight({value.name, nullptr, value.type, 0});
+      std::uint64_t offset = add_weight({value.name, nullptr, value.type, 0}, value.location);
       buffers_[param] = add_buffer({value.name, value.type, Buffer::Place::weights, 0, offset, {}});
     }
     for (std::size_t i = 0; i < graph_.outputs().size(); ++i) {
@@ -93,7 +95,8 @@ class Lowerer {
       const Node& node = graph_.node(value.producer);
       if (node.op->data) {
         buffer.place = Buffer::Place::weights;
-        buffer.offset = add_weight({"", node.op->data(node.attributes), value.type, 0});
+        buffer.offset =
+            add_weight({"", node.op->data(node.attributes), value.type, 0}, value.location);
       }
     }
     std::uint32_t number = add_buffer(std::move(buffer));
@@ -136,11 +139,12 @@ class Lowerer {
 
   void add_call(Kernel kernel, std::vector<std::uint32_t> buffers, std::string description) {
     KernelCall call;
-    for (const std::string& symbol : kernel_symbols(kernel)) call.dims.push_back(Dim::symbol(symbol));
+    for (const std::string& symbol : kernel_symbols(kernel))
+      call.dims.push_back(Dim::symbol(symbol));
     call.buffers = std::move(buffers);
     call.description = std::move(description);
-    auto [found, inserted] = kernels_.try_emplace(structure_key(kernel),
-                                                  static_cast<std::uint32_t>(program_.kernels.size()));
+    auto [found, inserted] = kernels_.try_emplace(
+        structure_key(kernel), static_cast<std::uint32_t>(program_.kernels.size()));
     if (inserted) program_.kernels.push_back(std::move(kernel));
     call.kernel = found->second;
     program_.calls.push_back(std::move(call));

@@ -1,5 +1,5 @@
-// Calling a compiled program: from C++ by position, by name and on views of the caller's memory, and
-// through the C ABI, with every mistake that a caller can make.
+// Calling a compiled program: from C++ by position, by name and on views of the caller's memory,
+// and through the C ABI, with every mistake that a caller can make.
 
 #include <array>
 #include <vector>
@@ -8,6 +8,8 @@
 #include <gtest/gtest.h>
 
 #include "compiler/pipeline.h"
+#include "ir/builder_ops.h"
+#include "ir/interpreter.h"
 #include "tests/support/graphs.h"
 
 namespace weir {
@@ -15,7 +17,8 @@ namespace {
 
 using testing::HasSubstr;
 
-// a: f32[N, 3] and b: f32[N, 3] to a * 2 + b and their row sums; the sums of a product need a workspace.
+// a: f32[N, 3] and b: f32[N, 3] to a * 2 + b and their row sums; the sums of a product need a
+// workspace.
 Executable two_inputs() {
   return compile({test::parse("graph @two(%a: f32[N, 3], %b: f32[N, 3]) -> (f32[N, 3], f32[N]) {\n"
                               "  %two = constant {value = f32[] 2.0}\n"
@@ -98,23 +101,88 @@ TEST(Call, MistakesAreNamed) {
               HasSubstr("input b is f32[5, 3], but the symbol N is already 2"));
   EXPECT_THAT(test::error_of([&] { executable.run(NamedTensors{{"a", good}}); }),
               HasSubstr("input b (f32[N, 3]) is missing"));
-  EXPECT_THAT(test::error_of([&] {
-                executable.run(NamedTensors{{"a", good}, {"b", good}, {"c", good}});
-              }),
-              HasSubstr("no input c"));
+  EXPECT_THAT(
+      test::error_of([&] { executable.run(NamedTensors{{"a", good}, {"b", good}, {"c", good}}); }),
+      HasSubstr("no input c"));
   std::vector<Tensor> inputs{good, good};
   std::vector<Tensor> wrong{Tensor(DType::f32, {2, 3}), Tensor(DType::f32, {3})};
   EXPECT_THAT(test::error_of([&] { executable.run_into(inputs, wrong); }),
               HasSubstr("must be f32[N], and f32[3] is given"));
 }
 
+// Sizes are solved for symbols as the interpreter solves them.
+TEST(Call, SymbolsOfDimensionsAreSolved) {
+  Graph graph = test::parse(
+      "graph @m(%x: f32[4*N + 1, M], %z: f32[N*M]) -> (f32[4*N + 1, M], f32[N*M]) {\n"
+      "  %y = leaky_relu(%x)\n  %w = leaky_relu(%z)\n  return %y, %w\n}\n");
+  Executable executable = compile({graph, {}});
+  auto run = [&](std::int64_t rows, std::int64_t columns, std::int64_t product) {
+    NamedTensors inputs{{"x", Tensor(DType::f32, {rows, columns})},
+                        {"z", Tensor(DType::f32, {product})}};
+    for (float& element : inputs.at("x").mutable_elements<float>()) element = -2;
+    std::string interpreted = test::error_of([&] { interpret(graph, {}, inputs); });
+    return std::pair(interpreted, test::error_of([&] {
+                       Tensor y = executable.run(inputs)[0];
+                       EXPECT_TRUE(compare(y, interpret(graph, {}, inputs)[0]).identical);
+                     }));
+  };
+  EXPECT_EQ(run(9, 3, 6), std::pair(std::string("no error"), std::string("no error")));
+  EXPECT_EQ(run(1, 3, 0), std::pair(std::string("no error"), std::string("no error")));
+  for (auto [rows, columns, product] :
+       {std::array<std::int64_t, 3>{9, 3, 7}, {8, 3, 6}, {0, 3, 0}}) {
+    auto [interpreted, compiled] = run(rows, columns, product);
+    EXPECT_NE(compiled, "no error") << rows;
+    // The interpreter knows where the graph was declared as well.
+    EXPECT_THAT(interpreted, testing::EndsWith(compiled)) << rows;
+  }
+}
+
+TEST(Call, DimensionsThatFollowFromNothing) {
+  Graph graph =
+      test::parse("graph @m(%x: f32[N*M]) -> (f32[N*M]) {\n  %y = neg(%x)\n  return %y\n}\n");
+  Executable executable = compile({graph, {}});
+  std::vector<Tensor> inputs{Tensor(DType::f32, {6})};
+  EXPECT_THAT(test::error_of([&] { executable.run(inputs); }),
+              HasSubstr("the size of symbol M does not follow from the sizes given"));
+}
+
+// Compilation cannot go on from these graphs, which only their makers can mend.
+TEST(Call, GraphsThatCannotBeCompiled) {
+  GraphBuilder unbound("unbound");
+  Var x = unbound.input("x", DType::f32, {4});
+  int line = __LINE__ + 1;
+  unbound.output("y", broadcast(x, {Dim::symbol("N"), 4}));
+  Model model = unbound.finish();
+  std::string wrong = "call_test.cc:" + std::to_string(line);
+  for (bool object : {false, true}) {
+    std::string message = test::error_of([&] {
+      if (object) {
+        compile_object(model.graph);
+      } else {
+        compile(model);
+      }
+    });
+    EXPECT_THAT(message, HasSubstr("the symbol N of [N, 4] occurs in no input or param"));
+    EXPECT_THAT(message, HasSubstr(wrong));
+  }
+  GraphBuilder symbolic("symbolic");
+  Var w = symbolic.param("w", DType::f32, {Dim::symbol("N")});
+  symbolic.output("y", neg(w));
+  EXPECT_THAT(
+      test::error_of([&] { compile_object(symbolic.finish().graph); }),
+      testing::AllOf(HasSubstr("call_test.cc:"),
+                     HasSubstr("%w is f32[N]; the dimensions of a param must be integers")));
+}
+
 TEST(Call, ParamsNeedValuesOfTheirType) {
-  Graph graph = test::parse("graph @m(%x: f32[2]) -> (f32[2]) {\n  param %w: f32[2]\n"
-                            "  %y = add(%x, %w)\n  return %y\n}\n");
+  Graph graph = test::parse(
+      "graph @m(%x: f32[2]) -> (f32[2]) {\n  param %w: f32[2]\n"
+      "  %y = add(%x, %w)\n  return %y\n}\n");
   EXPECT_THAT(test::error_of([&] { compile({graph, {}}); }), HasSubstr("%w (f32[2])"));
   EXPECT_THAT(test::error_of([&] { compile({graph, {{"w", Tensor(DType::f32, {3})}}}); }),
               HasSubstr("f32[2]"));
-  EXPECT_EQ(test::error_of([&] { compile({graph, {{"w", Tensor(DType::f32, {2})}}}); }), "no error");
+  EXPECT_EQ(test::error_of([&] { compile({graph, {{"w", Tensor(DType::f32, {2})}}}); }),
+            "no error");
 }
 
 // A call through the C ABI with everything in place, for the tests to spoil.
@@ -127,7 +195,8 @@ class RawCall : public testing::Test {
     void* aligned = workspace_.data();
     std::size_t room = workspace_.size();
     std::align(WEIR_ALIGNMENT, room - WEIR_ALIGNMENT, aligned, room);
-    call_ = {inputs_.data(), outputs_.data(), executable_.weights(), aligned, dims_.data(), nullptr};
+    call_ = {inputs_.data(), outputs_.data(), executable_.weights(),
+             aligned,        dims_.data(),    nullptr};
   }
 
   Executable executable_;
@@ -149,7 +218,7 @@ TEST_F(RawCall, Runs) {
 
 TEST_F(RawCall, NullPointersAreInvalid) {
   EXPECT_EQ(program_(nullptr), WEIR_INVALID_CALL);
-  auto without = [&](auto weir_call::*member) {
+  auto without = [&](auto weir_call::* member) {
     weir_call spoilt = call_;
     spoilt.*member = nullptr;
     return program_(&spoilt);
