@@ -105,6 +105,7 @@ class GraphBuilder {
   // Every node gets this location, whatever its call says, until there is none again: the lines of an
   // op's gradient rule mean nothing to the user.
   void pin_location(std::optional<Location> location) { pinned_ = std::move(location); }
+  const std::optional<Location>& pinned_location() const { return pinned_; }
 
   const Graph& graph() const { return graph_; }
   Graph& graph() { return graph_; }

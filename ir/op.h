@@ -156,6 +156,9 @@ struct GradientRule {
   std::string reason;
   // One gradient for each operand; an invalid Var where there is none or it is not wanted.
   std::function<std::vector<Var>(const GradientContext&)> rule;
+  // Whether the stated rule only moves elements: each element of a gradient is one of the cotangent's,
+  // or zero. Then it holds for values of every type.
+  bool moves = false;
 };
 
 struct OpDef {

@@ -5,6 +5,7 @@
 
 #include <fmt/format.h>
 
+#include "compiler/autodiff/cotangent.h"
 #include "compiler/autodiff/pointwise_gradient.h"
 #include "compiler/passes/decompose.h"
 #include "ir/builder.h"
@@ -108,6 +109,7 @@ class Differentiator {
   Differentiator(const Graph& graph, std::span<const ValueId> sources)
       : graph_(graph),
         builder_(graph),
+        cotangents_(builder_),
         depends_(dependents(graph, sources)),
         contributions_(graph.value_count()) {}
 
@@ -119,16 +121,17 @@ class Differentiator {
   void visit(const Node& node);
   void visit_pointwise(const Node& node, const OpInstance& instance);
   void visit_stated(const Node& node, const OpInstance& instance);
-  void contribute(ValueId operand, Var gradient, const OpDef& op);
+  void contribute(ValueId operand, Cotangent gradient, const OpDef& op);
   // The sum of the contributions to a value, invalid if there are none.
-  Var cotangent(ValueId value);
+  Cotangent cotangent(ValueId value);
   std::vector<Var> vars(std::span<const ValueId> values);
   [[noreturn]] void refuse(const Node& node) const;
 
   const Graph& graph_;  // `builder_` starts as its copy: ids of values are the same
   GraphBuilder builder_;
+  Cotangents cotangents_;
   std::vector<bool> depends_;
-  std::vector<std::vector<Var>> contributions_;  // by value
+  std::vector<std::vector<Cotangent>> contributions_;  // by value
   PointwiseGradients pointwise_;
 };
 
@@ -140,7 +143,7 @@ std::vector<Var> Differentiator::run(std::span<const ValueId> sources,
   for (ValueId target : targets) {
     if (!depends_[target.index]) continue;
     pin(graph_.value(target).location);
-    contributions_[target.index].push_back(constant_of(builder_, graph_.type(target), 1));
+    contributions_[target.index].push_back({constant_of(builder_, graph_.type(target), 1), {}});
   }
   for (std::size_t i = graph_.nodes().size(); i-- > 0;) {
     const Node& node = graph_.nodes()[i];
@@ -154,8 +157,8 @@ std::vector<Var> Differentiator::run(std::span<const ValueId> sources,
   std::vector<Var> gradients;
   for (ValueId source : sources) {
     pin(graph_.value(source).location);
-    Var gradient = cotangent(source);
-    gradients.push_back(gradient.valid() ? gradient
+    Cotangent gradient = cotangent(source);
+    gradients.push_back(gradient.valid() ? cotangents_.applied(gradient)
                                          : constant_of(builder_, graph_.type(source), 0));
   }
   builder_.pin_location(std::nullopt);
@@ -177,52 +180,103 @@ void Differentiator::visit(const Node& node) {
 }
 
 void Differentiator::visit_pointwise(const Node& node, const OpInstance& instance) {
-  Var incoming = cotangent(node.results[0]);
+  Cotangent incoming = cotangent(node.results[0]);
   std::vector<Var> operands = vars(node.operands);
+  DType type = graph_.type(node.results[0]).dtype;
   for (std::size_t i = 0; i < operands.size(); ++i) {
     if (!depends_[node.operands[i].index]) continue;
-    Var gradient =
-        pointwise_.apply(instance, i, operands, Var(builder_, node.results[0]), incoming);
-    if (gradient.valid()) contribute(node.operands[i], gradient, *node.op);
+    // Masks are of one element type.
+    Cotangent outgoing = incoming;
+    if (operands[i].dtype() != type) outgoing = {cotangents_.applied(incoming), {}};
+    std::optional<PointwiseGradient> gradient =
+        pointwise_.find(instance, i, operands, Var(builder_, node.results[0]), outgoing.value);
+    if (!gradient) continue;
+    if (gradient->masks) {
+      outgoing = Cotangents::masked(std::move(outgoing),
+                                    Mask{.id = {node.results[0].index, i},
+                                         .op = gradient->op,
+                                         .attributes = std::move(gradient->attributes),
+                                         .operands = std::move(gradient->operands),
+                                         .hole = gradient->hole,
+                                         .selects = gradient->selects,
+                                         .location = node.location.derived("gradient of")});
+    } else if (gradient->op) {
+      outgoing.value = builder_.apply(*gradient->op, std::move(gradient->operands),
+                                      std::move(gradient->attributes));
+    }
+    contribute(node.operands[i], std::move(outgoing), *node.op);
   }
 }
 
 void Differentiator::visit_stated(const Node& node, const OpInstance& instance) {
+  const GradientRule& rule = node.op->gradient;
   std::vector<Var> operands = vars(node.operands);
   std::vector<Var> results = vars(node.results);
   std::vector<Var> cotangents;
+  std::vector<Mask> masks;
   for (ValueId result : node.results) {
-    Var incoming = cotangent(result);
     // Zeros where nobody reads this result; nothing where it is not of floating point.
-    if (!incoming.valid() && is_float(graph_.type(result).dtype))
-      incoming = constant_of(builder_, graph_.type(result), 0);
-    cotangents.push_back(incoming);
+    Cotangent incoming = cotangent(result);
+    if (!incoming.valid()) {
+      bool is_differentiable = is_float(graph_.type(result).dtype);
+      cotangents.push_back(is_differentiable ? constant_of(builder_, graph_.type(result), 0)
+                                             : Var());
+    } else if (rule.moves) {
+      cotangents.push_back(incoming.value);
+      masks = std::move(incoming.masks);
+    } else {
+      cotangents.push_back(cotangents_.applied(incoming));
+    }
   }
   auto wanted = std::make_unique<bool[]>(operands.size());
   for (std::size_t i = 0; i < operands.size(); ++i) wanted[i] = depends_[node.operands[i].index];
-  std::vector<Var> gradients = node.op->gradient.rule(
-      {builder_, instance, operands, results, cotangents, {wanted.get(), operands.size()}});
-  WEIR_CHECK(gradients.size() == operands.size(), node.op->name);
+  auto gradients_of = [&](std::span<const Var> of) {
+    std::vector<Var> gradients =
+        rule.rule({builder_, instance, operands, results, of, {wanted.get(), operands.size()}});
+    WEIR_CHECK(gradients.size() == operands.size(), node.op->name);
+    return gradients;
+  };
+  std::vector<Cotangent> gradients;
+  for (Var gradient : gradients_of(cotangents)) gradients.push_back({gradient, {}});
+  for (const Mask& mask : masks) {
+    std::vector<Mask> moved(operands.size(), mask);
+    for (std::size_t k = 0; k < mask.operands.size(); ++k) {
+      if (k == mask.hole && !mask.is_sum()) continue;
+      bool same = mask.operands[k].id() == cotangents[0].id();
+      Var whole = ops::broadcast_to(builder_, mask.operands[k], results[0].shape());
+      std::vector<Var> parts = same ? std::vector<Var>() : gradients_of({&whole, 1});
+      for (std::size_t i = 0; i < operands.size(); ++i)
+        moved[i].operands[k] = same ? gradients[i].value : parts[i];
+    }
+    for (std::size_t i = 0; i < operands.size(); ++i) {
+      if (!wanted[i] || !gradients[i].valid()) continue;
+      // Another mask than the same one beside another value, and than what it was before it moved.
+      moved[i].id = {gradients[i].value.id().index, gradients[i].masks.size()};
+      gradients[i] = Cotangents::masked(std::move(gradients[i]), std::move(moved[i]));
+    }
+  }
   for (std::size_t i = 0; i < gradients.size(); ++i)
-    if (wanted[i] && gradients[i].valid()) contribute(node.operands[i], gradients[i], *node.op);
+    if (wanted[i] && gradients[i].valid())
+      contribute(node.operands[i], std::move(gradients[i]), *node.op);
 }
 
-void Differentiator::contribute(ValueId operand, Var gradient, const OpDef& op) {
+void Differentiator::contribute(ValueId operand, Cotangent gradient, const OpDef& op) {
   const TensorType& type = graph_.type(operand);
-  gradient = ops::sum_to(builder_, gradient, type.shape);
-  if (gradient.dtype() != type.dtype)
-    gradient = builder_.apply("cast", {gradient}, {{"dtype", type.dtype}});
-  WEIR_CHECK(gradient.type() == type,
+  gradient = cotangents_.sum_to(std::move(gradient), type.shape);
+  if (gradient.value.dtype() != type.dtype) {
+    Var applied = cotangents_.applied(gradient);
+    gradient = {builder_.apply("cast", {applied}, {{"dtype", type.dtype}}), {}};
+  }
+  WEIR_CHECK(gradient.value.type() == type,
              fmt::format("{}: a gradient of type {} for an operand of type {}", op.name,
-                         to_string(gradient.type()), to_string(type)));
-  contributions_[operand.index].push_back(gradient);
+                         to_string(gradient.value.type()), to_string(type)));
+  contributions_[operand.index].push_back(std::move(gradient));
 }
 
-Var Differentiator::cotangent(ValueId value) {
-  std::vector<Var>& parts = contributions_[value.index];
+Cotangent Differentiator::cotangent(ValueId value) {
+  std::vector<Cotangent>& parts = contributions_[value.index];
   if (parts.empty()) return {};
-  Var sum = parts.front();
-  for (std::size_t i = 1; i < parts.size(); ++i) sum = builder_.apply("add", {sum, parts[i]});
+  Cotangent sum = cotangents_.sum(std::move(parts));
   parts = {sum};
   return sum;
 }

@@ -54,19 +54,43 @@ const OpDef* op_meaning(scalar::Arena& arena, scalar::Id root) {
   return nullptr;
 }
 
+bool is_zero(const scalar::Arena& arena, scalar::Id id) {
+  return arena.is_constant(id) && scalar::to_double(arena[id].type, arena.bits(id)) == 0;
+}
+
+// Whether the expression is chosen among several, of which one is zero.
+bool may_be_zero(const scalar::Arena& arena, scalar::Id id) {
+  if (arena[id].primitive != Primitive::select) return is_zero(arena, id);
+  return may_be_zero(arena, arena.operand(id, 1)) || may_be_zero(arena, arena.operand(id, 2));
+}
+
 }  // namespace
 
-Var PointwiseGradients::apply(const OpInstance& instance, std::size_t operand,
-                              std::span<const Var> operands, Var result, Var cotangent) {
+std::optional<PointwiseGradient> PointwiseGradients::find(const OpInstance& instance,
+                                                          std::size_t operand,
+                                                          std::span<const Var> operands, Var result,
+                                                          Var cotangent) {
   const Plan& plan = this->plan(instance, operand, result.dtype());
-  std::vector<Var> values;
-  for (std::size_t source : plan.sources)
-    values.push_back(source < operands.size()    ? operands[source]
-                     : source == operands.size() ? cotangent
-                                                 : result);
-  if (!plan.op) return values.empty() ? Var() : values.front();
-  return cotangent.builder().apply(*plan.op, std::move(values),
-                                   plan.takes_attributes ? instance.attributes : Attributes());
+  if (!plan.op && plan.sources.empty()) return std::nullopt;
+  PointwiseGradient gradient;
+  gradient.op = plan.op;
+  if (plan.takes_attributes) gradient.attributes = instance.attributes;
+  std::size_t holes = 0;
+  for (const Source& source : plan.sources) {
+    if (source.constant) {
+      gradient.operands.push_back(cotangent.builder().scalar(result.dtype(), *source.constant));
+      continue;
+    }
+    bool is_hole = source.number == operands.size();
+    if (is_hole) gradient.hole = gradient.operands.size();
+    holes += is_hole ? 1 : 0;
+    gradient.operands.push_back(is_hole                           ? cotangent
+                                : source.number < operands.size() ? operands[source.number]
+                                                                  : result);
+  }
+  gradient.masks = plan.op && plan.masks && holes == 1;
+  gradient.selects = gradient.masks && plan.selects;
+  return gradient;
 }
 
 const PointwiseGradients::Plan& PointwiseGradients::plan(const OpInstance& instance,
@@ -87,6 +111,8 @@ PointwiseGradients::Plan PointwiseGradients::make_plan(const OpInstance& instanc
             instance.attributes,
             nullptr,
             {},
+            false,
+            false,
             false};
   const OpDef* general = gradient_op(*instance.op, operand);
   if (!general) return plan;
@@ -101,9 +127,10 @@ PointwiseGradients::Plan PointwiseGradients::make_plan(const OpInstance& instanc
   scalar::Id gradient = general->pointwise(arguments, instance.attributes).id();
   if (arena.is_constant(gradient)) return plan;  // linear in the cotangent, so zero
   if (gradient == arguments.back().id()) {
-    plan.sources = {count};
+    plan.sources = {{count, {}}};
     return plan;
   }
+  plan.masks = may_be_zero(arena, gradient);
 
   // Linear in the operand: the same op on the cotangent in its place.
   std::vector<Expr> replaced(arguments.begin(), arguments.end() - 1);
@@ -112,7 +139,7 @@ PointwiseGradients::Plan PointwiseGradients::make_plan(const OpInstance& instanc
       instance.op->pointwise(replaced, instance.attributes).id() == gradient) {
     plan.op = instance.op;
     plan.takes_attributes = true;
-    for (std::size_t i = 0; i < count; ++i) plan.sources.push_back(i == operand ? count : i);
+    for (std::size_t i = 0; i < count; ++i) plan.sources.push_back({i == operand ? count : i, {}});
     return plan;
   }
 
@@ -120,18 +147,27 @@ PointwiseGradients::Plan PointwiseGradients::make_plan(const OpInstance& instanc
   for (const Expr& argument : arguments) available.push_back(argument.id());
   available.push_back(value.id());
   bool single = true;
+  bool with_zero = false;
   for (scalar::Id id : arena.operands(gradient)) {
     auto found = std::find(available.begin(), available.end(), id);
-    single = single && found != available.end();
-    plan.sources.push_back(static_cast<std::size_t>(found - available.begin()));
+    if (found != available.end()) {
+      plan.sources.push_back({static_cast<std::size_t>(found - available.begin()), {}});
+    } else if (arena.is_constant(id) && arena[id].type == result_type) {
+      plan.sources.push_back({0, scalar::to_double(result_type, arena.bits(id))});
+      with_zero = with_zero || is_zero(arena, id);
+    } else {
+      single = false;
+    }
   }
   if (single) plan.op = op_meaning(arena, gradient);
+  plan.selects = with_zero && arena[gradient].primitive == Primitive::select;
   if (plan.op) return plan;
 
   plan.op = general;
   plan.takes_attributes = true;
+  plan.selects = false;
   plan.sources.clear();
-  for (std::size_t i = 0; i <= count; ++i) plan.sources.push_back(i);
+  for (std::size_t i = 0; i <= count; ++i) plan.sources.push_back({i, {}});
   return plan;
 }
 

@@ -78,12 +78,18 @@ OpDef with_attribute(OpDef op, std::string name, Attribute default_value, std::s
 }
 
 OpDef without_gradient(OpDef op, std::string reason) {
-  op.gradient = {GradientRule::Kind::none, std::move(reason), {}};
+  op.gradient = {GradientRule::Kind::none, std::move(reason), {}, false};
   return op;
 }
 
 OpDef with_gradient(OpDef op, std::function<std::vector<Var>(const GradientContext&)> rule) {
-  op.gradient = {GradientRule::Kind::stated, {}, std::move(rule)};
+  op.gradient = {GradientRule::Kind::stated, {}, std::move(rule), false};
+  return op;
+}
+
+OpDef with_moving_gradient(OpDef op, std::function<std::vector<Var>(const GradientContext&)> rule) {
+  op = with_gradient(std::move(op), std::move(rule));
+  op.gradient.moves = true;
   return op;
 }
 

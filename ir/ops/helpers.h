@@ -45,6 +45,8 @@ OpDef with_attribute(OpDef op, std::string name, Attribute default_value, std::s
 
 OpDef without_gradient(OpDef op, std::string reason);
 OpDef with_gradient(OpDef op, std::function<std::vector<Var>(const GradientContext&)> rule);
+// The same for a rule that only moves elements (GradientRule::moves).
+OpDef with_moving_gradient(OpDef op, std::function<std::vector<Var>(const GradientContext&)> rule);
 
 // Error unless the number attribute is finite.
 void check_finite(const OpInstance& instance, std::string_view attribute);

@@ -89,7 +89,7 @@ OpDef reshape_op() {
       return reshape_index(element, from, to, runs);
     });
   };
-  return with_gradient(std::move(op), [](const GradientContext& context) -> std::vector<Var> {
+  return with_moving_gradient(std::move(op), [](const GradientContext& context) -> std::vector<Var> {
     return {reshape_to(context.builder, context.cotangents[0], context.instance.operand(0).shape)};
   });
 }
@@ -139,7 +139,7 @@ OpDef transpose_op() {
       return index;
     });
   };
-  return with_gradient(std::move(op), [](const GradientContext& context) -> std::vector<Var> {
+  return with_moving_gradient(std::move(op), [](const GradientContext& context) -> std::vector<Var> {
     std::vector<std::size_t> permutation = permutation_of(context.instance);
     Integers inverse(permutation.size());
     for (std::size_t i = 0; i < permutation.size(); ++i)

@@ -112,7 +112,7 @@ OpDef slice_op() {
       return index;
     });
   };
-  return with_gradient(std::move(op), slice_gradient);
+  return with_moving_gradient(std::move(op), slice_gradient);
 }
 
 // --- concat ------------------------------------------------------------------
@@ -180,7 +180,7 @@ OpDef concat_op() {
   op.operands = {{"inputs", TypeSet::any, OperandSpec::Presence::variadic}};
   op.infer = infer_concat;
   op.comprehension = concat_comprehension;
-  return with_gradient(std::move(op), [](const GradientContext& context) {
+  return with_moving_gradient(std::move(op), [](const GradientContext& context) {
     const Shape& whole = context.results[0].shape();
     auto axis = static_cast<std::size_t>(context.instance.axis(static_cast<int>(whole.size())));
     std::vector<Dim> offsets = concat_offsets(context.instance);
@@ -274,7 +274,7 @@ OpDef pad_op() {
   op = with_attribute(std::move(op), "value", 0.0, "The fill value.");
   op.infer = infer_pad;
   op.comprehension = pad_comprehension;
-  return with_gradient(std::move(op), [](const GradientContext& context) -> std::vector<Var> {
+  return with_moving_gradient(std::move(op), [](const GradientContext& context) -> std::vector<Var> {
     const Shape& operand = context.instance.operand(0).shape;
     const Shape& low = context.instance.attributes.dims("low");
     Shape limits;

@@ -183,7 +183,7 @@ OpDef mean_op() {
 
 void add_reduce_ops(OpTable& table) {
   constexpr double infinity = std::numeric_limits<double>::infinity();
-  table.add(with_gradient(
+  table.add(with_moving_gradient(
       reduction(
           {"reduce_sum",
            "The sum over axes.",
