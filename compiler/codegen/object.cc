@@ -19,6 +19,7 @@
 #include "compiler/codegen/entry_emitter.h"
 #include "compiler/codegen/generate_code.h"
 #include "compiler/codegen/kernel_emitter.h"
+#include "compiler/codegen/llvm_versions.h"
 #include "compiler/codegen/partition.h"
 #include "compiler/codegen/run_tasks.h"
 #include "compiler/codegen/target_machine.h"
@@ -78,7 +79,7 @@ std::unique_ptr<llvm::Module> emit_module(const Program& program, const Target& 
                                           llvm::LLVMContext& context,
                                           const llvm::TargetMachine& machine, bool debug_lines) {
   auto module = std::make_unique<llvm::Module>(program.name, context);
-  module->setTargetTriple(llvm::Triple(target.triple));
+  set_triple(*module, llvm::Triple(target.triple));
   module->setDataLayout(machine.createDataLayout());
   module->setPICLevel(llvm::PICLevel::BigPIC);
   DebugInfo debug(*module, debug_lines);

@@ -11,6 +11,7 @@
 #include <llvm/TargetParser/Host.h>
 #include <llvm/TargetParser/Triple.h>
 
+#include "compiler/codegen/llvm_versions.h"
 #include "ir/diagnostic.h"
 
 namespace weir {
@@ -28,8 +29,7 @@ std::string full_triple(const std::string& triple) {
 
 const llvm::Target& lookup(const std::string& triple) {
   std::string message;
-  const llvm::Target* target =
-      llvm::TargetRegistry::lookupTarget(llvm::Triple(triple), message);
+  const llvm::Target* target = find_backend(llvm::Triple(triple), message);
   if (!target)
     throw Error(fmt::format("there is no target {}; available are {}", triple, available_targets()));
   return *target;
@@ -194,11 +194,10 @@ Target resolve_target(const TargetSpec& spec) {
   }
   const llvm::Target& backend = lookup(target.triple);
   llvm::Triple triple(target.triple);
-  std::unique_ptr<llvm::MCSubtargetInfo> plain(
-      backend.createMCSubtargetInfo(triple, "", ""));
+  std::unique_ptr<llvm::MCSubtargetInfo> plain = make_subtarget(backend, triple, "", "");
   if (plain) check_names(*plain, spec);
-  std::unique_ptr<llvm::MCSubtargetInfo> info(
-      backend.createMCSubtargetInfo(triple, target.cpu, target.features));
+  std::unique_ptr<llvm::MCSubtargetInfo> info =
+      make_subtarget(backend, triple, target.cpu, target.features);
   WEIR_CHECK(info != nullptr, target.triple);
   target.pointer_bits = triple.isArch64Bit() ? 64 : 32;
   read_features(*info, target);
@@ -213,10 +212,9 @@ std::unique_ptr<llvm::TargetMachine> make_target_machine(const Target& target) {
   initialize_backends();
   llvm::TargetOptions options;
   options.MCOptions.AsmVerbose = true;
-  llvm::Triple triple(target.triple);
-  std::unique_ptr<llvm::TargetMachine> machine(lookup(target.triple).createTargetMachine(
-      triple, target.cpu, target.features, options, llvm::Reloc::PIC_, std::nullopt,
-      llvm::CodeGenOptLevel::Default));
+  std::unique_ptr<llvm::TargetMachine> machine =
+      make_machine(lookup(target.triple), llvm::Triple(target.triple), target.cpu, target.features,
+                   options);
   WEIR_CHECK(machine != nullptr, target.triple);
   return machine;
 }

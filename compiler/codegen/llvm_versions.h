@@ -1,0 +1,63 @@
+// What differs between the versions of LLVM that Weir is built with, 20 and later, in one place: 21 and
+// 22 took triples as strings out of their interfaces one by one, and ORC's headers were split.
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <string>
+
+#include <llvm/Config/llvm-config.h>
+#include <llvm/IR/Module.h>
+#include <llvm/MC/MCSubtargetInfo.h>
+#include <llvm/MC/TargetRegistry.h>
+#include <llvm/Target/TargetMachine.h>
+#include <llvm/TargetParser/Triple.h>
+
+namespace weir {
+
+inline void set_triple(llvm::Module& module, const llvm::Triple& triple) {
+#if LLVM_VERSION_MAJOR >= 21
+  module.setTargetTriple(triple);
+#else
+  module.setTargetTriple(triple.str());
+#endif
+}
+
+// Null, with a message, if LLVM has no such target.
+inline const llvm::Target* find_backend(const llvm::Triple& triple, std::string& message) {
+#if LLVM_VERSION_MAJOR >= 22
+  return llvm::TargetRegistry::lookupTarget(triple, message);
+#else
+  return llvm::TargetRegistry::lookupTarget(triple.str(), message);
+#endif
+}
+
+inline std::unique_ptr<llvm::MCSubtargetInfo> make_subtarget(const llvm::Target& backend,
+                                                             const llvm::Triple& triple,
+                                                             const std::string& cpu,
+                                                             const std::string& features) {
+#if LLVM_VERSION_MAJOR >= 22
+  return std::unique_ptr<llvm::MCSubtargetInfo>(
+      backend.createMCSubtargetInfo(triple, cpu, features));
+#else
+  return std::unique_ptr<llvm::MCSubtargetInfo>(
+      backend.createMCSubtargetInfo(triple.str(), cpu, features));
+#endif
+}
+
+inline std::unique_ptr<llvm::TargetMachine> make_machine(const llvm::Target& backend,
+                                                         const llvm::Triple& triple,
+                                                         const std::string& cpu,
+                                                         const std::string& features,
+                                                         const llvm::TargetOptions& options) {
+#if LLVM_VERSION_MAJOR >= 21
+  const llvm::Triple& name = triple;
+#else
+  const std::string& name = triple.str();
+#endif
+  return std::unique_ptr<llvm::TargetMachine>(
+      backend.createTargetMachine(name, cpu, features, options, llvm::Reloc::PIC_, std::nullopt,
+                                  llvm::CodeGenOptLevel::Default));
+}
+
+}  // namespace weir
