@@ -74,28 +74,37 @@ Weights select_params(const Graph& graph, Weights available, const std::string& 
   return params;
 }
 
+Graph parse_within(const FileBytes& file, const LoadLimits& limits) {
+  limits.check_memory(file, static_cast<std::int64_t>(file.bytes.size()));
+  Graph graph = parse_graph(file.text(), file.name);
+  limits.check_nodes(file, static_cast<std::int64_t>(graph.nodes().size()));
+  return graph;
+}
+
 }  // namespace
 
-Model load_model(const std::string& path, const std::optional<std::string>& weights) {
+Model load_model(const std::string& path, const std::optional<std::string>& weights,
+                 const LoadLimits& limits) {
   FileBytes bytes = map_file(path);
   if (is_onnx(bytes)) {
-    Model model = load_onnx(path);
+    Model model = load_onnx(path, {limits, {}});
     if (weights) model.weights = select_params(model.graph, read_safetensors(*weights), *weights);
     return model;
   }
-  Graph graph = parse_graph(bytes.text(), path);
+  Graph graph = parse_within(bytes, limits);
   if (graph.params().empty()) {
     if (weights) read_safetensors(*weights);
     return {std::move(graph), {}};
   }
-  std::string file = weights ? *weights : weights_beside(path, graph);
-  Weights params = select_params(graph, read_safetensors(file), file);
+  FileBytes file = map_file(weights ? *weights : weights_beside(path, graph));
+  limits.check_memory(file, static_cast<std::int64_t>(bytes.bytes.size() + file.bytes.size()));
+  Weights params = select_params(graph, read_safetensors(file), file.name);
   return {std::move(graph), std::move(params)};
 }
 
-Graph load_graph(const std::string& path) {
+Graph load_graph(const std::string& path, const LoadLimits& limits) {
   FileBytes bytes = map_file(path);
-  return is_onnx(bytes) ? load_onnx(path).graph : parse_graph(bytes.text(), path);
+  return is_onnx(bytes) ? load_onnx(path, {limits, {}}).graph : parse_within(bytes, limits);
 }
 
 }  // namespace weir

@@ -5,6 +5,7 @@
 #include <optional>
 #include <string>
 
+#include "compiler/frontend/load_limits.h"
 #include "ir/builder.h"
 #include "ir/graph.h"
 
@@ -17,9 +18,10 @@ namespace weir {
 //
 // Error for whatever is wrong in either file, and if params are missing or have another type than
 // the graph declares: all of them in one message.
-Model load_model(const std::string& path, const std::optional<std::string>& weights = std::nullopt);
+Model load_model(const std::string& path, const std::optional<std::string>& weights = std::nullopt,
+                 const LoadLimits& limits = {});
 
 // The graph alone, whose params need not have values anywhere.
-Graph load_graph(const std::string& path);
+Graph load_graph(const std::string& path, const LoadLimits& limits = {});
 
 }  // namespace weir

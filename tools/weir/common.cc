@@ -5,6 +5,7 @@
 #include <charconv>
 #include <cstdio>
 #include <ctime>
+#include <limits>
 #include <system_error>
 
 #include <fmt/format.h>
@@ -40,6 +41,22 @@ CLI::Option* add_list(CLI::App& command, const std::string& names, std::vector<s
 
 void add_model(CLI::App& command, std::string& path) {
   add_value(command, "MODEL", path, "", "A .weir or .onnx file.")->required();
+}
+
+void add_limits(CLI::App& command, LimitOptions& options) {
+  add_value(command, "--max-nodes", options.nodes, "N",
+            "Refuses a model of more nodes; 1000000 if left out.");
+  add_value(command, "--max-memory", options.memory, "BYTES",
+            "Refuses a model whose files, and what is made of them while they are read, take more; "
+            "no limit if left out.");
+}
+
+LoadLimits given_limits(const LimitOptions& options) {
+  LoadLimits limits;
+  constexpr std::int64_t kMost = std::numeric_limits<std::int64_t>::max();
+  if (!options.nodes.empty()) limits.nodes = integer_of(options.nodes, "--max-nodes", 1, kMost);
+  if (!options.memory.empty()) limits.memory = integer_of(options.memory, "--max-memory", 1, kMost);
+  return limits;
 }
 
 void add_gradient(CLI::App& command, std::vector<std::string>& names) {

@@ -15,6 +15,7 @@
 
 #include <CLI/CLI.hpp>
 
+#include "compiler/frontend/load_limits.h"
 #include "compiler/lowering/target.h"
 #include "ir/graph.h"
 
@@ -37,6 +38,12 @@ CLI::Option* add_value(CLI::App& command, const std::string& names, std::string&
 CLI::Option* add_list(CLI::App& command, const std::string& names, std::vector<std::string>& values,
                       std::string placeholder, std::string description, bool commas = false);
 void add_model(CLI::App& command, std::string& path);
+// --max-nodes and --max-memory, and what they mean.
+struct LimitOptions {
+  std::string nodes, memory;
+};
+void add_limits(CLI::App& command, LimitOptions& options);
+LoadLimits given_limits(const LimitOptions& options);
 void add_gradient(CLI::App& command, std::vector<std::string>& names);
 void add_target(CLI::App& command, TargetSpec& target);
 

@@ -26,6 +26,7 @@ examples:
 struct InspectOptions {
   std::string model, stage;
   std::vector<std::string> gradient;
+  LimitOptions limits;
   TargetSpec target;
   bool no_fusion = false;
 };
@@ -36,7 +37,8 @@ void inspect_model(const InspectOptions& options) {
     throw Error(
         fmt::format("there is no stage {}; the stages are graph, optimized, kernels, llvm and asm",
                     shown(options.stage)));
-  Graph graph = with_gradients(load_graph(options.model), options.gradient);
+  Graph graph =
+      with_gradients(load_graph(options.model, given_limits(options.limits)), options.gradient);
   CompileOptions compile_options;
   compile_options.target = options.target;
   compile_options.fuse = !options.no_fusion;
@@ -55,6 +57,7 @@ void add_inspect_command(CLI::App& app, Action& action) {
       ->required();
   add_gradient(*command, options->gradient);
   add_target(*command, options->target);
+  add_limits(*command, options->limits);
   command->add_flag("--no-fusion", options->no_fusion, "A kernel for every node.");
   command->callback([options, &action] { action = [options] { inspect_model(*options); }; });
 }

@@ -4,6 +4,7 @@
 
 #include "common.h"
 #include "compiler/frontend/file.h"
+#include "compiler/frontend/onnx/op_table.h"
 #include "ir/op.h"
 #include "ir/reference.h"
 #include "ir/registry.h"
@@ -19,13 +20,17 @@ constexpr const char* kExamples = R"(examples:
 
 struct OpsOptions {
   std::string name;
-  bool markdown = false;
+  bool markdown = false, onnx = false;
 };
 
 void show_ops(const OpsOptions& options) {
   if (options.markdown && !options.name.empty())
     throw Error("--markdown is the reference of all ops; leave the name or the option out");
-  if (options.markdown) {
+  if (options.onnx && (options.markdown || !options.name.empty()))
+    throw Error("--onnx is the table of ONNX's ops; leave the name and --markdown out");
+  if (options.onnx) {
+    print_out(onnx_op_table());
+  } else if (options.markdown) {
     print_out(markdown_reference());
   } else if (options.name.empty()) {
     print_out(op_list());
@@ -49,6 +54,8 @@ void add_ops_command(CLI::App& app, Action& action) {
       app, "ops", "Shows the ops: a list, or all that there is to know about one.", kExamples);
   add_value(*command, "OP", options->name, "", "An op.");
   command->add_flag("--markdown", options->markdown, "Prints the whole reference as Markdown.");
+  command->add_flag("--onnx", options->onnx,
+                    "Prints which ops of ONNX are read, and why the others are not, as Markdown.");
   command->callback([options, &action] { action = [options] { show_ops(*options); }; });
 }
 

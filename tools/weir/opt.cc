@@ -15,6 +15,7 @@ namespace {
 struct OptOptions {
   std::string model;
   std::vector<std::string> passes;
+  LimitOptions limits;
   bool list = false;
   bool print_after_all = false;
   bool time_passes = false;
@@ -57,7 +58,8 @@ void optimize_model(const OptOptions& options) {
   };
   std::vector<std::string> names = options.passes;
   if (names.empty()) names.assign(default_passes().begin(), default_passes().end());
-  Graph graph = run_passes(load_graph(options.model), names, pass_options);
+  Graph graph =
+      run_passes(load_graph(options.model, given_limits(options.limits)), names, pass_options);
   if (!options.print_after_all) print_out(print(graph));
   flush_out();
   if (options.time_passes) times.show();
@@ -79,6 +81,7 @@ void add_opt_command(CLI::App& app, Action& action) {
                     "Prints the graph after each pass.");
   command->add_flag("--time-passes", options->time_passes,
                     "Shows on standard error how long each pass took.");
+  add_limits(*command, options->limits);
   command->add_flag("--list", options->list, "Lists the passes.");
   command->callback([options, &action] { action = [options] { optimize_model(*options); }; });
 }

@@ -38,6 +38,7 @@ struct RunOptions {
   std::string model;
   std::vector<std::string> inputs, outputs, dims, gradient;
   std::string weights, threads, tolerance;
+  LimitOptions limits;
   TargetSpec target;
   bool reference = false, check = false, verbose = false;
 };
@@ -161,9 +162,11 @@ void run_model(const RunOptions& options) {
   times.add("start of the process", milliseconds_before_main());
   int threads = given_threads(options.threads);
   std::optional<double> tolerance = given_tolerance(options.tolerance);
+  LoadLimits limits = given_limits(options.limits);
   Model model = times.measure("model and weights", [&] {
     return load_model(options.model,
-                      options.weights.empty() ? std::nullopt : std::optional(options.weights));
+                      options.weights.empty() ? std::nullopt : std::optional(options.weights),
+                      limits);
   });
   if (!options.gradient.empty())
     model.graph =
@@ -217,6 +220,7 @@ void add_run_command(CLI::App& app, Action& action) {
             "What --check allows, relative to the largest element: 1e-05 for f32 and 1e-12 for f64 "
             "if left out.");
   add_target(*command, options->target);
+  add_limits(*command, options->limits);
   command->add_flag("--verbose", options->verbose,
                     "Shows on standard error how long each stage took.");
   command->callback([options, &action] { action = [options] { run_model(*options); }; });

@@ -20,18 +20,7 @@ struct Index {
   std::unordered_map<std::string_view, std::string_view> lacking;
 
   Index() {
-    ConverterTable table;
-    add_activation_converters(table);
-    add_arithmetic_converters(table);
-    add_loss_converters(table);
-    add_matrix_converters(table);
-    add_normalize_converters(table);
-    add_part_converters(table);
-    add_reduce_converters(table);
-    add_shape_converters(table);
-    add_softmax_converters(table);
-    add_source_converters(table);
-    add_lacking_ops(table);
+    const ConverterTable& table = converter_table();
     for (const Converter& converter : table.converters) converters.emplace(converter.op, converter);
     for (const LackingOp& op : table.lacking) lacking.emplace(op.op, op.reason);
     for (const auto& op : all_ops())
@@ -96,6 +85,25 @@ ConvertFunction find_converter(std::string_view op, int opset) {
   if (declaration == index().declarations.end() || opset < declaration->second->onnx.since)
     return nullptr;
   return [&definition = *declaration->second](Node& node) { convert_directly(definition, node); };
+}
+
+const ConverterTable& converter_table() {
+  static const ConverterTable instance = [] {
+    ConverterTable table;
+    add_activation_converters(table);
+    add_arithmetic_converters(table);
+    add_loss_converters(table);
+    add_matrix_converters(table);
+    add_normalize_converters(table);
+    add_part_converters(table);
+    add_reduce_converters(table);
+    add_shape_converters(table);
+    add_softmax_converters(table);
+    add_source_converters(table);
+    add_lacking_ops(table);
+    return table;
+  }();
+  return instance;
 }
 
 std::string lack_of(std::string_view op, int opset) {

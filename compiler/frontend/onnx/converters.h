@@ -14,7 +14,8 @@
 
 namespace weir::onnx_format {
 
-// Beyond every opset.
+// The first opset that is read: in those before it ops had other attributes. And one beyond all.
+inline constexpr int kFirstOpset = 6;
 inline constexpr int kAnyOpset = 1 << 30;
 
 struct Converter {
@@ -40,6 +41,9 @@ struct ConverterTable {
     converters.push_back({op, 1, last, convert});
   }
 };
+
+// All of them.
+const ConverterTable& converter_table();
 
 // The list of the converter files: one function each.
 void add_activation_converters(ConverterTable& table);

@@ -91,6 +91,8 @@ const FileBytes& ExternalFiles::open(const std::string& location) {
   if (!S_ISREG(status.st_mode)) refuse(location, "is not a regular file");
   if (status.st_nlink > 1)
     refuse(location, "has other hard links, so it may be a file of another place; copy it");
+  size_ += status.st_size;
+  check_(size_);
   std::string name = folder_.empty() ? location : folder_ + "/" + location;
   return files_.emplace(location, map_open_file(handle.descriptor(), printable(name)))
       .first->second;

@@ -6,6 +6,8 @@
 // file with another hard link is refused, since the other name may be anywhere.
 #pragma once
 
+#include <cstdint>
+#include <functional>
 #include <map>
 #include <memory>
 #include <string>
@@ -16,14 +18,18 @@ namespace weir::onnx_format {
 
 class ExternalFiles {
  public:
-  // The folder of a model; the folder is opened when a file is asked for.
-  explicit ExternalFiles(std::string folder) : folder_(std::move(folder)) {}
+  // The folder of a model, which is opened when a file is asked for. `check` is told how many bytes
+  // all files have, and may refuse them.
+  ExternalFiles(std::string folder, std::function<void(std::int64_t)> check)
+      : folder_(std::move(folder)), check_(std::move(check)) {}
 
   // The file at a location, mapped once. Error if it is not inside the folder or cannot be read.
   const FileBytes& open(const std::string& location);
 
  private:
   std::string folder_;
+  std::function<void(std::int64_t)> check_;
+  std::int64_t size_ = 0;
   std::map<std::string, FileBytes> files_;
 };
 

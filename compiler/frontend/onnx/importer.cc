@@ -154,12 +154,13 @@ Model import_with(const std::shared_ptr<const onnx::ModelProto>& model,
 
 }  // namespace
 
-Model import_model(std::shared_ptr<const onnx::ModelProto> model, const std::string& file,
-                   const std::string& folder, const OnnxOptions& options) {
-  auto name = std::make_shared<const std::string>(printable(file));
+Model import_model(std::shared_ptr<const onnx::ModelProto> model, const FileBytes& file,
+                   const std::string& folder, std::int64_t memory, const OnnxOptions& options) {
+  auto name = std::make_shared<const std::string>(printable(file.name));
   if (!model->has_graph())
     throw Error(Location(name, 0, 0), "the file has no graph; this is no model");
-  ExternalFiles files(folder);
+  ExternalFiles files(
+      folder, [&](std::int64_t bytes) { options.limits.check_memory(file, memory + bytes); });
   FixedInputs fixed;
   for (;;) {
     try {

@@ -12,9 +12,9 @@ class ModelProto;
 
 namespace weir::onnx_format {
 
-// `file` is the model's name in messages, `folder` where its external data lies. The raw bytes of
-// its initializers are not copied: the weights keep them alive.
-Model import_model(std::shared_ptr<const onnx::ModelProto> model, const std::string& file,
-                   const std::string& folder, const OnnxOptions& options);
+// `file` is for messages; external data lies in `folder`. `memory` bytes are taken already. The raw
+// bytes of initializers are not copied: the weights keep the model alive.
+Model import_model(std::shared_ptr<const onnx::ModelProto> model, const FileBytes& file,
+                   const std::string& folder, std::int64_t memory, const OnnxOptions& options);
 
 }  // namespace weir::onnx_format

@@ -19,20 +19,12 @@ Model read_onnx(const FileBytes& file, const std::string& folder, const OnnxOpti
   if (file.bytes.size() > static_cast<std::size_t>(std::numeric_limits<int>::max()))
     file.refuse("an ONNX file has at most 2 GiB; larger weights go into files beside it");
   onnx_format::WireScan scan = onnx_format::scan_model(file);
-  if (scan.nodes > options.limits.nodes)
-    file.refuse(
-        fmt::format("the model has {} nodes, and at most {} are allowed; --max-nodes sets "
-                    "this limit",
-                    scan.nodes, options.limits.nodes));
-  if (scan.memory > options.limits.memory)
-    file.refuse(
-        fmt::format("reading the model takes about {} bytes, and at most {} are allowed; "
-                    "--max-memory sets this limit",
-                    scan.memory, options.limits.memory));
+  options.limits.check_nodes(file, scan.nodes);
+  options.limits.check_memory(file, scan.memory);
   auto model = std::make_shared<onnx::ModelProto>();
   if (!model->ParseFromArray(file.bytes.data(), static_cast<int>(file.bytes.size())))
     file.refuse("this is no ONNX model, or one that is cut off");
-  return onnx_format::import_model(std::move(model), file.name, folder, options);
+  return onnx_format::import_model(std::move(model), file, folder, scan.memory, options);
 }
 
 bool is_onnx(const FileBytes& file) {

@@ -9,23 +9,15 @@
 // not have is reported all at once, as an Unsupported.
 #pragma once
 
-#include <cstdint>
-#include <limits>
 #include <map>
 #include <string>
 
 #include "compiler/frontend/file.h"
+#include "compiler/frontend/load_limits.h"
 #include "compiler/frontend/onnx/unsupported.h"
 #include "ir/builder.h"
 
 namespace weir {
-
-// What a model may ask for at most; beyond it is refused.
-struct LoadLimits {
-  std::int64_t nodes = 1'000'000;  // with what functions stand for
-  // Bytes of the file, of what is made of it while it is read, and of the weights.
-  std::int64_t memory = std::numeric_limits<std::int64_t>::max();
-};
 
 struct OnnxOptions {
   LoadLimits limits;
