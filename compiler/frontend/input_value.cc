@@ -6,13 +6,10 @@
 
 #include "compiler/frontend/file.h"
 #include "compiler/frontend/literal.h"
-#include "compiler/frontend/npy.h"
+#include "compiler/frontend/tensor_file.h"
 
 namespace weir {
 namespace {
-
-constexpr std::string_view kForms =
-    "a value is a .npy file, a literal such as '[[-1.0, 2.0]]', random:SEED, zeros or ones";
 
 // The type with bound symbols replaced.
 TensorType bound(const TensorType& type, const Dim::Bindings& bindings) {
@@ -98,7 +95,8 @@ Tensor random_tensor(DType dtype, Tensor::Sizes sizes, std::uint64_t seed) {
   return result;
 }
 
-Tensor input_value(std::string_view value, const TensorType& type, const Dim::Bindings& bindings) {
+Tensor input_value(std::string_view value, const TensorType& type, const Dim::Bindings& bindings,
+                   std::string_view input) {
   constexpr std::string_view kRandom = "random:";
   TensorType wanted = bound(type, bindings);
   if (value == "zeros") return filled(type.dtype, known_sizes(wanted, value), 0);
@@ -111,13 +109,16 @@ Tensor input_value(std::string_view value, const TensorType& type, const Dim::Bi
     std::uint64_t seed = parse_seed(value.substr(kRandom.size()));
     return random_tensor(type.dtype, known_sizes(wanted, value), seed);
   }
-  if (value.ends_with(".npy")) {
-    Tensor tensor = read_npy(std::string(value));
+  if (std::optional<TensorPlace> place = parse_tensor_place(value)) {
+    Tensor tensor = read_tensor(*place, input, &wanted);
     check_fits(tensor, wanted, value);
     return tensor;
   }
   if (looks_like_literal(value)) return parse_literal(value, type.dtype, &wanted.shape);
-  throw Error(fmt::format("{} is not a value; {}", shown(value), kForms));
+  throw Error(
+      fmt::format("{} is not a value; a value is a file ({}), a literal such as '[[-1.0, 2.0]]', "
+                  "random:SEED, zeros or ones",
+                  shown(value), tensor_endings()));
 }
 
 }  // namespace weir

@@ -10,11 +10,11 @@
 #include "common.h"
 #include "compiler/frontend/file.h"
 #include "compiler/frontend/model_file.h"
-#include "compiler/frontend/npy.h"
 #include "compiler/pipeline.h"
 #include "ir/escape.h"
 #include "ir/interpreter.h"
 #include "run_inputs.h"
+#include "run_outputs.h"
 #include "runtime/thread_count.h"
 #include "runtime/thread_pool.h"
 #include "tensor_text.h"
@@ -22,16 +22,24 @@
 namespace weir::tool {
 namespace {
 
-constexpr const char* kExamples = R"(values:
-  FILE.npy     a file of NumPy's
+constexpr const char* kValues = R"(values:
+  FILE         a file of tensors; FILE:NAME for one of several in it
   [[1.0, 2]]   a literal, also a single number, true or false
   random:SEED  pseudo-random elements: floats from -1 to 1, integers from 0 to 9
   zeros, ones  what they say
+
+files:
+)";
+
+constexpr const char* kExamples = R"(
+Of several tensors in a file an input is the one of its own name, if FILE says
+no other; outputs with one file go there together.
 
 examples:
   weir run model.weir --input x='[[-1.0, 2.0, -0.5, 3.0]]'
   weir run model.weir --input x=random:1 --dim N=4 --gradient x
   weir run model.weir --input x=x.npy --output y=y.npy --threads 2
+  weir run model.weir --input x=data.csv --output y=out.npz
   weir run model.weir --input x=random:1 --dim N=4 --check)";
 
 struct RunOptions {
@@ -43,45 +51,16 @@ struct RunOptions {
   bool reference = false, check = false, verbose = false;
 };
 
-// Files by the names of the outputs that go there.
-using OutputFiles = std::map<std::string, std::string, std::less<>>;
-
-OutputFiles output_files(const Graph& graph, std::span<const std::string> options) {
-  OutputFiles files;
-  for (const std::string& option : options) {
-    auto [name, file] = name_and_value(option, "--output");
-    std::vector<std::string> known;
-    bool found = false;
-    for (const Graph::Output& output : graph.outputs()) {
-      known.push_back(value_name(output.name));
-      found = found || output.name == name;
-    }
-    if (!found)
-      throw Error(fmt::format("there is no output {}; the outputs are {}", value_name(name),
-                              fmt::join(known, ", ")));
-    if (file.empty())
-      throw Error(fmt::format("the file of the output {} is missing", value_name(name)));
-    if (!files.emplace(name, file).second)
-      throw Error(fmt::format("the output {} is given twice", value_name(name)));
-  }
-  return files;
-}
-
-void give_outputs(const Graph& graph, std::span<const Tensor> results, const OutputFiles& files) {
-  for (std::size_t i = 0; i < results.size(); ++i) {
-    const std::string& name = graph.outputs()[i].name;
-    auto file = files.find(name);
-    if (file == files.end()) {
-      print_out(output_text(name, results[i]));
-    } else {
-      write_npy(file->second, results[i]);
-    }
-  }
-}
-
 int given_threads(const std::string& option) {
   if (option.empty()) return std::min(default_thread_count(), ThreadPool::maximum_threads);
   return static_cast<int>(integer_of(option, "--threads", 1, ThreadPool::maximum_threads));
+}
+
+std::string help_text() {
+  std::string text = kValues;
+  for (const TensorFormat& format : tensor_formats())
+    text += fmt::format("  {:<12} {}\n", format.ending, format.summary);
+  return text + kExamples;
 }
 
 // The value of --tolerance, if it is given.
@@ -171,7 +150,7 @@ void run_model(const RunOptions& options) {
   if (!options.gradient.empty())
     model.graph =
         times.measure("gradient", [&] { return with_gradients(model.graph, options.gradient); });
-  OutputFiles files = output_files(model.graph, options.outputs);
+  OutputPlaces places = output_places(model.graph, options.outputs);
   Inputs inputs =
       times.measure("inputs", [&] { return read_inputs(model, options.inputs, options.dims); });
   std::vector<Tensor> results =
@@ -180,7 +159,7 @@ void run_model(const RunOptions& options) {
                           [&] { return interpret(model.graph, model.weights, inputs); })
           : run_compiled(model, inputs, options.target, threads, times);
   times.measure("outputs", [&] {
-    give_outputs(model.graph, results, files);
+    give_outputs(model.graph, results, places);
     return 0;
   });
   if (options.check) check_results(model, inputs, results, options.target, tolerance, times);
@@ -193,11 +172,11 @@ void run_model(const RunOptions& options) {
 void add_run_command(CLI::App& app, Action& action) {
   auto options = std::make_shared<RunOptions>();
   CLI::App* command =
-      add_command(app, "run", "Runs a model on given inputs and prints its outputs.", kExamples);
+      add_command(app, "run", "Runs a model on given inputs and prints its outputs.", help_text());
   add_model(*command, options->model);
   add_list(*command, "--input", options->inputs, "NAME=VALUE",
            "The value of an input; once for each.");
-  add_list(*command, "--output", options->outputs, "NAME=FILE.npy",
+  add_list(*command, "--output", options->outputs, "NAME=FILE",
            "Writes an output to a file instead of printing it.");
   add_list(*command, "--dim", options->dims, "SYMBOL=SIZE",
            "The size of a symbolic dimension, where no input tells it.");

@@ -72,14 +72,13 @@ bool needs_sizes(std::string_view value) {
 
 // A tensor for one input; an error says which input, and points into the text of a literal.
 Tensor read_value(const Value& input, const std::string& value, const Dim::Bindings& bindings) try {
-  return input_value(value, input.type, bindings);
+  return input_value(value, input.type, bindings, input.name);
 } catch (const Error& error) {
   Diagnostic diagnostic = error.diagnostic();
   std::string option = fmt::format("--input {}", input.name);
   if (diagnostic.source_line.empty() && !diagnostic.location.known())
     throw Error(fmt::format("{}: {}", option, diagnostic.message));
-  // Literals have a line to show; other places are files and stay.
-  if (!diagnostic.source_line.empty())
+  if (diagnostic.location.file && *diagnostic.location.file == "literal")
     diagnostic.location.file = std::make_shared<const std::string>(option);
   throw Error(std::move(diagnostic));
 }

@@ -146,7 +146,7 @@ TEST(InputValue, errors) {
             "'zeros' needs every size of f32[N, 2], and N is not known; give it with --dim");
   EXPECT_THAT(message("random:x", {{"N", 1}}), HasSubstr("the seed 'x' is not an integer"));
   EXPECT_THAT(message("random:-1", {{"N", 1}}), HasSubstr("the seed '-1' is not an integer"));
-  EXPECT_THAT(message("one"), HasSubstr("'one' is not a value; a value is a .npy file, a literal"));
+  EXPECT_THAT(message("one"), HasSubstr("'one' is not a value; a value is a file (.npy, .npz"));
   EXPECT_THAT(message(""), HasSubstr("is not a value"));
   EXPECT_THAT(message("missing.npy"), HasSubstr("there is no such file"));
   EXPECT_THAT(message("[[1, 2]]", {{"N", 3}}),
