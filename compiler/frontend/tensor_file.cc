@@ -9,6 +9,7 @@
 #include "compiler/frontend/csv.h"
 #include "compiler/frontend/npy.h"
 #include "compiler/frontend/npz.h"
+#include "compiler/frontend/onnx/pb_file.h"
 #include "compiler/frontend/safetensors.h"
 
 namespace weir {
@@ -16,42 +17,52 @@ namespace {
 
 constexpr std::size_t kShownNames = 20;
 
-std::vector<std::string> safetensors_names(const FileBytes& file) {
-  std::vector<std::string> names;
-  for (const auto& [name, tensor] : read_safetensors(file)) names.push_back(name);
-  return names;
-}
-
-Tensor read_one_safetensor(const FileBytes& file, std::string_view name, const TensorType*) {
-  Weights tensors = read_safetensors(file);
-  auto found = tensors.find(name);
-  WEIR_CHECK(found != tensors.end(), std::string(name));
-  return found->second;
-}
-
 const Tensor& only(const Weights& tensors) {
   WEIR_CHECK(tensors.size() == 1);
   return tensors.begin()->second;
 }
 
+// The functions of the table, from those of the formats.
+template <Tensor (*Read)(const FileBytes&)>
+Tensor read_single(const FileBytes& file, std::string_view, const TensorType*) {
+  return Read(file);
+}
+template <Weights (*Read)(const FileBytes&)>
+std::vector<std::string> names_in(const FileBytes& file) {
+  std::vector<std::string> names;
+  for (const auto& [name, tensor] : Read(file)) names.push_back(name);
+  return names;
+}
+template <Weights (*Read)(const FileBytes&)>
+Tensor read_named(const FileBytes& file, std::string_view name, const TensorType*) {
+  Weights tensors = Read(file);
+  auto found = tensors.find(name);
+  WEIR_CHECK(found != tensors.end(), std::string(name));
+  return found->second;
+}
+template <void (*Write)(const std::string&, const Tensor&)>
+void write_single(const std::string& path, const Weights& tensors) {
+  Write(path, only(tensors));
+}
+
+Tensor read_npz_one(const FileBytes& file, std::string_view name, const TensorType*) {
+  return read_npz(file, name);
+}
+void write_pb_one(const std::string& path, const Weights& tensors) {
+  write_pb(path, only(tensors), tensors.begin()->first);
+}
+Tensor read_csv_as(const FileBytes& file, std::string_view, const TensorType* expected) {
+  return read_csv(file, expected);
+}
+
 constexpr std::array kFormats{
-    TensorFormat{
-        ".npy", "a NumPy array",
-        [](const FileBytes& file, std::string_view, const TensorType*) { return read_npy(file); },
-        [](const std::string& path, const Weights& tensors) { write_npy(path, only(tensors)); }},
-    TensorFormat{".npz", "NumPy arrays by name",
-                 [](const FileBytes& file, std::string_view name, const TensorType*) {
-                   return read_npz(file, name);
-                 },
-                 write_npz, npz_names, [](const FileBytes& file) { return read_npz(file); }},
-    TensorFormat{".safetensors", "tensors by name", read_one_safetensor, write_safetensors,
-                 safetensors_names, [](const FileBytes& file) { return read_safetensors(file); }},
-    TensorFormat{
-        ".csv", "rows of numbers, with a header or without",
-        [](const FileBytes& file, std::string_view, const TensorType* expected) {
-          return read_csv(file, expected);
-        },
-        [](const std::string& path, const Weights& tensors) { write_csv(path, only(tensors)); }},
+    TensorFormat{".npy", "a NumPy array", read_single<read_npy>, write_single<write_npy>},
+    TensorFormat{".npz", "NumPy arrays by name", read_npz_one, write_npz, npz_names, read_npz},
+    TensorFormat{".safetensors", "tensors by name", read_named<read_safetensors>, write_safetensors,
+                 names_in<read_safetensors>, read_safetensors},
+    TensorFormat{".pb", "an ONNX tensor", read_single<read_pb>, write_pb_one},
+    TensorFormat{".csv", "rows of numbers, with a header or without", read_csv_as,
+                 write_single<write_csv>},
 };
 
 std::string listed(const std::vector<std::string>& names) {

@@ -14,6 +14,8 @@
 
 #include "compiler/autodiff/gradient.h"
 #include "compiler/frontend/file.h"
+#include "runtime/thread_count.h"
+#include "runtime/thread_pool.h"
 
 namespace weir::tool {
 
@@ -102,6 +104,20 @@ std::int64_t integer_of(std::string_view text, std::string_view option, std::int
     throw Error(fmt::format("{} takes an integer from {} to {}, and {} is given", option, least,
                             most, shown(text)));
   return number;
+}
+
+int given_threads(const std::string& option) {
+  if (option.empty()) return std::min(default_thread_count(), ThreadPool::maximum_threads);
+  return static_cast<int>(integer_of(option, "--threads", 1, ThreadPool::maximum_threads));
+}
+
+std::optional<double> given_tolerance(const std::string& option) {
+  if (option.empty()) return std::nullopt;
+  double value = 0;
+  auto [end, fault] = std::from_chars(option.data(), option.data() + option.size(), value);
+  if (fault != std::errc() || end != option.data() + option.size() || !(value >= 0))
+    throw Error(fmt::format("--tolerance takes a number from 0, and {} is given", shown(option)));
+  return value;
 }
 
 OutputError::OutputError(int code)

@@ -6,7 +6,9 @@
 #pragma once
 
 #include <chrono>
+#include <exception>
 #include <functional>
+#include <optional>
 #include <stdexcept>
 #include <string>
 #include <string_view>
@@ -28,6 +30,7 @@ void add_run_command(CLI::App& app, Action& action);
 void add_inspect_command(CLI::App& app, Action& action);
 void add_opt_command(CLI::App& app, Action& action);
 void add_ops_command(CLI::App& app, Action& action);
+void add_verify_command(CLI::App& app, Action& action);
 
 // A subcommand whose options may each be given once, or the last one counts. `examples` ends its
 // help.
@@ -57,6 +60,14 @@ std::pair<std::string, std::string> name_and_value(std::string_view text, std::s
 // Error if the text is not an integer from `least` to `most`.
 std::int64_t integer_of(std::string_view text, std::string_view option, std::int64_t least,
                         std::int64_t most);
+
+// The value of --threads, and how many there are if it is not given.
+int given_threads(const std::string& option);
+// The value of --tolerance, if it is given.
+std::optional<double> given_tolerance(const std::string& option);
+
+// What was asked for is done and its output says that something is wrong: exit code 1, no message.
+class Unsuccessful : public std::exception {};
 
 // Standard output did not take what was written: it is full, or closed.
 class OutputError : public std::runtime_error {

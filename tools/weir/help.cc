@@ -13,26 +13,6 @@ namespace {
 constexpr std::size_t kColumns = 80;
 constexpr std::size_t kDescriptionColumn = 26;
 
-// Breaks the text at spaces; lines after the first begin at `indent`.
-std::string wrapped(std::string_view text, std::size_t indent) {
-  std::string result;
-  std::size_t column = indent;
-  while (!text.empty()) {
-    std::string_view word = text.substr(0, text.find(' '));
-    text.remove_prefix(std::min(text.size(), word.size() + 1));
-    if (column > indent && column + 1 + word.size() > kColumns) {
-      result += "\n" + std::string(indent, ' ');
-      column = indent;
-    } else if (column > indent) {
-      result += ' ';
-      ++column;
-    }
-    result += word;
-    column += word.size();
-  }
-  return result;
-}
-
 std::string entry(const std::string& name, const std::string& description) {
   std::string left = "  " + name;
   std::string gap = left.size() + 2 > kDescriptionColumn
@@ -66,6 +46,25 @@ class HelpFormatter : public CLI::FormatterBase {
 };
 
 }  // namespace
+
+std::string wrapped(std::string_view text, std::size_t indent) {
+  std::string result;
+  std::size_t column = indent;
+  while (!text.empty()) {
+    std::string_view word = text.substr(0, text.find(' '));
+    text.remove_prefix(std::min(text.size(), word.size() + 1));
+    if (column > indent && column + 1 + word.size() > kColumns) {
+      result += "\n" + std::string(indent, ' ');
+      column = indent;
+    } else if (column > indent) {
+      result += ' ';
+      ++column;
+    }
+    result += word;
+    column += word.size();
+  }
+  return result;
+}
 
 std::string value_placeholder(const CLI::Option& option) {
   return option.get_positional() ? option.get_name(true, false) : option.get_option_text();

@@ -4,6 +4,7 @@
 
 #include <memory>
 #include <string>
+#include <string_view>
 
 #include <CLI/CLI.hpp>
 
@@ -11,6 +12,10 @@ namespace weir::tool {
 
 // --help for all commands: 80 columns, descriptions wrapped.
 std::shared_ptr<CLI::FormatterBase> help_formatter();
+
+// The text broken at spaces into lines of at most 80 columns; lines after the first begin at
+// `indent`, and the first is taken to begin there.
+std::string wrapped(std::string_view text, std::size_t indent);
 
 // "-h, --help", "--input NAME=VALUE", "MODEL".
 std::string option_title(const CLI::Option& option);

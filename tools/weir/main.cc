@@ -8,6 +8,7 @@
 #include <system_error>
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include "common.h"
 #include "help.h"
@@ -41,6 +42,15 @@ int fail(const Error& error) {
 std::string help_command(const CLI::App& app) {
   auto chosen = app.get_subcommands();
   return chosen.empty() ? "weir --help" : fmt::format("weir {} --help", chosen.front()->get_name());
+}
+
+// "run, inspect or ops"
+std::string listed(const CLI::App& app) {
+  std::vector<std::string> names;
+  for (const CLI::App* command : app.get_subcommands(nullptr)) names.push_back(command->get_name());
+  std::string last = names.back();
+  names.pop_back();
+  return fmt::format("{} or {}", fmt::join(names, ", "), last);
 }
 
 int fail(const CLI::ParseError& error, const CLI::App& app) {
@@ -81,6 +91,7 @@ int run_command_line(int argc, char** argv) {
   add_inspect_command(app, action);
   add_opt_command(app, action);
   add_ops_command(app, action);
+  add_verify_command(app, action);
   try {
     app.parse(argc, argv);
   } catch (const CLI::CallForHelp&) {
@@ -94,7 +105,7 @@ int run_command_line(int argc, char** argv) {
   } catch (const CLI::ParseError& error) {
     return fail(error, app);
   }
-  if (!action) return fail("a command is missing: run, inspect, opt or ops (see weir --help)");
+  if (!action) return fail(fmt::format("a command is missing: {} (see weir --help)", listed(app)));
   action();
   flush_out();
   return 0;
@@ -110,6 +121,8 @@ int main(int argc, char** argv) {
     return run_command_line(argc, argv);
   } catch (const weir::Error& error) {
     return fail(error);
+  } catch (const Unsuccessful&) {
+    return 1;
   } catch (const OutputError& error) {
     return error.is_closed_pipe() ? 1 : fail(error.what());
   } catch (const std::bad_alloc&) {

@@ -1,5 +1,4 @@
 // weir run: a model on given inputs, compiled or interpreted, and both compared.
-#include <charconv>
 #include <cmath>
 #include <limits>
 #include <optional>
@@ -15,7 +14,6 @@
 #include "ir/interpreter.h"
 #include "run_inputs.h"
 #include "run_outputs.h"
-#include "runtime/thread_count.h"
 #include "runtime/thread_pool.h"
 #include "tensor_text.h"
 
@@ -51,26 +49,11 @@ struct RunOptions {
   bool reference = false, check = false, verbose = false;
 };
 
-int given_threads(const std::string& option) {
-  if (option.empty()) return std::min(default_thread_count(), ThreadPool::maximum_threads);
-  return static_cast<int>(integer_of(option, "--threads", 1, ThreadPool::maximum_threads));
-}
-
 std::string help_text() {
   std::string text = kValues;
   for (const TensorFormat& format : tensor_formats())
     text += fmt::format("  {:<12} {}\n", format.ending, format.summary);
   return text + kExamples;
-}
-
-// The value of --tolerance, if it is given.
-std::optional<double> given_tolerance(const std::string& option) {
-  if (option.empty()) return std::nullopt;
-  double value = 0;
-  auto [end, fault] = std::from_chars(option.data(), option.data() + option.size(), value);
-  if (fault != std::errc() || end != option.data() + option.size() || !(value >= 0))
-    throw Error(fmt::format("--tolerance takes a number from 0, and {} is given", shown(option)));
-  return value;
 }
 
 // How far an output may be from the mathematical result, relative to the largest element.

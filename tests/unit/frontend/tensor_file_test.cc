@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "compiler/frontend/file.h"
 #include "compiler/frontend/input_value.h"
 #include "support.h"
 
@@ -86,6 +87,51 @@ TEST(TensorFile, types_of_eight_and_sixteen_bits) {
       EXPECT_EQ(bytes_of(back), bytes_of(tensor));
     }
   }
+}
+
+TEST(TensorFile, files_of_onnx) {
+  struct {
+    const char* name;
+    DType dtype;
+    Tensor::Sizes sizes;
+  } files[] = {{"f32", DType::f32, {3, 5}},    {"f64", DType::f64, {7}},
+               {"f16", DType::f16, {2, 2, 3}}, {"i8", DType::i8, {9}},
+               {"u8", DType::u8, {4, 2}},      {"i32", DType::i32, {2, 3}},
+               {"i64", DType::i64, {6}},       {"bool", DType::boolean, {10}},
+               {"scalar", DType::f32, {}},     {"typed", DType::f32, {3, 5}}};
+  for (const auto& file : files) {
+    Tensor tensor = read_tensor(test::made_by_numpy + file.name + ".pb");
+    Tensor expected = test::by_formula(file.dtype, file.sizes);
+    EXPECT_EQ(tensor.type(), expected.type()) << file.name;
+    EXPECT_EQ(bytes_of(tensor), bytes_of(expected)) << file.name;
+    if (file.name == std::string("typed")) continue;
+    // Written again it is the same file: ONNX's package writes raw bytes, too.
+    test::TemporaryFolder folder;
+    write_tensor(*parse_tensor_place(folder.path("x.pb")), tensor, file.name);
+    EXPECT_EQ(read_file(folder.path("x.pb")), read_file(test::made_by_numpy + file.name + ".pb"));
+  }
+}
+
+TEST(TensorFile, errors_of_onnx_tensors) {
+  auto message = [](std::string content) {
+    test::TemporaryFolder folder;
+    std::string path = folder.path("x.pb");
+    write_file(path, {content});
+    return error_of([&] { read_tensor(path); });
+  };
+  std::string whole = read_file(test::made_by_numpy + "f32.pb");
+  EXPECT_THAT(message(""), HasSubstr("x.pb: error: this is no ONNX tensor: it does not say what"));
+  EXPECT_THAT(message("[[1, 2]]"),
+              HasSubstr("x.pb: error: this is no ONNX tensor, or one that is"));
+  EXPECT_THAT(
+      message(std::string("\x08\x01\x10\x01", 4)),
+      HasSubstr("x.pb: error: the tensor is wrong: f32[1] has 1 elements, and 0 are given"));
+  EXPECT_THAT(message(std::string("\x10\x08", 2)), HasSubstr("x.pb: error: "));  // strings
+  for (std::size_t size = 0; size < whole.size(); ++size)
+    EXPECT_THAT(message(whole.substr(0, size)), HasSubstr("x.pb: error: ")) << size;
+  // A size of 2^62 elements, and no element.
+  EXPECT_THAT(message(std::string("\x08\x80\x80\x80\x80\x80\x80\x80\x80\x40\x10\x01", 12)),
+              HasSubstr("too many elements"));
 }
 
 TEST(TensorFile, errors) {

@@ -1,0 +1,35 @@
+// Runs ONNX's test folders (compiler/frontend/onnx/test_folder.h): does a model compute what it
+// must?
+#pragma once
+
+#include <optional>
+#include <string>
+
+#include "runtime/abi.h"
+
+namespace weir {
+
+struct VerifyOptions {
+  // How far a tensor may be from its reference, relative to the largest element of the reference,
+  // or absolutely where that is 0. Not given: 1e-5, for f16 2^-10 and for bf16 2^-7, which is a
+  // unit in the last place. Integers and bools have to be equal, NaNs are equal to each other.
+  std::optional<double> tolerance;
+  bool gradients = false;    // compares with gradients.npz too, where there is one
+  bool interpreted = false;  // runs the interpreter instead of compiled code
+  // Threads to compile and to run on; null is the calling thread alone.
+  const weir_executor* executor = nullptr;
+};
+
+struct Verdict {
+  enum class Kind { pass, fail, unsupported };
+  Kind kind;
+  // Of fail: what is wrong, with the place of the largest difference. Of unsupported: why. One
+  // line.
+  std::string reason;
+  double difference = 0;  // the largest there is, relative as the tolerance is
+};
+
+// Never throws for what the folder holds: a wrong file is a fail that says so.
+Verdict verify(const std::string& folder, const VerifyOptions& options = {});
+
+}  // namespace weir
