@@ -7,6 +7,13 @@
 #include "ir/escape.h"
 
 namespace weir {
+namespace {
+
+// Names of nodes come from files, and a message may quote several.
+constexpr std::size_t kLongestNote = 400;
+constexpr std::size_t kLongestMessage = 8000;
+
+}  // namespace
 
 Location::Location(const std::source_location& where)
     : file(std::make_shared<const std::string>(where.file_name())),
@@ -25,7 +32,7 @@ std::string Location::to_string() const {
   if (file && line > 0) position += fmt::format(":{}", line);
   if (file && line > 0 && column > 0) position += fmt::format(":{}", column);
   if (note.empty()) return position;
-  std::string origin = printable(note);
+  std::string origin = shortened(note, kLongestNote);
   return position.empty() ? origin : fmt::format("{} {}", origin, position);
 }
 
@@ -55,7 +62,9 @@ std::string shown(std::string_view line, std::size_t start, std::size_t end) {
 
 std::string Diagnostic::to_string() const {
   std::string where = location.to_string();
-  std::string text = where.empty() ? message : fmt::format("{}: error: {}", where, message);
+  std::string_view kept = prefix(message, kLongestMessage);
+  std::string text = fmt::format("{}{}{}{}", where, where.empty() ? "" : ": error: ", kept,
+                                 kept.size() < message.size() ? "..." : "");
   if (source_line.empty() || location.column < 1) return text;
   std::string_view line = source_line;
   std::size_t caret = std::min(static_cast<std::size_t>(location.column) - 1, line.size());

@@ -31,8 +31,8 @@ struct Location {
   bool known() const { return file != nullptr; }
   // This location with `prefix` put before its note, as "gradient of".
   Location derived(std::string_view prefix) const;
-  // "gradient of model.weir:3:8", or "" when unknown. Names of files and nodes may hold any bytes; control
-  // characters and malformed UTF-8 are escaped.
+  // "gradient of model.weir:3:8", or "" when unknown. Names of files and nodes may hold any bytes and be of
+  // any length: control characters and malformed UTF-8 are escaped, and long notes cut.
   std::string to_string() const;
 };
 
@@ -42,7 +42,8 @@ struct Diagnostic {
   std::string message;      // what is wrong and what would be right, in one sentence or two
   std::string source_line;  // the line at fault, when there is one to show
 
-  // "model.weir:3:8: error: MESSAGE", then the line and a caret under the column, when known.
+  // "model.weir:3:8: error: MESSAGE", then the line and a caret under the column, when known. A message of
+  // many kilobytes is cut.
   std::string to_string() const;
 };
 

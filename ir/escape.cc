@@ -82,6 +82,20 @@ std::string printable(std::string_view text) {
   return result;
 }
 
+std::string_view prefix(std::string_view text, std::size_t longest) {
+  if (text.size() <= longest) return text;
+  constexpr std::size_t kLongestCharacter = 4;
+  std::size_t end = longest;
+  while (end > 0 && longest - end < kLongestCharacter - 1 && (byte_at(text, end) & 0xC0) == 0x80)
+    --end;
+  return text.substr(0, end);
+}
+
+std::string shortened(std::string_view text, std::size_t longest) {
+  std::string_view kept = prefix(text, longest);
+  return printable(kept) + (kept.size() < text.size() ? "..." : "");
+}
+
 std::string quoted(std::string_view text) {
   std::string result = "\"";
   append_printable(result, text, true);

@@ -14,6 +14,10 @@ namespace weir {
 std::size_t utf8_length(std::string_view text, std::size_t position);
 // The text with control characters and malformed bytes escaped, and nothing else.
 std::string printable(std::string_view text);
+// The text without what follows the first `longest` bytes; no character is divided.
+std::string_view prefix(std::string_view text, std::size_t longest);
+// The printable prefix, and "..." if that is not all.
+std::string shortened(std::string_view text, std::size_t longest);
 // The text in double quotes, with escapes: "a \"b\"\n".
 std::string quoted(std::string_view text);
 // What `quoted` text stands for; `body` is what is between the quotes, and its escapes are valid.

@@ -18,10 +18,7 @@ bool is_hex_digit(char c) {
 
 std::string shortened(std::string_view text) {
   constexpr std::size_t kLongest = 60;
-  if (text.size() <= kLongest) return printable(text);
-  std::size_t cut = kLongest;
-  while (cut > 0 && (static_cast<unsigned char>(text[cut]) & 0xC0) == 0x80) --cut;
-  return printable(text.substr(0, cut)) + "...";
+  return weir::shortened(text, kLongest);
 }
 
 std::string describe(const Token& token) {

@@ -213,11 +213,7 @@ std::string_view bytes_of(const Tensor& tensor) {
 
 std::string shown(std::string_view text) {
   constexpr std::size_t kLongest = 80;
-  std::size_t end = std::min(text.size(), kLongest);
-  // A character that the cut would divide is left out.
-  auto divides = [&] { return (static_cast<unsigned char>(text[end]) & 0xC0) == 0x80; };
-  while (end < text.size() && end > kLongest - 3 && divides()) --end;
-  return fmt::format("'{}{}'", printable(text.substr(0, end)), end < text.size() ? "..." : "");
+  return fmt::format("'{}'", shortened(text, kLongest));
 }
 
 }  // namespace weir
