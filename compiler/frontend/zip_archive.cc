@@ -172,6 +172,7 @@ ZipReader::ZipReader(FileBytes file) : archive_(std::make_unique<Archive>(std::m
 
   auto count = static_cast<std::size_t>(zip_get_num_entries(archive, 0));
   members_.reserve(count);
+  std::uint64_t stored = 0;
   for (std::size_t i = 0; i < count; ++i) {
     zip_stat_t status;
     zip_stat_init(&status);
@@ -179,6 +180,11 @@ ZipReader::ZipReader(FileBytes file) : archive_(std::make_unique<Archive>(std::m
       bytes.refuse(
           fmt::format("member {} of the zip archive is damaged: {}", i, zip_strerror(archive)));
     members_.push_back(checked_member(bytes, status));
+    // Members that share bytes would make of a few kilobytes as much as one likes.
+    stored += members_.back().stored_size;
+    if (stored > bytes.bytes.size())
+      bytes.refuse(fmt::format("the members up to {} claim {} bytes of an archive of {}",
+                               shown(members_.back().name), stored, bytes.bytes.size()));
   }
 }
 

@@ -30,7 +30,8 @@ class ZipReader {
   static constexpr std::uint64_t kMostInflated = std::uint64_t{4} << 30;
 
   // Error, naming the file, if it is not a zip archive, if members have one name, are encrypted or
-  // are compressed by another method than deflate, or if their sizes cannot be.
+  // are compressed by another method than deflate, or if their sizes cannot be, each by itself or
+  // all together.
   explicit ZipReader(FileBytes file);
   ~ZipReader();
   ZipReader(const ZipReader&) = delete;

@@ -24,9 +24,11 @@ std::string identifier(std::string_view text) {
 }  // namespace
 
 std::string SymbolNames::unique(const std::string& wanted) {
-  std::string name = wanted;
-  for (int i = 1; !taken_.insert(name).second; ++i) name = fmt::format("{}_{}", wanted, i);
-  return name;
+  if (taken_.insert(wanted).second) return wanted;
+  for (std::int64_t& i = next_suffix_.try_emplace(wanted, 1).first->second;; ++i) {
+    std::string name = fmt::format("{}_{}", wanted, i);
+    if (taken_.insert(name).second) return name;
+  }
 }
 
 Dim SymbolNames::symbol(const std::string& name, const std::string& input, int axis) {

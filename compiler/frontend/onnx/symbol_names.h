@@ -5,6 +5,7 @@
 // for none - is a symbol of its own, called after the input and the axis.
 #pragma once
 
+#include <cstdint>
 #include <map>
 #include <set>
 #include <string>
@@ -23,6 +24,7 @@ class SymbolNames {
 
   std::map<std::string, std::string> identifiers_;  // by name in the file
   std::set<std::string> taken_;
+  std::map<std::string, std::int64_t> next_suffix_;  // to try, by the name that is taken
 };
 
 }  // namespace weir::onnx_format

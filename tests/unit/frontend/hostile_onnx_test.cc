@@ -1,0 +1,385 @@
+// ONNX models that are made to do harm: each is refused with a message that can be shown, in time
+// and memory that the file's size and the limits bound.
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "ir/escape.h"
+#include "ir/text.h"
+#include "onnx_models.h"
+#include "support.h"
+#include "tests/support/growth.h"
+
+namespace weir {
+namespace {
+
+using test::OnnxModel;
+using ::testing::AnyOf;
+using ::testing::HasSubstr;
+using namespace std::string_literals;
+
+std::string message_of(const OnnxModel& model, const LoadLimits& limits = {}) {
+  return test::error_of([&] { model.load(limits); });
+}
+
+// The message, each line of which can be shown as it is.
+std::string shown_message_of(const OnnxModel& model, const LoadLimits& limits = {}) {
+  std::string text = message_of(model, limits);
+  EXPECT_LT(text.size(), 20'000u);
+  for (std::size_t start = 0; start < text.size();) {
+    std::size_t end = std::min(text.find('\n', start), text.size());
+    std::string line = text.substr(start, end - start);
+    EXPECT_EQ(printable(line), line);
+    start = end + 1;
+  }
+  return text;
+}
+
+// x -> Neg -> ... -> Neg -> v<count>
+OnnxModel chain(int count) {
+  OnnxModel model;
+  model.input("v0", {"N", 4}).output("v" + std::to_string(count));
+  for (int i = 0; i < count; ++i)
+    model.node("Neg", {"v" + std::to_string(i)}, {"v" + std::to_string(i + 1)});
+  return model;
+}
+
+// --- Sizes -------------------------------------------------------------------
+
+TEST(HostileOnnx, SizesOfInputs) {
+  auto with = [](const std::vector<std::int64_t>& dims) {
+    OnnxModel model;
+    model.input("x", {}).output("y").node("Neg", {"x"}, {"y"});
+    auto* shape =
+        model.graph().mutable_input(0)->mutable_type()->mutable_tensor_type()->mutable_shape();
+    for (std::int64_t dim : dims) shape->add_dim()->set_dim_value(dim);
+    return shown_message_of(model);
+  };
+  EXPECT_EQ(with({3, 4}), "no error");
+  EXPECT_EQ(with({0, 4}), "no error");
+  for (const std::vector<std::int64_t>& dims :
+       std::vector<std::vector<std::int64_t>>{{INT64_MAX, 2},
+                                              {std::int64_t{1} << 32, std::int64_t{1} << 32},
+                                              {INT64_MAX, INT64_MAX, 0}})
+    EXPECT_THAT(with(dims), HasSubstr("does not fit in 64 bits"));
+  EXPECT_EQ(with(std::vector<std::int64_t>(64, 1)), "no error");
+  for (std::size_t rank : {65u, 1000u, 100'000u})
+    EXPECT_THAT(with(std::vector<std::int64_t>(rank, 1)), HasSubstr("64")) << rank;
+}
+
+TEST(HostileOnnx, SizesOfInitializers) {
+  auto with = [](const std::vector<std::int64_t>& dims, const std::string& raw) {
+    OnnxModel model;
+    model.output("y").node("Neg", {"w"}, {"y"});
+    auto* tensor = model.graph().add_initializer();
+    tensor->set_name("w");
+    tensor->set_data_type(onnx::TensorProto::FLOAT);
+    for (std::int64_t dim : dims) tensor->add_dims(dim);
+    if (raw != "none") tensor->set_raw_data(raw);
+    std::string text;
+    std::size_t memory = test::peak_memory_of([&] { text = shown_message_of(model); });
+    EXPECT_LT(memory, 200'000u);
+    return text;
+  };
+  std::string four(4, '\0');
+  EXPECT_EQ(with({1}, four), "no error");
+  EXPECT_EQ(with({0}, ""), "no error");
+  for (const std::vector<std::int64_t>& dims :
+       std::vector<std::vector<std::int64_t>>{{2},
+                                              {-1},
+                                              {-1, -1},
+                                              {0},
+                                              {1 << 30},
+                                              {INT64_MAX},
+                                              {INT64_MIN},
+                                              {1, -1},
+                                              {std::int64_t{1} << 32, std::int64_t{1} << 32},
+                                              {std::int64_t{1} << 62, 4}})
+    EXPECT_NE(with(dims, four), "no error") << ::testing::PrintToString(dims);
+  for (const std::vector<std::int64_t>& dims :
+       std::vector<std::vector<std::int64_t>>{{1}, {-1}, {1 << 30}, {INT64_MAX}})
+    EXPECT_NE(with(dims, "none"), "no error") << ::testing::PrintToString(dims);
+  EXPECT_THAT(with(std::vector<std::int64_t>(65, 1), four), HasSubstr("64"));
+  EXPECT_NE(with(std::vector<std::int64_t>(1000, 2), four), "no error");
+}
+
+TEST(HostileOnnx, ElementsInMoreThanOneWay) {
+  OnnxModel model;
+  model.initializer("w", Tensor::from<float>({1, 2}, {2})).output("y").node("Neg", {"w"}, {"y"});
+  model.graph().mutable_initializer(0)->add_float_data(3);
+  EXPECT_THAT(shown_message_of(model), HasSubstr("more than one way"));
+}
+
+// --- Structure ---------------------------------------------------------------
+
+TEST(HostileOnnx, CyclesAndNamesThatClash) {
+  auto base = [] {
+    OnnxModel model;
+    model.input("x", {4}).output("y");
+    return model;
+  };
+  OnnxModel self = base();
+  self.node("Add", {"x", "y"}, {"y"});
+  EXPECT_THAT(shown_message_of(self), HasSubstr("cycle"));
+  OnnxModel mutual = base();
+  mutual.node("Add", {"x", "b"}, {"a"});
+  mutual.node("Neg", {"a"}, {"b"});
+  mutual.node("Neg", {"x"}, {"y"});
+  EXPECT_THAT(shown_message_of(mutual), HasSubstr("cycle"));
+  OnnxModel twice = base();
+  twice.node("Neg", {"x"}, {"y"});
+  twice.node("Abs", {"x"}, {"y"});
+  EXPECT_THAT(shown_message_of(twice), HasSubstr("both have an output named"));
+  OnnxModel shadows = base();
+  shadows.node("Neg", {"x"}, {"x"});
+  shadows.node("Neg", {"x"}, {"y"});
+  EXPECT_THAT(shown_message_of(shadows), HasSubstr("which an input or initializer has"));
+  OnnxModel missing = base();
+  missing.node("Neg", {"z"}, {"y"});
+  EXPECT_THAT(shown_message_of(missing), HasSubstr("neither an input, nor"));
+  EXPECT_THAT(shown_message_of(base()), HasSubstr("nothing in the model has this name"));
+  OnnxModel inputs = base();
+  inputs.input("x", {4}).node("Neg", {"x"}, {"y"});
+  EXPECT_THAT(shown_message_of(inputs), AnyOf(HasSubstr("two inputs"), HasSubstr("already taken")));
+  OnnxModel outputs = base();
+  outputs.output("y").node("Neg", {"x"}, {"y"});
+  EXPECT_THAT(shown_message_of(outputs), HasSubstr("two outputs"));
+  OnnxModel weights = base();
+  weights.initializer("w", Tensor::from<float>({1}, {1}))
+      .initializer("w", Tensor::from<float>({2}, {1}))
+      .node("Add", {"x", "w"}, {"y"});
+  EXPECT_THAT(shown_message_of(weights), HasSubstr("two initializers"));
+  OnnxModel nameless = base();
+  nameless.input("", {4}).node("Neg", {"x"}, {"y"});
+  EXPECT_NE(shown_message_of(nameless), "no error");
+  OnnxModel nothing;
+  EXPECT_NE(shown_message_of(nothing), "no error");
+}
+
+TEST(HostileOnnx, BytesThatAreNoModel) {
+  auto read = [](std::string bytes) {
+    return test::error_of([&] { read_onnx(memory_file(std::move(bytes), "m.onnx"), "."); });
+  };
+  std::string whole = chain(3).proto().SerializeAsString();
+  for (std::size_t length = 0; length < whole.size(); ++length) {
+    std::string text = read(whole.substr(0, length));
+    // A message that ends behind a field is a shorter message.
+    EXPECT_NE(text, "no error") << length;
+  }
+  EXPECT_NE(read(""), "no error");
+  EXPECT_NE(read(std::string(1000, '\xFF')), "no error");
+  // Graphs in attributes in nodes in graphs, deeper than any stack: 10,000 messages in each other.
+  std::string nested;
+  for (int i = 0; i < 10'000; ++i) {
+    std::string outer = i % 3 == 0 ? "\x32" : i % 3 == 1 ? "\x2A" : "\x0A";
+    for (std::size_t size = nested.size();; size >>= 7) {
+      outer += static_cast<char>((size & 0x7F) | (size > 0x7F ? 0x80 : 0));
+      if (size <= 0x7F) break;
+    }
+    nested = outer + nested;
+  }
+  EXPECT_NE(read("\x08\x08\x3A\x04" + nested), "no error");
+}
+
+// --- Names -------------------------------------------------------------------
+
+TEST(HostileOnnx, NamesAreEscapedWhereverTheyAreShown) {
+  for (const std::string& name :
+       {"a\nb"s, "\x1B[2J\x1B]0;owned\x07"s, "\xC3\x28\xFF"s, "a\0b"s,
+        "\xC2\x9B"
+        "2J"s,
+        "\r\n// \"%x\" {"s, std::string(50'000, 'x'), std::string(5'000, '\n'), "\"\\"s}) {
+    SCOPED_TRACE(printable(name.substr(0, 20)));
+    OnnxModel model;
+    model.graph().set_name(name);
+    model.input(name, {"N", 4})
+        .output(name + "y")
+        .initializer(name + "w", Tensor::from<float>({1}, {1}));
+    model.node("Neg", {name}, {name + "m"}, name);
+    model.node("Add", {name + "m", name + "w"}, {name + "y"}, name);
+    Model loaded = model.load();
+    for (bool comments : {false, true}) {
+      std::string text = print(loaded.graph, {.types = comments, .locations = comments});
+      for (std::size_t start = 0; start < text.size();) {
+        std::size_t end = text.find('\n', start);
+        std::string line = text.substr(start, end - start);
+        ASSERT_EQ(printable(line), line);
+        start = end + 1;
+      }
+      Graph again = parse_graph(text, "printed.weir");
+      EXPECT_EQ(again.inputs().size(), 1u);
+      EXPECT_EQ(again.value(again.inputs()[0]).name, name);
+      EXPECT_EQ(again.outputs()[0].name, name + "y");
+    }
+
+    // The same names in what is wrong.
+    auto broken = [&](auto change) {
+      OnnxModel other = model;
+      change(other);
+      EXPECT_NE(shown_message_of(other), "no error");
+    };
+    broken([&](OnnxModel& m) { m.graph().mutable_node(0)->set_op_type(name); });
+    broken([&](OnnxModel& m) { m.graph().mutable_node(0)->set_domain(name); });
+    broken([&](OnnxModel& m) { m.graph().mutable_node(0)->set_input(0, name + "?"); });
+    broken([&](OnnxModel& m) { m.graph().mutable_node(0)->set_output(0, name); });
+    broken([&](OnnxModel& m) { m.graph().mutable_node(0)->set_input(0, name + "m"); });
+    broken([&](OnnxModel& m) { m.graph().mutable_node(0)->set_output(0, name + "y"); });
+    broken([&](OnnxModel& m) { test::set_int(*m.graph().mutable_node(0), name, 1); });
+    broken([&](OnnxModel& m) { m.graph().mutable_output(0)->set_name(name + "?"); });
+    broken([&](OnnxModel& m) { m.graph().mutable_initializer(0)->add_dims(7); });
+    broken([&](OnnxModel& m) { *m.graph().add_initializer() = m.graph().initializer(0); });
+    broken([&](OnnxModel& m) { *m.graph().add_input() = m.graph().input(0); });
+    broken([&](OnnxModel& m) { *m.graph().add_output() = m.graph().output(0); });
+    broken([&](OnnxModel& m) { m.graph().mutable_node(1)->add_input(name); });
+    broken([&](OnnxModel& m) {
+      auto* shape =
+          m.graph().mutable_input(0)->mutable_type()->mutable_tensor_type()->mutable_shape();
+      shape->mutable_dim(1)->set_dim_param(name);
+      m.initializer("other", Tensor::from<float>({1, 2, 3}, {3}));
+      m.graph().mutable_node(1)->set_input(1, "other");
+    });
+  }
+}
+
+TEST(HostileOnnx, DimensionNamesBecomeSymbols) {
+  OnnxModel model;
+  model.input("x", {"a b", "a_b", "a\nb", "\xFF", "", "?", "9", "N"})
+      .output("y")
+      .node("Neg", {"x"}, {"y"});
+  Model loaded = model.load();
+  EXPECT_EQ(loaded.graph.symbols().size(), 8u);
+  for (const std::string& symbol : loaded.graph.symbols())
+    EXPECT_TRUE(is_identifier(symbol)) << symbol;
+}
+
+// --- Limits ------------------------------------------------------------------
+
+TEST(HostileOnnx, NodesAreLimited) {
+  EXPECT_EQ(shown_message_of(chain(100), {.nodes = 100}), "no error");
+  EXPECT_THAT(shown_message_of(chain(101), {.nodes = 100}), HasSubstr("--max-nodes"));
+}
+
+// --- Time --------------------------------------------------------------------
+
+// growth() of loading a model of that many parts.
+template <class Build>
+double loading_growth(Build build, int size) {
+  auto load = [](const std::string& bytes) {
+    try {
+      read_onnx(memory_file(bytes, "m.onnx"), ".");
+    } catch (const Error&) {
+    }
+  };
+  std::map<int, std::string> files;
+  for (int count : {size, 8 * size}) files[count] = build(count).proto().SerializeAsString();
+  return test::growth([&](int count) { load(files.at(count)); }, size);
+}
+
+std::string numbered(const std::string& name, int i) { return name + std::to_string(i); }
+
+TEST(HostileOnnxGrowth, Nodes) { EXPECT_LT(loading_growth(chain, 2000), test::kLinearGrowth); }
+
+TEST(HostileOnnxGrowth, NodesInReverse) {
+  auto build = [](int count) {
+    OnnxModel model = chain(count);
+    auto& nodes = *model.graph().mutable_node();
+    for (int i = 0; i < count / 2; ++i) nodes.SwapElements(i, count - 1 - i);
+    return model;
+  };
+  EXPECT_LT(loading_growth(build, 2000), test::kLinearGrowth);
+}
+
+TEST(HostileOnnxGrowth, InputsWithDimensionsOfSimilarNames) {
+  auto build = [](int count) {
+    OnnxModel model;
+    model.output("y").input("x", {2}).node("Neg", {"x"}, {"y"});
+    for (int i = 0; i < count; ++i) {
+      std::string name = "\xFF";
+      for (int k = i; k > 0; k /= 32) name += static_cast<char>(0x80 + k % 32);
+      name.resize(8, '\xFE');
+      model.input(numbered("x", i), {name.c_str(), "?"});
+    }
+    return model;
+  };
+  EXPECT_LT(loading_growth(build, 500), test::kLinearGrowth);
+}
+
+TEST(HostileOnnxGrowth, Initializers) {
+  auto build = [](int count) {
+    OnnxModel model;
+    model.output("y").input("x", {2});
+    std::string last = "x";
+    for (int i = 0; i < count; ++i) {
+      model.initializer(numbered("w", i), Tensor::from<float>({1}, {1}));
+      model.node("Add", {last, numbered("w", i)}, {i + 1 == count ? "y" : numbered("v", i)});
+      last = numbered("v", i);
+    }
+    return model;
+  };
+  EXPECT_LT(loading_growth(build, 1000), test::kLinearGrowth);
+}
+
+TEST(HostileOnnxGrowth, OneNodeOfManyInputs) {
+  auto build = [](int count) {
+    OnnxModel model;
+    model.output("y").input("x", {2});
+    test::set_int(
+        model.node("Concat", std::vector<std::string>(static_cast<std::size_t>(count), "x"), {"y"}),
+        "axis", 0);
+    return model;
+  };
+  EXPECT_LT(loading_growth(build, 5000), test::kLinearGrowth);
+}
+
+TEST(HostileOnnxGrowth, OneNodeOfManyAttributes) {
+  auto build = [](int count) {
+    OnnxModel model;
+    model.output("y").input("x", {2});
+    auto& node = model.node("Neg", {"x"}, {"y"});
+    for (int i = 0; i < count; ++i) test::set_int(node, numbered("a", i), i);
+    return model;
+  };
+  EXPECT_LT(loading_growth(build, 5000), test::kLinearGrowth);
+}
+
+TEST(HostileOnnxGrowth, OutputsAndUnsupportedOps) {
+  auto outputs = [](int count) {
+    OnnxModel model;
+    model.input("x", {2});
+    for (int i = 0; i < count; ++i)
+      model.output(numbered("y", i)).node("Neg", {"x"}, {numbered("y", i)});
+    return model;
+  };
+  EXPECT_LT(loading_growth(outputs, 1000), test::kLinearGrowth);
+  auto unsupported = [](int count) {
+    OnnxModel model;
+    model.input("x", {2}).output("x");
+    for (int i = 0; i < count; ++i) model.node(numbered("Op", i), {"x"}, {numbered("y", i)});
+    return model;
+  };
+  EXPECT_LT(loading_growth(unsupported, 2000), test::kLinearGrowth);
+}
+
+// Arithmetic on shapes: sums and products of dimensions must not grow without a bound.
+TEST(HostileOnnx, PolynomialsOfDimensions) {
+  auto build = [](const std::string& op, int count) {
+    OnnxModel model;
+    model.input("x", {"A", "B"}).output("y");
+    model.node("Shape", {"x"}, {"s"});
+    model.node("ReduceSum", {"s"}, {"v0"});
+    for (int i = 0; i < count; ++i)
+      model.node(op, {numbered("v", i), numbered("v", i)}, {numbered("v", i + 1)});
+    model.node("ConstantOfShape", {numbered("v", count)}, {"c"});
+    model.node("Neg", {"c"}, {"y"});
+    return model;
+  };
+  for (const char* op : {"Add", "Mul"}) {
+    OnnxModel model = build(op, 2000);
+    std::size_t size = model.proto().ByteSizeLong();
+    std::size_t memory = test::peak_memory_of([&] { shown_message_of(model); });
+    EXPECT_LT(memory, 1024 * size) << op;
+  }
+}
+
+}  // namespace
+}  // namespace weir
