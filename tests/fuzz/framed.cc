@@ -9,10 +9,13 @@ extern "C" std::size_t LLVMFuzzerMutate(std::uint8_t* data, std::size_t size, st
 
 namespace weir::fuzz {
 
+std::size_t mutate(std::uint8_t* data, std::size_t size, std::size_t largest) {
+  return LLVMFuzzerMutate == nullptr ? size : LLVMFuzzerMutate(data, size, largest);
+}
+
 std::size_t mutate_framed(std::uint8_t* data, std::size_t size, std::size_t largest, unsigned seed,
                           const Frame& frame) {
-  if (LLVMFuzzerMutate == nullptr) return size;
-  size = LLVMFuzzerMutate(data, size, largest);
+  size = mutate(data, size, largest);
   std::size_t begin = frame.length_at + frame.length_bytes;
   if (seed % 2 == 0 || size <= begin) return size;
   std::size_t reachable = size - begin;

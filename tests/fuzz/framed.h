@@ -14,6 +14,11 @@ struct Frame {
   char last;
 };
 
+// .npy files of version 1.
+inline constexpr Frame kNpyFrame{.length_at = 8, .length_bytes = 2, .last = '\n'};
+
+// libFuzzer's own changes: LLVMFuzzerMutate where it is linked. Returns the new size.
+std::size_t mutate(std::uint8_t* data, std::size_t size, std::size_t largest);
 // As libFuzzer's LLVMFuzzerCustomMutator, with libFuzzer's own changes; half of the results have a
 // length that fits the header.
 std::size_t mutate_framed(std::uint8_t* data, std::size_t size, std::size_t largest, unsigned seed,

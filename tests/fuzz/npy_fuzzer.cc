@@ -24,6 +24,5 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
 // Most changes leave a header's length that is wrong; half of them have it put right.
 extern "C" std::size_t LLVMFuzzerCustomMutator(std::uint8_t* data, std::size_t size,
                                                std::size_t largest, unsigned seed) {
-  constexpr fuzz::Frame kVersion1{.length_at = 8, .length_bytes = 2, .last = '\n'};
-  return fuzz::mutate_framed(data, size, largest, seed, kVersion1);
+  return fuzz::mutate_framed(data, size, largest, seed, fuzz::kNpyFrame);
 }

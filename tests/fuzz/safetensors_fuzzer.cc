@@ -2,37 +2,19 @@
 
 #include "compiler/frontend/safetensors.h"
 
-#include <unistd.h>
-
-#include <filesystem>
-
 #include "tests/fuzz/framed.h"
 #include "tests/fuzz/fuzz.h"
+#include "tests/fuzz/scratch.h"
 
 namespace {
 
 using namespace weir;
 
-// In memory where the system has a folder for that: a file is flushed each time it is written.
-std::string scratch_file() {
-  std::filesystem::path folder = "/dev/shm";
-  if (!std::filesystem::is_directory(folder)) folder = std::filesystem::temp_directory_path();
-  return (folder / ("weir-fuzz-" + std::to_string(::getpid()) + ".safetensors")).string();
-}
-
 void check(const Weights& weights) {
-  static const std::string path = scratch_file();
+  static const fuzz::ScratchFolder folder;
+  std::string path = folder.path("written.safetensors");
   write_safetensors(path, weights);
-  Weights again = read_safetensors(path);
-  std::filesystem::remove(path);
-  fuzz::require(again.size() == weights.size(), "the number of tensors changed");
-  for (const auto& [name, tensor] : weights) {
-    auto found = again.find(name);
-    fuzz::require(found != again.end(), "a name changed");
-    fuzz::require(found->second.dtype() == tensor.dtype(), "an element type changed");
-    fuzz::require(found->second.sizes() == tensor.sizes(), "sizes changed");
-    fuzz::require(bytes_of(found->second) == bytes_of(tensor), "elements changed");
-  }
+  fuzz::require_same(read_safetensors(path), weights);
 }
 
 }  // namespace
