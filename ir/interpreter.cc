@@ -194,7 +194,8 @@ std::vector<Tensor> Interpreter::composite(const Use& use) const {
   for (std::size_t i = 0; i < use.operands.size(); ++i)
     operands.push_back(builder.input(fmt::format("operand{}", i), use.instance.operands[i].dtype,
                                      use.instance.operands[i].shape));
-  std::vector<Var> results = use.instance.op->composite(builder, operands, use.instance.attributes);
+  std::vector<Var> results =
+      composite_results(*use.instance.op, builder, operands, use.instance.attributes);
   for (std::size_t i = 0; i < results.size(); ++i)
     builder.output(fmt::format("result{}", i), results[i]);
   return run(builder.graph(), {use.operands.begin(), use.operands.end()});
@@ -262,8 +263,14 @@ std::vector<Tensor> Interpreter::comprehension(const Use& use) const {
   std::vector<std::int64_t> axes(extents.size(), 0);
   scalar::Environment environment = this->environment(use);
   environment.axes = axes;
-  auto store = [&](std::int64_t position, std::span<const Bits> values) {
-    for (std::size_t i = 0; i < results.size(); ++i) results[i].set_bits(position, values[i]);
+  auto store = [&](std::int64_t position, std::span<const Bits> values,
+                   std::span<const DType> types) {
+    for (std::size_t i = 0; i < results.size(); ++i)
+      results[i].set_bits(
+          position, types[i] == result_types[i]
+                        ? values[i]
+                        : scalar::apply(scalar::Primitive::cast, result_types[i],
+                                        types.subspan(i, 1), values.subspan(i, 1), numerics_));
   };
   if (results.front().element_count() == 0) return results;
   std::span<std::int64_t> index = std::span(axes).first(rank);
@@ -274,25 +281,26 @@ std::vector<Tensor> Interpreter::comprehension(const Use& use) const {
     check_types(elements, result_types, op);
     scalar::Evaluator body = evaluator(arena, elements);
     do {
-      store(position++, body.run(environment));
+      store(position++, body.run(environment), result_types);
     } while (next_index(index, use.sizes[0]));
     return results;
   }
 
   const Reduction& reduction = *meaning.reduction;
-  WEIR_CHECK(reduction.types == result_types && reduction.identity.size() == result_types.size(),
+  WEIR_CHECK(reduction.types.size() == result_types.size() &&
+                 reduction.identity.size() == result_types.size(),
              op.name);
   WEIR_CHECK(reduction.chunk > 0 && (reduction.chunk & (reduction.chunk - 1)) == 0, op.name);
   std::vector<Expr> stepped = reduction.step(arguments(arena, reduction.types, 0), elements);
-  check_types(stepped, result_types, op);
+  check_types(stepped, reduction.types, op);
   scalar::Arena merge_arena;
   std::vector<Expr> merged =
       reduction.merge(arguments(merge_arena, reduction.types, 0),
                       arguments(merge_arena, reduction.types, reduction.types.size()));
-  check_types(merged, result_types, op);
+  check_types(merged, reduction.types, op);
   Folder folder(reduction, evaluator(arena, stepped), evaluator(merge_arena, merged), reduce_sizes);
   do {
-    store(position++, folder.fold(environment, axes));
+    store(position++, folder.fold(environment, axes), reduction.types);
   } while (next_index(index, use.sizes[0]));
   return results;
 }

@@ -11,7 +11,8 @@
 namespace weir::text {
 namespace {
 
-constexpr std::string_view kElementTypes = "an element type (f32, f64, i32, i64 or bool)";
+constexpr std::string_view kElementTypes =
+    "an element type (f32, f64, f16, bf16, i8, u8, i32, i64 or bool)";
 
 // An optional minus sign and an unsigned number, or inf or nan.
 struct Number {
@@ -39,39 +40,41 @@ Number parse_number(Lexer& lexer, std::string_view expected) {
   return number;
 }
 
-template <class Integer>
-Integer to_integer(Lexer& lexer, const Number& number, std::string_view type) {
+std::int64_t to_integer(Lexer& lexer, const Number& number, DType type) {
   if (number.digits.kind != TokenKind::integer)
     lexer.fail(number.first, fmt::format("expected an integer, found '{}'", number.text()));
   std::uint64_t magnitude = 0;
   std::string_view digits = number.digits.text;
   auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), magnitude);
-  std::uint64_t limit = static_cast<std::uint64_t>(std::numeric_limits<Integer>::max());
+  std::uint64_t limit = static_cast<std::uint64_t>(std::numeric_limits<std::int64_t>::max());
   if (number.negative) ++limit;
-  if (error != std::errc() || magnitude > limit)
-    lexer.fail(number.first, fmt::format("{} does not fit in {}: the range is {} to {}",
-                                         number.text(), type, std::numeric_limits<Integer>::min(),
-                                         std::numeric_limits<Integer>::max()));
-  return static_cast<Integer>(number.negative ? 0 - magnitude : magnitude);
+  bool fits = error == std::errc() && magnitude <= limit;
+  auto value = static_cast<std::int64_t>(number.negative ? 0 - magnitude : magnitude);
+  if (!fits || scalar::to_integer(type, scalar::bits_of(type, value)) != value)
+    lexer.fail(number.first, fmt::format("{} does not fit in {}: the range is {}", number.text(),
+                                         name(type), scalar::range_text(type)));
+  return value;
 }
 
-template <class Float>
-Float to_float(Lexer& lexer, const Number& number, std::string_view type) {
+// The number as a value of a float type.
+double to_float(Lexer& lexer, const Number& number, DType type) {
   std::string_view digits = number.digits.text;
-  Float value = 0;
-  if (digits == "nan") return std::numeric_limits<Float>::quiet_NaN();
+  double value = 0;
+  if (digits == "nan") return std::numeric_limits<double>::quiet_NaN();
   if (digits == "inf") {
-    value = std::numeric_limits<Float>::infinity();
+    value = std::numeric_limits<double>::infinity();
   } else {
-    auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), value);
+    float single = 0;  // read as such, an f32 is rounded once
+    const char *begin = digits.data(), *end = begin + digits.size();
+    std::errc error = type == DType::f32 ? std::from_chars(begin, end, single).ec
+                                         : std::from_chars(begin, end, value).ec;
+    value = type == DType::f32 ? single : scalar::to_double(type, scalar::bits_of(type, value));
     bool zero = digits.substr(0, digits.find_first_of("eE")).find_first_of("123456789") ==
                 std::string_view::npos;
     if (error != std::errc() || std::isinf(value) || (value == 0 && !zero))
-      lexer.fail(
-          number.first,
-          fmt::format("{} is out of range: the magnitudes of {} are {} to {}, besides 0.0 and inf",
-                      number.text(), type, std::numeric_limits<Float>::denorm_min(),
-                      std::numeric_limits<Float>::max()));
+      lexer.fail(number.first,
+                 fmt::format("{} is out of range: the magnitudes of {} are {}, besides 0.0 and inf",
+                             number.text(), name(type), scalar::range_text(type)));
     if (zero) value = 0;
   }
   return number.negative ? -value : value;
@@ -93,7 +96,7 @@ Dim parse_dim_factor(Lexer& lexer) {
   if (lexer.peek().kind != TokenKind::integer && !lexer.peek().is("-"))
     lexer.fail_expected("a dimension (an integer or a symbol)");
   Number number = parse_number(lexer, "an integer");
-  return Dim(to_integer<std::int64_t>(lexer, number, "i64"));
+  return Dim(to_integer(lexer, number, DType::i64));
 }
 
 // One product: 4*N*M. `minus` is a sign that stands before it.
@@ -103,7 +106,7 @@ Dim parse_dim_product(Lexer& lexer, bool minus) {
   if (lexer.peek().is("-")) {
     Token sign = lexer.take();
     if (lexer.peek().kind == TokenKind::integer) {
-      product = Dim(to_integer<std::int64_t>(lexer, {sign, lexer.take(), true}, "i64"));
+      product = Dim(to_integer(lexer, {sign, lexer.take(), true}, DType::i64));
     } else {
       product = parse_dim_factor(lexer) * Dim(-1);
     }
@@ -124,14 +127,6 @@ Dim parse_dim(Lexer& lexer) {
     }
     return sum;
   });
-}
-
-DType computable_dtype(Lexer& lexer, const Token& token, DType type) {
-  if (!is_computable(type))
-    lexer.fail(token,
-               fmt::format("nothing can be computed on {} yet; use f32, f64, i32, i64 or bool",
-                           name(type)));
-  return type;
 }
 
 // The elements of one tensor, from '[' to ']'.
@@ -170,7 +165,7 @@ class TensorParser {
         lexer_.fail(lexer_.peek(), fmt::format("a tensor has at most {} dimensions", kMaximumRank));
       if (lexer_.peek().kind != TokenKind::integer) lexer_.fail_expected("the size of a dimension");
       Number number{lexer_.peek(), lexer_.take()};
-      sizes.push_back(to_integer<std::int64_t>(lexer_, number, "i64"));
+      sizes.push_back(to_integer(lexer_, number, DType::i64));
     } while (lexer_.take_if(","));
     lexer_.expect("]", "',' or ']' after a size");
     return sizes;
@@ -236,16 +231,8 @@ class TensorParser {
   }
 
   scalar::Bits bits(const Number& number) {
-    switch (dtype_) {
-      case DType::f32:
-        return scalar::from_f32(to_float<float>(lexer_, number, "f32"));
-      case DType::f64:
-        return scalar::from_f64(to_float<double>(lexer_, number, "f64"));
-      case DType::i32:
-        return scalar::from_i32(to_integer<std::int32_t>(lexer_, number, "i32"));
-      default:
-        return scalar::from_i64(to_integer<std::int64_t>(lexer_, number, "i64"));
-    }
+    if (is_integer(dtype_)) return scalar::bits_of(dtype_, to_integer(lexer_, number, dtype_));
+    return scalar::bits_of(dtype_, to_float(lexer_, number, dtype_));
   }
 
   Lexer& lexer_;
@@ -285,7 +272,7 @@ TensorType parse_type(Lexer& lexer) {
   std::optional<DType> dtype = parse_dtype(first.text);
   if (!dtype) lexer.fail_expected(kElementTypes);
   lexer.take();
-  TensorType type{computable_dtype(lexer, first, *dtype), {}};
+  TensorType type{*dtype, {}};
   if (!lexer.take_if("["))
     lexer.fail_expected(
         fmt::format("'[' and dimensions after {} (a scalar is {}[])", first.text, first.text));
@@ -311,9 +298,8 @@ Attribute parse_attribute(Lexer& lexer) {
   if (token.is("true") || token.is("false")) return lexer.take().text == "true";
   if (starts_number(token)) {
     Number number = parse_number(lexer, "a number");
-    if (number.digits.kind == TokenKind::integer)
-      return to_integer<std::int64_t>(lexer, number, "i64");
-    return to_float<double>(lexer, number, "f64");
+    if (number.digits.kind == TokenKind::integer) return to_integer(lexer, number, DType::i64);
+    return to_float(lexer, number, DType::f64);
   }
   std::optional<DType> dtype = parse_dtype(token.text);
   if (!dtype)
@@ -322,7 +308,7 @@ Attribute parse_attribute(Lexer& lexer) {
         "tensor)");
   lexer.take();
   if (!lexer.peek().is("[")) return *dtype;
-  return TensorParser(lexer, computable_dtype(lexer, token, *dtype)).parse();
+  return TensorParser(lexer, *dtype).parse();
 }
 
 }  // namespace weir::text

@@ -41,10 +41,6 @@ void check_operand_types(const OpDef& op, std::span<const TensorType> operands) 
   for (std::size_t i = 0; i < operands.size(); ++i) {
     const OperandSpec& spec = spec_of(op, i);
     DType type = operands[i].dtype;
-    if (!is_computable(type))
-      throw Error(fmt::format("operand {} has element type {}, on which nothing can be computed yet; use "
-                              "f32, f64, i32, i64 or bool",
-                              spec.name, name(type)));
     if (!contains(spec.types, type))
       throw Error(fmt::format("operand {} has element type {}; it takes {}", spec.name, name(type),
                               description(spec.types)));
@@ -121,7 +117,7 @@ std::vector<TensorType> infer_composite(const OpInstance& instance) {
     operands.push_back(builder.input(fmt::format("operand{}", i), instance.operands[i].dtype,
                                      instance.operands[i].shape));
   std::vector<TensorType> types;
-  for (Var result : instance.op->composite(builder, operands, instance.attributes))
+  for (Var result : composite_results(*instance.op, builder, operands, instance.attributes))
     types.push_back(result.type());
   return types;
 }
@@ -204,12 +200,43 @@ Shape broadcast_shapes(const Shape& a, const Shape& b) {
   return result;
 }
 
+scalar::Expr pointwise_result(const OpDef& op, std::span<const scalar::Expr> elements,
+                              const Attributes& attributes) {
+  if (op.keeps_types) return op.pointwise(elements, attributes);
+  std::optional<DType> half;
+  std::vector<scalar::Expr> arguments;
+  for (scalar::Expr element : elements) {
+    DType type = element.type();
+    if (is_half(type)) half = type;
+    arguments.push_back(cast(element, compute_type(type)));
+  }
+  scalar::Expr result = op.pointwise(arguments, attributes);
+  return half && result.type() == DType::f32 ? cast(result, *half) : result;
+}
+
 scalar::Expr pointwise_expression(scalar::Arena& arena, const OpInstance& instance) {
   std::vector<scalar::Expr> arguments;
   for (std::size_t i = 0; i < instance.operands.size(); ++i)
     arguments.emplace_back(
         arena, arena.argument(static_cast<std::uint32_t>(i), instance.operands[i].dtype));
-  return instance.op->pointwise(arguments, instance.attributes);
+  return pointwise_result(*instance.op, arguments, instance.attributes);
+}
+
+std::vector<Var> composite_results(const OpDef& op, GraphBuilder& builder,
+                                   std::span<const Var> operands, const Attributes& attributes) {
+  auto in_type = [&](Var value, DType type) {
+    return value.dtype() == type ? value : builder.apply("cast", {value}, {{"dtype", type}});
+  };
+  std::optional<DType> half;
+  std::vector<Var> arguments;
+  for (Var operand : operands) {
+    if (is_half(operand.dtype())) half = operand.dtype();
+    arguments.push_back(in_type(operand, compute_type(operand.dtype())));
+  }
+  std::vector<Var> results = op.composite(builder, arguments, attributes);
+  for (Var& result : results)
+    if (half && result.dtype() == DType::f32) result = in_type(result, *half);
+  return results;
 }
 
 }  // namespace weir

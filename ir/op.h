@@ -8,6 +8,10 @@
 //   composite      a body written in other ops
 // The interpreter, autodiff, fusion, code generation, the text form and the reference documentation
 // read the declaration; nothing outside ir/ops/ asks which op a node is.
+//
+// A meaning is written for types that are computed on. For operands of f16 and bf16 it is that of
+// f32 on the widened operands, with each result rounded once (pointwise_result, composite_results);
+// movement and ops that keep_types see them as they are, and a reduction declares its accumulators.
 #pragma once
 
 #include <functional>
@@ -115,13 +119,13 @@ struct Reduction {
                                                        std::span<const scalar::Expr> elements)>;
   enum class Order : std::uint8_t { chain, lanes };
 
-  std::string name;                     // as printed: "sum", "max", "dot"
-  std::vector<DType> types;             // of the accumulators
-  std::vector<scalar::Bits> identity;   // merging with it changes nothing
-  Fold step;                            // an accumulator tuple with one element tuple
-  Fold merge;                           // two accumulator tuples
+  std::string name;                    // as printed: "sum", "max", "dot"
+  std::vector<DType> types;            // of the accumulators; the results are cast from them
+  std::vector<scalar::Bits> identity;  // merging with it changes nothing
+  Fold step;                           // an accumulator tuple with one element tuple
+  Fold merge;                          // two accumulator tuples
   Order order = Order::chain;
-  std::int64_t chunk = 1024;            // a power of two
+  std::int64_t chunk = 1024;  // a power of two
 };
 
 // Lanes of order `lanes` for an element type: 256 bytes' worth, a multiple of every vector width.
@@ -185,6 +189,8 @@ struct OpDef {
 
   // True for a comprehension without arithmetic that can be read through: movement.
   bool is_movement = false;
+  // True for a pointwise expression without arithmetic, which takes f16 and bf16 as they are.
+  bool keeps_types = false;
   GradientRule gradient;
   // The partial derivative of the pointwise expression with respect to one operand, stated where the
   // derived one would lose accuracy or give NaN (infinity times zero); the gradient is the cotangent
@@ -206,7 +212,15 @@ std::vector<TensorType> check_and_infer(const OpDef& op, std::span<const TensorT
 // NumPy broadcasting of two shapes. Distinct symbols do not broadcast. Error when they do not fit.
 Shape broadcast_shapes(const Shape& a, const Shape& b);
 
-// The expression of a pointwise op on arguments 0, 1, ... of the operands' types.
+// The element that a pointwise op gives for elements of its operands: f16 and bf16 are widened to
+// f32 first, and an f32 that comes of them is rounded to their type.
+scalar::Expr pointwise_result(const OpDef& op, std::span<const scalar::Expr> elements,
+                              const Attributes& attributes);
+// That on arguments 0, 1, ... of the operands' types.
 scalar::Expr pointwise_expression(scalar::Arena& arena, const OpInstance& instance);
+// The results of a composite op: its body in f32, with casts around it, for operands of f16 and
+// bf16.
+std::vector<Var> composite_results(const OpDef& op, GraphBuilder& builder,
+                                   std::span<const Var> operands, const Attributes& attributes);
 
 }  // namespace weir

@@ -240,12 +240,6 @@ std::string report(const Graph& graph, std::string_view stage, const VerifierRul
 void check_value(const Graph& graph, ValueId id) {
   const Value& value = graph.value(id);
   const TensorType& type = value.type;
-  if (!is_computable(type.dtype))
-    throw Error(
-        value.location,
-        fmt::format("{} is {}, and nothing can be computed on {} yet; use f32, f64, i32, i64 "
-                    "or bool",
-                    value_name(value.name), to_string(type), name(type.dtype)));
   if (value.kind == Value::Kind::result) return;
   std::vector<std::string> symbols;
   for (const Dim& dim : type.shape) dim.collect_symbols(symbols);

@@ -120,10 +120,11 @@ PointwiseGradients::Plan PointwiseGradients::make_plan(const OpInstance& instanc
   scalar::Arena arena;
   std::vector<Expr> arguments;
   for (std::size_t i = 0; i < count; ++i)
-    arguments.emplace_back(
-        arena, arena.argument(static_cast<std::uint32_t>(i), instance.operands[i].dtype));
+    arguments.emplace_back(arena, arena.argument(static_cast<std::uint32_t>(i),
+                                                 compute_type(instance.operands[i].dtype)));
   Expr value = instance.op->pointwise(arguments, instance.attributes);
-  arguments.emplace_back(arena, arena.argument(static_cast<std::uint32_t>(count), result_type));
+  arguments.emplace_back(
+      arena, arena.argument(static_cast<std::uint32_t>(count), compute_type(result_type)));
   scalar::Id gradient = general->pointwise(arguments, instance.attributes).id();
   if (arena.is_constant(gradient)) return plan;  // linear in the cotangent, so zero
   if (gradient == arguments.back().id()) {
@@ -135,7 +136,7 @@ PointwiseGradients::Plan PointwiseGradients::make_plan(const OpInstance& instanc
   // Linear in the operand: the same op on the cotangent in its place.
   std::vector<Expr> replaced(arguments.begin(), arguments.end() - 1);
   replaced[operand] = arguments.back();
-  if (arguments.back().type() == instance.operands[operand].dtype &&
+  if (result_type == instance.operands[operand].dtype &&
       instance.op->pointwise(replaced, instance.attributes).id() == gradient) {
     plan.op = instance.op;
     plan.takes_attributes = true;

@@ -34,7 +34,6 @@ llvm::Type* PrimitiveEmitter::type(DType type, int width) const {
   } else if (type == DType::f64) {
     element = llvm::Type::getDoubleTy(context);
   } else {
-    WEIR_CHECK(is_computable(type), std::string(name(type)));
     element = llvm::IntegerType::get(context, static_cast<unsigned>(bit_width(type)));
   }
   return width == 1 ? element : llvm::FixedVectorType::get(element, static_cast<unsigned>(width));
@@ -45,7 +44,7 @@ llvm::Constant* PrimitiveEmitter::constant(DType dtype, std::uint64_t bits, int 
   llvm::APInt value(size, bits, false, true);
   llvm::Type* element = type(dtype, 1);
   llvm::Constant* single =
-      is_float(dtype)
+      element->isFloatingPointTy()
           ? static_cast<llvm::Constant*>(llvm::ConstantFP::get(
                 module_.getContext(), llvm::APFloat(element->getFltSemantics(), value)))
           : llvm::ConstantInt::get(module_.getContext(), value);
@@ -90,6 +89,7 @@ llvm::Value* PrimitiveEmitter::emit(Primitive primitive, DType operand_type, DTy
       return floating ? b_.CreateFNeg(x) : b_.CreateNeg(x);
     case Primitive::abs:
       if (floating) return b_.CreateUnaryIntrinsic(llvm::Intrinsic::fabs, x);
+      if (!is_signed(operand_type)) return x;
       return b_.CreateSelect(b_.CreateICmpSLT(x, integer(x, 0)), b_.CreateNeg(x), x);
     case Primitive::min:
       return extremum(operand_type, x, y, false);
@@ -101,10 +101,10 @@ llvm::Value* PrimitiveEmitter::emit(Primitive primitive, DType operand_type, DTy
       return floating ? b_.CreateFCmpUNE(x, y) : b_.CreateICmpNE(x, y);
     case Primitive::lt:
       if (floating) return b_.CreateFCmpOLT(x, y);
-      return operand_type == DType::boolean ? b_.CreateICmpULT(x, y) : b_.CreateICmpSLT(x, y);
+      return is_signed(operand_type) ? b_.CreateICmpSLT(x, y) : b_.CreateICmpULT(x, y);
     case Primitive::le:
       if (floating) return b_.CreateFCmpOLE(x, y);
-      return operand_type == DType::boolean ? b_.CreateICmpULE(x, y) : b_.CreateICmpSLE(x, y);
+      return is_signed(operand_type) ? b_.CreateICmpSLE(x, y) : b_.CreateICmpULE(x, y);
     case Primitive::bit_and:
       return b_.CreateAnd(x, y);
     case Primitive::bit_or:
@@ -118,7 +118,8 @@ llvm::Value* PrimitiveEmitter::emit(Primitive primitive, DType operand_type, DTy
     case Primitive::shift_right:
       return b_.CreateLShr(x, b_.CreateAnd(y, integer(y, x->getType()->getScalarSizeInBits() - 1)));
     case Primitive::shift_right_arithmetic:
-      return b_.CreateAShr(x, b_.CreateAnd(y, integer(y, x->getType()->getScalarSizeInBits() - 1)));
+      y = b_.CreateAnd(y, integer(y, x->getType()->getScalarSizeInBits() - 1));
+      return is_signed(operand_type) ? b_.CreateAShr(x, y) : b_.CreateLShr(x, y);
     case Primitive::select:
       return b_.CreateSelect(x, y, z);
     case Primitive::cast:
@@ -146,9 +147,9 @@ llvm::Value* PrimitiveEmitter::emit(Primitive primitive, DType operand_type, DTy
 
 llvm::Value* PrimitiveEmitter::extremum(DType type, llvm::Value* a, llvm::Value* b, bool maximum) {
   if (!is_float(type)) {
-    bool is_bool = type == DType::boolean;
-    llvm::Value* keep_a = maximum ? (is_bool ? b_.CreateICmpUGT(a, b) : b_.CreateICmpSGT(a, b))
-                            : (is_bool ? b_.CreateICmpULT(a, b) : b_.CreateICmpSLT(a, b));
+    llvm::CmpInst::Predicate before =
+        is_signed(type) ? llvm::CmpInst::ICMP_SLT : llvm::CmpInst::ICMP_ULT;
+    llvm::Value* keep_a = maximum ? b_.CreateICmp(before, b, a) : b_.CreateICmp(before, a, b);
     return b_.CreateSelect(keep_a, a, b);
   }
   llvm::Value* keep_a = maximum ? b_.CreateFCmpOGT(a, b) : b_.CreateFCmpOLT(a, b);
@@ -159,6 +160,11 @@ llvm::Value* PrimitiveEmitter::extremum(DType type, llvm::Value* a, llvm::Value*
 llvm::Value* PrimitiveEmitter::integer_divide(DType type, llvm::Value* a, llvm::Value* b, bool remainder) {
   llvm::Value* zero = integer(b, 0);
   llvm::Value* divides_by_zero = b_.CreateICmpEQ(b, zero);
+  if (bit_width(type) == 8) {
+    llvm::Value* safe = b_.CreateSelect(divides_by_zero, integer(b, 1), b);
+    llvm::Value* result = byte_division(type, a, safe, remainder);
+    return b_.CreateSelect(divides_by_zero, remainder ? a : zero, result);
+  }
   llvm::Value* lowest = integer(a, std::uint64_t{1} << (bit_width(type) - 1));
   llvm::Value* overflows = b_.CreateAnd(b_.CreateICmpEQ(a, lowest),
                                   b_.CreateICmpEQ(b, integer(b, ~std::uint64_t{0})));
@@ -173,6 +179,21 @@ llvm::Value* PrimitiveEmitter::signed_division(DType type, llvm::Value* a, llvm:
   if (bits == 64 ? target_.divides_64 : target_.divides_32)
     return remainder ? b_.CreateSRem(a, b) : b_.CreateSDiv(a, b);
   return for_each_lane(division_function(bits, remainder), a, b);
+}
+
+// A quotient of numbers this small is nearer to no integer than to the one below it, once rounded
+// to f32, unless it is that integer; so f32 divides them, and in vectors. The lowest integer over
+// -1 wraps.
+llvm::Value* PrimitiveEmitter::byte_division(DType type, llvm::Value* a, llvm::Value* b,
+                                             bool remainder) {
+  llvm::Value* dividend = convert(type, DType::i32, a);
+  llvm::Value* divisor = convert(type, DType::i32, b);
+  llvm::Type* single = this->type(DType::f32, width_of(a));
+  llvm::Value* exact =
+      b_.CreateFDiv(b_.CreateSIToFP(dividend, single), b_.CreateSIToFP(divisor, single));
+  llvm::Value* result = b_.CreateFPToSI(exact, dividend->getType());
+  if (remainder) result = b_.CreateSub(dividend, b_.CreateMul(result, divisor));
+  return convert(DType::i32, type, result);
 }
 
 llvm::Value* PrimitiveEmitter::quotient(llvm::Value* a, llvm::Value* b) {
@@ -237,77 +258,6 @@ llvm::Value* PrimitiveEmitter::rounded(Primitive primitive, DType type, llvm::Va
                            b_.CreateSelect(b_.CreateFCmpOLT(signed_nearest, x), one, zero));
   }
   return b_.CreateSelect(b_.CreateFCmpOLT(magnitude, limit), copysign(result), x);
-}
-
-llvm::Value* PrimitiveEmitter::convert(DType from, DType to, llvm::Value* x) {
-  int width = width_of(x);
-  llvm::Type* wanted = type(to, width);
-  if (from == to) return x;
-  if (to == DType::boolean)
-    return is_float(from) ? b_.CreateFCmpUNE(x, number(x, 0.0)) : b_.CreateICmpNE(x, integer(x, 0));
-  if (from == DType::boolean)
-    return is_float(to) ? b_.CreateSelect(x, llvm::ConstantFP::get(wanted, 1.0),
-                                          llvm::ConstantFP::get(wanted, 0.0))
-                        : b_.CreateZExt(x, wanted);
-  if (is_float(from) && is_float(to))
-    return bit_width(to) > bit_width(from) ? b_.CreateFPExt(x, wanted) : b_.CreateFPTrunc(x, wanted);
-  if (is_float(from)) {
-    if (to == DType::i64 && !target_.converts_64) return float_to_i64(from, x);
-    return b_.CreateIntrinsic(llvm::Intrinsic::fptosi_sat, {wanted, x->getType()}, {x});
-  }
-  if (is_float(to)) {
-    if (from == DType::i64 && !target_.converts_64) return i64_to_float(to, x);
-    return b_.CreateSIToFP(x, wanted);
-  }
-  return b_.CreateSExtOrTrunc(x, wanted);
-}
-
-// |x| = high * 2^32 + low, both halves converted as 32 bits.
-llvm::Value* PrimitiveEmitter::float_to_i64(DType from, llvm::Value* x) {
-  int width = width_of(x);
-  llvm::Type* wide = type(DType::f64, width);
-  llvm::Type* i64 = type(DType::i64, width);
-  llvm::Value* value = from == DType::f64 ? x : b_.CreateFPExt(x, wide);
-  llvm::Value* magnitude = b_.CreateUnaryIntrinsic(llvm::Intrinsic::fabs, value);
-  llvm::Value* in_range = b_.CreateFCmpOLT(magnitude, number(value, 0x1p63));
-  llvm::Value* safe = b_.CreateSelect(in_range, magnitude, number(value, 0.0));
-  llvm::Type* u32 = type(DType::i32, width);
-  llvm::Value* high = b_.CreateIntrinsic(llvm::Intrinsic::fptoui_sat, {u32, wide},
-                                   {b_.CreateFMul(safe, number(value, 0x1p-32))});
-  llvm::Value* rest = b_.CreateFSub(safe, b_.CreateFMul(b_.CreateUIToFP(high, wide), number(value, 0x1p32)));
-  llvm::Value* low = b_.CreateIntrinsic(llvm::Intrinsic::fptoui_sat, {u32, wide}, {rest});
-  llvm::Value* joined = b_.CreateOr(
-      b_.CreateShl(b_.CreateZExt(high, i64), llvm::ConstantInt::get(i64, 32)), b_.CreateZExt(low, i64));
-  llvm::Value* negative = b_.CreateFCmpOLT(value, number(value, 0.0));
-  llvm::Value* with_sign = b_.CreateSelect(negative, b_.CreateNeg(joined), joined);
-  llvm::Value* saturated = b_.CreateSelect(negative, llvm::ConstantInt::get(i64, std::uint64_t{1} << 63),
-                                     llvm::ConstantInt::get(i64, INT64_MAX));
-  llvm::Value* result = b_.CreateSelect(in_range, with_sign, saturated);
-  return b_.CreateSelect(b_.CreateFCmpUNO(value, value), llvm::ConstantInt::get(i64, 0), result);
-}
-
-llvm::Value* PrimitiveEmitter::i64_to_float(DType to, llvm::Value* x) {
-  int width = width_of(x);
-  llvm::Type* wide = type(DType::f64, width);
-  llvm::Type* u32 = type(DType::i32, width);
-  llvm::Value* source = x;
-  if (to == DType::f32) {
-    // Rounding first to f64 and then to f32 would round twice. With the bits below 2^11 gathered into
-    // one sticky bit a large number fits f64 exactly, and still rounds to the same f32.
-    llvm::Value* low = b_.CreateAnd(x, integer(x, 0x7FF));
-    llvm::Value* sticky = b_.CreateSelect(b_.CreateICmpEQ(low, integer(x, 0)), integer(x, 0),
-                                    integer(x, 0x400));
-    llvm::Value* gathered = b_.CreateOr(b_.CreateAnd(x, integer(x, ~std::uint64_t{0x7FF})), sticky);
-    llvm::Value* magnitude = b_.CreateSelect(b_.CreateICmpSLT(x, integer(x, 0)), b_.CreateNeg(x), x);
-    llvm::Value* large = b_.CreateICmpUGE(magnitude, integer(x, std::uint64_t{1} << 53));
-    source = b_.CreateSelect(large, gathered, x);
-  }
-  llvm::Value* high = b_.CreateTrunc(b_.CreateAShr(source, integer(x, 32)), u32);
-  llvm::Value* low = b_.CreateTrunc(source, u32);
-  llvm::Value* sum = b_.CreateFAdd(
-      b_.CreateFMul(b_.CreateSIToFP(high, wide), llvm::ConstantFP::get(wide, 0x1p32)),
-      b_.CreateUIToFP(low, wide));
-  return to == DType::f64 ? sum : b_.CreateFPTrunc(sum, type(to, width));
 }
 
 llvm::Value* PrimitiveEmitter::float_remainder(DType type, llvm::Value* a, llvm::Value* b) {

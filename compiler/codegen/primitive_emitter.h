@@ -18,7 +18,7 @@ class PrimitiveEmitter {
   PrimitiveEmitter(llvm::IRBuilder<>& builder, llvm::Module& module, const Target& target)
       : b_(builder), module_(module), target_(target) {}
 
-  // The LLVM type of an element; a vector for width > 1. A bool is i1.
+  // The LLVM type of an element; a vector for width > 1. A bool is i1, and f16 and bf16 are i16.
   llvm::Type* type(DType type, int width) const;
   llvm::Constant* constant(DType type, std::uint64_t bits, int width) const;
   // `operand_type` is that of the first operand, `result` that of the primitive; the operands all have
@@ -34,14 +34,24 @@ class PrimitiveEmitter {
   llvm::Value* float_remainder(DType type, llvm::Value* a, llvm::Value* b);
   llvm::Value* extremum(DType type, llvm::Value* a, llvm::Value* b, bool maximum);
   llvm::Value* rounded(scalar::Primitive primitive, DType type, llvm::Value* x);
-  llvm::Value* convert(DType from, DType to, llvm::Value* x);
-  llvm::Value* float_to_i64(DType from, llvm::Value* x);
-  llvm::Value* i64_to_float(DType to, llvm::Value* x);
+  llvm::Value* byte_division(DType type, llvm::Value* a, llvm::Value* b, bool remainder);
   llvm::Value* index_division(llvm::Value* a, llvm::Value* b, bool remainder);
   // Calls a scalar function of the module for every lane.
   llvm::Value* for_each_lane(llvm::Function* function, llvm::Value* a, llvm::Value* b);
   llvm::Function* division_function(int bits, bool remainder);
   llvm::Function* remainder_function(DType type);
+  // conversions.cc: casts.
+  llvm::Value* convert(DType from, DType to, llvm::Value* x);
+  llvm::Value* float_to_integer(DType from, DType to, llvm::Value* x);
+  llvm::Value* float_to_i64(DType from, llvm::Value* x);
+  llvm::Value* gathered(llvm::Value* x);
+  llvm::Value* i64_to_float(DType to, llvm::Value* x);
+  llvm::Type* native_half(DType half, llvm::Value* like) const;
+  llvm::Value* half_to_f32(DType from, llvm::Value* x);
+  llvm::Value* to_half(DType from, DType to, llvm::Value* x);
+  llvm::Value* f64_to_odd_f32(llvm::Value* x);
+  llvm::Value* f32_to_half(DType to, llvm::Value* x);
+
   llvm::Constant* number(llvm::Value* like, double value) const;
   llvm::Constant* integer(llvm::Value* like, std::uint64_t value) const;
 

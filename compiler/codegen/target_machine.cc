@@ -80,10 +80,14 @@ void read_features(const llvm::MCSubtargetInfo& info, Target& target) {
     target.masks_words = has("+avx2");
     target.masks_bytes = wide;
     target.rounds = has("+sse4.1");
+    target.converts_f16 = has("+f16c");
+    target.converts_f16_f64 = has("+avx512fp16,+avx512vl");
     if (!triple.isArch64Bit()) target.divides_64 = target.converts_64 = false;
   } else if (triple.isAArch64()) {
     target.vector_bytes = 16;
     target.fma = target.rounds = true;
+    target.converts_f16 = target.converts_f16_f64 = has("+fp-armv8");
+    target.converts_bf16 = has("+bf16");
   } else if (triple.isARM() || triple.isThumb()) {
     target.vector_bytes = has("+neon") ? 16 : 0;
     target.fma = has("+vfp4");
@@ -92,6 +96,9 @@ void read_features(const llvm::MCSubtargetInfo& info, Target& target) {
   } else if (triple.isRISCV64()) {
     target.fma = has("+f,+d");
     target.divides_32 = target.divides_64 = has("+m");
+    target.converts_f16 = has("+zfhmin,+f");
+    target.converts_f16_f64 = has("+zfhmin,+d");
+    target.converts_bf16 = has("+zfbfmin");
   } else if (triple.isWasm()) {
     target.vector_bytes = has("+simd128") ? 16 : 0;
     target.rounds = true;

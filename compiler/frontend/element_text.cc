@@ -1,7 +1,7 @@
 #include "compiler/frontend/element_text.h"
 
 #include <charconv>
-#include <limits>
+#include <cmath>
 
 #include <fmt/format.h>
 
@@ -12,20 +12,24 @@ namespace {
 
 ElementText refuse(std::string fault) { return {{}, std::move(fault)}; }
 
-template <class Float>
-ElementText real(std::string_view text, std::string_view digits, DType dtype,
-                 scalar::Bits (*bits)(Float)) {
-  Float number = 0;
-  auto [end, fault] = std::from_chars(digits.data(), digits.data() + digits.size(), number);
-  if (fault == std::errc::invalid_argument || end != digits.data() + digits.size())
+ElementText real(std::string_view text, std::string_view digits, DType dtype) {
+  double number = 0;
+  float single = 0;  // read as such, an f32 is rounded once
+  const char* last = digits.data() + digits.size();
+  auto [end, fault] = dtype == DType::f32 ? std::from_chars(digits.data(), last, single)
+                                          : std::from_chars(digits.data(), last, number);
+  if (fault == std::errc::invalid_argument || end != last)
     return refuse(fmt::format("{} is not a number", shown(text)));
+  scalar::Bits bits = scalar::bits_of(dtype, dtype == DType::f32 ? single : number);
+  double value = scalar::to_double(dtype, bits);
   bool is_zero =
       text.substr(0, text.find_first_of("eE")).find_first_of("123456789") == std::string_view::npos;
-  if (!is_zero && (fault != std::errc() || number == 0))
-    return refuse(fmt::format(
-        "{} is out of range: the magnitudes of {} are {} to {}, besides 0.0 and inf", shown(text),
-        name(dtype), std::numeric_limits<Float>::denorm_min(), std::numeric_limits<Float>::max()));
-  return {bits(number), {}};
+  bool is_infinity = text.find_first_of("nN") != std::string_view::npos;
+  if (!is_zero && (fault != std::errc() || value == 0 || (std::isinf(value) && !is_infinity)))
+    return refuse(
+        fmt::format("{} is out of range: the magnitudes of {} are {}, besides 0.0 and inf",
+                    shown(text), name(dtype), scalar::range_text(dtype)));
+  return {bits, {}};
 }
 
 ElementText integer(std::string_view text, std::string_view digits, DType dtype) {
@@ -34,11 +38,11 @@ ElementText integer(std::string_view text, std::string_view digits, DType dtype)
   if (fault == std::errc::invalid_argument || end != digits.data() + digits.size())
     return refuse(
         fmt::format("{} is not an integer, and the element type is {}", shown(text), name(dtype)));
-  bool fits = fault == std::errc() &&
-              (dtype == DType::i64 || (number >= std::numeric_limits<std::int32_t>::min() &&
-                                       number <= std::numeric_limits<std::int32_t>::max()));
-  if (!fits) return refuse(fmt::format("{} does not fit in {}", shown(text), name(dtype)));
-  return {scalar::bits_of(dtype, number), {}};
+  scalar::Bits bits = scalar::bits_of(dtype, number);
+  if (fault != std::errc() || scalar::to_integer(dtype, bits) != number)
+    return refuse(fmt::format("{} does not fit in {}: the range is {}", shown(text), name(dtype),
+                              scalar::range_text(dtype)));
+  return {bits, {}};
 }
 
 }  // namespace
@@ -52,8 +56,7 @@ ElementText parse_element(std::string_view text, DType dtype) {
   std::string_view digits = text;
   if (digits.size() > 1 && digits[0] == '+' && digits[1] != '-') digits.remove_prefix(1);
   if (is_integer(dtype)) return integer(text, digits, dtype);
-  return dtype == DType::f32 ? real<float>(text, digits, dtype, scalar::from_f32)
-                             : real<double>(text, digits, dtype, scalar::from_f64);
+  return real(text, digits, dtype);
 }
 
 }  // namespace weir

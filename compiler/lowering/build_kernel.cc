@@ -151,9 +151,11 @@ class KernelBuilder {
     });
     for (std::size_t i = 0; i < reduction.types.size(); ++i) {
       fold.locals.push_back(static_cast<std::uint32_t>(kernel.locals.size()));
-      Id local = kernel.arena.local(static_cast<std::uint32_t>(kernel.locals.size()),
-                                    reduction.types[i]);
-      if (i < node.results.size()) locals_.emplace(node.results[i], local);
+      Id local =
+          kernel.arena.local(static_cast<std::uint32_t>(kernel.locals.size()), reduction.types[i]);
+      if (i < node.results.size())
+        locals_.emplace(node.results[i],
+                        kernel.arena.cast(local, graph_.type(node.results[i]).dtype));
       kernel.locals.push_back(reduction.types[i]);
     }
     stage.fold = std::move(fold);

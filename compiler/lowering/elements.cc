@@ -119,7 +119,7 @@ Id ElementBuilder::written_out(ValueId value, std::span<const Id> indices, Id gu
           arena_, element(node.operands[i],
                           broadcast_indices(arena_, types[i].shape, info.type.shape, indices), guard));
     return located(node.location,
-                   [&] { return node.op->pointwise(arguments, node.attributes).id(); });
+                   [&] { return pointwise_result(*node.op, arguments, node.attributes).id(); });
   }
   WEIR_CHECK(node.op->comprehension != nullptr, node.op->name);
   Comprehension comprehension = node.op->comprehension(instance);

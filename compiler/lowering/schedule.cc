@@ -188,13 +188,7 @@ class Scheduler {
       lanes = lanes || stage.fold->order == Reduction::Order::lanes;
     }
     // Without folds a stage axis only appears beside one, so maps always run along a row axis.
-    DType widest = DType::f64;
-    for (std::size_t i = 0; i < needed_.size(); ++i) {
-      const scalar::Node& node = arena()[Id{static_cast<std::uint32_t>(i)}];
-      if (needed_[i] && (node.type == DType::f32 || node.type == DType::i32)) widest = DType::f32;
-    }
-    if (std::none_of(needed_.begin(), needed_.end(), [](bool b) { return b; })) widest = DType::f32;
-    int width = target_.lanes(widest);
+    int width = target_.lanes(vector_type());
     vector_is_stage_ = lanes;
     if (lanes) {
       Dim longest = 0;
@@ -207,6 +201,19 @@ class Scheduler {
     result_.vector_row = result_.rows.back();
     result_.rows.pop_back();
     result_.width = fitting_width(width, result_.vector_row->extent);
+  }
+
+  // The type whose elements fill a vector: one of 4 bytes where there is any, so that f64 beside
+  // f32 takes two vectors and f16 beside it half of one, and otherwise the widest.
+  DType vector_type() {
+    auto rank = [](DType type) { return byte_size(type) == 4 ? 9 : byte_size(type); };
+    DType chosen = DType::boolean;
+    for (std::size_t i = 0; i < needed_.size(); ++i) {
+      DType type = arena()[Id{static_cast<std::uint32_t>(i)}].type;
+      if (!needed_[i] || type == DType::boolean) continue;
+      if (chosen == DType::boolean || rank(type) > rank(chosen)) chosen = type;
+    }
+    return chosen;
   }
 
   static int fitting_width(int width, const Dim& extent) {

@@ -30,9 +30,12 @@ struct Target {
   bool rounds = false;           // floor, ceil, trunc, round to even
   bool divides_32 = true;        // integer division
   bool divides_64 = true;
-  bool converts_64 = true;       // between i64 and floats
-  bool is_host = false;          // this architecture and operating system
-  std::string missing;           // features that this machine lacks, if is_host: "avx512f, avx512vl"
+  bool converts_64 = true;        // between i64 and floats
+  bool converts_f16 = false;      // between f16 and f32
+  bool converts_f16_f64 = false;  // from f64 to f16, with one rounding
+  bool converts_bf16 = false;     // from f32 to bf16, denormal numbers included
+  bool is_host = false;           // this architecture and operating system
+  std::string missing;  // features that this machine lacks, if is_host: "avx512f, avx512vl"
 
   // Elements of a vector; 1 if there are none for the type.
   int lanes(DType type) const {

@@ -25,7 +25,7 @@ Graph body_of(const Node& node, std::span<const TensorType> types) {
   std::vector<Var> operands;
   for (std::size_t i = 0; i < types.size(); ++i)
     operands.push_back(builder.input(fmt::format("operand{}", i), types[i].dtype, types[i].shape));
-  std::vector<Var> results = node.op->composite(builder, operands, node.attributes);
+  std::vector<Var> results = composite_results(*node.op, builder, operands, node.attributes);
   for (std::size_t i = 0; i < results.size(); ++i)
     builder.output(fmt::format("result{}", i), results[i]);
   return std::move(builder.graph());

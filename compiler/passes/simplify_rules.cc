@@ -9,32 +9,36 @@ namespace {
 // For rules whose replacement is the first operand, or the operand of a conversion.
 bool same_type(const RuleMatch& match) { return match.nodes[0].operands[0] == match.type; }
 
-// Whether `to` holds every value of `from`, so that a conversion there loses nothing.
-bool widens(DType from, DType to) {
-  if (from == to || from == DType::boolean) return true;
-  if (from == DType::i32) return to == DType::i64 || to == DType::f64;
-  return from == DType::f32 && to == DType::f64;
+// Whether the first of two casts may be left out. Integers wrap into integers and saturate from
+// floats, so on the way through a float there must be room at the end.
+bool inner_cast_widens(const RuleMatch& match) {
+  DType from = match.nodes[1].operands[0].dtype, through = match.nodes[0].operands[0].dtype;
+  DType to = match.type.dtype;
+  if (!holds_all_values(through, from)) return false;
+  bool saturates = is_float(through) && !is_float(from) && is_integer(to);
+  return !saturates || holds_all_values(to, from);
 }
 
-bool inner_cast_widens(const RuleMatch& match) {
-  const RuleMatch::Use& inner = match.nodes[1];
-  return widens(inner.operands[0].dtype, match.nodes[0].operands[0].dtype);
-}
+bool is_signed(const RuleMatch& match) { return weir::is_signed(match.type.dtype); }
 
 double uniform_number(const RuleMatch& match, std::size_t variable) {
   return scalar::to_double(match.type.dtype, *match.uniform[variable]);
 }
 
-// Division by a power of two and multiplication by its reciprocal round the same exact quotient;
-// the reciprocal must be a normal number, since hardware may be slow with others.
+double reciprocal_of_divisor(const RuleMatch& match) { return 1 / uniform_number(match, 1); }
+
+// Division by a power of two and multiplication by its reciprocal round the same exact quotient.
+// The type must hold the reciprocal, as a normal number where it is computed on: hardware may be
+// slow with others.
 bool divisor_is_power_of_two(const RuleMatch& match) {
   if (!is_float(match.type.dtype) || !match.uniform[1]) return false;
   int exponent = 0;
   double mantissa = std::frexp(uniform_number(match, 1), &exponent);
-  return std::abs(mantissa) == 0.5 && std::abs(exponent) < 120;
+  if (std::abs(mantissa) != 0.5 || std::abs(exponent) >= 120) return false;
+  DType type = match.type.dtype;
+  double reciprocal = reciprocal_of_divisor(match);
+  return scalar::to_double(type, scalar::bits_of(type, reciprocal)) == reciprocal;
 }
-
-double reciprocal_of_divisor(const RuleMatch& match) { return 1 / uniform_number(match, 1); }
 
 using Integers = std::vector<std::int64_t>;
 
@@ -107,7 +111,7 @@ constexpr RewriteRule kRules[] = {
 
     // Signs. Negation is exact, and rounding to nearest is symmetric.
     {"neg_of_neg", "neg(neg(x))", "x"},
-    {"abs_of_neg", "abs(neg(x))", "abs(x)"},
+    {"abs_of_neg", "abs(neg(x))", "abs(x)", is_signed},
     {"negative_zero_sub", "sub(-0.0, x)", "neg(x)"},
     {"zero_sub", "sub(0, x)", "neg(x)"},
     {"mul_minus_one", "mul(x, -1.0)", "neg(x)"},

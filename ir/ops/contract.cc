@@ -1,4 +1,5 @@
-// Contractions: sums of products over a shared axis.
+// Contractions: sums of products over a shared axis, in f32 for f16 and bf16 and in i32, as is the
+// result, for i8 and u8.
 
 #include <fmt/format.h>
 
@@ -41,6 +42,8 @@ MatmulShape matmul_shape(const OpInstance& instance) {
           a_inner};
 }
 
+DType product_type(DType type) { return is_float(type) ? type : accumulator_type(type); }
+
 Reduction dot(DType type) {
   Reduction reduction;
   reduction.name = "dot";
@@ -61,10 +64,11 @@ Reduction dot(DType type) {
 Comprehension matmul_comprehension(const OpInstance& instance) {
   Comprehension result;
   result.reduce_extents = {matmul_shape(instance).inner};
-  result.reduction = dot(instance.operand(0).dtype);
+  DType type = accumulator_type(instance.operand(0).dtype);
+  result.reduction = dot(type);
   bool transpose_a = instance.attributes.boolean("transpose_a");
   bool transpose_b = instance.attributes.boolean("transpose_b");
-  result.body = [transpose_a, transpose_b](const Element& element) {
+  result.body = [transpose_a, transpose_b, type](const Element& element) {
     std::size_t batch_rank = element.index.size() - 2;
     auto element_of = [&](int k, bool transposed, Expr row, Expr column) {
       const Shape& shape = element.instance.operand(static_cast<std::size_t>(k)).shape;
@@ -72,7 +76,7 @@ Comprehension matmul_comprehension(const OpInstance& instance) {
                                                 Shape(shape.begin(), shape.end() - 2));
       index.push_back(transposed ? column : row);
       index.push_back(transposed ? row : column);
-      return element.load(k, index);
+      return cast(element.load(k, index), type);
     };
     Expr k = element.reduce[0];
     return std::vector<Expr>{element_of(0, transpose_a, element.index[batch_rank], k),
@@ -113,7 +117,8 @@ OpDef matmul_op() {
        "The matrix product of the last two axes.",
        "Operands of rank 2 or more; the axes before the last two are a batch and broadcast as "
        "in NumPy. Each element is a chain of fused multiply-adds in ascending order, in chunks "
-       "of 1024 that are added in a balanced tree. Integers wrap.",
+       "of 1024 that are added in a balanced tree: in f32 for f16 and bf16, and rounded once. "
+       "Integers wrap; the product of i8 or u8 is i32.",
        {"MatMul", 1}});
   op.operands = {{"a", TypeSet::numbers}, {"b", TypeSet::numbers}};
   op = with_attribute(std::move(op), "transpose_a", false, "Swap the last two axes of a first.");
@@ -123,7 +128,7 @@ OpDef matmul_op() {
     Shape shape = parts.batch;
     shape.push_back(parts.rows);
     shape.push_back(parts.columns);
-    return std::vector<TensorType>{{instance.operand(0).dtype, std::move(shape)}};
+    return std::vector<TensorType>{{product_type(instance.operand(0).dtype), std::move(shape)}};
   };
   op.comprehension = matmul_comprehension;
   return with_gradient(std::move(op), matmul_gradient);
@@ -139,10 +144,15 @@ void check_linear(const OpInstance& instance) {
         "x has {} features in its last axis and w takes {}: they are {} and {}, and w "
         "must be [out, in]",
         x.shape.back().to_string(), w.shape[1].to_string(), to_string(x), to_string(w)));
-  if (instance.has_operand(2) && instance.operand(2).shape != Shape{w.shape[0]})
+  if (!instance.has_operand(2)) return;
+  const TensorType& bias = instance.operand(2);
+  if (bias.shape != Shape{w.shape[0]})
     throw Error(
         fmt::format("operand bias is {}; it must have one element for each row of w, which is {}",
-                    to_string(instance.operand(2)), to_string(w)));
+                    to_string(bias), to_string(w)));
+  if (DType wanted = product_type(x.dtype); bias.dtype != wanted)
+    throw Error(fmt::format("operand bias has element type {}, and products of {} are {}; cast it",
+                            name(bias.dtype), name(x.dtype), name(wanted)));
 }
 
 std::vector<Var> linear_body(GraphBuilder& builder, std::span<const Var> operands,
@@ -161,10 +171,11 @@ OpDef linear_op() {
   OpDef op = declare(
       "contract", {"linear", "x times the transpose of w, plus a bias.",
                    "w is [out, in] and bias [out], as in PyTorch; x is [..., in]. See matmul for "
-                   "the order of additions; the bias is added last."});
+                   "the order of additions; the bias is added last. With i8 or u8 it is i32, as is "
+                   "the result."});
   op.operands = {{"x", TypeSet::numbers},
                  {"w", TypeSet::numbers},
-                 {"bias", TypeSet::numbers, OperandSpec::Presence::optional}};
+                 {"bias", TypeSet::numbers, OperandSpec::Presence::optional, 1}};
   op.check = check_linear;
   op.composite = linear_body;
   return op;

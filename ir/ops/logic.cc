@@ -65,6 +65,7 @@ OpDef select_op() {
   op.operands = {{"condition", TypeSet::boolean, OperandSpec::Presence::required, 1},
                  {"a", TypeSet::any},
                  {"b", TypeSet::any}};
+  op.keeps_types = true;
   op.pointwise = [](Arguments arguments, const Attributes&) {
     return select(arguments[0], arguments[1], arguments[2]);
   };
@@ -77,21 +78,15 @@ OpDef cast_op() {
           kFamily, TypeSet::any,
           {"cast",
            "The value in another element type.",
-           "To a float: the nearest, ties to even. Float to integer: truncates toward zero, "
+           "To a float: the nearest, ties to even, rounded once. Float to integer: truncates toward "
+           "zero, "
            "saturates at the ends of the range, and takes NaN to 0. Between integers: wraps. To "
            "bool: "
            "x != 0. The gradient is cast back; there is none where either type is not a float.",
            {"Cast", 6}},
           [](Expr x, const Attributes& attributes) { return cast(x, attributes.dtype("dtype")); }),
       "dtype", AttributeKind::dtype, "Element type of the result.", "to");
-  op.check = [](const OpInstance& instance) {
-    DType type = instance.attributes.dtype("dtype");
-    if (!is_computable(type))
-      throw Error(
-          fmt::format("the result would have element type {}, on which nothing can be "
-                      "computed yet; use f32, f64, i32, i64 or bool",
-                      name(type)));
-  };
+  op.keeps_types = true;
   return with_gradient(std::move(op), [](const GradientContext& context) -> std::vector<Var> {
     DType from = context.instance.operand(0).dtype;
     if (!is_float(from) || !is_float(context.instance.attributes.dtype("dtype"))) return {Var()};

@@ -5,6 +5,9 @@
 // folded in lanes; any other group runs across rows ("columns"), where the lanes are neighbouring
 // results and each of them is a plain chain. Several groups are a composite: the innermost first,
 // then the others.
+//
+// Elements of f16 and bf16 are folded in f32. The sum and the product of i8 and u8 are of type i32:
+// 8 bits hold no sum of many elements, and i32 is what quantized models add up in.
 
 #include <limits>
 
@@ -49,8 +52,14 @@ std::vector<Group> groups_of(std::span<const int> axes) {
   return groups;
 }
 
-std::vector<TensorType> infer_reduce(const OpInstance& instance) {
-  TensorType result{instance.operand(0).dtype, {}};
+// The element type of a result for that of the operand.
+using TypeRule = DType (*)(DType);
+
+DType same_type(DType type) { return type; }
+DType total_type(DType type) { return is_float(type) ? type : accumulator_type(type); }
+
+std::vector<TensorType> infer_reduce(const OpInstance& instance, TypeRule result_type) {
+  TensorType result{result_type(instance.operand(0).dtype), {}};
   std::vector<int> axes = reduced_axes(instance);
   bool keep = instance.attributes.boolean("keep_dims");
   auto next = axes.begin();
@@ -80,7 +89,8 @@ Reduction fold_with(std::string name, DType type, Bits identity, Expr (*combine)
   return reduction;
 }
 
-Comprehension reduce_comprehension(const OpInstance& instance, const ReductionOf& reduction_of) {
+Comprehension reduce_comprehension(const OpInstance& instance, TypeRule result_type,
+                                   const ReductionOf& reduction_of) {
   const TensorType& operand = instance.operand(0);
   std::vector<int> axes = reduced_axes(instance);
   WEIR_CHECK(groups_of(axes).size() <= 1, to_string(operand));
@@ -90,8 +100,9 @@ Comprehension reduce_comprehension(const OpInstance& instance, const ReductionOf
   bool keep = instance.attributes.boolean("keep_dims");
 
   Comprehension result;
+  DType type = compute_type(result_type(operand.dtype));
   result.reduce_extents = {element_count(sizes)};
-  result.reduction = reduction_of(operand.dtype);
+  result.reduction = reduction_of(type);
   result.reduction->order = along_rows ? Reduction::Order::lanes : Reduction::Order::chain;
   result.reduction->chunk = along_rows ? kRowChunk : kColumnChunk;
   result.body = [=, rank = operand.rank()](const Element& element) {
@@ -103,7 +114,7 @@ Comprehension reduce_comprehension(const OpInstance& instance, const ReductionOf
       index.push_back(inside ? reduced[static_cast<std::size_t>(i - group.first)]
                              : element.index[static_cast<std::size_t>(kept)]);
     }
-    return std::vector<Expr>{element.load(0, index)};
+    return std::vector<Expr>{cast(element.load(0, index), type)};
   };
   return result;
 }
@@ -129,13 +140,15 @@ OpDef reduction_attributes(OpDef op) {
                         "Leave reduced axes in place with size 1.");
 }
 
-OpDef reduction(Text text, ReductionOf reduction_of) {
+OpDef reduction(Text text, TypeRule result_type, ReductionOf reduction_of) {
   std::string name = text.name;
   OpDef op = reduction_attributes(declare("reduce", std::move(text)));
   op.operands = {{"x", TypeSet::numbers}};
-  op.infer = infer_reduce;
-  op.comprehension = [reduction_of](const OpInstance& instance) {
-    return reduce_comprehension(instance, reduction_of);
+  op.infer = [result_type](const OpInstance& instance) {
+    return infer_reduce(instance, result_type);
+  };
+  op.comprehension = [result_type, reduction_of](const OpInstance& instance) {
+    return reduce_comprehension(instance, result_type, reduction_of);
   };
   op.composite = [name](GraphBuilder& builder, std::span<const Var> operands,
                         const Attributes& attributes) {
@@ -187,9 +200,11 @@ void add_reduce_ops(OpTable& table) {
       reduction(
           {"reduce_sum",
            "The sum over axes.",
-           "Starts at +0, so a sum of -0 is 0, and so is the sum over nothing. Integers keep their "
-           "type and wrap. The order of additions is fixed by the shape alone.",
+           "Starts at +0, so a sum of -0 is 0, and so is the sum over nothing. Added up in f32 for "
+           "f16 and bf16. Integers wrap, i8 and u8 as i32, which is the type of their sum. The "
+           "order of additions is fixed by the shape alone.",
            {"ReduceSum"}},
+          total_type,
           [](DType type) {
             return fold_with("sum", type, bits_of(type, 0.0), [](Expr a, Expr x) { return a + x; });
           }),
@@ -198,7 +213,7 @@ void add_reduce_ops(OpTable& table) {
                        "The maximum over axes.",
                        "NaN if any element is NaN. Over nothing: -inf, or the lowest integer.",
                        {"ReduceMax"}},
-                      [](DType type) {
+                      same_type, [](DType type) {
                         return fold_with("max", type, bits_of(type, -infinity),
                                          [](Expr a, Expr x) { return max(a, x); });
                       }));
@@ -206,17 +221,17 @@ void add_reduce_ops(OpTable& table) {
                        "The minimum over axes.",
                        "NaN if any element is NaN. Over nothing: inf, or the highest integer.",
                        {"ReduceMin"}},
-                      [](DType type) {
+                      same_type, [](DType type) {
                         return fold_with("min", type, bits_of(type, infinity),
                                          [](Expr a, Expr x) { return min(a, x); });
                       }));
   table.add(reduction(
       {"reduce_prod",
        "The product over axes.",
-       "1 over nothing. Integers keep their type and wrap. The order of multiplications is "
-       "fixed by the shape alone.",
+       "1 over nothing. Multiplied in f32 for f16 and bf16. Integers wrap, i8 and u8 as i32, which "
+       "is the type of their product. The order of multiplications is fixed by the shape alone.",
        {"ReduceProd"}},
-      [](DType type) {
+      total_type, [](DType type) {
         return fold_with("prod", type, bits_of(type, 1.0), [](Expr a, Expr x) { return a * x; });
       }));
   table.add(mean_op());

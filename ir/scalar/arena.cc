@@ -32,6 +32,9 @@ void check_operands(const Arena& arena, Primitive primitive, std::span<const Id>
   if (primitive == Primitive::select) {
     WEIR_CHECK(arena[operands[0]].type == DType::boolean, "the condition of select");
     first = 1;
+  } else {
+    WEIR_CHECK(!is_half(arena[operands[0]].type),
+               std::string(rule.name) + " of " + std::string(name(arena[operands[0]].type)));
   }
   for (std::size_t i = first + 1; i < operands.size(); ++i)
     WEIR_CHECK(arena[operands[i]].type == arena[operands[first]].type,
@@ -98,6 +101,11 @@ Id Arena::cast(Id operand, DType type) {
     std::array types{from};
     std::array values{bits(operand)};
     return constant(type, apply(Primitive::cast, type, types, values, {}));
+  }
+  // There and back again.
+  if ((*this)[operand].primitive == Primitive::cast) {
+    Id source = this->operand(operand, 0);
+    if ((*this)[source].type == type && holds_all_values(from, type)) return source;
   }
   return intern(Primitive::cast, type, std::array{operand}, 0);
 }

@@ -67,6 +67,8 @@ class Arena {
     return intern(Primitive::load, type, indices, buffer);
   }
   Id load_if(std::uint32_t buffer, Id guard, Id otherwise, std::span<const Id> indices);
+  // The operand itself where nothing changes: a cast to its own type, or back from one that holds
+  // all of the type's values.
   Id cast(Id operand, DType type);
   Id bitcast(Id operand, DType type);
   // Any primitive but leaves and conversions; checks arity and operand types. Folds what is certain:

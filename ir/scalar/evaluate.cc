@@ -26,6 +26,8 @@ template <class T>
 T read(Bits bits) {
   if constexpr (std::is_same_v<T, float>) return as_f32(bits);
   if constexpr (std::is_same_v<T, double>) return as_f64(bits);
+  if constexpr (std::is_same_v<T, std::int8_t>) return as_i8(bits);
+  if constexpr (std::is_same_v<T, std::uint8_t>) return as_u8(bits);
   if constexpr (std::is_same_v<T, std::int32_t>) return as_i32(bits);
   if constexpr (std::is_same_v<T, std::int64_t>) return as_i64(bits);
   if constexpr (std::is_same_v<T, bool>) return as_bool(bits);
@@ -33,6 +35,8 @@ T read(Bits bits) {
 
 inline Bits write(float x) { return from_f32(x); }
 inline Bits write(double x) { return from_f64(x); }
+inline Bits write(std::int8_t x) { return from_i8(x); }
+inline Bits write(std::uint8_t x) { return from_u8(x); }
 inline Bits write(std::int32_t x) { return from_i32(x); }
 inline Bits write(std::int64_t x) { return from_i64(x); }
 inline Bits write(bool x) { return from_bool(x); }
@@ -195,14 +199,16 @@ Function integer_function(Primitive primitive) {
     case Primitive::div:
       return lift<T>([](T a, T b) -> T {
         if (b == 0) return 0;
-        if (a == lowest && b == -1) return lowest;
-        return a / b;
+        if constexpr (std::is_signed_v<T>)
+          if (a == lowest && b == -1) return lowest;
+        return static_cast<T>(a / b);
       });
     case Primitive::rem:
       return lift<T>([](T a, T b) -> T {
         if (b == 0) return a;
-        if (b == -1) return 0;
-        return a % b;
+        if constexpr (std::is_signed_v<T>)
+          if (b == -1) return 0;
+        return static_cast<T>(a % b);
       });
     case Primitive::fma:
       return lift<T>([](T a, T b, T c) {
@@ -212,8 +218,11 @@ Function integer_function(Primitive primitive) {
     case Primitive::neg:
       return lift<T>([](T a) { return static_cast<T>(Unsigned{0} - static_cast<Unsigned>(a)); });
     case Primitive::abs:
-      return lift<T>(
-          [](T a) { return a < 0 ? static_cast<T>(Unsigned{0} - static_cast<Unsigned>(a)) : a; });
+      return lift<T>([](T a) {
+        if constexpr (std::is_signed_v<T>)
+          if (a < 0) return static_cast<T>(Unsigned{0} - static_cast<Unsigned>(a));
+        return a;
+      });
     case Primitive::bit_and:
       return lift<T>([](T a, T b) { return static_cast<T>(a & b); });
     case Primitive::bit_or:
@@ -290,15 +299,22 @@ Function cast_from(DType to) {
       return convert<from, DType::f32>;
     case DType::f64:
       return convert<from, DType::f64>;
+    case DType::f16:
+      return convert<from, DType::f16>;
+    case DType::bf16:
+      return convert<from, DType::bf16>;
+    case DType::i8:
+      return convert<from, DType::i8>;
+    case DType::u8:
+      return convert<from, DType::u8>;
     case DType::i32:
       return convert<from, DType::i32>;
     case DType::i64:
       return convert<from, DType::i64>;
     case DType::boolean:
       return convert<from, DType::boolean>;
-    default:
-      return nullptr;
   }
+  return nullptr;
 }
 
 Function cast_function(DType from, DType to) {
@@ -307,15 +323,22 @@ Function cast_function(DType from, DType to) {
       return cast_from<DType::f32>(to);
     case DType::f64:
       return cast_from<DType::f64>(to);
+    case DType::f16:
+      return cast_from<DType::f16>(to);
+    case DType::bf16:
+      return cast_from<DType::bf16>(to);
+    case DType::i8:
+      return cast_from<DType::i8>(to);
+    case DType::u8:
+      return cast_from<DType::u8>(to);
     case DType::i32:
       return cast_from<DType::i32>(to);
     case DType::i64:
       return cast_from<DType::i64>(to);
     case DType::boolean:
       return cast_from<DType::boolean>(to);
-    default:
-      return nullptr;
   }
+  return nullptr;
 }
 
 // `operand` is the type of the first operand.
@@ -335,6 +358,10 @@ Function find_function(Primitive primitive, DType type, DType operand, const Num
       return float_function<float>(primitive, numerics);
     case DType::f64:
       return float_function<double>(primitive, numerics);
+    case DType::i8:
+      return integer_function<std::int8_t>(primitive);
+    case DType::u8:
+      return integer_function<std::uint8_t>(primitive);
     case DType::i32:
       return integer_function<std::int32_t>(primitive);
     case DType::i64:

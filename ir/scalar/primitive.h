@@ -10,6 +10,9 @@
 //   - A cast from float to integer truncates, saturates at the ends of the range and takes NaN to 0;
 //     to bool it is `x != 0`. A cast between integers wraps.
 //   - Shift amounts are taken modulo the width.
+//   - f16 and bf16 are loaded, stored, selected and cast; no other primitive takes them. A cast to
+//   one of
+//     them rounds once, from whatever type.
 //   - floor_div and modulo are for indices: i64, divisor > 0.
 // The elementary functions (exp ... pow) have a mathematical meaning and an expansion in the other
 // primitives (ir/scalar/expand.h); the expansion is what gets compiled.

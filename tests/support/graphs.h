@@ -36,15 +36,18 @@ std::string error_of(Action&& action) {
 
 inline double random_number(DType type, Generator& generator, bool special) {
   constexpr double infinity = std::numeric_limits<double>::infinity();
-  static constexpr std::array<double, 20> kSpecial{
-      0.0,   -0.0,       infinity, -infinity, std::numeric_limits<double>::quiet_NaN(),
-      1.0,   -1.0,       0.5,      -0.5,      2.5,
-      -2.5,  1e-45,      -1e-45,   1e-40,     3e38,
-      -3e38, 16777217.0, -1e10,    1e19,      4.9e-324};
+  static constexpr std::array<double, 23> kSpecial{
+      0.0,     -0.0,       infinity, -infinity, std::numeric_limits<double>::quiet_NaN(),
+      1.0,     -1.0,       0.5,      -0.5,      2.5,
+      -2.5,    1e-45,      -1e-45,   1e-40,     3e38,
+      -3e38,   16777217.0, -1e10,    1e19,      4.9e-324,
+      65504.0, 65520.0,    6e-8};
   if (type == DType::boolean) return static_cast<double>(generator() % 2);
   if (!is_float(type)) {
-    if (special && generator() % 4 == 0)
-      return type == DType::i32 ? (generator() % 2 == 0 ? 2147483647.0 : -2147483648.0) : -9.2e18;
+    // Saturates at an end of the type's range.
+    if (special && generator() % 4 == 0) return generator() % 2 == 0 ? 1e30 : -1e30;
+    if (byte_size(type) == 1)
+      return static_cast<double>(generator() % 256) - (is_signed(type) ? 128 : 0);
     return static_cast<double>(generator() % 9) - 4;
   }
   if (special && generator() % 2 == 0) return kSpecial[generator() % kSpecial.size()];

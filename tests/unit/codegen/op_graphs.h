@@ -23,15 +23,16 @@ struct OpCase {
   std::string name;  // "cast_f32_2"
 };
 
-inline constexpr std::array<DType, 5> kComputable{DType::f32, DType::f64, DType::i32, DType::i64,
-                                                  DType::boolean};
+inline constexpr std::array<DType, 9> kTypes{DType::f32,  DType::f64, DType::f16,
+                                             DType::bf16, DType::i8,  DType::u8,
+                                             DType::i32,  DType::i64, DType::boolean};
 
 // Values that are worth trying for an attribute that has no default, or whose default says little.
 inline std::vector<Attribute> attribute_candidates(const AttributeSpec& spec) {
   Dim n = Dim::symbol("N");
   using Integers = std::vector<std::int64_t>;
   auto dims = [](Shape shape) { return Attribute(std::move(shape)); };
-  if (spec.kind == AttributeKind::dtype) return {kComputable.begin(), kComputable.end()};
+  if (spec.kind == AttributeKind::dtype) return {kTypes.begin(), kTypes.end()};
   if (spec.name == "shape") return {dims({6, 2 * n}), dims({2, n, 3, 4})};
   if (spec.name == "permutation") return {Integers{2, 0, 1}};
   if (spec.name == "starts") return {dims({0, 1, 0})};
@@ -96,7 +97,7 @@ inline std::vector<Shape> operand_shapes(std::size_t candidate, std::size_t coun
 
 inline std::vector<OpCase> cases_of(const OpDef& op) {
   std::vector<OpCase> cases;
-  for (DType dtype : kComputable) {
+  for (DType dtype : kTypes) {
     std::optional<std::vector<DType>> dtypes = operand_dtypes(op, dtype);
     if (!dtypes) continue;
     for (std::size_t candidate = 0, found = cases.size(); candidate < 4; ++candidate) {

@@ -71,7 +71,11 @@ TEST(Literal, numbers_are_rounded_once) {
               HasSubstr("'1' is not a bool; write true or false"));
   EXPECT_THAT(literal_error("0x10"), HasSubstr("'0x10' is not a number"));
   EXPECT_THAT(literal_error("+-1"), HasSubstr("'+-1' is not a number"));
-  EXPECT_THAT(literal_error("1", DType::f16), HasSubstr("f16 cannot be written as text"));
+  EXPECT_THAT(
+      literal_error("65520", DType::f16),
+      HasSubstr("'65520' is out of range: the magnitudes of f16 are 5.9604645e-08 to 65504.0"));
+  EXPECT_THAT(literal_error("-129", DType::i8),
+              HasSubstr("'-129' does not fit in i8: the range is -128 to 127"));
 }
 
 TEST(Literal, errors_show_the_place) {
@@ -103,7 +107,8 @@ TEST(Literal, errors_show_the_place) {
 }
 
 TEST(Literal, printed_tensors_read_back) {
-  for (DType dtype : {DType::f32, DType::f64, DType::i32, DType::i64, DType::boolean}) {
+  for (DType dtype : {DType::f32, DType::f64, DType::f16, DType::bf16, DType::i8, DType::u8,
+                      DType::i32, DType::i64, DType::boolean}) {
     Tensor tensor = random_tensor(dtype, {3, 1, 5}, 7);
     EXPECT_TRUE(compare(parse_literal(tensor.to_string(), dtype), tensor).identical);
   }

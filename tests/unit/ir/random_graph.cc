@@ -53,8 +53,9 @@ class Generator {
   }
 
   DType dtype() {
-    const DType types[] = {DType::f32, DType::f32, DType::f32,    DType::f64,
-                           DType::i32, DType::i64, DType::boolean};
+    const DType types[] = {DType::f32, DType::f32,  DType::f32,    DType::f64,
+                           DType::f16, DType::bf16, DType::i8,     DType::u8,
+                           DType::i32, DType::i64,  DType::boolean};
     return types[below(std::size(types))];
   }
 

@@ -41,6 +41,10 @@ TEST(Text, PrintsEveryFeature) {
   %c = constant() {value = f32[2, 3] [[1.0, -0.0, inf], [nan, 1e-45, -3.4028235e+38]]}
   %truth = constant() {value = bool[2] [true, false]}
   %least = constant() {value = i64[] -9223372036854775808}
+  %half = constant() {value = f16[2, 3] [[0.1, -0.0, inf], [nan, 6e-08, -65500.0]]}
+  %brain = constant() {value = bf16[4] [0.1, 9e-41, -3.39e+38, 1.0]}
+  %narrow = constant() {value = i8[2] [-128, 127]}
+  %bytes = constant() {value = u8[2] [0, 255]}
   %none = constant() {value = f64[1, 0, 3] []}
   %wide = broadcast(%b) {shape = [N, 4]}
   %total = reduce_sum(%wide) {axes = [0, -1], keep_dims = true}

@@ -201,14 +201,5 @@ TEST(CheckGraph, SymbolsHaveIdentifiers) {
   }
 }
 
-TEST(CheckGraph, ElementTypesCanBeComputedOn) {
-  Graph graph("main");
-  graph.add_input("x", {DType::bf16, {4}}, line(3));
-  EXPECT_EQ(error_of(graph),
-            "model.cc:3: error: %x is bf16[4], and nothing can be computed on bf16 yet; use f32, "
-            "f64, i32, i64 or "
-            "bool");
-}
-
 }  // namespace
 }  // namespace weir

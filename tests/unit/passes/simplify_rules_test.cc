@@ -21,14 +21,16 @@ namespace {
 using test::Generator;
 using Integers = std::vector<std::int64_t>;
 
+constexpr DType kTypes[]{DType::f32, DType::f64, DType::f16, DType::bf16,   DType::i8,
+                         DType::u8,  DType::i32, DType::i64, DType::boolean};
+
 // Builds random instances of patterns.
 class Instance {
  public:
   explicit Instance(std::uint64_t seed) : generator_(seed) {}
 
   Graph of(const Pattern& pattern) {
-    static constexpr DType kTypes[]{DType::f32, DType::f64, DType::i32, DType::i64, DType::boolean};
-    type_ = kTypes[pick(5)];
+    type_ = kTypes[pick(std::size(kTypes))];
     builder_.output("y", build(pattern, type_));
     return builder_.graph();
   }
@@ -92,11 +94,7 @@ class Instance {
   Attribute attribute(const std::string& name, const Shape& shape) {
     Integers axes(shape.size());
     std::iota(axes.begin(), axes.end(), 0);
-    if (name == "dtype") {
-      static constexpr DType kTypes[]{DType::f32, DType::f64, DType::i32, DType::i64,
-                                      DType::boolean};
-      return kTypes[pick(5)];
-    }
+    if (name == "dtype") return kTypes[pick(std::size(kTypes))];
     if (name == "permutation") {
       if (one_in(4)) return Integers{};
       std::shuffle(axes.begin(), axes.end(), generator_);

@@ -3,9 +3,11 @@
 //   - gives the same, up to rounding, interpreted mathematically and expanded;
 //   - gives the same bits as the expanded interpreter when compiled at each vector level, fused and
 //     not, on one thread and on several workers;
-// for several sizes of its symbols, with ordinary and with special numbers. An op with a gradient
-// has it compared with central differences, and one without has a mathematical reason.
+// for several sizes of its symbols, with ordinary and with special numbers, and all of that once
+// more with narrow types in the place of f32 and i32. An op with a gradient has it compared with
+// central differences, and one without has a mathematical reason.
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <filesystem>
 #include <fstream>
@@ -59,13 +61,13 @@ Program program_of(const Graph& graph, std::int64_t size, std::uint64_t seed, bo
   return {graph, std::move(weights), std::move(inputs)};
 }
 
-// The graph with f64 in the place of f32.
-Graph in_double(const Graph& graph) {
-  auto widened = [](DType type) { return type == DType::f32 ? DType::f64 : type; };
+// The graph with one element type in the place of another.
+Graph retyped(const Graph& graph, DType from, DType to) {
+  auto changed_type = [&](DType type) { return type == from ? to : type; };
   Graph result(graph.name());
   std::vector<ValueId> map(graph.value_count());
   auto type_of = [&](ValueId id) {
-    return TensorType{widened(graph.type(id).dtype), graph.type(id).shape};
+    return TensorType{changed_type(graph.type(id).dtype), graph.type(id).shape};
   };
   for (ValueId id : graph.inputs())
     map[id.index] = result.add_input(graph.value(id).name, type_of(id));
@@ -75,15 +77,13 @@ Graph in_double(const Graph& graph) {
     Attributes attributes;
     for (const auto& [name, value] : node.attributes) {
       Attribute changed = value;
-      if (auto type = std::get_if<DType>(&changed)) *type = widened(*type);
-      if (auto tensor = std::get_if<std::shared_ptr<const Tensor>>(&changed)) {
-        Tensor wide(widened((*tensor)->dtype()), (*tensor)->sizes());
-        for (std::int64_t i = 0; i < wide.element_count(); ++i)
-          wide.set_bits(i, (*tensor)->dtype() == DType::f32
-                               ? scalar::bits_of(DType::f64,
-                                                 scalar::to_double(DType::f32, (*tensor)->bits(i)))
-                               : (*tensor)->bits(i));
-        *tensor = std::make_shared<const Tensor>(std::move(wide));
+      if (auto type = std::get_if<DType>(&changed)) *type = changed_type(*type);
+      if (auto tensor = std::get_if<std::shared_ptr<const Tensor>>(&changed);
+          tensor && (*tensor)->dtype() == from) {
+        Tensor other(to, (*tensor)->sizes());
+        for (std::int64_t i = 0; i < other.element_count(); ++i)
+          other.set_bits(i, scalar::bits_of(to, scalar::to_double(from, (*tensor)->bits(i))));
+        *tensor = std::make_shared<const Tensor>(std::move(other));
       }
       attributes.set(name, std::move(changed));
     }
@@ -96,6 +96,29 @@ Graph in_double(const Graph& graph) {
   for (const Graph::Output& output : graph.outputs())
     result.add_output(map[output.value.index], output.name);
   return result;
+}
+
+// The graphs of an op's file in the narrow types: f16 and bf16 for f32, i8 and u8 for i32. Left out
+// are those that have no such type in them, or whose other types do not fit any more.
+std::vector<Graph> narrow_graphs_of(const std::string& op) {
+  static constexpr std::array<std::pair<DType, DType>, 4> kNarrower{{{DType::f32, DType::f16},
+                                                                     {DType::f32, DType::bf16},
+                                                                     {DType::i32, DType::i8},
+                                                                     {DType::i32, DType::u8}}};
+  std::vector<Graph> graphs;
+  for (const Graph& graph : graphs_of(op)) {
+    for (auto [from, to] : kNarrower) {
+      bool has_type = false;
+      for (std::uint32_t i = 0; i < graph.value_count(); ++i)
+        has_type = has_type || graph.type(ValueId{i}).dtype == from;
+      if (!has_type) continue;
+      try {
+        graphs.push_back(retyped(graph, from, to));
+      } catch (const Error&) {
+      }
+    }
+  }
+  return graphs;
 }
 
 bool finite(const Tensor& tensor) {
@@ -163,30 +186,83 @@ TEST_P(OpFile, ExpandedIsCloseToMathematical) {
   }
 }
 
+// The graph, compiled in several ways, for several values of its symbols.
+void expect_compiled_equals_interpreter(const Graph& graph) {
+  std::vector<std::int64_t> sizes{1};
+  if (!graph.symbols().empty()) sizes = {0, 1, 5, 16, 37, 130};
+  std::vector<Way> ways;
+  for (const VectorLevel& level : vector_levels()) ways.push_back({level});
+  ways.push_back({vector_levels().front(), false, false});
+  std::vector<Executable> executables;
+  for (const Way& way : ways) executables.push_back(compile(program_of(graph, 1, 1, false), way));
+  // One compiled program serves every size.
+  for (std::int64_t size : sizes) {
+    for (bool special : {false, true}) {
+      Program program = program_of(graph, size, static_cast<std::uint64_t>(size) + 1, special);
+      std::vector<Tensor> with_fma = interpret_expanded(program, true);
+      std::vector<Tensor> without_fma = interpret_expanded(program, false);
+      for (std::size_t i = 0; i < ways.size(); ++i)
+        ASSERT_EQ(difference_run(graph, executables[i], program.inputs,
+                                 ways[i].level.has_fma ? with_fma : without_fma, test_executors()),
+                  std::nullopt)
+            << ways[i].name() << ", symbols " << size << "\n"
+            << describe(program);
+    }
+  }
+}
+
 TEST_P(OpFile, CompiledEqualsTheInterpreter) {
   for (const Graph& graph : graphs_of(GetParam())) {
-    std::vector<std::int64_t> sizes{1};
-    if (!graph.symbols().empty()) sizes = {0, 1, 5, 16, 37, 130};
-    std::vector<Way> ways;
-    for (const VectorLevel& level : vector_levels()) ways.push_back({level});
-    ways.push_back({vector_levels().front(), false, false});
-    std::vector<Executable> executables;
-    for (const Way& way : ways) executables.push_back(compile(program_of(graph, 1, 1, false), way));
-    // One compiled program serves every size.
-    for (std::int64_t size : sizes) {
-      for (bool special : {false, true}) {
-        Program program = program_of(graph, size, static_cast<std::uint64_t>(size) + 1, special);
-        std::vector<Tensor> with_fma = interpret_expanded(program, true);
-        std::vector<Tensor> without_fma = interpret_expanded(program, false);
-        for (std::size_t i = 0; i < ways.size(); ++i)
-          ASSERT_EQ(
-              difference_run(graph, executables[i], program.inputs,
-                             ways[i].level.has_fma ? with_fma : without_fma, test_executors()),
-              std::nullopt)
-              << ways[i].name() << ", symbols " << size << "\n"
-              << describe(program);
-      }
+    expect_compiled_equals_interpreter(graph);
+    if (HasFatalFailure()) return;
+  }
+}
+
+TEST_P(OpFile, CompiledEqualsTheInterpreterInNarrowTypes) {
+  std::set<DType> seen;
+  for (const Graph& graph : narrow_graphs_of(GetParam())) {
+    for (std::uint32_t i = 0; i < graph.value_count(); ++i)
+      seen.insert(graph.type(ValueId{i}).dtype);
+    expect_compiled_equals_interpreter(graph);
+    if (HasFatalFailure()) return;
+  }
+  for (DType type : {DType::f16, DType::bf16, DType::i8, DType::u8})
+    for (const OperandSpec& spec : get_op(GetParam()).operands)
+      EXPECT_TRUE(!contains(spec.types, type) || seen.contains(type))
+          << "the file has no graph for " << name(type);
+}
+
+// An op on f16 or bf16 is the op on f32 between casts. Operands are cast where the op reads them,
+// so no value in between escapes being rounded.
+TEST_P(OpFile, HalfIsRoundedAtEveryValue) {
+  for (const Graph& graph : narrow_graphs_of(GetParam())) {
+    GraphBuilder builder(graph.name());
+    std::vector<Var> map(graph.value_count());
+    for (auto values : {graph.inputs(), graph.params()})
+      for (ValueId id : values)
+        map[id.index] =
+            builder.input(graph.value(id).name, graph.type(id).dtype, graph.type(id).shape);
+    auto in_type = [&](Var value, DType type) {
+      return value.dtype() == type ? value : builder.apply("cast", {value}, {{"dtype", type}});
+    };
+    for (const Node& node : graph.nodes()) {
+      bool converts = node.op->keeps_types || node.op->is_movement || node.op->data;
+      std::vector<Var> operands;
+      for (ValueId id : node.operands)
+        operands.push_back(converts ? map[id.index]
+                                    : in_type(map[id.index], compute_type(graph.type(id).dtype)));
+      std::vector<Var> results = builder.apply_all(*node.op, operands, node.attributes);
+      for (std::size_t i = 0; i < results.size(); ++i)
+        map[node.results[i].index] = in_type(results[i], graph.type(node.results[i]).dtype);
     }
+    for (const Graph::Output& output : graph.outputs())
+      builder.output(output.name, map[output.value.index]);
+    Program program = program_of(graph, 5, 3, true);
+    Inputs all = program.inputs;
+    for (const auto& [name, value] : program.weights) all.emplace(name, value);
+    std::vector<Tensor> expected = interpret(builder.graph(), {}, all, expanded());
+    EXPECT_EQ(difference(graph, interpret_expanded(program, true), expected), std::nullopt)
+        << describe(program);
   }
 }
 
@@ -201,7 +277,7 @@ TEST_P(OpFile, HasAGradientOrAReason) {
   int compared = 0;
   for (const Graph& graph : graphs_of(GetParam())) {
     if (!has_differences(graph)) continue;
-    Graph wide = in_double(graph);
+    Graph wide = retyped(graph, DType::f32, DType::f64);
     Program program = program_of(wide, 3, 2, false);
     auto defined = [&] {
       std::vector<Tensor> outputs = interpret(wide, program.weights, program.inputs);

@@ -247,9 +247,10 @@ class ProgramGenerator {
   // --- Operands ---
 
   DType random_dtype() {
-    static constexpr std::array<DType, 12> kTypes{
-        DType::f32, DType::f32, DType::f32, DType::f32, DType::f32,     DType::f32,
-        DType::f64, DType::f64, DType::i32, DType::i64, DType::boolean, DType::f32};
+    static constexpr std::array<DType, 16> kTypes{
+        DType::f32, DType::f32, DType::f32, DType::f32,    DType::f32,  DType::f32,
+        DType::f32, DType::f64, DType::f64, DType::f16,    DType::bf16, DType::i8,
+        DType::u8,  DType::i32, DType::i64, DType::boolean};
     return one_of(kTypes);
   }
 

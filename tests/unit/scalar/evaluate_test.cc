@@ -104,8 +104,34 @@ std::vector<IntegerRow> integer_table(std::int64_t lowest, std::int64_t highest,
 }
 
 TEST(Apply, IntegersWrapAndNeverTrap) {
+  check(DType::i8, integer_table(-128, 127, 8));
   check(DType::i32, integer_table(kMin32, kMax32, 32));
   check(DType::i64, integer_table(kMin64, kMax64, 64));
+}
+
+TEST(Apply, BytesWithoutSign) {
+  using enum Primitive;
+  check(DType::u8, {
+                       {add, {255, 1}, 0},
+                       {sub, {0, 1}, 255},
+                       {mul, {16, 17}, 16},
+                       {fma, {15, 17, 1}, 0},
+                       {neg, {1}, 255},
+                       {abs, {200}, 200},
+                       {div, {200, 3}, 66},
+                       {div, {200, 255}, 0},
+                       {div, {200, 0}, 0},
+                       {rem, {200, 3}, 2},
+                       {rem, {200, 0}, 200},
+                       {min, {127, 128}, 127},
+                       {max, {127, 128}, 128},
+                       {lt, {127, 128}, 1},
+                       {le, {128, 127}, 0},
+                       {bit_not, {1}, 254},
+                       {shift_left, {255, 9}, 254},
+                       {shift_right, {255, 1}, 127},
+                       {shift_right_arithmetic, {255, 1}, 127},
+                   });
 }
 
 TEST(Apply, DivisionAndRemainderAlwaysAddUp) {
@@ -293,6 +319,36 @@ TEST(Apply, CastsOfIntegersWrapAndRoundOnce) {
   EXPECT_EQ(as_f32(cast_to(DType::i64, DType::f32, from_i64(tie))), 0x1p60f + 0x1p37f);
   EXPECT_EQ(as_f32(cast_to(DType::f64, DType::f32, from_f64(0.1))), 0.1f);
   EXPECT_EQ(as_f64(cast_to(DType::f32, DType::f64, from_f32(0.1f))), static_cast<double>(0.1f));
+}
+
+// Every cast to a 16-bit type rounds once: to nearest, ties to even, from whatever type.
+TEST(Apply, CastsToHalfRoundOnce) {
+  auto f16 = [](DType from, Bits value) { return cast_to(from, DType::f16, value).value; };
+  auto bf16 = [](DType from, Bits value) { return cast_to(from, DType::bf16, value).value; };
+  // 1 + 2^-11 is a tie, which a double just above it is not, and an f32 made of that is.
+  EXPECT_EQ(f16(DType::f64, from_f64(0x1.002p+0)), 0x3C00u);
+  EXPECT_EQ(f16(DType::f64, from_f64(0x1.0020000001p+0)), 0x3C01u);
+  EXPECT_EQ(f16(DType::f64, from_f64(0x1.001ffffffffp+0)), 0x3C00u);
+  EXPECT_EQ(bf16(DType::f64, from_f64(0x1.0100000001p+0)), 0x3F81u);
+  // Half of the smallest number, and a little more.
+  EXPECT_EQ(f16(DType::f64, from_f64(0x1p-25)), 0u);
+  EXPECT_EQ(f16(DType::f64, from_f64(-0x1.0000000001p-25)), 0x8001u);
+  EXPECT_EQ(bf16(DType::f64, from_f64(0x1.0000000001p-134)), 1u);
+  // From here on infinity is nearer than the largest number.
+  EXPECT_EQ(f16(DType::f32, from_f32(65519.996f)), 0x7BFFu);
+  EXPECT_EQ(f16(DType::f32, from_f32(65520)), 0x7C00u);
+  EXPECT_EQ(f16(DType::i32, from_i32(-65520)), 0xFC00u);
+  EXPECT_EQ(f16(DType::i64, from_i64(kMax64)), 0x7C00u);
+  EXPECT_EQ(bf16(DType::f32, from_f32(0x1.fefffep+127f)), 0x7F7Fu);
+  EXPECT_EQ(bf16(DType::f32, from_f32(0x1.ffp+127f)), 0x7F80u);
+  // Ties at 8 bits, and one more: neither f32 nor f64 hold the sums.
+  EXPECT_EQ(bf16(DType::i32, from_i32((1 << 30) + (1 << 22))), 0x4E80u);
+  EXPECT_EQ(bf16(DType::i32, from_i32((1 << 30) + (1 << 22) + 1)), 0x4E81u);
+  EXPECT_EQ(bf16(DType::i64, from_i64((std::int64_t{1} << 62) + (std::int64_t{1} << 54) + 1)),
+            0x5E81u);
+  EXPECT_EQ(cast_to(DType::f16, DType::bf16, {0x3C01}).value, 0x3F80u);
+  EXPECT_EQ(cast_to(DType::f16, DType::u8, {0xBC00}).value, 0u);
+  EXPECT_EQ(cast_to(DType::u8, DType::f16, from_u8(255)).value, 0x5BF8u);
 }
 
 TEST(Evaluator, EvaluatesSharedExpressionsForEveryRoot) {
