@@ -46,7 +46,7 @@ std::optional<Attribute> attribute_of(Node& node, const AttributeSpec& spec) {
     case AttributeKind::integers:
       return *node.integers(spec.onnx);
     case AttributeKind::dtype:
-      return computable_dtype(node.integer(spec.onnx));
+      return require_dtype(node.integer(spec.onnx));
     case AttributeKind::text:
       return node.text(spec.onnx);
     case AttributeKind::tensor:

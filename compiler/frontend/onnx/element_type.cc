@@ -68,11 +68,4 @@ DType require_dtype(std::int64_t onnx_type) {
       type_name(onnx_type)));
 }
 
-DType computable_dtype(std::int64_t onnx_type) {
-  DType type = require_dtype(onnx_type);
-  if (!is_computable(type))
-    throw Unsupported(fmt::format("nothing can be computed on {} yet", type_name(onnx_type)));
-  return type;
-}
-
 }  // namespace weir::onnx_format

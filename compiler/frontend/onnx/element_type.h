@@ -14,9 +14,7 @@ std::optional<DType> dtype_of(std::int64_t onnx_type);
 std::int32_t onnx_type_of(DType type);
 // ONNX's name, "FLOAT"; a number in quotes where it has none.
 std::string type_name(std::int64_t onnx_type);
-// Unsupported with a sentence on the type if it is none of Weir's, and if nothing is computed on
-// it.
+// Unsupported with a sentence on the type if it is none of Weir's.
 DType require_dtype(std::int64_t onnx_type);
-DType computable_dtype(std::int64_t onnx_type);
 
 }  // namespace weir::onnx_format

@@ -132,7 +132,6 @@ void GraphImporter::add_initializers(const onnx::GraphProto& graph, Scope& scope
 
 Var GraphImporter::var_of(ImportedValue& value) {
   if (value.var.valid()) return value.var;
-  computable_dtype(onnx_type_of(value.type.dtype));
   if (value.elements) {
     value.var = var_of_elements(*value.elements);
   } else if (value.param_name.empty()) {

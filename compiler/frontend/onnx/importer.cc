@@ -53,7 +53,7 @@ TensorType declared_type(const onnx::ValueInfoProto& info, SymbolNames& symbols)
   if (!info.type().has_tensor_type())
     throw Unsupported("it is no tensor, and Weir computes with tensors only");
   const onnx::TypeProto::Tensor& type = info.type().tensor_type();
-  TensorType result{computable_dtype(type.elem_type()), {}};
+  TensorType result{require_dtype(type.elem_type()), {}};
   if (!type.has_shape())
     throw Unsupported("its shape is missing; the number of its dimensions has to be known");
   for (int i = 0; i < type.shape().dim_size(); ++i) {

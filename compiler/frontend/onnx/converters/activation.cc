@@ -109,7 +109,7 @@ void convert_dropout(Node& node) {
 
 void convert_cast(Node& node) {
   node.check_inputs(1, 1);
-  DType type = computable_dtype(node.integer("to"));
+  DType type = require_dtype(node.integer("to"));
   // These are about types of 8 bits and fewer that Weir does not have.
   if (node.opset() >= 19) node.ignore("saturate");
   if (node.opset() >= 24) node.ignore("round_mode");

@@ -91,7 +91,7 @@ void convert_range(Node& node) {
 
 // The type that an attribute names, or else that of the operand.
 DType stated_type(Node& node, std::string_view attribute, DType otherwise) {
-  return node.has(attribute) ? computable_dtype(node.integer(attribute)) : otherwise;
+  return node.has(attribute) ? require_dtype(node.integer(attribute)) : otherwise;
 }
 
 void convert_eye_like(Node& node) {
