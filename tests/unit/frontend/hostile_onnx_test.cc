@@ -19,7 +19,7 @@ using ::testing::HasSubstr;
 using namespace std::string_literals;
 
 std::string message_of(const OnnxModel& model, const LoadLimits& limits = {}) {
-  return test::error_of([&] { model.load(limits); });
+  return test::error_of([&] { model.load({.limits = limits, .given = {}}); });
 }
 
 // The message, each line of which can be shown as it is.
