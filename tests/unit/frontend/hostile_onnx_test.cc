@@ -259,6 +259,14 @@ TEST(HostileOnnx, NodesAreLimited) {
   EXPECT_THAT(shown_message_of(chain(101), {.nodes = 100}), HasSubstr("--max-nodes"));
 }
 
+TEST(HostileOnnx, MemoryIsLimited) {
+  OnnxModel model;
+  model.initializer("w", Tensor(DType::f32, {1000})).output("y").node("Neg", {"w"}, {"y"});
+  EXPECT_EQ(shown_message_of(model, {.memory = 1'000'000}), "no error");
+  for (std::int64_t memory : {0, 1, 100, 4000})
+    EXPECT_THAT(shown_message_of(model, {.memory = memory}), HasSubstr("--max-memory")) << memory;
+}
+
 // --- Time --------------------------------------------------------------------
 
 // growth() of loading a model of that many parts.
