@@ -6,6 +6,7 @@
 #include <fmt/format.h>
 
 #include "compiler/codegen/target_machine.h"
+#include "compiler/drawing/drawing.h"
 #include "compiler/make_executable.h"
 #include "compiler/lowering/lower.h"
 #include "compiler/passes/pass_manager.h"
@@ -87,6 +88,16 @@ std::string inspect(const Graph& graph, InspectStage stage, const CompileOptions
   if (stage == InspectStage::kernels) return print(program);
   Target target = resolve_target(options.target);
   return stage == InspectStage::llvm ? ir_text(program, target) : assembly_text(program, target);
+}
+
+std::string draw(const Graph& graph, InspectStage stage, const CompileOptions& options) {
+  if (stage == InspectStage::graph) return draw(graph, "as declared");
+  if (stage != InspectStage::optimized && stage != InspectStage::kernels)
+    throw Error(fmt::format("there is no picture of the stage {}; there is one of graph, optimized and kernels",
+                            stage_names()[static_cast<std::size_t>(stage)]));
+  Graph optimized = optimize(graph, options);
+  if (stage == InspectStage::optimized) return draw(optimized, "optimized");
+  return draw(optimized, lower(optimized, {.fuse = options.fuse, .reuse_memory = options.reuse_memory}), "kernels");
 }
 
 }  // namespace weir

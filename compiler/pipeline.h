@@ -52,5 +52,8 @@ Executable compile(const Model& model, const CompileOptions& options = {});
 
 // A stage as text.
 std::string inspect(const Graph& graph, InspectStage stage, const CompileOptions& options = {});
+// A stage as a picture, in Graphviz's language DOT; compiler/drawing/svg.h lays it out. Throws Error for llvm and
+// assembly, which are text alone.
+std::string draw(const Graph& graph, InspectStage stage, const CompileOptions& options = {});
 
 }  // namespace weir

@@ -9,6 +9,7 @@
 #include "compiler/autodiff/pointwise_gradient.h"
 #include "compiler/passes/decompose.h"
 #include "ir/builder.h"
+#include "ir/notes.h"
 #include "ir/op.h"
 #include "ir/ops/helpers.h"
 
@@ -138,7 +139,7 @@ class Differentiator {
 std::vector<Var> Differentiator::run(std::span<const ValueId> sources,
                                      std::span<const ValueId> targets) {
   auto pin = [&](const Location& location) {
-    builder_.pin_location(location.derived("gradient of"));
+    builder_.pin_location(location.derived(kGradientOf));
   };
   for (ValueId target : targets) {
     if (!depends_[target.index]) continue;

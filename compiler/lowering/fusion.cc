@@ -403,4 +403,21 @@ FusionPlan plan_fusion(const Graph& graph, const FusionOptions& options) {
   return plan;
 }
 
+std::vector<NodeId> computed_nodes(const Graph& graph, const FusionPlan& plan, std::size_t group) {
+  std::set<NodeId> found;
+  std::vector<NodeId> open;
+  for (const GroupMember& member : plan.groups[group].members) open.push_back(member.node);
+  while (!open.empty()) {
+    NodeId node = open.back();
+    open.pop_back();
+    if (!found.insert(node).second) continue;
+    for (ValueId operand : graph.node(node).operands) {
+      NodeId producer = graph.value(operand).producer;
+      if (producer.valid() && plan.group_of[producer.index] == FusionPlan::kInline)
+        open.push_back(producer);
+    }
+  }
+  return {found.begin(), found.end()};
+}
+
 }  // namespace weir

@@ -60,6 +60,10 @@ struct FusionPlan {
 
 FusionPlan plan_fusion(const Graph& graph, const FusionOptions& options);
 
+// What the kernel of a group computes, in graph order: its members, and the inline nodes that are written
+// out for them.
+std::vector<NodeId> computed_nodes(const Graph& graph, const FusionPlan& plan, std::size_t group);
+
 // The dimensions of a shape that are not 1.
 Shape without_ones(const Shape& shape);
 

@@ -29,11 +29,12 @@ class Lowerer {
     FusionPlan plan = plan_fusion(graph_, {.fuse = options_.fuse});
     for (std::size_t i = 0; i < plan.groups.size(); ++i) {
       BuiltKernel built = build_kernel(graph_, plan, i);
-      if (!built.kernel.stages.empty()) add_call(std::move(built));
+      if (!built.kernel.stages.empty()) add_call(std::move(built), computed_nodes(graph_, plan, i));
     }
     for (const auto& [value, output] : copies_) {
       BuiltKernel built = build_copy_kernel(graph_, value);
-      add_call(std::move(built.kernel), {buffer_of(value), output}, program_.buffers[output].name);
+      add_call(std::move(built.kernel),
+               copy_call(value, buffer_of(value), output, program_.buffers[output].name));
     }
     plan_memory(program_, {.reuse = options_.reuse_memory});
     return std::move(program_);
@@ -104,24 +105,31 @@ class Lowerer {
     return number;
   }
 
-  void add_call(BuiltKernel built) {
+  void add_call(BuiltKernel built, std::vector<NodeId> nodes) {
     std::vector<PackedCopy> packed = pack_operands(built);
-    std::vector<std::uint32_t> buffers;
-    std::string description;
+    KernelCall call;
+    call.nodes = std::move(nodes);
+    std::vector<std::uint32_t>& buffers = call.buffers;
     for (std::size_t i = 0; i < built.values.size(); ++i) {
       buffers.push_back(built.values[i].valid() ? buffer_of(built.values[i]) : UINT32_MAX);
       // A value without a name that is an output is known by the output's.
       if (buffers.back() != UINT32_MAX && built.kernel.parameters[i].name.empty())
         built.kernel.parameters[i].name = program_.buffers[buffers.back()].name;
       if (built.kernel.parameters[i].written)
-        description += (description.empty() ? "%" : ", %") + program_.buffers[buffers.back()].name;
+        call.description +=
+            (call.description.empty() ? "%" : ", %") + program_.buffers[buffers.back()].name;
     }
-    for (const PackedCopy& copy : packed) buffers[copy.parameter] = packed_buffer(copy);
+    call.values = built.values;
+    for (const PackedCopy& copy : packed) {
+      buffers[copy.parameter] = packed_buffer(copy);
+      call.values[copy.parameter] = copy.source;
+    }
     for (const SlotSize& size : split_folds(built.kernel)) {
       Buffer scratch{"partial", {}, Buffer::Place::workspace, 0, 0, size};
       buffers.push_back(add_buffer(std::move(scratch)));
+      call.values.emplace_back();
     }
-    add_call(std::move(built.kernel), std::move(buffers), std::move(description));
+    add_call(std::move(built.kernel), std::move(call));
   }
 
   // The buffer of a transposed copy; one copy serves all kernels that want it.
@@ -132,17 +140,23 @@ class Lowerer {
     if (!name.empty()) name += "_packed";
     std::uint32_t number = add_buffer({name, copy.type, Buffer::Place::workspace, 0, 0, {}});
     found->second = number;
-    add_call(build_pack_kernel(graph_.type(copy.source), copy), {buffer_of(copy.source), number},
-             "%" + name);
+    add_call(build_pack_kernel(graph_.type(copy.source), copy),
+             copy_call(copy.source, buffer_of(copy.source), number, "%" + name));
     return number;
   }
 
-  void add_call(Kernel kernel, std::vector<std::uint32_t> buffers, std::string description) {
+  static KernelCall copy_call(ValueId value, std::uint32_t from, std::uint32_t to,
+                              std::string description) {
     KernelCall call;
+    call.buffers = {from, to};
+    call.values = {value, value};
+    call.description = std::move(description);
+    return call;
+  }
+
+  void add_call(Kernel kernel, KernelCall call) {
     for (const std::string& symbol : kernel_symbols(kernel))
       call.dims.push_back(Dim::symbol(symbol));
-    call.buffers = std::move(buffers);
-    call.description = std::move(description);
     auto [found, inserted] = kernels_.try_emplace(
         structure_key(kernel), static_cast<std::uint32_t>(program_.kernels.size()));
     if (inserted) program_.kernels.push_back(std::move(kernel));

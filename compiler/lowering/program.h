@@ -33,6 +33,11 @@ struct KernelCall {
   std::vector<std::uint32_t> buffers;   // one for each kernel parameter
   std::vector<Dim> dims;                // the value of each of the kernel's symbols
   std::string description;              // names of the values it computes
+  // Where it comes from, for who shows it: the nodes of the graph that it computes, with those that other
+  // kernels compute again; and the value in each buffer, which for a transposed copy is the value copied,
+  // and none for scratch.
+  std::vector<NodeId> nodes;
+  std::vector<ValueId> values;
 };
 
 // A stretch of the workspace, used by buffers that are never alive together. Its size in bytes is the

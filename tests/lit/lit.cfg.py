@@ -1,6 +1,7 @@
 # Text tests: each file says in its RUN lines how it is run, and in its CHECK lines what must come out.
 
 import os
+import sys
 
 import lit.formats
 
@@ -13,6 +14,7 @@ config.test_exec_root = os.path.join(config.weir_binary_dir, "tests", "lit", "ou
 
 config.substitutions.append(("%weir", os.path.join(config.weir_binary_dir, "bin", "weir")))
 config.substitutions.append(("%FileCheck", config.filecheck))
+config.substitutions.append(("%python", sys.executable))
 config.substitutions.append(("%source", config.weir_source_dir))
 
 # `FileCheck` and `not` by name.

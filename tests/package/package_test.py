@@ -169,8 +169,14 @@ def test_command(folder):
     printed = run(PREFIX / "bin" / "weir", "run", SOURCE / "examples" / "leaky_relu" / "default_slope.weir", "--input",
                   "x=[[-1.0, 2.0, -0.5, 3.0]]", cwd=folder, env=environment)
     expect(printed == "%y: f32[1, 4] = [[-0.01, 2.0, -0.005, 3.0]]\n", printed)
-    library = [line for line in run("ldd", PREFIX / "bin" / "weir").splitlines() if "libweir.so" in line][0]
+    needed = run("ldd", PREFIX / "bin" / "weir")
+    library = [line for line in needed.splitlines() if "libweir.so" in line][0]
     expect(str(PREFIX) in str(pathlib.Path(library.split()[2]).resolve()), f"the command uses another library: {library}")
+    # Graphviz is opened for a picture, and loaded for nothing else.
+    expect("libgvc" not in needed, "the command is linked with Graphviz")
+    picture = run(PREFIX / "bin" / "weir", "inspect", SOURCE / "examples" / "leaky_relu" / "linear.weir",
+                  "--stage=kernels", "--svg", "-", cwd=folder, env=environment)
+    expect(picture.endswith("</svg>\n"), "no picture")
 
 
 def test_headers(folder):

@@ -2,6 +2,7 @@
 #include <fmt/format.h>
 
 #include "common.h"
+#include "compiler/drawing/svg.h"
 #include "compiler/frontend/file.h"
 #include "compiler/frontend/model_file.h"
 #include "compiler/pipeline.h"
@@ -21,15 +22,25 @@ examples:
   weir inspect model.weir --stage=kernels --no-fusion
   weir inspect model.weir --stage=optimized --gradient x
   weir inspect model.weir --stage=llvm --cpu x86-64-v3
-  weir inspect model.weir --stage=asm --target aarch64-linux-gnu)";
+  weir inspect model.weir --stage=asm --target aarch64-linux-gnu
+  weir inspect model.weir --stage=kernels --gradient x --svg model.svg)";
 
 struct InspectOptions {
-  std::string model, stage;
+  std::string model, stage, dot, svg;
   std::vector<std::string> gradient;
   LimitOptions limits;
   TargetSpec target;
   bool no_fusion = false;
 };
+
+// Replaces the file, or prints the text where the file is "-".
+void write_to(const std::string& file, const std::string& text) {
+  if (file == "-") {
+    print_out(text);
+  } else {
+    write_file(file, {text});
+  }
+}
 
 void inspect_model(const InspectOptions& options) {
   std::optional<InspectStage> stage = parse_stage(options.stage);
@@ -42,7 +53,15 @@ void inspect_model(const InspectOptions& options) {
   CompileOptions compile_options;
   compile_options.target = options.target;
   compile_options.fuse = !options.no_fusion;
-  print_out(inspect(graph, *stage, compile_options));
+  if (options.dot.empty() && options.svg.empty()) {
+    print_out(inspect(graph, *stage, compile_options));
+    return;
+  }
+  if (options.dot == "-" && options.svg == "-")
+    throw Error("--dot and --svg cannot both go to standard output");
+  std::string picture = draw(graph, *stage, compile_options);
+  if (!options.dot.empty()) write_to(options.dot, picture);
+  if (!options.svg.empty()) write_to(options.svg, svg(picture));
 }
 
 }  // namespace
@@ -59,6 +78,11 @@ void add_inspect_command(CLI::App& app, Action& action) {
   add_target(*command, options->target);
   add_limits(*command, options->limits);
   command->add_flag("--no-fusion", options->no_fusion, "A kernel for every node.");
+  add_value(*command, "--dot", options->dot, "FILE",
+            "Writes a picture as text for Graphviz: of graph, optimized or kernels; - is standard "
+            "output.");
+  add_value(*command, "--svg", options->svg, "FILE",
+            "Likewise as SVG, laid out by Graphviz's library.");
   command->callback([options, &action] { action = [options] { inspect_model(*options); }; });
 }
 

@@ -1,0 +1,11 @@
+// The words that passes put before the notes of locations; see Location in ir/diagnostic.h.
+#pragma once
+
+#include <string_view>
+
+namespace weir {
+
+// Of what autodiff makes: the location is that of the node it differentiates.
+inline constexpr std::string_view kGradientOf = "gradient of";
+
+}  // namespace weir
