@@ -8,11 +8,9 @@
 #include <memory>
 
 #include "benchmarks/loops.h"
+#include "benchmarks/onnxruntime_chain.h"
 #include "benchmarks/report.h"
 #include "benchmarks/subject.h"
-#ifdef WEIR_WITH_ONNXRUNTIME
-#include "benchmarks/onnxruntime_chain.h"
-#endif
 
 namespace weir::bench {
 namespace {
@@ -96,14 +94,13 @@ void compare_with_c(const Options& options, const Arrays& arrays, const Executab
   }
 }
 
-#ifdef WEIR_WITH_ONNXRUNTIME
 constexpr double kOnnxGoal = 3;
 
 void compare_with_onnxruntime(const Options& options, const Arrays& arrays, const Executable& executable, int largest,
                               ThreadPool& two) {
-  const char* path = std::getenv("WEIR_ONNXRUNTIME");
+  const char* path = test::onnxruntime_path();
   if (path == nullptr) {
-    std::printf("\nONNX Runtime: set WEIR_ONNXRUNTIME to the path of libonnxruntime.so; see docs/performance.md.\n");
+    std::printf("\nONNX Runtime: set WEIR_ONNXRUNTIME to the path of libonnxruntime.so; ./dev setup --peers fetches it.\n");
     return;
   }
   OnnxRuntime runtime(path);
@@ -114,7 +111,7 @@ void compare_with_onnxruntime(const Options& options, const Arrays& arrays, cons
   for (auto [power, pool] : cases(largest, two)) {
     std::ptrdiff_t count = std::ptrdiff_t{1} << power;
     Call call(executable, count, std::span(all).first(5), all[5], pool);
-    OnnxChain chain(runtime, pool == nullptr ? 1 : 2, all, count);
+    OnnxChain chain(runtime, kChain, pool == nullptr ? 1 : 2, all, count);
     std::vector<Side> sides{repeated([&] { call.run_into(); }), repeated([&] { chain.run(); })};
     Effort effort = options.effort();
     // Its threads spin for a while after each run, on processors that our threads need.
@@ -129,11 +126,6 @@ void compare_with_onnxruntime(const Options& options, const Arrays& arrays, cons
     table.row(row);
   }
 }
-#else
-void compare_with_onnxruntime(const Options&, const Arrays&, const Executable&, int, ThreadPool&) {
-  std::printf("\nONNX Runtime: not compiled in; docs/performance.md says how.\n");
-}
-#endif
 
 }  // namespace
 }  // namespace weir::bench

@@ -236,8 +236,6 @@ endfunction()
 
 # benchmarks/*.cc is one program each; benchmarks/*.c are the loops in C that they compare with, which a compiler
 # and options of their own build for this very machine.
-set(WEIR_ONNXRUNTIME_INCLUDE "" CACHE PATH "Folder of onnxruntime_c_api.h: benchmarks compare with ONNX Runtime")
-
 function(weir_benchmark_loops out)
   find_program(WEIR_LOOP_COMPILER NAMES clang-22 clang)
   mark_as_advanced(WEIR_LOOP_COMPILER)
@@ -291,10 +289,6 @@ function(weir_benchmarks)
     set_target_properties(bench_${name} PROPERTIES RUNTIME_OUTPUT_DIRECTORY "${PROJECT_BINARY_DIR}/bin/benchmarks")
     target_compile_definitions(bench_${name} PRIVATE WEIR_SOURCE_DIR="${PROJECT_SOURCE_DIR}")
     target_link_libraries(bench_${name} PRIVATE weir benchmark::benchmark ${CMAKE_DL_LIBS})
-    if(WEIR_ONNXRUNTIME_INCLUDE)
-      target_compile_definitions(bench_${name} PRIVATE WEIR_WITH_ONNXRUNTIME)
-      target_include_directories(bench_${name} SYSTEM PRIVATE "${WEIR_ONNXRUNTIME_INCLUDE}")
-    endif()
     weir_needs_builder(bench_${name})
   endforeach()
   if(TARGET bench_startup AND TARGET weir_tool)

@@ -23,6 +23,7 @@
 
 #include "ir/attribute.h"
 #include "ir/graph.h"
+#include "ir/onnx_nodes.h"
 #include "ir/scalar/expr.h"
 #include "ir/type.h"
 
@@ -57,7 +58,8 @@ struct AttributeSpec {
 // From opset `since` on, a node of this op is a node of that one: with the same operands and results in
 // the same order, and with the attributes that have ONNX names under these names; an attribute that has
 // none must then have its default value. Both import and export need nothing else. Where the nodes
-// differ in more than names `since` is 0, and compiler/frontend knows how to convert them. Where an ONNX
+// differ in more than names `since` is 0: compiler/frontend knows how to read them, and OpDef::to_onnx
+// how to write them. Where an ONNX
 // node may also mean more than this op does (more operands, or fewer axes), the frontend's converter of
 // that name goes before this declaration.
 struct OnnxOp {
@@ -198,6 +200,11 @@ struct OpDef {
   std::function<scalar::Expr(std::span<const scalar::Expr>, const Attributes&, std::size_t operand)>
       derivative;
   OnnxOp onnx;
+  // Writes an instance in ONNX ops, and returns its results: for an op that is not always the one node
+  // of `onnx`. It may decline an instance by returning nothing, which is then written through its body
+  // or its scalar expression.
+  std::function<std::vector<OnnxValue>(OnnxNodes&, const OpInstance&, std::span<const OnnxValue>)>
+      to_onnx;
 
   bool composite_for(const OpInstance& instance) const {
     return composite && (!is_composite || is_composite(instance));

@@ -10,6 +10,7 @@
 #include <cerrno>
 #include <cstdlib>
 #include <cstring>
+#include <deque>
 #include <filesystem>
 #include <system_error>
 #include <utility>
@@ -119,6 +120,80 @@ void flush_folder(const std::filesystem::path& folder) {
   if (descriptor.number() >= 0) ::fsync(descriptor.number());
 }
 
+// A file of new content under a temporary name beside the one that it is to have. Destroyed before
+// `keep`, it leaves everything as it was.
+class NewFile {
+ public:
+  explicit NewFile(const FileToWrite& file) : path_(file.path), target_(target_of(file.path)) {
+    struct stat status{};
+    exists_ = ::stat(target_.c_str(), &status) == 0;
+    if (exists_ && S_ISDIR(status.st_mode)) refuse_file(path_, "this is a folder, not a file");
+    if (exists_ && !S_ISREG(status.st_mode)) refuse_file(path_, "this is a device, not a file");
+    folder_ = target_.has_parent_path() ? target_.parent_path() : ".";
+    new_ = free_name();
+    Descriptor descriptor(::open(new_.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666));
+    if (descriptor.number() < 0) {
+      int code = std::exchange(errno, 0);
+      new_.clear();
+      if (code == ENOENT)
+        refuse_file(path_, fmt::format("there is no folder {}", folder_.string()));
+      refuse_errno(path_, "written", code);
+    }
+    int code = write_parts(descriptor.number(), file.parts);
+    if (code == 0 && exists_ && ::fchmod(descriptor.number(), status.st_mode & 07777) != 0)
+      code = errno;
+    if (code == 0 && ::fsync(descriptor.number()) != 0) code = errno;
+    int closed = descriptor.close();
+    if (code == 0) code = closed;
+    if (code == 0) return;
+    ::unlink(new_.c_str());
+    refuse_errno(path_, "written", code);
+  }
+  NewFile(const NewFile&) = delete;
+  NewFile& operator=(const NewFile&) = delete;
+  ~NewFile() {
+    if (!new_.empty()) {
+      ::unlink(new_.c_str());
+    } else if (!old_.empty()) {
+      ::rename(old_.c_str(), target_.c_str());
+    } else if (!exists_) {
+      ::unlink(target_.c_str());
+    }
+  }
+
+  void take_name() {
+    // Where a file system has no links, the old file cannot be put back.
+    if (exists_) {
+      old_ = free_name();
+      if (::link(target_.c_str(), old_.c_str()) != 0) old_.clear();
+    }
+    if (::rename(new_.c_str(), target_.c_str()) != 0) {
+      int code = errno;
+      if (!old_.empty()) ::unlink(std::exchange(old_, {}).c_str());
+      refuse_errno(path_, "written", code);
+    }
+    new_.clear();
+  }
+
+  void keep() {
+    if (!old_.empty()) ::unlink(std::exchange(old_, {}).c_str());
+    exists_ = true;
+    flush_folder(folder_);
+  }
+
+ private:
+  std::filesystem::path free_name() const {
+    static std::atomic<unsigned> counter = 0;
+    return folder_ / fmt::format(".weir-{}-{}.tmp", ::getpid(), counter.fetch_add(1));
+  }
+
+  std::string path_;
+  std::filesystem::path target_, folder_;
+  std::filesystem::path new_;  // while it has its temporary name
+  std::filesystem::path old_;  // the file that it replaced, until it is kept
+  bool exists_ = false;
+};
+
 }  // namespace
 
 void FileBytes::refuse(std::string message) const { refuse_file(name, std::move(message)); }
@@ -154,34 +229,19 @@ void write_file(const std::string& path, std::initializer_list<std::string_view>
 }
 
 void write_file(const std::string& path, std::span<const std::string_view> parts) {
-  std::filesystem::path target = target_of(path);
   struct stat status{};
-  bool exists = ::stat(target.c_str(), &status) == 0;
-  if (exists && S_ISDIR(status.st_mode)) refuse_file(path, "this is a folder, not a file");
-  if (exists && !S_ISREG(status.st_mode)) return write_directly(path, parts);
+  bool exists = ::stat(path.c_str(), &status) == 0;
+  if (exists && !S_ISREG(status.st_mode) && !S_ISDIR(status.st_mode))
+    return write_directly(path, parts);
+  FileToWrite file{path, parts};
+  write_files({&file, 1});
+}
 
-  static std::atomic<unsigned> counter = 0;
-  std::filesystem::path folder = target.has_parent_path() ? target.parent_path() : ".";
-  std::filesystem::path temporary =
-      folder / fmt::format(".weir-{}-{}.tmp", ::getpid(), counter.fetch_add(1));
-  Descriptor descriptor(::open(temporary.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666));
-  if (descriptor.number() < 0) {
-    int code = errno;
-    if (code == ENOENT) refuse_file(path, fmt::format("there is no folder {}", folder.string()));
-    refuse_errno(path, "written", code);
-  }
-  int code = write_parts(descriptor.number(), parts);
-  if (code == 0 && exists && ::fchmod(descriptor.number(), status.st_mode & 07777) != 0)
-    code = errno;
-  if (code == 0 && ::fsync(descriptor.number()) != 0) code = errno;
-  int closed = descriptor.close();
-  if (code == 0) code = closed;
-  if (code == 0 && ::rename(temporary.c_str(), target.c_str()) != 0) code = errno;
-  if (code != 0) {
-    ::unlink(temporary.c_str());
-    refuse_errno(path, "written", code);
-  }
-  flush_folder(folder);
+void write_files(std::span<const FileToWrite> files) {
+  std::deque<NewFile> staged;
+  for (const FileToWrite& file : files) staged.emplace_back(file);
+  for (NewFile& file : staged) file.take_name();
+  for (NewFile& file : staged) file.keep();
 }
 
 Tensor tensor_in_file(const FileBytes& file, std::size_t offset, DType dtype, Tensor::Sizes sizes) {

@@ -41,6 +41,14 @@ std::string read_file(const std::string& path);
 void write_file(const std::string& path, std::initializer_list<std::string_view> parts);
 void write_file(const std::string& path, std::span<const std::string_view> parts);
 
+// Several regular files that belong together: each is written whole before the first one takes its
+// name, and if one cannot take its name, those before it are taken back.
+struct FileToWrite {
+  std::string path;
+  std::span<const std::string_view> parts;
+};
+void write_files(std::span<const FileToWrite> files);
+
 // The tensor stored row-major and little-endian from byte `offset` on: in place, or copied where it
 // is not aligned. Error if it does not lie within the file or a bool is neither 0 nor 1.
 Tensor tensor_in_file(const FileBytes& file, std::size_t offset, DType dtype, Tensor::Sizes sizes);

@@ -286,7 +286,7 @@ Weights read_safetensors(const FileBytes& file) {
 
 Weights read_safetensors(const std::string& path) { return read_safetensors(map_file(path)); }
 
-void write_safetensors(const std::string& path, const Weights& weights) {
+SafetensorsContent::SafetensorsContent(const Weights& weights) {
   std::vector<const Weights::value_type*> ordered;
   for (const auto& item : weights) ordered.push_back(&item);
   std::sort(ordered.begin(), ordered.end(), [](const auto* a, const auto* b) {
@@ -294,7 +294,7 @@ void write_safetensors(const std::string& path, const Weights& weights) {
     return a_size != b_size ? a_size > b_size : a->first < b->first;
   });
   std::string header = "{";
-  std::vector<std::string_view> parts(2);
+  parts_.resize(1);
   std::size_t offset = 0;
   for (const auto* item : ordered) {
     const auto& [name, tensor] = *item;
@@ -310,17 +310,20 @@ void write_safetensors(const std::string& path, const Weights& weights) {
     header += fmt::format(R"({}{}:{{"dtype":"{}","shape":[{}],"data_offsets":[{},{}]}})",
                           header.size() > 1 ? "," : "", quoted, type_name(tensor.dtype()),
                           fmt::join(tensor.sizes(), ","), offset, end);
-    parts.push_back(bytes_of(tensor));
+    parts_.push_back(bytes_of(tensor));
     offset = end;
   }
   header += "}";
   header.append((kAlignment - (kLengthBytes + header.size()) % kAlignment) % kAlignment, ' ');
-  std::string length(kLengthBytes, '\0');
+  head_.resize(kLengthBytes);
   for (std::size_t i = 0; i < kLengthBytes; ++i)
-    length[i] = static_cast<char>((std::uint64_t{header.size()} >> (8 * i)) & 0xFF);
-  parts[0] = length;
-  parts[1] = header;
-  write_file(path, parts);
+    head_[i] = static_cast<char>((std::uint64_t{header.size()} >> (8 * i)) & 0xFF);
+  head_ += header;
+  parts_[0] = head_;
+}
+
+void write_safetensors(const std::string& path, const Weights& weights) {
+  write_file(path, SafetensorsContent(weights).parts());
 }
 
 }  // namespace weir

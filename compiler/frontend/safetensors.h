@@ -9,7 +9,10 @@
 // size and 64 KiB.
 #pragma once
 
+#include <span>
 #include <string>
+#include <string_view>
+#include <vector>
 
 #include "compiler/frontend/file.h"
 #include "ir/builder.h"
@@ -21,7 +24,20 @@ namespace weir {
 Weights read_safetensors(const FileBytes& file);
 Weights read_safetensors(const std::string& path);
 
-// Widest elements first, then by name; the data begins at a multiple of 64 bytes.
+// The bytes of a file for some weights, which have to stay where they are: widest elements first,
+// then by name; the data begins at a multiple of 64 bytes. Error for a name that the format cannot
+// have.
+class SafetensorsContent {
+ public:
+  explicit SafetensorsContent(const Weights& weights);
+  SafetensorsContent(const SafetensorsContent&) = delete;
+  SafetensorsContent& operator=(const SafetensorsContent&) = delete;
+  std::span<const std::string_view> parts() const { return parts_; }
+
+ private:
+  std::string head_;
+  std::vector<std::string_view> parts_;
+};
 void write_safetensors(const std::string& path, const Weights& weights);
 
 }  // namespace weir

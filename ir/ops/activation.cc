@@ -75,6 +75,12 @@ OpDef prelu_op() {
   op.pointwise = [](Arguments arguments, const Attributes&) {
     return select(arguments[0] > 0.0, arguments[0], arguments[1] * arguments[0]);
   };
+  // ONNX broadcasts the slope alone.
+  op.to_onnx = [](OnnxNodes& nodes, const OpInstance& instance,
+                  std::span<const OnnxValue> operands) -> std::vector<OnnxValue> {
+    if (!broadcasts_to(instance.operand(1).shape, instance.operand(0).shape)) return {};
+    return {nodes.add(instance.op->onnx.name, {operands.begin(), operands.end()})};
+  };
   return op;
 }
 

@@ -1,6 +1,8 @@
 // Contractions: sums of products over a shared axis, in f32 for f16 and bf16 and in i32, as is the
 // result, for i8 and u8.
 
+#include <numeric>
+
 #include <fmt/format.h>
 
 #include "ir/ops/helpers.h"
@@ -110,6 +112,29 @@ std::vector<Var> matmul_gradient(const GradientContext& context) {
   return gradients;
 }
 
+// ONNX's product has no transposes; Gemm has them, for matrices of floats.
+std::vector<OnnxValue> matmul_to_onnx(OnnxNodes& nodes, const OpInstance& instance,
+                                      std::span<const OnnxValue> operands) {
+  bool transposed[] = {instance.attributes.boolean("transpose_a"),
+                       instance.attributes.boolean("transpose_b")};
+  if ((transposed[0] || transposed[1]) && instance.operand(0).rank() == 2 &&
+      instance.operand(1).rank() == 2 && is_float(instance.operand(0).dtype)) {
+    Attributes attributes;
+    if (transposed[0]) attributes.set("transA", true);
+    if (transposed[1]) attributes.set("transB", true);
+    return {nodes.add("Gemm", {operands[0], operands[1]}, attributes)};
+  }
+  std::vector<OnnxValue> factors(operands.begin(), operands.end());
+  for (std::size_t i = 0; i < 2; ++i) {
+    if (!transposed[i]) continue;
+    std::vector<std::int64_t> permutation(instance.operand(i).shape.size());
+    std::iota(permutation.begin(), permutation.end(), 0);
+    std::swap(permutation.end()[-1], permutation.end()[-2]);
+    factors[i] = nodes.add("Transpose", {factors[i]}, {{"perm", permutation}});
+  }
+  return {nodes.add(instance.op->onnx.name, factors)};
+}
+
 OpDef matmul_op() {
   OpDef op = declare(
       "contract",
@@ -131,6 +156,7 @@ OpDef matmul_op() {
     return std::vector<TensorType>{{product_type(instance.operand(0).dtype), std::move(shape)}};
   };
   op.comprehension = matmul_comprehension;
+  op.to_onnx = matmul_to_onnx;
   return with_gradient(std::move(op), matmul_gradient);
 }
 
@@ -167,6 +193,13 @@ std::vector<Var> linear_body(GraphBuilder& builder, std::span<const Var> operand
   return {reshape_to(builder, y, leading)};
 }
 
+// On matrices of floats it is Gemm.
+std::vector<OnnxValue> linear_to_onnx(OnnxNodes& nodes, const OpInstance& instance,
+                                      std::span<const OnnxValue> operands) {
+  if (instance.operand(0).rank() != 2 || !is_float(instance.operand(0).dtype)) return {};
+  return {nodes.add("Gemm", {operands.begin(), operands.end()}, {{"transB", true}})};
+}
+
 OpDef linear_op() {
   OpDef op = declare(
       "contract", {"linear", "x times the transpose of w, plus a bias.",
@@ -178,6 +211,7 @@ OpDef linear_op() {
                  {"bias", TypeSet::numbers, OperandSpec::Presence::optional, 1}};
   op.check = check_linear;
   op.composite = linear_body;
+  op.to_onnx = linear_to_onnx;
   return op;
 }
 

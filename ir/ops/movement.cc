@@ -4,6 +4,9 @@
 // does not change keeps its own index, and only what is really merged or split goes through a
 // row-major position. All gradients are movements again, or sums.
 
+#include <algorithm>
+#include <optional>
+
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
@@ -61,6 +64,37 @@ std::vector<Expr> reshape_index(const Element& element, const Shape& from, const
   return index;
 }
 
+// The shape as numbers, if that is exact: 0 for a dimension that x has in the same place, and -1
+// for one that follows from the others, which must not be 0 then.
+std::optional<Integers> shape_in_numbers(const Shape& from, const Shape& to) {
+  Integers numbers;
+  bool may_be_zero = false;
+  for (std::size_t i = 0; i < to.size(); ++i) {
+    if (to[i].is_constant()) {
+      if (to[i].value() == 0) return std::nullopt;
+      numbers.push_back(to[i].value());
+    } else if (i < from.size() && from[i] == to[i]) {
+      numbers.push_back(0);
+      may_be_zero = true;
+    } else {
+      numbers.push_back(-1);
+    }
+  }
+  auto unknown = std::count(numbers.begin(), numbers.end(), -1);
+  if (unknown > 1 || (unknown == 1 && may_be_zero)) return std::nullopt;
+  return numbers;
+}
+
+std::vector<OnnxValue> reshape_to_onnx(OnnxNodes& nodes, const OpInstance& instance,
+                                       std::span<const OnnxValue> operands) {
+  const Shape& shape = instance.attributes.dims("shape");
+  if (auto numbers = shape_in_numbers(instance.operand(0).shape, shape))
+    return {nodes.add(instance.op->onnx.name, {operands[0], nodes.integers(*numbers)})};
+  // A size that is 0 at run time is meant.
+  return {
+      nodes.add(instance.op->onnx.name, {operands[0], nodes.sizes(shape)}, {{"allowzero", true}})};
+}
+
 OpDef reshape_op() {
   OpDef op = with_attribute(
       movement({"reshape",
@@ -89,6 +123,7 @@ OpDef reshape_op() {
       return reshape_index(element, from, to, runs);
     });
   };
+  op.to_onnx = reshape_to_onnx;
   return with_moving_gradient(std::move(op), [](const GradientContext& context) -> std::vector<Var> {
     return {reshape_to(context.builder, context.cotangents[0], context.instance.operand(0).shape)};
   });
@@ -173,6 +208,11 @@ OpDef broadcast_op() {
     return gather_from([shape = instance.operand(0).shape](const Element& element) {
       return broadcast_index(element, element.index, shape);
     });
+  };
+  op.to_onnx = [](OnnxNodes& nodes, const OpInstance& instance,
+                  std::span<const OnnxValue> operands) -> std::vector<OnnxValue> {
+    return {nodes.add(instance.op->onnx.name,
+                      {operands[0], nodes.sizes(instance.attributes.dims("shape"))})};
   };
   return with_gradient(std::move(op), [](const GradientContext& context) -> std::vector<Var> {
     return {sum_to(context.builder, context.cotangents[0], context.instance.operand(0).shape)};

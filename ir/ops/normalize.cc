@@ -105,6 +105,19 @@ std::vector<Var> layer_norm_body(GraphBuilder& builder, std::span<const Var> ope
   return {y};
 }
 
+// ONNX wants a scale, and scale and bias of the normalized shape; its statistics are f32.
+std::vector<OnnxValue> layer_norm_to_onnx(OnnxNodes& nodes, const OpInstance& instance,
+                                          std::span<const OnnxValue> operands) {
+  const TensorType& x = instance.operand(0);
+  std::int64_t axis = instance.axis(x.rank());
+  Shape normalized(x.shape.begin() + axis, x.shape.end());
+  if (x.dtype != DType::f32 || operands.size() < 2) return {};
+  for (std::size_t i = 1; i < operands.size(); ++i)
+    if (instance.operand(i).shape != normalized) return {};
+  return {nodes.add(instance.op->onnx.name, {operands.begin(), operands.end()},
+                    {{"axis", axis}, {"epsilon", instance.attributes.real("epsilon")}})};
+}
+
 OpDef layer_norm_op() {
   OpDef op = declare(
       "normalize",
@@ -122,6 +135,7 @@ OpDef layer_norm_op() {
   op = with_attribute(std::move(op), "epsilon", 1e-5, "Added to the variance.");
   op.check = check_layer_norm;
   op.composite = layer_norm_body;
+  op.to_onnx = layer_norm_to_onnx;
   return op;
 }
 

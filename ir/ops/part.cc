@@ -4,6 +4,8 @@
 // Offsets and lengths may be symbolic. Whatever keeps indices within the operands is required for
 // every value of the symbols when the node is made, so nothing is left to check at a call.
 
+#include <algorithm>
+
 #include <fmt/format.h>
 
 #include "ir/ops/helpers.h"
@@ -80,6 +82,25 @@ std::vector<Var> slice_gradient(const GradientContext& context) {
                                 {{"low", starts}, {"high", high}, {"interior", interior}})};
 }
 
+std::vector<OnnxValue> slice_to_onnx(OnnxNodes& nodes, const OpInstance& instance,
+                                     std::span<const OnnxValue> operands) {
+  const Shape &starts = instance.attributes.dims("starts"),
+              &limits = instance.attributes.dims("limits");
+  Integers strides = strides_of(instance), axes, steps;
+  Shape first, last;  // of the axes that are cut
+  for (std::size_t i = 0; i < starts.size(); ++i) {
+    if (starts[i] == Dim(0) && limits[i] == instance.operand(0).shape[i] && strides[i] == 1)
+      continue;
+    first.push_back(starts[i]);
+    last.push_back(limits[i]);
+    axes.push_back(static_cast<std::int64_t>(i));
+    steps.push_back(strides[i]);
+  }
+  if (axes.empty()) return {operands[0]};
+  return {nodes.add(instance.op->onnx.name, {operands[0], nodes.sizes(first), nodes.sizes(last),
+                                             nodes.integers(axes), nodes.integers(steps)})};
+}
+
 OpDef slice_op() {
   OpDef op = movement(
       {"slice",
@@ -112,6 +133,7 @@ OpDef slice_op() {
       return index;
     });
   };
+  op.to_onnx = slice_to_onnx;
   return with_moving_gradient(std::move(op), slice_gradient);
 }
 
@@ -258,6 +280,52 @@ Comprehension pad_comprehension(const OpInstance& instance) {
   return result;
 }
 
+// Spreads the elements apart: along each axis of its own in turn, one of size 1 behind it is filled
+// up with gaps and merged. The gap behind the last element stays: the axis has n * (interior + 1).
+OnnxValue spread_in_onnx(OnnxNodes& nodes, OnnxValue value, const TensorType& type,
+                         const Integers& interior, const OnnxValue& fill) {
+  Shape shape = type.shape;
+  for (std::size_t i = 0; i < shape.size(); ++i) {
+    if (interior[i] == 0) continue;
+    Shape apart = shape;
+    apart.insert(apart.begin() + static_cast<std::ptrdiff_t>(i) + 1, Dim(1));
+    Integers pads(2 * apart.size(), 0);
+    pads[apart.size() + i + 1] = interior[i];
+    shape[i] = shape[i] * Dim(interior[i] + 1);
+    value = nodes.add("Reshape", {value, nodes.sizes(apart)}, {{"allowzero", true}});
+    value = nodes.add("Pad", {value, nodes.integers(pads), fill});
+    value = nodes.add("Reshape", {value, nodes.sizes(shape)}, {{"allowzero", true}});
+  }
+  return value;
+}
+
+std::vector<OnnxValue> pad_to_onnx(OnnxNodes& nodes, const OpInstance& instance,
+                                   std::span<const OnnxValue> operands) {
+  const TensorType& x = instance.operand(0);
+  const Shape &low = instance.attributes.dims("low"), &high = instance.attributes.dims("high");
+  Integers interior = interior_of(instance);
+  OnnxValue fill = nodes.number(x.dtype, instance.attributes.real("value"));
+  OnnxValue value = spread_in_onnx(nodes, operands[0], x, interior, fill);
+  // The gap behind the last element is part of the frame where that is wide enough, and is else cut
+  // off together with what the frame has too much.
+  Shape pads = low, limits;
+  Integers cut;  // axes
+  for (std::size_t i = 0; i < low.size(); ++i) {
+    Dim gap = x.shape[i] == Dim(0) ? Dim(0) : Dim(interior[i]);
+    bool within = never_negative(high[i] - gap);
+    pads.push_back(within ? high[i] - gap : high[i]);
+    if (within) continue;
+    cut.push_back(static_cast<std::int64_t>(i));
+    limits.push_back(low[i] + spread_extent(x.shape[i], interior[i]) + high[i]);
+  }
+  if (std::any_of(pads.begin(), pads.end(), [](const Dim& pad) { return pad != Dim(0); }))
+    value = nodes.add(instance.op->onnx.name, {value, nodes.sizes(pads), fill});
+  if (!cut.empty())
+    value = nodes.add("Slice", {value, nodes.integers(Integers(cut.size(), 0)), nodes.sizes(limits),
+                                nodes.integers(cut)});
+  return {value};
+}
+
 OpDef pad_op() {
   OpDef op = movement(
       {"pad",
@@ -274,6 +342,7 @@ OpDef pad_op() {
   op = with_attribute(std::move(op), "value", 0.0, "The fill value.");
   op.infer = infer_pad;
   op.comprehension = pad_comprehension;
+  op.to_onnx = pad_to_onnx;
   return with_moving_gradient(std::move(op), [](const GradientContext& context) -> std::vector<Var> {
     const Shape& operand = context.instance.operand(0).shape;
     const Shape& low = context.instance.attributes.dims("low");

@@ -119,6 +119,18 @@ Comprehension reduce_comprehension(const OpInstance& instance, TypeRule result_t
   return result;
 }
 
+// ONNX's sum takes the axes as an input, and its other reductions as an attribute. None given means
+// all, here and there.
+std::vector<OnnxValue> reduce_to_onnx(OnnxNodes& nodes, const OpInstance& instance,
+                                      std::span<const OnnxValue> operands, bool axes_as_input) {
+  std::vector<std::int64_t> axes = instance.attributes.integers("axes");
+  std::vector<OnnxValue> inputs{operands[0]};
+  Attributes attributes{{"keepdims", instance.attributes.boolean("keep_dims")}};
+  if (!axes.empty() && axes_as_input) inputs.push_back(nodes.integers(axes));
+  if (!axes.empty() && !axes_as_input) attributes.set("axes", axes);
+  return {nodes.add(instance.op->onnx.name, std::move(inputs), attributes)};
+}
+
 // Several groups: the innermost first; the axes before it keep their numbers.
 std::vector<Var> reduce_by_groups(const std::string& name, GraphBuilder& builder, Var x,
                                   const Attributes& attributes) {
@@ -140,12 +152,17 @@ OpDef reduction_attributes(OpDef op) {
                         "Leave reduced axes in place with size 1.");
 }
 
-OpDef reduction(Text text, TypeRule result_type, ReductionOf reduction_of) {
+OpDef reduction(Text text, TypeRule result_type, ReductionOf reduction_of,
+                bool axes_as_onnx_input = false) {
   std::string name = text.name;
   OpDef op = reduction_attributes(declare("reduce", std::move(text)));
   op.operands = {{"x", TypeSet::numbers}};
   op.infer = [result_type](const OpInstance& instance) {
     return infer_reduce(instance, result_type);
+  };
+  op.to_onnx = [axes_as_onnx_input](OnnxNodes& nodes, const OpInstance& instance,
+                                    std::span<const OnnxValue> operands) {
+    return reduce_to_onnx(nodes, instance, operands, axes_as_onnx_input);
   };
   op.comprehension = [result_type, reduction_of](const OpInstance& instance) {
     return reduce_comprehension(instance, result_type, reduction_of);
@@ -177,6 +194,13 @@ OpDef mean_op() {
                          "The sum divided by the number of elements; NaN over nothing.",
                          {"ReduceMean"}}));
   op.operands = {{"x", TypeSet::floats}};
+  op.to_onnx = [](OnnxNodes& nodes, const OpInstance& instance,
+                  std::span<const OnnxValue> operands) -> std::vector<OnnxValue> {
+    // The mean of nothing is NaN here and undefined there.
+    for (int axis : reduced_axes(instance))
+      if (instance.operand(0).shape[static_cast<std::size_t>(axis)] == Dim(0)) return {};
+    return reduce_to_onnx(nodes, instance, operands, false);
+  };
   op.composite = [](GraphBuilder& builder, std::span<const Var> operands,
                     const Attributes& attributes) -> std::vector<Var> {
     Var x = operands[0];
@@ -207,7 +231,8 @@ void add_reduce_ops(OpTable& table) {
           total_type,
           [](DType type) {
             return fold_with("sum", type, bits_of(type, 0.0), [](Expr a, Expr x) { return a + x; });
-          }),
+          },
+          true),
       sum_gradient));
   table.add(reduction({"reduce_max",
                        "The maximum over axes.",

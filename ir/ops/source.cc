@@ -27,6 +27,12 @@ void check_sizes(const Shape& shape) {
           fmt::format("the dimension {} of {} can be negative", dim.to_string(), to_string(shape)));
 }
 
+// A dimension as an i64 scalar.
+OnnxValue scalar_in_onnx(OnnxNodes& nodes, const Dim& dim) {
+  if (dim.is_constant()) return nodes.constant(Tensor::from<std::int64_t>({dim.value()}, {}));
+  return nodes.add("Squeeze", {nodes.sizes({dim})});
+}
+
 OpDef constant_op() {
   OpDef op = with_attribute(source({"constant",
                                     "A tensor that is part of the graph.",
@@ -38,6 +44,23 @@ OpDef constant_op() {
   };
   op.data = [](const Attributes& attributes) { return attributes.tensor("value"); };
   return op;
+}
+
+// A range along the axis, with axes of size 1 behind it, expanded.
+std::vector<OnnxValue> iota_to_onnx(OnnxNodes& nodes, const OpInstance& instance,
+                                    std::span<const OnnxValue>) {
+  const Shape& shape = instance.attributes.dims("shape");
+  DType type = instance.attributes.dtype("dtype");
+  auto axis = static_cast<std::size_t>(instance.axis(static_cast<int>(shape.size())));
+  OnnxValue count = scalar_in_onnx(nodes, shape[axis]);
+  OnnxValue value =
+      nodes.add("Range", {nodes.number(DType::i64, 0), count, nodes.number(DType::i64, 1)});
+  if (type != DType::i64) value = nodes.add("Cast", {value}, {{"to", type}});
+  if (shape.size() == 1) return {value};
+  std::vector<std::int64_t> column(shape.size() - axis, 1);
+  column[0] = -1;
+  value = nodes.add("Reshape", {value, nodes.integers(column)});
+  return {nodes.add("Expand", {value, nodes.sizes(shape)})};
 }
 
 OpDef iota_op() {
@@ -55,6 +78,7 @@ OpDef iota_op() {
     instance.axis(static_cast<int>(shape.size()));
     return std::vector<TensorType>{{instance.attributes.dtype("dtype"), shape}};
   };
+  op.to_onnx = iota_to_onnx;
   op.comprehension = [](const OpInstance& instance) {
     const Attributes& attributes = instance.attributes;
     auto axis =
@@ -68,6 +92,14 @@ OpDef iota_op() {
   return op;
 }
 
+std::vector<OnnxValue> size_of_to_onnx(OnnxNodes& nodes, const OpInstance& instance,
+                                       std::span<const OnnxValue>) {
+  DType type = instance.attributes.dtype("dtype");
+  OnnxValue value = scalar_in_onnx(nodes, element_count(instance.attributes.dims("dims")));
+  if (type != DType::i64) value = nodes.add("Cast", {value}, {{"to", type}});
+  return {value};
+}
+
 OpDef size_of_op() {
   OpDef op = source(
       {"size_of", "A product of dimensions, as a scalar.",
@@ -76,6 +108,7 @@ OpDef size_of_op() {
   op = with_attribute(std::move(op), "dims", AttributeKind::dims, "The dimensions to multiply.");
   op = with_attribute(std::move(op), "dtype", DType::i64, "Element type of the result.");
   op.check = check_result_type;
+  op.to_onnx = size_of_to_onnx;
   op.infer = [](const OpInstance& instance) {
     element_count(instance.attributes.dims("dims"));
     return std::vector<TensorType>{{instance.attributes.dtype("dtype"), {}}};

@@ -1,6 +1,7 @@
 # Text tests: each file says in its RUN lines how it is run, and in its CHECK lines what must come out.
 
 import os
+import subprocess
 import sys
 
 import lit.formats
@@ -16,6 +17,19 @@ config.substitutions.append(("%weir", os.path.join(config.weir_binary_dir, "bin"
 config.substitutions.append(("%FileCheck", config.filecheck))
 config.substitutions.append(("%python", sys.executable))
 config.substitutions.append(("%source", config.weir_source_dir))
+
+# A Python with ONNX's package, to look at exported models: Debian's, before another one on the path.
+for python in ("/usr/bin/python3", "python3"):
+    try:
+        subprocess.run([python, "-c", "import onnx"], check=True, capture_output=True)
+    except (OSError, subprocess.CalledProcessError):
+        continue
+    config.available_features.add("onnx")
+    show = os.path.join(config.weir_source_dir, "tests", "support", "show_onnx.py")
+    config.substitutions.append(("%show_onnx", f"{python} {show}"))
+    break
+else:
+    lit_config.note("no Python here has the package onnx: what it would check is left out")
 
 # `FileCheck` and `not` by name.
 config.environment["PATH"] = os.pathsep.join([config.llvm_tools_dir, config.environment["PATH"]])

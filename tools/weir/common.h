@@ -29,6 +29,7 @@ using Action = std::function<void()>;
 void add_run_command(CLI::App& app, Action& action);
 void add_inspect_command(CLI::App& app, Action& action);
 void add_opt_command(CLI::App& app, Action& action);
+void add_convert_command(CLI::App& app, Action& action);
 void add_ops_command(CLI::App& app, Action& action);
 void add_verify_command(CLI::App& app, Action& action);
 

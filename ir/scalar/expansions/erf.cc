@@ -85,6 +85,11 @@ Expr erf(Expr x) {
   return copy_sign(select(a < 0.9, small, large), x);
 }
 
+Expr erfc_correction(Expr q) {
+  return polynomial(q - kCenter, coefficients(q, kCorrectionF32, kCorrectionF64)) +
+         by_type(q, kConstantF32, kConstantF64);
+}
+
 Expr erfc(Expr x) {
   // From here on the result is 0.
   Expr a = at_most(abs(x), by_type(x, 10.1, 27.3));

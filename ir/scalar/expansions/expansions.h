@@ -1,4 +1,4 @@
-// Private to the expansions: one function an elementary primitive, and what they share.
+// Behind ir/scalar/expand.h: one function an elementary primitive, and what they share.
 //
 // Rules that every expansion keeps:
 //   - no branch: both sides of a select are computed, so neither may matter where it is not chosen;
@@ -25,6 +25,9 @@ Expr erfc(Expr x);
 Expr sin(Expr x);
 Expr cos(Expr x);
 Expr pow(Expr x, Expr y);
+
+// s(q) in erfc(a) = 2 q exp(-a^2 + a q s(q)) with q = 1 / (a + 2) and a >= 0.
+Expr erfc_correction(Expr q);
 
 // The layout of a float type.
 struct Format {

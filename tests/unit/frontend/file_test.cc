@@ -113,6 +113,28 @@ TEST(File, replacement_keeps_mode_and_links) {
   EXPECT_EQ(status.st_mode & 07777, 0640u);
 }
 
+// The second name is too long for a file, which shows only when the new content is to take it.
+TEST(File, files_that_belong_together_are_replaced_together_or_not_at_all) {
+  TemporaryFolder folder;
+  std::string first = folder.path("first"), impossible = folder.path(std::string(300, 'x'));
+  std::vector<std::string_view> content{"ne", "w"};
+  std::vector<FileToWrite> files{{first, content}, {impossible, content}};
+  std::string message = error_of([&] { write_files(files); });
+  EXPECT_THAT(message, HasSubstr("cannot be written: File name too long"));
+  EXPECT_EQ(folder.file_count(), 0u);
+
+  write_file(first, {"old"});
+  EXPECT_EQ(error_of([&] { write_files(files); }), message);
+  EXPECT_EQ(read_file(first), "old");
+  EXPECT_EQ(folder.file_count(), 1u);
+
+  files[1].path = folder.path("second");
+  write_files(files);
+  EXPECT_EQ(read_file(first), "new");
+  EXPECT_EQ(read_file(files[1].path), "new");
+  EXPECT_EQ(folder.file_count(), 2u);
+}
+
 TEST(File, tensor_in_file_checks_its_range_and_alignment) {
   FileBytes file = memory_file(std::string("\0\0\x80\x3f\0\0\0\x40\1\0\2", 11), "f");
   const void* bytes = file.bytes.data();

@@ -1,0 +1,52 @@
+// What tests of the ONNX export run: the graphs of the ops' files, and their gradients.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "compiler/autodiff/gradient.h"
+#include "ir/builder.h"
+#include "ir/op.h"
+#include "tests/support/graphs.h"
+#include "tests/support/op_files.h"
+
+namespace weir::test {
+
+// Names of everything that a gradient can be taken with respect to.
+inline std::vector<std::string> float_inputs(const Graph& graph) {
+  std::vector<std::string> names;
+  for (auto values : {graph.inputs(), graph.params()})
+    for (ValueId id : values)
+      if (is_float(graph.type(id).dtype)) names.push_back(graph.value(id).name);
+  return names;
+}
+
+// The graph with every float output multiplied, element by element, by an input of its own, and
+// with the gradients of the sum of that: the vector-Jacobian products of the outputs. Nothing where
+// there is no gradient.
+inline std::optional<Graph> gradient_graph(const Graph& graph) {
+  std::vector<std::string> wrt = float_inputs(graph);
+  for (const Node& node : graph.nodes()) {
+    bool floats = is_float(graph.type(node.results[0]).dtype);
+    bool steps = node.op->gradient.kind == GradientRule::Kind::none && !node.operands.empty();
+    if (floats && (steps || node.op->gradient.kind == GradientRule::Kind::due)) return std::nullopt;
+  }
+  GraphBuilder builder(graph);
+  bool found = false;
+  for (const Graph::Output& output : graph.outputs()) {
+    const TensorType& type = graph.type(output.value);
+    if (!is_float(type.dtype)) continue;
+    found = true;
+    Var cotangent = builder.input("cotangent_of_" + output.name, type.dtype, type.shape);
+    Var product = builder.apply("mul", {Var(builder, output.value), cotangent});
+    builder.output("product_" + output.name, product);
+  }
+  if (!found || wrt.empty()) return std::nullopt;
+  GradientOptions options;
+  for (std::size_t i = graph.outputs().size(); i < builder.graph().outputs().size(); ++i)
+    options.outputs.push_back(builder.graph().outputs()[i].name);
+  return gradient(builder.graph(), wrt, options);
+}
+
+}  // namespace weir::test

@@ -1,0 +1,64 @@
+// Random programs, exported to ONNX and read back, in the interpreter; and, where WEIR_ONNXRUNTIME
+// names its library, in ONNX Runtime.
+//
+// What is read back computes the same bits, except where the export writes a primitive in other
+// ones (expm1, log1p, erfc, fma): there programs can differ by a rounding, which a step or a
+// conversion to integers makes large, so those with both are left out. WEIR_RANDOM_PROGRAMS and
+// WEIR_RANDOM_SEED as in random_programs_test.cc.
+#include <cstdlib>
+
+#include <fmt/format.h>
+#include <gtest/gtest.h>
+
+#include "compiler/frontend/onnx/export.h"
+#include "compiler/frontend/onnx/onnx_file.h"
+#include "ir/text.h"
+#include "tests/support/onnxruntime.h"
+#include "tests/unit/pipeline/random_program.h"
+
+namespace weir::test {
+namespace {
+
+std::uint64_t from_environment(const char* name, std::uint64_t otherwise) {
+  const char* text = std::getenv(name);
+  return text && *text ? std::strtoull(text, nullptr, 10) : otherwise;
+}
+
+// The first output that differs by more than rounding, described.
+std::optional<std::string> difference_beyond(const Graph& graph, std::span<const Tensor> actual,
+                                             std::span<const Tensor> expected, double tolerance) {
+  for (std::size_t i = 0; i < expected.size(); ++i) {
+    if (actual[i].type() != expected[i].type())
+      return fmt::format("output {} is {} instead of {}", graph.outputs()[i].name,
+                         to_string(actual[i].type()), to_string(expected[i].type()));
+    double relative = compare(actual[i], expected[i]).relative();
+    if (relative > (is_float(expected[i].dtype()) ? tolerance : 0))
+      return fmt::format("output {} differs by {}: {} instead of {}", graph.outputs()[i].name,
+                         relative, actual[i].to_string(20), expected[i].to_string(20));
+  }
+  return std::nullopt;
+}
+
+TEST(OnnxRandomPrograms, AreReadBackAsTheyWere) {
+  std::uint64_t first = from_environment("WEIR_RANDOM_SEED", 1);
+  std::uint64_t count = from_environment("WEIR_RANDOM_PROGRAMS", 2000) / 4;
+  int failures = 0;
+  for (std::uint64_t seed = first; seed < first + count && failures < 5; ++seed) {
+    Program program = random_program(seed);
+    std::optional<std::string> fault;
+    try {
+      std::string bytes = export_onnx({program.graph, program.weights});
+      Model read = read_onnx(memory_file(bytes, "exported.onnx"), ".");
+      fault = difference_beyond(program.graph, interpret(read.graph, read.weights, program.inputs),
+                                interpret(program.graph, program.weights, program.inputs), 1e-5);
+    } catch (const Error& error) {
+      fault = error.what();
+    }
+    if (!fault) continue;
+    ++failures;
+    ADD_FAILURE() << "seed " << seed << ": " << *fault << "\n" << describe(program);
+  }
+}
+
+}  // namespace
+}  // namespace weir::test
