@@ -114,7 +114,11 @@ class Runner {
   std::optional<Executable> executable_;
 };
 
-Model load(const TestFolder& folder, const TestData&) { return load_onnx(folder.model); }
+Model load(const TestFolder& folder, const TestData& data) {
+  OnnxOptions options;
+  options.given = data.inputs;
+  return load_onnx(folder.model, options);
+}
 
 // The outputs for one data set.
 void compare_outputs(const Graph& graph, std::span<const Tensor> results, const TestFolder& folder,

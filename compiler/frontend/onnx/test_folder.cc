@@ -74,8 +74,8 @@ std::vector<Tensor> read_numbered(const fs::path& folder, const char* what,
     require_tensor(*values[i], what);
     std::error_code ignored;
     if (!fs::exists(path, ignored))
-      refuse(folder, fmt::format("the model has {} {}s, and there is no {} for {}", values.size(),
-                                 what, path.filename().string(), value_name(values[i]->name())));
+      refuse(folder, fmt::format("there is no {} for {}", path.filename().string(),
+                                 value_name(values[i]->name())));
     tensors.push_back(read_pb(map_file(path.string())));
   }
   fs::path beyond = folder / fmt::format("{}_{}.pb", what, values.size());
