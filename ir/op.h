@@ -55,19 +55,22 @@ struct AttributeSpec {
 
 // The ONNX op of the same meaning.
 //
-// From opset `since` on, a node of this op is a node of that one: with the same operands and results in
-// the same order, and with the attributes that have ONNX names under these names; an attribute that has
-// none must then have its default value. Both import and export need nothing else. Where the nodes
-// differ in more than names `since` is 0: compiler/frontend knows how to read them, and OpDef::to_onnx
-// how to write them. Where an ONNX
-// node may also mean more than this op does (more operands, or fewer axes), the frontend's converter of
-// that name goes before this declaration.
+// From opset `since` on, a node of this op is a node of that one: with the same operands and
+// results in the same order, and with the attributes that have ONNX names under these names; an
+// attribute that has none must then have its default value. Both import and export need nothing
+// else. Where the nodes differ in more than names `since` is 0: compiler/frontend knows how to read
+// them, and OpDef::to_onnx how to write them. Where an ONNX node may also mean more than this op does
+// (more operands, or fewer axes), the frontend's converter of that name goes before this
+// declaration. An op that ONNX does not have says so: OnnxOp::none().
 struct OnnxOp {
   std::string name;  // empty if there is none
   int since = 0;
+  bool is_stated = false;
 
   OnnxOp() = default;
-  OnnxOp(const char* op_name, int opset = 0) : name(op_name), since(opset) {}  // NOLINT
+  OnnxOp(const char* op_name, int opset = 0)  // NOLINT
+      : name(op_name), since(opset), is_stated(true) {}
+  static OnnxOp none() { return {""}; }
   bool is_direct() const { return since > 0; }
 };
 

@@ -46,7 +46,8 @@ void add_remainders(OpTable& table) {
   table.add(binary(kFamily, TypeSet::numbers,
                    {"fmod", "a - trunc(a / b) * b: the remainder with the sign of the dividend.",
                     "C's fmod and %; exact. ONNX Mod with fmod = 1. A float modulo 0 is NaN; an "
-                    "integer modulo 0 is a. The gradient is 1 for a and -trunc(a / b) for b."},
+                    "integer modulo 0 is a. The gradient is 1 for a and -trunc(a / b) for b.",
+                    OnnxOp::none()},
                    [](Expr a, Expr b) { return rem(a, b); }));
 }
 
@@ -67,10 +68,11 @@ void add_powers(OpTable& table) {
                    "Correctly rounded; NaN below 0, -0 for -0. The gradient at 0 is infinite.",
                    {"Sqrt", 6}},
                   [](Expr x) { return sqrt(x); }));
-  table.add(unary(kFamily, TypeSet::floats,
-                  {"rsqrt", "1 / sqrt(x).",
-                   "Two roundings; infinite at 0, NaN below. The gradient at 0 is -inf."},
-                  [](Expr x) { return 1.0 / sqrt(x); }));
+  table.add(
+      unary(kFamily, TypeSet::floats,
+            {"rsqrt", "1 / sqrt(x).",
+             "Two roundings; infinite at 0, NaN below. The gradient at 0 is -inf.", OnnxOp::none()},
+            [](Expr x) { return 1.0 / sqrt(x); }));
   table.add(unary(
       kFamily, TypeSet::floats,
       {"reciprocal", "1 / x.", "Infinite at 0, with the sign of the zero.", {"Reciprocal", 6}},
@@ -138,7 +140,8 @@ void add_roundings(OpTable& table) {
   table.add(without_gradient(unary(kFamily, TypeSet::floats,
                                    {"trunc", "The nearest integer toward zero.",
                                     "NaN, infinities and zeros give themselves; keeps the sign of "
-                                    "results that are zero."},
+                                    "results that are zero.",
+                                    OnnxOp::none()},
                                    [](Expr x) { return trunc(x); }),
                              kStep));
 }

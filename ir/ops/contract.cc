@@ -205,7 +205,8 @@ OpDef linear_op() {
       "contract", {"linear", "x times the transpose of w, plus a bias.",
                    "w is [out, in] and bias [out], as in PyTorch; x is [..., in]. See matmul for "
                    "the order of additions; the bias is added last. With i8 or u8 it is i32, as is "
-                   "the result."});
+                   "the result.",
+                   OnnxOp::none()});
   op.operands = {{"x", TypeSet::numbers},
                  {"w", TypeSet::numbers},
                  {"bias", TypeSet::numbers, OperandSpec::Presence::optional, 1}};

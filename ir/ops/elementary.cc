@@ -23,12 +23,14 @@ void add_elementary_ops(OpTable& table) {
                         "-inf at both zeros, NaN below. The gradient is 1 / x.",
                         {"Log", 6}},
                        scalar::log));
-  table.add(elementary({"expm1", "exp(x) - 1, accurate near 0.",
-                        "-1 at -inf; zeros give themselves. The gradient is exp(x)."},
-                       scalar::expm1));
+  table.add(
+      elementary({"expm1", "exp(x) - 1, accurate near 0.",
+                  "-1 at -inf; zeros give themselves. The gradient is exp(x).", OnnxOp::none()},
+                 scalar::expm1));
   table.add(
       elementary({"log1p", "log(1 + x), accurate near 0.",
-                  "-inf at -1, NaN below; zeros give themselves. The gradient is 1 / (1 + x)."},
+                  "-inf at -1, NaN below; zeros give themselves. The gradient is 1 / (1 + x).",
+                  OnnxOp::none()},
                  scalar::log1p));
   table.add(with_derivative(
       elementary(
@@ -59,9 +61,10 @@ void add_elementary_ops(OpTable& table) {
                   "exp(-x^2).",
                   {"Erf", 9}},
                  scalar::erf));
-  table.add(elementary({"erfc", "1 - erf(x), accurate where that is near 0.",
-                        "2 at -inf, 0 at inf. The gradient is -2 / sqrt(pi) * exp(-x^2)."},
-                       scalar::erfc));
+  table.add(elementary(
+      {"erfc", "1 - erf(x), accurate where that is near 0.",
+       "2 at -inf, 0 at inf. The gradient is -2 / sqrt(pi) * exp(-x^2).", OnnxOp::none()},
+      scalar::erfc));
   table.add(elementary(
       {"sin", "The sine of x in radians.", "NaN at infinities; zeros give themselves.", {"Sin", 7}},
       scalar::sin));

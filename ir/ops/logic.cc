@@ -26,9 +26,10 @@ void add_comparisons(OpTable& table) {
   const char* ordered = "False if either is NaN; -0 equals 0.";
   table.add(comparison(TypeSet::any, {"equal", "a == b, as bool.", ordered, {"Equal", 7}},
                        [](Expr a, Expr b) { return a == b; }));
-  table.add(comparison(TypeSet::any,
-                       {"not_equal", "a != b, as bool.", "True if either is NaN; -0 equals 0."},
-                       [](Expr a, Expr b) { return a != b; }));
+  table.add(comparison(
+      TypeSet::any,
+      {"not_equal", "a != b, as bool.", "True if either is NaN; -0 equals 0.", OnnxOp::none()},
+      [](Expr a, Expr b) { return a != b; }));
   table.add(comparison(TypeSet::numbers, {"less", "a < b, as bool.", ordered, {"Less", 7}},
                        [](Expr a, Expr b) { return a < b; }));
   table.add(comparison(TypeSet::numbers,

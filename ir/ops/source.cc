@@ -67,7 +67,8 @@ OpDef iota_op() {
   OpDef op = source(
       {"iota", "Each element is its own index along one axis.",
        "0, 1, 2, ... along the axis, the same in all others; rounded to nearest even where a "
-       "float cannot hold it."});
+       "float cannot hold it.",
+       OnnxOp::none()});
   op = with_attribute(std::move(op), "shape", AttributeKind::dims, "Shape of the result.");
   op = with_attribute(std::move(op), "axis", std::int64_t{0}, "The axis that is counted.");
   op = with_attribute(std::move(op), "dtype", DType::i64, "Element type of the result.");
@@ -104,7 +105,8 @@ OpDef size_of_op() {
   OpDef op = source(
       {"size_of", "A product of dimensions, as a scalar.",
        "Symbols take the values they are bound to at the call; the product of no dimensions is "
-       "1. Rounded to nearest even where a float cannot hold it."});
+       "1. Rounded to nearest even where a float cannot hold it.",
+       OnnxOp::none()});
   op = with_attribute(std::move(op), "dims", AttributeKind::dims, "The dimensions to multiply.");
   op = with_attribute(std::move(op), "dtype", DType::i64, "Element type of the result.");
   op.check = check_result_type;

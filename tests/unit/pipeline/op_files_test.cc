@@ -5,7 +5,8 @@
 //     not, on one thread and on several workers;
 // for several sizes of its symbols, with ordinary and with special numbers, and all of that once
 // more with narrow types in the place of f32 and i32. An op with a gradient has it compared with
-// central differences, and one without has a mathematical reason.
+// central differences, and one without has a mathematical reason. What it looks like as a graph, as
+// its gradient and as a kernel is shown by its text test, tests/lit/ops/NAME.weir.
 #include <algorithm>
 #include <array>
 #include <cmath>
@@ -15,6 +16,7 @@
 #include <sstream>
 
 #include <fmt/format.h>
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include "compiler/autodiff/gradient.h"
@@ -36,12 +38,21 @@ std::string path_of(const std::string& op) {
   return std::string(WEIR_SOURCE_DIR) + "/tests/ops/" + op + ".weir";
 }
 
-std::vector<Graph> graphs_of(const std::string& op) {
-  std::ifstream file(path_of(op));
-  if (!file) throw Error("there is no " + path_of(op) + ": every op needs a file of graphs");
+std::string content_of(const std::string& path, const std::string& purpose) {
+  std::ifstream file(path);
+  if (!file) throw Error("there is no " + path + ": every op needs " + purpose);
   std::stringstream text;
   text << file.rdbuf();
-  return parse_graphs(text.str(), path_of(op));
+  return text.str();
+}
+
+std::vector<Graph> graphs_of(const std::string& op) {
+  return parse_graphs(content_of(path_of(op), "a file of graphs"), path_of(op));
+}
+
+bool uses(const Graph& graph, const std::string& op) {
+  return std::any_of(graph.nodes().begin(), graph.nodes().end(),
+                     [&](const Node& node) { return node.op->name == op; });
 }
 
 std::vector<std::string> op_names() {
@@ -158,13 +169,28 @@ class OpFile : public testing::TestWithParam<std::string> {};
 
 TEST_P(OpFile, UsesTheOpAndKeepsItsText) {
   for (const Graph& graph : graphs_of(GetParam())) {
-    bool used = std::any_of(graph.nodes().begin(), graph.nodes().end(),
-                            [](const Node& node) { return node.op->name == GetParam(); });
-    EXPECT_TRUE(used) << graph.name() << " does not use " << GetParam();
+    EXPECT_TRUE(uses(graph, GetParam())) << graph.name() << " does not use " << GetParam();
     EXPECT_NO_THROW(verify(graph)) << graph.name();
     EXPECT_NO_THROW(check_graph(graph)) << graph.name();
     std::string text = print(graph);
     EXPECT_EQ(print(parse_graph(text, "printed.weir")), text);
+  }
+}
+
+TEST_P(OpFile, HasATextTest) {
+  std::string path = std::string(WEIR_SOURCE_DIR) + "/tests/lit/ops/" + GetParam() + ".weir";
+  std::string text = content_of(path, "a text test");
+  EXPECT_TRUE(uses(parse_graph(text, path), GetParam())) << path << " does not use the op";
+  // Graph and kernel are shown, and numbers that the author knows; with the gradient, if it has
+  // one.
+  bool differentiable = get_op(GetParam()).gradient.kind != GradientRule::Kind::none &&
+                        !kGradientDue.contains(GetParam());
+  for (const char* needed : {"weir inspect %s --stage=optimized", "--check-prefix=GRAPH",
+                             "weir inspect %s --stage=kernels", "--check-prefix=KERNEL",
+                             "weir run %s", "--check-prefix=VALUES"})
+    EXPECT_THAT(text, testing::HasSubstr(needed)) << path;
+  if (differentiable) {
+    EXPECT_THAT(text, testing::ContainsRegex("GRAPH.* as \"grad_")) << path;
   }
 }
 
