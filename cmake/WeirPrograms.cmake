@@ -260,6 +260,17 @@ function(weir_benchmark_loops out)
   set(${out} ${objects} PARENT_SCOPE)
 endfunction()
 
+# ONNX's own test cases, as far as the committed list says that they pass.
+function(weir_onnx_cases_test)
+  if(NOT TARGET weir_tool)
+    return()
+  endif()
+  find_package(Python3 REQUIRED COMPONENTS Interpreter)
+  add_test(NAME onnx_cases COMMAND "${Python3_EXECUTABLE}" "${PROJECT_SOURCE_DIR}/tests/onnx/cases_test.py"
+    "$<TARGET_FILE:weir_tool>")
+  set_tests_properties(onnx_cases PROPERTIES LABELS onnx TIMEOUT 600 SKIP_RETURN_CODE 77)
+endfunction()
+
 # Every command that the README and docs/ show is run, and its output compared.
 function(weir_docs_test)
   if(NOT EXISTS "${PROJECT_SOURCE_DIR}/tests/docs_test.py" OR NOT TARGET weir_tool)
