@@ -80,6 +80,14 @@ Expr cast_to_integer(Expr x, DType type) {
   return select(is_high, bound(infinity), select(is_low, bound(-infinity), cast(inside, type)));
 }
 
+// Where is rarely implemented for bool, f16 and bf16.
+Expr select_form(Expr condition, Expr a, Expr b) {
+  DType type = a.type();
+  if (type == DType::boolean) return (condition & a) | (~condition & b);
+  if (!is_half(type)) return {};
+  return cast(select(condition, cast(a, DType::f32), cast(b, DType::f32)), type);
+}
+
 // On i8 and u8 runtimes compute little; on i32 the results are the same once they are wrapped.
 Expr through_i32(const scalar::Node& node, std::span<const Expr> operands) {
   Arena& arena = operands[0].arena();
@@ -129,10 +137,7 @@ Expr exact_form(const scalar::Node& node, std::span<const Expr> operands) {
     case Primitive::ne:
       return !(operands[0] == operands[1]);
     case Primitive::select:
-      // Where is rarely implemented for bool.
-      return node.type == DType::boolean
-                 ? (operands[0] & operands[1]) | (~operands[0] & operands[2])
-                 : Expr();
+      return select_form(operands[0], operands[1], operands[2]);
     case Primitive::trunc:
       return trunc_form(operands[0]);
     case Primitive::cast:

@@ -74,6 +74,9 @@ void add_inputs(GraphImporter& importer, const onnx::GraphProto& graph, Scope& s
   std::unordered_set<std::string_view> initializers;
   for (const onnx::TensorProto& initializer : graph.initializer())
     initializers.insert(initializer.name());
+  for (const onnx::ValueInfoProto& info : graph.input())
+    for (const auto& dim : info.type().tensor_type().shape().dim())
+      if (!dim.dim_param().empty()) symbols.announce(dim.dim_param());
   for (const onnx::ValueInfoProto& info : graph.input()) {
     // What has an initializer as well is a weight; old files list those among the inputs.
     if (initializers.contains(info.name())) continue;

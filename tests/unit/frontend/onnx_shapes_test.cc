@@ -171,5 +171,25 @@ TEST(OnnxShapes, WhatDoesNotDivideIsSaid) {
   EXPECT_THAT(error_of([&] { model.load(); }), HasSubstr("3*N elements do not divide by 2"));
 }
 
+// A dimension whose name is a formula is that polynomial where a call can tell its symbols, and a
+// symbol of its own where it cannot.
+TEST(OnnxShapes, DimensionsNamedByFormulas) {
+  auto type_of = [](std::vector<OnnxDim> dims) {
+    OnnxModel model;
+    model.input("x", std::move(dims)).output("y");
+    model.node("Relu", {"x"}, {"y"});
+    return output_type(model.load());
+  };
+  EXPECT_EQ(type_of({"4*N + 1"}), "f32[4*N + 1]");
+  EXPECT_EQ(type_of({"2*batch-3", "batch"}), "f32[2*batch - 3, batch]");
+  EXPECT_EQ(type_of({"N*M", "N", "M"}), "f32[M*N, N, M]");
+  EXPECT_EQ(type_of({"N*M + M", "N"}), "f32[M*N + M, N]");
+  EXPECT_EQ(type_of({"N*M", 3}), "f32[N_M, 3]");
+  EXPECT_EQ(type_of({"N*N"}), "f32[N_N]");
+  EXPECT_EQ(type_of({"N/2"}), "f32[N_2]");
+  EXPECT_EQ(type_of({"N + "}), "f32[N___]");
+  EXPECT_EQ(type_of({"9223372036854775807*N + 9223372036854775807*N"}).substr(0, 6), "f32[_9");
+}
+
 }  // namespace
 }  // namespace weir::test
