@@ -59,7 +59,10 @@ std::string help_text() {
 // How far an output may be from the mathematical result, relative to the largest element.
 double allowed_difference(DType type, std::optional<double> given) {
   if (!is_float(type)) return 0;
-  return given.value_or(type == DType::f64 ? 1e-12 : 1e-5);
+  return given.value_or(type == DType::f64    ? 1e-12
+                        : type == DType::f16  ? 0.002
+                        : type == DType::bf16 ? 0.016
+                                              : 1e-5);
 }
 
 std::vector<Tensor> run_compiled(const Model& model, const Inputs& inputs, const TargetSpec& target,
@@ -179,8 +182,8 @@ void add_run_command(CLI::App& app, Action& action) {
                  "and bit-equal to those of the functions as compiled.")
       ->excludes(reference);
   add_value(*command, "--tolerance", options->tolerance, "R",
-            "What --check allows, relative to the largest element: 1e-05 for f32 and 1e-12 for f64 "
-            "if left out.");
+            "What --check allows, relative to the largest element: 1e-05 for f32, 1e-12 for f64, "
+            "0.002 for f16 and 0.016 for bf16 if left out.");
   add_target(*command, options->target);
   add_limits(*command, options->limits);
   command->add_flag("--verbose", options->verbose,

@@ -146,12 +146,29 @@ Var GraphImporter::var_of(ImportedValue& value) {
   return value.var;
 }
 
+// A polynomial in sizes. A dimension is never negative, so what is subtracted is a size of its own.
+Var GraphImporter::var_of_size(const Dim& size, DType dtype) {
+  Dim added = 0, subtracted = 0;
+  for (const Dim::Term& term : size.terms()) {
+    Dim product = term.coefficient;
+    for (const std::string& symbol : term.symbols) product = product * Dim::symbol(symbol);
+    if (term.coefficient < 0)
+      subtracted = subtracted - product;
+    else
+      added = added + product;
+  }
+  auto size_of = [&](const Dim& dim) {
+    return builder_.apply("size_of", {}, {{"dims", Shape{dim}}, {"dtype", dtype}});
+  };
+  Var sum = size_of(added);
+  return subtracted == Dim(0) ? sum : builder_.apply("sub", {sum, size_of(subtracted)});
+}
+
 // A tensor of sizes: each computed by itself, then joined.
 Var GraphImporter::var_of_elements(const KnownTensor& elements) {
   std::vector<Var> parts;
   for (const KnownScalar& element : elements.elements) {
-    Dim dim = *as_dim(elements.dtype, element);
-    Var size = builder_.apply("size_of", {}, {{"dims", Shape{dim}}, {"dtype", elements.dtype}});
+    Var size = var_of_size(*as_dim(elements.dtype, element), elements.dtype);
     parts.push_back(builder_.apply("reshape", {size}, {{"shape", Shape{1}}}));
   }
   Var list = parts.size() == 1 ? parts.front()

@@ -88,6 +88,7 @@ class GraphImporter : public GraphValues {
   void add_lacking(const onnx::NodeProto& node, Scope& scope);
   void define(Scope& scope, const std::string& name, ValueRef value);
   const onnx::FunctionProto* find_function(const onnx::NodeProto& node) const;
+  Var var_of_size(const Dim& size, DType dtype);
   Var var_of_elements(const KnownTensor& elements);
 
   std::shared_ptr<const onnx::ModelProto> model_;

@@ -20,6 +20,7 @@ Target poor_target() {
   Target target = resolve_target({});
   target.rounds = target.divides_32 = target.divides_64 = target.converts_64 = false;
   target.masks_words = target.masks_bytes = false;
+  target.converts_f16 = target.converts_f16_f64 = target.converts_bf16 = false;
   return target;
 }
 
