@@ -246,7 +246,7 @@ def completions(*words, **options):
 def test_completion(folder):
     """Bash completes commands, options, ops, stages, passes and files."""
     (folder / "models").mkdir()
-    for name in ("model.weir", "model.txt", "values.npy"):
+    for name in ("model.weir", "model.txt", "net.onnx", "values.npy"):
         (folder / name).touch()
 
     def offers(words, *wanted):
@@ -255,7 +255,7 @@ def test_completion(folder):
 
     offers([""], *commands(), "--help", "--version", "--man", "--bash-completion")
     offers(["ins"], "inspect")
-    offers(["inspect", ""], "model.weir", "models")
+    offers(["inspect", ""], "model.weir", "models", "net.onnx")
     offers(["inspect", "model.weir", "--stage", ""], "graph", "optimized", "kernels", "llvm", "asm")
     offers(["inspect", "model.weir", "--stage", "="], "graph", "optimized", "kernels", "llvm", "asm")
     offers(["inspect", "model.weir", "--stage", "=", "op"], "optimized")

@@ -89,7 +89,7 @@ std::string call_with(std::string_view function, const Names& names) {
 
 // What completes a value with this placeholder; empty if there is nothing to offer.
 std::string reply_for(std::string_view placeholder) {
-  if (placeholder == "MODEL") return "_weir_files_of weir";
+  if (placeholder == "MODEL") return "_weir_files_of weir onnx";
   if (placeholder == "STAGE") return call_with("_weir_words", stage_names());
   if (placeholder == "PASSES") {
     std::vector<std::string_view> names;
