@@ -1,0 +1,396 @@
+// What other systems get wrong, one test each, with the fault described. Everything is compiled at
+// every vector level of the machine, and elements stand at every place of a vector and of what
+// remains after whole vectors.
+#include <array>
+#include <cmath>
+#include <cstdint>
+#include <limits>
+
+#include <fmt/format.h>
+#include <gtest/gtest.h>
+
+#include "compiler/autodiff/gradient.h"
+#include "ir/builder.h"
+#include "ir/op.h"
+#include "ir/registry.h"
+#include "tests/support/graphs.h"
+#include "tests/unit/pipeline/compiled.h"
+
+namespace weir::test {
+namespace {
+
+constexpr double kInf = std::numeric_limits<double>::infinity();
+constexpr double kNan = std::numeric_limits<double>::quiet_NaN();
+// Whole vectors of every level, and a rest.
+constexpr std::int64_t kCount = 4 * 64 + 37;
+constexpr DType kFloats[]{DType::f32, DType::f64, DType::f16, DType::bf16};
+constexpr DType kIntegers[]{DType::i8, DType::u8, DType::i32, DType::i64};
+
+// kCount elements that repeat the numbers given.
+Tensor repeated(DType type, const std::vector<double>& numbers) {
+  Tensor result(type, {kCount});
+  for (std::int64_t i = 0; i < kCount; ++i)
+    result.set_bits(i,
+                    scalar::bits_of(type, numbers[static_cast<std::size_t>(i) % numbers.size()]));
+  return result;
+}
+
+Tensor tensor(DType type, Tensor::Sizes sizes, const std::vector<double>& numbers) {
+  Tensor result(type, std::move(sizes));
+  for (std::int64_t i = 0; i < result.element_count(); ++i)
+    result.set_bits(i, scalar::bits_of(type, numbers.at(static_cast<std::size_t>(i))));
+  return result;
+}
+
+double number(const Tensor& tensor, std::int64_t i) {
+  return scalar::to_double(tensor.dtype(), tensor.bits(i));
+}
+
+bool same(double a, double b) {
+  return std::isnan(a) ? std::isnan(b) : a == b && std::signbit(a) == std::signbit(b);
+}
+
+// Runs the graph everywhere, and calls check(outputs) for each level.
+template <class Check>
+void at_every_level(const Graph& graph, const Inputs& inputs, Check check) {
+  for (const VectorLevel& level : vector_levels()) {
+    SCOPED_TRACE(level.name() + "\n" + print(graph));
+    check(compile(Program{graph, {}, inputs}, {level}).run(inputs));
+    if (testing::Test::HasFailure()) return;
+  }
+}
+
+// Expects that output `o` repeats these numbers.
+void expect_repeats(const Tensor& output, const std::vector<double>& numbers) {
+  for (std::int64_t i = 0; i < output.element_count(); ++i) {
+    double expected = numbers[static_cast<std::size_t>(i) % numbers.size()];
+    ASSERT_TRUE(same(number(output, i), expected))
+        << "element " << i << " is " << number(output, i) << " and not " << expected;
+  }
+}
+
+// A graph of one line, "y = TEXT" on inputs of this type: %x, and %z where the line has it.
+Graph line(const std::string& text, DType type) {
+  std::string t(name(type));
+  std::string inputs = "%x: " + t + "[N]";
+  if (text.find("%z") != std::string::npos) inputs += ", %z: " + t + "[N]";
+  return parse("graph @m(" + inputs + ") {\n  %y = " + text + "\n  return %y\n}\n");
+}
+
+void expect_line(const std::string& text, DType type, const std::vector<double>& x,
+                 const std::vector<double>& y) {
+  at_every_level(line(text, type), {{"x", repeated(type, x)}},
+                 [&](const std::vector<Tensor>& outputs) { expect_repeats(outputs[0], y); });
+}
+
+void expect_line(const std::string& text, DType type, const std::vector<double>& x,
+                 const std::vector<double>& z, const std::vector<double>& y) {
+  at_every_level(line(text, type), {{"x", repeated(type, x)}, {"z", repeated(type, z)}},
+                 [&](const std::vector<Tensor>& outputs) { expect_repeats(outputs[0], y); });
+}
+
+// The gradient of the sum of the elements with respect to x.
+void expect_gradient(const std::string& text, DType type, const std::vector<double>& x,
+                     const std::vector<double>& gradients) {
+  std::vector<std::string> wrt{"x"};
+  Graph both = gradient(line(text, type), wrt);
+  Inputs inputs{{"x", repeated(type, x)}};
+  if (text.find("%z") != std::string::npos) inputs.emplace("z", repeated(type, x));
+  at_every_level(both, inputs, [&](const std::vector<Tensor>& outputs) {
+    expect_repeats(outputs[1], gradients);
+  });
+}
+
+// ReLU as max(x, 0) hides a NaN where the instruction returns its second operand, as x86's does;
+// some libraries compare with x > 0 and give 0. A NaN then vanishes in the first layer instead of
+// being seen.
+TEST(Pitfalls, NanGoesThroughEveryActivation) {
+  int activations = 0;
+  for (const auto& op : all_ops()) {
+    if (op->family != "activation" || op->operands.size() != 1) continue;
+    ++activations;
+    for (DType type : kFloats) expect_line(op->name + "(%x)", type, {kNan}, {kNan});
+  }
+  EXPECT_GT(activations, 10);
+  for (DType type : kFloats)
+    for (double slope : {0.01, 0.0, 2.0, -0.5})
+      expect_line(fmt::format("leaky_relu(%x) {{negative_slope = {}}}", scalar::shortest(slope)),
+                  type, {1, kNan, -0.0},
+                  {1, kNan, scalar::to_double(type, scalar::bits_of(type, -0.0 * slope))});
+}
+
+// minps, maxps and C's fmin and fmax each return the number where one operand is a NaN, or
+// whichever comes second; so max(a, b) and max(b, a) differ, and a fold depends on its order.
+TEST(Pitfalls, NanGoesThroughMaximumAndMinimum) {
+  for (DType type : kFloats) {
+    for (const char* op : {"maximum", "minimum"}) {
+      std::string text = std::string(op) + "(%x, %z)";
+      expect_line(text, type, {kNan, 1, kNan, kNan}, {1, kNan, kNan, -kInf},
+                  {kNan, kNan, kNan, kNan});
+    }
+    // At each of the places, in turn.
+    for (const char* op : {"reduce_max", "reduce_min"}) {
+      std::string t(name(type));
+      Graph graph =
+          parse(fmt::format("graph @m(%x: {}[N, 83], %c: {}[83, N]) {{\n"
+                            "  %y = {}(%x) {{axes = [1]}}\n  %z = {}(%c) {{axes = [0]}}\n"
+                            "  return %y, %z\n}}\n",
+                            t, t, op, op));
+      Tensor rows(type, {83, 83});
+      for (std::int64_t i = 0; i < 83 * 83; ++i)
+        rows.set_bits(i,
+                      scalar::bits_of(type, i / 83 == i % 83 ? kNan : static_cast<double>(i % 7)));
+      at_every_level(graph, {{"x", rows}, {"c", rows}}, [&](const std::vector<Tensor>& outputs) {
+        expect_repeats(outputs[0], {kNan});
+        expect_repeats(outputs[1], {kNan});
+      });
+    }
+  }
+}
+
+// max(slope * x, x) is LeakyReLU for slopes up to 1 only, and the sign of the output says nothing
+// about the input when the slope is negative, nor anything at all when it is 0.
+TEST(Pitfalls, LeakyReluWithAnySlope) {
+  std::vector<double> x{3, -1, 0, -0.0, kInf, -kInf};
+  for (DType type : kFloats) {
+    expect_line("leaky_relu(%x) {negative_slope = 2}", type, x, {3, -2, 0, -0.0, kInf, -kInf});
+    expect_line("leaky_relu(%x) {negative_slope = -0.5}", type, x, {3, 0.5, -0.0, 0, kInf, kInf});
+    expect_line("leaky_relu(%x) {negative_slope = 1}", type, x, x);
+    expect_gradient("leaky_relu(%x) {negative_slope = 2}", type, x, {1, 2, 2, 2, 1, 2});
+    expect_gradient("leaky_relu(%x) {negative_slope = -0.5}", type, x,
+                    {1, -0.5, -0.5, -0.5, 1, -0.5});
+    expect_gradient("leaky_relu(%x) {negative_slope = 0}", type, x, {1, 0, 0, 0, 1, 0});
+  }
+}
+
+// A type of 16 bits rounds slope * x to zero long before x is zero. A gradient that asks the output
+// for the sign of the input takes the wrong side there.
+TEST(Pitfalls, GradientWhereTheOutputRoundsToZero) {
+  double tiny = 6e-8;  // the smallest f16
+  expect_line("leaky_relu(%x)", DType::f16, {-tiny, tiny}, {-0.0, 0x1p-24});
+  double slope = scalar::to_double(DType::f16, scalar::bits_of(DType::f16, 0.01));
+  expect_gradient("leaky_relu(%x)", DType::f16, {-tiny, tiny}, {slope, 1});
+}
+
+// At a kink any number between the slopes is a subgradient, and frameworks differ. Weir's are
+// stated on each op's page: x > 0 decides, at 0 and -0 alike.
+TEST(Pitfalls, GradientAtZero) {
+  for (DType type : kFloats) {
+    auto rounded = [&](double x) { return scalar::to_double(type, scalar::bits_of(type, x)); };
+    std::vector<double> zeros{0, -0.0};
+    expect_gradient("leaky_relu(%x) {negative_slope = 0.01}", type, zeros, {rounded(0.01)});
+    expect_gradient("relu(%x)", type, zeros, {0});
+    expect_gradient("abs(%x)", type, zeros, {0});
+    expect_gradient("elu(%x) {alpha = 0.5}", type, zeros, {0.5});
+    expect_gradient("celu(%x)", type, zeros, {1});
+    expect_gradient("softplus(%x)", type, zeros, {0.5});
+    expect_gradient("hard_swish(%x)", type, zeros, {0.5});
+    expect_gradient("sqrt(%x)", type, {0}, {kInf});
+    expect_gradient("clip(%x) {min = 0, max = 6}", type, {0, -0.0, 6}, {1});
+    expect_gradient("maximum(%x, %z)", type, {0}, {0.5});
+    expect_gradient("minimum(%x, %z)", type, {0}, {0.5});
+  }
+}
+
+// A gradient that multiplies by a mask gives 0 * inf = NaN for what was not chosen.
+TEST(Pitfalls, BranchesNotTakenHaveNoGradient) {
+  std::vector<std::string> wrt{"x"};
+  for (DType type : kFloats) {
+    Graph graph =
+        parse(fmt::format("graph @m(%x: {0}[N], %zero: {0}[]) {{\n"
+                          "  %positive = greater(%x, %zero)\n  %root = sqrt(%x)\n"
+                          "  %y = select(%positive, %root, %zero)\n  return %y\n}}\n",
+                          name(type)));
+    Inputs inputs{{"x", repeated(type, {4, 0, -1, 0.25})}, {"zero", Tensor(type, {})}};
+    at_every_level(gradient(graph, wrt), inputs, [&](const std::vector<Tensor>& outputs) {
+      expect_repeats(outputs[1], {0.25, 0, 0, 1});
+    });
+  }
+}
+
+// exp of a large number is inf, and inf / inf NaN, unless the maximum is subtracted; where masked
+// entries are -inf, so is the maximum of a row that is masked whole, and -inf - -inf is NaN: there
+// is no distribution on nothing, and rows beside it must not suffer.
+TEST(Pitfalls, SoftmaxOfMaskedRows) {
+  for (DType type : kFloats) {
+    Graph graph =
+        parse(fmt::format("graph @m(%x: {}[N, 4]) {{\n  %p = softmax(%x)\n"
+                          "  %l = log_softmax(%x)\n  return %p, %l\n}}\n",
+                          name(type)));
+    Tensor x = tensor(type, {6, 4}, {-kInf, 5,     -kInf, 5,     -kInf, -kInf, -kInf, -kInf,
+                                     -kInf, -kInf, 3,     -kInf, 60000, 60000, 0,     -60000,
+                                     1,     1,     1,     1,     kNan,  1,     2,     3});
+    std::vector<double> p{0,   0.5, 0, 0.5, kNan, kNan, kNan, kNan, 0,    0,    1,    0,
+                          0.5, 0.5, 0, 0,   0.25, 0.25, 0.25, 0.25, kNan, kNan, kNan, kNan};
+    at_every_level(graph, {{"x", x}}, [&](const std::vector<Tensor>& outputs) {
+      expect_repeats(outputs[0], p);
+      for (std::int64_t i = 0; i < 24; ++i) {
+        double expected = std::log(p[static_cast<std::size_t>(i)]), actual = number(outputs[1], i);
+        if (p[static_cast<std::size_t>(i)] == 0 && std::isfinite(actual)) {
+          EXPECT_LT(actual, -59000) << i;  // where softmax underflows, its logarithm does not
+        } else if (std::isfinite(expected)) {
+          EXPECT_NEAR(actual, expected, 0.01) << i;
+        } else {
+          EXPECT_TRUE(same(actual, expected)) << i << ": " << actual;
+        }
+      }
+    });
+    // The gradient of entries that are masked is 0.
+    std::vector<std::string> wrt{"x"};
+    Graph weighted =
+        parse(fmt::format("graph @m(%x: {0}[N, 4], %w: {0}[4]) {{\n"
+                          "  %p = softmax(%x)\n  %y = mul(%p, %w)\n  return %y\n}}\n",
+                          name(type)));
+    Inputs inputs{{"x", tensor(type, {1, 4}, {-kInf, 5, -kInf, 5})},
+                  {"w", tensor(type, {4}, {1, 2, 3, 4})}};
+    at_every_level(gradient(weighted, wrt), inputs, [&](const std::vector<Tensor>& outputs) {
+      for (std::int64_t i = 0; i < 4; ++i)  // zeros of either sign
+        EXPECT_EQ(number(outputs[1], i),
+                  (std::array{0.0, -0.5, 0.0, 0.5})[static_cast<std::size_t>(i)])
+            << i;
+    });
+  }
+}
+
+// A variance as the mean of squares less the square of the mean cancels: it comes out as 0, or
+// negative and then NaN, when the mean is large. In 16 bits the squares overflow besides.
+TEST(Pitfalls, ZeroVariance) {
+  for (DType type : kFloats) {
+    Graph graph =
+        parse(fmt::format("graph @m(%x: {0}[N, 8], %s: {0}[8], %b: {0}[8]) {{\n"
+                          "  %y = layer_norm(%x, %s, %b)\n  return %y\n}}\n",
+                          name(type)));
+    Tensor scale(type, {8}), bias(type, {8});
+    for (std::int64_t i = 0; i < 8; ++i) {
+      scale.set_bits(i, scalar::bits_of(type, 2.0));
+      bias.set_bits(i, scalar::bits_of(type, 0.5));
+    }
+    std::vector<double> rows;
+    for (double constant : {0.0, 1.0, -3.0, 1024.0, 32768.0, 1e-6})
+      rows.insert(rows.end(), 8, constant);
+    // Deviations of 128 from a mean of 16384: their squares sum up to more than 65504.
+    for (int i = 0; i < 8; ++i) rows.push_back(16384 + (i % 2 == 0 ? 128 : -128));
+    at_every_level(graph, {{"x", tensor(type, {7, 8}, rows)}, {"s", scale}, {"b", bias}},
+                   [&](const std::vector<Tensor>& outputs) {
+                     for (std::int64_t i = 0; i < 48; ++i)
+                       ASSERT_EQ(number(outputs[0], i), 0.5) << i;
+                     for (std::int64_t i = 48; i < 56; ++i)
+                       ASSERT_NEAR(number(outputs[0], i), i % 2 == 0 ? 2.5 : -1.5, 0.01) << i;
+                   });
+  }
+}
+
+// A sum in 16 bits stops growing as soon as its last place is worth more than what is added: at
+// 2048 ones in f16, at 256 in bf16.
+TEST(Pitfalls, SumsOf16BitsAreAddedUpInF32) {
+  for (DType type : {DType::f16, DType::bf16}) {
+    Graph graph =
+        parse(fmt::format("graph @m(%x: {0}[4096], %w: {0}[4096, 3]) {{\n"
+                          "  %s = reduce_sum(%x)\n  %c = reduce_sum(%w) {{axes = [0]}}\n"
+                          "  %r = reshape(%x) {{shape = [1, 4096]}}\n"
+                          "  %p = matmul(%r, %w)\n  %m = reduce_mean(%x)\n"
+                          "  return %s, %c, %p, %m\n}}\n",
+                          name(type)));
+    Tensor x(type, {4096}), w(type, {4096, 3});
+    scalar::Bits one = scalar::bits_of(type, 1.0);
+    for (std::int64_t i = 0; i < 4096; ++i) x.set_bits(i, one);
+    for (std::int64_t i = 0; i < 3 * 4096; ++i) w.set_bits(i, one);
+    at_every_level(graph, {{"x", x}, {"w", w}}, [&](const std::vector<Tensor>& outputs) {
+      for (std::size_t o = 0; o < 3; ++o) expect_repeats(outputs[o], {4096});
+      expect_repeats(outputs[3], {1});
+    });
+  }
+}
+
+// Signed overflow is undefined in C, and an optimizer may assume that it does not happen. Here it
+// wraps.
+TEST(Pitfalls, IntegersWrap) {
+  for (DType type : kIntegers) {
+    auto integer = [&](std::int64_t n) { return scalar::bits_of(type, n); };
+    std::int64_t lowest = scalar::to_integer(type, scalar::bits_of(type, -kInf));
+    std::int64_t highest = scalar::to_integer(type, scalar::bits_of(type, kInf));
+    struct Case {
+      const char* text;
+      std::int64_t x, z, y;
+    };
+    std::vector<Case> cases{{"add(%x, %z)", highest, 1, lowest},
+                            {"sub(%x, %z)", lowest, 1, highest},
+                            {"mul(%x, %z)", highest, 2, -2},
+                            {"neg(%x)", lowest, 0, is_signed(type) ? lowest : 0},
+                            {"abs(%x)", lowest, 0, lowest}};
+    for (const Case& one : cases) {
+      Tensor x(type, {kCount}), z(type, {kCount});
+      for (std::int64_t i = 0; i < kCount; ++i) {
+        x.set_bits(i, integer(one.x));
+        z.set_bits(i, integer(one.z));
+      }
+      Inputs inputs{{"x", x}};
+      if (std::string(one.text).find("%z") != std::string::npos) inputs.emplace("z", z);
+      at_every_level(line(one.text, type), inputs, [&](const std::vector<Tensor>& outputs) {
+        for (std::int64_t i = 0; i < kCount; ++i)
+          ASSERT_EQ(outputs[0].bits(i), integer(one.y)) << one.text;
+      });
+    }
+  }
+}
+
+// An integer division by zero is a signal on x86, and so is the lowest number by -1; elsewhere it
+// is 0 or all ones. Here x / 0 is 0 and x rem 0 is x, so x == (x / y) * y + x rem y for all x and
+// y.
+TEST(Pitfalls, IntegerDivisionNeverTraps) {
+  for (DType type : kIntegers) {
+    std::int64_t lowest = scalar::to_integer(type, scalar::bits_of(type, -kInf));
+    std::int64_t highest = scalar::to_integer(type, scalar::bits_of(type, kInf));
+    Graph graph =
+        parse(fmt::format("graph @m(%x: {0}[N], %z: {0}[N]) {{\n  %q = div(%x, %z)\n"
+                          "  %r = fmod(%x, %z)\n  %s = remainder(%x, %z)\n"
+                          "  %p = mul(%q, %z)\n  %w = add(%p, %r)\n"
+                          "  return %q, %r, %s, %w\n}}\n",
+                          name(type)));
+    std::vector<std::int64_t> numbers{lowest, lowest + 1, -7, -1, 0, 1, 2, 7, highest - 1, highest};
+    Tensor x(type, {100}), z(type, {100});
+    for (std::int64_t i = 0; i < 100; ++i) {
+      x.set_bits(i, scalar::bits_of(type, numbers[static_cast<std::size_t>(i / 10)]));
+      z.set_bits(i, scalar::bits_of(type, numbers[static_cast<std::size_t>(i % 10)]));
+    }
+    at_every_level(graph, {{"x", x}, {"z", z}}, [&](const std::vector<Tensor>& outputs) {
+      for (std::int64_t i = 0; i < 100; ++i) {
+        std::int64_t a = scalar::to_integer(type, x.bits(i)),
+                     b = scalar::to_integer(type, z.bits(i));
+        bool wraps = is_signed(type) && a == lowest && b == -1;
+        std::int64_t quotient = b == 0 ? 0 : wraps ? lowest : a / b;
+        std::int64_t rest = b == 0 ? a : wraps ? 0 : a % b;
+        std::int64_t floored = b != 0 && rest != 0 && (rest < 0) != (b < 0) ? rest + b : rest;
+        EXPECT_EQ(scalar::to_integer(type, outputs[0].bits(i)), quotient) << a << " / " << b;
+        EXPECT_EQ(scalar::to_integer(type, outputs[1].bits(i)), rest) << a << " rem " << b;
+        EXPECT_EQ(scalar::to_integer(type, outputs[2].bits(i)), floored) << a << " mod " << b;
+        EXPECT_EQ(outputs[3].bits(i), x.bits(i)) << a << " and " << b;
+      }
+    });
+  }
+}
+
+// A float beyond an integer's range is undefined in C; x86 gives the lowest number for all of them,
+// ARM saturates, and vector and scalar code of one compiler may differ. Here it saturates, and NaN
+// gives 0.
+TEST(Pitfalls, CastsOfFloatsOutOfRange) {
+  for (DType from : kFloats) {
+    for (DType to : kIntegers) {
+      Graph graph = line(fmt::format("cast(%x) {{dtype = {}}}", name(to)), from);
+      double lowest = scalar::to_double(to, scalar::bits_of(to, -kInf));
+      double highest = scalar::to_double(to, scalar::bits_of(to, kInf));
+      std::vector<double> x{kInf, -kInf, kNan, 1e30, -1e30, 0.9, -0.9, -0.0, 2.5, 127.5, 1e-30};
+      std::vector<double> y;
+      for (double given : x) {
+        double value = scalar::to_double(from, scalar::bits_of(from, given));
+        y.push_back(
+            std::isnan(value) ? 0 : std::trunc(std::min(std::max(value, lowest), highest)) + 0.0);
+      }
+      at_every_level(graph, {{"x", repeated(from, x)}},
+                     [&](const std::vector<Tensor>& outputs) { expect_repeats(outputs[0], y); });
+    }
+  }
+}
+
+}  // namespace
+}  // namespace weir::test
