@@ -53,9 +53,9 @@ std::string type_name(std::int64_t onnx_type) {
   if (onnx_type > TensorProto::UNDEFINED && onnx_type <= std::numeric_limits<int>::max() &&
       onnx::TensorProto_DataType_IsValid(static_cast<int>(onnx_type)))
     return onnx::TensorProto_DataType_Name(static_cast<TensorProto::DataType>(onnx_type));
-  std::int64_t later = onnx_type - TensorProto::BFLOAT16 - 1;
-  if (later >= 0 && later < static_cast<std::int64_t>(kLaterNames.size()))
-    return kLaterNames[static_cast<std::size_t>(later)];
+  constexpr std::int64_t kFirst = TensorProto::BFLOAT16 + 1;
+  if (onnx_type >= kFirst && onnx_type < kFirst + static_cast<std::int64_t>(kLaterNames.size()))
+    return kLaterNames[static_cast<std::size_t>(onnx_type - kFirst)];
   return fmt::format("number {}", onnx_type);
 }
 
