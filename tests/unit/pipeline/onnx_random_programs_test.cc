@@ -1,5 +1,4 @@
-// Random programs, exported to ONNX and read back, in the interpreter; and, where WEIR_ONNXRUNTIME
-// names its library, in ONNX Runtime.
+// Random programs, exported to ONNX and read back, in the interpreter.
 //
 // What is read back computes the same bits, except where the export writes a primitive in other
 // ones (expm1, log1p, erfc, fma): there programs can differ by a rounding, which a step or a
