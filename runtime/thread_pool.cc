@@ -1,9 +1,9 @@
 // See thread_pool.h for the algorithm.
 //
-// Memory order: publishing a loop is a release store of `unclaimed_`, claiming is an acquire of it, and
-// claims in between keep the release sequence. Reporting is a release of `finished_` that the caller
-// acquires. Going to sleep and waking are store-then-load on both sides (I sleep / is there work; there is
-// work / does anyone sleep), which only sequential consistency orders.
+// Memory order: publishing a loop is a release store of `unclaimed_`, claiming is an acquire of it,
+// and claims in between keep the release sequence. Reporting is a release of `finished_` that the
+// caller acquires. Going to sleep and waking are store-then-load on both sides (I sleep / is there
+// work; there is work / does anyone sleep), which only sequential consistency orders.
 #include "runtime/thread_pool.h"
 
 #include <chrono>
@@ -19,6 +19,9 @@ using Clock = std::chrono::steady_clock;
 constexpr auto yield_after = std::chrono::microseconds(20);
 // The longest gap between two loops of a run that idle threads bridge awake.
 constexpr auto idle_spin_limit = std::chrono::microseconds(1000);
+// How long threads stay awake after the last run, for a host that calls again at once: waking one
+// takes longer than a small run.
+constexpr auto linger_limit = std::chrono::microseconds(100);
 // How long a caller spins for the last tasks before it sleeps.
 constexpr auto caller_spin_limit = std::chrono::microseconds(200);
 
@@ -63,8 +66,8 @@ class Spin {
 
 ThreadPool::ThreadPool(int threads) {
   if (threads < 1 || threads > maximum_threads) {
-    throw std::invalid_argument("a thread pool has 1 to " + std::to_string(maximum_threads) + " threads, not " +
-                                std::to_string(threads));
+    throw std::invalid_argument("a thread pool has 1 to " + std::to_string(maximum_threads) +
+                                " threads, not " + std::to_string(threads));
   }
   executor_.context = this;
   executor_.max_workers = threads;
@@ -112,8 +115,8 @@ void ThreadPool::parallel_for(std::ptrdiff_t tasks, weir_task task, void* argume
   busy_.store(false, std::memory_order_release);
 }
 
-// The number under which the calling thread runs a loop serially. A host thread is worker 0 of its own
-// run, whether it is inside a task of that run or not.
+// The number under which the calling thread runs a loop serially. A host thread is worker 0 of its
+// own run, whether it is inside a task of that run or not.
 int ThreadPool::current_worker() const noexcept {
   // Between loops no thread of the pool runs a task.
   if (!busy_.load(std::memory_order_relaxed)) return 0;
@@ -143,7 +146,8 @@ void ThreadPool::await_finished(std::ptrdiff_t tasks) noexcept {
   while (finished_.load(std::memory_order_acquire) != tasks) {
     if (spin.pause()) continue;
     caller_sleeps_.store(true);
-    for (std::ptrdiff_t seen = finished_.load(); seen != tasks; seen = finished_.load()) finished_.wait(seen);
+    for (std::ptrdiff_t seen = finished_.load(); seen != tasks; seen = finished_.load())
+      finished_.wait(seen);
     caller_sleeps_.store(false);
   }
 }
@@ -178,12 +182,17 @@ void ThreadPool::work(int worker) noexcept {
 
 // Returns when there may be something to do.
 void ThreadPool::idle() noexcept {
-  // Read before anything else: a begin() from here on changes it, and then the wait below does not wait.
+  // Read before anything else: a begin() from here on changes it, and then the wait below does not
+  // wait.
   const std::uint32_t seen = signal_.load();
   Spin spin(idle_spin_limit);
   while (runs_.load(std::memory_order_relaxed) > 0) {
     if (unclaimed_.load(std::memory_order_relaxed) > 0) return;
     if (!spin.pause()) break;
+  }
+  Spin linger(linger_limit);
+  while (linger.pause()) {
+    if (unclaimed_.load(std::memory_order_relaxed) > 0) return;
   }
   sleepers_.fetch_add(1);
   if (unclaimed_.load() <= 0 && !stopping_.load()) signal_.wait(seen);

@@ -1,7 +1,7 @@
 // Threads for compiled programs: the runtime's own implementation of weir_executor.
 //
-// A pool of K threads is K - 1 persistent threads and whoever calls parallel_for: the caller takes part
-// as worker 0. A pool of one thread creates none.
+// A pool of K threads is K - 1 persistent threads and whoever calls parallel_for: the caller takes
+// part as worker 0. A pool of one thread creates none.
 //
 // Invariants
 //   - parallel_for never blocks on another run. While one loop has the pool's threads, every other
@@ -21,7 +21,8 @@
 //   A decrement that arrives late, in the next loop, is simply a claim in that loop.
 //
 //   Between `begin` and `end` idle threads spin, at most about a millisecond at a time, so that the
-//   next loop finds them awake. Outside, they sleep.
+//   next loop finds them awake. After a run they stay awake for a tenth of that, for a host that
+//   calls again at once, and then they sleep.
 #pragma once
 
 #include <atomic>
@@ -40,8 +41,9 @@ class ThreadPool {
  public:
   static constexpr int maximum_threads = 1024;
 
-  // Starts threads - 1 threads. Throws std::invalid_argument unless 1 <= threads <= maximum_threads,
-  // and std::system_error if the system gives no more threads; then none is left behind.
+  // Starts threads - 1 threads. Throws std::invalid_argument unless 1 <= threads <=
+  // maximum_threads, and std::system_error if the system gives no more threads; then none is left
+  // behind.
   explicit ThreadPool(int threads);
   // Joins the threads. No loop may be running.
   ~ThreadPool();
@@ -55,11 +57,12 @@ class ThreadPool {
   // The pool as a compiled program sees it. Lives as long as the pool.
   const weir_executor& executor() const noexcept { return executor_; }
 
-  // Calls task(argument, i, worker) once for every i in [0, tasks), 0 <= worker < threads(), and returns
-  // when all have returned. No task for tasks <= 0. A task that throws ends the process.
+  // Calls task(argument, i, worker) once for every i in [0, tasks), 0 <= worker < threads(), and
+  // returns when all have returned. No task for tasks <= 0. A task that throws ends the process.
   void parallel_for(std::ptrdiff_t tasks, weir_task task, void* argument) noexcept;
 
-  // Bracket a run: from begin() on, idle threads are awake. Runs may overlap; each begin() has its end().
+  // Bracket a run: from begin() on, and for a moment after end(), idle threads are awake. Runs may
+  // overlap; each begin() has its end().
   void begin() noexcept;
   void end() noexcept;
 
