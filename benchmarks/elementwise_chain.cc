@@ -114,8 +114,8 @@ void compare_with_onnxruntime(const Options& options, const Arrays& arrays, cons
     OnnxChain chain(runtime, kChain, pool == nullptr ? 1 : 2, all, count);
     std::vector<Side> sides{repeated([&] { call.run_into(); }), repeated([&] { chain.run(); })};
     Effort effort = options.effort();
-    // Its threads spin for a while after each run, on processors that our threads need.
-    if (pool != nullptr) effort.rest_seconds = 10e-3;
+    // Its threads spin for tens of milliseconds after each run, on processors that our threads need.
+    if (pool != nullptr) effort.rest_seconds = 60e-3;
     if (pool != nullptr) effort.most_rounds = 41;
     Samples samples = interleave(sides, effort);
     Spread ratio = samples.ratio(1, 0), theirs = samples.seconds(1);

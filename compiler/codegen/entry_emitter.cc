@@ -11,8 +11,9 @@
 namespace weir {
 namespace {
 
-// A task shall be worth starting a thread's attention for, in cost units of single vectors (about cycles).
-constexpr std::int64_t kTaskCost = 4096;
+// A task shall be worth starting a thread's attention for, in cost units of single vectors (about
+// cycles).
+constexpr std::int64_t kTaskCost = 2048;
 // More tasks than workers even out, but each costs a little.
 constexpr std::int64_t kTasksPerWorker = 4;
 // Outputs of kernels that touch more than this do not stay in any cache; see docs/performance.md.
@@ -20,9 +21,9 @@ constexpr std::int64_t kStreamBytes = 24 << 20;
 
 std::string identifier(const std::string& name) {
   std::string result;
-  for (char c : name)
-    result += std::isalnum(static_cast<unsigned char>(c)) != 0 ? c : '_';
-  if (result.empty() || std::isdigit(static_cast<unsigned char>(result[0])) != 0) result = "_" + result;
+  for (char c : name) result += std::isalnum(static_cast<unsigned char>(c)) != 0 ? c : '_';
+  if (result.empty() || std::isdigit(static_cast<unsigned char>(result[0])) != 0)
+    result = "_" + result;
   return result;
 }
 
@@ -34,7 +35,8 @@ class Arithmetic {
 
   llvm::Value* i64(std::int64_t value) { return b_.getInt64(static_cast<std::uint64_t>(value)); }
 
-  // Reads the symbols' values; branches to `invalid` when one, or a size made of them, is out of range.
+  // Reads the symbols' values; branches to `invalid` when one, or a size made of them, is out of
+  // range.
   void load_dims(llvm::Value* array, llvm::IntegerType* word, PrimitiveEmitter& primitives,
                  llvm::BasicBlock* invalid) {
     largest_ = largest_size(static_cast<int>(word->getBitWidth()));
@@ -42,14 +44,15 @@ class Arithmetic {
       llvm::Value* where = b_.CreateConstGEP1_64(word, array, i);
       dims_[i] = b_.CreateSExt(b_.CreateLoad(word, where), b_.getInt64Ty());
       dims_[i]->setName(program_.symbols[i]);
-      require(b_.CreateICmpULE(dims_[i], i64(largest_)), invalid);
     }
-    require(emit_size_checks(b_, primitives, program_, dims_, static_cast<int>(word->getBitWidth())),
-            invalid);
+    require(
+        emit_size_checks(b_, primitives, program_, dims_, static_cast<int>(word->getBitWidth())),
+        invalid);
   }
 
   void require(llvm::Value* condition, llvm::BasicBlock* otherwise) {
-    auto* next = llvm::BasicBlock::Create(b_.getContext(), "valid", b_.GetInsertBlock()->getParent());
+    auto* next =
+        llvm::BasicBlock::Create(b_.getContext(), "valid", b_.GetInsertBlock()->getParent());
     b_.CreateCondBr(condition, next, otherwise);
     b_.SetInsertPoint(next);
   }
@@ -58,13 +61,15 @@ class Arithmetic {
     llvm::Value* sum = i64(0);
     for (const Dim::Term& term : dim.terms()) {
       llvm::Value* product = i64(term.coefficient);
-      for (const std::string& symbol : term.symbols) product = b_.CreateMul(product, value_of(symbol));
+      for (const std::string& symbol : term.symbols)
+        product = b_.CreateMul(product, value_of(symbol));
       sum = b_.CreateAdd(sum, product);
     }
     return sum;
   }
 
-  // The offset of each workspace slot, and the total, in bytes; branches to `invalid` when that is too large.
+  // The offset of each workspace slot, and the total, in bytes; branches to `invalid` when that is
+  // too large.
   std::vector<llvm::Value*> slot_offsets(llvm::BasicBlock* invalid) {
     std::vector<llvm::Value*> offsets{i64(0)};
     for (const WorkspaceSlot& slot : program_.slots) {
@@ -77,8 +82,8 @@ class Arithmetic {
         bytes = b_.CreateAdd(bytes, dimension(candidate.extra));
         size = b_.CreateSelect(b_.CreateICmpSGT(bytes, size), bytes, size);
       }
-      llvm::Value* rounded = b_.CreateAnd(b_.CreateAdd(size, i64(WEIR_ALIGNMENT - 1)),
-                                          i64(-WEIR_ALIGNMENT));
+      llvm::Value* rounded =
+          b_.CreateAnd(b_.CreateAdd(size, i64(WEIR_ALIGNMENT - 1)), i64(-WEIR_ALIGNMENT));
       offsets.push_back(b_.CreateAdd(offsets.back(), rounded));
     }
     require(b_.CreateICmpULE(offsets.back(), i64(largest_)), invalid);
@@ -101,8 +106,8 @@ class Arithmetic {
 class EntryEmitter {
  public:
   EntryEmitter(llvm::Module& module, const Program& program, const Target& target,
-               const std::vector<std::vector<KernelPhase>>& kernels, const std::vector<Schedule>& schedules,
-               DebugInfo& debug)
+               const std::vector<std::vector<KernelPhase>>& kernels,
+               const std::vector<Schedule>& schedules, DebugInfo& debug)
       : module_(module),
         context_(module.getContext()),
         program_(program),
@@ -120,11 +125,12 @@ class EntryEmitter {
         context_, {pointer_, pointer_, pointer_, pointer_, pointer_, pointer_});
     executor_type_ =
         llvm::StructType::get(context_, {pointer_, status_, pointer_, pointer_, pointer_});
-    closure_type_ = llvm::StructType::get(
-        context_, {pointer_, pointer_, b_.getInt64Ty(), b_.getInt64Ty()});
+    closure_type_ =
+        llvm::StructType::get(context_, {pointer_, pointer_, b_.getInt64Ty(), b_.getInt64Ty()});
   }
 
   void emit() {
+    single_ = program_.calls.size() == 1 && kernels_[program_.calls[0].kernel].size() == 1;
     emit_workspace_size();
     emit_task();
     emit_parallel();
@@ -152,8 +158,9 @@ class EntryEmitter {
   }
 
   void emit_workspace_size() {
-    llvm::Function* made = function(workspace_symbol(program_), status_,
-                                    {pointer_, pointer_, pointer_}, llvm::GlobalValue::ExternalLinkage);
+    llvm::Function* made =
+        function(workspace_symbol(program_), status_, {pointer_, pointer_, pointer_},
+                 llvm::GlobalValue::ExternalLinkage);
     llvm::BasicBlock* invalid = block("invalid");
     for (int i = program_.symbols.empty() ? 1 : 0; i < 3; ++i)
       arithmetic_.require(b_.CreateIsNotNull(made->getArg(static_cast<unsigned>(i))), invalid);
@@ -191,8 +198,8 @@ class EntryEmitter {
   }
 
   void emit_program() {
-    program_function_ = function(program_symbol(program_), status_, {pointer_},
-                                 llvm::GlobalValue::ExternalLinkage);
+    program_function_ =
+        function(program_symbol(program_), status_, {pointer_}, llvm::GlobalValue::ExternalLinkage);
     llvm::BasicBlock* invalid = block("invalid");
     llvm::Value* call = program_function_->getArg(0);
     arithmetic_.require(b_.CreateIsNotNull(call), invalid);
@@ -205,40 +212,62 @@ class EntryEmitter {
     llvm::Value* workspace = field(3);
     llvm::Value* dims = field(4);
     llvm::Value* executor = field(5);
-    auto need = [&](llvm::Value* pointer, bool needed) {
-      if (needed) arithmetic_.require(b_.CreateIsNotNull(pointer), invalid);
-    };
-    need(inputs, !program_.inputs.empty());
-    need(outputs, !program_.outputs.empty());
-    need(weights, program_.weight_bytes > 0);
-    need(dims, !program_.symbols.empty());
+    std::vector<llvm::Value*> needed;
+    if (!program_.inputs.empty()) needed.push_back(inputs);
+    if (!program_.outputs.empty()) needed.push_back(outputs);
+    if (program_.weight_bytes > 0) needed.push_back(weights);
+    if (!program_.symbols.empty()) needed.push_back(dims);
+    if (!needed.empty()) arithmetic_.require(none_null(needed), invalid);
     arithmetic_.load_dims(dims, word_, primitives_, invalid);
     std::vector<llvm::Value*> offsets = arithmetic_.slot_offsets(invalid);
-    arithmetic_.require(b_.CreateOr(b_.CreateIsNotNull(workspace),
-                                    b_.CreateICmpEQ(offsets.back(), i64(0))),
-                        invalid);
-    std::vector<llvm::Value*> pointers = buffer_pointers(inputs, outputs, weights, workspace, offsets);
-    arithmetic_.require(all_present(pointers), invalid);
-    begun_ = entry_slot(b_.getInt1Ty());
-    b_.CreateStore(b_.getFalse(), begun_);
+    arithmetic_.require(
+        b_.CreateOr(b_.CreateIsNotNull(workspace), b_.CreateICmpEQ(offsets.back(), i64(0))),
+        invalid);
+    std::vector<llvm::Value*> pointers =
+        buffer_pointers(inputs, outputs, weights, workspace, offsets);
+    require_present(pointers, invalid);
+    if (!single_) {
+      begun_ = entry_slot(b_.getInt1Ty());
+      b_.CreateStore(b_.getFalse(), begun_);
+    }
     for (const KernelCall& kernel_call : program_.calls) emit_call(kernel_call, pointers, executor);
-    end_run(executor);
+    if (!single_) end_run(executor);
     b_.CreateRet(b_.getInt32(WEIR_OK));
     b_.SetInsertPoint(invalid);
     b_.CreateRet(b_.getInt32(WEIR_INVALID_CALL));
   }
 
-  // Whether every input and output has memory; one without elements needs none.
-  llvm::Value* all_present(const std::vector<llvm::Value*>& pointers) {
-    llvm::Value* present = b_.getTrue();
+  // The least address tells whether one is null, with less arithmetic than a condition for each.
+  llvm::Value* none_null(std::span<llvm::Value* const> pointers) {
+    llvm::Value* least = nullptr;
+    for (llvm::Value* pointer : pointers) {
+      llvm::Value* address = b_.CreatePtrToInt(pointer, word_);
+      least = least == nullptr ? address
+                               : b_.CreateBinaryIntrinsic(llvm::Intrinsic::umin, least, address);
+    }
+    return b_.CreateICmpNE(least, llvm::ConstantInt::get(word_, 0));
+  }
+
+  // Every input and output has memory, unless it has no elements.
+  void require_present(const std::vector<llvm::Value*>& pointers, llvm::BasicBlock* invalid) {
+    std::vector<std::pair<Dim, std::vector<llvm::Value*>>> groups;  // by number of elements
     for (std::size_t i = 0; i < pointers.size(); ++i) {
       const Buffer& buffer = program_.buffers[i];
       if (buffer.place != Buffer::Place::input && buffer.place != Buffer::Place::output) continue;
-      llvm::Value* empty =
-          b_.CreateICmpEQ(arithmetic_.dimension(element_count(buffer.type.shape)), i64(0));
-      present = b_.CreateAnd(present, b_.CreateOr(b_.CreateIsNotNull(pointers[i]), empty));
+      Dim count = element_count(buffer.type.shape);
+      auto group = std::find_if(groups.begin(), groups.end(),
+                                [&](const auto& other) { return other.first == count; });
+      if (group == groups.end()) group = groups.insert(group, {std::move(count), {}});
+      group->second.push_back(pointers[i]);
     }
-    return present;
+    for (const auto& [count, members] : groups) {
+      llvm::BasicBlock* look = block("some");
+      llvm::BasicBlock* after = block("present");
+      b_.CreateCondBr(b_.CreateICmpEQ(arithmetic_.dimension(count), i64(0)), after, look);
+      b_.SetInsertPoint(look);
+      b_.CreateCondBr(none_null(members), after, invalid);
+      b_.SetInsertPoint(after);
+    }
   }
 
   std::vector<llvm::Value*> buffer_pointers(llvm::Value* inputs, llvm::Value* outputs,
@@ -251,7 +280,8 @@ class EntryEmitter {
     for (const Buffer& buffer : program_.buffers) {
       switch (buffer.place) {
         case Buffer::Place::input:
-          pointers.push_back(b_.CreateLoad(pointer_, b_.CreateConstGEP1_32(pointer_, inputs, buffer.index)));
+          pointers.push_back(
+              b_.CreateLoad(pointer_, b_.CreateConstGEP1_32(pointer_, inputs, buffer.index)));
           break;
         case Buffer::Place::output:
           pointers.push_back(
@@ -307,9 +337,9 @@ class EntryEmitter {
       b_.CreateStore(arithmetic_.dimension(dim), b_.CreateStructGEP(type, frame, next++));
     llvm::Value* stream = i64(0);
     if (schedule.streams)
-      stream = b_.CreateZExt(
-          b_.CreateICmpSGE(arithmetic_.dimension(schedule.bytes), i64(kStreamBytes)),
-          b_.getInt64Ty());
+      stream =
+          b_.CreateZExt(b_.CreateICmpSGE(arithmetic_.dimension(schedule.bytes), i64(kStreamBytes)),
+                        b_.getInt64Ty());
     b_.CreateStore(stream, b_.CreateStructGEP(type, frame, next));
     llvm::Value* units = unit_count(schedule);
     llvm::Value* cost = b_.CreateUDiv(arithmetic_.dimension(schedule.work), i64(schedule.width));
@@ -320,26 +350,30 @@ class EntryEmitter {
       }
       const Dim& extent = schedule.kernel.arena.axis_extent(*phase.split->axis);
       std::int64_t chunk = phase.split->fold->chunk;
-      llvm::Value* chunks = b_.CreateUDiv(
-          b_.CreateAdd(arithmetic_.dimension(extent), i64(chunk - 1)), i64(chunk));
+      llvm::Value* chunks =
+          b_.CreateUDiv(b_.CreateAdd(arithmetic_.dimension(extent), i64(chunk - 1)), i64(chunk));
       emit_phase(phase.function, frame, b_.CreateMul(units, chunks), cost, executor);
     }
   }
 
   void emit_phase(llvm::Function* kernel, llvm::Value* frame, llvm::Value* units, llvm::Value* cost,
                   llvm::Value* executor) {
-    llvm::Value* worth = b_.CreateAnd(b_.CreateICmpUGE(cost, i64(2 * kTaskCost)),
-                                      b_.CreateICmpSGT(units, i64(1)));
-    llvm::Value* parallel = b_.CreateAnd(worth, b_.CreateIsNotNull(executor));
+    llvm::BasicBlock* large_block = block("large");
     llvm::BasicBlock* serial_block = block("serial");
     llvm::BasicBlock* parallel_block = block("parallel");
     llvm::BasicBlock* after = block("next");
-    b_.CreateCondBr(parallel, parallel_block, serial_block);
+    b_.CreateCondBr(b_.CreateIsNull(executor), serial_block, large_block);
+    b_.SetInsertPoint(large_block);
+    llvm::Value* worth =
+        b_.CreateAnd(b_.CreateICmpUGE(cost, i64(2 * kTaskCost)), b_.CreateICmpSGT(units, i64(1)));
+    b_.CreateCondBr(worth, parallel_block, serial_block);
     b_.SetInsertPoint(serial_block);
     b_.CreateCall(kernel, {frame, i64(0), units});
     b_.CreateBr(after);
     b_.SetInsertPoint(parallel_block);
-    b_.CreateCall(parallel_, {kernel, frame, units, cost, executor, begun_});
+    std::vector<llvm::Value*> arguments{kernel, frame, units, cost, executor};
+    if (!single_) arguments.push_back(begun_);
+    b_.CreateCall(parallel_, arguments);
     b_.CreateBr(after);
     b_.SetInsertPoint(after);
   }
@@ -349,17 +383,22 @@ class EntryEmitter {
                          b_.CreateStructGEP(executor_type_, executor, i));
   }
 
-  // void parallel(kernel, frame, i64 units, i64 cost, executor*, i1* begun): runs a kernel's units on the
-  // executor's threads. One function for all kernels, so that a program of many stays small.
+  // void parallel(kernel, frame, i64 units, i64 cost, executor*[, i1* begun]): runs a kernel's
+  // units on the executor's threads. One function for all kernels, so that a program of many stays
+  // small.
   void emit_parallel() {
-    parallel_ = function("weir.parallel", b_.getVoidTy(),
-                         {pointer_, pointer_, b_.getInt64Ty(), b_.getInt64Ty(), pointer_, pointer_},
-                         llvm::GlobalValue::InternalLinkage);
+    std::vector<llvm::Type*> types{pointer_, pointer_, b_.getInt64Ty(), b_.getInt64Ty(), pointer_};
+    if (!single_) types.push_back(pointer_);
+    parallel_ =
+        function("weir.parallel", b_.getVoidTy(), types, llvm::GlobalValue::InternalLinkage);
     parallel_->addFnAttr(llvm::Attribute::NoInline);
     llvm::Value* units = parallel_->getArg(2);
     llvm::Value* executor = parallel_->getArg(4);
     llvm::AllocaInst* closure = b_.CreateAlloca(closure_type_);
-    begin_run(executor, parallel_->getArg(5));
+    if (single_)
+      bracket(executor, 3);
+    else
+      begin_run(executor, parallel_->getArg(5));
     llvm::Value* workers = b_.CreateSExt(executor_field(executor, 1), b_.getInt64Ty());
     llvm::Value* most = b_.CreateMul(workers, i64(kTasksPerWorker));
     llvm::Value* worth = b_.CreateUDiv(parallel_->getArg(3), i64(kTaskCost));
@@ -377,9 +416,11 @@ class EntryEmitter {
     put(1, parallel_->getArg(1));
     put(2, units);
     put(3, grain);
-    auto* type = llvm::FunctionType::get(b_.getVoidTy(), {pointer_, word_, pointer_, pointer_}, false);
+    auto* type =
+        llvm::FunctionType::get(b_.getVoidTy(), {pointer_, word_, pointer_, pointer_}, false);
     b_.CreateCall(type, executor_field(executor, 2),
                   {executor_field(executor, 0), b_.CreateTrunc(tasks, word_), task_, closure});
+    if (single_) bracket(executor, 4);
     b_.CreateRetVoid();
   }
 
@@ -435,6 +476,8 @@ class EntryEmitter {
   llvm::Function* task_ = nullptr;
   llvm::Function* parallel_ = nullptr;
   llvm::Function* program_function_ = nullptr;
+  // A program of one phase brackets it where it runs; others note whether the run has begun.
+  bool single_ = false;
   llvm::AllocaInst* begun_ = nullptr;
   std::vector<llvm::AllocaInst*> frames_;
 };

@@ -98,9 +98,16 @@ void KernelEmitter::emit_function(llvm::Function* function) {
     loop(function_->getArg(1), function_->getArg(2), 1,
          [&](llvm::Value* unit) { emit_units(unit, b_.CreateAdd(unit, i64(1))); });
   // Streaming stores are weakly ordered; whoever reads the result next may be another thread.
-  if (stream_)
+  if (stream_) {
+    auto* fence = llvm::BasicBlock::Create(context, "fence", function_);
+    auto* after = llvm::BasicBlock::Create(context, "fenced", function_);
+    b_.CreateCondBr(b_.CreateICmpNE(stream_, i64(0)), fence, after);
+    b_.SetInsertPoint(fence);
     b_.CreateCall(
         llvm::Intrinsic::getOrInsertDeclaration(&module_, llvm::Intrinsic::x86_sse_sfence));
+    b_.CreateBr(after);
+    b_.SetInsertPoint(after);
+  }
   b_.CreateRetVoid();
 }
 
@@ -341,11 +348,18 @@ void KernelEmitter::remainder(llvm::Value* begin, llvm::Value* end,
     loop(begin, end, 1, [&](llvm::Value* index) { body({1, 1, index, nullptr}); });
     return;
   }
+  // The guard keeps the mask's constants out of the way of a length that leaves nothing.
+  auto* some = llvm::BasicBlock::Create(module_.getContext(), "remainder", function_);
+  auto* none = llvm::BasicBlock::Create(module_.getContext(), "whole", function_);
+  b_.CreateCondBr(b_.CreateICmpSLT(begin, end), some, none);
+  b_.SetInsertPoint(some);
   loop(begin, end, width, [&](llvm::Value* index) {
     llvm::Value* left = b_.CreateSub(end, index);
     llvm::Value* mask = b_.CreateICmpSLT(lane_numbers(width), widened(left, width));
     body({width, 1, index, mask});
   });
+  b_.CreateBr(none);
+  b_.SetInsertPoint(none);
 }
 
 void KernelEmitter::vector_loop(llvm::Value* begin, llvm::Value* end,

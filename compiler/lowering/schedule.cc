@@ -48,7 +48,9 @@ Affine linear_offset(const Arena& arena, const Shape& shape, std::span<const Id>
 
 class Scheduler {
  public:
-  Scheduler(const Kernel& kernel, const Target& target) : target_(target) { result_.kernel = kernel; }
+  Scheduler(const Kernel& kernel, const Target& target) : target_(target) {
+    result_.kernel = kernel;
+  }
 
   Schedule run() {
     expand();
@@ -136,8 +138,8 @@ class Scheduler {
       if (node.primitive == Primitive::axis)
         pinned_.insert_or_assign(static_cast<std::uint32_t>(node.payload), true);
       if (is_load(node.primitive))
-        load_offsets_.emplace_back(id, add(static_cast<std::uint32_t>(node.payload),
-                                           index_operands(arena(), id)));
+        load_offsets_.emplace_back(
+            id, add(static_cast<std::uint32_t>(node.payload), index_operands(arena(), id)));
     }
     for (const Stage& stage : stages()) {
       store_offsets_.emplace_back();
@@ -162,7 +164,8 @@ class Scheduler {
       LoopAxis outer = result_.rows[i - 1], inner = result_.rows[i];
       if (pinned_.contains(outer.number) || pinned_.contains(inner.number)) continue;
       bool linear = std::all_of(offsets_.begin(), offsets_.end(), [&](const Affine& offset) {
-        return coefficient(offset, outer.number) == coefficient(offset, inner.number) * inner.extent;
+        return coefficient(offset, outer.number) ==
+               coefficient(offset, inner.number) * inner.extent;
       });
       if (!linear) continue;
       LoopAxis joined{next_axis++, outer.extent * inner.extent};
@@ -285,8 +288,9 @@ class Scheduler {
     result_.levels.assign(size, Level::call);
     result_.varies.assign(size, false);
     result_.kernel.locations.resize(size);
-    // An address may have been made after the load that uses it, so one ascending sweep is not enough;
-    // levels only grow, and each sweep settles one more depth of loads in addresses of loads.
+    // An address may have been made after the load that uses it, so one ascending sweep is not
+    // enough; levels only grow, and each sweep settles one more depth of loads in addresses of
+    // loads.
     for (bool changed = true; changed;) {
       changed = false;
       for (std::size_t i = 0; i < size; ++i) {
@@ -334,7 +338,8 @@ class Scheduler {
 
   int body_cost(const std::vector<Id>& roots) {
     int cost = 0;
-    for (Id id : scalar::reachable(arena(), roots)) cost += scalar::info(arena()[id].primitive).cost;
+    for (Id id : scalar::reachable(arena(), roots))
+      cost += scalar::info(arena()[id].primitive).cost;
     return cost;
   }
 
@@ -368,7 +373,7 @@ class Scheduler {
     if (vector_is_stage_) {
       unroll = body_cost_ <= 24 ? 4 : body_cost_ <= 60 ? 2 : 1;
     } else if (only_maps_) {
-      unroll = body_cost_ <= 16 ? 4 : body_cost_ <= 48 ? 2 : 1;
+      unroll = body_cost_ <= 24 ? 4 : body_cost_ <= 48 ? 2 : 1;
     } else {
       unroll = 4;
     }
