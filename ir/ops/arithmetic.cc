@@ -68,11 +68,12 @@ void add_powers(OpTable& table) {
                    "Correctly rounded; NaN below 0, -0 for -0. The gradient at 0 is infinite.",
                    {"Sqrt", 6}},
                   [](Expr x) { return sqrt(x); }));
-  table.add(
+  table.add(with_derivative(
       unary(kFamily, TypeSet::floats,
             {"rsqrt", "1 / sqrt(x).",
              "Two roundings; infinite at 0, NaN below. The gradient at 0 is -inf.", OnnxOp::none()},
-            [](Expr x) { return 1.0 / sqrt(x); }));
+            [](Expr x) { return 1.0 / sqrt(x); }),
+      [](Expr x) { return -0.5 / x / sqrt(x); }));
   table.add(unary(
       kFamily, TypeSet::floats,
       {"reciprocal", "1 / x.", "Infinite at 0, with the sign of the zero.", {"Reciprocal", 6}},
