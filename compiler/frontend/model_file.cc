@@ -6,7 +6,7 @@
 
 #include "compiler/frontend/file.h"
 #include "compiler/frontend/onnx/onnx_file.h"
-#include "compiler/frontend/safetensors.h"
+#include "compiler/frontend/tensor_file.h"
 #include "ir/text.h"
 
 namespace weir {
@@ -84,27 +84,32 @@ Graph parse_within(const FileBytes& file, const LoadLimits& limits) {
 }  // namespace
 
 Model load_model(const std::string& path, const std::optional<std::string>& weights,
-                 const LoadLimits& limits) {
+                 const LoadLimits& limits, std::vector<std::string>* files_read) {
   FileBytes bytes = map_file(path);
+  std::vector<std::string> files;
+  Model model;
   if (is_onnx(bytes)) {
-    Model model = load_onnx(path, {limits, {}});
-    if (weights) model.weights = select_params(model.graph, read_safetensors(*weights), *weights);
-    return model;
+    model =
+        read_onnx(bytes, std::filesystem::path(path).parent_path().string(), {limits, {}, &files});
+  } else {
+    model.graph = parse_within(bytes, limits);
   }
-  Graph graph = parse_within(bytes, limits);
-  if (graph.params().empty()) {
-    if (weights) read_safetensors(*weights);
-    return {std::move(graph), {}};
+  bool has_values = !model.weights.empty() || model.graph.params().empty();
+  if (weights || !has_values) {
+    files.push_back(weights ? *weights : weights_beside(path, model.graph));
+    FileBytes file = map_file(files.back());
+    limits.check_memory(file, static_cast<std::int64_t>(bytes.bytes.size() + file.bytes.size()));
+    model.weights = select_params(model.graph, read_tensors(file), file.name);
   }
-  FileBytes file = map_file(weights ? *weights : weights_beside(path, graph));
-  limits.check_memory(file, static_cast<std::int64_t>(bytes.bytes.size() + file.bytes.size()));
-  Weights params = select_params(graph, read_safetensors(file), file.name);
-  return {std::move(graph), std::move(params)};
+  files.insert(files.begin(), path);
+  if (files_read != nullptr) *files_read = std::move(files);
+  return model;
 }
 
 Graph load_graph(const std::string& path, const LoadLimits& limits) {
   FileBytes bytes = map_file(path);
-  return is_onnx(bytes) ? load_onnx(path, {limits, {}}).graph : parse_within(bytes, limits);
+  return is_onnx(bytes) ? load_onnx(path, {limits, {}, nullptr}).graph
+                        : parse_within(bytes, limits);
 }
 
 }  // namespace weir

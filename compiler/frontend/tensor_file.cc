@@ -103,7 +103,8 @@ TensorPlace checked_place(std::string_view text) {
 TensorPlace named_place(const std::string& path) {
   TensorPlace place = checked_place(path);
   if (!place.format->is_named() || !place.name.empty())
-    throw Error(fmt::format("{} is not a file of tensors by name", shown(path)));
+    throw Error(fmt::format("{} is not a file of tensors by name: those end in {}", shown(path),
+                            tensor_endings(true)));
   return place;
 }
 
@@ -111,9 +112,10 @@ TensorPlace named_place(const std::string& path) {
 
 std::span<const TensorFormat> tensor_formats() { return kFormats; }
 
-std::string tensor_endings() {
+std::string tensor_endings(bool named_only) {
   std::vector<std::string_view> endings;
-  for (const TensorFormat& format : kFormats) endings.push_back(format.ending);
+  for (const TensorFormat& format : kFormats)
+    if (format.is_named() || !named_only) endings.push_back(format.ending);
   std::string_view last = endings.back();
   endings.pop_back();
   return fmt::format("{} and {}", fmt::join(endings, ", "), last);
@@ -152,7 +154,12 @@ Tensor read_tensor(const TensorPlace& place, std::string_view name, const Tensor
 Tensor read_tensor(std::string_view place) { return read_tensor(checked_place(place)); }
 
 Weights read_tensors(const std::string& path) {
-  return named_place(path).format->read_all(map_file(path));
+  named_place(path);
+  return read_tensors(map_file(path));
+}
+
+Weights read_tensors(const FileBytes& file) {
+  return named_place(file.name).format->read_all(file);
 }
 
 void write_tensor(const TensorPlace& place, const Tensor& tensor, std::string_view name) {

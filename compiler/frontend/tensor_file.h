@@ -32,8 +32,8 @@ struct TensorFormat {
 };
 
 std::span<const TensorFormat> tensor_formats();
-// ".npy, .npz and .csv", for messages.
-std::string tensor_endings();
+// ".npy, .npz and .csv", for messages: of all formats, or of those that are named.
+std::string tensor_endings(bool named_only = false);
 
 struct TensorPlace {
   std::string file;
@@ -53,6 +53,7 @@ Tensor read_tensor(std::string_view place);
 
 // All tensors of a file whose format is named.
 Weights read_tensors(const std::string& path);
+Weights read_tensors(const FileBytes& file);
 
 // Replaces the file. Error if the format cannot hold the tensor. In a named format it is called as
 // the place says, else `name`.

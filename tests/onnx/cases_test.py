@@ -1,18 +1,22 @@
 #!/usr/bin/env python3
-"""Runs `weir verify` over ONNX's own test cases, and compares those that pass with the committed list.
+"""Runs `weir verify` over ONNX's own test cases, and compares those that pass with the committed lists.
 
 usage: cases_test.py WEIR [--update]
 
 The cases are those of Debian's libonnx-testdata. A listed case that no longer passes is a fault, and so is one that
-passes and is not listed: the list only grows, by --update. Without the package the test says so and is skipped.
+passes and is not listed: the list only grows, by --update. The second list, of which the table in docs/onnx.md is made,
+says of each op in how many of the cases it is used, and how many of those pass; the ops are read from the models.
+Without the package the test says so and is skipped.
 """
 
+import collections
 import pathlib
 import subprocess
 import sys
 
 CASES = pathlib.Path("/usr/share/libonnx-testdata/data")
 LIST = pathlib.Path(__file__).with_name("passing_cases.txt")
+OPS = pathlib.Path(__file__).with_name("cases_of_ops.txt")
 SKIPPED = 77
 
 
@@ -33,6 +37,63 @@ def verdicts(weir):
     return found
 
 
+def fields(message):
+    """The number and the content of every field of a message in protobuf's wire format."""
+    def varint():
+        nonlocal position
+        value = shift = 0
+        while True:
+            byte = message[position]
+            position, value, shift = position + 1, value | (byte & 127) << shift, shift + 7
+            if byte < 128:
+                return value
+
+    position = 0
+    while position < len(message):
+        key = varint()
+        kind, start = key & 7, position
+        if kind == 0:
+            yield key >> 3, varint()
+            continue
+        size = {1: 8, 5: 4}.get(kind) or varint()
+        start = position
+        position += size
+        yield key >> 3, message[start:position]
+
+
+def ops_in(model):
+    """The ops of a model, those in its functions and branches included, by the numbers of onnx.proto's fields."""
+    def of_nodes(graph, number):
+        for field, content in fields(graph):
+            if field == number:
+                yield from of_node(content)
+
+    def of_node(node):
+        for field, content in fields(node):
+            if field == 4:  # op_type
+                yield content.decode()
+            elif field == 5:  # attribute
+                for kind, graph in fields(content):
+                    if kind in (6, 11):  # g, graphs
+                        yield from of_nodes(graph, 1)
+
+    for field, content in fields(model):
+        if field == 7:  # graph
+            yield from of_nodes(content, 1)
+        elif field == 25:  # functions
+            yield from of_nodes(content, 7)
+
+
+def cases_of_ops(found):
+    """The text of the second list: op, cases that pass, cases."""
+    counts = collections.defaultdict(lambda: [0, 0])
+    for name, (verdict, _) in found.items():
+        for op in set(ops_in((CASES / name / "model.onnx").read_bytes())):
+            counts[op][0] += verdict == "pass"
+            counts[op][1] += 1
+    return "".join(f"{op} {passed} {all_}\n" for op, (passed, all_) in sorted(counts.items()))
+
+
 def main():
     if not CASES.is_dir():
         print(f"skipped: {CASES} is not there; the package libonnx-testdata has it")
@@ -41,6 +102,7 @@ def main():
     passing = sorted(name for name, (verdict, _) in found.items() if verdict == "pass")
     if "--update" in sys.argv[2:]:
         LIST.write_text("".join(f"{name}\n" for name in passing))
+        OPS.write_text(cases_of_ops(found))
         print(f"{len(passing)} of {len(found)} cases pass")
         return 0
     listed = set(LIST.read_text().split())
@@ -51,10 +113,14 @@ def main():
         print(f"{name} is listed and does not pass: {verdict} {reason}")
     for name in new:
         print(f"{name} passes and is not listed")
-    if new:
-        print(f"python3 tests/onnx/cases_test.py {sys.argv[1]} --update writes the list anew")
+    old_ops = cases_of_ops(found) != OPS.read_text()
+    if old_ops:
+        print(f"{OPS.name} is not what the cases say")
+    if new or old_ops:
+        print(f"python3 tests/onnx/cases_test.py {sys.argv[1]} --update writes the lists anew; "
+              "then comes the table of docs/onnx.md")
     print(f"{len(passing)} of {len(found)} cases pass, {len(listed)} are listed")
-    return 1 if lost or new else 0
+    return 1 if lost or new or old_ops else 0
 
 
 if __name__ == "__main__":

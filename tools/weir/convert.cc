@@ -25,6 +25,7 @@ examples:
 
 struct ConvertOptions {
   std::string model, output, weights, inline_limit;
+  LimitOptions limits;
   std::vector<std::string> gradient;
 };
 
@@ -46,12 +47,11 @@ void convert_model(const ConvertOptions& options) {
   if (!options.inline_limit.empty())
     onnx.inline_limit =
         static_cast<std::size_t>(integer_of(options.inline_limit, "--inline-limit", 0, INT64_MAX));
-  std::vector<std::string> written = files_of_model(options.output);
-  std::vector<std::string> read{options.model, external_data_of(options.model)};
-  if (!options.weights.empty()) read.push_back(options.weights);
-  check_apart(read, written);
+  std::vector<std::string> written = files_of_model(options.output), read;
   Model model = load_model(options.model,
-                           options.weights.empty() ? std::nullopt : std::optional(options.weights));
+                           options.weights.empty() ? std::nullopt : std::optional(options.weights),
+                           given_limits(options.limits), &read);
+  check_apart(read, written);
   model.graph = with_gradients(model.graph, options.gradient);
   save_model(options.output, model, onnx);
 }
@@ -68,10 +68,11 @@ void add_convert_command(CLI::App& app, Action& action) {
       ->required();
   add_gradient(*command, options->gradient);
   add_value(*command, "--weights", options->weights, "FILE",
-            "The params' values; if left out, those in the model or in the .safetensors file "
-            "beside it.");
+            "The params' values, .safetensors or .npz; if left out, those in the model or in the "
+            ".safetensors file beside it.");
   add_value(*command, "--inline-limit", options->inline_limit, "BYTES",
             "Bytes of weights that an .onnx file may hold itself; 67108864 if left out.");
+  add_limits(*command, options->limits);
   command->callback([options, &action] { action = [options] { convert_model(*options); }; });
 }
 

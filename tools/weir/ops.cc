@@ -19,7 +19,7 @@ constexpr const char* kExamples = R"(examples:
   weir ops --markdown             the whole reference: docs/ops.md)";
 
 struct OpsOptions {
-  std::string name;
+  std::string name, cases;
   bool markdown = false, onnx = false;
 };
 
@@ -28,8 +28,11 @@ void show_ops(const OpsOptions& options) {
     throw Error("--markdown is the reference of all ops; leave the name or the option out");
   if (options.onnx && (options.markdown || !options.name.empty()))
     throw Error("--onnx is the table of ONNX's ops; leave the name and --markdown out");
+  if (!options.cases.empty() && !options.onnx)
+    throw Error("--cases is a column of the table of ONNX's ops; give --onnx too");
   if (options.onnx) {
-    print_out(onnx_op_table());
+    print_out(onnx_op_table(options.cases.empty() ? OnnxCaseCounts()
+                                                  : read_case_counts(map_file(options.cases))));
   } else if (options.markdown) {
     print_out(markdown_reference());
   } else if (options.name.empty()) {
@@ -56,6 +59,8 @@ void add_ops_command(CLI::App& app, Action& action) {
   command->add_flag("--markdown", options->markdown, "Prints the whole reference as Markdown.");
   command->add_flag("--onnx", options->onnx,
                     "Prints which ops of ONNX are read, and why the others are not, as Markdown.");
+  add_value(*command, "--cases", options->cases, "FILE",
+            "Adds to that table how many test cases pass, from lines of OP PASSED ALL.");
   command->callback([options, &action] { action = [options] { show_ops(*options); }; });
 }
 

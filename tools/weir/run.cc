@@ -168,7 +168,8 @@ void add_run_command(CLI::App& app, Action& action) {
            "The size of a symbolic dimension, where no input tells it.");
   add_gradient(*command, options->gradient);
   add_value(*command, "--weights", options->weights, "FILE",
-            "The params' values; if left out, the .safetensors file beside the model.");
+            "The params' values, .safetensors or .npz; if left out, those in the model or in the "
+            ".safetensors file beside it.");
   add_value(*command, "--threads", options->threads, "K",
             "Threads to run on; as many as there are processors if left out. The results do not "
             "depend on it.");

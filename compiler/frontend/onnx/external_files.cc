@@ -93,9 +93,18 @@ const FileBytes& ExternalFiles::open(const std::string& location) {
     refuse(location, "has other hard links, so it may be a file of another place; copy it");
   size_ += status.st_size;
   check_(size_);
-  std::string name = folder_.empty() ? location : folder_ + "/" + location;
-  return files_.emplace(location, map_open_file(handle.descriptor(), printable(name)))
+  return files_.emplace(location, map_open_file(handle.descriptor(), printable(path_of(location))))
       .first->second;
+}
+
+std::string ExternalFiles::path_of(const std::string& location) const {
+  return folder_.empty() ? location : folder_ + "/" + location;
+}
+
+std::vector<std::string> ExternalFiles::paths() const {
+  std::vector<std::string> paths;
+  for (const auto& [location, file] : files_) paths.push_back(path_of(location));
+  return paths;
 }
 
 }  // namespace weir::onnx_format

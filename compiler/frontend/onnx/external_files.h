@@ -11,6 +11,7 @@
 #include <map>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "compiler/frontend/file.h"
 
@@ -25,8 +26,12 @@ class ExternalFiles {
 
   // The file at a location, mapped once. Error if it is not inside the folder or cannot be read.
   const FileBytes& open(const std::string& location);
+  // The paths of the files that have been opened.
+  std::vector<std::string> paths() const;
 
  private:
+  std::string path_of(const std::string& location) const;
+
   std::string folder_;
   std::function<void(std::int64_t)> check_;
   std::int64_t size_ = 0;

@@ -167,7 +167,9 @@ Model import_model(std::shared_ptr<const onnx::ModelProto> model, const FileByte
   FixedInputs fixed;
   for (;;) {
     try {
-      return import_with(model, name, files, options, fixed);
+      Model imported = import_with(model, name, files, options, fixed);
+      if (options.files_read != nullptr) *options.files_read = files.paths();
+      return imported;
     } catch (Restart& restart) {
       fixed.insert(restart.inputs.begin(), restart.inputs.end());
     }

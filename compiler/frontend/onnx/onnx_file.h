@@ -11,6 +11,7 @@
 
 #include <map>
 #include <string>
+#include <vector>
 
 #include "compiler/frontend/file.h"
 #include "compiler/frontend/load_limits.h"
@@ -24,6 +25,8 @@ struct OnnxOptions {
   // Values that inputs will have, by name. An input that decides a shape or the like becomes a
   // constant of that value, and is no input of the graph; the others stay inputs.
   std::map<std::string, Tensor, std::less<>> given;
+  // Gets the paths of the files beside the model that are read.
+  std::vector<std::string>* files_read = nullptr;
 };
 
 // Error for everything that is not a model that Weir can compute.

@@ -19,7 +19,9 @@ using ::testing::HasSubstr;
 using namespace std::string_literals;
 
 std::string message_of(const OnnxModel& model, const LoadLimits& limits = {}) {
-  return test::error_of([&] { model.load({.limits = limits, .given = {}}); });
+  OnnxOptions options;
+  options.limits = limits;
+  return test::error_of([&] { model.load(options); });
 }
 
 // The message, each line of which can be shown as it is.

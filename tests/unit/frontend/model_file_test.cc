@@ -6,6 +6,7 @@
 #include "compiler/frontend/file.h"
 #include "compiler/frontend/npy.h"
 #include "compiler/frontend/safetensors.h"
+#include "compiler/frontend/tensor_file.h"
 #include "ir/interpreter.h"
 #include "support.h"
 
@@ -31,8 +32,14 @@ TEST(ModelFile, weights_are_found_beside_or_given) {
       error_of([&] { load_model(folder.path("m.weir")); }),
       HasSubstr("m.weir:2:9: error: the graph has params (slope, shift), and there is no file " +
                 folder.path("m.safetensors")));
-  write_safetensors(folder.path("elsewhere"), weights);
-  EXPECT_EQ(load_model(folder.path("m.weir"), folder.path("elsewhere")).weights.size(), 2u);
+  for (std::string elsewhere : {folder.path("elsewhere.safetensors"), folder.path("other.npz")}) {
+    write_tensors(elsewhere, weights);
+    EXPECT_EQ(load_model(folder.path("m.weir"), elsewhere).weights.size(), 2u);
+  }
+  write_file(folder.path("w.npy"), {"no tensors by name"});
+  EXPECT_THAT(error_of([&] { load_model(folder.path("m.weir"), folder.path("w.npy")); }),
+              HasSubstr("w.npy' is not a file of tensors by name: those end in .npz and "
+                        ".safetensors"));
   write_safetensors(folder.path("m.safetensors"), weights);
   EXPECT_EQ(load_model(folder.path("m.weir")).weights.count("other"), 0u);
   EXPECT_THAT(error_of([&] { load_model(folder.path("m.weir"), folder.path("nowhere")); }),
