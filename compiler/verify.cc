@@ -12,6 +12,7 @@
 #include "compiler/frontend/onnx/onnx_file.h"
 #include "compiler/frontend/onnx/test_folder.h"
 #include "compiler/pipeline.h"
+#include "compiler/run_memory.h"
 #include "ir/escape.h"
 #include "ir/interpreter.h"
 
@@ -34,10 +35,14 @@ std::string one_line(std::string_view text) {
   return line;
 }
 
-double allowed(DType type, std::optional<double> given) {
+enum class Role { output, gradient };
+
+double allowed(DType type, Role role, std::optional<double> given) {
   if (!is_float(type)) return 0;
   if (given) return *given;
-  return type == DType::f16 ? 0x1p-10 : type == DType::bf16 ? 0x1p-7 : 1e-5;
+  if (type == DType::f16) return 0x1p-10;
+  if (type == DType::bf16) return 0x1p-7;
+  return role == Role::gradient ? 1e-4 : 1e-5;
 }
 
 std::string place_of(const Tensor& tensor, std::int64_t position) {
@@ -54,12 +59,12 @@ class Comparison {
  public:
   explicit Comparison(std::optional<double> tolerance) : tolerance_(tolerance) {}
 
-  void add(const std::string& name, const Tensor& result, const Tensor& reference) {
+  void add(Role role, const std::string& name, const Tensor& result, const Tensor& reference) {
     if (result.type() != reference.type())
       return fail(fmt::format("{} is {}, and {} is right", name, to_string(result.type()),
                               to_string(reference.type())));
     Difference difference = compare(result, reference);
-    double relative = difference.relative(), limit = allowed(result.dtype(), tolerance_);
+    double relative = difference.relative(), limit = allowed(result.dtype(), role, tolerance_);
     largest_ = std::max(largest_, relative);
     bool is_near = is_float(result.dtype()) ? relative <= limit : difference.identical;
     if (is_near) return;
@@ -104,8 +109,13 @@ class Runner {
       auto found = tensors.find(graph().value(id).name);
       if (found != tensors.end()) inputs.insert(*found);
     }
-    return executable_ ? executable_->run(inputs, options_.executor)
-                       : interpret(model_.graph, model_.weights, inputs);
+    Dim::Bindings sizes = bind_symbols(graph(), inputs, model_.weights);
+    if (!executable_) {
+      memory_of_interpreting(model_, sizes).check(options_.limits.memory);
+      return interpret(model_.graph, model_.weights, inputs);
+    }
+    memory_of_run(model_, *executable_, sizes).check(options_.limits.memory);
+    return executable_->run(inputs, options_.executor);
   }
 
  private:
@@ -114,8 +124,9 @@ class Runner {
   std::optional<Executable> executable_;
 };
 
-Model load(const TestFolder& folder, const TestData& data) {
+Model load(const TestFolder& folder, const TestData& data, const LoadLimits& limits) {
   OnnxOptions options;
+  options.limits = limits;
   options.given = data.inputs;
   return load_onnx(folder.model, options);
 }
@@ -126,7 +137,7 @@ void compare_outputs(const Graph& graph, std::span<const Tensor> results, const 
   for (std::size_t i = 0; i < data.outputs.size(); ++i) {
     std::string name = fmt::format("output {}", value_name(graph.outputs()[i].name));
     if (folder.data.size() > 1) name += fmt::format(" of {}", data.name);
-    comparison.add(name, results[i], data.outputs[i]);
+    comparison.add(Role::output, name, results[i], data.outputs[i]);
   }
 }
 
@@ -135,7 +146,7 @@ void verify_data(const TestFolder& folder, const VerifyOptions& options, Compari
   for (const TestData& data : folder.data) {
     // A model in which an input became a constant serves for that input alone.
     if (!runner || runner->graph().inputs().size() != data.inputs.size())
-      runner.emplace(load(folder, data), options);
+      runner.emplace(load(folder, data, options.limits), options);
     compare_outputs(runner->graph(), runner->run(data.inputs), folder, data, comparison);
   }
 }
@@ -180,7 +191,7 @@ void verify_gradients(const TestFolder& folder, const VerifyOptions& options,
   if (data.outputs.size() != 1)
     return comparison.fail("gradients.npz is for a model with one output");
   Wanted wanted = wanted_of(*folder.gradients);
-  Model model = load(folder, data);
+  Model model = load(folder, data, options.limits);
   for (const std::string& name : wanted.names) {
     ValueId value = model.graph.find(name);
     if (!value.valid() || model.graph.value(value).kind == Value::Kind::result)
@@ -198,21 +209,24 @@ void verify_gradients(const TestFolder& folder, const VerifyOptions& options,
   std::vector<Tensor> results = runner.run(inputs);
   std::size_t first = results.size() - wanted.names.size();
   for (std::size_t i = 0; i < wanted.names.size(); ++i)
-    comparison.add(fmt::format("gradient of {}", value_name(wanted.names[i])), results[first + i],
-                   *wanted.gradients[i]);
+    comparison.add(Role::gradient, fmt::format("gradient of {}", value_name(wanted.names[i])),
+                   results[first + i], *wanted.gradients[i]);
 }
 
 // An Unsupported of the model says more than one of its data.
-[[noreturn]] void refuse_model_first(const std::string& folder, const Unsupported& of_data) {
-  load_onnx(folder + "/model.onnx");
+[[noreturn]] void refuse_model_first(const std::string& folder, const LoadLimits& limits,
+                                     const Unsupported& of_data) {
+  OnnxOptions options;
+  options.limits = limits;
+  load_onnx(folder + "/model.onnx", options);
   throw Unsupported(of_data);
 }
 
-TestFolder read(const std::string& folder, bool with_gradients) {
+TestFolder read(const std::string& folder, const VerifyOptions& options) {
   try {
-    return read_test_folder(folder, with_gradients);
+    return read_test_folder(folder, options.gradients, options.limits);
   } catch (const Unsupported& error) {
-    refuse_model_first(folder, error);
+    refuse_model_first(folder, options.limits, error);
   }
 }
 
@@ -221,7 +235,7 @@ TestFolder read(const std::string& folder, bool with_gradients) {
 Verdict verify(const std::string& folder, const VerifyOptions& options) {
   Comparison comparison(options.tolerance);
   try {
-    TestFolder test = read(folder, options.gradients);
+    TestFolder test = read(folder, options);
     verify_data(test, options, comparison);
     if (test.gradients) verify_gradients(test, options, comparison);
   } catch (const Unsupported& error) {

@@ -5,17 +5,21 @@
 #include <optional>
 #include <string>
 
+#include "compiler/frontend/load_limits.h"
 #include "runtime/abi.h"
 
 namespace weir {
 
 struct VerifyOptions {
   // How far a tensor may be from its reference, relative to the largest element of the reference,
-  // or absolutely where that is 0. Not given: 1e-5, for f16 2^-10 and for bf16 2^-7, which is a
-  // unit in the last place. Integers and bools have to be equal, NaNs are equal to each other.
+  // or absolutely where that is 0. Not given: 1e-5, for gradients 1e-4, as terms that nearly cancel
+  // are common in them and the reference itself is off by more than 1e-5; for f16 2^-10 and for
+  // bf16 2^-7, which is a unit in the last place. Integers and bools have to be equal, NaNs are
+  // equal to each other, and so are infinities of one sign.
   std::optional<double> tolerance;
   bool gradients = false;    // compares with gradients.npz too, where there is one
   bool interpreted = false;  // runs the interpreter instead of compiled code
+  LoadLimits limits;         // for reading a model, and for a run
   // Threads to compile and to run on; null is the calling thread alone.
   const weir_executor* executor = nullptr;
 };

@@ -10,7 +10,7 @@ namespace weir {
 
 struct LoadLimits {
   std::int64_t nodes = 1'000'000;  // with what functions of the model stand for
-  // Bytes of the files, and of what is made of them while they are read.
+  // Bytes of the files and of what is made of them while they are read; and of a run, by itself.
   std::int64_t memory = std::numeric_limits<std::int64_t>::max();
 
   // Error at the file if `count` nodes, or `bytes`, are too many.

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <charconv>
+#include <cmath>
 #include <cstdio>
 #include <ctime>
 #include <limits>
@@ -49,8 +50,8 @@ void add_limits(CLI::App& command, LimitOptions& options) {
   add_value(command, "--max-nodes", options.nodes, "N",
             "Refuses a model of more nodes; 1000000 if left out.");
   add_value(command, "--max-memory", options.memory, "BYTES",
-            "Refuses a model whose files, and what is made of them while they are read, take more; "
-            "no limit if left out.");
+            "Refuses what takes more: a model while its files are read, and a run, by what it is "
+            "given, gives and keeps in between; no limit if left out.");
 }
 
 LoadLimits given_limits(const LimitOptions& options) {
@@ -115,7 +116,8 @@ std::optional<double> given_tolerance(const std::string& option) {
   if (option.empty()) return std::nullopt;
   double value = 0;
   auto [end, fault] = std::from_chars(option.data(), option.data() + option.size(), value);
-  if (fault != std::errc() || end != option.data() + option.size() || !(value >= 0))
+  if (fault != std::errc() || end != option.data() + option.size() || !(value >= 0) ||
+      std::isinf(value))
     throw Error(fmt::format("--tolerance takes a number from 0, and {} is given", shown(option)));
   return value;
 }

@@ -10,6 +10,7 @@
 #include "compiler/frontend/file.h"
 #include "compiler/frontend/model_file.h"
 #include "compiler/pipeline.h"
+#include "compiler/run_memory.h"
 #include "ir/escape.h"
 #include "ir/interpreter.h"
 #include "run_inputs.h"
@@ -66,7 +67,7 @@ double allowed_difference(DType type, std::optional<double> given) {
 }
 
 std::vector<Tensor> run_compiled(const Model& model, const Inputs& inputs, const TargetSpec& target,
-                                 int threads, StageTimes& times) {
+                                 int threads, const LoadLimits& limits, StageTimes& times) {
   CompileOptions options;
   options.target = target;
   options.timing = [&times](std::string_view step, double milliseconds) {
@@ -75,11 +76,21 @@ std::vector<Tensor> run_compiled(const Model& model, const Inputs& inputs, const
   ThreadPool pool(threads);
   options.executor = &pool.executor();
   Executable executable = compile(model, options);
+  memory_of_run(model, executable, bind_symbols(model.graph, inputs, model.weights))
+      .check(limits.memory);
   return times.measure("run", [&] { return executable.run(inputs, &pool.executor()); });
 }
 
 std::string number_at(const Tensor& tensor, std::int64_t position) {
   return scalar::to_string(tensor.dtype(), tensor.bits(position));
+}
+
+std::vector<Tensor> run_interpreted(const Model& model, const Inputs& inputs,
+                                    const LoadLimits& limits, StageTimes& times) {
+  memory_of_interpreting(model, bind_symbols(model.graph, inputs, model.weights))
+      .check(limits.memory);
+  return times.measure("interpreter",
+                       [&] { return interpret(model.graph, model.weights, inputs); });
 }
 
 // Compares the compiled results with both meanings of the interpreter. Error if they differ too
@@ -137,13 +148,11 @@ void run_model(const RunOptions& options) {
     model.graph =
         times.measure("gradient", [&] { return with_gradients(model.graph, options.gradient); });
   OutputPlaces places = output_places(model.graph, options.outputs);
-  Inputs inputs =
-      times.measure("inputs", [&] { return read_inputs(model, options.inputs, options.dims); });
+  Inputs inputs = times.measure(
+      "inputs", [&] { return read_inputs(model, options.inputs, options.dims, limits.memory); });
   std::vector<Tensor> results =
-      options.reference
-          ? times.measure("interpreter",
-                          [&] { return interpret(model.graph, model.weights, inputs); })
-          : run_compiled(model, inputs, options.target, threads, times);
+      options.reference ? run_interpreted(model, inputs, limits, times)
+                        : run_compiled(model, inputs, options.target, threads, limits, times);
   times.measure("outputs", [&] {
     give_outputs(model.graph, results, places);
     return 0;

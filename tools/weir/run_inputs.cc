@@ -9,6 +9,7 @@
 #include "common.h"
 #include "compiler/frontend/file.h"
 #include "compiler/frontend/input_value.h"
+#include "compiler/run_memory.h"
 #include "ir/escape.h"
 
 namespace weir::tool {
@@ -70,6 +71,17 @@ bool needs_sizes(std::string_view value) {
   return value == "zeros" || value == "ones" || value.starts_with("random:");
 }
 
+// Of a value that is made up, where its symbols are bound.
+void check_size(const Value& input, const Dim::Bindings& bindings, std::int64_t most) {
+  for (const Dim& dim : input.type.shape)
+    if (!dim.evaluate(bindings)) return;
+  if (std::int64_t bytes = bytes_of_type(input.type, bindings); bytes > most)
+    throw Error(
+        fmt::format("--input {}: it takes {} bytes, and at most {} are allowed; "
+                    "--max-memory sets this limit",
+                    input.name, bytes, most));
+}
+
 // A tensor for one input; an error says which input, and points into the text of a literal.
 Tensor read_value(const Value& input, const std::string& value, const Dim::Bindings& bindings) try {
   return input_value(value, input.type, bindings, input.name);
@@ -86,7 +98,7 @@ Tensor read_value(const Value& input, const std::string& value, const Dim::Bindi
 }  // namespace
 
 Inputs read_inputs(const Model& model, std::span<const std::string> values,
-                   std::span<const std::string> dims) {
+                   std::span<const std::string> dims, std::int64_t most) {
   const Graph& graph = model.graph;
   Dim::Bindings given = given_dims(graph, dims);
   NamedValues named = named_values(graph, values);
@@ -97,6 +109,7 @@ Inputs read_inputs(const Model& model, std::span<const std::string> values,
       const Value& input = graph.value(id);
       const std::string& value = named.find(input.name)->second;
       if (needs_sizes(value) == with_sizes) continue;
+      if (!with_sizes) check_size(input, bindings, most);
       Tensor tensor = read_value(input, value, with_sizes ? given : bindings);
       for (std::size_t d = 0; with_sizes && d < input.type.shape.size(); ++d)
         if (std::optional<std::string> symbol = input.type.shape[d].as_symbol())

@@ -1,6 +1,7 @@
 // The tensors that `weir run` feeds a model with.
 #pragma once
 
+#include <cstdint>
 #include <span>
 #include <string>
 
@@ -12,8 +13,9 @@ namespace weir::tool {
 // The values of `--input NAME=VALUE`, for which `--dim SYMBOL=SIZE` may bind symbols. Values that
 // have a size of their own, files and literals, come first; the symbols that they bind hold for
 // `random:SEED`, `zeros` and `ones`. Error if an input is missing, given twice or unknown, if a
-// symbol is unknown, or if a value does not fit.
+// symbol is unknown, if a value does not fit, or if one that is made up would take more bytes than
+// `most`.
 Inputs read_inputs(const Model& model, std::span<const std::string> values,
-                   std::span<const std::string> dims);
+                   std::span<const std::string> dims, std::int64_t most);
 
 }  // namespace weir::tool

@@ -39,6 +39,7 @@ constexpr std::size_t kVerdictWidth = 13;
 struct VerifyCommand {
   std::vector<std::string> folders;
   std::string tolerance, threads;
+  LimitOptions limits;
   bool gradients = false, reference = false, allow_unsupported = false;
 };
 
@@ -118,6 +119,7 @@ void verify_folders(const VerifyCommand& command) {
   options.tolerance = given_tolerance(command.tolerance);
   options.gradients = command.gradients;
   options.interpreted = command.reference;
+  options.limits = given_limits(command.limits);
   int threads = given_threads(command.threads);
   std::vector<Case> cases = cases_in(command.folders);
   std::optional<ThreadPool> pool;
@@ -156,13 +158,14 @@ void add_verify_command(CLI::App& app, Action& action) {
                     "Also compares gradients with those in gradients.npz, where a folder has one.");
   add_value(*command, "--tolerance", options->tolerance, "R",
             "How far a tensor may be from its reference, relative to the largest element there, or "
-            "absolutely where that is 0; 1e-05 if left out, and for f16 and bf16 a unit in the "
-            "last place. Integers and bools have to be equal, and NaNs are.");
+            "absolutely where that is 0; if left out 1e-05, for gradients 1e-04, and for f16 and "
+            "bf16 a unit in the last place. Integers and bools have to be equal, and NaNs are.");
   add_value(*command, "--threads", options->threads, "K",
             "Threads to work on; as many as there are processors if left out. The results do not "
             "depend on it.");
   command->add_flag("--reference", options->reference,
                     "Interprets the models instead of compiling them: slow and obvious.");
+  add_limits(*command, options->limits);
   command->callback([options, &action] { action = [options] { verify_folders(*options); }; });
 }
 

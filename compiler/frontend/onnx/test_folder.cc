@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <filesystem>
-#include <limits>
 #include <set>
 
 #include <fmt/format.h>
@@ -10,6 +9,7 @@
 
 #include "compiler/frontend/file.h"
 #include "compiler/frontend/npz.h"
+#include "compiler/frontend/onnx/model_proto.h"
 #include "compiler/frontend/onnx/pb_file.h"
 #include "compiler/frontend/onnx/unsupported.h"
 #include "ir/escape.h"
@@ -24,15 +24,6 @@ constexpr const char* kModel = "model.onnx";
 [[noreturn]] void refuse(const fs::path& path, std::string message) {
   throw Error(Location(std::make_shared<const std::string>(path.string()), 0, 0),
               std::move(message));
-}
-
-onnx::ModelProto read_model(const fs::path& path) {
-  FileBytes file = map_file(path.string());
-  onnx::ModelProto model;
-  if (file.bytes.size() > static_cast<std::size_t>(std::numeric_limits<int>::max()) ||
-      !model.ParseFromArray(file.bytes.data(), static_cast<int>(file.bytes.size())))
-    file.refuse("this is no ONNX model, or one that is cut off");
-  return model;
 }
 
 // Inputs and outputs of the graph, as their files are numbered.
@@ -113,13 +104,14 @@ std::vector<std::string> find_test_folders(const std::string& folder) {
   return found;
 }
 
-TestFolder read_test_folder(const std::string& folder, bool with_gradients) {
+TestFolder read_test_folder(const std::string& folder, bool with_gradients,
+                            const LoadLimits& limits) {
   TestFolder result;
   fs::path path(folder);
   result.model = (path / kModel).string();
-  onnx::ModelProto model = read_model(result.model);
-  auto inputs = numbered_inputs(model.graph());
-  auto outputs = numbered_outputs(model.graph());
+  auto model = onnx_format::parse_model(map_file(result.model), limits).proto;
+  auto inputs = numbered_inputs(model->graph());
+  auto outputs = numbered_outputs(model->graph());
   for (const fs::path& set : data_sets(path)) {
     TestData data{set.filename().string(), {}, read_numbered(set, "output", outputs)};
     std::vector<Tensor> tensors = read_numbered(set, "input", inputs);

@@ -3,9 +3,9 @@
 //   FOLDER/model.onnx
 //   FOLDER/test_data_set_K/input_I.pb    the inputs of the graph that are no initializers, in order
 //   FOLDER/test_data_set_K/output_I.pb   the outputs of the graph, in order
-//   FOLDER/gradients.npz                 optional: gradients of sum(output * cotangent) at the
-//   first
-//                                        data set, as cotangent, input:NAME and param:NAME
+//   FOLDER/gradients.npz                 optional: cotangent, and gradients of
+//                                        sum(output * cotangent) at the first data set as
+//                                        input:NAME and param:NAME
 #pragma once
 
 #include <map>
@@ -13,6 +13,7 @@
 #include <string>
 #include <vector>
 
+#include "compiler/frontend/load_limits.h"
 #include "ir/builder.h"
 
 namespace weir {
@@ -33,9 +34,11 @@ struct TestFolder {
 // followed. Error if there is no such folder.
 std::vector<std::string> find_test_folders(const std::string& folder);
 
-// Error for a model that is none, for files that are missing or too many, and for tensors that are
-// wrong; Unsupported for inputs and outputs that are sequences, optionals or maps, and for element
-// types that Weir does not have. Gradients are read if asked for.
-TestFolder read_test_folder(const std::string& folder, bool with_gradients);
+// Error for a model that is none or asks for more than the limits, for files that are missing or
+// too many, and for tensors that are wrong; Unsupported for inputs and outputs that are sequences,
+// optionals or maps, and for element types that Weir does not have. Gradients are read if asked
+// for.
+TestFolder read_test_folder(const std::string& folder, bool with_gradients,
+                            const LoadLimits& limits = {});
 
 }  // namespace weir
