@@ -266,6 +266,10 @@ void GraphImporter::convert_node(const onnx::NodeProto& node, const std::string&
         if (&node != current_ || static_cast<std::size_t>(i) == asked->input())
           not_known_(current_->input(i));
     }
+    if (const auto* needed = dynamic_cast<const SizeNeeded*>(&error)) {
+      std::int64_t& least = sizes_needed_[needed->symbol()];
+      least = std::max(least, needed->least());
+    }
     std::string what = shown_op(node);
     if (opset != place.opsets.end()) what += fmt::format(" of opset {}", opset->second);
     shortfalls_.add(std::move(what), name, error.diagnostic().message);

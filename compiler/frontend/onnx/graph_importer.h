@@ -58,6 +58,8 @@ class GraphImporter : public GraphValues {
 
   GraphBuilder& builder() { return builder_; }
   const Shortfalls& shortfalls() const { return shortfalls_; }
+  // By symbol of the graph: how large nodes need it to be at least. They are shortfalls, too.
+  const std::map<std::string, std::int64_t>& sizes_needed() const { return sizes_needed_; }
   Location location(std::string note) const;
   // Told the name of a value of the model's own graph that has to be known and is not, before the
   // node that asks for it is reported.
@@ -98,6 +100,7 @@ class GraphImporter : public GraphValues {
   GraphBuilder builder_;
   Weights weights_;
   Shortfalls shortfalls_;
+  std::map<std::string, std::int64_t> sizes_needed_;
   std::unordered_map<std::string, const onnx::FunctionProto*> functions_;  // by domain and name
   std::vector<const onnx::FunctionProto*> active_;                         // being written out
   int branches_ = 0;                                                       // of If, around us

@@ -69,8 +69,7 @@ TensorType declared_type(const onnx::ValueInfoProto& info, SymbolNames& symbols)
 }
 
 void add_inputs(GraphImporter& importer, const onnx::GraphProto& graph, Scope& scope,
-                const OnnxOptions& options, const FixedInputs& fixed) {
-  SymbolNames symbols;
+                const OnnxOptions& options, const FixedInputs& fixed, SymbolNames& symbols) {
   std::unordered_set<std::string_view> initializers;
   for (const onnx::TensorProto& initializer : graph.initializer())
     initializers.insert(initializer.name());
@@ -126,14 +125,23 @@ void add_outputs(GraphImporter& importer, const onnx::GraphProto& graph, const S
   }
 }
 
-// The model with these inputs fixed. Throws Restart when more of those given have to be.
+// What has proved necessary. Nodes that take an element at a place of an axis, or the rest from a
+// place on, need the axis to be that long: the symbol of its size gets a minimum.
+struct Needs {
+  FixedInputs fixed;
+  SymbolNames::Minimums minimums;
+};
+
+// The model with these needs met. Throws Restart when there are more.
 struct Restart {
   std::vector<std::string> inputs;
+  SymbolNames::Minimums minimums;
 };
 
 Model import_with(const std::shared_ptr<const onnx::ModelProto>& model,
                   const std::shared_ptr<const std::string>& file, ExternalFiles& files,
-                  const OnnxOptions& options, const FixedInputs& fixed) {
+                  const OnnxOptions& options, const Needs& needs, int rounds_left) {
+  const FixedInputs& fixed = needs.fixed;
   const onnx::GraphProto& graph = model->graph();
   GraphImporter importer(model, file, files, options.limits);
   if (!options.given.empty()) {
@@ -142,13 +150,21 @@ Model import_with(const std::shared_ptr<const onnx::ModelProto>& model,
       for (std::string& name : origins(graph, value))
         if (options.given.contains(name) && !fixed.contains(name))
           inputs.push_back(std::move(name));
-      if (!inputs.empty()) throw Restart{std::move(inputs)};
+      if (!inputs.empty()) throw Restart{std::move(inputs), needs.minimums};
     });
   }
   Scope scope;
   importer.add_initializers(graph, scope);
-  add_inputs(importer, graph, scope, options, fixed);
+  SymbolNames symbols(needs.minimums);
+  add_inputs(importer, graph, scope, options, fixed, symbols);
   importer.convert_nodes(graph.node(), scope, opsets_of(*model));
+  // Not without end: what needs more is a shortfall.
+  if (!importer.sizes_needed().empty() && rounds_left > 0) {
+    SymbolNames::Minimums minimums = needs.minimums;
+    for (const auto& [symbol, least] : importer.sizes_needed())
+      symbols.raise(minimums, symbol, least);
+    throw Restart{{}, std::move(minimums)};
+  }
   if (!importer.shortfalls().empty()) throw importer.shortfalls().error(importer.location({}));
   add_outputs(importer, graph, scope);
   check_graph(importer.builder().graph());
@@ -164,14 +180,16 @@ Model import_model(std::shared_ptr<const onnx::ModelProto> model, const FileByte
     throw Error(Location(name, 0, 0), "the file has no graph; this is no model");
   ExternalFiles files(
       folder, [&](std::int64_t bytes) { options.limits.check_memory(file, memory + bytes); });
-  FixedInputs fixed;
-  for (;;) {
+  constexpr int kRounds = 16;
+  Needs needs;
+  for (int round = 0;; ++round) {
     try {
-      Model imported = import_with(model, name, files, options, fixed);
+      Model imported = import_with(model, name, files, options, needs, kRounds - round);
       if (options.files_read != nullptr) *options.files_read = files.paths();
       return imported;
     } catch (Restart& restart) {
-      fixed.insert(restart.inputs.begin(), restart.inputs.end());
+      needs.fixed.insert(restart.inputs.begin(), restart.inputs.end());
+      needs.minimums = std::move(restart.minimums);
     }
   }
 }

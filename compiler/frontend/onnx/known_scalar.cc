@@ -5,6 +5,8 @@
 #include <limits>
 #include <vector>
 
+#include <fmt/format.h>
+
 #include "ir/diagnostic.h"
 #include "ir/scalar/evaluate.h"
 
@@ -18,6 +20,17 @@ const KnownScalar kUnknown;
 
 KnownScalar truth(bool value) { return scalar::from_bool(value); }
 
+// Two polynomials joined by an operator, as in a formula.
+KnownScalar unknown(const Dim& a, const char* joined_by, const Dim& b) {
+  constexpr std::size_t kShown = 80;
+  auto operand = [](const Dim& dim) {
+    std::string text = dim.to_string().substr(0, kShown);
+    return dim.terms().size() > 1 ? fmt::format("({})", text) : text;
+  };
+  return UnknownScalar{std::make_shared<const std::string>(
+      fmt::format("{} {} {}", operand(a), joined_by, operand(b)))};
+}
+
 // Whether a polynomial is at least 0, or above 0, whatever its symbols stand for.
 bool never_negative(const Dim& dim) {
   auto terms = dim.terms();
@@ -29,15 +42,15 @@ bool always_positive(const Dim& dim) { return never_negative(dim - Dim(1)); }
 // a < b, a <= b or a == b by the sign of the difference.
 KnownScalar less(const Dim& a, const Dim& b) {
   if (always_positive(b - a)) return truth(true);
-  return never_negative(a - b) ? truth(false) : kUnknown;
+  return never_negative(a - b) ? truth(false) : unknown(a, "<", b);
 }
 KnownScalar equal(const Dim& a, const Dim& b) {
   if (a == b) return truth(true);
-  return always_positive(b - a) || always_positive(a - b) ? truth(false) : kUnknown;
+  return always_positive(b - a) || always_positive(a - b) ? truth(false) : unknown(a, "==", b);
 }
 KnownScalar negated(const KnownScalar& value) {
   const Bits* bits = std::get_if<Bits>(&value);
-  return bits != nullptr ? truth(!scalar::as_bool(*bits)) : kUnknown;
+  return bits != nullptr ? truth(!scalar::as_bool(*bits)) : value;
 }
 
 // A float that is no integer, times a polynomial: 0.5 * 4*N.
@@ -65,7 +78,7 @@ KnownScalar product(DType type, std::span<const DType> types,
 KnownScalar extreme(DType type, const Dim& a, const Dim& b, bool lower) {
   if (never_negative(b - a)) return known_dim(type, lower ? a : b);
   if (never_negative(a - b)) return known_dim(type, lower ? b : a);
-  return kUnknown;
+  return unknown(a, lower ? "min" : "max", b);
 }
 
 // Where a reduction starts: the end of the type's range, below or above everything.
@@ -84,10 +97,10 @@ KnownScalar on_dims(Primitive primitive, DType type, const Dim& a, const Dim& b)
       return known_dim(type, a - b);
     case Primitive::div:
       if (std::optional<Dim> quotient = a.divided_by(b)) return known_dim(type, *quotient);
-      return kUnknown;
+      return unknown(a, "/", b);
     case Primitive::rem:
     case Primitive::modulo:
-      return a.divided_by(b) ? known_dim(type, Dim(0)) : kUnknown;
+      return a.divided_by(b) ? known_dim(type, Dim(0)) : unknown(a, "%", b);
     case Primitive::min:
       return extreme(type, a, b, true);
     case Primitive::max:
@@ -125,23 +138,10 @@ KnownScalar on_one_dim(Primitive primitive, DType type, const Dim& x) {
 
 }  // namespace
 
-KnownScalar known_dim(DType type, const Dim& dim) {
-  if (!dim.is_constant()) return dim;
-  return scalar::bits_of(type, dim.value());
-}
+namespace {
 
-std::optional<Dim> as_dim(DType type, const KnownScalar& value) {
-  if (const Dim* dim = std::get_if<Dim>(&value)) return *dim;
-  const Bits* bits = std::get_if<Bits>(&value);
-  if (bits == nullptr || type == DType::boolean) return std::nullopt;
-  if (is_integer(type)) return Dim(scalar::to_integer(type, *bits));
-  double number = scalar::to_double(type, *bits);
-  if (!(std::abs(number) < 1e15) || number != std::rint(number)) return std::nullopt;
-  return Dim(static_cast<std::int64_t>(number));
-}
-
-KnownScalar apply(Primitive primitive, DType type, std::span<const DType> operand_types,
-                  std::span<const KnownScalar> operands) try {
+KnownScalar apply_known(Primitive primitive, DType type, std::span<const DType> operand_types,
+                        std::span<const KnownScalar> operands) {
   if (primitive == Primitive::select) {
     const Bits* condition = std::get_if<Bits>(&operands[0]);
     if (condition == nullptr) return kUnknown;
@@ -167,6 +167,34 @@ KnownScalar apply(Primitive primitive, DType type, std::span<const DType> operan
   if (operands.size() == 1) return on_one_dim(primitive, type, *a);
   std::optional<Dim> b = as_dim(operand_types[1], operands[1]);
   return b && operands.size() == 2 ? on_dims(primitive, type, *a, *b) : kUnknown;
+}
+
+}  // namespace
+
+KnownScalar known_dim(DType type, const Dim& dim) {
+  if (!dim.is_constant()) return dim;
+  return scalar::bits_of(type, dim.value());
+}
+
+std::optional<Dim> as_dim(DType type, const KnownScalar& value) {
+  if (const Dim* dim = std::get_if<Dim>(&value)) return *dim;
+  const Bits* bits = std::get_if<Bits>(&value);
+  if (bits == nullptr || type == DType::boolean) return std::nullopt;
+  if (is_integer(type)) return Dim(scalar::to_integer(type, *bits));
+  double number = scalar::to_double(type, *bits);
+  if (!(std::abs(number) < 1e15) || number != std::rint(number)) return std::nullopt;
+  return Dim(static_cast<std::int64_t>(number));
+}
+
+KnownScalar apply(Primitive primitive, DType type, std::span<const DType> operand_types,
+                  std::span<const KnownScalar> operands) try {
+  KnownScalar result = apply_known(primitive, type, operand_types, operands);
+  // What an operand would be is what the result depends on.
+  auto* unknown_result = std::get_if<UnknownScalar>(&result);
+  for (std::size_t i = 0; unknown_result != nullptr && i < operands.size(); ++i)
+    if (const auto* operand = std::get_if<UnknownScalar>(&operands[i]))
+      if (!unknown_result->formula) unknown_result->formula = operand->formula;
+  return result;
 } catch (const Error&) {
   // A polynomial that leaves 64 bits, or has too many terms.
   return kUnknown;

@@ -4,12 +4,14 @@
 // is everywhere; on polynomials it is known where the result is the same for all values of the
 // symbols (which are integers from 0): sums and products always, quotients where the division
 // leaves nothing, comparisons where the difference has one sign. Everything else is not known,
-// which is no error. A float may stand for a polynomial, too: sizes are scaled in floating point
-// and rounded back.
+// which is no error; what it would be is kept for a message. A float may stand for a polynomial,
+// too: sizes are scaled in floating point and rounded back.
 #pragma once
 
+#include <memory>
 #include <optional>
 #include <span>
+#include <string>
 #include <variant>
 
 #include "ir/dim.h"
@@ -18,8 +20,13 @@
 
 namespace weir::onnx_format {
 
+// What is no polynomial, such as "N / 2"; null where it depends on elements of an input.
+struct UnknownScalar {
+  std::shared_ptr<const std::string> formula;
+};
+
 // Not known, a number, or a polynomial with at least one symbol.
-using KnownScalar = std::variant<std::monostate, scalar::Bits, Dim>;
+using KnownScalar = std::variant<UnknownScalar, scalar::Bits, Dim>;
 
 inline bool is_known(const KnownScalar& value) { return value.index() != 0; }
 // A number of that type if the dimension is constant.

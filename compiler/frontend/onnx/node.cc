@@ -82,6 +82,13 @@ const TensorType& Node::type(std::size_t i) const {
 }
 
 void Node::refuse_unknown(std::size_t i, std::string_view what) const {
+  if (inputs_[i]->elements)
+    for (const KnownScalar& element : inputs_[i]->elements->elements)
+      if (const auto* unknown = std::get_if<UnknownScalar>(&element); unknown && unknown->formula)
+        throw NotKnown(
+            i, fmt::format("its {}, {}, depends on {}, which is no polynomial in the "
+                           "sizes of the inputs; give the dimensions in it as numbers",
+                           what, quoted(proto_.input(static_cast<int>(i))), *unknown->formula));
   throw NotKnown(
       i, fmt::format("its {}, {}, is computed when the model runs; a static compiler needs to "
                      "know it when the model is loaded",
@@ -140,6 +147,23 @@ std::int64_t Node::integer(std::size_t i, std::string_view what) const {
   if (known.element_count() != 1 || !is_integer(known.dtype()))
     throw Error(fmt::format("its {} is {}; it must be one integer", what, to_string(known.type())));
   return scalar::to_integer(known.dtype(), known.bits(0));
+}
+
+void Node::require_size(const Dim& size, std::int64_t least, const std::string& what) {
+  Dim rest = size - Dim(least);
+  std::vector<Dim::Term> terms = rest.terms();
+  auto is_negative = [](const Dim::Term& term) { return term.coefficient < 0; };
+  auto negative = std::find_if(terms.begin(), terms.end(), is_negative);
+  if (negative == terms.end()) return;
+  std::string message =
+      fmt::format("{} along an axis of size {}, which may be shorter; declare the size as a number",
+                  what, size.to_string());
+  // Only the constant, which is the last term, lacks: the first symbol alone can make up for it.
+  auto is_symbol = [](const Dim::Term& term) { return term.symbols.size() == 1; };
+  auto decides = std::find_if(terms.begin(), terms.end(), is_symbol);
+  if (!negative->symbols.empty() || decides == terms.end()) throw Unsupported(message);
+  std::int64_t lack = -1 - negative->coefficient;  // without overflow
+  throw SizeNeeded(decides->symbols.front(), lack / decides->coefficient + 1, message);
 }
 
 // --- Attributes --------------------------------------------------------------

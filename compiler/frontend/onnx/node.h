@@ -38,6 +38,19 @@ class NotKnown : public Unsupported {
   std::size_t input_;
 };
 
+// A size has to be larger than it may be: its symbol must be `least` at least.
+class SizeNeeded : public Unsupported {
+ public:
+  SizeNeeded(std::string symbol, std::int64_t least, std::string message)
+      : Unsupported(std::move(message)), symbol_(std::move(symbol)), least_(least) {}
+  const std::string& symbol() const { return symbol_; }
+  std::int64_t least() const { return least_; }
+
+ private:
+  std::string symbol_;
+  std::int64_t least_;
+};
+
 // Puts values into the graph.
 class GraphValues {
  public:
@@ -101,6 +114,11 @@ class Node {
   int axis(std::int64_t axis, int rank) const;
   int axis_attribute(int rank, std::optional<std::int64_t> otherwise,
                      std::string_view name = "axis");
+
+  // Makes sure that an axis of that size has `least` elements whatever its symbols stand for.
+  // Throws SizeNeeded where one of them decides it, else Unsupported; `what` says what the node
+  // does, as in "it starts at 3".
+  static void require_size(const Dim& size, std::int64_t least, const std::string& what);
 
   // --- Results.
   std::size_t result_count() const;

@@ -84,15 +84,30 @@ std::string SymbolNames::unique(const std::string& wanted) {
 
 Dim SymbolNames::symbol(const std::string& name, const std::string& input, int axis) {
   if (std::find(kNoName.begin(), kNoName.end(), name) != kNoName.end())
-    return Dim::symbol(unique(fmt::format("{}_{}", identifier(input), axis)));
+    return at_least_minimum(unique(fmt::format("{}_{}", identifier(input), axis)));
   if (std::optional<Dim> dim = formula(name)) return *dim;
   return named(name);
 }
 
 Dim SymbolNames::named(const std::string& name) {
-  auto [entry, is_new] = identifiers_.try_emplace(name);
-  if (is_new) entry->second = unique(identifier(name));
-  return Dim::symbol(entry->second);
+  auto [entry, is_new] = named_.try_emplace(name);
+  if (is_new) entry->second = at_least_minimum(unique(identifier(name)));
+  return entry->second;
+}
+
+Dim SymbolNames::at_least_minimum(const std::string& symbol) {
+  auto minimum = minimums_.find(symbol);
+  if (minimum == minimums_.end()) return Dim::symbol(symbol);
+  std::string rest = unique(fmt::format("{}_minus_{}", symbol, minimum->second));
+  original_.emplace(rest, symbol);
+  return Dim::symbol(rest) + Dim(minimum->second);
+}
+
+void SymbolNames::raise(Minimums& minimums, const std::string& symbol, std::int64_t by) const {
+  auto renamed = original_.find(symbol);
+  std::int64_t& minimum = minimums[renamed == original_.end() ? symbol : renamed->second];
+  if (__builtin_add_overflow(minimum, by, &minimum))
+    throw Error("a size leaves 64 bits; use smaller ones");
 }
 
 std::optional<Dim> SymbolNames::formula(const std::string& name) try {

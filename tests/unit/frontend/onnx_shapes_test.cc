@@ -171,6 +171,144 @@ TEST(OnnxShapes, WhatDoesNotDivideIsSaid) {
   EXPECT_THAT(error_of([&] { model.load(); }), HasSubstr("3*N elements do not divide by 2"));
 }
 
+// What is no polynomial in the sizes is named where it is needed.
+TEST(OnnxShapes, WhatIsNoPolynomialIsNamed) {
+  auto error_with = [](const std::string& op, std::int64_t operand) {
+    OnnxModel model(13);
+    model.input("x", {"N", 3}).output("y");
+    model.initializer("zero", list({0})).initializer("one", list({1}));
+    model.initializer("operand", list({operand}));
+    model.node("Shape", {"x"}, {"shape"});
+    model.node("Slice", {"shape", "zero", "one"}, {"n"});
+    set_int(model.node("Concat", {"n"}, {"list"}), "axis", 0);
+    model.node(op, {"list", "operand"}, {"part"});
+    model.node("Add", {"part", "one"}, {"target"});
+    model.node("ConstantOfShape", {"target"}, {"y"}, "fill");
+    return error_of([&] { model.load(); });
+  };
+  EXPECT_THAT(error_with("Div", 2),
+              HasSubstr("ConstantOfShape \"fill\"\n    its shape, \"target\", depends on N / 2, "
+                        "which is no polynomial"));
+  EXPECT_THAT(error_with("Mod", 2), HasSubstr("depends on N % 2, which"));
+  EXPECT_THAT(error_with("Min", 512), HasSubstr("depends on N min 512, which"));
+  EXPECT_EQ(error_with("Div", 1), "no error");
+}
+
+TEST(OnnxShapes, WhatDependsOnAComparisonIsNamed) {
+  OnnxModel model(13);
+  model.input("x", {"N", 3}).output("y");
+  model.initializer("zero", one(0)).initializer("limit", one(7)).initializer("axis", list({0}));
+  model.node("Shape", {"x"}, {"shape"});
+  model.node("Gather", {"shape", "zero"}, {"n"});
+  model.node("Less", {"n", "limit"}, {"is_short"});
+  model.node("Where", {"is_short", "n", "limit"}, {"size"});
+  model.node("Unsqueeze", {"size", "axis"}, {"target"});
+  model.node("ConstantOfShape", {"target"}, {"y"});
+  EXPECT_THAT(error_of([&] { model.load(); }), HasSubstr("depends on N < 7, which"));
+}
+
+// --- Sizes that have to be large enough ------------------------------------------
+
+// x[:, place] and the output's values for x = 0, 1, 2 ... of two rows.
+struct Taken {
+  std::string type, values;
+};
+Taken taken_by(OnnxModel& model, std::int64_t columns) {
+  Model loaded = model.load();
+  Tensor x(DType::f32, {2, columns});
+  for (std::int64_t i = 0; i < x.element_count(); ++i)
+    x.set_bits(i, scalar::from_f32(static_cast<float>(i)));
+  return {to_string(loaded.graph.type(loaded.graph.inputs()[0])),
+          interpret(loaded.graph, loaded.weights, {{"x", x}}).at(0).to_string()};
+}
+
+TEST(OnnxShapes, ElementsOfASymbolicAxisMakeItLongEnough) {
+  auto gather = [](std::vector<std::int64_t> places) {
+    OnnxModel model(13);
+    model.input("x", {2, "T"}).output("y").initializer("places", list(std::move(places)));
+    set_int(model.node("Gather", {"x", "places"}, {"y"}), "axis", 1);
+    return taken_by(model, 4);
+  };
+  EXPECT_EQ(gather({-1}).type, "f32[2, T_minus_1 + 1]");
+  EXPECT_EQ(gather({-1}).values, "[[3.0], [7.0]]");
+  EXPECT_EQ(gather({0}).values, "[[0.0], [4.0]]");
+  EXPECT_EQ(gather({2, -4, -1}).type, "f32[2, T_minus_4 + 4]");
+  EXPECT_EQ(gather({2, -4, -1}).values, "[[2.0, 0.0, 3.0], [6.0, 4.0, 7.0]]");
+}
+
+TEST(OnnxShapes, PartsOfASymbolicAxisMakeItLongEnough) {
+  auto slice = [](std::int64_t start, std::int64_t end) {
+    OnnxModel model(13);
+    model.input("x", {2, "T"}).output("y").initializer("axis", list({1}));
+    model.initializer("start", list({start})).initializer("end", list({end}));
+    model.node("Slice", {"x", "start", "end", "axis"}, {"y"});
+    return taken_by(model, 4);
+  };
+  EXPECT_EQ(slice(-3, INT64_MAX).type, "f32[2, T_minus_3 + 3]");
+  EXPECT_EQ(slice(-3, INT64_MAX).values, "[[1.0, 2.0, 3.0], [5.0, 6.0, 7.0]]");
+  EXPECT_EQ(slice(2, INT64_MAX).values, "[[2.0, 3.0], [6.0, 7.0]]");
+  EXPECT_EQ(slice(-3, -1).values, "[[1.0, 2.0], [5.0, 6.0]]");
+  EXPECT_EQ(slice(0, INT64_MAX).type, "f32[2, T]") << "nothing is asked for";
+}
+
+// One after the other, and at every place that has the symbol.
+TEST(OnnxShapes, NeedsAddUp) {
+  OnnxModel model(13);
+  model.input("x", {"N", "T"}).input("mask", {"T", "2*T - 1"}).output("y").output("mask");
+  model.initializer("axis", list({1})).initializer("two", list({2}));
+  model.initializer("end", list({INT64_MAX}));
+  model.node("Slice", {"x", "two", "end", "axis"}, {"h"});
+  model.node("Slice", {"h", "two", "end", "axis"}, {"y"});
+  Model loaded = model.load();
+  EXPECT_EQ(to_string(loaded.graph.type(loaded.graph.inputs()[0])), "f32[N, T_minus_4 + 4]");
+  EXPECT_EQ(to_string(loaded.graph.type(loaded.graph.inputs()[1])),
+            "f32[T_minus_4 + 4, 2*T_minus_4 + 7]");
+  EXPECT_EQ(output_type(loaded), "f32[N, T_minus_4]");
+  EXPECT_THAT(error_of([&] {
+                interpret(
+                    loaded.graph, {},
+                    {{"x", Tensor(DType::f32, {1, 3})}, {"mask", Tensor(DType::f32, {3, 5})}});
+              }),
+              HasSubstr("f32[N, T_minus_4 + 4]"));
+}
+
+// Each round finds one more; the reader does not go on for ever.
+TEST(OnnxShapes, NeedsWithoutEndAreRefused) {
+  OnnxModel model(13);
+  model.input("v0", {"N"}).output("v100");
+  model.initializer("one", list({1})).initializer("end", list({INT64_MAX}));
+  for (int i = 0; i < 100; ++i)
+    model.node("Slice", {"v" + std::to_string(i), "one", "end"}, {"v" + std::to_string(i + 1)});
+  EXPECT_THAT(error_of([&] { model.load(); }), HasSubstr("which may be shorter"));
+}
+
+TEST(OnnxShapes, PlacesBeyondEveryAxisAreRefused) {
+  for (std::int64_t place : {INT64_MAX, INT64_MIN, INT64_MAX - 1}) {
+    OnnxModel model(13);
+    model.input("x", {"T"}).output("y").initializer("places", list({place}));
+    model.node("Gather", {"x", "places"}, {"y"});
+    EXPECT_THAT(error_of([&] { model.load(); }), HasSubstr("error")) << place;
+  }
+}
+
+// Which elements a negative step visits, by the rules of ONNX's Slice.
+TEST(OnnxShapes, SlicesBackwards) {
+  auto slice = [](std::int64_t start, std::int64_t end, std::int64_t step) {
+    OnnxModel model(13);
+    model.input("x", {2, 5}).output("y").initializer("axis", list({1}));
+    model.initializer("start", list({start})).initializer("end", list({end}));
+    model.initializer("step", list({step}));
+    model.node("Slice", {"x", "start", "end", "axis", "step"}, {"y"});
+    return taken_by(model, 5).values;
+  };
+  EXPECT_EQ(slice(-1, INT64_MIN, -1), "[[4.0, 3.0, 2.0, 1.0, 0.0], [9.0, 8.0, 7.0, 6.0, 5.0]]");
+  EXPECT_EQ(slice(4, 0, -2), "[[4.0, 2.0], [9.0, 7.0]]");
+  EXPECT_EQ(slice(100, -100, -3), "[[4.0, 1.0], [9.0, 6.0]]");
+  EXPECT_EQ(slice(3, -3, -1), "[[3.0], [8.0]]");
+  EXPECT_EQ(slice(-1, INT64_MIN, INT64_MIN), "[[4.0], [9.0]]");
+  EXPECT_EQ(slice(1, 3, -1), "[[], []]");
+}
+
 // A dimension whose name is a formula is that polynomial where a call can tell its symbols, and a
 // symbol of its own where it cannot.
 TEST(OnnxShapes, DimensionsNamedByFormulas) {

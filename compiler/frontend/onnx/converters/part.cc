@@ -25,11 +25,32 @@ Var joined(Node& node, std::vector<Var> parts, std::size_t axis) {
   return node.apply("concat", std::move(parts), {{"axis", static_cast<std::int64_t>(axis)}});
 }
 
+void check_part_count(std::size_t count) {
+  constexpr std::size_t kMost = 256;
+  if (count > kMost)
+    throw Unsupported(
+        fmt::format("it takes {} separate parts along one axis; {} are the most", count, kMost));
+}
+
+// Along one axis the elements at these places, each a slice.
+Var picked(Node& node, Var x, std::size_t axis, const std::vector<Dim>& places) {
+  std::vector<Var> parts;
+  for (std::size_t i = 0; i < places.size();) {
+    // What stands in order is one slice.
+    std::size_t end = i + 1;
+    while (end < places.size() && places[end] == places[end - 1] + Dim(1)) ++end;
+    parts.push_back(sliced(node, x, axis, places[i], places[end - 1] + Dim(1)));
+    i = end;
+  }
+  check_part_count(parts.size());
+  if (parts.empty()) return sliced(node, x, axis, 0, 0);
+  return joined(node, std::move(parts), axis);
+}
+
 // --- Slice -------------------------------------------------------------------
 
 // A place along an axis of that size: counted from the end where negative, at the nearest end where
-// it lies beyond. A symbolic place is taken as it is, and a symbolic size has what is surely within
-// it.
+// it lies beyond. A symbolic place is taken as it is, and a symbolic size has to be large enough.
 Dim place_within(const Dim& place, const Dim& size, std::string_view what) {
   if (!place.is_constant()) return place;
   std::int64_t value = place.value();
@@ -42,16 +63,8 @@ Dim place_within(const Dim& place, const Dim& size, std::string_view what) {
   if (value >= kFar) return size;
   if (value <= -kFar) return Dim(0);
   if (value == 0) return Dim(0);
-  Dim from_start = value < 0 ? size + Dim(value) : Dim(value);
-  // All terms of what is left over are at least 0: the place is within the axis whatever its size.
-  Dim rest = value < 0 ? from_start : size - from_start;
-  for (const Dim::Term& term : rest.terms())
-    if (term.coefficient < 0)
-      throw Unsupported(
-          fmt::format("it {} {} along an axis of size {}, which may be shorter; declare "
-                      "the size as a number",
-                      what, value, size.to_string()));
-  return from_start;
+  Node::require_size(size, std::abs(value), fmt::format("it {} {}", what, value));
+  return value < 0 ? size + Dim(value) : Dim(value);
 }
 
 // Starts, ends, axes and steps; the last two may be empty.
@@ -87,15 +100,40 @@ Cut cut_of(Node& node) {
   return cut;
 }
 
+// The places that a negative step visits, from `start` down to the one above `end`.
+std::vector<Dim> places_backwards(const Cut& cut, std::size_t i, const Dim& axis_size) {
+  std::int64_t step = cut.steps[i];
+  if (!axis_size.is_constant() || !cut.starts[i].is_constant() || !cut.ends[i].is_constant())
+    throw Unsupported(
+        fmt::format("it steps backwards, by {}, from {} along an axis of size {}; "
+                    "these have to be numbers",
+                    step, cut.starts[i].to_string(), axis_size.to_string()));
+  std::int64_t size = axis_size.value();
+  auto from_start = [&](std::int64_t place) { return place < 0 ? place + size : place; };
+  if (size == 0) return {};
+  std::int64_t first = std::clamp(from_start(cut.starts[i].value()), std::int64_t{0}, size - 1);
+  std::int64_t end = std::clamp(from_start(cut.ends[i].value()), std::int64_t{-1}, size - 1);
+  step = std::max(step, -size);  // one such step leads out
+  std::int64_t count = first > end ? (first - end - 1) / -step + 1 : 0;
+  check_part_count(static_cast<std::size_t>(count));
+  std::vector<Dim> places;
+  for (std::int64_t k = 0; k < count; ++k) places.emplace_back(first + k * step);
+  return places;
+}
+
 void convert_slice(Node& node) {
   Cut cut = cut_of(node);
   const Shape& shape = node.shape(0);
   Shape starts(shape.size(), Dim(0)), limits = shape;
   Integers strides(shape.size(), 1);
+  std::vector<std::pair<std::size_t, std::vector<Dim>>> backwards;
   for (std::size_t i = 0; i < cut.axes.size(); ++i) {
     auto axis = static_cast<std::size_t>(node.axis(cut.axes[i], node.rank(0)));
     if (cut.steps[i] == 0) throw Error("a step is 0");
-    if (cut.steps[i] < 0) throw Unsupported(fmt::format("it steps backwards, by {}", cut.steps[i]));
+    if (cut.steps[i] < 0) {
+      backwards.emplace_back(axis, places_backwards(cut, i, shape[axis]));
+      continue;
+    }
     starts[axis] = place_within(cut.starts[i], shape[axis], "starts at");
     limits[axis] = place_within(cut.ends[i], shape[axis], "ends at");
     Dim length = limits[axis] - starts[axis];
@@ -105,9 +143,13 @@ void convert_slice(Node& node) {
   bool is_whole =
       starts == Shape(shape.size(), Dim(0)) && limits == shape &&
       std::all_of(strides.begin(), strides.end(), [](std::int64_t s) { return s == 1; });
-  if (is_whole) return node.pass(0, 0);
-  node.set(0, node.apply("slice", {node.input(0)},
-                         {{"starts", starts}, {"limits", limits}, {"strides", strides}}));
+  if (is_whole && backwards.empty()) return node.pass(0, 0);
+  Var result = node.input(0);
+  if (!is_whole)
+    result = node.apply("slice", {result},
+                        {{"starts", starts}, {"limits", limits}, {"strides", strides}});
+  for (const auto& [axis, places] : backwards) result = picked(node, result, axis, places);
+  node.set(0, result);
 }
 
 // --- Split, Concat -----------------------------------------------------------
@@ -228,24 +270,6 @@ double fill_value(Node& node) {
   return scalar::to_double(value.dtype(), value.bits(0));
 }
 
-// Along one axis the elements at these places, each a slice.
-Var picked(Node& node, Var x, std::size_t axis, const Integers& places) {
-  constexpr std::size_t kMost = 256;
-  std::vector<Var> parts;
-  for (std::size_t i = 0; i < places.size();) {
-    // What stands in order is one slice.
-    std::size_t end = i + 1;
-    while (end < places.size() && places[end] == places[end - 1] + 1) ++end;
-    parts.push_back(sliced(node, x, axis, places[i], places[end - 1] + 1));
-    i = end;
-  }
-  if (parts.size() > kMost)
-    throw Unsupported(fmt::format("it takes {} separate parts along one axis; {} are the most",
-                                  parts.size(), kMost));
-  if (parts.empty()) return sliced(node, x, axis, 0, 0);
-  return joined(node, std::move(parts), axis);
-}
-
 // Which element of an axis of that size stands at a place before or behind it.
 std::int64_t mirrored(std::int64_t place, std::int64_t size, const std::string& mode) {
   if (mode == "edge") return std::clamp(place, std::int64_t{0}, size - 1);
@@ -284,9 +308,9 @@ void convert_pad(Node& node) {
     if (low > kMost || high > kMost || size.value() > kMost)
       throw Unsupported(
           fmt::format("axis {} of {} is padded by {} and {}", i, to_string(x.type()), low, high));
-    Integers places;
+    std::vector<Dim> places;
     for (std::int64_t place = -low; place < size.value() + high; ++place)
-      places.push_back(mirrored(place, size.value(), mode));
+      places.emplace_back(mirrored(place, size.value(), mode));
     x = picked(node, x, i, places);
   }
   node.set(0, x);
@@ -304,21 +328,18 @@ void convert_gather(Node& node) {
     throw Error(
         fmt::format("the indices are {}; they must be integers", to_string(indices.type())));
   const Dim& size = node.shape(0)[axis];
-  Integers places;
+  std::vector<Dim> places;
   for (std::int64_t i = 0; i < indices.element_count(); ++i) {
     std::int64_t place = scalar::to_integer(indices.dtype(), indices.bits(i));
-    if (size.is_constant()) {
-      if (place < -size.value() || place >= size.value())
-        throw Error(fmt::format("the index {} is not one of {} to {}", place, -size.value(),
-                                size.value() - 1));
-      if (place < 0) place += size.value();
-    } else {
-      throw Unsupported(
-          fmt::format("it takes elements of an axis of size {}; that size has to be a "
-                      "number",
-                      size.to_string()));
-    }
-    places.push_back(place);
+    if (size.is_constant() && (place < -size.value() || place >= size.value()))
+      throw Error(fmt::format("the index {} is not one of {} to {}", place, -size.value(),
+                              size.value() - 1));
+    // -1 - place rather than -place - 1, which may leave 64 bits.
+    std::int64_t before = place < 0 ? -1 - place : place;
+    if (before == std::numeric_limits<std::int64_t>::max())
+      throw Error(fmt::format("the index {} is beyond every axis", place));
+    Node::require_size(size, before + 1, fmt::format("it takes the element at {}", place));
+    places.push_back(place < 0 ? size + Dim(place) : Dim(place));
   }
   Var x = node.input(0);
   Shape shape(x.shape().begin(), x.shape().begin() + static_cast<std::ptrdiff_t>(axis));
