@@ -9,6 +9,7 @@ function(weir_numerics_tests)
   set_target_properties(weir_numerics PROPERTIES RUNTIME_OUTPUT_DIRECTORY "${PROJECT_BINARY_DIR}/bin/tests")
   target_link_libraries(weir_numerics PRIVATE weir CLI11::CLI11)
   weir_needs_builder(weir_numerics)
+  set_source_files_properties("${PROJECT_SOURCE_DIR}/tests/numerics/glance.cc" PROPERTIES COMPILE_OPTIONS -O3)
 
   # f64 is compared with __float128 where its functions are, and otherwise with long double.
   include(CheckCXXSourceCompiles)

@@ -23,6 +23,7 @@ class Points {
   explicit Points(std::vector<T> list)
       : list_(std::move(list)), size_(static_cast<std::int64_t>(list_.size())) {}
   std::int64_t size() const { return size_; }
+  bool all() const { return list_.empty(); }
   T operator[](std::int64_t position) const {
     if constexpr (sizeof(T) == 4)
       if (list_.empty()) return float_at(position);
