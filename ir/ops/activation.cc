@@ -192,18 +192,14 @@ OpDef celu_op() {
 
 // --- Smooth ------------------------------------------------------------------
 
-// log(1 + exp(x))
-Expr stable_softplus(Expr x) { return max(x, 0.0) + log1p(exp(-abs(x))); }
-
 OpDef softplus_op() {
   return with_derivative(activation({"softplus",
                                      "log(1 + exp(x)).",
-                                     "Computed as max(x, 0) + log1p(e): never overflows, accurate "
-                                     "for negative x. The gradient "
-                                     "is sigmoid(x), 0.5 at 0.",
+                                     "Never overflows, accurate for negative x, monotone. The "
+                                     "gradient is sigmoid(x), 0.5 at 0.",
                                      {"Softplus", 1}},
-                                    stable_softplus),
-                         stable_sigmoid);
+                                    scalar::softplus),
+                         scalar::sigmoid);
 }
 
 OpDef softsign_op() {
@@ -227,31 +223,35 @@ OpDef silu_op() {
   return with_derivative(
       activation({"silu",
                   "x * sigmoid(x).",
-                  "-0 at -inf. The gradient is s + x * s' with s = sigmoid(x).",
+                  "-0 at -inf. The gradient is s(x) (1 + x s(-x)) with s the sigmoid.",
                   {"Swish", 24}},
-                 [](Expr x) { return bounded_below(x) * stable_sigmoid(x); }),
-      [](Expr x) { return stable_sigmoid(x) + bounded(x) * sigmoid_derivative(x); });
+                 [](Expr x) { return sigmoid_gate(bounded_below(x), x); }),
+      [](Expr x) { return sigmoid_gate(1.0 + bounded(x) * sigmoid(-x), x); });
 }
 
 OpDef mish_op() {
   // tanh(softplus(x)) is q / (q + 2) with q = exp(x) * (exp(x) + 2); for x >= 0 both are multiplied
-  // by e^2, so that nothing overflows.
-  auto numerator = [](Expr x, Expr e) { return select(x >= 0.0, 1.0 + 2.0 * e, e * (e + 2.0)); };
+  // by e^2, so that nothing overflows; for x < 0 a factor e comes last, so that no digits are lost
+  // where it is a denormal number.
+  auto numerator = [](Expr x, Expr e) { return select(x >= 0.0, 1.0 + 2.0 * e, e + 2.0); };
   auto denominator = [](Expr x, Expr e, Expr q) {
-    return q + 2.0 * select(x >= 0.0, e * e, e.like(1.0));
+    return select(x >= 0.0, q + 2.0 * (e * e), e * q + 2.0);
+  };
+  auto times_e = [](Expr x, Expr value) {
+    return select(x >= 0.0, value, scaled_exp(value, -abs(x), 1.0));
   };
   auto value = [=](Expr x) {
     Expr e = exp(-abs(x));
     Expr q = numerator(x, e);
-    return bounded_below(x) * (q / denominator(x, e, q));
+    return times_e(x, bounded_below(x) * (q / denominator(x, e, q)));
   };
   auto derivative = [=](Expr x) {
     Expr e = exp(-abs(x));
     Expr q = numerator(x, e);
     Expr d = denominator(x, e, q);
     // The derivative of the quotient is 4 exp(x) (exp(x) + 1) / (q + 2)^2.
-    Expr slope = 4.0 * e * (1.0 + e) * select(x >= 0.0, e, e.like(1.0)) / (d * d);
-    return q / d + bounded(x) * slope;
+    Expr slope = 4.0 * (1.0 + e) * select(x >= 0.0, e * e, e.like(1.0)) / (d * d);
+    return times_e(x, q / d + bounded(x) * slope);
   };
   return with_derivative(
       activation({"mish",
@@ -263,28 +263,21 @@ OpDef mish_op() {
       derivative);
 }
 
-// sqrt(2 / pi) * (x + 0.044715 x^3), twice: the argument of the sigmoid in gelu's tanh form.
-constexpr double kGeluCubic = 0.044715;
-const double kGeluFactor = 2 * std::numbers::sqrt2 * std::numbers::inv_sqrtpi;
-
 Expr gelu_value(Expr x, const Attributes& attributes) {
   Expr factor = bounded_below(x);
-  if (attributes.boolean("approximate"))
-    return factor * stable_sigmoid(kGeluFactor * (x + kGeluCubic * (x * x * x)));
-  return 0.5 * factor * erfc(x * (-1 / std::numbers::sqrt2));
+  return attributes.boolean("approximate") ? tanh_gate(factor, x) : normal_gate(factor, x);
 }
 
 Expr gelu_derivative(Expr x, const Attributes& attributes) {
   Expr near = bounded(x);
   if (attributes.boolean("approximate")) {
-    Expr square = near * near;
-    Expr argument = kGeluFactor * (near + kGeluCubic * (square * near));
-    Expr rate = kGeluFactor * (1.0 + (3 * kGeluCubic) * square);
-    return stable_sigmoid(argument) + near * sigmoid_derivative(argument) * rate;
+    // The derivative of the sigmoid's argument, 2 sqrt(2 / pi) * (x + 0.044715 x^3).
+    constexpr double factor = 2 * std::numbers::sqrt2 * std::numbers::inv_sqrtpi;
+    Expr rate = factor + (3 * 0.044715 * factor) * (near * near);
+    return tanh_gate(1.0 + near * tanh_gate(1.0, -x) * rate, x);
   }
-  double density_at_0 = std::numbers::inv_sqrtpi / std::numbers::sqrt2;
-  Expr density = density_at_0 * exp(-0.5 * (near * near));
-  return 0.5 * erfc(near * (-1 / std::numbers::sqrt2)) + near * density;
+  constexpr double density_at_0 = std::numbers::inv_sqrtpi / std::numbers::sqrt2;
+  return normal_gate(1.0, x) + scaled_exp(density_at_0 * near, near, -0.5 * near);
 }
 
 OpDef gelu_op() {
@@ -294,9 +287,8 @@ OpDef gelu_op() {
               {"gelu",
                "x times the normal distribution function at x.",
                "x/2 * erfc(-x / sqrt(2)), accurate in the far tail; -0 at -inf. With approximate, "
-               "x/2 * (1 + tanh(sqrt(2/pi) * (x + 0.044715 x^3))), computed as x times a sigmoid. "
-               "The "
-               "gradient is that of the form chosen.",
+               "x/2 * (1 + tanh(sqrt(2/pi) * (x + 0.044715 x^3))). The gradient is that of the "
+               "form chosen.",
                {"Gelu"}},
               gelu_value),
           gelu_derivative),

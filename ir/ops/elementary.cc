@@ -32,28 +32,24 @@ void add_elementary_ops(OpTable& table) {
                   "-inf at -1, NaN below; zeros give themselves. The gradient is 1 / (1 + x).",
                   OnnxOp::none()},
                  scalar::log1p));
+  table.add(with_derivative(elementary({"tanh",
+                                        "The hyperbolic tangent.",
+                                        "Saturates at -1 and 1; zeros give themselves. The "
+                                        "gradient is 4 s(2x) s(-2x) with s the "
+                                        "sigmoid, accurate where 1 - tanh(x)^2 is not.",
+                                        {"Tanh", 6}},
+                                       scalar::tanh),
+                            [](Expr x) {
+                              Expr twice = x + x;
+                              return sigmoid_gate(4.0 * sigmoid(twice), -twice);
+                            }));
   table.add(with_derivative(
-      elementary(
-          {"tanh",
-           "The hyperbolic tangent.",
-           "Saturates at -1 and 1; zeros give themselves. The gradient is 4e / (1 + e)^2 with "
-           "e = exp(-2|x|), accurate where 1 - tanh(x)^2 is not.",
-           {"Tanh", 6}},
-          scalar::tanh),
-      [](Expr x) {
-        Expr e = exp(-2.0 * abs(x));
-        Expr d = 1.0 + e;
-        return 4.0 * e / (d * d);
-      }));
-  table.add(with_derivative(
-      elementary(
-          {"sigmoid",
-           "1 / (1 + exp(-x)).",
-           "Never overflows; accurate in both tails: with e = exp(-|x|) it is 1 / (1 + e) for "
-           "x >= 0 and e / (1 + e) below. The gradient is e / (1 + e)^2.",
-           {"Sigmoid", 6}},
-          stable_sigmoid),
-      sigmoid_derivative));
+      elementary({"sigmoid",
+                  "1 / (1 + exp(-x)).",
+                  "Never overflows; accurate in both tails. The gradient is s(x) s(-x).",
+                  {"Sigmoid", 6}},
+                 scalar::sigmoid),
+      [](Expr x) { return sigmoid(x) * sigmoid(-x); }));
   table.add(
       elementary({"erf",
                   "The error function.",

@@ -153,17 +153,6 @@ Comprehension gather_from(std::function<std::vector<Expr>(const Element&)> map) 
   return result;
 }
 
-Expr stable_sigmoid(Expr x) {
-  Expr e = exp(-abs(x));
-  return select(x >= 0.0, 1.0, e) / (1.0 + e);
-}
-
-Expr sigmoid_derivative(Expr x) {
-  Expr e = exp(-abs(x));
-  Expr d = 1.0 + e;
-  return e / (d * d);
-}
-
 Expr bounded_below(Expr x) { return max(x, -1000.0); }
 Expr bounded(Expr x) { return min(bounded_below(x), 1000.0); }
 

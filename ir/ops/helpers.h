@@ -73,9 +73,6 @@ Comprehension gather_from(std::function<std::vector<Expr>(const Element&)> map);
 
 // --- Formulas ----------------------------------------------------------------
 
-// 1 / (1 + exp(-x)), without overflow and accurate in both tails; and its derivative.
-Expr stable_sigmoid(Expr x);
-Expr sigmoid_derivative(Expr x);
 // x within -1000 ... 1000, NaN kept: enough for exp to reach 0 in every type, so that a product
 // with a factor that has vanished is 0 for infinite x too, and not NaN.
 Expr bounded(Expr x);

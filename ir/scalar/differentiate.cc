@@ -85,6 +85,11 @@ Expr power_tangent(const Step& s) {
   return result;
 }
 
+// Of normal_gate, and of the argument that tanh_gate takes the sigmoid of.
+constexpr double kNormalDensity = std::numbers::inv_sqrtpi / std::numbers::sqrt2;
+constexpr double kTanhGate = 2 * std::numbers::sqrt2 * std::numbers::inv_sqrtpi;
+constexpr double kTanhGateCubic = 0.044715 * kTanhGate;
+
 // At least one operand has a tangent.
 Expr tangent_of(Primitive primitive, const Step& s) {
   auto [a, b, c] = s.operands;
@@ -129,15 +134,29 @@ Expr tangent_of(Primitive primitive, const Step& s) {
     case Primitive::tanh:
       return times(1.0 - y * y, ta);
     case Primitive::erf:
-      return times(erf_slope * exp(-(a * a)), ta);
+      return times(scaled_exp(erf_slope, a, -a), ta);
     case Primitive::erfc:
-      return times(-erf_slope * exp(-(a * a)), ta);
+      return times(scaled_exp(-erf_slope, a, -a), ta);
     case Primitive::sin:
       return times(cos(a), ta);
     case Primitive::cos:
       return times(-sin(a), ta);
     case Primitive::pow:
       return power_tangent(s);
+    case Primitive::scaled_exp:
+      return plus(times(scaled_exp(1.0, b, c), ta), times(y, plus(times(c, tb), times(b, tc))));
+    case Primitive::sigmoid:
+      return times(sigmoid(a) * sigmoid(-a), ta);
+    case Primitive::sigmoid_gate:
+      return plus(times(sigmoid(b), ta), times(y * sigmoid(-b), tb));
+    case Primitive::normal_gate:
+      return plus(times(normal_gate(1.0, b), ta),
+                  times(scaled_exp(a * kNormalDensity, b, -0.5 * b), tb));
+    case Primitive::tanh_gate:
+      return plus(times(tanh_gate(1.0, b), ta),
+                  times(y * tanh_gate(1.0, -b) * (kTanhGate + (3 * kTanhGateCubic) * (b * b)), tb));
+    case Primitive::softplus:
+      return times(sigmoid(a), ta);
     default:
       return {};  // piecewise constant
   }

@@ -9,6 +9,7 @@
 #include <cfloat>
 #include <cmath>
 #include <limits>
+#include <numbers>
 #include <string>
 #include <type_traits>
 #include <utility>
@@ -59,12 +60,14 @@ constexpr Function lift(Operation) {
 template <class T, class Operation>
 constexpr Function widened(Operation) {
   using Wide = std::conditional_t<std::is_same_v<T, float>, double, long double>;
-  return [](Bits a, [[maybe_unused]] Bits b, Bits) {
-    if constexpr (std::is_invocable_v<Operation, Wide, Wide>) {
-      return write(static_cast<T>(
-          Operation{}(static_cast<Wide>(read<T>(a)), static_cast<Wide>(read<T>(b)))));
+  return [](Bits a, [[maybe_unused]] Bits b, [[maybe_unused]] Bits c) {
+    auto wide = [](Bits bits) { return static_cast<Wide>(read<T>(bits)); };
+    if constexpr (std::is_invocable_v<Operation, Wide, Wide, Wide>) {
+      return write(static_cast<T>(Operation{}(wide(a), wide(b), wide(c))));
+    } else if constexpr (std::is_invocable_v<Operation, Wide, Wide>) {
+      return write(static_cast<T>(Operation{}(wide(a), wide(b))));
     } else {
-      return write(static_cast<T>(Operation{}(static_cast<Wide>(read<T>(a)))));
+      return write(static_cast<T>(Operation{}(wide(a))));
     }
   };
 }
@@ -129,6 +132,29 @@ Function elementary_function(Primitive primitive) {
       return widened<T>([](auto x) { return std::cos(x); });
     case Primitive::pow:
       return widened<T>([](auto x, auto y) { return std::pow(x, y); });
+    case Primitive::scaled_exp:
+      return widened<T>([](auto scale, auto a, auto b) { return scale * std::exp(a * b); });
+    case Primitive::sigmoid:
+      return widened<T>([](auto x) { return 1 / (1 + std::exp(-x)); });
+    case Primitive::sigmoid_gate:
+      return widened<T>([](auto scale, auto x) { return scale / (1 + std::exp(-x)); });
+    case Primitive::normal_gate:
+      return widened<T>([](auto scale, auto x) {
+        using W = decltype(x);
+        return scale * (std::erfc(-x / std::numbers::sqrt2_v<W>) / 2);
+      });
+    case Primitive::tanh_gate:
+      return widened<T>([](auto scale, auto x) {
+        using W = decltype(x);
+        constexpr W factor = 2 * std::numbers::sqrt2_v<W> * std::numbers::inv_sqrtpi_v<W>;
+        constexpr W cubic = static_cast<W>(44715) / 1000000;
+        return scale / (1 + std::exp(-factor * (x + cubic * (x * x * x))));
+      });
+    case Primitive::softplus:
+      return widened<T>([](auto x) {
+        using W = decltype(x);
+        return x != x ? x : std::fmax(x, W(0)) + std::log1p(std::exp(-std::fabs(x)));
+      });
     default:
       return nullptr;
   }

@@ -14,6 +14,7 @@ struct Expansion {
   Primitive primitive;
   Expr (*of_one)(Expr);  // null if there are two operands
   Expr (*of_two)(Expr, Expr);
+  Expr (*of_three)(Expr, Expr, Expr) = nullptr;
 };
 
 constexpr std::array kExpansions{
@@ -27,6 +28,12 @@ constexpr std::array kExpansions{
     Expansion{Primitive::sin, expansions::sin, nullptr},
     Expansion{Primitive::cos, expansions::cos, nullptr},
     Expansion{Primitive::pow, nullptr, expansions::pow},
+    Expansion{Primitive::scaled_exp, nullptr, nullptr, expansions::scaled_exp},
+    Expansion{Primitive::sigmoid, expansions::sigmoid, nullptr},
+    Expansion{Primitive::sigmoid_gate, nullptr, expansions::sigmoid_gate},
+    Expansion{Primitive::normal_gate, nullptr, expansions::normal_gate},
+    Expansion{Primitive::tanh_gate, nullptr, expansions::tanh_gate},
+    Expansion{Primitive::softplus, expansions::softplus, nullptr},
 };
 
 }  // namespace
@@ -39,8 +46,10 @@ Id expand(Arena& arena, Primitive primitive, std::span<const Id> operands) {
   for (const Expansion& expansion : kExpansions) {
     if (expansion.primitive != primitive) continue;
     Expr first(arena, operands[0]);
-    return expansion.of_one ? expansion.of_one(first).id()
-                            : expansion.of_two(first, Expr(arena, operands[1])).id();
+    if (expansion.of_one) return expansion.of_one(first).id();
+    Expr second(arena, operands[1]);
+    if (expansion.of_two) return expansion.of_two(first, second).id();
+    return expansion.of_three(first, second, Expr(arena, operands[2])).id();
   }
   WEIR_CHECK(false, "no expansion of " + std::string(info(primitive).name));
   return {};

@@ -76,6 +76,9 @@ WEIR_SCALAR_BINARY(rem, rem)
 WEIR_SCALAR_BINARY(min, min)
 WEIR_SCALAR_BINARY(max, max)
 WEIR_SCALAR_BINARY(pow, pow)
+WEIR_SCALAR_BINARY(sigmoid_gate, sigmoid_gate)
+WEIR_SCALAR_BINARY(normal_gate, normal_gate)
+WEIR_SCALAR_BINARY(tanh_gate, tanh_gate)
 WEIR_SCALAR_BINARY(floor_div, floor_div)
 WEIR_SCALAR_BINARY(modulo, modulo)
 #undef WEIR_SCALAR_BINARY
@@ -111,12 +114,20 @@ WEIR_SCALAR_UNARY(erf, erf)
 WEIR_SCALAR_UNARY(erfc, erfc)
 WEIR_SCALAR_UNARY(sin, sin)
 WEIR_SCALAR_UNARY(cos, cos)
+WEIR_SCALAR_UNARY(sigmoid, sigmoid)
+WEIR_SCALAR_UNARY(softplus, softplus)
 #undef WEIR_SCALAR_UNARY
 
 // a * b + c; `a` decides the type of numbers.
 template <class B, class C>
 Expr fma(Expr a, B b, C c) {
   return make(Primitive::fma, {a, a.like(b), a.like(c)});
+}
+
+// scale * exp(a * b); `a` decides the type of numbers.
+template <class S, class B>
+Expr scaled_exp(S scale, Expr a, B b) {
+  return make(Primitive::scaled_exp, {a.like(scale), a, a.like(b)});
 }
 
 // Numbers take the type of the other branch.

@@ -56,6 +56,12 @@ constexpr std::array<PrimitiveInfo, kPrimitiveCount> kTable{{
     {"sin", "", 1, same, true, 40},
     {"cos", "", 1, same, true, 40},
     {"pow", "", 2, same, true, 60},
+    {"scaled_exp", "", 3, same, true, 26},
+    {"sigmoid", "", 1, same, true, 36},
+    {"sigmoid_gate", "", 2, same, true, 37},
+    {"normal_gate", "", 2, same, true, 52},
+    {"tanh_gate", "", 2, same, true, 70},
+    {"softplus", "", 1, same, true, 52},
     {"floordiv", "", 2, same, false, 20},
     {"mod", "", 2, same, false, 20},
 }};

@@ -77,6 +77,15 @@ enum class Primitive : std::uint8_t {
   sin,
   cos,
   pow,
+  // Elementary functions that activations and derivatives are made of, each accurate as a whole: rounding an
+  // argument would cost many digits of an exponential, and a factor that comes later those that a denormal
+  // number lacks. |scale| is below 2^40.
+  scaled_exp,   // scale, a, b: scale * exp(a * b)
+  sigmoid,      // 1 / (1 + exp(-x))
+  sigmoid_gate, // scale, x: scale * sigmoid(x)
+  normal_gate,  // scale, x: scale times the normal distribution function at x
+  tanh_gate,    // scale, x: scale * (1 + tanh(sqrt(2/pi) * (x + 0.044715 x^3))) / 2
+  softplus,     // log(1 + exp(x))
   // Indices.
   floor_div,
   modulo,

@@ -195,7 +195,8 @@ void pow_of(W x, W y, Exact<W>* results) {
 }
 
 constexpr Bounds kPrimitive{1.5, 2.5}, kPrimitiveF64{2, 2};
-constexpr Bounds kComposed{4, 4};  // activations, and derivatives of all
+constexpr Bounds kComposed{4, 4};  // activations, and derivatives of primitives
+constexpr Bounds kSlope{6, 6};     // derivatives of activations
 
 #define WEIR_REFERENCES(function) function<double>, function<Quad>
 constexpr Direction kUp = Direction::increasing, kDown = Direction::decreasing;
@@ -209,7 +210,7 @@ Function primitive(std::string_view name, std::string_view text, Reference<doubl
 
 Function activation(std::string_view name, std::string_view text, Reference<double> of_f32,
                     Reference<Quad> of_f64, Direction direction) {
-  return {name, text, of_f32, of_f64, kComposed, kComposed, kComposed, direction, false};
+  return {name, text, of_f32, of_f64, kComposed, kComposed, kSlope, direction, false};
 }
 
 // A line each, which cmake/WeirNumerics.cmake reads.
@@ -220,12 +221,20 @@ const std::array kFunctions{
     primitive("log", "log(%t)", WEIR_REFERENCES(log_of), kUp),
     primitive("log1p", "log1p(%t)", WEIR_REFERENCES(log1p_of), kUp),
     primitive("tanh", "tanh(%t)", WEIR_REFERENCES(tanh_of), kUp),
+    primitive("sigmoid", "sigmoid(%t)", WEIR_REFERENCES(sigmoid_of), kUp),
+    primitive("erf", "erf(%t)", WEIR_REFERENCES(erf_of), kUp),
+    primitive("erfc", "erfc(%t)", WEIR_REFERENCES(erfc_of), kDown),
     primitive("sin", "sin(%t)", WEIR_REFERENCES(sin_of), kNeither),
     primitive("cos", "cos(%t)", WEIR_REFERENCES(cos_of), kNeither),
     primitive("sqrt", "sqrt(%t)", WEIR_REFERENCES(sqrt_of), kUp),
     primitive("rsqrt", "rsqrt(%t)", WEIR_REFERENCES(rsqrt_of), kDown, true),
     primitive("reciprocal", "reciprocal(%t)", WEIR_REFERENCES(reciprocal_of), kDown, true),
     primitive("pow", "pow(%t, %y)", WEIR_REFERENCES(pow_of), kNeither),
+    activation("gelu", "gelu(%t)", WEIR_REFERENCES(gelu_of), kNeither),
+    activation("gelu_tanh", "gelu(%t) {approximate = true}", WEIR_REFERENCES(gelu_tanh_of), kNeither),
+    activation("softplus", "softplus(%t)", WEIR_REFERENCES(softplus_of), kUp),
+    activation("silu", "silu(%t)", WEIR_REFERENCES(silu_of), kNeither),
+    activation("mish", "mish(%t)", WEIR_REFERENCES(mish_of), kNeither),
     activation("elu", "elu(%t)", WEIR_REFERENCES(elu_of), kUp),
     activation("selu", "selu(%t)", WEIR_REFERENCES(selu_of), kUp),
     activation("celu", "celu(%t) {alpha = 0.5}", WEIR_REFERENCES(celu_of), kUp),

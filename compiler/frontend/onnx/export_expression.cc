@@ -4,6 +4,7 @@
 #include <array>
 #include <cmath>
 #include <limits>
+#include <numbers>
 
 #include <fmt/format.h>
 
@@ -48,6 +49,21 @@ Expr erfc_form(Expr x) {
   Expr rest = a * q * scalar::expansions::erfc_correction(q) - (a - h) * (a + h);
   Expr value = 2.0 * q * (exp(-(h * h)) * exp(rest));
   return select(x < 0.0, 2.0 - value, value);
+}
+
+Expr sigmoid_form(Expr x) {
+  Expr e = exp(-abs(x));
+  return select(x >= 0.0, 1.0, e) / (1.0 + e);
+}
+
+Expr softplus_form(Expr x) { return max(x, 0.0) + log1p_form(exp(-abs(x))); }
+
+Expr normal_form(Expr x) { return 0.5 * erfc_form(-std::sqrt(0.5) * x); }
+
+// 2 sqrt(2/pi) (x + 0.044715 x^3).
+Expr tanh_gate_argument(Expr x) {
+  const double factor = 2 * std::numbers::sqrt2 * std::numbers::inv_sqrtpi;
+  return factor * (x + 0.044715 * (x * x * x));
 }
 
 Expr trunc_form(Expr x) { return select(x < 0.0, ceil(x), floor(x)); }
@@ -111,6 +127,18 @@ Expr elementary_form(const scalar::Node& node, std::span<const Expr> operands) {
       return log1p_form(operands[0]);
     case Primitive::erfc:
       return erfc_form(operands[0]);
+    case Primitive::scaled_exp:
+      return operands[0] * exp(operands[1] * operands[2]);
+    case Primitive::sigmoid:
+      return sigmoid_form(operands[0]);
+    case Primitive::sigmoid_gate:
+      return operands[0] * sigmoid_form(operands[1]);
+    case Primitive::normal_gate:
+      return operands[0] * normal_form(operands[1]);
+    case Primitive::tanh_gate:
+      return operands[0] * sigmoid_form(tanh_gate_argument(operands[1]));
+    case Primitive::softplus:
+      return softplus_form(operands[0]);
     default:
       return {};
   }

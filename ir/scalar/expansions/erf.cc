@@ -90,14 +90,18 @@ Expr erfc_correction(Expr q) {
          by_type(q, kConstantF32, kConstantF64);
 }
 
-Expr erfc(Expr x) {
-  // From here on the result is 0.
-  Expr a = at_most(abs(x), by_type(x, 10.1, 27.3));
+namespace {
+
+// weight * erfc(a) / 2 for a = high + low >= 0.
+Expr half_erfc(Sum argument, Expr weight) {
+  // Far beyond where the result is 0, even times a weight.
+  Expr a = at_most(argument.high, by_type(weight, 12.6, 35.0));
 
   // q is short: q (1 + u) = 1 / (a + 2), and e = 1 - q (a + 2) is exact but for its last digits.
   Expr leading = leading_half(a);
   Expr trailing = a - leading;
-  double shifter = by_type(x, 0x1.8p10, 0x1.8p25);  // leaves q ulp of 2^-13 or 2^-27
+  if (argument.low.valid()) trailing = trailing + argument.low;
+  double shifter = by_type(a, 0x1.8p10, 0x1.8p25);  // leaves q ulp of 2^-13 or 2^-27
   Expr q = (1.0 / (a + 2.0) + shifter) - shifter;
   Expr product = q * leading;
   Expr product_rest = q * trailing;
@@ -110,9 +114,9 @@ Expr erfc(Expr x) {
   Expr fraction_low = fma(product + product_rest, u, product_rest) + (product - fraction);
 
   // The exponent as a large part, exact, and a small one.
-  double constant = by_type(x, kConstantF32, kConstantF64);
+  double constant = by_type(a, kConstantF32, kConstantF64);
   Expr t = fma(q, u, q - kCenter);
-  Expr correction = polynomial(t, coefficients(x, kCorrectionF32, kCorrectionF64));
+  Expr correction = polynomial(t, coefficients(a, kCorrectionF32, kCorrectionF64));
   Expr small = fma(fraction_low, constant, log_one_plus_u - trailing * (a + leading));
   small = fma(fraction + fraction_low, correction, small);
   ExpReduction reduction =
@@ -120,10 +124,28 @@ Expr erfc(Expr x) {
   reduction.high = fma(fraction, constant, reduction.high);
   Expr r = remainder(reduction) + small;
 
-  PowerHalves power = power_of_two_halves(to_bits(reduction.shifted), x.type());
-  Expr twice = q + q;
-  Expr result = fma(expm1_near_zero(r), twice, twice) * power.first * power.second;
+  PowerHalves power = power_of_two_halves(to_bits(reduction.shifted), a.type());
+  Expr weighted = q * weight;
+  return fma(expm1_near_zero(r), weighted, weighted) * power.first * power.second;
+}
+
+}  // namespace
+
+Expr erfc(Expr x) {
+  Expr result = half_erfc({abs(x), {}}, x.like(2.0));
   return select(x < 0.0, 2.0 - result, result);
+}
+
+Expr normal_gate(Expr scale, Expr x) {
+  // erfc(-x / sqrt(2)) / 2, with the argument in two parts.
+  // sqrt(1/2) in two parts.
+  Sum root{x.like(by_type(x, 0x1.6a09e6p-1, 0x1.6a09e667f3bcdp-1)),
+           x.like(by_type(x, 0x1.9fcef4p-27, -0x1.bdd3413b26456p-55))};
+  Expr a = at_most(abs(x), by_type(x, 30.0, 60.0));
+  Sum argument = product(Sum{a, {}}, root);
+  Expr below = x < 0.0;
+  Expr tail = half_erfc(argument, select(below, scale, 1.0));
+  return select(below, tail, scale * (1.0 - tail));
 }
 
 }  // namespace weir::scalar::expansions

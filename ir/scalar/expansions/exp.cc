@@ -85,6 +85,15 @@ Expr exp(Expr x) {
   return fma(expm1_near_zero(remainder(reduction)), power.first, power.first) * power.second;
 }
 
+Expr scaled_exp(Expr scale, Expr a, Expr b) {
+  // Beyond these the result is 0 or infinite, and two factors 2^(n/2) are enough.
+  Sum exponent = product(a, b, by_type(a, 176.0, 1410.0));
+  ExpReduction reduction = reduce_exp(exponent.high);
+  Expr r = remainder(reduction) + exponent.low;
+  PowerHalves power = power_of_two_halves(to_bits(reduction.shifted), a.type());
+  return fma(expm1_near_zero(r), scale, scale) * power.first * power.second;
+}
+
 Expr expm1(Expr x) {
   const Format& format = format_of(x);
   // Below, the result is -1.

@@ -21,6 +21,22 @@ Expr leading_half(Expr x) {
   return bitcast(to_bits(x) & -(std::int64_t{1} << dropped), x.type());
 }
 
+Sum product(Sum a, Sum b) {
+  Expr a_high = leading_half(a.high), b_high = leading_half(b.high);
+  Expr a_rest = a.high - a_high, b_rest = b.high - b_high;
+  Expr high = a.high * b.high;
+  Expr low = ((a_high * b_high - high) + (a_high * b_rest + a_rest * b_high)) + a_rest * b_rest;
+  if (a.low.valid()) low = low + a.low * b.high;
+  if (b.low.valid()) low = low + a.high * b.low;
+  return {high, low};
+}
+
+Sum product(Expr a, Expr b, double limit) {
+  Sum exact = product(Sum{a, {}}, Sum{b, {}});
+  Expr within = abs(exact.high) < limit;
+  return {at_most(at_least(exact.high, -limit), limit), select(within, exact.low, 0.0)};
+}
+
 Expr copy_sign(Expr x, Expr sign) {
   std::int64_t sign_bit = bits_of_value(x.type(), -0.0);
   return bitcast(to_bits(x) | (to_bits(sign) & sign_bit), x.type());

@@ -25,6 +25,12 @@ Expr erfc(Expr x);
 Expr sin(Expr x);
 Expr cos(Expr x);
 Expr pow(Expr x, Expr y);
+Expr scaled_exp(Expr scale, Expr a, Expr b);
+Expr sigmoid(Expr x);
+Expr sigmoid_gate(Expr scale, Expr x);
+Expr normal_gate(Expr scale, Expr x);
+Expr tanh_gate(Expr scale, Expr x);
+Expr softplus(Expr x);
 
 // s(q) in erfc(a) = 2 q exp(-a^2 + a q s(q)) with q = 1 / (a + 2) and a >= 0.
 Expr erfc_correction(Expr q);
@@ -64,6 +70,15 @@ inline Expr at_most(Expr x, double limit) { return select(x > limit, limit, x); 
 inline Expr at_least(Expr x, double limit) { return select(x < limit, limit, x); }
 // x with the lower half of its digits cut off: the product of two such numbers is exact.
 Expr leading_half(Expr x);
+// A number as the sum of two.
+struct Sum {
+  Expr high, low;
+};
+// a * b, exact but for its last digits twice over. Where the product is beyond +-limit it is that,
+// and its low part 0; NaN stays.
+Sum product(Expr a, Expr b, double limit);
+// The same without a limit, for factors that are themselves sums.
+Sum product(Sum a, Sum b);
 // |x| with the sign of `sign`.
 Expr copy_sign(Expr x, Expr sign);
 

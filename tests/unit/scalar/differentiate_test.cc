@@ -124,7 +124,7 @@ Expr random_expression(std::mt19937& random, Expr x, Expr y, int depth) {
   }
   Expr a = random_expression(random, x, y, depth - 1);
   auto b = [&] { return random_expression(random, x, y, depth - 1); };
-  switch (random() % 22) {
+  switch (random() % 28) {
     case 0:
       return a + b();
     case 1:
@@ -169,6 +169,20 @@ Expr random_expression(std::mt19937& random, Expr x, Expr y, int depth) {
       return cos(a);
     case 20:
       return pow(a * a + 0.5, sin(b()));
+    case 21: {
+      Expr scale = b();
+      return scaled_exp(scale, sin(a), cos(b()));
+    }
+    case 22:
+      return sigmoid(a);
+    case 23:
+      return sigmoid_gate(a, b());
+    case 24:
+      return normal_gate(a, b());
+    case 25:
+      return tanh_gate(a, b());
+    case 26:
+      return softplus(a);
     default:
       return rem(a, cos(b()) + 2.0);
   }

@@ -108,6 +108,15 @@ struct Function {
 
 void PrintTo(const Function& function, std::ostream* out) { *out << info(function.primitive).name; }
 
+template <class W>
+W sigmoid(W x) {
+  return 1 / (1 + std::exp(-x));
+}
+template <class W>
+W softplus(W x) {
+  return x > 0 ? x + std::log1p(std::exp(-x)) : std::log1p(std::exp(x));
+}
+
 const std::array kFunctions{
     Function{Primitive::exp, std::exp, std::exp, {1.1, 1.1}, {1.1, 1.1}, -750, 715, 1},
     Function{Primitive::expm1, std::expm1, std::expm1, {1.3, 1.3}, {1.3, 1.3}, -40, 40, 1},
@@ -118,6 +127,22 @@ const std::array kFunctions{
     Function{Primitive::erfc, std::erfc, std::erfc, {1.5, 1.7}, {1.5, 1.8}, -6, 27, -1},
     Function{Primitive::sin, std::sin, std::sin, {0.9, 1.0}, {0.9, 0.9}, -700, 700, 0},
     Function{Primitive::cos, std::cos, std::cos, {0.9, 1.0}, {0.9, 0.9}, -700, 700, 0},
+    Function{Primitive::sigmoid,
+             sigmoid<double>,
+             sigmoid<long double>,
+             {1.1, 1.1},
+             {1.1, 1.1},
+             -750,
+             40,
+             1},
+    Function{Primitive::softplus,
+             softplus<double>,
+             softplus<long double>,
+             {1.6, 1.6},
+             {1.7, 1.7},
+             -750,
+             40,
+             1},
 };
 
 class Expansions : public testing::TestWithParam<Function> {
