@@ -1,9 +1,10 @@
 // From the start of the process to the digits result: `weir run` on examples/digits, the whole process
-// as a user sees it, and the same without a model, for what loading the library alone costs. Then the
-// stages of one run, from `--verbose`. Processor time is given beside the time that passes: on a busy
+// as a user sees it, the same with the code found in a cache, and without a model, for what loading the library
+// alone costs. Then the
+// stages of one run each, from `--verbose`. Processor time is given beside the time that passes: on a busy
 // machine it tells what the work alone takes.
 //
-// Goal: 120 ms.
+// Goals: 120 ms, and from the cache 40 ms.
 #include <fcntl.h>
 #include <spawn.h>
 #include <sys/resource.h>
@@ -19,7 +20,12 @@ extern char** environ;
 namespace weir::bench {
 namespace {
 
-constexpr double kGoal = 0.12;
+// The rows, with the seconds that each may take.
+struct Row {
+  const char* name;
+  double goal;
+};
+constexpr Row kRows[] = {{"weir run digits.weir", 0.12}, {"from the cache", 0.04}, {"weir --help", 0.04}};
 
 // Runs a command to its end, its standard output thrown away or left. Returns the seconds that
 // processors spent on it. Throws if it fails.
@@ -56,31 +62,40 @@ int main(int argc, char** argv) try {
   const std::string weir = bin / "weir", digits = WEIR_SOURCE_DIR "/examples/digits/";
   std::vector<std::string> run{weir,      "run", digits + "digits.weir", "--input", "x=" + digits + "x_test.npy",
                                "--output", "logits=" + output.string()};
-  std::vector<double> processor[2];
-  std::vector<Side> sides{repeated([&] { processor[0].push_back(run_command(run, true)); }),
-                          repeated([&] { processor[1].push_back(run_command({weir, "--help"}, true)); })};
+  auto cache = std::filesystem::temp_directory_path() / ("weir-cache-" + std::to_string(::getpid()));
+  std::vector<std::string> cached = run;
+  cached.insert(cached.end(), {"--cache", cache.string()});
+  run_command(cached, true);
+  std::vector<double> processor[std::size(kRows)];
+  auto side = [&processor](std::size_t row, std::vector<std::string> command) {
+    return repeated([&times = processor[row], words = std::move(command)] { times.push_back(run_command(words, true)); });
+  };
+  std::vector<Side> sides{side(0, run), side(1, cached), side(2, {weir, "--help"})};
   Effort effort = options.effort();
   effort.sample_seconds = 0;
   effort.fewest_rounds = effort.most_rounds = options.quick ? 3 : 20;
   Samples samples = interleave(sides, effort);
 
-  Table table("startup", "A whole process: median and quartiles, goal 120 ms",
-              {{"process", 20}, {"median", 7}, {"quartiles", 17}, {"processor", 9}, {"", 0}}, options);
-  const char* names[] = {"weir run digits.weir", "weir --help"};
-  for (std::size_t side : {0, 1}) {
-    Spread seconds = samples.seconds(side);
-    Spread work = spread_of(processor[side]);
-    table.row({names[side],
+  Table table("startup", "A whole process: median and quartiles",
+              {{"process", 20}, {"median", 7}, {"quartiles", 17}, {"processor", 9}, {"goal", 6}, {"", 0}}, options);
+  for (std::size_t i = 0; i < std::size(kRows); ++i) {
+    Spread seconds = samples.seconds(i);
+    Spread work = spread_of(processor[i]);
+    table.row({kRows[i].name,
                {duration(seconds.median), seconds},
                duration(seconds.low) + " - " + duration(seconds.high),
                {duration(work.median), work},
-               seconds.median < kGoal ? "" : "ABOVE"});
+               {duration(kRows[i].goal), kRows[i].goal},
+               seconds.median < kRows[i].goal ? "" : "ABOVE"});
   }
-  std::printf("\nWhere it goes, in one run:\n");
-  std::fflush(stdout);
-  run.push_back("--verbose");
-  run_command(run, false);
+  for (std::vector<std::string>* command : {&run, &cached}) {
+    std::printf("\nWhere it goes, in one run%s:\n", command == &run ? "" : " from the cache");
+    std::fflush(stdout);
+    command->push_back("--verbose");
+    run_command(*command, false);
+  }
   std::filesystem::remove(output);
+  std::filesystem::remove_all(cache);
   return 0;
 } catch (const std::exception& error) {
   std::fprintf(stderr, "%s\n", error.what());

@@ -22,6 +22,8 @@ set(CMAKE_CXX_FLAGS_RELEASE "-O2 -DNDEBUG")
 # The interpreter promises the bits of the scalar language, where a fused multiply-add is written out.
 add_compile_options(-ffp-contract=off -ffunction-sections -fdata-sections)
 add_link_options(-Wl,--gc-sections -Wl,--as-needed)
+# compiler/cache tells builds apart by it.
+add_link_options(-Wl,--build-id)
 if(CMAKE_BUILD_TYPE STREQUAL "Debug" OR WEIR_SANITIZE)
   add_compile_definitions(_GLIBCXX_ASSERTIONS)
 endif()

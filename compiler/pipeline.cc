@@ -5,6 +5,9 @@
 
 #include <fmt/format.h>
 
+#include "compiler/cache/build_identity.h"
+#include "compiler/cache/host_features.h"
+#include "compiler/cache/program_key.h"
 #include "compiler/codegen/target_machine.h"
 #include "compiler/drawing/drawing.h"
 #include "compiler/make_executable.h"
@@ -26,6 +29,72 @@ auto timed(const CompileOptions& options, std::string_view name, Step&& step) {
                              std::chrono::steady_clock::now() - start)
                              .count());
   return result;
+}
+
+Target target_of_this_machine(const CompileOptions& options) {
+  Target target = resolve_target(options.target);
+  if (!target.is_host)
+    throw Error(fmt::format("code for {} cannot run here; leave the target out, or compile an object file",
+                            target.triple));
+  if (!target.missing.empty())
+    throw Error(fmt::format("code for CPU {} {} cannot run here: this machine lacks {}", target.cpu,
+                            target.features, target.missing));
+  return target;
+}
+
+LoadableCode generate(const Program& program, const CompileOptions& options) {
+  Target target = timed(options, "target", [&] { return target_of_this_machine(options); });
+  // Nobody would find model lines in memory.
+  return compile_for_loading(program, target,
+                             {.debug_lines = false, .executor = options.executor, .timing = options.timing});
+}
+
+LoadedCode load(const LoadableCode& code, const CompileOptions& options) {
+  return timed(options, "load", [&] { return LoadedCode(code); });
+}
+
+// Everything that the code depends on.
+std::string cache_key(const Program& program, const TargetSpec& target) {
+  return fmt::format("{}\n{}\n{}\ntriple {}\ncpu {}\nfeatures {}\n{}", build_identity(), code_generator(),
+                     host_features(), target.triple, target.cpu, target.features, program_key(program));
+}
+
+// An entry's parts are the names of the two functions, and the object files.
+std::vector<std::string> parts_of(const LoadableCode& code) {
+  std::vector<std::string> parts{code.program_symbol, code.workspace_symbol};
+  parts.insert(parts.end(), code.objects.begin(), code.objects.end());
+  return parts;
+}
+
+std::optional<LoadedCode> find_code(CodeCache& cache, const std::string& key, const CompileOptions& options) {
+  auto parts = timed(options, "cache", [&] { return cache.find(key); });
+  if (!parts) return std::nullopt;
+  try {
+    WEIR_CHECK(parts->size() > 2);
+    LoadableCode code{{}, std::move((*parts)[0]), std::move((*parts)[1])};
+    code.objects.assign(std::make_move_iterator(parts->begin() + 2), std::make_move_iterator(parts->end()));
+    return load(code, options);
+  } catch (const InternalError&) {
+    cache.refuse(key, "holds no code that can be loaded");
+    return std::nullopt;
+  }
+}
+
+LoadedCode generate_or_find(const Program& program, const CompileOptions& options) {
+  if (options.cache.folder.empty()) return load(generate(program, options), options);
+  CodeCache cache(options.cache);
+  if (build_identity().empty()) {
+    cache.warn("this build of Weir has no build identifier, and so no cache");
+    return load(generate(program, options), options);
+  }
+  std::string key = timed(options, "cache key", [&] { return cache_key(program, options.target); });
+  if (std::optional<LoadedCode> found = find_code(cache, key, options)) return std::move(*found);
+  LoadableCode code = generate(program, options);
+  timed(options, "cache", [&] {
+    cache.store(key, parts_of(code));
+    return 0;
+  });
+  return load(code, options);
 }
 
 }  // namespace
@@ -64,21 +133,9 @@ ObjectCode compile_object(const Graph& graph, const CompileOptions& options) {
 }
 
 Executable compile(const Model& model, const CompileOptions& options) {
-  Target target = timed(options, "target", [&] { return resolve_target(options.target); });
-  if (!target.is_host)
-    throw Error(fmt::format("code for {} cannot run here; leave the target out, or compile an object file",
-                            target.triple));
-  if (!target.missing.empty())
-    throw Error(fmt::format("code for CPU {} {} cannot run here: this machine lacks {}", target.cpu,
-                            target.features, target.missing));
   Program program = lower_graph(model.graph, options);
-  LoadableCode code = compile_for_loading(program, target,
-                                          {.debug_lines = options.debug_lines,
-                                           .executor = options.executor,
-                                           .timing = options.timing});
-  return timed(options, "load", [&] {
-    return make_executable(program, LoadedCode(code), model.weights);
-  });
+  LoadedCode code = generate_or_find(program, options);
+  return timed(options, "weights", [&] { return make_executable(program, std::move(code), model.weights); });
 }
 
 std::string inspect(const Graph& graph, InspectStage stage, const CompileOptions& options) {

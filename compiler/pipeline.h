@@ -12,6 +12,7 @@
 #include <string_view>
 #include <vector>
 
+#include "compiler/cache/code_cache.h"
 #include "compiler/codegen/object.h"
 #include "compiler/executable.h"
 #include "compiler/lowering/program.h"
@@ -26,10 +27,12 @@ struct CompileOptions {
   std::vector<std::string> passes;  // graph passes by name; empty: the default ones
   bool fuse = true;              // false: a kernel for every node
   bool reuse_memory = true;      // false: workspace of its own for every value
-  bool debug_lines = true;       // model lines as debug info
+  bool debug_lines = true;       // model lines as debug info, in object files
   // Gives the threads on which compile() generates code. Null: the calling thread does it all. The code
   // does not depend on it.
   const weir_executor* executor = nullptr;
+  // Where compile() keeps code, and finds it again. What is found is what would have been compiled.
+  CacheOptions cache;
   // Called after every step with its name and duration in milliseconds.
   std::function<void(std::string_view step, double milliseconds)> timing;
 };

@@ -97,6 +97,7 @@ class Runner {
     if (options.interpreted) return;
     CompileOptions compile_options;
     compile_options.executor = options.executor;
+    compile_options.cache = options.cache;
     executable_.emplace(compile(model_, compile_options));
   }
 

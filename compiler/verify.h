@@ -5,6 +5,7 @@
 #include <optional>
 #include <string>
 
+#include "compiler/cache/code_cache.h"
 #include "compiler/frontend/load_limits.h"
 #include "runtime/abi.h"
 
@@ -22,6 +23,7 @@ struct VerifyOptions {
   LoadLimits limits;         // for reading a model, and for a run
   // Threads to compile and to run on; null is the calling thread alone.
   const weir_executor* executor = nullptr;
+  CacheOptions cache;  // for compiled code
 };
 
 struct Verdict {

@@ -15,7 +15,6 @@
 #include <llvm/Support/MemoryBuffer.h>
 #include <llvm/Support/Process.h>
 
-#include "compiler/codegen/target_machine.h"
 #include "ir/diagnostic.h"
 
 namespace weir {
@@ -40,7 +39,10 @@ struct LoadedCode::Session {
   explicit Session(std::unique_ptr<ExecutorProcessControl> control)
       : execution(std::move(control)),
         memory(take(llvm::jitlink::InProcessMemoryManager::Create(), "memory manager")),
-        layer(execution, *memory) {}
+        layer(execution, *memory) {
+    // What is wrong with the code is told by the lookup that fails.
+    execution.setErrorReporter([](llvm::Error fault) { llvm::consumeError(std::move(fault)); });
+  }
   ~Session() {
     // A failure to give memory back has nobody to go to.
     llvm::consumeError(execution.endSession());
@@ -52,7 +54,6 @@ struct LoadedCode::Session {
 };
 
 LoadedCode::LoadedCode(const LoadableCode& code) {
-  initialize_backends();
   session_ = std::make_unique<Session>(take(SelfExecutorProcessControl::Create(), "process control"));
   JITDylib& library = session_->execution.createBareJITDylib("program");
   auto symbol = [](auto* function) {

@@ -2,6 +2,8 @@
 
 #include <chrono>
 
+#include <fmt/format.h>
+#include <llvm-c/Core.h>
 #include <llvm/Analysis/CGSCCPassManager.h>
 #include <llvm/Analysis/LoopAnalysisManager.h>
 #include <llvm/IR/AssemblyAnnotationWriter.h>
@@ -158,6 +160,12 @@ class LineWriter : public llvm::AssemblyAnnotationWriter {
 };
 
 }  // namespace
+
+std::string code_generator() {
+  unsigned major = 0, minor = 0, patch = 0;
+  LLVMGetVersion(&major, &minor, &patch);
+  return fmt::format("LLVM {}.{}.{}", major, minor, patch);
+}
 
 ObjectCode compile_object(const Program& program, const Target& target,
                           const CodegenOptions& options) {

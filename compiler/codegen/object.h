@@ -17,6 +17,9 @@ namespace weir {
 // CPU or a feature: with what is near, or available.
 Target resolve_target(const TargetSpec& spec);
 
+// What generates the code, with its version.
+std::string code_generator();
+
 struct CodegenOptions {
   bool debug_lines = true;  // model lines as debug info
   // Gives the threads on which compile_for_loading works. Null: the calling thread does it all.

@@ -1,12 +1,17 @@
 #include "common.h"
 
+#include <unistd.h>
+
 #include <algorithm>
 #include <cerrno>
 #include <charconv>
 #include <cmath>
 #include <cstdio>
+#include <cstdlib>
 #include <ctime>
 #include <limits>
+#include <mutex>
+#include <set>
 #include <system_error>
 
 #include <fmt/format.h>
@@ -15,6 +20,7 @@
 
 #include "compiler/autodiff/gradient.h"
 #include "compiler/frontend/file.h"
+#include "ir/escape.h"
 #include "runtime/thread_count.h"
 #include "runtime/thread_pool.h"
 
@@ -60,6 +66,37 @@ LoadLimits given_limits(const LimitOptions& options) {
   if (!options.nodes.empty()) limits.nodes = integer_of(options.nodes, "--max-nodes", 1, kMost);
   if (!options.memory.empty()) limits.memory = integer_of(options.memory, "--max-memory", 1, kMost);
   return limits;
+}
+
+void add_cache(CLI::App& command, CacheArguments& arguments) {
+  command
+      .add_option("--cache", arguments.folder,
+                  "Keeps compiled code in a folder, and finds it there again; if left out, in the "
+                  "one that WEIR_CACHE_DIR names, if it is set. An empty name turns that off.")
+      ->option_text("DIR");
+  add_value(command, "--cache-size", arguments.bytes, "BYTES",
+            fmt::format("What the folder may hold before what was not used for longest goes; {} if "
+                        "left out.",
+                        kDefaultCacheBytes));
+}
+
+CacheOptions given_cache(const CacheArguments& arguments) {
+  CacheOptions options;
+  const char* variable = std::getenv("WEIR_CACHE_DIR");
+  options.folder = arguments.folder.value_or(variable == nullptr ? "" : variable);
+  if (!arguments.bytes.empty())
+    options.bytes = static_cast<std::uint64_t>(
+        integer_of(arguments.bytes, "--cache-size", 1, std::numeric_limits<std::int64_t>::max()));
+  // Several models, on several threads, may meet the same fault.
+  struct Told {
+    std::mutex mutex;
+    std::set<std::string, std::less<>> messages;
+  };
+  options.warn = [told = std::make_shared<Told>()](std::string_view message) {
+    std::lock_guard lock(told->mutex);
+    if (told->messages.emplace(message).second) warn(message);
+  };
+  return options;
 }
 
 void add_gradient(CLI::App& command, std::vector<std::string>& names) {
@@ -126,6 +163,12 @@ OutputError::OutputError(int code)
     : std::runtime_error(
           fmt::format("the output cannot be written: {}", std::generic_category().message(code))),
       closed_pipe_(code == EPIPE) {}
+
+void warn(std::string_view message) {
+  bool colored = isatty(STDERR_FILENO) == 1 && std::getenv("NO_COLOR") == nullptr;
+  fmt::print(stderr, "{}weir: warning:{} {}\n", colored ? "\x1b[1;33m" : "",
+             colored ? "\x1b[0m" : "", printable(message));
+}
 
 void print_out(std::string_view text) {
   if (std::fwrite(text.data(), 1, text.size(), stdout) != text.size()) throw OutputError(errno);

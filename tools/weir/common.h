@@ -17,6 +17,7 @@
 
 #include <CLI/CLI.hpp>
 
+#include "compiler/cache/code_cache.h"
 #include "compiler/frontend/load_limits.h"
 #include "compiler/lowering/target.h"
 #include "ir/graph.h"
@@ -48,6 +49,13 @@ struct LimitOptions {
 };
 void add_limits(CLI::App& command, LimitOptions& options);
 LoadLimits given_limits(const LimitOptions& options);
+// --cache and --cache-size, and what they and WEIR_CACHE_DIR mean.
+struct CacheArguments {
+  std::optional<std::string> folder;
+  std::string bytes;
+};
+void add_cache(CLI::App& command, CacheArguments& arguments);
+CacheOptions given_cache(const CacheArguments& arguments);
 void add_gradient(CLI::App& command, std::vector<std::string>& names);
 void add_target(CLI::App& command, TargetSpec& target);
 
@@ -80,6 +88,9 @@ class OutputError : public std::runtime_error {
  private:
   bool closed_pipe_;
 };
+
+// A line on standard error.
+void warn(std::string_view message);
 
 // To standard output. Throws OutputError.
 void print_out(std::string_view text);

@@ -47,6 +47,7 @@ struct RunOptions {
   std::string weights, threads, tolerance;
   LimitOptions limits;
   TargetSpec target;
+  CacheArguments cache;
   bool reference = false, check = false, verbose = false;
 };
 
@@ -66,10 +67,11 @@ double allowed_difference(DType type, std::optional<double> given) {
                                               : 1e-5);
 }
 
-std::vector<Tensor> run_compiled(const Model& model, const Inputs& inputs, const TargetSpec& target,
+std::vector<Tensor> run_compiled(const Model& model, const Inputs& inputs, const RunOptions& given,
                                  int threads, const LoadLimits& limits, StageTimes& times) {
   CompileOptions options;
-  options.target = target;
+  options.target = given.target;
+  options.cache = given_cache(given.cache);
   options.timing = [&times](std::string_view step, double milliseconds) {
     times.add(step, milliseconds);
   };
@@ -152,7 +154,7 @@ void run_model(const RunOptions& options) {
       "inputs", [&] { return read_inputs(model, options.inputs, options.dims, limits.memory); });
   std::vector<Tensor> results =
       options.reference ? run_interpreted(model, inputs, limits, times)
-                        : run_compiled(model, inputs, options.target, threads, limits, times);
+                        : run_compiled(model, inputs, options, threads, limits, times);
   times.measure("outputs", [&] {
     give_outputs(model.graph, results, places);
     return 0;
@@ -195,6 +197,7 @@ void add_run_command(CLI::App& app, Action& action) {
             "What --check allows, relative to the largest element: 1e-05 for f32, 1e-12 for f64, "
             "0.002 for f16 and 0.016 for bf16 if left out.");
   add_target(*command, options->target);
+  add_cache(*command, options->cache);
   add_limits(*command, options->limits);
   command->add_flag("--verbose", options->verbose,
                     "Shows on standard error how long each stage took.");

@@ -40,6 +40,7 @@ struct VerifyCommand {
   std::vector<std::string> folders;
   std::string tolerance, threads;
   LimitOptions limits;
+  CacheArguments cache;
   bool gradients = false, reference = false, allow_unsupported = false;
 };
 
@@ -120,6 +121,7 @@ void verify_folders(const VerifyCommand& command) {
   options.gradients = command.gradients;
   options.interpreted = command.reference;
   options.limits = given_limits(command.limits);
+  options.cache = given_cache(command.cache);
   int threads = given_threads(command.threads);
   std::vector<Case> cases = cases_in(command.folders);
   std::optional<ThreadPool> pool;
@@ -163,6 +165,7 @@ void add_verify_command(CLI::App& app, Action& action) {
   add_value(*command, "--threads", options->threads, "K",
             "Threads to work on; as many as there are processors if left out. The results do not "
             "depend on it.");
+  add_cache(*command, options->cache);
   command->add_flag("--reference", options->reference,
                     "Interprets the models instead of compiling them: slow and obvious.");
   add_limits(*command, options->limits);

@@ -1,0 +1,96 @@
+// Every struct is taken apart by name, so that one with a new member does not compile until
+// somebody decides whether code depends on it.
+#include "compiler/cache/program_key.h"
+
+#include <iterator>
+
+#include <fmt/format.h>
+
+namespace weir {
+namespace {
+
+class Writer {
+ public:
+  void number(std::uint64_t value) { fmt::format_to(std::back_inserter(text_), "{} ", value); }
+  void number(std::int64_t value) { fmt::format_to(std::back_inserter(text_), "{} ", value); }
+  void text(std::string_view value) {
+    fmt::format_to(std::back_inserter(text_), "{}:{} ", value.size(), value);
+  }
+  // How many follow.
+  template <class Items>
+  void count(const Items& items) {
+    number(std::uint64_t{items.size()});
+  }
+  void type(const TensorType& value) { text(to_string(value)); }
+  void dim(const Dim& value) { text(value.to_string()); }
+  void size(const SlotSize& value) {
+    const auto& [dividend, divisor, extra] = value;
+    dim(dividend);
+    number(divisor);
+    dim(extra);
+  }
+  std::string take() { return std::move(text_); }
+
+ private:
+  std::string text_;
+};
+
+void put(Writer& writer, const Kernel& kernel) {
+  writer.text(kernel.name);
+  writer.text(structure_key(kernel));
+}
+
+void put(Writer& writer, const KernelCall& call) {
+  const auto& [kernel, buffers, dims, description, nodes, values] = call;
+  writer.number(std::uint64_t{kernel});
+  writer.count(buffers);
+  for (std::uint32_t buffer : buffers) writer.number(std::uint64_t{buffer});
+  writer.count(dims);
+  for (const Dim& dim : dims) writer.dim(dim);
+}
+
+void put(Writer& writer, const Buffer& buffer) {
+  const auto& [name, type, place, index, offset, scratch] = buffer;
+  writer.type(type);
+  writer.number(static_cast<std::uint64_t>(place));
+  writer.number(std::uint64_t{index});
+  writer.number(offset);
+  writer.number(std::uint64_t{scratch.has_value()});
+  if (scratch) writer.size(*scratch);
+}
+
+void put(Writer& writer, const WorkspaceSlot& slot) {
+  const auto& [sizes] = slot;
+  writer.count(sizes);
+  for (const SlotSize& size : sizes) writer.size(size);
+}
+
+template <class Items>
+void put_all(Writer& writer, const Items& items) {
+  writer.count(items);
+  for (const auto& item : items) put(writer, item);
+}
+
+}  // namespace
+
+std::string program_key(const Program& program) {
+  // What `weights` says of the block's layout stands in the buffers' offsets.
+  const auto& [name, symbols, kernels, calls, buffers, slots, weights, weight_bytes, inputs,
+               outputs] = program;
+  Writer writer;
+  writer.text(name);
+  writer.count(symbols);
+  for (const std::string& symbol : symbols) writer.text(symbol);
+  put_all(writer, kernels);
+  put_all(writer, calls);
+  put_all(writer, buffers);
+  put_all(writer, slots);
+  writer.number(weight_bytes);
+  for (const auto* signature : {&inputs, &outputs}) {
+    writer.count(*signature);
+    for (const auto& [value, type] : *signature) writer.type(type);
+  }
+  return writer.take();
+}
+
+}  // namespace weir
