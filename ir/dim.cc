@@ -15,13 +15,12 @@ namespace {
 
 // A polynomial of a real model is far smaller. Without a bound, the product of a shape's dimensions
 // could have more terms than fit in memory.
-constexpr std::size_t kMaximumTerms = 64;
-constexpr std::size_t kMaximumDegree = 64;
+constexpr std::size_t kMaximumSymbols = 64;
 
 [[noreturn]] void too_complex() {
-  throw Error(fmt::format("a product or sum of dimensions has more than {} terms, or a term of more "
-                          "than {} symbols; use fewer symbols",
-                          kMaximumTerms, kMaximumDegree));
+  throw Error(fmt::format("a product or sum of dimensions has more than {} symbols in its terms; "
+                          "use fewer symbols",
+                          kMaximumSymbols));
 }
 
 std::int64_t checked_add(std::int64_t a, std::int64_t b) {
@@ -59,9 +58,9 @@ Dim Dim::from_terms(std::vector<Term> terms) {
     }
   }
   std::erase_if(merged, [](const Term& term) { return term.coefficient == 0; });
-  if (merged.size() > kMaximumTerms) too_complex();
-  for (const Term& term : merged)
-    if (term.symbols.size() > kMaximumDegree) too_complex();
+  std::size_t symbols = 0;
+  for (const Term& term : merged) symbols += term.symbols.size();
+  if (symbols > kMaximumSymbols) too_complex();
   if (merged.empty()) return Dim(0);
   if (merged.size() == 1 && merged[0].symbols.empty()) return Dim(merged[0].coefficient);
   Dim result;

@@ -4,7 +4,7 @@
 // in one canonical form, so two Dims are equal as values exactly if they are equal as polynomials.
 // Distinct symbols are never assumed equal. A symbol stands for an integer >= 0.
 // Arithmetic is checked: a coefficient that leaves 64 bits throws Error, and so does a polynomial of
-// more than 64 terms or 64 symbols in a term.
+// more than 64 symbols in all its terms.
 #pragma once
 
 #include <cstdint>

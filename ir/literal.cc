@@ -14,6 +14,9 @@ namespace {
 constexpr std::string_view kElementTypes =
     "an element type (f32, f64, f16, bf16, i8, u8, i32, i64 or bool)";
 
+// Names are kept wherever a symbol occurs.
+constexpr std::size_t kLongestSymbol = 80;
+
 // An optional minus sign and an unsigned number, or inf or nan.
 struct Number {
   Token first;
@@ -92,7 +95,13 @@ auto located(Lexer& lexer, const Token& token, Function function) {
 }
 
 Dim parse_dim_factor(Lexer& lexer) {
-  if (lexer.peek().kind == TokenKind::identifier) return Dim::symbol(lexer.take().text);
+  if (lexer.peek().kind == TokenKind::identifier) {
+    Token symbol = lexer.take();
+    if (symbol.text.size() > kLongestSymbol)
+      lexer.fail(symbol, fmt::format("the symbol {} has {} characters; {} are the most",
+                                     shortened(symbol.text), symbol.text.size(), kLongestSymbol));
+    return Dim::symbol(symbol.text);
+  }
   if (lexer.peek().kind != TokenKind::integer && !lexer.peek().is("-"))
     lexer.fail_expected("a dimension (an integer or a symbol)");
   Number number = parse_number(lexer, "an integer");

@@ -259,6 +259,7 @@ void GraphImporter::convert_node(const onnx::NodeProto& node, const std::string&
     } else {
       throw Unsupported("Weir has the ops of the domain ai.onnx only");
     }
+    check_types();
   } catch (const Unsupported& error) {
     if (const auto* asked = dynamic_cast<const NotKnown*>(&error); asked && not_known_) {
       // Inside a function or a branch, whatever the node around it reads may be what is meant.
@@ -278,6 +279,25 @@ void GraphImporter::convert_node(const onnx::NodeProto& node, const std::string&
     if (error.diagnostic().location.known()) throw;
     throw Error(here, error.diagnostic().message);
   }
+}
+
+// Counts the types of the values that are new.
+void GraphImporter::check_types() {
+  const Graph& graph = builder_.graph();
+  for (; checked_values_ < graph.value_count(); ++checked_values_)
+    for (const Dim& dim : graph.type({checked_values_}).shape) {
+      if (dim.is_constant()) continue;
+      for (const Dim::Term& term : dim.terms()) {
+        type_bytes_ += static_cast<std::int64_t>(sizeof term);
+        for (const std::string& symbol : term.symbols)
+          type_bytes_ += static_cast<std::int64_t>(sizeof symbol + symbol.size());
+      }
+    }
+  if (type_bytes_ > most_type_bytes_)
+    throw Error(
+        fmt::format("the sizes in the types of the model's values take {} bytes up to here, "
+                    "and at most {} are allowed for a file of this size; use fewer symbols",
+                    type_bytes_, most_type_bytes_));
 }
 
 // A node that cannot be looked at; that its op is lacking too can be said.

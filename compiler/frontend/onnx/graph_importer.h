@@ -12,6 +12,7 @@
 #pragma once
 
 #include <functional>
+#include <limits>
 #include <map>
 #include <memory>
 #include <optional>
@@ -53,6 +54,9 @@ class GraphImporter : public GraphValues {
   // The value cannot be had: what depends on it is passed over. `name` is as in `input "x"`.
   void lack(ImportedValue& value, const std::string& name, const Unsupported& error);
   Var var_of(ImportedValue& value) override;
+  // Bytes that the sizes in the types of the graph's values may take: a small node may have a
+  // result of large polynomials. Error beyond.
+  void limit_types(std::int64_t bytes) { most_type_bytes_ = bytes; }
   // Nodes that are made from now on get this location.
   void set_location(const Location& location);
 
@@ -86,6 +90,7 @@ class GraphImporter : public GraphValues {
                   const Place& place);
   std::vector<ValueRef> import_branch(const onnx::GraphProto& branch, const Scope& scope,
                                       const Place& place);
+  void check_types();
   void skip(const onnx::NodeProto& node, const std::string& name, Scope& scope, const Place& place);
   void add_lacking(const onnx::NodeProto& node, Scope& scope);
   void define(Scope& scope, const std::string& name, ValueRef value);
@@ -105,6 +110,9 @@ class GraphImporter : public GraphValues {
   std::vector<const onnx::FunctionProto*> active_;                         // being written out
   int branches_ = 0;                                                       // of If, around us
   std::int64_t node_count_ = 0;
+  std::uint32_t checked_values_ = 0;  // of the graph, whose types are counted
+  std::int64_t type_bytes_ = 0;
+  std::int64_t most_type_bytes_ = std::numeric_limits<std::int64_t>::max();
   std::function<void(const std::string&)> not_known_;
   const onnx::NodeProto* current_ = nullptr;  // of the model's own graph
 };

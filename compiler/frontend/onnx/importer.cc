@@ -144,6 +144,9 @@ Model import_with(const std::shared_ptr<const onnx::ModelProto>& model,
   const FixedInputs& fixed = needs.fixed;
   const onnx::GraphProto& graph = model->graph();
   GraphImporter importer(model, file, files, options.limits);
+  constexpr std::int64_t kTypesPerByte = 256, kTypesOfSmallModels = 1 << 20;
+  importer.limit_types(kTypesOfSmallModels +
+                       kTypesPerByte * static_cast<std::int64_t>(model->ByteSizeLong()));
   if (!options.given.empty()) {
     importer.set_not_known([&](const std::string& value) {
       std::vector<std::string> inputs;

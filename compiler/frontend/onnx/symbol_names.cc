@@ -16,7 +16,8 @@ namespace weir::onnx_format {
 namespace {
 
 constexpr std::array<std::string_view, 4> kNoName{"", "?", "None", "-1"};
-constexpr std::size_t kLongestName = 64;
+// With what may be appended to it, such as _minus_4, below the longest that the text form has.
+constexpr std::size_t kLongestName = 40;
 constexpr std::size_t kLongestFormula = 1024;
 
 std::string identifier(std::string_view text) {

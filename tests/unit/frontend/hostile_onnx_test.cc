@@ -391,5 +391,41 @@ TEST(HostileOnnx, PolynomialsOfDimensions) {
   }
 }
 
+// A function of few bytes stands for many nodes, each with a polynomial of its own for a size.
+TEST(HostileOnnx, PolynomialsInFunctions) {
+  OnnxModel model;
+  std::string sum = "N0";
+  for (int i = 1; i < 60; ++i) sum += " + N" + std::to_string(i);
+  for (int i = 1; i < 60; ++i)
+    model.input("i" + std::to_string(i), {("N" + std::to_string(i)).c_str()});
+  model.input("0", {sum.c_str()}).input("z", {1}).output("0");
+  auto* opset = model.proto().add_opset_import();
+  opset->set_domain("d");
+  opset->set_version(1);
+  auto& function = *model.proto().add_functions();
+  function.set_domain("d");
+  function.set_name("Longer");
+  function.add_input("0");
+  function.add_input("z");
+  function.add_output("500");
+  *function.add_opset_import() = model.proto().opset_import(0);
+  for (int i = 0; i < 500; ++i) {
+    auto& node = *function.add_node();
+    node.set_op_type("Concat");
+    node.add_input(std::to_string(i));
+    node.add_input("z");
+    node.add_output(std::to_string(i + 1));
+    test::set_int(node, "axis", 0);
+  }
+  for (int i = 0; i < 200; ++i)
+    model.node("Longer", {std::to_string(i), "z"}, {std::to_string(i + 1)}).set_domain("d");
+  std::size_t size = model.proto().ByteSizeLong();
+  std::string message;
+  std::size_t memory = test::peak_memory_of([&] { message = shown_message_of(model); });
+  EXPECT_LT(memory, 1024 * size + (4 << 20));
+  EXPECT_THAT(message, HasSubstr("Concat (node"));
+  EXPECT_THAT(message, HasSubstr("for a file of this size; use fewer symbols"));
+}
+
 }  // namespace
 }  // namespace weir

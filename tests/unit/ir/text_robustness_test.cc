@@ -97,7 +97,7 @@ TEST(TextRobustness, LongLists) {
   auto number = [](int i) { return std::to_string(i); };
   EXPECT_THAT(text_error("graph @m(%x: f32[N" + repeat([&](int i) { return "+A" + number(i); }) +
                          "]) { return }"),
-              HasSubstr("more than 64 terms"));
+              HasSubstr("more than 64 symbols"));
   EXPECT_THAT(
       text_error("graph @m(%x: f32[N" + repeat([&](int) { return "*N"; }) + "]) { return }"),
       HasSubstr("more than 64 symbols"));
@@ -144,6 +144,20 @@ TEST(TextRobustness, MemoryIsAMultipleOfTheFile) {
   std::size_t before = allocated();
   Graph graph = parse_graph(text, "m.weir");
   EXPECT_LT(allocated() - before, kMemoryPerByte * text.size());
+
+  // Likewise the sizes in a type, of as many symbols with as long names as there may be.
+  std::string polynomial = "1";
+  for (int i = 10; i < 74; ++i) polynomial += " + " + std::string(78, 'N') + std::to_string(i);
+  std::string sizes = "graph @m(%x:f32[" + polynomial + "],%z:f32[1]){%0=neg(%x)";
+  for (int i = 1; i < 3'000; ++i)
+    sizes += "%" + std::to_string(i) + "=concat(%" + std::to_string(i - 1) + ",%z){axis=0}";
+  sizes += "return}";
+  before = allocated();
+  Graph joined = parse_graph(sizes, "m.weir");
+  EXPECT_LT(allocated() - before, kMemoryPerByte * sizes.size());
+  EXPECT_GT(allocated() - before, kMemoryPerByte / 2 * sizes.size()) << "no harder case";
+  EXPECT_THAT(text_error("graph @m(%x: f32[" + std::string(81, 'N') + "]) { return }"),
+              HasSubstr("has 81 characters; 80 are the most"));
 
   std::string tensor = "graph @m() { %c = constant {value = f64[200000] [1";
   for (int i = 1; i < 200'000; ++i) tensor += ",1";
