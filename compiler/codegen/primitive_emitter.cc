@@ -2,6 +2,8 @@
 
 #include <optional>
 
+#include <llvm/IR/PatternMatch.h>
+
 #include "ir/diagnostic.h"
 
 namespace weir {
@@ -22,6 +24,19 @@ std::optional<unsigned> power_of_two(const llvm::Value* value) {
   auto* number = llvm::dyn_cast_or_null<llvm::ConstantInt>(constant);
   if (!number || number->isNegative() || !number->getValue().isPowerOf2()) return std::nullopt;
   return number->getValue().logBase2();
+}
+
+// Whether select(condition, value, scaled) is select(0 < a, a, c * a) with 0 < c <= 1: then it is
+// the larger of both, for c * a rounds to no more than a where 0 < a, and to no less elsewhere.
+// Where a is a NaN, both are.
+bool falls_below(llvm::Value* condition, llvm::Value* value, llvm::Value* scaled) {
+  using namespace llvm::PatternMatch;
+  const llvm::APFloat* factor = nullptr;
+  if (!match(condition, m_SpecificFCmp(llvm::CmpInst::FCMP_OLT, m_AnyZeroFP(), m_Specific(value))))
+    return false;
+  if (!match(scaled, m_c_FMul(m_APFloat(factor), m_Specific(value)))) return false;
+  return !factor->isNegative() && !factor->isZero() &&
+         *factor <= llvm::APFloat::getOne(factor->getSemantics());
 }
 
 }  // namespace
@@ -49,8 +64,8 @@ llvm::Constant* PrimitiveEmitter::constant(DType dtype, std::uint64_t bits, int 
                 module_.getContext(), llvm::APFloat(element->getFltSemantics(), value)))
           : llvm::ConstantInt::get(module_.getContext(), value);
   if (width == 1) return single;
-  return llvm::ConstantVector::getSplat(
-      llvm::ElementCount::getFixed(static_cast<unsigned>(width)), single);
+  return llvm::ConstantVector::getSplat(llvm::ElementCount::getFixed(static_cast<unsigned>(width)),
+                                        single);
 }
 
 llvm::Constant* PrimitiveEmitter::number(llvm::Value* like, double value) const {
@@ -59,12 +74,11 @@ llvm::Constant* PrimitiveEmitter::number(llvm::Value* like, double value) const 
 
 llvm::Constant* PrimitiveEmitter::integer(llvm::Value* like, std::uint64_t value) const {
   llvm::Type* type = like->getType();
-  return llvm::ConstantInt::get(
-      type, llvm::APInt(type->getScalarSizeInBits(), value, false, true));
+  return llvm::ConstantInt::get(type, llvm::APInt(type->getScalarSizeInBits(), value, false, true));
 }
 
 llvm::Value* PrimitiveEmitter::emit(Primitive primitive, DType operand_type, DType result,
-                              std::span<llvm::Value* const> operands) {
+                                    std::span<llvm::Value* const> operands) {
   bool floating = is_float(operand_type);
   llvm::Value* x = operands[0];
   llvm::Value* y = operands.size() > 1 ? operands[1] : nullptr;
@@ -121,6 +135,7 @@ llvm::Value* PrimitiveEmitter::emit(Primitive primitive, DType operand_type, DTy
       y = b_.CreateAnd(y, integer(y, x->getType()->getScalarSizeInBits() - 1));
       return is_signed(operand_type) ? b_.CreateAShr(x, y) : b_.CreateLShr(x, y);
     case Primitive::select:
+      if (falls_below(x, y, z)) return b_.CreateSelect(b_.CreateFCmpOGT(z, y), z, y);
       return b_.CreateSelect(x, y, z);
     case Primitive::cast:
       return convert(operand_type, result, x);
@@ -157,7 +172,8 @@ llvm::Value* PrimitiveEmitter::extremum(DType type, llvm::Value* a, llvm::Value*
   return b_.CreateSelect(b_.CreateFCmpUNO(a, a), a, ordered);
 }
 
-llvm::Value* PrimitiveEmitter::integer_divide(DType type, llvm::Value* a, llvm::Value* b, bool remainder) {
+llvm::Value* PrimitiveEmitter::integer_divide(DType type, llvm::Value* a, llvm::Value* b,
+                                              bool remainder) {
   llvm::Value* zero = integer(b, 0);
   llvm::Value* divides_by_zero = b_.CreateICmpEQ(b, zero);
   if (bit_width(type) == 8) {
@@ -166,15 +182,16 @@ llvm::Value* PrimitiveEmitter::integer_divide(DType type, llvm::Value* a, llvm::
     return b_.CreateSelect(divides_by_zero, remainder ? a : zero, result);
   }
   llvm::Value* lowest = integer(a, std::uint64_t{1} << (bit_width(type) - 1));
-  llvm::Value* overflows = b_.CreateAnd(b_.CreateICmpEQ(a, lowest),
-                                  b_.CreateICmpEQ(b, integer(b, ~std::uint64_t{0})));
+  llvm::Value* overflows =
+      b_.CreateAnd(b_.CreateICmpEQ(a, lowest), b_.CreateICmpEQ(b, integer(b, ~std::uint64_t{0})));
   // Divisor 1 gives the lowest value / 1 = itself and a remainder of 0, as an overflow shall.
   llvm::Value* safe = b_.CreateSelect(b_.CreateOr(divides_by_zero, overflows), integer(b, 1), b);
   llvm::Value* result = signed_division(type, a, safe, remainder);
   return b_.CreateSelect(divides_by_zero, remainder ? a : zero, result);
 }
 
-llvm::Value* PrimitiveEmitter::signed_division(DType type, llvm::Value* a, llvm::Value* b, bool remainder) {
+llvm::Value* PrimitiveEmitter::signed_division(DType type, llvm::Value* a, llvm::Value* b,
+                                               bool remainder) {
   int bits = bit_width(type);
   if (bits == 64 ? target_.divides_64 : target_.divides_32)
     return remainder ? b_.CreateSRem(a, b) : b_.CreateSDiv(a, b);
@@ -204,7 +221,8 @@ llvm::Value* PrimitiveEmitter::quotient(llvm::Value* a, llvm::Value* b) {
 
 llvm::Value* PrimitiveEmitter::index_division(llvm::Value* a, llvm::Value* b, bool remainder) {
   if (std::optional<unsigned> exponent = power_of_two(b))
-    return remainder ? b_.CreateAnd(a, b_.CreateSub(b, integer(b, 1))) : b_.CreateAShr(a, *exponent);
+    return remainder ? b_.CreateAnd(a, b_.CreateSub(b, integer(b, 1)))
+                     : b_.CreateAShr(a, *exponent);
   llvm::Value* quotient = signed_division(DType::i64, a, b, false);
   llvm::Value* rest = b_.CreateSub(a, b_.CreateMul(quotient, b));
   llvm::Value* negative = b_.CreateICmpSLT(rest, integer(rest, 0));
@@ -212,14 +230,15 @@ llvm::Value* PrimitiveEmitter::index_division(llvm::Value* a, llvm::Value* b, bo
   return b_.CreateSelect(negative, b_.CreateSub(quotient, integer(quotient, 1)), quotient);
 }
 
-llvm::Value* PrimitiveEmitter::for_each_lane(llvm::Function* function, llvm::Value* a, llvm::Value* b) {
+llvm::Value* PrimitiveEmitter::for_each_lane(llvm::Function* function, llvm::Value* a,
+                                             llvm::Value* b) {
   int width = width_of(a);
   if (width == 1) return b_.CreateCall(function, {a, b});
   llvm::Value* result = llvm::PoisonValue::get(a->getType());
   for (int i = 0; i < width; ++i) {
     std::uint64_t lane = static_cast<std::uint64_t>(i);
-    llvm::Value* value =
-        b_.CreateCall(function, {b_.CreateExtractElement(a, lane), b_.CreateExtractElement(b, lane)});
+    llvm::Value* value = b_.CreateCall(
+        function, {b_.CreateExtractElement(a, lane), b_.CreateExtractElement(b, lane)});
     result = b_.CreateInsertElement(result, value, lane);
   }
   return result;
@@ -227,15 +246,15 @@ llvm::Value* PrimitiveEmitter::for_each_lane(llvm::Function* function, llvm::Val
 
 llvm::Value* PrimitiveEmitter::rounded(Primitive primitive, DType type, llvm::Value* x) {
   if (target_.rounds) {
-    llvm::Intrinsic::ID id = primitive == Primitive::floor  ? llvm::Intrinsic::floor
-                             : primitive == Primitive::ceil ? llvm::Intrinsic::ceil
-                             : primitive == Primitive::trunc
-                                 ? llvm::Intrinsic::trunc
-                                 : llvm::Intrinsic::nearbyint;
+    llvm::Intrinsic::ID id = primitive == Primitive::floor   ? llvm::Intrinsic::floor
+                             : primitive == Primitive::ceil  ? llvm::Intrinsic::ceil
+                             : primitive == Primitive::trunc ? llvm::Intrinsic::trunc
+                                                             : llvm::Intrinsic::nearbyint;
     return b_.CreateUnaryIntrinsic(id, x);
   }
-  // Below 2^(mantissa bits) adding and subtracting that number rounds to the nearest integer, half to
-  // even; at and above it, and for NaN, x is its own rounding. Signs are put back, so -0.3 gives -0.
+  // Below 2^(mantissa bits) adding and subtracting that number rounds to the nearest integer, half
+  // to even; at and above it, and for NaN, x is its own rounding. Signs are put back, so -0.3 gives
+  // -0.
   llvm::Value* limit = number(x, type == DType::f32 ? 0x1p23 : 0x1p52);
   llvm::Value* magnitude = b_.CreateUnaryIntrinsic(llvm::Intrinsic::fabs, x);
   llvm::Value* nearest = b_.CreateFSub(b_.CreateFAdd(magnitude, limit), limit);
@@ -246,8 +265,8 @@ llvm::Value* PrimitiveEmitter::rounded(Primitive primitive, DType type, llvm::Va
     return b_.CreateBinaryIntrinsic(llvm::Intrinsic::copysign, value, x);
   };
   if (primitive == Primitive::trunc) {
-    result = b_.CreateFSub(
-        nearest, b_.CreateSelect(b_.CreateFCmpOGT(nearest, magnitude), one, zero));
+    result =
+        b_.CreateFSub(nearest, b_.CreateSelect(b_.CreateFCmpOGT(nearest, magnitude), one, zero));
   } else if (primitive == Primitive::floor) {
     llvm::Value* signed_nearest = copysign(nearest);
     result = b_.CreateFSub(signed_nearest,
