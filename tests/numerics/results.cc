@@ -84,15 +84,21 @@ std::string lines(const std::vector<Entry>& entries) {
 
 std::string table(const std::vector<Entry>& entries) {
   std::map<std::string, std::string> cells;
-  for (const Entry& entry : entries)
+  std::map<std::string, std::int64_t> floats;
+  for (const Entry& entry : entries) {
     cells[entry.result + entry.type + entry.arithmetic] =
         fmt::format(" {:.2f} at {} |", entry.ulp, entry.where);
+    if (entry.type == "f32") floats[entry.result] = entry.points;
+  }
   std::string text =
-      "| result | bound f32 | bound f64 | f32, FMA | f32, no FMA | f64, FMA | f64, no FMA |\n"
-      "|---|---|---|---|---|---|---|\n";
+      "| result | bound f32 | bound f64 | floats | f32, FMA | f32, no FMA | f64, FMA | f64, no FMA "
+      "|\n"
+      "|---|---|---|---|---|---|---|---|\n";
   for (const Function& function : functions()) {
     for (int r = 0; r < function.results(); ++r) {
       text += first_cells(function, r);
+      std::int64_t points = floats[function.name_of(r)];
+      text += points == kAllFloats ? " all |" : fmt::format(" {} |", points);
       for (const char* column : {"f32fma", "f32no-fma", "f64fma", "f64no-fma"}) {
         auto found = cells.find(function.name_of(r) + column);
         text += found == cells.end() ? " |" : found->second;
