@@ -14,6 +14,7 @@
 
 #include "compiler/frontend/file.h"
 #include "ir/diagnostic.h"
+#include "tests/support/memory_meter.h"
 
 namespace weir::fuzz {
 
@@ -34,30 +35,20 @@ void require(bool condition, std::string_view what);
 // Ends the process unless the message can be shown: text without control characters, and not long.
 void require_presentable(const Error& error);
 
-// Counts the heap's bytes while it exists. With a sanitizer all that is allocated, else what comes
-// from operator new.
-class MemoryMeter {
- public:
-  MemoryMeter();
-  ~MemoryMeter();
-  MemoryMeter(const MemoryMeter&) = delete;
-  MemoryMeter& operator=(const MemoryMeter&) = delete;
-
-  // Ends the process if more than the bound was live at one time.
-  void require_within(Bound bound, std::size_t input_size) const;
-};
+// Ends the process if more than the bound was live at one time.
+void require_within(std::size_t most, Bound bound, std::size_t input_size);
 
 // What the reader returns, or nothing where it refuses the input with an Error.
 template <class Reader>
 auto accepted(std::size_t input_size, Bound bound, Reader reader)
     -> std::optional<decltype(reader())> {
-  MemoryMeter meter;
+  test::MemoryMeter meter;
   try {
     std::optional<decltype(reader())> result = reader();
-    meter.require_within(bound, input_size);
+    require_within(meter.peak(), bound, input_size);
     return result;
   } catch (const Error& error) {
-    meter.require_within(bound, input_size);
+    require_within(meter.peak(), bound, input_size);
     require_presentable(error);
     return std::nullopt;
   }

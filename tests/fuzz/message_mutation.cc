@@ -59,6 +59,35 @@ void collect(Message& message, Parts& parts) {
   }
 }
 
+// Which value of a field: the index of an element, or one of these.
+using Which = int;
+constexpr Which kOnly = -1, kNew = -2;
+
+// Protobuf's functions for fields of one type.
+template <class T>
+struct Access {
+  T (Reflection::*get)(const Message&, const FieldDescriptor*) const;
+  T (Reflection::*get_element)(const Message&, const FieldDescriptor*, int) const;
+  void (Reflection::*set)(Message*, const FieldDescriptor*, T) const;
+  void (Reflection::*set_element)(Message*, const FieldDescriptor*, int, T) const;
+  void (Reflection::*add)(Message*, const FieldDescriptor*, T) const;
+};
+
+template <class T, class Make>
+void put(const Place& place, Which which, const Access<T>& access, Make make) {
+  Message& message = *place.message;
+  const Reflection& reflection = *message.GetReflection();
+  if (which == kOnly) {
+    T old = (reflection.*access.get)(message, place.field);
+    (reflection.*access.set)(&message, place.field, make(std::move(old)));
+  } else if (which == kNew) {
+    (reflection.*access.add)(&message, place.field, make(T()));
+  } else {
+    T old = (reflection.*access.get_element)(message, place.field, which);
+    (reflection.*access.set_element)(&message, place.field, which, make(std::move(old)));
+  }
+}
+
 class Changer {
  public:
   Changer(Message& message, const Message& donor, std::uint64_t seed)
@@ -78,7 +107,7 @@ class Changer {
     } else if (of_present && below(8) == 0) {
       place.message->GetReflection()->ClearField(place.message, place.field);
     } else {
-      change_one(place);
+      change_value(place, kOnly);
     }
   }
 
@@ -90,7 +119,7 @@ class Changer {
     const Reflection& reflection = *message.GetReflection();
     auto size = static_cast<std::size_t>(reflection.FieldSize(message, place.field));
     std::size_t choice = size == 0 ? 0 : below(5);
-    if (choice <= 1) return add(place);
+    if (choice <= 1) return change_value(place, kNew);
     int one = static_cast<int>(below(size)), other = static_cast<int>(below(size));
     if (choice == 2) {
       reflection.SwapElements(&message, place.field, one, static_cast<int>(size) - 1);
@@ -98,101 +127,72 @@ class Changer {
     } else if (choice == 3) {
       reflection.SwapElements(&message, place.field, one, other);
     } else {
-      set_element(place, one);
+      change_value(place, one);
     }
   }
 
-  void add(const Place& place) {
-    Message& message = *place.message;
-    const Reflection& reflection = *message.GetReflection();
-    const FieldDescriptor* field = place.field;
-    switch (field->cpp_type()) {
-      case FieldDescriptor::CPPTYPE_MESSAGE: {
-        std::unique_ptr<Message> part = part_of_type(field->message_type());
-        Message* added = reflection.AddMessage(&message, field);
-        if (part) added->CopyFrom(*part);
-        return;
-      }
+  // One value of the field: an element of its list, another one behind the list, or the only one.
+  void change_value(const Place& place, Which which) {
+    using R = Reflection;
+    switch (place.field->cpp_type()) {
+      case FieldDescriptor::CPPTYPE_MESSAGE:
+        return change_message(place, which);
       case FieldDescriptor::CPPTYPE_STRING:
-        return reflection.AddString(&message, field, text({}));
+        return put<std::string>(place, which,
+                                {&R::GetString, &R::GetRepeatedString, &R::SetString,
+                                 &R::SetRepeatedString, &R::AddString},
+                                [&](std::string old) { return text(std::move(old)); });
       case FieldDescriptor::CPPTYPE_INT64:
-        return reflection.AddInt64(&message, field, integer(0));
+        return put<std::int64_t>(
+            place, which,
+            {&R::GetInt64, &R::GetRepeatedInt64, &R::SetInt64, &R::SetRepeatedInt64, &R::AddInt64},
+            [&](std::int64_t old) { return integer(old); });
       case FieldDescriptor::CPPTYPE_UINT64:
-        return reflection.AddUInt64(&message, field, static_cast<std::uint64_t>(integer(0)));
+        return put<std::uint64_t>(
+            place, which,
+            {&R::GetUInt64, &R::GetRepeatedUInt64, &R::SetUInt64, &R::SetRepeatedUInt64,
+             &R::AddUInt64},
+            [&](std::uint64_t old) {
+              return static_cast<std::uint64_t>(integer(static_cast<std::int64_t>(old)));
+            });
       case FieldDescriptor::CPPTYPE_INT32:
-        return reflection.AddInt32(&message, field, static_cast<std::int32_t>(integer(0)));
+        return put<std::int32_t>(
+            place, which,
+            {&R::GetInt32, &R::GetRepeatedInt32, &R::SetInt32, &R::SetRepeatedInt32, &R::AddInt32},
+            [&](std::int32_t old) { return static_cast<std::int32_t>(integer(old)); });
       case FieldDescriptor::CPPTYPE_FLOAT:
-        return reflection.AddFloat(&message, field, static_cast<float>(real()));
+        return put<float>(
+            place, which,
+            {&R::GetFloat, &R::GetRepeatedFloat, &R::SetFloat, &R::SetRepeatedFloat, &R::AddFloat},
+            [&](float) { return static_cast<float>(real()); });
       case FieldDescriptor::CPPTYPE_DOUBLE:
-        return reflection.AddDouble(&message, field, real());
-      default:
-        return;
-    }
-  }
-
-  void set_element(const Place& place, int index) {
-    Message& message = *place.message;
-    const Reflection& reflection = *message.GetReflection();
-    const FieldDescriptor* field = place.field;
-    switch (field->cpp_type()) {
-      case FieldDescriptor::CPPTYPE_MESSAGE: {
-        std::unique_ptr<Message> part = part_of_type(field->message_type());
-        if (part) reflection.MutableRepeatedMessage(&message, field, index)->CopyFrom(*part);
-        return;
-      }
-      case FieldDescriptor::CPPTYPE_STRING: {
-        std::string old = reflection.GetRepeatedString(message, field, index);
-        return reflection.SetRepeatedString(&message, field, index, text(std::move(old)));
-      }
-      case FieldDescriptor::CPPTYPE_INT64: {
-        std::int64_t old = reflection.GetRepeatedInt64(message, field, index);
-        return reflection.SetRepeatedInt64(&message, field, index, integer(old));
-      }
-      case FieldDescriptor::CPPTYPE_INT32: {
-        std::int32_t old = reflection.GetRepeatedInt32(message, field, index);
-        return reflection.SetRepeatedInt32(&message, field, index,
-                                           static_cast<std::int32_t>(integer(old)));
-      }
-      case FieldDescriptor::CPPTYPE_FLOAT:
-        return reflection.SetRepeatedFloat(&message, field, index, static_cast<float>(real()));
-      case FieldDescriptor::CPPTYPE_DOUBLE:
-        return reflection.SetRepeatedDouble(&message, field, index, real());
-      default:
-        return;
-    }
-  }
-
-  void change_one(const Place& place) {
-    Message& message = *place.message;
-    const Reflection& reflection = *message.GetReflection();
-    const FieldDescriptor* field = place.field;
-    switch (field->cpp_type()) {
-      case FieldDescriptor::CPPTYPE_MESSAGE: {
-        std::unique_ptr<Message> part = part_of_type(field->message_type());
-        Message* target = reflection.MutableMessage(&message, field);
-        if (part) target->CopyFrom(*part);
-        return;
-      }
-      case FieldDescriptor::CPPTYPE_STRING:
-        return reflection.SetString(&message, field, text(reflection.GetString(message, field)));
-      case FieldDescriptor::CPPTYPE_INT64:
-        return reflection.SetInt64(&message, field, integer(reflection.GetInt64(message, field)));
-      case FieldDescriptor::CPPTYPE_INT32: {
-        std::int64_t value = integer(reflection.GetInt32(message, field));
-        return reflection.SetInt32(&message, field, static_cast<std::int32_t>(value));
-      }
-      case FieldDescriptor::CPPTYPE_FLOAT:
-        return reflection.SetFloat(&message, field, static_cast<float>(real()));
-      case FieldDescriptor::CPPTYPE_DOUBLE:
-        return reflection.SetDouble(&message, field, real());
+        return put<double>(place, which,
+                           {&R::GetDouble, &R::GetRepeatedDouble, &R::SetDouble,
+                            &R::SetRepeatedDouble, &R::AddDouble},
+                           [&](double) { return real(); });
       case FieldDescriptor::CPPTYPE_ENUM: {
-        const auto* values = field->enum_type();
+        const auto* values = place.field->enum_type();
         auto count = static_cast<std::size_t>(values->value_count());
-        return reflection.SetEnum(&message, field, values->value(static_cast<int>(below(count))));
+        return put<int>(
+            place, which,
+            {&R::GetEnumValue, &R::GetRepeatedEnumValue, &R::SetEnumValue, &R::SetRepeatedEnumValue,
+             &R::AddEnumValue},
+            [&](int) { return values->value(static_cast<int>(below(count)))->number(); });
       }
       default:
         return;
     }
+  }
+
+  void change_message(const Place& place, Which which) {
+    Message& message = *place.message;
+    const Reflection& reflection = *message.GetReflection();
+    std::unique_ptr<Message> part = part_of_type(place.field->message_type());
+    Message* target = which == kOnly ? reflection.MutableMessage(&message, place.field)
+                      : which == kNew
+                          ? reflection.AddMessage(&message, place.field)
+                          : reflection.MutableRepeatedMessage(&message, place.field, which);
+    if (part) target->CopyFrom(*part);
   }
 
   // A copy, as the place may lie inside of what is copied; nothing stands for an empty message.

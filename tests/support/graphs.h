@@ -16,23 +16,13 @@
 
 #include "ir/interpreter.h"
 #include "ir/text.h"
+#include "tests/support/error_of.h"
 
 namespace weir::test {
 
 using Generator = std::mt19937_64;
 
 inline Graph parse(std::string_view text) { return parse_graph(text, "test.weir"); }
-
-// The message of the Error that an action ends with, or "no error".
-template <class Action>
-std::string error_of(Action&& action) {
-  try {
-    action();
-  } catch (const Error& error) {
-    return error.what();
-  }
-  return "no error";
-}
 
 inline double random_number(DType type, Generator& generator, bool special) {
   constexpr double infinity = std::numeric_limits<double>::infinity();

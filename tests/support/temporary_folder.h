@@ -24,7 +24,8 @@ class TemporaryFolder {
     std::filesystem::remove_all(path_, ignored);
   }
 
-  std::string operator/(const std::string& name) const { return (path_ / name).string(); }
+  std::string path(const std::string& name) const { return (path_ / name).string(); }
+  std::string operator/(const std::string& name) const { return path(name); }
   std::vector<std::string> names() const {
     std::vector<std::string> result;
     for (const auto& entry : std::filesystem::directory_iterator(path_))

@@ -29,7 +29,7 @@ TEST(File, round_trip) {
     EXPECT_EQ(read_file(path), content);
     EXPECT_EQ(map_file(path).text(), content);
   }
-  EXPECT_EQ(folder.file_count(), 1u);
+  EXPECT_EQ(folder.names().size(), 1u);
 }
 
 TEST(File, a_mapped_file_outlives_its_replacement) {
@@ -96,7 +96,7 @@ TEST(File, a_full_disk_leaves_the_old_file) {
   std::signal(SIGXFSZ, handler);
   EXPECT_THAT(message, HasSubstr("cannot be written"));
   EXPECT_EQ(read_file(path), "old");
-  EXPECT_EQ(folder.file_count(), 1u);
+  EXPECT_EQ(folder.names().size(), 1u);
 }
 
 TEST(File, replacement_keeps_mode_and_links) {
@@ -121,18 +121,18 @@ TEST(File, files_that_belong_together_are_replaced_together_or_not_at_all) {
   std::vector<FileToWrite> files{{first, content}, {impossible, content}};
   std::string message = error_of([&] { write_files(files); });
   EXPECT_THAT(message, HasSubstr("cannot be written: File name too long"));
-  EXPECT_EQ(folder.file_count(), 0u);
+  EXPECT_EQ(folder.names().size(), 0u);
 
   write_file(first, {"old"});
   EXPECT_EQ(error_of([&] { write_files(files); }), message);
   EXPECT_EQ(read_file(first), "old");
-  EXPECT_EQ(folder.file_count(), 1u);
+  EXPECT_EQ(folder.names().size(), 1u);
 
   files[1].path = folder.path("second");
   write_files(files);
   EXPECT_EQ(read_file(first), "new");
   EXPECT_EQ(read_file(files[1].path), "new");
-  EXPECT_EQ(folder.file_count(), 2u);
+  EXPECT_EQ(folder.names().size(), 2u);
 }
 
 TEST(File, tensor_in_file_checks_its_range_and_alignment) {

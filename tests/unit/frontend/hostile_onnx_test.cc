@@ -261,6 +261,28 @@ TEST(HostileOnnx, NodesAreLimited) {
   EXPECT_THAT(shown_message_of(chain(101), {.nodes = 100}), HasSubstr("--max-nodes"));
 }
 
+// An empty node takes two bytes of a file, and hundreds in memory: the file is refused as it lies.
+TEST(HostileOnnx, MoreThanAMillionNodesAreRefusedUnread) {
+  auto file_with = [](int nodes) {
+    std::string graph;
+    for (int i = 0; i < nodes; ++i) graph += "\x0A\0"s;
+    std::string size;
+    for (std::size_t rest = graph.size(); rest > 0; rest >>= 7)
+      size += static_cast<char>((rest & 127) | (rest > 127 ? 128 : 0));
+    return memory_file("\x08\x08\x3A"s + size + graph, "test.onnx");
+  };
+  FileBytes million = file_with(1'000'000), beyond = file_with(1'000'001);
+  std::string message;
+  EXPECT_LT(
+      test::peak_memory_of([&] { message = test::error_of([&] { read_onnx(beyond, "."); }); }),
+      10'000u);
+  EXPECT_THAT(message, HasSubstr("has 1000001 nodes, and at most 1000000 are allowed"));
+  OnnxOptions options;
+  options.limits.memory = 100'000'000;
+  EXPECT_THAT(test::error_of([&] { read_onnx(million, ".", options); }),
+              HasSubstr("reading the model takes about"));
+}
+
 TEST(HostileOnnx, MemoryIsLimited) {
   OnnxModel model;
   model.initializer("w", Tensor(DType::f32, {1000})).output("y").node("Neg", {"w"}, {"y"});

@@ -1,63 +1,10 @@
 #include "support.h"
 
-#include <malloc.h>
-#include <unistd.h>
-
 #include <array>
-#include <atomic>
-#include <cstdlib>
-#include <new>
 
-#include "ir/diagnostic.h"
-
-namespace {
-
-std::atomic<std::size_t> live = 0;
-std::atomic<std::size_t> peak = 0;
-
-void* counted(void* memory) {
-  if (memory == nullptr) throw std::bad_alloc();
-  std::size_t now = live += malloc_usable_size(memory);
-  if (now > peak) peak = now;
-  return memory;
-}
-
-void release(void* memory) {
-  if (memory != nullptr) live -= malloc_usable_size(memory);
-  std::free(memory);
-}
-
-}  // namespace
-
-void* operator new(std::size_t size) { return counted(std::malloc(size == 0 ? 1 : size)); }
-void* operator new(std::size_t size, std::align_val_t alignment) {
-  auto step = static_cast<std::size_t>(alignment);
-  return counted(std::aligned_alloc(step, (size + step - 1) / step * step));
-}
-void operator delete(void* memory) noexcept { release(memory); }
-void operator delete(void* memory, std::size_t) noexcept { release(memory); }
-void operator delete(void* memory, std::align_val_t) noexcept { release(memory); }
-void operator delete(void* memory, std::size_t, std::align_val_t) noexcept { release(memory); }
+#include "tests/support/memory_meter.h"
 
 namespace weir::test {
-
-TemporaryFolder::TemporaryFolder() {
-  static int counter = 0;
-  path_ = std::filesystem::temp_directory_path() /
-          ("weir-test-" + std::to_string(::getpid()) + "-" + std::to_string(counter++));
-  std::filesystem::create_directories(path_);
-}
-
-TemporaryFolder::~TemporaryFolder() {
-  std::error_code ignored;
-  std::filesystem::remove_all(path_, ignored);
-}
-
-std::size_t TemporaryFolder::file_count() const {
-  std::size_t count = 0;
-  for ([[maybe_unused]] const auto& entry : std::filesystem::directory_iterator(path_)) ++count;
-  return count;
-}
 
 Tensor by_formula(DType dtype, Tensor::Sizes sizes) {
   // i / 4 - 1 in binary16, as IEEE 754 encodes it.
@@ -75,20 +22,10 @@ Tensor by_formula(DType dtype, Tensor::Sizes sizes) {
   return result;
 }
 
-std::string error_of(const std::function<void()>& action) {
-  try {
-    action();
-  } catch (const Error& error) {
-    return error.what();
-  }
-  return "no error";
-}
-
 std::size_t peak_memory_of(const std::function<void()>& action) {
-  std::size_t before = live;
-  peak = before;
+  MemoryMeter meter;
   action();
-  return peak - before;
+  return meter.peak();
 }
 
 }  // namespace weir::test

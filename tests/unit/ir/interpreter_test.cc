@@ -13,21 +13,14 @@
 
 #include "ir/op.h"
 #include "ir/reduction_tree.h"
+#include "tests/support/error_of.h"
 
 namespace weir {
 namespace {
 
 using scalar::Expr;
+using test::error_of;
 using ::testing::HasSubstr;
-
-std::string error_of(const std::function<void()>& action) {
-  try {
-    action();
-  } catch (const Error& error) {
-    return error.what();
-  }
-  return "no error";
-}
 
 Location line(int number) { return {std::make_shared<const std::string>("model.weir"), number, 3}; }
 

@@ -12,7 +12,6 @@
 #include "compiler/frontend/onnx/export.h"
 #include "compiler/frontend/onnx/onnx_file.h"
 #include "ir/text.h"
-#include "tests/support/onnxruntime.h"
 #include "tests/unit/pipeline/random_program.h"
 
 namespace weir::test {
