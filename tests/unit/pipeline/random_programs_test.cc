@@ -1,7 +1,7 @@
 // Random programs, compiled at every vector level, against the interpreter bit for bit.
 //
-// Every program runs as this machine's own code and at one other level or unfused, in turn, on one
-// thread and on executors of several workers. A program that fails is shrunk and printed.
+// Every program runs at each level, and every third unfused at one of them in turn, on one thread and on
+// executors of several workers. A program that fails is shrunk and printed.
 //   WEIR_RANDOM_PROGRAMS  how many, 2000 by default
 //   WEIR_RANDOM_SEED      the seed of the first; then that many follow
 #include <csignal>
@@ -38,9 +38,10 @@ std::uint64_t from_environment(const char* name, std::uint64_t otherwise) {
 
 std::vector<Way> ways_of(std::uint64_t seed) {
   std::span<const VectorLevel> levels = vector_levels();
-  std::vector<Way> ways{{levels.front()}};
-  std::size_t other = (seed / 4) % levels.size();
-  ways.push_back({levels[other], other != 0 && seed % 3 != 0, seed % 5 != 0});
+  std::vector<Way> ways;
+  for (std::size_t level = 0; level < levels.size(); ++level)
+    ways.push_back({levels[level], true, (seed + level) % 5 != 0});
+  if (seed % 3 == 0) ways.push_back({levels[seed / 3 % levels.size()], false});
   return ways;
 }
 
