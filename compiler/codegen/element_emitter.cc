@@ -29,21 +29,25 @@ const KernelEmitter::Values& KernelEmitter::values(Id id, const Lanes& lanes) {
   return found->second;
 }
 
-llvm::Value* KernelEmitter::value(Id id, const Lanes& lanes, int slot) {
+llvm::Value* KernelEmitter::value(Id id, const Lanes& lanes, int slot, int row) {
   const scalar::Node& node = kernel_.arena[id];
   if (node.primitive == Primitive::constant)
     return primitives_.constant(node.type, node.payload, lanes.width);
   const Values& all = values(id, lanes);
-  llvm::Value* one = all.size() == 1 ? all[0] : all[static_cast<std::size_t>(slot)];
-  return widened(one, lanes.width);
+  int slots = schedule_.varies[id.index] && all.size() > 1 ? lanes.slots : 1;
+  int at =
+      (slots == 1 ? 0 : slot) + (rows_ > 1 && schedule_.varies_by_row[id.index] ? row * slots : 0);
+  return widened(all[static_cast<std::size_t>(at)], lanes.width);
 }
 
-llvm::Value* KernelEmitter::scalar_index(Id id, const Lanes& lanes) {
+llvm::Value* KernelEmitter::scalar_index(Id id, const Lanes& lanes, int row) {
   WEIR_CHECK(!schedule_.varies[id.index]);
   const scalar::Node& node = kernel_.arena[id];
   if (node.primitive == Primitive::constant)
     return primitives_.constant(node.type, node.payload, 1);
-  return values(id, lanes)[0];
+  return values(
+      id,
+      lanes)[rows_ > 1 && schedule_.varies_by_row[id.index] ? static_cast<std::size_t>(row) : 0];
 }
 
 KernelEmitter::Values KernelEmitter::emit_node(Id id, const Lanes& lanes) {
@@ -52,6 +56,7 @@ KernelEmitter::Values KernelEmitter::emit_node(Id id, const Lanes& lanes) {
   Values result;
   int slots = varies ? lanes.slots : 1;
   int width = varies ? lanes.width : 1;
+  int rows = schedule_.varies_by_row[id.index] ? rows_ : 1;
   // Operands first: their debug lines are their own.
   const bool is_load = node.primitive == Primitive::load || node.primitive == Primitive::load_if;
   if (!is_load)
@@ -69,9 +74,15 @@ KernelEmitter::Values KernelEmitter::emit_node(Id id, const Lanes& lanes) {
       return local;
     }
     case Primitive::axis:
-      if (!varies) return {axes_.at(static_cast<std::uint32_t>(node.payload))};
+      if (!varies) {
+        llvm::Value* first = axes_.at(static_cast<std::uint32_t>(node.payload));
+        for (int row = 0; row < rows; ++row)
+          result.push_back(row == 0 ? first : b_.CreateAdd(first, i64(row)));
+        return result;
+      }
       for (int slot = 0; slot < slots; ++slot) {
-        llvm::Value* first = b_.CreateAdd(lanes.start, i64(static_cast<std::int64_t>(slot) * width));
+        llvm::Value* first =
+            b_.CreateAdd(lanes.start, i64(static_cast<std::int64_t>(slot) * width));
         result.push_back(width == 1 ? first
                                     : b_.CreateAdd(widened(first, width), lane_numbers(width)));
       }
@@ -79,9 +90,10 @@ KernelEmitter::Values KernelEmitter::emit_node(Id id, const Lanes& lanes) {
     case Primitive::load:
     case Primitive::load_if: {
       const Access& access = schedule_.loads.at(id.index);
-      for (int slot = 0; slot < slots; ++slot)
-        result.push_back(emit_load(id, access, varies ? lanes : Lanes{1, 1, lanes.start, nullptr},
-                                   slot));
+      for (int row = 0; row < rows; ++row)
+        for (int slot = 0; slot < slots; ++slot)
+          result.push_back(
+              emit_load(id, access, varies ? lanes : Lanes{1, 1, lanes.start, nullptr}, slot, row));
       return result;
     }
     default:
@@ -91,10 +103,12 @@ KernelEmitter::Values KernelEmitter::emit_node(Id id, const Lanes& lanes) {
   DType operand_type = kernel_.arena[operands[0]].type;
   Lanes own = lanes;
   own.width = width;
-  for (int slot = 0; slot < slots; ++slot) {
-    std::vector<llvm::Value*> arguments;
-    for (Id operand : operands) arguments.push_back(value(operand, own, slot));
-    result.push_back(primitives_.emit(node.primitive, operand_type, node.type, arguments));
+  for (int row = 0; row < rows; ++row) {
+    for (int slot = 0; slot < slots; ++slot) {
+      std::vector<llvm::Value*> arguments;
+      for (Id operand : operands) arguments.push_back(value(operand, own, slot, row));
+      result.push_back(primitives_.emit(node.primitive, operand_type, node.type, arguments));
+    }
   }
   return result;
 }
@@ -116,9 +130,10 @@ llvm::Value* KernelEmitter::address(std::uint32_t parameter, llvm::Value* offset
                       pointers_[parameter], offset);
 }
 
-llvm::Value* KernelEmitter::lane_offsets(const Access& access, const Lanes& lanes, int slot) {
-  if (access.kind == Access::Kind::computed) return value(access.offset, lanes, slot);
-  llvm::Value* base = scalar_index(access.offset, lanes);
+llvm::Value* KernelEmitter::lane_offsets(const Access& access, const Lanes& lanes, int slot,
+                                         int row) {
+  if (access.kind == Access::Kind::computed) return value(access.offset, lanes, slot, row);
+  llvm::Value* base = scalar_index(access.offset, lanes, row);
   llvm::Value* first =
       b_.CreateAdd(lanes.start, i64(static_cast<std::int64_t>(slot) * lanes.width));
   llvm::Value* stride = dimension(access.stride);
@@ -128,7 +143,8 @@ llvm::Value* KernelEmitter::lane_offsets(const Access& access, const Lanes& lane
                       b_.CreateMul(lane_numbers(lanes.width), widened(stride, lanes.width)));
 }
 
-llvm::Value* KernelEmitter::emit_load(Id id, const Access& access, const Lanes& lanes, int slot) {
+llvm::Value* KernelEmitter::emit_load(Id id, const Access& access, const Lanes& lanes, int slot,
+                                      int row) {
   const scalar::Node& node = kernel_.arena[id];
   std::uint32_t parameter = static_cast<std::uint32_t>(node.payload);
   DType dtype = kernel_.parameters[parameter].type.dtype;
@@ -136,8 +152,8 @@ llvm::Value* KernelEmitter::emit_load(Id id, const Access& access, const Lanes& 
   llvm::Value* guard = nullptr;
   llvm::Value* otherwise = nullptr;
   if (node.primitive == Primitive::load_if) {
-    guard = value(kernel_.arena.operand(id, 0), lanes, slot);
-    otherwise = value(kernel_.arena.operand(id, 1), lanes, slot);
+    guard = value(kernel_.arena.operand(id, 0), lanes, slot, row);
+    otherwise = value(kernel_.arena.operand(id, 1), lanes, slot, row);
   }
   // A bool is a byte in memory.
   auto from_memory = [&](llvm::Value* loaded) -> llvm::Value* {
@@ -146,11 +162,12 @@ llvm::Value* KernelEmitter::emit_load(Id id, const Access& access, const Lanes& 
   };
   bool single = lanes.width == 1 || access.kind == Access::Kind::uniform;
   if (single) {
-    llvm::Value* offset = access.kind == Access::Kind::uniform ? scalar_index(access.offset, lanes)
-                    : access.kind == Access::Kind::contiguous
-                        ? b_.CreateAdd(b_.CreateAdd(scalar_index(access.offset, lanes), lanes.start),
-                                       i64(slot))
-                        : lane_offsets(access, lanes, slot);
+    llvm::Value* offset =
+        access.kind == Access::Kind::uniform ? scalar_index(access.offset, lanes, row)
+        : access.kind == Access::Kind::contiguous
+            ? b_.CreateAdd(b_.CreateAdd(scalar_index(access.offset, lanes, row), lanes.start),
+                           i64(slot))
+            : lane_offsets(access, lanes, slot, row);
     llvm::Value* where = address(parameter, offset);
     if (!guard || lanes.width == 1) {
       // Where the guard is false the load looks at a dummy, so that there is no branch.
@@ -169,17 +186,17 @@ llvm::Value* KernelEmitter::emit_load(Id id, const Access& access, const Lanes& 
   llvm::Type* type = memory_type(dtype, lanes.width);
   llvm::Value* loaded;
   if (access.kind == Access::Kind::contiguous) {
-    llvm::Value* offset = b_.CreateAdd(scalar_index(access.offset, lanes), lanes.start);
+    llvm::Value* offset = b_.CreateAdd(scalar_index(access.offset, lanes, row), lanes.start);
     llvm::Value* where = address(
         parameter, b_.CreateAdd(offset, i64(static_cast<std::int64_t>(slot) * lanes.width)));
-    loaded = mask ? static_cast<llvm::Value*>(b_.CreateMaskedLoad(type, where, align, mask,
-                                                            llvm::Constant::getNullValue(type)))
+    loaded = mask ? static_cast<llvm::Value*>(b_.CreateMaskedLoad(
+                        type, where, align, mask, llvm::Constant::getNullValue(type)))
                   : b_.CreateAlignedLoad(type, where, align);
   } else {
-    llvm::Value* where = address(parameter, lane_offsets(access, lanes, slot));
+    llvm::Value* where = address(parameter, lane_offsets(access, lanes, slot, row));
     if (!mask)
-      mask = llvm::ConstantInt::getTrue(llvm::FixedVectorType::get(
-          b_.getInt1Ty(), static_cast<unsigned>(lanes.width)));
+      mask = llvm::ConstantInt::getTrue(
+          llvm::FixedVectorType::get(b_.getInt1Ty(), static_cast<unsigned>(lanes.width)));
     loaded = b_.CreateMaskedGather(type, where, align, mask, llvm::Constant::getNullValue(type));
   }
   loaded = from_memory(loaded);
@@ -203,13 +220,12 @@ void KernelEmitter::emit_store(std::uint32_t parameter, const Access& access, ll
     if (lanes.mask) {
       b_.CreateMaskedStore(value, where, align, lanes.mask);
     } else if (streaming_ && lanes.width > 1) {
-      auto* store = b_.CreateAlignedStore(
-          value, where,
-          llvm::Align(static_cast<std::uint64_t>(byte_size(dtype)) *
-                      static_cast<std::uint64_t>(lanes.width)));
-      store->setMetadata(llvm::LLVMContext::MD_nontemporal,
-                         llvm::MDNode::get(module_.getContext(),
-                                           llvm::ConstantAsMetadata::get(b_.getInt32(1))));
+      auto* store = b_.CreateAlignedStore(value, where,
+                                          llvm::Align(static_cast<std::uint64_t>(byte_size(dtype)) *
+                                                      static_cast<std::uint64_t>(lanes.width)));
+      store->setMetadata(
+          llvm::LLVMContext::MD_nontemporal,
+          llvm::MDNode::get(module_.getContext(), llvm::ConstantAsMetadata::get(b_.getInt32(1))));
     } else {
       b_.CreateAlignedStore(value, where, align);
     }

@@ -314,8 +314,12 @@ class EntryEmitter {
 
   llvm::Value* unit_count(const Schedule& schedule) {
     llvm::Value* units = i64(1);
-    for (const LoopAxis& axis : schedule.rows)
-      units = b_.CreateMul(units, arithmetic_.dimension(axis.extent));
+    for (const LoopAxis& axis : schedule.rows) {
+      llvm::Value* count = arithmetic_.dimension(axis.extent);
+      if (&axis == &schedule.rows.back() && schedule.rows_at_once > 1)
+        count = b_.CreateUDiv(b_.CreateAdd(count, i64(schedule.rows_at_once - 1)), i64(schedule.rows_at_once));
+      units = b_.CreateMul(units, count);
+    }
     if (!schedule.vector_row) return units;
     const Dim& extent = schedule.vector_row->extent;
     if (extent.is_constant() && extent.value() <= schedule.block)

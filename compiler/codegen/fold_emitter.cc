@@ -1,6 +1,8 @@
-// The part of the kernel emitter that deals with reductions, in the order that Reduction (ir/op.h) fixes.
+// The part of the kernel emitter that deals with reductions, in the order that Reduction (ir/op.h)
+// fixes.
 
 #include <array>
+#include <bit>
 
 #include "compiler/codegen/kernel_emitter.h"
 
@@ -13,8 +15,9 @@ namespace {
 
 // More accumulators than this stay in memory, where a loop visits them.
 constexpr int kMaxRegisterVectors = 8;
-// Enough levels for any number of chunks.
-constexpr std::int64_t kTreeLevels = 64;
+// Levels for any number of chunks: no size is above 2^47 bytes, and no chunk is shorter than 256
+// elements.
+constexpr std::int64_t kTreeLevels = 40;
 
 }  // namespace
 
@@ -24,7 +27,8 @@ DType KernelEmitter::accumulator_type(const Fold& fold, std::size_t i) const {
 
 // A small expression on arguments, outside of the loops' value scopes.
 std::vector<llvm::Value*> KernelEmitter::call(const std::vector<Id>& roots,
-                                        const std::vector<llvm::Value*>& arguments, int width) {
+                                              const std::vector<llvm::Value*>& arguments,
+                                              int width) {
   std::unordered_map<std::uint32_t, llvm::Value*> made;
   for (Id id : scalar::reachable(kernel_.arena, roots)) {
     const scalar::Node& node = kernel_.arena[id];
@@ -36,9 +40,8 @@ std::vector<llvm::Value*> KernelEmitter::call(const std::vector<Id>& roots,
       std::vector<llvm::Value*> operands;
       for (Id operand : kernel_.arena.operands(id)) operands.push_back(made.at(operand.index));
       if (id.index < kernel_.locations.size()) debug_.set(b_, kernel_.locations[id.index]);
-      made[id.index] =
-          primitives_.emit(node.primitive, kernel_.arena[kernel_.arena.operand(id, 0)].type,
-                           node.type, operands);
+      made[id.index] = primitives_.emit(
+          node.primitive, kernel_.arena[kernel_.arena.operand(id, 0)].type, node.type, operands);
     }
   }
   std::vector<llvm::Value*> results;
@@ -46,23 +49,24 @@ std::vector<llvm::Value*> KernelEmitter::call(const std::vector<Id>& roots,
   return results;
 }
 
-// Folds one group of vectors into the accumulators first ... first + lanes.slots - 1.
-void KernelEmitter::fold_block(const Stage& stage, const std::vector<Values>& accumulators, int first,
-                               int count, const Lanes& lanes) {
+// Folds one group of vectors into the accumulators first ... first + count - 1, or so many for each
+// of the rows.
+void KernelEmitter::fold_block(const Stage& stage, const std::vector<Values>& accumulators,
+                               int first, int count, const Lanes& lanes) {
   const Fold& fold = *stage.fold;
   for (Id element : fold.elements)
     if (kernel_.arena[element].primitive != Primitive::constant) values(element, lanes);
-  for (int slot = 0; slot < count; ++slot) {
+  for (int number = 0; number < rows_ * count; ++number) {
+    int row = number / count, slot = number % count;
     std::vector<llvm::Value*> arguments;
     for (std::size_t i = 0; i < accumulators.size(); ++i)
-      arguments.push_back(b_.CreateLoad(
-          primitives_.type(accumulator_type(fold, i), lanes.width),
-          accumulators[i][static_cast<std::size_t>(first + slot)]));
-    for (Id element : fold.elements) arguments.push_back(value(element, lanes, slot));
+      arguments.push_back(b_.CreateLoad(primitives_.type(accumulator_type(fold, i), lanes.width),
+                                        accumulators[i][static_cast<std::size_t>(first + number)]));
+    for (Id element : fold.elements) arguments.push_back(value(element, lanes, slot, row));
     std::vector<llvm::Value*> next = call(fold.step, arguments, lanes.width);
     for (std::size_t i = 0; i < next.size(); ++i) {
       llvm::Value* kept = lanes.mask ? b_.CreateSelect(lanes.mask, next[i], arguments[i]) : next[i];
-      b_.CreateStore(kept, accumulators[i][static_cast<std::size_t>(first + slot)]);
+      b_.CreateStore(kept, accumulators[i][static_cast<std::size_t>(first + number)]);
     }
   }
 }
@@ -78,7 +82,7 @@ KernelEmitter::Values KernelEmitter::emit_fold(const Stage& stage, const Lanes& 
                      [&](llvm::Value* begin, llvm::Value* end, std::optional<std::int64_t> count) {
                        return lane_partial(stage, begin, end, count);
                      });
-  return in_chunks(fold, extent, lanes.width, lanes.slots,
+  return in_chunks(fold, extent, lanes.width, rows_ * lanes.slots,
                    [&](llvm::Value* begin, llvm::Value* end, std::optional<std::int64_t>) {
                      return chain_partial(stage, lanes, begin, end);
                    });
@@ -111,7 +115,8 @@ void KernelEmitter::emit_partial(const Stage& stage, const Lanes& lanes) {
   for (std::size_t i = 0; i < fold.partials.size(); ++i) {
     llvm::Align align(static_cast<std::uint64_t>(byte_size(accumulator_type(fold, i))));
     for (int slot = 0; slot < slots; ++slot) {
-      llvm::Value* value = results[i * static_cast<std::size_t>(slots) + static_cast<std::size_t>(slot)];
+      llvm::Value* value =
+          results[i * static_cast<std::size_t>(slots) + static_cast<std::size_t>(slot)];
       llvm::Value* where = partial_address(fold, i, chunk_, lanes, slot);
       if (lanes.mask && !in_lanes) {
         b_.CreateMaskedStore(value, where, align, lanes.mask);
@@ -137,26 +142,25 @@ KernelEmitter::Values KernelEmitter::merge_partials(const Stage& stage, const La
                        llvm::Type* vector = memory_type(type, width);
                        for (int slot = 0; slot < slots; ++slot) {
                          llvm::Value* where = partial_address(fold, i, chunk, lanes, slot);
-                         results.push_back(
-                             lanes.mask && !in_lanes
-                                 ? static_cast<llvm::Value*>(b_.CreateMaskedLoad(
-                                       vector, where, align, lanes.mask,
-                                       llvm::Constant::getNullValue(vector)))
-                                 : b_.CreateAlignedLoad(vector, where, align));
+                         results.push_back(lanes.mask && !in_lanes
+                                               ? static_cast<llvm::Value*>(b_.CreateMaskedLoad(
+                                                     vector, where, align, lanes.mask,
+                                                     llvm::Constant::getNullValue(vector)))
+                                               : b_.CreateAlignedLoad(vector, where, align));
                        }
                      }
                      return results;
                    });
 }
 
-// One chunk in chain order, one accumulator for each vector of the row axis.
+// One chunk in chain order, one accumulator for each vector of the row axis, of each row.
 KernelEmitter::Values KernelEmitter::chain_partial(const Stage& stage, const Lanes& lanes,
                                                    llvm::Value* begin, llvm::Value* end) {
   const Fold& fold = *stage.fold;
   std::vector<Values> accumulators(fold.locals.size());
   for (std::size_t i = 0; i < fold.locals.size(); ++i) {
     DType type = accumulator_type(fold, i);
-    for (int k = 0; k < lanes.slots; ++k) {
+    for (int k = 0; k < rows_ * lanes.slots; ++k) {
       accumulators[i].push_back(slot(primitives_.type(type, lanes.width), "accumulator"));
       b_.CreateStore(primitives_.constant(type, fold.identity[i].value, lanes.width),
                      accumulators[i].back());
@@ -183,10 +187,11 @@ KernelEmitter::Values KernelEmitter::chain_partial(const Stage& stage, const Lan
   return results;
 }
 
-// One chunk in lanes order: element r goes to lane r mod L, then the lanes are merged by halves. Lanes
-// that can get no element, because the chunk is known to be short, are left out: they would hold the
-// identity.
-KernelEmitter::Values KernelEmitter::lane_partial(const Stage& stage, llvm::Value* begin, llvm::Value* end,
+// One chunk in lanes order: element r goes to lane r mod L, then the lanes are merged by halves.
+// Lanes that can get no element, because the chunk is known to be short, are left out: they would
+// hold the identity.
+KernelEmitter::Values KernelEmitter::lane_partial(const Stage& stage, llvm::Value* begin,
+                                                  llvm::Value* end,
                                                   std::optional<std::int64_t> count) {
   const Fold& fold = *stage.fold;
   int lane_count = reduction_lanes(accumulator_type(fold, 0));
@@ -196,7 +201,8 @@ KernelEmitter::Values KernelEmitter::lane_partial(const Stage& stage, llvm::Valu
   bool in_registers = vectors <= kMaxRegisterVectors;
   std::size_t tuple = fold.locals.size();
 
-  // The lanes as arrays in memory; registers are views of them as long as only whole vectors are used.
+  // The lanes as arrays in memory; registers are views of them as long as only whole vectors are
+  // used.
   std::vector<llvm::AllocaInst*> arrays;
   for (std::size_t i = 0; i < tuple; ++i) {
     llvm::Type* array = llvm::ArrayType::get(primitives_.type(accumulator_type(fold, i), 1),
@@ -223,11 +229,12 @@ KernelEmitter::Values KernelEmitter::lane_partial(const Stage& stage, llvm::Valu
   }
 
   // Whole rounds of all lanes.
-  llvm::Value* whole = b_.CreateAdd(begin, b_.CreateAnd(b_.CreateSub(end, begin), i64(-lane_count)));
+  llvm::Value* whole =
+      b_.CreateAdd(begin, b_.CreateAnd(b_.CreateSub(end, begin), i64(-lane_count)));
   if (!count || *count >= lane_count) {
     loop(begin, whole, lane_count, [&](llvm::Value* round) {
       if (in_registers) {
-        int group = std::min(schedule_.unroll, vectors);
+        int group = std::min(unroll_, vectors);
         for (int u = 0; u < vectors; u += group) {
           Scope scope(*this);
           llvm::Value* start = b_.CreateAdd(round, i64(static_cast<std::int64_t>(u) * width));
@@ -294,9 +301,9 @@ KernelEmitter::Values KernelEmitter::lane_partial(const Stage& stage, llvm::Valu
         std::vector<llvm::Value*> arguments;
         for (int side = 0; side < 2; ++side)
           for (std::size_t i = 0; i < tuple; ++i)
-            arguments.push_back(b_.CreateLoad(
-                primitives_.type(accumulator_type(fold, i), width),
-                lane_address(i, side == 0 ? lane : b_.CreateAdd(lane, i64(half)))));
+            arguments.push_back(
+                b_.CreateLoad(primitives_.type(accumulator_type(fold, i), width),
+                              lane_address(i, side == 0 ? lane : b_.CreateAdd(lane, i64(half)))));
         std::vector<llvm::Value*> merged = call(fold.merge, arguments, width);
         for (std::size_t i = 0; i < tuple; ++i) b_.CreateStore(merged[i], lane_address(i, lane));
       });
@@ -306,15 +313,15 @@ KernelEmitter::Values KernelEmitter::lane_partial(const Stage& stage, llvm::Valu
   std::vector<Values> left(static_cast<std::size_t>(vectors));
   for (int u = 0; u < vectors; ++u)
     for (std::size_t i = 0; i < tuple; ++i)
-      left[static_cast<std::size_t>(u)].push_back(b_.CreateLoad(
-          primitives_.type(accumulator_type(fold, i), width),
-          in_registers ? registers[i][static_cast<std::size_t>(u)]
-                       : lane_address(i, i64(static_cast<std::int64_t>(u) * width))));
+      left[static_cast<std::size_t>(u)].push_back(
+          b_.CreateLoad(primitives_.type(accumulator_type(fold, i), width),
+                        in_registers ? registers[i][static_cast<std::size_t>(u)]
+                                     : lane_address(i, i64(static_cast<std::int64_t>(u) * width))));
   return merge_lanes(fold, std::move(left), width);
 }
 
-// Merges lane l with lane l + half, halving until one lane is left. `lanes` holds a tuple of vectors for
-// each group of `width` lanes.
+// Merges lane l with lane l + half, halving until one lane is left. `lanes` holds a tuple of
+// vectors for each group of `width` lanes.
 KernelEmitter::Values KernelEmitter::merge_lanes(const Fold& fold, std::vector<Values> lanes,
                                                  int width) {
   auto merge = [&](const Values& a, const Values& b, int at_width) {
@@ -343,8 +350,9 @@ KernelEmitter::Values KernelEmitter::merge_lanes(const Fold& fold, std::vector<V
   return result;
 }
 
-// Chunks of fold.chunk, merged in a balanced tree: level k of the stack holds the result of 2^k chunks,
-// and a chunk that finds its level taken is merged upwards, as in adding one to a binary number.
+// Chunks of fold.chunk, merged in a balanced tree: level k of the stack holds the result of 2^k
+// chunks, and a chunk that finds its level taken is merged upwards, as in adding one to a binary
+// number.
 KernelEmitter::Values KernelEmitter::in_chunks(
     const Fold& fold, const Dim& extent, int width, int slots,
     const std::function<Values(llvm::Value*, llvm::Value*, std::optional<std::int64_t>)>& partial) {
@@ -355,16 +363,23 @@ KernelEmitter::Values KernelEmitter::in_chunks(
     return primitives_.type(accumulator_type(fold, k / static_cast<std::size_t>(slots)), width);
   };
   std::size_t total = tuple * static_cast<std::size_t>(slots);
+  WEIR_CHECK(fold.chunk >= 256);
+  std::int64_t most_levels =
+      count ? std::bit_width(static_cast<std::uint64_t>((*count - 1) / fold.chunk + 1))
+            : kTreeLevels;
   std::vector<llvm::AllocaInst*> stack;
-  for (std::size_t k = 0; k < total; ++k) stack.push_back(slot(type_of(k), "tree", kTreeLevels));
-  auto entry = [&](std::size_t k, llvm::Value* level) { return b_.CreateGEP(type_of(k), stack[k], level); };
+  for (std::size_t k = 0; k < total; ++k) stack.push_back(tree_slot(type_of(k), k, most_levels));
+  auto entry = [&](std::size_t k, llvm::Value* level) {
+    return b_.CreateGEP(type_of(k), stack[k], level);
+  };
   auto merge = [&](const Values& a, const Values& b) {
     Values merged(total);
     for (int s = 0; s < slots; ++s) {
       std::vector<llvm::Value*> arguments;
       for (const Values* side : {&a, &b})
         for (std::size_t i = 0; i < tuple; ++i)
-          arguments.push_back((*side)[i * static_cast<std::size_t>(slots) + static_cast<std::size_t>(s)]);
+          arguments.push_back(
+              (*side)[i * static_cast<std::size_t>(slots) + static_cast<std::size_t>(s)]);
       std::vector<llvm::Value*> one = call(fold.merge, arguments, width);
       for (std::size_t i = 0; i < tuple; ++i)
         merged[i * static_cast<std::size_t>(slots) + static_cast<std::size_t>(s)] = one[i];
@@ -383,50 +398,70 @@ KernelEmitter::Values KernelEmitter::in_chunks(
   };
   auto load_level = [&](llvm::Value* level) {
     Values loaded;
-    for (std::size_t k = 0; k < total; ++k) loaded.push_back(b_.CreateLoad(type_of(k), entry(k, level)));
+    for (std::size_t k = 0; k < total; ++k)
+      loaded.push_back(b_.CreateLoad(type_of(k), entry(k, level)));
     return loaded;
+  };
+
+  auto clear_current = [&] {
+    for (std::size_t k = 0; k < total; ++k) {
+      std::size_t i = k / static_cast<std::size_t>(slots);
+      b_.CreateStore(primitives_.constant(accumulator_type(fold, i), fold.identity[i].value, width),
+                     current[k]);
+    }
+  };
+  llvm::LLVMContext& context = module_.getContext();
+  auto if_ = [&](llvm::Value* condition, const char* name, const std::function<void()>& body) {
+    auto* inside = llvm::BasicBlock::Create(context, name, function_);
+    auto* after = llvm::BasicBlock::Create(context, "after", function_);
+    b_.CreateCondBr(condition, inside, after);
+    b_.SetInsertPoint(inside);
+    body();
+    b_.CreateBr(after);
+    b_.SetInsertPoint(after);
   };
 
   llvm::Value* length = dimension(extent);
   llvm::Value* chunks = b_.CreateUDiv(b_.CreateAdd(length, i64(fold.chunk - 1)), i64(fold.chunk));
-  llvm::LLVMContext& context = module_.getContext();
+  // A single chunk never leaves the registers.
+  llvm::Value* several = b_.CreateICmpUGT(chunks, i64(1));
+  clear_current();
   loop(i64(0), chunks, 1, [&](llvm::Value* chunk) {
     llvm::Value* begin = b_.CreateMul(chunk, i64(fold.chunk));
     llvm::Value* chunk_end = b_.CreateAdd(begin, i64(fold.chunk));
     llvm::Value* end = b_.CreateSelect(b_.CreateICmpSLT(chunk_end, length), chunk_end, length);
     store_current(partial(begin, end, std::nullopt));
-    // The number of trailing ones of the chunk's number is how often it is merged.
-    llvm::Value* merges = b_.CreateIntrinsic(llvm::Intrinsic::cttz, {b_.getInt64Ty()},
-                                       {b_.CreateNot(chunk), b_.getFalse()});
-    loop(i64(0), merges, 1,
-         [&](llvm::Value* level) { store_current(merge(load_level(level), load_current())); });
-    Values sum = load_current();
-    for (std::size_t k = 0; k < total; ++k) b_.CreateStore(sum[k], entry(k, merges));
+    if_(several, "merge", [&] {
+      // The number of trailing ones of the chunk's number is how often it is merged.
+      llvm::Value* merges = b_.CreateIntrinsic(llvm::Intrinsic::cttz, {b_.getInt64Ty()},
+                                               {b_.CreateNot(chunk), b_.getFalse()});
+      loop(i64(0), merges, 1,
+           [&](llvm::Value* level) { store_current(merge(load_level(level), load_current())); });
+      Values sum = load_current();
+      for (std::size_t k = 0; k < total; ++k) b_.CreateStore(sum[k], entry(k, merges));
+    });
   });
 
   // What is left on the stack, from the highest chunks downwards: the lowest level holds those.
-  for (std::size_t k = 0; k < total; ++k)
-    b_.CreateStore(primitives_.constant(accumulator_type(fold, k / static_cast<std::size_t>(slots)),
-                                        fold.identity[k / static_cast<std::size_t>(slots)].value, width),
-                   current[k]);
-  auto* started = slot(b_.getInt1Ty(), "started");
-  b_.CreateStore(b_.getFalse(), started);
-  llvm::Value* levels = b_.CreateSub(i64(64), b_.CreateIntrinsic(llvm::Intrinsic::ctlz, {b_.getInt64Ty()},
-                                                            {chunks, b_.getFalse()}));
-  loop(i64(0), levels, 1, [&](llvm::Value* level) {
-    auto* taken = llvm::BasicBlock::Create(context, "taken", function_);
-    auto* next = llvm::BasicBlock::Create(context, "next", function_);
-    llvm::Value* bit = b_.CreateAnd(b_.CreateLShr(chunks, level), i64(1));
-    b_.CreateCondBr(b_.CreateICmpNE(bit, i64(0)), taken, next);
-    b_.SetInsertPoint(taken);
-    Values here = load_level(level);
-    Values merged = merge(here, load_current());
-    llvm::Value* begun = b_.CreateLoad(b_.getInt1Ty(), started);
-    for (std::size_t k = 0; k < total; ++k) merged[k] = b_.CreateSelect(begun, merged[k], here[k]);
-    store_current(merged);
-    b_.CreateStore(b_.getTrue(), started);
-    b_.CreateBr(next);
-    b_.SetInsertPoint(next);
+  if_(several, "unwind", [&] {
+    clear_current();
+    auto* started = slot(b_.getInt1Ty(), "started");
+    b_.CreateStore(b_.getFalse(), started);
+    llvm::Value* levels = b_.CreateSub(
+        i64(64),
+        b_.CreateIntrinsic(llvm::Intrinsic::ctlz, {b_.getInt64Ty()}, {chunks, b_.getFalse()}));
+    loop(i64(0), levels, 1, [&](llvm::Value* level) {
+      llvm::Value* bit = b_.CreateAnd(b_.CreateLShr(chunks, level), i64(1));
+      if_(b_.CreateICmpNE(bit, i64(0)), "taken", [&] {
+        Values here = load_level(level);
+        Values merged = merge(here, load_current());
+        llvm::Value* begun = b_.CreateLoad(b_.getInt1Ty(), started);
+        for (std::size_t k = 0; k < total; ++k)
+          merged[k] = b_.CreateSelect(begun, merged[k], here[k]);
+        store_current(merged);
+        b_.CreateStore(b_.getTrue(), started);
+      });
+    });
   });
   return load_current();
 }

@@ -59,6 +59,7 @@ void KernelEmitter::emit_function(llvm::Function* function) {
   symbols_.clear();
   values_.clear();
   defined_.clear();
+  trees_.clear();
   axes_.clear();
   stream_ = nullptr;
   llvm::LLVMContext& context = module_.getContext();
@@ -121,6 +122,9 @@ bool KernelEmitter::units_join() const {
 // Units from `unit` to `limit`: a single one, unless units_join().
 void KernelEmitter::emit_units(llvm::Value* unit, llvm::Value* limit) {
   Scope scope(*this);
+  rows_ = 1;
+  unroll_ = schedule_.unroll;
+  if (schedule_.rows_at_once > 1) return emit_tile(unit);
   if (split_) {
     llvm::Value* chunks =
         b_.CreateUDiv(b_.CreateAdd(dimension(kernel_.arena.axis_extent(*split_->axis)),
@@ -133,7 +137,7 @@ void KernelEmitter::emit_units(llvm::Value* unit, llvm::Value* limit) {
   }
   if (!schedule_.vector_row) {
     row_ = unit;
-    emit_row(unit);
+    emit_row(unit, schedule_.rows.size());
     Lanes scalar;
     scalar.start = i64(0);
     for (auto& local : locals_) local.clear();
@@ -163,7 +167,7 @@ void KernelEmitter::emit_units(llvm::Value* unit, llvm::Value* limit) {
     count.reset();
   }
   row_ = row;
-  emit_row(row);
+  emit_row(row, schedule_.rows.size());
   Lanes none;
   none.start = begin;
   for (std::size_t i = 0; i < kernel_.stages.size(); ++i)
@@ -216,10 +220,11 @@ llvm::Value* KernelEmitter::stream_peel(llvm::Value* begin, llvm::Value* end,
   return first;
 }
 
-void KernelEmitter::emit_row(llvm::Value* row) {
+// A point of the first `axes` row axes.
+void KernelEmitter::emit_row(llvm::Value* row, std::size_t axes) {
   // The last axis varies fastest.
   llvm::Value* rest = row;
-  for (std::size_t i = schedule_.rows.size(); i-- > 0;) {
+  for (std::size_t i = axes; i-- > 0;) {
     const LoopAxis& axis = schedule_.rows[i];
     if (i == 0) {
       axes_[axis.number] = rest;
@@ -298,6 +303,18 @@ llvm::AllocaInst* KernelEmitter::slot(llvm::Type* type, const char* name, std::i
   return builder.CreateAlloca(type, size, name);
 }
 
+llvm::AllocaInst* KernelEmitter::tree_slot(llvm::Type* type, std::size_t number,
+                                           std::int64_t levels) {
+  std::size_t free = 0;
+  for (llvm::AllocaInst* tree : trees_) {
+    bool fits = tree->getAllocatedType() == type &&
+                llvm::cast<llvm::ConstantInt>(tree->getArraySize())->getSExtValue() == levels;
+    if (fits && free++ == number) return tree;
+  }
+  trees_.push_back(slot(type, "tree", levels));
+  return trees_.back();
+}
+
 void KernelEmitter::loop(llvm::Value* begin, llvm::Value* end, std::int64_t step,
                          const Body& body) {
   llvm::LLVMContext& context = module_.getContext();
@@ -330,9 +347,9 @@ llvm::Value* KernelEmitter::whole_vectors(llvm::Value* begin, llvm::Value* end, 
 // Whole steps of several vectors, then of one where no mask takes those; returns where they end.
 llvm::Value* KernelEmitter::whole_steps(llvm::Value* begin, llvm::Value* end,
                                         std::optional<std::int64_t> count, const LaneBody& body) {
-  std::int64_t step = static_cast<std::int64_t>(schedule_.width) * schedule_.unroll;
-  if (!count || *count >= step) begin = whole_vectors(begin, end, schedule_.unroll, body);
-  if (schedule_.unroll == 1 || (masks_ && schedule_.width > 1)) return begin;
+  std::int64_t step = static_cast<std::int64_t>(schedule_.width) * unroll_;
+  if (!count || *count >= step) begin = whole_vectors(begin, end, unroll_, body);
+  if (unroll_ == 1 || (masks_ && schedule_.width > 1)) return begin;
   if (!count || *count % step >= schedule_.width) begin = whole_vectors(begin, end, 1, body);
   return begin;
 }
@@ -342,7 +359,7 @@ void KernelEmitter::remainder(llvm::Value* begin, llvm::Value* end,
                               std::optional<std::int64_t> count, const LaneBody& body) {
   int width = schedule_.width;
   if (width == 1) return;
-  std::int64_t step = masks_ ? static_cast<std::int64_t>(width) * schedule_.unroll : width;
+  std::int64_t step = masks_ ? static_cast<std::int64_t>(width) * unroll_ : width;
   if (count && *count % step == 0) return;
   if (!masks_) {
     loop(begin, end, 1, [&](llvm::Value* index) { body({1, 1, index, nullptr}); });

@@ -2,15 +2,15 @@
 //
 //   void kernel(frame* frame, i64 begin, i64 end)
 //
-// runs the units begin <= u < end. A unit is one point of the rows, or one block of the vector axis at
-// such a point. A kernel with split folds has one function more for each of them, to be run before: its
-// units are a chunk of the fold at one of the kernel's units, and it leaves chunk results in the fold's
-// partials. The frame holds the parameters' addresses, then the values of the kernel's symbols, then
-// a flag that asks for streaming stores.
+// runs the units begin <= u < end. A unit is one point of the rows, or one block of the vector axis
+// at such a point. A kernel with split folds has one function more for each of them, to be run
+// before: its units are a chunk of the fold at one of the kernel's units, and it leaves chunk
+// results in the fold's partials. The frame holds the parameters' addresses, then the values of the
+// kernel's symbols, then a flag that asks for streaming stores.
 //
-// Loops are explicit vectors of the schedule's width, several at once, then what remains: under a mask
-// where the target has masked memory access, and otherwise by the same operations on scalars. Counters
-// and accumulators are stack slots, which LLVM's SROA turns into registers.
+// Loops are explicit vectors of the schedule's width, several at once, then what remains: under a
+// mask where the target has masked memory access, and otherwise by the same operations on scalars.
+// Counters and accumulators are stack slots, which LLVM's SROA turns into registers.
 #pragma once
 
 #include <functional>
@@ -32,8 +32,8 @@ llvm::StructType* frame_type(llvm::LLVMContext& context, std::size_t parameters,
 // One function of a kernel, to be run over all units.
 struct KernelPhase {
   llvm::Function* function;
-  // The split fold whose chunk results it leaves; its units are the kernel's times the fold's chunks.
-  // Null for the kernel itself.
+  // The split fold whose chunk results it leaves; its units are the kernel's times the fold's
+  // chunks. Null for the kernel itself.
   const Stage* split = nullptr;
 };
 
@@ -50,7 +50,9 @@ class KernelEmitter {
   void emit(const std::vector<KernelPhase>& phases);
 
  private:
-  using Values = std::vector<llvm::Value*>;  // one, or one for each slot
+  // One, or one for each slot, or for each row, or for each slot of each row, the first row's
+  // first.
+  using Values = std::vector<llvm::Value*>;
 
   // What one point of emission works on: `slots` vectors of `width` elements from `start` on.
   struct Lanes {
@@ -65,17 +67,23 @@ class KernelEmitter {
   void emit_function(llvm::Function* function);
   bool units_join() const;
   void emit_units(llvm::Value* unit, llvm::Value* limit);
-  void emit_row(llvm::Value* row);
+  void emit_row(llvm::Value* row, std::size_t axes);
   void emit_stages(const Lanes& lanes);
   void emit_map(const Stage& stage, const std::vector<Access>& accesses, const Lanes& lanes);
   void emit_stores(const Stage& stage, const std::vector<Access>& accesses, const Lanes& lanes);
+  // tile_emitter.cc: units of several rows.
+  void emit_tile(llvm::Value* unit);
+  void emit_tile_rows(llvm::Value* begin, llvm::Value* end, std::optional<std::int64_t> count);
+  void emit_tile_stages(const Lanes& lanes);
+
   llvm::Value* stream_peel(llvm::Value* begin, llvm::Value* end, const LaneBody& body);
 
   // fold_emitter.cc: reductions.
   Values emit_fold(const Stage& stage, const Lanes& lanes);
   Values merge_partials(const Stage& stage, const Lanes& lanes);
   void emit_partial(const Stage& stage, const Lanes& lanes);
-  Values chain_partial(const Stage& stage, const Lanes& lanes, llvm::Value* begin, llvm::Value* end);
+  Values chain_partial(const Stage& stage, const Lanes& lanes, llvm::Value* begin,
+                       llvm::Value* end);
   llvm::Value* partial_address(const Fold& fold, std::size_t i, llvm::Value* chunk,
                                const Lanes& lanes, int slot);
   Values lane_partial(const Stage& stage, llvm::Value* begin, llvm::Value* end,
@@ -92,15 +100,16 @@ class KernelEmitter {
 
   // element_emitter.cc: expressions, loads and stores.
   const Values& values(scalar::Id id, const Lanes& lanes);
-  llvm::Value* value(scalar::Id id, const Lanes& lanes, int slot);
+  llvm::Value* value(scalar::Id id, const Lanes& lanes, int slot, int row = 0);
   llvm::Value* widened(llvm::Value* value, int width);
   Values emit_node(scalar::Id id, const Lanes& lanes);
-  llvm::Value* emit_load(scalar::Id id, const Access& access, const Lanes& lanes, int slot);
+  llvm::Value* emit_load(scalar::Id id, const Access& access, const Lanes& lanes, int slot,
+                         int row);
   void emit_store(std::uint32_t parameter, const Access& access, llvm::Value* value,
                   const Lanes& lanes, int slot);
-  llvm::Value* lane_offsets(const Access& access, const Lanes& lanes, int slot);
+  llvm::Value* lane_offsets(const Access& access, const Lanes& lanes, int slot, int row = 0);
   llvm::Value* address(std::uint32_t parameter, llvm::Value* offset);
-  llvm::Value* scalar_index(scalar::Id id, const Lanes& lanes);
+  llvm::Value* scalar_index(scalar::Id id, const Lanes& lanes, int row = 0);
   llvm::Value* dimension(const Dim& dim);
   void hoist(const Stage& stage, const std::vector<Access>& accesses, Level below,
              const Lanes& lanes);
@@ -119,6 +128,8 @@ class KernelEmitter {
   void remainder(llvm::Value* begin, llvm::Value* end, std::optional<std::int64_t> count,
                  const LaneBody& body);
   llvm::AllocaInst* slot(llvm::Type* type, const char* name, std::int64_t count = 1);
+  // Memory for the results of chunks; all folds of a function share it, one after the other.
+  llvm::AllocaInst* tree_slot(llvm::Type* type, std::size_t number, std::int64_t levels);
   llvm::Value* i64(std::int64_t value) { return b_.getInt64(static_cast<std::uint64_t>(value)); }
 
   // Values emitted while a Scope lives are forgotten when it ends.
@@ -143,9 +154,12 @@ class KernelEmitter {
   PrimitiveEmitter primitives_;
   bool masks_;  // masked access to all parameters is native
 
-  const Stage* split_ = nullptr;      // the fold whose chunk results are being computed
-  llvm::Value* chunk_ = nullptr;      // its chunk
-  llvm::Value* row_ = nullptr;        // the point of the rows, as one number
+  int rows_ = 1;    // points of the innermost of schedule_.rows that are worked on at once
+  int unroll_ = 1;  // vectors along the vector axis at once
+
+  const Stage* split_ = nullptr;  // the fold whose chunk results are being computed
+  llvm::Value* chunk_ = nullptr;  // its chunk
+  llvm::Value* row_ = nullptr;    // the point of the rows, as one number
   llvm::Function* function_ = nullptr;
   std::vector<llvm::Value*> pointers_;
   std::unordered_map<std::string, llvm::Value*> symbols_;
@@ -155,6 +169,7 @@ class KernelEmitter {
   std::vector<Values> locals_;
   std::unordered_map<std::uint32_t, Values> values_;  // by arena id
   std::vector<std::uint32_t> defined_;
+  std::vector<llvm::AllocaInst*> trees_;
   llvm::AllocaInst* dummy_ = nullptr;  // where guarded scalar loads look when the guard is false
 };
 

@@ -14,6 +14,11 @@ using scalar::Arena;
 using scalar::Id;
 using scalar::Primitive;
 
+// What one element of a tiled fold may cost to compute: it is computed for each field of the tile.
+constexpr int kTileBodyCost = 8;
+// Rows of a tile. With four vectors a row, 24 of 32 registers accumulate; with two, 12 of 16.
+constexpr std::int64_t kTileRows = 6;
+
 bool is_load(Primitive primitive) {
   return primitive == Primitive::load || primitive == Primitive::load_if;
 }
@@ -62,6 +67,7 @@ class Scheduler {
     find_levels();
     estimate();
     choose_unroll();
+    choose_tile();
     return std::move(result_);
   }
 
@@ -287,6 +293,7 @@ class Scheduler {
     std::size_t size = arena().size();
     result_.levels.assign(size, Level::call);
     result_.varies.assign(size, false);
+    result_.varies_by_row.assign(size, false);
     result_.kernel.locations.resize(size);
     // An address may have been made after the load that uses it, so one ascending sweep is not
     // enough; levels only grow, and each sweep settles one more depth of loads in addresses of
@@ -297,20 +304,23 @@ class Scheduler {
         Id id{static_cast<std::uint32_t>(i)};
         const scalar::Node& node = arena()[id];
         Level level = Level::call;
-        bool varies = false;
+        bool varies = false, by_row = false;
         auto join = [&](Id other) {
           level = std::max(level, result_.levels[other.index]);
           varies = varies || result_.varies[other.index];
+          by_row = by_row || result_.varies_by_row[other.index];
         };
         if (node.primitive == Primitive::axis) {
           std::uint32_t number = static_cast<std::uint32_t>(node.payload);
           varies = is_vector_axis(number);
+          by_row = !result_.rows.empty() && number == result_.rows.back().number;
           level = result_.vector_row && number == result_.vector_row->number ? Level::vector
                   : is_stage_axis(number)                                    ? Level::stage
                                                                              : Level::row;
         } else if (node.primitive == Primitive::local) {
           level = result_.vector_row ? Level::vector : Level::row;
           varies = result_.vector_row.has_value();
+          by_row = !result_.rows.empty();
         } else if (is_load(node.primitive)) {
           for (Id operand : value_operands(arena(), id)) join(operand);
           auto access = result_.loads.find(id.index);
@@ -324,9 +334,11 @@ class Scheduler {
         } else {
           for (Id operand : arena().operands(id)) join(operand);
         }
-        changed = changed || result_.levels[i] != level || result_.varies[i] != varies;
+        changed = changed || result_.levels[i] != level || result_.varies[i] != varies ||
+                  result_.varies_by_row[i] != by_row;
         result_.levels[i] = level;
         result_.varies[i] = varies;
+        result_.varies_by_row[i] = by_row;
       }
     }
   }
@@ -398,6 +410,43 @@ class Scheduler {
     bool may_be_large = !result_.bytes.is_constant() || result_.bytes.value() >= (1 << 20);
     result_.streams = only_maps_ && contiguous && result_.width > 1 && body_cost_ <= 64 &&
                       may_be_large && result_.stores.size() == 1 && result_.stores[0].size() == 1;
+  }
+
+  // A tile pays where something is loaded that all of its rows share: then a step of the fold has
+  // as many loads as the tile has rows and columns, and as many multiply-adds as it has fields.
+  void choose_tile() {
+    if (!result_.vector_row || result_.width == 1 || result_.rows.empty()) return;
+    bool maps = false, shares = false;
+    for (const Stage& stage : stages()) {
+      if (!stage.fold) {
+        maps = true;
+        continue;
+      }
+      const Fold& fold = *stage.fold;
+      if (maps || fold.order != Reduction::Order::chain || !fold.partials.empty() ||
+          fold.locals.size() != 1)
+        return;
+      if (body_cost(fold.elements) > kTileBodyCost) return;
+      for (Id id : scalar::reachable(arena(), fold.elements)) {
+        if (arena()[id].primitive == Primitive::local) return;
+        shares = shares || (is_load(arena()[id].primitive) && result_.varies[id.index] &&
+                            !result_.varies_by_row[id.index]);
+      }
+    }
+    if (!shares) return;
+    // Accumulators, the vectors of a row of columns, and one field of a column of rows are in
+    // registers together.
+    bool many_registers = target_.vector_bytes == 64 || target_.triple.starts_with("aarch64");
+    std::int64_t rows = kTileRows;
+    if (const Dim& extent = result_.rows.back().extent; extent.is_constant()) {
+      // Tiles of about one size.
+      std::int64_t tiles = std::max<std::int64_t>((extent.value() + rows - 1) / rows, 1);
+      rows = (extent.value() + tiles - 1) / tiles;
+    }
+    if (rows < 2) return;
+    result_.rows_at_once = static_cast<int>(rows);
+    result_.tile_unroll = std::min(result_.unroll, many_registers ? 4 : 2);
+    result_.block = static_cast<std::int64_t>(result_.width) * result_.unroll;
   }
 
   const Target& target_;

@@ -5,6 +5,11 @@
 // access is then uniform, contiguous, strided or computed along it. The rows that remain are cut into
 // units, which is what tasks are made of.
 //
+// A contraction works on a register tile: rows_at_once points of the innermost of `rows` by tile_unroll vectors of the
+// vector axis, so that an operand that one of the two does not index is loaded once for all of the tile. Its units are
+// a group of rows within a block of the vector axis; the groups of a block follow one another, and find what they
+// share in cache.
+//
 // Every expression has a level, the innermost loop that it depends on; code for it goes there.
 #pragma once
 
@@ -44,11 +49,14 @@ struct Schedule {
   int width = 1;                       // elements of a vector
   int unroll = 1;                      // vectors at once along the vector axis
   std::int64_t block = 0;              // elements of vector_row in a unit
+  int rows_at_once = 1;                // points of the innermost of `rows` in a unit
+  int tile_unroll = 1;                 // vectors at once beside so many rows
   bool streams = false;                // may use streaming stores
   std::unordered_map<std::uint32_t, Access> loads;  // by arena id
   std::vector<std::vector<Access>> stores;          // by stage and store
   std::vector<Level> levels;                        // by arena id
   std::vector<bool> varies;                         // by arena id: along the vector axis
+  std::vector<bool> varies_by_row;                  // by arena id: along the innermost of `rows`
   Dim work;   // of the whole kernel: cost units (PrimitiveInfo::cost) of single elements
   Dim bytes;  // of all parameters
 

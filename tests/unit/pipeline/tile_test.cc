@@ -1,0 +1,87 @@
+// Contractions in register tiles: every number of rows and columns about a tile's, at every vector
+// level, against the interpreter bit for bit.
+#include <fmt/format.h>
+#include <gtest/gtest.h>
+
+#include "tests/support/graphs.h"
+#include "tests/unit/pipeline/compiled.h"
+
+namespace weir::test {
+namespace {
+
+void expect_equal(const std::string& text, const Dim::Bindings& bindings) {
+  Graph graph = parse(text);
+  Generator generator(11);
+  Inputs inputs = random_values(graph, graph.inputs(), generator, false, bindings);
+  Program program{std::move(graph), {}, std::move(inputs)};
+  for (const VectorLevel& level : vector_levels()) {
+    std::vector<Tensor> expected = interpret_expanded(program, level.has_fma);
+    auto found = difference_compiled(program, {level}, expected, test_executors());
+    EXPECT_EQ(found, std::nullopt) << text << *found;
+  }
+}
+
+TEST(Tiles, RowsKnownAtTheCall) {
+  Graph graph =
+      parse(R"(graph @m(%a: f32[M, K], %b: f32[K, N], %bias: f32[N], %r: f32[M, N]) -> (f32[M, N]) {
+    %c = matmul(%a, %b)
+    %s = add(%c, %bias)
+    %y = leaky_relu(%s)
+    %z = add(%y, %r)
+    return %z
+  })");
+  for (const VectorLevel& level : vector_levels()) {
+    Program program{graph, {}, {}};
+    Executable executable = compile(program, {level});
+    for (std::int64_t rows : {0, 1, 2, 3, 4, 5, 6, 7, 11, 12, 13, 20}) {
+      for (auto [columns, depth] :
+           {std::pair{1, 5}, {16, 3}, {17, 0}, {63, 2}, {64, 1}, {65, 9}, {130, 1}, {40, 2100}}) {
+        Generator generator(static_cast<std::uint64_t>(rows * 1000 + columns));
+        program.inputs = random_values(graph, graph.inputs(), generator, false,
+                                       {{"M", rows}, {"N", columns}, {"K", depth}});
+        EXPECT_EQ(difference_run(graph, executable, program.inputs,
+                                 interpret_expanded(program, level.has_fma), test_executors()),
+                  std::nullopt)
+            << level.name() << ": " << rows << " x " << depth << " x " << columns;
+      }
+    }
+  }
+}
+
+TEST(Tiles, RowsKnownAhead) {
+  for (int rows : {1, 2, 5, 6, 7, 8, 13})
+    for (auto [columns, depth] : {std::pair{1, 4}, {10, 33}, {64, 8}, {70, 1030}})
+      expect_equal(
+          fmt::format("graph @m(%a: f32[{0}, {2}], %b: f32[{2}, {1}]) -> (f32[{0}, {1}]) {{ "
+                      "%c = matmul(%a, %b) %y = gelu(%c) return %y }}",
+                      rows, columns, depth),
+          {});
+}
+
+TEST(Tiles, BatchesAndTransposedOperands) {
+  for (std::int64_t rows : {1, 6, 8}) {
+    expect_equal(
+        "graph @m(%a: f32[B, M, 20], %b: f32[B, 20, 70]) -> (f32[B, M, 70]) { %c = matmul(%a, %b) "
+        "return %c }",
+        {{"B", 3}, {"M", rows}});
+    expect_equal(
+        "graph @m(%a: f32[B, M, 20], %b: f32[20, 70]) -> (f32[B, M, 70]) { %c = matmul(%a, %b) "
+        "return %c }",
+        {{"B", 3}, {"M", rows}});
+    expect_equal(
+        "graph @m(%a: f64[20, M], %b: f64[70, 20]) -> (f64[M, 70]) { "
+        "%c = matmul(%a, %b) {transpose_a = true, transpose_b = true} return %c }",
+        {{"M", rows}});
+  }
+}
+
+// What follows the product also goes over an axis of its own, or needs more than one product.
+TEST(Tiles, SeveralProductsInOneKernel) {
+  expect_equal(
+      "graph @m(%a: f32[M, 20], %b: f32[20, 70], %c: f32[20, 70]) -> (f32[M, 70]) { "
+      "%p = matmul(%a, %b) %q = matmul(%a, %c) %g = sigmoid(%q) %y = mul(%p, %g) return %y }",
+      {{"M", 15}});
+}
+
+}  // namespace
+}  // namespace weir::test
