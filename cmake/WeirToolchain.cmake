@@ -54,6 +54,14 @@ if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
     target_compile_options(weir_options INTERFACE -Wno-maybe-uninitialized)
   endif()
 endif()
+# What is installed names its sources as they lie in the source folder, wherever that was: in messages about faults of our
+# own. The second form is how ccache may hand over a path. Debug builds keep the paths, for debuggers.
+file(RELATIVE_PATH weir_source_from_build "${PROJECT_BINARY_DIR}" "${PROJECT_SOURCE_DIR}")
+set(weir_installed_options "-ffile-prefix-map=${PROJECT_SOURCE_DIR}/=" "-ffile-prefix-map=${PROJECT_BINARY_DIR}/="
+  "-ffile-prefix-map=${weir_source_from_build}=")
+if(CMAKE_BUILD_TYPE STREQUAL "Debug")
+  set(weir_installed_options)
+endif()
 target_include_directories(weir_options INTERFACE "${PROJECT_SOURCE_DIR}" "${PROJECT_BINARY_DIR}/generated")
 
 # ccache compares precompiled headers by content only when told to.
