@@ -85,6 +85,7 @@ std::string usage_of(const CLI::App& command) {
   for (const CLI::Option* option : command.get_options())
     if (option->get_positional()) {
       std::string argument = value_placeholder(*option);
+      if (option->get_allow_extra_args()) argument += " ...";
       usage += option->get_required() ? " " + argument : " [" + argument + "]";
     }
   return usage + " [OPTIONS]";

@@ -92,7 +92,10 @@ std::vector<fs::path> data_sets(const fs::path& folder) {
 
 std::vector<std::string> find_test_folders(const std::string& folder) {
   std::error_code fault;
-  if (!fs::is_directory(folder, fault)) refuse(folder, "there is no such folder");
+  if (!fs::is_directory(folder, fault))
+    refuse(folder, fs::exists(folder, fault)
+                       ? "this is a file; a folder with model.onnx and test_data_set_0 is needed"
+                       : "there is no such folder");
   std::vector<std::string> found;
   if (fs::exists(fs::path(folder) / kModel, fault)) return {folder};
   fs::recursive_directory_iterator end,

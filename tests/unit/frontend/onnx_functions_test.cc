@@ -1,4 +1,5 @@
-// Functions of a model, branches, and values that are inputs and initializers at once.
+// Functions of a model, branches, inputs that are initializers too, constants, and outputs that are
+// left out.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -207,6 +208,73 @@ TEST(OnnxInputs, OtherDomainsAreLacking) {
   EXPECT_THAT(error_of([&] { model.load(); }),
               HasSubstr("com.microsoft.FusedGemm of opset 1: FusedGemm (node 0)\n"
                         "    Weir has the ops of the domain ai.onnx only"));
+}
+
+// --- Constants and outputs ---------------------------------------------------
+
+TEST(OnnxConstants, InEveryForm) {
+  auto value_of = [](auto set) {
+    OnnxModel model;
+    model.input("x", {1}).output("y").output("x");
+    set(model.node("Constant", {}, {"y"}, "c"));
+    Model loaded = model.load();
+    return to_string(loaded.graph.type(loaded.graph.outputs()[0].value)) + " " +
+           interpret(loaded.graph, loaded.weights, {{"x", Tensor(DType::f32, {1})}})
+               .at(0)
+               .to_string();
+  };
+  EXPECT_EQ(value_of([](onnx::NodeProto& node) { set_int(node, "value_int", -3); }), "i64[] -3");
+  EXPECT_EQ(value_of([](onnx::NodeProto& node) { set_ints(node, "value_ints", {1, INT64_MAX}); }),
+            "i64[2] [1, 9223372036854775807]");
+  EXPECT_EQ(value_of([](onnx::NodeProto& node) { set_float(node, "value_float", 0.1F); }),
+            "f32[] 0.1");
+  EXPECT_EQ(value_of([](onnx::NodeProto& node) {
+              auto& list = attribute(node, "value_floats", onnx::AttributeProto::FLOATS);
+              for (float value : {0.5F, -std::numeric_limits<float>::infinity()})
+                list.add_floats(value);
+            }),
+            "f32[2] [0.5, -inf]");
+  EXPECT_EQ(value_of([](onnx::NodeProto& node) {
+              *attribute(node, "value", onnx::AttributeProto::TENSOR).mutable_t() =
+                  onnx_format::proto_of(Tensor::from<double>({1, 2}, {1, 2}), "");
+            }),
+            "f64[1, 2] [[1.0, 2.0]]");
+}
+
+TEST(OnnxConstants, ThatAreNoDenseNumbersAreRefused) {
+  auto error_with = [](const std::string& name, onnx::AttributeProto::AttributeType type) {
+    OnnxModel model;
+    model.output("y");
+    attribute(model.node("Constant", {}, {"y"}, "c"), name, type);
+    return error_of([&] { model.load(); });
+  };
+  EXPECT_THAT(error_with("value_string", onnx::AttributeProto::STRING), HasSubstr("strings"));
+  EXPECT_THAT(error_with("value_strings", onnx::AttributeProto::STRINGS), HasSubstr("strings"));
+  EXPECT_THAT(error_with("sparse_value", onnx::AttributeProto::SPARSE_TENSOR),
+              HasSubstr("sparse tensor"));
+  EXPECT_THAT(error_with("else", onnx::AttributeProto::INT), HasSubstr("it has no value"));
+}
+
+// Left out by an empty name, or because the list ends before.
+TEST(OnnxOutputs, OptionalOnesMayBeLeftOut) {
+  auto results_of = [](std::vector<std::string> outputs) {
+    OnnxModel model;
+    model.input("x", {1, 2}).initializer("scale", Tensor::from<float>({1, 1}, {2}));
+    for (const std::string& output : outputs)
+      if (!output.empty()) model.output(output);
+    model.node("LayerNormalization", {"x", "scale"}, outputs);
+    Model loaded = model.load();
+    std::string text;
+    for (const Tensor& result :
+         interpret(loaded.graph, loaded.weights, {{"x", Tensor::from<float>({1, 3}, {1, 2})}}))
+      text +=
+          std::to_string(static_cast<float>(scalar::to_double(DType::f32, result.bits(0)))) + " ";
+    return text;
+  };
+  EXPECT_EQ(results_of({"y"}), "-0.999995 ");
+  EXPECT_EQ(results_of({"y", "mean"}), "-0.999995 2.000000 ");
+  EXPECT_EQ(results_of({"y", "", "inverse"}), "-0.999995 0.999995 ");
+  EXPECT_EQ(results_of({"", "mean"}), "2.000000 ");
 }
 
 }  // namespace
