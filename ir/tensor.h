@@ -13,6 +13,7 @@
 
 #include "ir/diagnostic.h"
 #include "ir/dtype.h"
+#include "ir/float16.h"
 #include "ir/scalar/constant.h"
 #include "ir/type.h"
 
@@ -26,6 +27,14 @@ template <>
 inline constexpr DType dtype_of<float> = DType::f32;
 template <>
 inline constexpr DType dtype_of<double> = DType::f64;
+template <>
+inline constexpr DType dtype_of<Float16> = DType::f16;
+template <>
+inline constexpr DType dtype_of<BFloat16> = DType::bf16;
+template <>
+inline constexpr DType dtype_of<std::int8_t> = DType::i8;
+template <>
+inline constexpr DType dtype_of<std::uint8_t> = DType::u8;
 template <>
 inline constexpr DType dtype_of<std::int32_t> = DType::i32;
 template <>
