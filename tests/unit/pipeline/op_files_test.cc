@@ -318,6 +318,52 @@ TEST_P(OpFile, HasAGradientOrAReason) {
   EXPECT_GT(compared, 0) << "no graph of " << op.name << " has a point to compare at";
 }
 
+// The same gradient as in f32, up to rounding at every value; and compiled as interpreted.
+TEST_P(OpFile, GradientInHalfIsNearThatInSingle) {
+  for (const Graph& graph : graphs_of(GetParam())) {
+    std::vector<std::string> wrt;
+    for (auto values : {graph.inputs(), graph.params()})
+      for (ValueId id : values)
+        if (graph.type(id).dtype == DType::f32) wrt.push_back(graph.value(id).name);
+    if (wrt.empty() || !has_differences(graph)) continue;
+    if (get_op(GetParam()).gradient.kind == GradientRule::Kind::none) continue;
+    for (DType type : {DType::f16, DType::bf16}) {
+      Program half = program_of(retyped(graph, DType::f32, type), 3, 2, false);
+      half.graph = gradient(half.graph, wrt);
+      Program single{gradient(graph, wrt), {}, {}};
+      for (auto [from, to] :
+           {std::pair(&half.inputs, &single.inputs), std::pair(&half.weights, &single.weights)}) {
+        for (const auto& [name, tensor] : *from) {
+          Tensor wide(tensor.dtype() == type ? DType::f32 : tensor.dtype(), tensor.sizes());
+          for (std::int64_t i = 0; i < wide.element_count(); ++i)
+            wide.set_bits(i, tensor.dtype() == type ? scalar::from_f32(static_cast<float>(
+                                                          scalar::to_double(type, tensor.bits(i))))
+                                                    : tensor.bits(i));
+          to->emplace(name, wide);
+        }
+      }
+      std::vector<Tensor> expected = interpret(single.graph, single.weights, single.inputs);
+      std::vector<Tensor> actual = interpret_expanded(half, true);
+      for (std::size_t i = graph.outputs().size(); i < expected.size(); ++i) {
+        Tensor wide(DType::f32, actual[i].sizes());
+        for (std::int64_t k = 0; k < wide.element_count(); ++k)
+          wide.set_bits(k, scalar::bits_of(DType::f32, scalar::to_double(actual[i].dtype(),
+                                                                         actual[i].bits(k))));
+        if (!finite(expected[i])) continue;
+        // Of softmax, for one, it is nothing but rounding.
+        Difference difference = compare(wide, expected[i]);
+        EXPECT_LE(difference.largest,
+                  (type == DType::f16 ? 0.01 : 0.08) * std::max(difference.largest_reference, 1e-4))
+            << half.graph.outputs()[i].name << ": " << wide.to_string() << " instead of "
+            << expected[i].to_string() << "\n"
+            << describe(half);
+      }
+      EXPECT_EQ(difference_compiled(half, {vector_levels().front()}, actual, {}), std::nullopt)
+          << describe(half);
+    }
+  }
+}
+
 INSTANTIATE_TEST_SUITE_P(Registry, OpFile, testing::ValuesIn(op_names()),
                          [](const auto& instance) { return instance.param; });
 
