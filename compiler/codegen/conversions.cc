@@ -10,7 +10,11 @@
 //   - integers that f32 or f64 do not hold have their lowest bits gathered into one, for the same
 //   reason.
 //
-// AVX512-BF16 is not used: its conversion takes denormal numbers for zero.
+// AVX512-BF16 takes denormal numbers for zeros, so a vector that holds one goes through integer
+// code behind a branch. Such vectors are rare, and the instruction is a third of that code.
+
+#include <llvm/IR/IntrinsicsX86.h>
+#include <llvm/IR/MDBuilder.h>
 
 #include "compiler/codegen/primitive_emitter.h"
 #include "ir/scalar/constant.h"
@@ -191,30 +195,61 @@ llvm::Value* PrimitiveEmitter::f64_to_odd_f32(llvm::Value* x) {
   return b_.CreateBitCast(b_.CreateSelect(changes, other, bits), single);
 }
 
+llvm::Value* PrimitiveEmitter::normal_f32_to_bf16(llvm::Value* x) {
+  constexpr int kDenormal = 0x20;  // of vfpclassps
+  llvm::Type* result = type(DType::bf16, width_of(x));
+  llvm::Value* converted = b_.CreateBitCast(
+      b_.CreateIntrinsic(llvm::Intrinsic::x86_avx512bf16_cvtneps2bf16_512, {x}), result);
+  llvm::Value* denormal =
+      b_.CreateIntrinsic(llvm::Intrinsic::x86_avx512_fpclass_ps_512, {x, b_.getInt32(kDenormal)});
+  llvm::Value* any = b_.CreateICmpNE(b_.CreateBitCast(denormal, b_.getInt16Ty()), b_.getInt16(0));
+  llvm::BasicBlock* before = b_.GetInsertBlock();
+  llvm::Function* function = before->getParent();
+  auto* slow = llvm::BasicBlock::Create(module_.getContext(), "denormal", function);
+  auto* after = llvm::BasicBlock::Create(module_.getContext(), "rounded", function);
+  b_.CreateCondBr(any, slow, after,
+                  llvm::MDBuilder(module_.getContext()).createUnlikelyBranchWeights());
+  b_.SetInsertPoint(slow);
+  llvm::Value* exact = f32_to_bf16_by_integers(x);
+  b_.CreateBr(after);
+  b_.SetInsertPoint(after);
+  llvm::PHINode* chosen = b_.CreatePHI(result, 2);
+  chosen->addIncoming(converted, before);
+  chosen->addIncoming(exact, slow);
+  return chosen;
+}
+
+// Adding half of what is dropped, less one, and the lowest bit that stays, rounds ties to even.
+llvm::Value* PrimitiveEmitter::rounded_bits(llvm::Value* bits, std::uint64_t dropped) {
+  llvm::Value* last = b_.CreateAnd(b_.CreateLShr(bits, integer(bits, dropped)), integer(bits, 1));
+  llvm::Value* half = integer(bits, (std::uint64_t{1} << (dropped - 1)) - 1);
+  return b_.CreateAdd(b_.CreateAdd(bits, half), last);
+}
+
+llvm::Value* PrimitiveEmitter::f32_to_bf16_by_integers(llvm::Value* x) {
+  llvm::Value* bits = b_.CreateBitCast(x, type(DType::i32, width_of(x)));
+  llvm::Value* kept = b_.CreateLShr(rounded_bits(bits, 16), integer(bits, 16));
+  llvm::Value* nan = integer(bits, 0x7FC0);
+  return b_.CreateTrunc(b_.CreateSelect(b_.CreateFCmpUNO(x, x), nan, kept),
+                        type(DType::bf16, width_of(x)));
+}
+
 llvm::Value* PrimitiveEmitter::f32_to_half(DType to, llvm::Value* x) {
   int width = width_of(x);
   llvm::Type* result = type(to, width);
   if (to == DType::f16 ? target_.converts_f16 : target_.converts_bf16)
     return b_.CreateBitCast(b_.CreateFPTrunc(x, native_half(to, x)), result);
+  if (to == DType::bf16)
+    return target_.converts_normal_bf16 && width == 16 ? normal_f32_to_bf16(x)
+                                                       : f32_to_bf16_by_integers(x);
   llvm::Value* bits = b_.CreateBitCast(x, type(DType::i32, width));
   llvm::Value* is_nan = b_.CreateFCmpUNO(x, x);
   auto shifted = [&](llvm::Value* value, std::uint64_t by) {
     return b_.CreateLShr(value, integer(value, by));
   };
-  // Adding half of what is dropped, less one, and the lowest bit that stays, rounds ties to even.
-  auto rounded = [&](llvm::Value* value, std::uint64_t dropped) {
-    llvm::Value* last = b_.CreateAnd(shifted(value, dropped), integer(value, 1));
-    llvm::Value* half = integer(value, (std::uint64_t{1} << (dropped - 1)) - 1);
-    return b_.CreateAdd(b_.CreateAdd(value, half), last);
-  };
-  if (to == DType::bf16) {
-    llvm::Value* kept = shifted(rounded(bits, 16), 16);
-    llvm::Value* nan = integer(bits, 0x7FC0);
-    return b_.CreateTrunc(b_.CreateSelect(is_nan, nan, kept), result);
-  }
   llvm::Value* magnitude = b_.CreateAnd(bits, integer(bits, 0x7FFFFFFF));
   llvm::Value* normal =
-      shifted(b_.CreateSub(rounded(magnitude, 13), integer(bits, 112u << 23)), 13);
+      shifted(b_.CreateSub(rounded_bits(magnitude, 13), integer(bits, 112u << 23)), 13);
   // The last place of 0.5 is that of denormal f16.
   llvm::Value* sum = b_.CreateFAdd(b_.CreateBitCast(magnitude, x->getType()), number(x, 0.5));
   llvm::Value* denormal =

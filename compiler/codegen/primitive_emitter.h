@@ -51,6 +51,9 @@ class PrimitiveEmitter {
   llvm::Value* to_half(DType from, DType to, llvm::Value* x);
   llvm::Value* f64_to_odd_f32(llvm::Value* x);
   llvm::Value* f32_to_half(DType to, llvm::Value* x);
+  llvm::Value* rounded_bits(llvm::Value* bits, std::uint64_t dropped);
+  llvm::Value* f32_to_bf16_by_integers(llvm::Value* x);
+  llvm::Value* normal_f32_to_bf16(llvm::Value* x);
 
   llvm::Constant* number(llvm::Value* like, double value) const;
   llvm::Constant* integer(llvm::Value* like, std::uint64_t value) const;

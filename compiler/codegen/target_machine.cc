@@ -82,6 +82,7 @@ void read_features(const llvm::MCSubtargetInfo& info, Target& target) {
     target.rounds = has("+sse4.1");
     target.converts_f16 = has("+f16c");
     target.converts_f16_f64 = has("+avx512fp16,+avx512vl");
+    target.converts_normal_bf16 = wide && has("+avx512bf16");
     if (!triple.isArch64Bit()) target.divides_64 = target.converts_64 = false;
   } else if (triple.isAArch64()) {
     target.vector_bytes = 16;

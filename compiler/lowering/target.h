@@ -34,6 +34,7 @@ struct Target {
   bool converts_f16 = false;      // between f16 and f32
   bool converts_f16_f64 = false;  // from f64 to f16, with one rounding
   bool converts_bf16 = false;     // from f32 to bf16, denormal numbers included
+  bool converts_normal_bf16 = false;  // likewise, but denormal numbers become zeros: AVX512-BF16
   bool is_host = false;           // this architecture and operating system
   std::string missing;  // features that this machine lacks, if is_host: "avx512f, avx512vl"
 
