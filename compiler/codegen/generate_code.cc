@@ -35,9 +35,55 @@ constexpr std::array<llvm::StringRef, 11> kDropped{
 
 // On x86 a base, a scaled index and a displacement are one operand, so rewriting loops gains
 // nothing. Other targets, without scaled addresses, keep these.
-constexpr std::array<llvm::StringRef, 2> kDroppedOnX86{
+constexpr std::array<llvm::StringRef, 44> kDroppedOnX86{
     "Loop Strength Reduction",
     "Canonicalize Freeze Instructions in Loops",
+    // Tile registers, hardening against side channels, instrumentation, landing pads, thread-local
+    // variables and the like: nothing of it is ever asked for, and each of these looks at all of
+    // the code to find that out.
+    "Argument Stack Rebase",
+    "Contiguously Lay Out Funclets",
+    "Exception handling preparation",
+    "Expand Atomic instructions",
+    "Expand indirectbr instructions",
+    "Fixup Statepoint Caller Saved",
+    "Implement the 'patchable-function' attribute",
+    "Insert KCFI indirect call checks",
+    "Insert XRay ops",
+    "Insert fentry calls",
+    "Insert stack protectors",
+    "Instrument function entry/exit with calls to e.g. mcount() (post inlining)",
+    "Local Dynamic TLS Access Clean-up",
+    "Lower AMX intrinsics",
+    "Lower AMX type for load/store",
+    "Machine Sanitizer Binary Metadata",
+    "Prepare callbr",
+    "Pseudo Probe Inserter",
+    "Register Allocation Pass Scoring",
+    "Remove Loads Into Fake Uses",
+    "Remove Redundant DEBUG_VALUE analysis",
+    "Replace intrinsics with calls to vector library",
+    "Stack Frame Layout Analysis",
+    "StackMap Liveness Analysis",
+    "Tile Register Configure",
+    "Tile Register Pre-configure",
+    "X86 Atom pad short functions",
+    "X86 Indirect Branch Tracking",
+    "X86 Indirect Thunks",
+    "X86 Load Value Injection (LVI) Load Hardening",
+    "X86 Load Value Injection (LVI) Ret-Hardening",
+    "X86 Lower Tile Copy",
+    "X86 Return Thunks",
+    "X86 Speculative Execution Side Effect Suppression",
+    "X86 Suppress APX features for relocation",
+    "X86 insert wait instruction",
+    "X86 speculative load hardening",
+    // These change nothing in loops such as ours.
+    "Early If-Conversion",
+    "Tail Duplication",
+    "X86 Avoid Store Forwarding Blocks",
+    "X86 Domain Reassignment Pass",
+    "X86 cmov Conversion",
 };
 
 // Leaves out passes while the code generator adds its own; a global option would be the other way.

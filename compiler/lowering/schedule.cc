@@ -385,7 +385,7 @@ class Scheduler {
     if (vector_is_stage_) {
       unroll = body_cost_ <= 24 ? 4 : body_cost_ <= 60 ? 2 : 1;
     } else if (only_maps_) {
-      unroll = body_cost_ <= 24 ? 4 : body_cost_ <= 48 ? 2 : 1;
+      unroll = body_cost_ <= 16 ? 4 : body_cost_ <= 48 ? 2 : 1;
     } else {
       unroll = 4;
     }
