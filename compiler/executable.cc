@@ -192,12 +192,33 @@ class SmallArray {
   T* data_;
 };
 
+// Lays out a tensor with its dimensions in another order, outermost first.
+void put_in_order(char* to, const Tensor& tensor, std::span<const std::uint32_t> order) {
+  const auto size = static_cast<std::size_t>(byte_size(tensor.type().dtype));
+  std::span<const std::int64_t> sizes = tensor.sizes();
+  std::vector<std::int64_t> strides(sizes.size(), 1);
+  for (std::size_t i = sizes.size(); i-- > 1;) strides[i - 1] = strides[i] * sizes[i];
+  std::vector<std::int64_t> at(sizes.size());
+  const char* from = static_cast<const char*>(tensor.data());
+  std::int64_t offset = 0;
+  for (std::int64_t left = tensor.element_count(); left > 0; --left, to += size) {
+    std::memcpy(to, from + static_cast<std::size_t>(offset) * size, size);
+    for (std::size_t i = order.size(); i-- > 0;) {
+      std::uint32_t dimension = order[i];
+      offset += strides[dimension];
+      if (++at[dimension] < sizes[dimension]) break;
+      offset -= strides[dimension] * sizes[dimension];
+      at[dimension] = 0;
+    }
+  }
+}
+
 }  // namespace
 
 Executable make_executable(const Program& program, LoadedCode code, const Weights& weights) {
   std::string missing;
   for (const WeightEntry& entry : program.weights) {
-    if (entry.value) continue;
+    if (entry.value || !entry.order.empty()) continue;
     auto found = weights.find(entry.param);
     if (found == weights.end()) {
       missing += fmt::format("{}%{} ({})", missing.empty() ? "" : ", ", entry.param,
@@ -218,9 +239,12 @@ Executable make_executable(const Program& program, LoadedCode code, const Weight
   if (program.weight_bytes > 0) {
     char* block = static_cast<char*>(parts->weights.reserve(program.weight_bytes));
     for (const WeightEntry& entry : program.weights) {
+      if (!entry.offset) continue;
       const Tensor& value = entry.value ? *entry.value : weights.find(entry.param)->second;
-      if (value.byte_count() > 0)
-        std::memcpy(block + entry.offset, value.data(), value.byte_count());
+      if (!entry.order.empty())
+        put_in_order(block + *entry.offset, value, entry.order);
+      else if (value.byte_count() > 0)
+        std::memcpy(block + *entry.offset, value.data(), value.byte_count());
     }
   }
   return Executable(std::move(parts));

@@ -6,8 +6,6 @@
 //     }
 //   }
 
-#include <algorithm>
-
 #include <fmt/format.h>
 
 #include "compiler/lowering/program.h"
@@ -52,7 +50,8 @@ class KernelPrinter {
 
   bool is_partial(std::uint32_t parameter) const {
     for (const Stage& stage : kernel_.stages)
-      if (stage.fold && std::count(stage.fold->partials.begin(), stage.fold->partials.end(), parameter))
+      if (stage.fold &&
+          std::count(stage.fold->partials.begin(), stage.fold->partials.end(), parameter))
         return true;
     return false;
   }
@@ -63,7 +62,8 @@ class KernelPrinter {
       const KernelParameter& parameter = kernel_.parameters[i];
       if (is_partial(static_cast<std::uint32_t>(i))) continue;
       std::string& list = parameter.written ? out : in;
-      list += fmt::format("{}{}: {}", list.empty() ? "" : ", ", names_[i], to_string(parameter.type));
+      list +=
+          fmt::format("{}{}: {}", list.empty() ? "" : ", ", names_[i], to_string(parameter.type));
     }
     line(fmt::format("kernel @{}({}) -> ({}) {{", name, in, out));
     ++indent_;
@@ -87,7 +87,8 @@ class KernelPrinter {
   void print_stage(const Stage& stage) {
     std::string axis;
     if (stage.axis)
-      axis = fmt::format("i{} < {}", *stage.axis, kernel_.arena.axis_extent(*stage.axis).to_string());
+      axis =
+          fmt::format("i{} < {}", *stage.axis, kernel_.arena.axis_extent(*stage.axis).to_string());
     if (stage.fold) {
       print_fold(*stage.fold, axis);
       return;
@@ -123,8 +124,8 @@ class KernelPrinter {
       results += (results.empty() ? "" : ", ") + local_name(local);
     scalar::Listing listing = scalar::list(kernel_.arena, fold.elements, leaves_);
     std::string order = fold.order == Reduction::Order::lanes ? "lanes" : "chain";
-    std::string head = fmt::format("{} = {} over {} in {} of {}", results, fold.name, axis, order,
-                                   fold.chunk);
+    std::string head =
+        fmt::format("{} = {} over {} in {} of {}", results, fold.name, axis, order, fold.chunk);
     if (!fold.partials.empty()) head += ", chunks in parallel";
     std::string elements = fmt::format("{}", fmt::join(listing.roots, ", "));
     line(head + " {");
@@ -142,14 +143,14 @@ class KernelPrinter {
   int indent_ = 0;
 };
 
-std::string place_text(const Buffer& buffer) {
+std::string place_text(const Buffer& buffer, bool read) {
   switch (buffer.place) {
     case Buffer::Place::input:
       return fmt::format("input {}", buffer.index);
     case Buffer::Place::output:
       return fmt::format("output {}", buffer.index);
     case Buffer::Place::weights:
-      return fmt::format("weights + {}", buffer.offset);
+      return read ? fmt::format("weights + {}", buffer.offset) : "weights, not read";
     case Buffer::Place::workspace:
       return fmt::format("workspace slot {}", buffer.index);
   }
@@ -178,10 +179,13 @@ std::string print(const Program& program) {
   for (std::size_t i = 0; i < program.kernels.size(); ++i)
     text += print(program.kernels[i], fmt::format("k{}_{}", i, program.kernels[i].name)) + "\n";
   text += fmt::format("program @{} {{\n", program.name);
+  std::vector<bool> used(program.buffers.size());
+  for (const KernelCall& call : program.calls)
+    for (std::uint32_t buffer : call.buffers) used[buffer] = true;
   for (std::size_t i = 0; i < program.buffers.size(); ++i)
     text += fmt::format("  {:<16} {:<20} {}\n", buffer_name(program, static_cast<std::uint32_t>(i)),
                         program.buffers[i].scratch ? "scratch" : to_string(program.buffers[i].type),
-                        place_text(program.buffers[i]));
+                        place_text(program.buffers[i], used[i]));
   for (std::size_t i = 0; i < program.slots.size(); ++i) {
     std::string sizes;
     for (const SlotSize& size : program.slots[i].sizes)
@@ -193,7 +197,8 @@ std::string print(const Program& program) {
     std::string arguments;
     for (std::uint32_t buffer : call.buffers)
       arguments += (arguments.empty() ? "" : ", ") + buffer_name(program, buffer);
-    text += fmt::format("  run @k{}_{}({})\n", call.kernel, program.kernels[call.kernel].name, arguments);
+    text += fmt::format("  run @k{}_{}({})\n", call.kernel, program.kernels[call.kernel].name,
+                        arguments);
   }
   return text + "}\n";
 }

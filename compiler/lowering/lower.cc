@@ -36,6 +36,7 @@ class Lowerer {
       add_call(std::move(built.kernel),
                copy_call(value, buffer_of(value), output, program_.buffers[output].name));
     }
+    place_weights();
     plan_memory(program_, {.reuse = options_.reuse_memory});
     return std::move(program_);
   }
@@ -46,21 +47,28 @@ class Lowerer {
     return static_cast<std::uint32_t>(program_.buffers.size() - 1);
   }
 
-  // `location` is where the value was declared.
-  std::uint64_t add_weight(WeightEntry entry, const Location& location) {
-    std::int64_t count = 1;
-    for (const Dim& dim : entry.type.shape) {
-      if (!dim.is_constant())
-        throw Error(location, fmt::format("{} is {}; the dimensions of a param must be integers",
-                                          value_name(entry.param), to_string(entry.type)));
-      count *= dim.value();  // checked when the value entered the graph
-    }
-    entry.offset = program_.weight_bytes;
-    std::uint64_t bytes =
-        static_cast<std::uint64_t>(count) * static_cast<std::uint64_t>(byte_size(entry.type.dtype));
-    program_.weight_bytes += (bytes + WEIR_ALIGNMENT - 1) / WEIR_ALIGNMENT * WEIR_ALIGNMENT;
+  std::uint32_t add_weight(WeightEntry entry, std::string name, TensorType type) {
     program_.weights.push_back(std::move(entry));
-    return program_.weights.back().offset;
+    std::uint32_t buffer =
+        add_buffer({std::move(name), std::move(type), Buffer::Place::weights, 0, 0, {}});
+    weights_.emplace(buffer, program_.weights.size() - 1);
+    return buffer;
+  }
+
+  // Gives the weights that some kernel reads their places in the block.
+  void place_weights() {
+    std::vector<bool> read(program_.buffers.size());
+    for (const KernelCall& call : program_.calls)
+      for (std::uint32_t buffer : call.buffers) read[buffer] = true;
+    for (std::uint32_t buffer = 0; buffer < read.size(); ++buffer) {
+      if (!read[buffer] || program_.buffers[buffer].place != Buffer::Place::weights) continue;
+      WeightEntry& entry = program_.weights[weights_.at(buffer)];
+      entry.offset = program_.buffers[buffer].offset = program_.weight_bytes;
+      // The sizes were checked when the value entered the graph.
+      std::uint64_t bytes = static_cast<std::uint64_t>(byte_size(entry.type.dtype));
+      for (const Dim& dim : entry.type.shape) bytes *= static_cast<std::uint64_t>(dim.value());
+      program_.weight_bytes += (bytes + WEIR_ALIGNMENT - 1) / WEIR_ALIGNMENT * WEIR_ALIGNMENT;
+    }
   }
 
   void add_interface() {
@@ -72,8 +80,13 @@ class Lowerer {
     }
     for (ValueId param : graph_.params()) {
       const Value& value = graph_.value(param);
-      std::uint64_t offset = add_weight({value.name, nullptr, value.type, 0}, value.location);
-      buffers_[param] = add_buffer({value.name, value.type, Buffer::Place::weights, 0, offset, {}});
+      for (const Dim& dim : value.type.shape)
+        if (!dim.is_constant())
+          throw Error(value.location,
+                      fmt::format("{} is {}; the dimensions of a param must be integers",
+                                  value_name(value.name), to_string(value.type)));
+      buffers_[param] =
+          add_weight({value.name, nullptr, value.type, {}, {}}, value.name, value.type);
     }
     for (std::size_t i = 0; i < graph_.outputs().size(); ++i) {
       const Graph::Output& output = graph_.outputs()[i];
@@ -91,16 +104,12 @@ class Lowerer {
     auto found = buffers_.find(id);
     if (found != buffers_.end()) return found->second;
     const Value& value = graph_.value(id);
-    Buffer buffer{value.name, value.type, Buffer::Place::workspace, 0, 0, {}};
-    if (value.kind == Value::Kind::result) {
-      const Node& node = graph_.node(value.producer);
-      if (node.op->data) {
-        buffer.place = Buffer::Place::weights;
-        buffer.offset =
-            add_weight({"", node.op->data(node.attributes), value.type, 0}, value.location);
-      }
-    }
-    std::uint32_t number = add_buffer(std::move(buffer));
+    const Node* node = value.kind == Value::Kind::result ? &graph_.node(value.producer) : nullptr;
+    std::uint32_t number =
+        node && node->op->data
+            ? add_weight({"", node->op->data(node->attributes), value.type, {}, {}}, value.name,
+                         value.type)
+            : add_buffer({value.name, value.type, Buffer::Place::workspace, 0, 0, {}});
     buffers_.emplace(id, number);
     return number;
   }
@@ -132,16 +141,23 @@ class Lowerer {
     add_call(std::move(built.kernel), std::move(call));
   }
 
-  // The buffer of a transposed copy; one copy serves all kernels that want it.
+  // The buffer of a transposed copy; one copy serves all kernels that want it. Weights are laid out
+  // that way before the program runs.
   std::uint32_t packed_buffer(const PackedCopy& copy) {
     auto [found, inserted] = packed_.try_emplace({copy.source, copy.order}, 0);
     if (!inserted) return found->second;
     std::string name = graph_.value(copy.source).name;
     if (!name.empty()) name += "_packed";
+    std::uint32_t source = buffer_of(copy.source);
+    if (auto weight = weights_.find(source); weight != weights_.end()) {
+      WeightEntry entry = program_.weights[weight->second];
+      entry.order = copy.order;
+      return found->second = add_weight(std::move(entry), std::move(name), copy.type);
+    }
     std::uint32_t number = add_buffer({name, copy.type, Buffer::Place::workspace, 0, 0, {}});
     found->second = number;
     add_call(build_pack_kernel(graph_.type(copy.source), copy),
-             copy_call(copy.source, buffer_of(copy.source), number, "%" + name));
+             copy_call(copy.source, source, number, "%" + name));
     return number;
   }
 
@@ -168,6 +184,7 @@ class Lowerer {
   const LoweringOptions& options_;
   Program program_;
   std::unordered_map<ValueId, std::uint32_t> buffers_;
+  std::unordered_map<std::uint32_t, std::size_t> weights_;  // by buffer: its entry
   std::vector<std::pair<ValueId, std::uint32_t>> copies_;
   std::map<std::pair<ValueId, std::vector<std::uint32_t>>, std::uint32_t> packed_;
   std::unordered_map<std::string, std::uint32_t> kernels_;

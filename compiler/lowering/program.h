@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
@@ -49,8 +50,10 @@ struct WorkspaceSlot {
 struct WeightEntry {
   std::string param;                    // a param of the graph; empty for a constant
   std::shared_ptr<const Tensor> value;  // of a constant
-  TensorType type;
-  std::uint64_t offset = 0;
+  TensorType type;                      // of the param or constant
+  // Its dimensions in the order in which the block holds them, outermost first; empty: as they are.
+  std::vector<std::uint32_t> order;
+  std::optional<std::uint64_t> offset;  // in bytes; none if no kernel reads it
 };
 
 struct Program {
