@@ -2,7 +2,7 @@
 //
 // A fold in chain order runs along the last row axis in vectors. An operand in which that axis is not
 // the innermost dimension (the right side of x * transpose(w)) would be gathered element by element, so
-// it is copied once, transposed, before the kernel runs.
+// it is copied once, transposed, before the kernel runs. Weights are laid out that way ahead of all runs.
 #pragma once
 
 #include <vector>
