@@ -178,8 +178,12 @@ function(weir_unit_tests)
       target_link_libraries(${program} PRIVATE weir_memory_meter)
     endif()
     weir_needs_builder(${program})
+    set(seconds 600)
+    if(area STREQUAL "soak")
+      set(seconds 3600)
+    endif()
     gtest_discover_tests(${program} TEST_PREFIX ${area}/ DISCOVERY_MODE PRE_TEST DISCOVERY_TIMEOUT 60
-      WORKING_DIRECTORY "${PROJECT_SOURCE_DIR}" PROPERTIES LABELS ${area} TIMEOUT 600)
+      WORKING_DIRECTORY "${PROJECT_SOURCE_DIR}" PROPERTIES LABELS ${area} TIMEOUT ${seconds})
   endforeach()
 endfunction()
 
