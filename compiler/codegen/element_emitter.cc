@@ -184,21 +184,25 @@ llvm::Value* KernelEmitter::emit_load(Id id, const Access& access, const Lanes& 
   llvm::Value* mask = lanes.mask;
   if (guard) mask = mask ? b_.CreateAnd(mask, guard) : guard;
   llvm::Type* type = memory_type(dtype, lanes.width);
+  // Lanes that are masked off take the alternative on the way.
+  llvm::Value* replacement =
+      guard && dtype != DType::boolean ? otherwise : llvm::Constant::getNullValue(type);
   llvm::Value* loaded;
   if (access.kind == Access::Kind::contiguous) {
     llvm::Value* offset = b_.CreateAdd(scalar_index(access.offset, lanes, row), lanes.start);
     llvm::Value* where = address(
         parameter, b_.CreateAdd(offset, i64(static_cast<std::int64_t>(slot) * lanes.width)));
     loaded = mask ? static_cast<llvm::Value*>(b_.CreateMaskedLoad(
-                        type, where, align, mask, llvm::Constant::getNullValue(type)))
+                        type, where, align, mask, replacement))
                   : b_.CreateAlignedLoad(type, where, align);
   } else {
     llvm::Value* where = address(parameter, lane_offsets(access, lanes, slot, row));
     if (!mask)
       mask = llvm::ConstantInt::getTrue(
           llvm::FixedVectorType::get(b_.getInt1Ty(), static_cast<unsigned>(lanes.width)));
-    loaded = b_.CreateMaskedGather(type, where, align, mask, llvm::Constant::getNullValue(type));
+    loaded = b_.CreateMaskedGather(type, where, align, mask, replacement);
   }
+  if (dtype != DType::boolean) return loaded;
   loaded = from_memory(loaded);
   return guard ? b_.CreateSelect(guard, loaded, otherwise) : loaded;
 }

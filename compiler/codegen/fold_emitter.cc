@@ -75,7 +75,7 @@ void KernelEmitter::fold_block(const Stage& stage, const std::vector<Values>& ac
 KernelEmitter::Values KernelEmitter::emit_fold(const Stage& stage, const Lanes& lanes) {
   const Fold& fold = *stage.fold;
   if (!fold.partials.empty()) return merge_partials(stage, lanes);
-  hoist(stage, {}, Level::stage, lanes);
+  hoist(stage, {}, Level::window, lanes);
   const Dim& extent = kernel_.arena.axis_extent(*stage.axis);
   if (fold.order == Reduction::Order::lanes)
     return in_chunks(fold, extent, 1, 1,
@@ -103,7 +103,7 @@ llvm::Value* KernelEmitter::partial_address(const Fold& fold, std::size_t i, llv
 
 void KernelEmitter::emit_partial(const Stage& stage, const Lanes& lanes) {
   const Fold& fold = *stage.fold;
-  hoist(stage, {}, Level::stage, lanes);
+  hoist(stage, {}, Level::window, lanes);
   llvm::Value* length = dimension(kernel_.arena.axis_extent(*stage.axis));
   llvm::Value* begin = b_.CreateMul(chunk_, i64(fold.chunk));
   llvm::Value* chunk_end = b_.CreateAdd(begin, i64(fold.chunk));
@@ -166,9 +166,8 @@ KernelEmitter::Values KernelEmitter::chain_partial(const Stage& stage, const Lan
                      accumulators[i].back());
     }
   }
-  loop(begin, end, 1, [&](llvm::Value* index) {
+  auto step = [&](llvm::Value* index) {
     Scope scope(*this);
-    axes_[*stage.axis] = index;
     // Beside a fold in lanes, the stage's axis is the vector axis; here it goes one by one.
     Lanes at = lanes;
     if (!schedule_.vector_row) at.start = index;
@@ -178,13 +177,65 @@ KernelEmitter::Values KernelEmitter::chain_partial(const Stage& stage, const Lan
     Lanes unmasked = at;
     unmasked.mask = nullptr;
     fold_block(stage, accumulators, 0, lanes.slots, unmasked);
-  });
+  };
+  auto at_axis = [&](std::uint32_t axis) {
+    return [&, axis](llvm::Value* index) {
+      axes_[axis] = index;
+      step(index);
+    };
+  };
+  if (stage.digits.empty())
+    loop(begin, end, 1, at_axis(*stage.axis));
+  else
+    digit_loops(stage, lanes, begin, end, at_axis(stage.digits.back()));
   Values results;
   for (std::size_t i = 0; i < fold.locals.size(); ++i)
     for (llvm::Value* accumulator : accumulators[i])
       results.push_back(
           b_.CreateLoad(primitives_.type(accumulator_type(fold, i), lanes.width), accumulator));
   return results;
+}
+
+// The points begin ... end - 1 of a stage's axis in its digits: a loop over the last digit within one
+// over all others, whose values are worked out once.
+void KernelEmitter::digit_loops(const Stage& stage, const Lanes& lanes, llvm::Value* begin,
+                                llvm::Value* end, const Body& step) {
+  const Dim& extent = kernel_.arena.axis_extent(stage.digits.back());
+  llvm::Value* length = dimension(extent);
+  // Where there is no point, the length may be 0.
+  llvm::Value* divisor =
+      extent.is_constant() ? i64(std::max<std::int64_t>(extent.value(), 1))
+                           : b_.CreateSelect(b_.CreateICmpSLT(length, i64(1)), i64(1), length);
+  auto* first_point = llvm::dyn_cast<llvm::ConstantInt>(begin);
+  auto* end_point = llvm::dyn_cast<llvm::ConstantInt>(end);
+  bool whole = first_point && first_point->isZero() && end_point && extent.is_constant() &&
+               extent.value() > 0 && end_point->getSExtValue() % extent.value() == 0;
+  llvm::Value* limit = b_.CreateAdd(end, b_.CreateSub(divisor, i64(1)));
+  loop(primitives_.quotient(begin, divisor), primitives_.quotient(limit, divisor), 1,
+       [&](llvm::Value* outer) {
+         Scope scope(*this);
+         llvm::Value* rest = outer;
+         for (std::size_t i = stage.digits.size() - 1; i-- > 0;) {
+           if (i == 0) {
+             axes_[stage.digits[i]] = rest;
+             break;
+           }
+           llvm::Value* size = dimension(kernel_.arena.axis_extent(stage.digits[i]));
+           llvm::Value* above = primitives_.quotient(rest, size);
+           axes_[stage.digits[i]] = b_.CreateSub(rest, b_.CreateMul(above, size));
+           rest = above;
+         }
+         hoist(stage, {}, Level::stage, lanes);
+         llvm::Value *low = i64(0), *high = length;
+         if (!whole) {
+           llvm::Value* base = b_.CreateMul(outer, length);
+           llvm::Value* below = b_.CreateSub(begin, base);
+           llvm::Value* left = b_.CreateSub(end, base);
+           low = b_.CreateSelect(b_.CreateICmpSLT(below, i64(0)), i64(0), below);
+           high = b_.CreateSelect(b_.CreateICmpSLT(left, length), left, length);
+         }
+         loop(low, high, 1, step);
+       });
 }
 
 // One chunk in lanes order: element r goes to lane r mod L, then the lanes are merged by halves.

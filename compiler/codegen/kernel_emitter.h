@@ -84,6 +84,8 @@ class KernelEmitter {
   void emit_partial(const Stage& stage, const Lanes& lanes);
   Values chain_partial(const Stage& stage, const Lanes& lanes, llvm::Value* begin,
                        llvm::Value* end);
+  void digit_loops(const Stage& stage, const Lanes& lanes, llvm::Value* begin, llvm::Value* end,
+                   const std::function<void(llvm::Value* index)>& step);
   llvm::Value* partial_address(const Fold& fold, std::size_t i, llvm::Value* chunk,
                                const Lanes& lanes, int slot);
   Values lane_partial(const Stage& stage, llvm::Value* begin, llvm::Value* end,

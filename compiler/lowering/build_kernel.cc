@@ -113,6 +113,20 @@ class KernelBuilder {
     return static_cast<std::uint32_t>(row_axes_.size() + stage_extents_.size());
   }
 
+  // An axis for each of the extents, if a reduce over several axes of its own can have digits.
+  std::vector<Id> digits_of(Stage& stage, const Fold& fold, const Shape& extents) {
+    if (!group_.contraction || fold.order != Reduction::Order::chain ||
+        without_ones(extents).size() < 2)
+      return {};
+    std::vector<Id> axes;
+    for (const Dim& extent : without_ones(extents)) {
+      stage.digits.push_back(next_axis());
+      axes.push_back(result_.kernel.arena.axis(next_axis(), extent));
+      stage_extents_.push_back(extent);
+    }
+    return spread_indices(result_.kernel.arena, extents, axes);
+  }
+
   void add_fold(const Node& node) {
     Kernel& kernel = result_.kernel;
     std::vector<TensorType> types = types_of(graph_, node.operands);
@@ -129,7 +143,8 @@ class KernelBuilder {
     fold.order = reduction.order;
     fold.chunk = reduction.chunk;
     fold.identity = reduction.identity;
-    std::vector<Id> split = delinearize(kernel.arena, reduced, comprehension.reduce_extents);
+    std::vector<Id> split = digits_of(stage, fold, comprehension.reduce_extents);
+    if (split.empty()) split = delinearize(kernel.arena, reduced, comprehension.reduce_extents);
     std::vector<Id> indices =
         spread_indices(kernel.arena, graph_.type(node.results[0]).shape, row_axes_);
     fold.elements = elements_.folded_elements(node, comprehension, indices, split);

@@ -30,6 +30,17 @@ void collect(const Shape& shape, std::vector<std::string>& names) {
   for (const Dim& dim : shape) dim.collect_symbols(names);
 }
 
+// Makes the axes of a kernel in an arena, so that their extents are known even where no expression
+// mentions them.
+void add_axes(const Kernel& kernel, Arena& into) {
+  for (std::size_t i = 0; i < kernel.rows.size(); ++i)
+    into.axis(static_cast<std::uint32_t>(i), kernel.rows[i]);
+  for (const Stage& stage : kernel.stages) {
+    if (stage.axis) into.axis(*stage.axis, kernel.arena.axis_extent(*stage.axis));
+    for (std::uint32_t digit : stage.digits) into.axis(digit, kernel.arena.axis_extent(digit));
+  }
+}
+
 }  // namespace
 
 std::vector<Id> roots_of(const Kernel& kernel) {
@@ -44,6 +55,9 @@ std::vector<std::string> kernel_symbols(const Kernel& kernel) {
   for (const KernelParameter& parameter : kernel.parameters) collect(parameter.type.shape, names);
   for (const Stage& stage : kernel.stages)
     if (stage.axis) kernel.arena.axis_extent(*stage.axis).collect_symbols(names);
+  for (const Stage& stage : kernel.stages)
+    for (std::uint32_t digit : stage.digits)
+      kernel.arena.axis_extent(digit).collect_symbols(names);
   for (Id id : scalar::reachable(kernel.arena, roots_of(kernel)))
     if (kernel.arena[id].primitive == Primitive::size)
       kernel.arena.dim(kernel.arena[id].payload).collect_symbols(names);
@@ -54,11 +68,7 @@ void rewrite(Kernel& kernel, const std::function<Id(const Arena&, Id, Arena&)>& 
   Arena into;
   std::vector<Location> locations;
   std::vector<Id> memo;
-  // Axes first, so that their extents are known even where no expression mentions them.
-  for (std::size_t i = 0; i < kernel.rows.size(); ++i)
-    into.axis(static_cast<std::uint32_t>(i), kernel.rows[i]);
-  for (const Stage& stage : kernel.stages)
-    if (stage.axis) into.axis(*stage.axis, kernel.arena.axis_extent(*stage.axis));
+  add_axes(kernel, into);
   for_each_root(kernel, [&](Id& id) {
     id = scalar::rebuild(kernel.arena, id, into, memo,
                          [&](Id node) { return leaf(kernel.arena, node, into); });
@@ -76,10 +86,7 @@ void renumber_parameters(Kernel& kernel, const std::vector<std::uint32_t>& numbe
   Arena into;
   std::vector<Location> locations;
   std::vector<Id> made(kernel.arena.size());
-  for (std::size_t i = 0; i < kernel.rows.size(); ++i)
-    into.axis(static_cast<std::uint32_t>(i), kernel.rows[i]);
-  for (const Stage& stage : kernel.stages)
-    if (stage.axis) into.axis(*stage.axis, kernel.arena.axis_extent(*stage.axis));
+  add_axes(kernel, into);
   for (Id id : scalar::reachable(kernel.arena, roots_of(kernel))) {
     const scalar::Node& node = kernel.arena[id];
     std::vector<Id> operands;
@@ -134,6 +141,10 @@ std::string structure_key(const Kernel& kernel) {
     if (stage.axis) {
       put(*stage.axis);
       put(kernel.arena.axis_extent(*stage.axis).to_string());
+    }
+    for (std::uint32_t digit : stage.digits) {
+      put(digit);
+      put(kernel.arena.axis_extent(digit).to_string());
     }
     if (stage.fold) {
       put(stage.fold->elements.size());

@@ -4,6 +4,8 @@
 // may run in any order and on any thread. A stage may have one axis of its own:
 //   map     stores values: one a row, or one for every point of its axis
 //   reduce  folds a tuple over its axis and leaves the result in kernel-local values, one set a row
+// A reduce over several axes - a window and the channels under it - has digits: axes of which its own
+// is the row-major position, so that expressions need no quotients and remainders of that.
 // Bodies are expressions in the kernel's arena: `load` nodes read parameters, `local` nodes read
 // kernel-local values, `axis` nodes are the row axes 0, 1, ... and the stages' own axes above them.
 // A reduce's order of evaluation is part of its meaning; see Reduction in ir/op.h.
@@ -53,6 +55,9 @@ struct Fold {
 
 struct Stage {
   std::optional<std::uint32_t> axis;  // the stage's own axis
+  // Of a reduce in chain order: the axes that `axis` is the row-major position of, outermost first.
+  // Expressions use these in its place. None: `axis` stands for itself.
+  std::vector<std::uint32_t> digits;
   std::optional<Fold> fold;           // a reduce; a map otherwise
   std::vector<Store> stores;          // of a map
 };

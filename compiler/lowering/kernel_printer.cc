@@ -86,9 +86,12 @@ class KernelPrinter {
 
   void print_stage(const Stage& stage) {
     std::string axis;
-    if (stage.axis)
-      axis =
-          fmt::format("i{} < {}", *stage.axis, kernel_.arena.axis_extent(*stage.axis).to_string());
+    auto add_axis = [&](std::uint32_t number) {
+      axis += fmt::format("{}i{} < {}", axis.empty() ? "" : ", ", number,
+                          kernel_.arena.axis_extent(number).to_string());
+    };
+    for (std::uint32_t digit : stage.digits) add_axis(digit);
+    if (stage.axis && axis.empty()) add_axis(*stage.axis);
     if (stage.fold) {
       print_fold(*stage.fold, axis);
       return;

@@ -9,6 +9,7 @@
 #include "compiler/lowering/elements.h"
 #include "compiler/lowering/fusion.h"
 #include "compiler/lowering/memory_plan.h"
+#include "compiler/lowering/order_rows.h"
 #include "compiler/lowering/pack_operands.h"
 #include "compiler/lowering/split_folds.h"
 #include "ir/escape.h"
@@ -115,6 +116,7 @@ class Lowerer {
   }
 
   void add_call(BuiltKernel built, std::vector<NodeId> nodes) {
+    order_rows(built.kernel);
     std::vector<PackedCopy> packed = pack_operands(built);
     KernelCall call;
     call.nodes = std::move(nodes);

@@ -12,8 +12,8 @@ using scalar::Arena;
 using scalar::Id;
 using scalar::Primitive;
 
-// The order of dimensions that brings the vector axis innermost; nothing if the load is fine as it is,
-// or is not a plain permutation of axes.
+// The order of dimensions that brings the vector axis innermost, behind the others in the order of their
+// loops; nothing if the load is fine as it is, or is not a plain permutation of axes.
 std::optional<std::vector<std::uint32_t>> wanted_order(const Kernel& kernel, const Shape& shape,
                                                        std::span<const Id> indices,
                                                        std::uint32_t vector_axis) {
@@ -36,6 +36,12 @@ std::optional<std::vector<std::uint32_t>> wanted_order(const Kernel& kernel, con
     }
   }
   if (!vector_dimension || *vector_dimension == last) return std::nullopt;
+  auto depth = [&](std::uint32_t dimension) {
+    const scalar::Node& index = kernel.arena[indices[dimension]];
+    return index.primitive == Primitive::axis ? index.payload + 1 : 0;
+  };
+  std::stable_sort(order.begin(), order.end(),
+                   [&](std::uint32_t a, std::uint32_t b) { return depth(a) < depth(b); });
   order.push_back(*vector_dimension);
   return order;
 }

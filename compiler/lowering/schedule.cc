@@ -164,8 +164,10 @@ class Scheduler {
     std::uint32_t next_axis = static_cast<std::uint32_t>(result_.kernel.rows.size());
     for (std::uint32_t i = 0; i < result_.kernel.rows.size(); ++i)
       result_.rows.push_back({i, result_.kernel.rows[i]});
-    for (const Stage& stage : stages())
+    for (const Stage& stage : stages()) {
       if (stage.axis) next_axis = std::max(next_axis, *stage.axis + 1);
+      for (std::uint32_t digit : stage.digits) next_axis = std::max(next_axis, digit + 1);
+    }
     for (std::size_t i = result_.rows.size(); i-- > 1;) {
       LoopAxis outer = result_.rows[i - 1], inner = result_.rows[i];
       if (pinned_.contains(outer.number) || pinned_.contains(inner.number)) continue;
@@ -239,10 +241,14 @@ class Scheduler {
   }
 
   bool depends_on_vector_axis(Id root) {
-    for (Id id : scalar::reachable(arena(), std::span(&root, 1)))
-      if (arena()[id].primitive == Primitive::axis &&
-          is_vector_axis(static_cast<std::uint32_t>(arena()[id].payload)))
+    for (Id id : scalar::reachable(arena(), std::span(&root, 1))) {
+      const scalar::Node& node = arena()[id];
+      // A local has a value for each row.
+      if (node.primitive == Primitive::local && result_.vector_row) return true;
+      if (node.primitive == Primitive::axis &&
+          is_vector_axis(static_cast<std::uint32_t>(node.payload)))
         return true;
+    }
     return false;
   }
 
@@ -315,8 +321,7 @@ class Scheduler {
           varies = is_vector_axis(number);
           by_row = !result_.rows.empty() && number == result_.rows.back().number;
           level = result_.vector_row && number == result_.vector_row->number ? Level::vector
-                  : is_stage_axis(number)                                    ? Level::stage
-                                                                             : Level::row;
+                                                                             : level_of(number);
         } else if (node.primitive == Primitive::local) {
           level = result_.vector_row ? Level::vector : Level::row;
           varies = result_.vector_row.has_value();
@@ -343,9 +348,15 @@ class Scheduler {
     }
   }
 
-  bool is_stage_axis(std::uint32_t number) const {
-    return std::any_of(result_.kernel.stages.begin(), result_.kernel.stages.end(),
-                       [&](const Stage& stage) { return stage.axis == number; });
+  // The level of an axis that is not the vector axis of the rows.
+  Level level_of(std::uint32_t number) const {
+    for (const Stage& stage : result_.kernel.stages) {
+      if (stage.axis == number) return Level::stage;
+      auto digit = std::find(stage.digits.begin(), stage.digits.end(), number);
+      if (digit != stage.digits.end())
+        return digit + 1 == stage.digits.end() ? Level::stage : Level::window;
+    }
+    return Level::row;
   }
 
   int body_cost(const std::vector<Id>& roots) {

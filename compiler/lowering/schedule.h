@@ -27,7 +27,8 @@ enum class Level : std::uint8_t {
   call,    // sizes and constants
   row,     // the row axes but the vector axis
   vector,  // the vector axis, where it is a row axis
-  stage,   // the stage's own axis
+  window,  // the digits of the stage's axis but the last
+  stage,   // the stage's own axis, or the last of its digits
 };
 
 struct Access {

@@ -1,0 +1,121 @@
+#include "compiler/lowering/order_rows.h"
+
+#include <algorithm>
+
+#include "ir/scalar/affine.h"
+
+namespace weir {
+namespace {
+
+using scalar::Arena;
+using scalar::Id;
+using scalar::Primitive;
+
+// Lanes of a vector, about: the order is the same for all targets.
+constexpr double kLanes = 16;
+// What another axis has to be better by.
+constexpr double kMargin = 1.5;
+
+// A local is one of all rows.
+bool depends_on(const Arena& arena, Id root, std::uint32_t axis) {
+  for (Id id : scalar::reachable(arena, std::span(&root, 1)))
+    if (arena[id].primitive == Primitive::local ||
+        (arena[id].primitive == Primitive::axis && arena[id].payload == axis))
+      return true;
+  return false;
+}
+
+// Vector operations of one access for a vector along the axis. `may_copy`: pack_operands brings the
+// axis innermost if the access is a plain one.
+double access_cost(const Arena& arena, const Shape& shape, std::span<const Id> indices,
+                   std::uint32_t axis, bool may_copy) {
+  std::vector<Dim> strides = row_major_strides(shape);
+  Dim stride = 0;
+  bool plain = may_copy;
+  for (std::size_t i = 0; i < indices.size(); ++i) {
+    if (shape[i] == Dim(1)) continue;
+    plain = plain && arena[indices[i]].primitive == Primitive::axis;
+    for (const auto& [atom, coefficient] : scalar::decompose(arena, indices[i]).terms) {
+      if (arena[atom].primitive == Primitive::axis && arena[atom].payload == axis) {
+        stride = stride + coefficient * strides[i];
+      } else if (depends_on(arena, atom, axis)) {
+        return kLanes;
+      }
+    }
+  }
+  bool contiguous = stride == Dim(0) || stride == Dim(1);
+  return contiguous || plain ? 1 : kLanes;
+}
+
+double expression_cost(const Kernel& kernel, Id root, std::uint32_t axis, bool in_fold) {
+  double cost = 0;
+  for (Id id : scalar::reachable(kernel.arena, std::span(&root, 1))) {
+    const scalar::Node& node = kernel.arena[id];
+    if (node.primitive != Primitive::load && node.primitive != Primitive::load_if) continue;
+    std::span<const Id> operands = kernel.arena.operands(id);
+    bool guarded = node.primitive == Primitive::load_if;
+    if (guarded) operands = operands.subspan(2);
+    cost += access_cost(kernel.arena, kernel.parameters[node.payload].type.shape, operands, axis,
+                        in_fold && !guarded);
+  }
+  return cost;
+}
+
+// The cost of a step of the fold for one row, if this axis is the vector axis.
+double cost_along(const Kernel& kernel, const Stage& fold, std::uint32_t axis) {
+  double inside = 0, outside = 0;
+  for (Id element : fold.fold->elements) inside += expression_cost(kernel, element, axis, true);
+  for (const Stage& stage : kernel.stages) {
+    for (const Store& store : stage.stores) {
+      outside += expression_cost(kernel, store.value, axis, false);
+      outside += access_cost(kernel.arena, kernel.parameters[store.parameter].type.shape,
+                             store.indices, axis, false);
+    }
+  }
+  const Dim& steps = kernel.arena.axis_extent(*fold.axis);
+  double count = steps.is_constant() ? std::max(1.0, static_cast<double>(steps.value())) : kLanes;
+  double lanes = kLanes;
+  if (const Dim& extent = kernel.rows[axis]; extent.is_constant() && extent.value() > 0) {
+    double vectors = (static_cast<double>(extent.value()) + kLanes - 1) / kLanes;
+    lanes = static_cast<double>(extent.value()) / static_cast<double>(static_cast<int>(vectors));
+  }
+  return (1 + inside + outside / count) / lanes;
+}
+
+}  // namespace
+
+void order_rows(Kernel& kernel) {
+  const Stage* fold = nullptr;
+  for (const Stage& stage : kernel.stages) {
+    if (!stage.fold) {
+      if (stage.axis) return;
+      continue;
+    }
+    if (fold != nullptr || stage.fold->order != Reduction::Order::chain) return;
+    fold = &stage;
+  }
+  if (fold == nullptr || kernel.rows.size() < 2) return;
+  auto last = static_cast<std::uint32_t>(kernel.rows.size() - 1);
+  std::uint32_t best = last;
+  double least = cost_along(kernel, *fold, last) / kMargin;
+  for (std::uint32_t axis = last; axis-- > 0;) {
+    double cost = cost_along(kernel, *fold, axis);
+    if (cost >= least) continue;
+    least = cost;
+    best = axis;
+  }
+  if (best == last) return;
+  std::vector<std::uint32_t> number(kernel.rows.size());
+  for (std::uint32_t axis = 0; axis <= last; ++axis)
+    number[axis] = axis == best ? last : axis > best ? axis - 1 : axis;
+  std::vector<Dim> rows(kernel.rows.size());
+  for (std::uint32_t axis = 0; axis <= last; ++axis) rows[number[axis]] = kernel.rows[axis];
+  kernel.rows = rows;
+  rewrite(kernel, [&](const Arena& from, Id id, Arena& into) -> Id {
+    const scalar::Node& node = from[id];
+    if (node.primitive != Primitive::axis || node.payload > last) return {};
+    return into.axis(number[node.payload], from.axis_extent(node.payload));
+  });
+}
+
+}  // namespace weir
