@@ -115,13 +115,19 @@ Var GraphBuilder::apply(const OpDef& op, std::vector<Var> operands, Attributes a
   return results.front();
 }
 
-Var apply_op(std::string_view op, std::vector<Operand> operands, Attributes attributes) {
+std::vector<Var> apply_op_all(std::string_view op, std::vector<Operand> operands,
+                              Attributes attributes) {
   if (operands.empty()) throw Error(fmt::format("{}: no operand is given", op));
   while (operands.size() > 1 && !operands.back().var.valid()) operands.pop_back();
   std::vector<Var> vars;
   for (const Operand& operand : operands) vars.push_back(operand.var);
   GraphBuilder& builder = common_builder(vars, op);
-  return builder.apply(op, std::move(vars), std::move(attributes), Location(operands.front().where));
+  return builder.apply_all(op, std::move(vars), std::move(attributes),
+                           Location(operands.front().where));
+}
+
+Var apply_op(std::string_view op, std::vector<Operand> operands, Attributes attributes) {
+  return apply_op_all(op, std::move(operands), std::move(attributes)).front();
 }
 
 Var operator+(Operand a, Operand b) { return binary("add", a, b); }

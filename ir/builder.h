@@ -121,6 +121,9 @@ class GraphBuilder {
 // What the generated op functions call: adds the node to the operands' graph, at the line of the first
 // one. Empty Vars at the end stand for optional operands that are left out.
 Var apply_op(std::string_view op, std::vector<Operand> operands, Attributes attributes = {});
+// The same for an op with several results.
+std::vector<Var> apply_op_all(std::string_view op, std::vector<Operand> operands,
+                              Attributes attributes = {});
 
 // Arithmetic, with broadcasting; a number takes the element type of the Var it meets.
 Var operator+(Operand a, Operand b);

@@ -177,6 +177,7 @@ struct OpDef {
   std::string semantics;  // NaN, signed zero, ties, the gradient at a kink
   std::vector<OperandSpec> operands;
   std::vector<AttributeSpec> attributes;
+  std::vector<std::string> result_names;  // of an op with several results
 
   // Types of the results. Derived for pointwise and composite ops. Throws Error without a location.
   std::function<std::vector<TensorType>(const OpInstance&)> infer;

@@ -132,6 +132,8 @@ std::vector<Paragraph> paragraphs(const OpDef& op) {
   add_meaning(page, op);
   page.push_back({"Semantics", {op.semantics}});
   if (!op.operands.empty()) page.push_back({"Operands", operand_lines(op)});
+  if (op.result_names.size() > 1)
+    page.push_back({"Results", {fmt::format("{}", fmt::join(op.result_names, ", "))}});
   if (!op.attributes.empty()) page.push_back({"Attributes", attribute_lines(op)});
   add_gradient(page, op);
   if (!op.onnx.name.empty()) page.push_back({"ONNX", {op.onnx.name}});

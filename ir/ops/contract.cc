@@ -13,8 +13,6 @@ namespace {
 
 using namespace ops;
 
-constexpr std::int64_t kContractionChunk = 1024;
-
 // The parts of matmul's operand shapes.
 struct MatmulShape {
   Shape batch;        // of the result
@@ -42,25 +40,6 @@ MatmulShape matmul_shape(const OpInstance& instance) {
   return {broadcast_shapes(Shape(a.begin(), a.end() - 2), Shape(b.begin(), b.end() - 2)),
           transpose_a ? a.end()[-1] : a.end()[-2], transpose_b ? b.end()[-2] : b.end()[-1],
           a_inner};
-}
-
-DType product_type(DType type) { return is_float(type) ? type : accumulator_type(type); }
-
-Reduction dot(DType type) {
-  Reduction reduction;
-  reduction.name = "dot";
-  reduction.types = {type};
-  reduction.identity = {scalar::bits_of(type, 0.0)};
-  reduction.step = [type](std::span<const Expr> sum, std::span<const Expr> pair) {
-    return std::vector<Expr>{is_float(type) ? fma(pair[0], pair[1], sum[0])
-                                            : pair[0] * pair[1] + sum[0]};
-  };
-  reduction.merge = [](std::span<const Expr> a, std::span<const Expr> b) {
-    return std::vector<Expr>{a[0] + b[0]};
-  };
-  reduction.order = Reduction::Order::chain;
-  reduction.chunk = kContractionChunk;
-  return reduction;
 }
 
 Comprehension matmul_comprehension(const OpInstance& instance) {

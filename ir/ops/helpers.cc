@@ -6,6 +6,11 @@
 #include <fmt/format.h>
 
 namespace weir::ops {
+namespace {
+
+constexpr std::int64_t kContractionChunk = 1024;
+
+}  // namespace
 
 OpDef declare(std::string family, Text text) {
   OpDef op;
@@ -155,6 +160,34 @@ Comprehension gather_from(std::function<std::vector<Expr>(const Element&)> map) 
 
 Expr bounded_below(Expr x) { return max(x, -1000.0); }
 Expr bounded(Expr x) { return min(bounded_below(x), 1000.0); }
+
+DType product_type(DType type) { return is_float(type) ? type : accumulator_type(type); }
+
+Reduction dot(DType type) {
+  Reduction reduction;
+  reduction.name = "dot";
+  reduction.types = {type};
+  reduction.identity = {scalar::bits_of(type, 0.0)};
+  reduction.step = [type](std::span<const Expr> sum, std::span<const Expr> pair) {
+    return std::vector<Expr>{is_float(type) ? fma(pair[0], pair[1], sum[0])
+                                            : pair[0] * pair[1] + sum[0]};
+  };
+  reduction.merge = [](std::span<const Expr> a, std::span<const Expr> b) {
+    return std::vector<Expr>{a[0] + b[0]};
+  };
+  reduction.order = Reduction::Order::chain;
+  reduction.chunk = kContractionChunk;
+  return reduction;
+}
+
+Reduction dot_if(DType type) {
+  Reduction reduction = dot(type);
+  reduction.name = "dot_if";
+  reduction.step = [add = reduction.step](std::span<const Expr> sum, std::span<const Expr> pair) {
+    return std::vector<Expr>{select(pair[2], add(sum, pair)[0], sum[0])};
+  };
+  return reduction;
+}
 
 Var sum_to(GraphBuilder& builder, Var value, const Shape& shape) {
   const Shape& from = value.shape();

@@ -78,6 +78,15 @@ Comprehension gather_from(std::function<std::vector<Expr>(const Element&)> map);
 Expr bounded(Expr x);
 Expr bounded_below(Expr x);
 
+// --- Contractions ------------------------------------------------------------
+
+// The type that products of an element type are added up in, as a result: itself for floats.
+DType product_type(DType type);
+// The sum of products of two elements: a chain of fused multiply-adds in chunks of 1024.
+Reduction dot(DType type);
+// The same of elements with a condition behind them: where that is false, they take no part.
+Reduction dot_if(DType type);
+
 // --- Graphs ------------------------------------------------------------------
 
 // The sum of `value` over whatever broadcasting from `shape` to its own shape has repeated.

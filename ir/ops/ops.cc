@@ -11,6 +11,9 @@ void add_all_ops(OpTable& table) {
   add_movement_ops(table);
   add_part_ops(table);
   add_contract_ops(table);
+  add_conv_ops(table);
+  add_pool_ops(table);
+  add_resize_ops(table);
   add_normalize_ops(table);
   add_source_ops(table);
 }

@@ -13,6 +13,9 @@ void add_reduce_ops(OpTable& table);      // reduce_sum ...
 void add_movement_ops(OpTable& table);    // reshape, transpose, broadcast
 void add_part_ops(OpTable& table);        // slice, concat, pad
 void add_contract_ops(OpTable& table);    // matmul, linear
+void add_conv_ops(OpTable& table);        // conv, conv_transpose and their gradients
+void add_pool_ops(OpTable& table);        // max_pool, average_pool and what their gradients need
+void add_resize_ops(OpTable& table);      // resize
 void add_normalize_ops(OpTable& table);   // softmax, layer_norm
 void add_source_ops(OpTable& table);      // constant, iota
 

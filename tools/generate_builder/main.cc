@@ -138,9 +138,11 @@ std::string attribute_list(const OpDef& op) {
 std::string definition(const OpDef& op, std::vector<std::string> parameters,
                        const std::string& operands) {
   for (const AttributeSpec& attribute : op.attributes) parameters.push_back(parameter(attribute));
-  return fmt::format("inline Var {}({}) {{\n  return apply_op(\"{}\", {}, {});\n}}\n",
-                     identifier(op.name), fmt::join(parameters, ", "), op.name, operands,
-                     attribute_list(op));
+  bool several = op.result_names.size() > 1;
+  return fmt::format("inline {} {}({}) {{\n  return {}(\"{}\", {}, {});\n}}\n",
+                     several ? "std::vector<Var>" : "Var", identifier(op.name),
+                     fmt::join(parameters, ", "), several ? "apply_op_all" : "apply_op", op.name,
+                     operands, attribute_list(op));
 }
 
 std::string source_definition(const OpDef& op) {

@@ -99,7 +99,9 @@ const ConverterTable& converter_table() {
     add_reduce_converters(table);
     add_shape_converters(table);
     add_softmax_converters(table);
+    add_resize_converters(table);
     add_source_converters(table);
+    add_window_converters(table);
     add_lacking_ops(table);
     return table;
   }();

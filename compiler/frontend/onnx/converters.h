@@ -55,7 +55,9 @@ void add_part_converters(ConverterTable& table);
 void add_reduce_converters(ConverterTable& table);
 void add_shape_converters(ConverterTable& table);
 void add_softmax_converters(ConverterTable& table);
+void add_resize_converters(ConverterTable& table);
 void add_source_converters(ConverterTable& table);
+void add_window_converters(ConverterTable& table);
 void add_lacking_ops(ConverterTable& table);
 
 // The converter of an op in an opset: the table's, or else that of the op's declaration; empty if

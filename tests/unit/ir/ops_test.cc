@@ -48,9 +48,9 @@ class Ops : public ::testing::Test {
 // --- Registry ----------------------------------------------------------------
 
 TEST(Registry, every_op_is_complete) {
-  const std::set<std::string> families{"arithmetic", "elementary", "logic",
-                                       "activation", "reduce",     "movement",
-                                       "contract",   "normalize",  "source"};
+  const std::set<std::string> families{"arithmetic", "elementary", "logic",    "activation",
+                                       "reduce",     "movement",   "contract", "window",
+                                       "normalize",  "source"};
   for (const auto& op : all_ops()) {
     SCOPED_TRACE(op->name);
     EXPECT_TRUE(families.contains(op->family)) << op->family;

@@ -16,8 +16,8 @@ class Generator {
   Graph run(int tries) {
     // Shapes that fit each other often enough.
     const Dim n = Dim::symbol("N"), m = Dim::symbol("M");
-    const Shape shapes[] = {{},        {4},    {n, 4}, {4, 4}, {n, m}, {n * m + 3, 1},
-                            {2, n, 4}, {0, 4}, {4},    {n, 4}};
+    const Shape shapes[] = {{},        {4},    {n, 4}, {4, 4}, {n, m},    {n * m + 3, 1},
+                            {2, n, 4}, {0, 4}, {4},    {n, 4}, {4, 4, 1}, {4, 4, 1}};
     for (const Shape& shape : shapes) {
       TensorType type{dtype(), shape};
       std::string given = name();
@@ -29,6 +29,8 @@ class Generator {
         graph_.add_input(given, type);
       }
     }
+    graph_.add_input("image", {DType::f32, {4, 4, 1}});
+    graph_.add_input("places", {DType::i32, {4, 4, 1}});
     for (int i = 0; i < tries; ++i) add_node(*all_ops()[below(all_ops().size())]);
     for (std::size_t i = 0; i < graph_.value_count(); ++i)
       if (below(4) == 0) {

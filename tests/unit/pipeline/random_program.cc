@@ -166,7 +166,7 @@ class ProgramGenerator {
           std::size_t kind = below(3);
           bool inside = kind == 2 && dim.is_constant();
           places.push_back(inside      ? Dim(static_cast<std::int64_t>(
-                                        below(static_cast<std::size_t>(dim.value()) + 1)))
+                                             below(static_cast<std::size_t>(dim.value()) + 1)))
                            : kind == 1 ? dim
                                        : Dim(0));
         }
@@ -183,7 +183,7 @@ class ProgramGenerator {
 
   std::vector<std::int64_t> random_integers(std::size_t rank) {
     std::vector<std::int64_t> values;
-    switch (below(4)) {
+    switch (below(5)) {
       case 0:  // a permutation
         for (std::size_t i = 0; i < rank; ++i) values.push_back(static_cast<std::int64_t>(i));
         std::shuffle(values.begin(), values.end(), random_);
@@ -197,6 +197,10 @@ class ProgramGenerator {
       case 2:  // amounts
         for (std::size_t i = 0; i < rank; ++i)
           values.push_back(static_cast<std::int64_t>(below(3)) + (chance(2) ? 1 : 0));
+        break;
+      case 3:  // amounts for the axes behind a batch and channels
+        for (std::size_t i = 2; i < rank; ++i)
+          values.push_back(static_cast<std::int64_t>(below(3)) + (chance(4) ? 0 : 1));
         break;
       default:
         break;
@@ -262,7 +266,16 @@ class ProgramGenerator {
   // A shape that may go with one that an op already has.
   Shape related_shape(const Shape& shape) {
     Shape result = shape;
-    switch (below(7)) {
+    switch (below(shape.size() > 2 ? 9 : 7)) {
+      case 7:  // filters or values for channels and the axes behind them
+      case 8: {
+        bool same_axes = chance(2);
+        if (chance(2)) result[0] = one_of(palette_);
+        if (chance(2)) result[1] = chance(2) ? one_of(palette_) : shape[0];
+        for (std::size_t i = 2; i < result.size(); ++i)
+          if (!same_axes) result[i] = static_cast<std::int64_t>(1 + below(3));
+        break;
+      }
       case 0:  // broadcasts
         for (Dim& dim : result)
           if (chance(2)) dim = 1;

@@ -1,0 +1,52 @@
+// Windows: what convolutions and pools share.
+//
+// Along an axis of n elements a window of `kernel` taps, `dilation` elements apart, stands at
+// positions `stride` elements apart. The axis is framed by `low` and `high` elements that are not
+// there; negative numbers leave elements out. Tap k of position o is element o * stride + k *
+// dilation - low. The windows that fit into the frame are floor((n + low + high - extent) / stride)
+// + 1, where extent = (kernel - 1) * dilation + 1.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <vector>
+
+#include "ir/ops/helpers.h"
+
+namespace weir::ops {
+
+struct WindowAxis {
+  std::int64_t kernel = 1, stride = 1, dilation = 1, low = 0, high = 0;
+
+  std::int64_t reach() const { return (kernel - 1) * dilation; }  // extent - 1
+  // The positions along an axis of that size. Error where there are fewer than 0, or where their
+  // number depends on the size in another way than a polynomial does.
+  Dim positions(const Dim& size) const;
+  // The size of an axis whose positions these are: where windows that are spread out end.
+  Dim spread(const Dim& positions) const;
+  // The same window with the `high` that makes `size` the spread of its positions there.
+  WindowAxis spread_to(const Dim& size) const;
+
+  // The same window with the `high` that lets one more in where the last elements of an axis of
+  // `size` would be left over; but none that begins behind the axis.
+  WindowAxis ceiling(const Dim& size) const;
+
+  // The element under tap `k` of position `o`; and whether it is there, invalid where it always is.
+  Expr tap(Expr o, Expr k) const;
+  Expr has_tap(const Element& element, Expr at, const Dim& size) const;
+};
+
+using Window = std::vector<WindowAxis>;
+
+// Adds the attributes strides, dilations, low and high.
+OpDef with_window(OpDef op);
+// Reads them, for a kernel of these sizes. Error where they do not fit.
+Window window_of(const OpInstance& instance, const Shape& kernel);
+Window window_of(const OpInstance& instance, std::span<const std::int64_t> kernel);
+// The attributes of a window that are not the default, to be passed on.
+Attributes attributes_of(const Window& window);
+
+// floor(a / b), if it is a polynomial; b > 0.
+std::optional<Dim> floor_of(const Dim& a, std::int64_t b);
+
+}  // namespace weir::ops
