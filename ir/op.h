@@ -209,6 +209,9 @@ struct OpDef {
   // or its scalar expression.
   std::function<std::vector<OnnxValue>(OnnxNodes&, const OpInstance&, std::span<const OnnxValue>)>
       to_onnx;
+  // The same in other ops, for ONNX alone: of an op that ONNX does not have, and that is a comprehension
+  // because it is faster so.
+  std::function<std::vector<Var>(GraphBuilder&, std::span<const Var>, const Attributes&)> onnx_body;
 
   bool composite_for(const OpInstance& instance) const {
     return composite && (!is_composite || is_composite(instance));

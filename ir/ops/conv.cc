@@ -465,6 +465,8 @@ Comprehension filter_gradient_comprehension(const OpInstance& instance) {
 std::vector<OnnxValue> filter_gradient_to_onnx(OnnxNodes& nodes, const OpInstance& instance,
                                                std::span<const OnnxValue> operands) {
   const Shape &x = instance.operand(0).shape, &g = instance.operand(1).shape;
+  for (const Dim& size : spatial(g))
+    if (!size.is_constant() || size == Dim(0)) return {};
   Window window = spread_to(filter_window(instance), x);
   OnnxValue from = cut_frame(nodes, operands[0], x, window);
   Dim groups = groups_of(instance);
@@ -490,21 +492,41 @@ std::vector<OnnxValue> filter_gradient_to_onnx(OnnxNodes& nodes, const OpInstanc
   }
   for (std::size_t i = 0; i < window.size(); ++i) {
     std::swap(window[i].stride, window[i].dilation);
-    // Positions may be symbolic; ONNX infers the window from the filters.
-    window[i].kernel = g[kSpatial + i].is_constant() ? g[kSpatial + i].value() : 0;
-  }
-  Attributes attributes = onnx_window(window, groups);
-  bool known = std::all_of(window.begin(), window.end(),
-                           [](const WindowAxis& axis) { return axis.kernel > 0; });
-  if (!known) {
-    Attributes without;
-    for (const auto& [name, value] : attributes)
-      if (name != "kernel_shape") without.set(name, value);
-    attributes = without;
+    window[i].kernel = g[kSpatial + i].value();
   }
   OnnxValue filters = nodes.add("Transpose", {operands[1]}, {{"perm", swapped}});
-  OnnxValue y = nodes.add("Conv", {from, filters}, attributes);
+  OnnxValue y = nodes.add("Conv", {from, filters}, onnx_window(window, groups));
   return {nodes.add("Transpose", {y}, {{"perm", swapped}})};
+}
+
+// Tap by tap, a product of matrices for each group: for positions whose number is symbolic, which
+// ONNX does not take as a window.
+std::vector<Var> filter_gradient_in_taps(GraphBuilder& builder, std::span<const Var> operands,
+                                         const Attributes& attributes) {
+  Var x = operands[0], g = operands[1];
+  std::vector<TensorType> types{x.type(), g.type()};
+  OpInstance instance{&get_op("conv_filter_gradient"), types, attributes};
+  Window window = filter_window(instance);
+  Dim groups = groups_of(instance);
+  // [batch, groups, channels of one, positions], to [groups, channels, batch and positions].
+  auto matrices = [&](Var value) {
+    Dim batch = value.shape()[kBatch], channels = per_group(instance, value.shape()[kChannels]);
+    Dim count = element_count(spatial(value.shape()));
+    value = reshape_to(builder, value, {batch, groups, channels, count});
+    value = builder.apply("transpose", {value}, {{"permutation", Integers{1, 2, 0, 3}}});
+    return reshape_to(builder, value, {groups, channels, batch * count});
+  };
+  Var filters = matrices(g);
+  std::vector<Var> parts;
+  for (Var value : under_taps(builder, x, window, 0)) {
+    Var product = builder.apply("matmul", {filters, matrices(value)}, {{"transpose_b", true}});
+    Shape column = product.shape();
+    column.emplace_back(1);
+    parts.push_back(reshape_to(builder, product, column));
+  }
+  Shape result{g.shape()[kChannels], per_group(instance, x.shape()[kChannels])};
+  for (const WindowAxis& axis : window) result.emplace_back(axis.kernel);
+  return {reshape_to(builder, builder.apply("concat", parts, {{"axis", std::int64_t{3}}}), result)};
 }
 
 OpDef conv_filter_gradient_op() {
@@ -527,6 +549,7 @@ OpDef conv_filter_gradient_op() {
   op.infer = infer_filter_gradient;
   op.comprehension = filter_gradient_comprehension;
   op.to_onnx = filter_gradient_to_onnx;
+  op.onnx_body = filter_gradient_in_taps;
   return with_gradient(std::move(op), [](const GradientContext& context) {
     Var x = context.operands[0], g = context.operands[1], filters = context.cotangents[0];
     Window window = filter_window(context.instance);

@@ -119,6 +119,11 @@ OnnxValue pool_to_onnx(OnnxNodes& nodes, const char* type, const Window& window,
   return nodes.add(type, {std::move(x)}, attributes);
 }
 
+// The number of a tap, to be compared with those in `like`.
+Var number_like(GraphBuilder& builder, Var like, std::int64_t value) {
+  return builder.scalar(like.dtype(), static_cast<double>(value));
+}
+
 // --- max_pool ----------------------------------------------------------------
 
 Comprehension max_pool_comprehension(const OpInstance& instance) {
@@ -153,11 +158,24 @@ std::vector<OnnxValue> max_pool_to_onnx(OnnxNodes& nodes, const OpInstance& inst
                                         std::span<const OnnxValue> operands) {
   const TensorType& x = instance.operand(0);
   Window window = pool_window(instance, x.shape);
-  // Frames as wide as a window, or negative ones, are not ONNX's.
+  // Frames as wide as a window, negative ones, and integers of more than a byte are not ONNX's.
+  if (!is_float(x.dtype) && byte_size(x.dtype) > 1) return {};
   for (const WindowAxis& axis : window)
     if (axis.low < 0 || axis.high < 0 || axis.low > axis.reach() || axis.high > axis.reach())
       return {};
   return {pool_to_onnx(nodes, "MaxPool", window, operands[0], {})};
+}
+
+// The greatest of what lies under the taps.
+std::vector<Var> max_pool_in_taps(GraphBuilder& builder, std::span<const Var> operands,
+                                  const Attributes& attributes) {
+  std::vector<TensorType> types{operands[0].type()};
+  Window window = pool_window({&get_op("max_pool"), types, attributes}, types[0].shape);
+  constexpr double kLeast = -std::numeric_limits<double>::infinity();
+  Var greatest;
+  for (Var value : under_taps(builder, operands[0], window, kLeast))
+    greatest = greatest.valid() ? builder.apply("maximum", {greatest, value}) : value;
+  return {greatest};
 }
 
 std::vector<TensorType> infer_max_pool(const OpInstance& instance) {
@@ -178,6 +196,7 @@ OpDef max_pool_op() {
   op.infer = infer_max_pool;
   op.comprehension = max_pool_comprehension;
   op.to_onnx = max_pool_to_onnx;
+  op.onnx_body = max_pool_in_taps;
   return with_gradient(std::move(op), [](const GradientContext& context) -> std::vector<Var> {
     Var x = context.operands[0];
     Window window = pool_window(context.instance, x.shape());
@@ -232,6 +251,40 @@ Comprehension arg_max_pool_comprehension(const OpInstance& instance) {
   return result;
 }
 
+// greater_pair from tap to tap.
+std::vector<Var> arg_max_pool_in_taps(GraphBuilder& builder, std::span<const Var> operands,
+                                      const Attributes& attributes) {
+  Var x = operands[0];
+  std::vector<TensorType> types{x.type()};
+  Window window = pool_window({&get_op("arg_max_pool"), types, attributes}, x.shape());
+  constexpr double kLeast = -std::numeric_limits<double>::infinity();
+  std::vector<Var> values = under_taps(builder, x, window, kLeast);
+  std::vector<Var> present = under_taps(
+      builder, broadcast_to(builder, builder.scalar(DType::boolean, 1), x.shape()), window, 0);
+  auto apply = [&](const char* op, Var a, Var b) { return builder.apply(op, {a, b}); };
+  auto is_nan = [&](Var a) { return apply("not_equal", a, a); };
+  Tensor none(DType::i64, {});
+  none.set_bits(0, scalar::from_i64(kNoTap));
+  Var no_tap = builder.constant(std::move(none));
+  Var best = broadcast_to(builder, builder.scalar(x.dtype(), kLeast), values[0].shape());
+  Var tap = broadcast_to(builder, no_tap, values[0].shape());
+  for (std::size_t k = 0; k < values.size(); ++k) {
+    Var here = builder.apply(
+        "select", {present[k], builder.scalar(DType::i64, static_cast<double>(k)), no_tap});
+    Var same = apply("equal", best, values[k]), above = apply("greater", values[k], best);
+    if (is_float(x.dtype())) {
+      Var was = is_nan(best), is = is_nan(values[k]);
+      same = apply("logical_or", same, apply("logical_and", was, is));
+      above =
+          apply("logical_or", above, apply("logical_and", is, builder.apply("logical_not", {was})));
+    }
+    Var take = apply("logical_or", above, apply("logical_and", same, apply("less", here, tap)));
+    best = builder.apply("select", {take, values[k], best});
+    tap = builder.apply("select", {take, here, tap});
+  }
+  return {best, tap};
+}
+
 OpDef arg_max_pool_op() {
   OpDef op = with_ceil_mode(pool(
       {"arg_max_pool", "The maximum of each window, and the number of the tap it lies under.",
@@ -247,6 +300,7 @@ OpDef arg_max_pool_op() {
     return result;
   };
   op.comprehension = arg_max_pool_comprehension;
+  op.onnx_body = arg_max_pool_in_taps;
   return with_gradient(std::move(op), [](const GradientContext& context) -> std::vector<Var> {
     Var x = context.operands[0];
     Window window = pool_window(context.instance, x.shape());
@@ -273,6 +327,35 @@ void check_taps(const OpInstance& instance, const Shape& shape) {
   if (instance.operand(1).shape == shape) return;
   throw Error(fmt::format("operand taps is {}; it must be {}, one for each window",
                           to_string(instance.operand(1)), to_string(shape)));
+}
+
+std::vector<Var> take_in_taps(GraphBuilder& builder, std::span<const Var> operands,
+                              const Attributes& attributes) {
+  Var x = operands[0], taps = operands[1];
+  std::vector<TensorType> types{x.type(), taps.type()};
+  Window window = pool_window({&get_op("window_take"), types, attributes}, x.shape());
+  std::vector<Var> values = under_taps(builder, x, window, 0);
+  Var result = broadcast_to(builder, builder.scalar(x.dtype(), 0), taps.shape());
+  for (std::size_t k = 0; k < values.size(); ++k) {
+    Var here =
+        builder.apply("equal", {taps, number_like(builder, taps, static_cast<std::int64_t>(k))});
+    result = builder.apply("select", {here, values[k], result});
+  }
+  return {result};
+}
+
+std::vector<Var> put_in_taps(GraphBuilder& builder, std::span<const Var> operands,
+                             const Attributes& attributes) {
+  Var g = operands[0], taps = operands[1];
+  std::vector<TensorType> types{g.type(), taps.type()};
+  Window window = pool_window({&get_op("window_put"), types, attributes}, g.shape());
+  std::int64_t count = element_count(extents_of(window)).value();
+  std::vector<Var> values;
+  for (std::int64_t k = 0; k < count; ++k) {
+    Var here = builder.apply("equal", {taps, number_like(builder, taps, k)});
+    values.push_back(builder.apply("select", {here, g, builder.scalar(g.dtype(), 0)}));
+  }
+  return {from_taps(builder, values, window)};
 }
 
 OpDef window_take_op() {
@@ -302,6 +385,7 @@ OpDef window_take_op() {
     };
     return result;
   };
+  op.onnx_body = take_in_taps;
   return with_gradient(std::move(op), [](const GradientContext& context) -> std::vector<Var> {
     const Shape& x = context.instance.operand(0).shape;
     Window window = pool_window(context.instance, x);
@@ -385,6 +469,7 @@ OpDef window_put_op() {
     return std::vector<TensorType>{std::move(result)};
   };
   op.comprehension = window_put_comprehension;
+  op.onnx_body = put_in_taps;
   return with_gradient(std::move(op), [](const GradientContext& context) -> std::vector<Var> {
     Window window = pool_window(context.instance, context.instance.operand(0).shape);
     return {context.builder.apply("window_take", {context.cotangents[0], context.operands[1]},

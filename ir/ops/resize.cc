@@ -60,6 +60,19 @@ void check_one_of(const OpInstance& instance, std::string_view name,
   throw Error(fmt::format("{} is \"{}\"; it must be one of {}", name, value, listed));
 }
 
+// Whether `to` is what is whole of `from` times the scale, as an f32.
+bool fits_scale(const Dim& from, const Dim& to, double scale) {
+  scale = static_cast<float>(scale);
+  if (from.is_constant() && to.is_constant())
+    return std::floor(static_cast<double>(from.value()) * scale) == static_cast<double>(to.value());
+  constexpr double kMost = 65536;
+  auto times = [&](const Dim& size, double factor, const Dim& other) {
+    return factor == std::floor(factor) && factor < kMost &&
+           size * Dim(static_cast<std::int64_t>(factor)) == other;
+  };
+  return times(from, scale, to) || times(to, 1 / scale, from);
+}
+
 // `forward`: the operand is x, and `size` that of the result. Otherwise the operand is the gradient
 // of the result, and `size` that of x.
 Resampling resampling_of(const OpInstance& instance, bool forward) {
@@ -88,6 +101,9 @@ Resampling resampling_of(const OpInstance& instance, bool forward) {
                     instance.attributes.text("mode") == "linear",
                     instance.attributes.text("coordinates"),
                     instance.attributes.text("rounding")};
+  if (scale != 0 && !fits_scale(result.from, result.to, scale))
+    throw Error(fmt::format("the scale {} does not make {} of {}", scale, result.to.to_string(),
+                            result.from.to_string()));
   if (result.from == Dim(0) && result.to != Dim(0))
     throw Error(fmt::format("axis {} has no element to read; it cannot become {} long", axis,
                             result.to.to_string()));
@@ -168,7 +184,9 @@ Comprehension resize_comprehension(const OpInstance& instance) {
     Expr a = cast(element.load(0, index), type);
     index[sampling.axis] = places.within(first + 1);
     Expr b = cast(element.load(0, index), type);
-    return std::vector<Expr>{cast((1.0 - weight) * a + weight * b, stored)};
+    // An element with the weight 0 takes no part, whatever it is.
+    return std::vector<Expr>{
+        cast(select(weight == 0.0, a, (1.0 - weight) * a + weight * b), stored)};
   };
   return result;
 }
@@ -220,7 +238,7 @@ Comprehension resize_gradient_comprehension(const OpInstance& instance) {
     Expr below = floor(at), first = cast(below, DType::i64);
     Expr weight = cast(at - below, type);
     Expr low = select(places.within(first) == i, (1.0 - weight) * g, 0.0);
-    Expr high = select(places.within(first + 1) == i, weight * g, 0.0);
+    Expr high = select((places.within(first + 1) == i) & (weight != 0.0), weight * g, 0.0);
     return std::vector<Expr>{low + high};
   };
   return result;
@@ -268,9 +286,15 @@ Attributes for_size(const OpInstance& instance) {
 std::vector<OnnxValue> resize_to_onnx(OnnxNodes& nodes, const OpInstance& instance,
                                       std::span<const OnnxValue> operands) {
   Resampling sampling = resampling_of(instance, true);
-  if (sampling.coordinates == "half_pixel_symmetric") return {};  // not before opset 19
+  // Opset 17 has no half_pixel_symmetric, which differs where the scale is not the ratio of the
+  // sizes.
+  std::string coordinates = sampling.coordinates;
+  if (coordinates == "half_pixel_symmetric") {
+    if (sampling.scale != 0) return {};
+    coordinates = "half_pixel";
+  }
   Attributes attributes{{"mode", std::string(sampling.linear ? "linear" : "nearest")},
-                        {"coordinate_transformation_mode", sampling.coordinates},
+                        {"coordinate_transformation_mode", coordinates},
                         {"nearest_mode", sampling.rounding}};
   Shape shape = instance.operand(0).shape;
   if (sampling.scale == 0) {
@@ -292,8 +316,9 @@ OpDef resize_op() {
        "f64. "
        "nearest takes the element at c, rounded as `rounding` says; linear takes (1 - t) * x[i] + "
        "t * "
-       "x[i + 1] with i = floor(c) and t = c - i. Beyond an end is the last element there. The "
-       "gradient is resize_gradient.",
+       "x[i + 1] with i = floor(c) and t = c - i. Beyond an end is the last element there, and one "
+       "whose weight is "
+       "0 takes no part. The gradient is resize_gradient.",
        {"Resize"}},
       true);
   op.comprehension = resize_comprehension;
@@ -321,6 +346,40 @@ OpDef resize_op() {
   });
 }
 
+// The weights are what resize makes of the unit matrix.
+std::vector<Var> gradient_by_weights(GraphBuilder& builder, std::span<const Var> operands,
+                                     const Attributes& attributes) {
+  Var g = operands[0];
+  std::vector<TensorType> types{g.type()};
+  Resampling sampling = resampling_of({&get_op("resize_gradient"), types, attributes}, false);
+  auto count = [&](std::int64_t axis) {
+    return builder.apply("iota", {},
+                         {{"shape", Shape{sampling.from, sampling.from}}, {"axis", axis}});
+  };
+  Var unit =
+      builder.apply("cast", {builder.apply("equal", {count(0), count(1)})}, {{"dtype", g.dtype()}});
+  Attributes forward = attributes;
+  forward.set("axis", std::int64_t{1});
+  forward.set("size", Shape{sampling.to});
+  Var weights = builder.apply("resize", {unit}, std::move(forward));
+  // The axis goes behind the others.
+  std::size_t rank = g.shape().size();
+  Integers permutation, inverse(rank);
+  for (std::size_t i = 0; i < rank; ++i)
+    if (i != sampling.axis) permutation.push_back(static_cast<std::int64_t>(i));
+  permutation.push_back(static_cast<std::int64_t>(sampling.axis));
+  for (std::size_t i = 0; i < rank; ++i)
+    inverse[static_cast<std::size_t>(permutation[i])] = static_cast<std::int64_t>(i);
+  Var rows = builder.apply("transpose", {g}, {{"permutation", permutation}});
+  Shape spread = rows.shape();
+  spread.insert(spread.end() - 1, Dim(1));
+  Var terms = builder.apply("mul", {reshape_to(builder, rows, spread), weights});
+  Var zero = builder.scalar(g.dtype(), 0);
+  terms = builder.apply("select", {builder.apply("equal", {weights, zero}), zero, terms});
+  Var sum = builder.apply("reduce_sum", {terms}, {{"axes", Integers{-1}}});
+  return {builder.apply("transpose", {sum}, {{"permutation", inverse}})};
+}
+
 OpDef resize_gradient_op() {
   OpDef op = resampling(
       {"resize_gradient",
@@ -332,6 +391,7 @@ OpDef resize_gradient_op() {
        OnnxOp::none()},
       false);
   op.comprehension = resize_gradient_comprehension;
+  op.onnx_body = gradient_by_weights;
   return with_gradient(std::move(op), [](const GradientContext& context) -> std::vector<Var> {
     return {context.builder.apply("resize", {context.cotangents[0]}, for_size(context.instance))};
   });

@@ -46,6 +46,14 @@ Window window_of(const OpInstance& instance, std::span<const std::int64_t> kerne
 // The attributes of a window that are not the default, to be passed on.
 Attributes attributes_of(const Window& window);
 
+// --- Windows in other ops ----------------------------------------------------
+
+// What lies under each tap in row-major order, for all positions of the windows of x; `fill` in the
+// frame.
+std::vector<Var> under_taps(GraphBuilder& builder, Var x, const Window& window, double fill);
+// The sum of values for each tap, brought back to where the taps lie.
+Var from_taps(GraphBuilder& builder, std::span<const Var> values, const Window& window);
+
 // floor(a / b), if it is a polynomial; b > 0.
 std::optional<Dim> floor_of(const Dim& a, std::int64_t b);
 

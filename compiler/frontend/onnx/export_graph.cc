@@ -178,7 +178,11 @@ class GraphWriter {
       if (std::optional<Attributes> attributes = onnx_attributes(instance))
         return nodes_.add_all(op.onnx.name, operands, *attributes, results.size());
     }
-    if (op.composite_for(instance)) return body_of(instance, operands);
+    if (op.composite_for(instance))
+      return body_of(instance, operands, [&op](auto&... arguments) {
+        return composite_results(op, arguments...);
+      });
+    if (op.onnx_body) return body_of(instance, operands, op.onnx_body);
     if (op.pointwise) return {pointwise(instance, results[0], operands)};
     if (op.data) return {nodes_.add("Constant", {}, {{"value", op.data(instance.attributes)}})};
     throw Error("it has no form in ONNX");
@@ -203,7 +207,8 @@ class GraphWriter {
     return nodes_.add("Cast", {value}, {{"to", type}});
   }
 
-  Values body_of(const OpInstance& instance, const Values& operands) {
+  template <class Body>
+  Values body_of(const OpInstance& instance, const Values& operands, const Body& write) {
     GraphBuilder builder;
     std::vector<Var> inputs;
     std::vector<OnnxValue> values;  // by number of the body's value
@@ -212,8 +217,7 @@ class GraphWriter {
                                      instance.operands[i].shape));
       values.push_back(operands[i]);
     }
-    std::vector<Var> results =
-        composite_results(*instance.op, builder, inputs, instance.attributes);
+    std::vector<Var> results = write(builder, inputs, instance.attributes);
     const Graph& body = builder.graph();
     values.resize(body.value_count());
     for (const Node& node : body.nodes()) {

@@ -120,7 +120,7 @@ class Generator {
 
   void add_node(const OpDef& op) {
     // Most attempts fail, the operands being of other types; a few more find some that fit.
-    for (int attempt = 0; attempt < 20; ++attempt) {
+    for (std::size_t attempt = 0; attempt < 20 + 60 * op.attributes.size(); ++attempt) {
       std::vector<ValueId> operands;
       std::size_t count = op.operands.size();
       if (count > 0 && op.operands.back().presence != OperandSpec::Presence::required)

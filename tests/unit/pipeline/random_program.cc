@@ -200,7 +200,7 @@ class ProgramGenerator {
         break;
       case 3:  // amounts for the axes behind a batch and channels
         for (std::size_t i = 2; i < rank; ++i)
-          values.push_back(static_cast<std::int64_t>(below(3)) + (chance(4) ? 0 : 1));
+          values.push_back(static_cast<std::int64_t>(chance(2) ? 1 : below(4)));
         break;
       default:
         break;
@@ -266,12 +266,15 @@ class ProgramGenerator {
   // A shape that may go with one that an op already has.
   Shape related_shape(const Shape& shape) {
     Shape result = shape;
-    switch (below(shape.size() > 2 ? 9 : 7)) {
+    switch (below(shape.size() > 2 ? 12 : 7)) {
       case 7:  // filters or values for channels and the axes behind them
-      case 8: {
+      case 8:
+      case 9:
+      case 10:
+      case 11: {
         bool same_axes = chance(2);
-        if (chance(2)) result[0] = one_of(palette_);
-        if (chance(2)) result[1] = chance(2) ? one_of(palette_) : shape[0];
+        if (chance(2)) result[0] = chance(3) ? one_of(palette_) : shape[1];
+        if (chance(3)) result[1] = one_of(palette_);
         for (std::size_t i = 2; i < result.size(); ++i)
           if (!same_axes) result[i] = static_cast<std::int64_t>(1 + below(3));
         break;
@@ -412,7 +415,8 @@ class ProgramGenerator {
     for (int tries = 0; tries < 60; ++tries) {
       const std::vector<const OpDef*>& family = one_of(families());
       const OpDef& op = *one_of(family);
-      for (int attempt = 0; attempt < 12; ++attempt)
+      // The more attributes, the more have to fit.
+      for (std::size_t attempt = 0; attempt < 12 + 60 * op.attributes.size(); ++attempt)
         if (try_node(op)) return;
     }
   }

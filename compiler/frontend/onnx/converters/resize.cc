@@ -92,6 +92,10 @@ std::vector<Target> by_sizes(Node& node, const Shape& sizes, const std::vector<s
   for (std::size_t axis : axes) {
     double size = std::round(static_cast<double>(node.shape(0)[axis].value()) * *common);
     targets[axis] = {static_cast<std::int64_t>(size), *common};
+    if (targets[axis].size != scaled(node.shape(0)[axis], *common))
+      throw Unsupported(fmt::format("it keeps the aspect ratio with {} elements rounded up to {}",
+                                    static_cast<double>(node.shape(0)[axis].value()) * *common,
+                                    size));
   }
   return targets;
 }
