@@ -94,11 +94,14 @@ void order_rows(Kernel& kernel) {
     if (fold != nullptr || stage.fold->order != Reduction::Order::chain) return;
     fold = &stage;
   }
-  if (fold == nullptr || kernel.rows.size() < 2) return;
+  if (fold == nullptr || fold->digits.empty()) return;
+  if (kernel.rows.size() < 2) return;
   auto last = static_cast<std::uint32_t>(kernel.rows.size() - 1);
   std::uint32_t best = last;
   double least = cost_along(kernel, *fold, last) / kMargin;
   for (std::uint32_t axis = last; axis-- > 0;) {
+    // A symbol may be 1 when the program is called.
+    if (!kernel.rows[axis].is_constant()) continue;
     double cost = cost_along(kernel, *fold, axis);
     if (cost >= least) continue;
     least = cost;

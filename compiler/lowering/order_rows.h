@@ -9,8 +9,8 @@
 
 namespace weir {
 
-// Moves a row axis of a kernel with one fold, in chain order, behind the others where that is
-// certainly cheaper; their order stays.
+// Moves a row axis of a kernel with one fold, over several axes in chain order, behind the others
+// where that is certainly cheaper; their order stays.
 void order_rows(Kernel& kernel);
 
 }  // namespace weir
