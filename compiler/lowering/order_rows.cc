@@ -13,8 +13,12 @@ using scalar::Primitive;
 
 // Lanes of a vector, about: the order is the same for all targets.
 constexpr double kLanes = 16;
+// Rows of a register tile, about: what all of them read is loaded once.
+constexpr double kRows = 6;
+// An element that is spread over a vector by the operation that reads it.
+constexpr double kSpread = 0.5;
 // What another axis has to be better by.
-constexpr double kMargin = 1.5;
+constexpr double kMargin = 1.2;
 
 // A local is one of all rows.
 bool depends_on(const Arena& arena, Id root, std::uint32_t axis) {
@@ -25,16 +29,20 @@ bool depends_on(const Arena& arena, Id root, std::uint32_t axis) {
   return false;
 }
 
-// Vector operations of one access for a vector along the axis. `may_copy`: pack_operands brings the
-// axis innermost if the access is a plain one.
-double access_cost(const Arena& arena, const Shape& shape, std::span<const Id> indices,
+// Vector operations of one access for a vector along the axis, beside rows along another.
+// `may_copy`: pack_operands brings the axis innermost if the access is a plain one.
+double access_cost(const Kernel& kernel, const Shape& shape, std::span<const Id> indices,
                    std::uint32_t axis, bool may_copy) {
+  const Arena& arena = kernel.arena;
+  auto last = static_cast<std::uint32_t>(kernel.rows.size() - 1);
+  std::uint32_t row = axis == last ? last - 1 : last;
   std::vector<Dim> strides = row_major_strides(shape);
   Dim stride = 0;
-  bool plain = may_copy;
+  bool plain = may_copy, shared = true;
   for (std::size_t i = 0; i < indices.size(); ++i) {
     if (shape[i] == Dim(1)) continue;
     plain = plain && arena[indices[i]].primitive == Primitive::axis;
+    shared = shared && !depends_on(arena, indices[i], row);
     for (const auto& [atom, coefficient] : scalar::decompose(arena, indices[i]).terms) {
       if (arena[atom].primitive == Primitive::axis && arena[atom].payload == axis) {
         stride = stride + coefficient * strides[i];
@@ -43,8 +51,9 @@ double access_cost(const Arena& arena, const Shape& shape, std::span<const Id> i
       }
     }
   }
-  bool contiguous = stride == Dim(0) || stride == Dim(1);
-  return contiguous || plain ? 1 : kLanes;
+  if (stride == Dim(0)) return kSpread;
+  if (stride != Dim(1) && !plain) return kLanes;
+  return shared ? 1 / kRows : 1;
 }
 
 double expression_cost(const Kernel& kernel, Id root, std::uint32_t axis, bool in_fold) {
@@ -55,7 +64,7 @@ double expression_cost(const Kernel& kernel, Id root, std::uint32_t axis, bool i
     std::span<const Id> operands = kernel.arena.operands(id);
     bool guarded = node.primitive == Primitive::load_if;
     if (guarded) operands = operands.subspan(2);
-    cost += access_cost(kernel.arena, kernel.parameters[node.payload].type.shape, operands, axis,
+    cost += access_cost(kernel, kernel.parameters[node.payload].type.shape, operands, axis,
                         in_fold && !guarded);
   }
   return cost;
@@ -68,8 +77,8 @@ double cost_along(const Kernel& kernel, const Stage& fold, std::uint32_t axis) {
   for (const Stage& stage : kernel.stages) {
     for (const Store& store : stage.stores) {
       outside += expression_cost(kernel, store.value, axis, false);
-      outside += access_cost(kernel.arena, kernel.parameters[store.parameter].type.shape,
-                             store.indices, axis, false);
+      outside += access_cost(kernel, kernel.parameters[store.parameter].type.shape, store.indices,
+                             axis, false);
     }
   }
   const Dim& steps = kernel.arena.axis_extent(*fold.axis);

@@ -437,7 +437,12 @@ class Scheduler {
       if (maps || fold.order != Reduction::Order::chain || !fold.partials.empty() ||
           fold.locals.size() != 1)
         return;
-      if (body_cost(fold.elements) > kTileBodyCost) return;
+      // What a window alone decides is not computed at every step.
+      int cost = 0;
+      for (Id id : scalar::reachable(arena(), fold.elements))
+        if (result_.levels[id.index] == Level::stage)
+          cost += scalar::info(arena()[id].primitive).cost;
+      if (cost > kTileBodyCost) return;
       for (Id id : scalar::reachable(arena(), fold.elements)) {
         if (arena()[id].primitive == Primitive::local) return;
         shares = shares || (is_load(arena()[id].primitive) && result_.varies[id.index] &&
