@@ -103,7 +103,20 @@ bool learn(const Site& site, bool symbols_only, Known& known) {
   return true;
 }
 
+// The smallest size that a dimension can have, where all of its terms grow with the symbols.
+std::int64_t least_size(const Dim& dim) {
+  std::int64_t least = 0;
+  for (const Dim::Term& term : dim.terms()) {
+    if (term.coefficient < 0) return 0;
+    if (term.symbols.empty()) least = term.coefficient;
+  }
+  return least;
+}
+
 void check(const Site& site, const Known& known) {
+  if (std::int64_t least = least_size(site.dim()); !site.dim().is_constant() && site.size() < least)
+    refuse(*site.given, fmt::format("dimension {} is {}, which is {} at least", site.axis,
+                                    site.dim().to_string(), least));
   std::vector<std::string> symbols;
   site.dim().collect_symbols(symbols);
   for (const std::string& symbol : symbols) {

@@ -155,9 +155,9 @@ void Node::require_size(const Dim& size, std::int64_t least, const std::string& 
   auto is_negative = [](const Dim::Term& term) { return term.coefficient < 0; };
   auto negative = std::find_if(terms.begin(), terms.end(), is_negative);
   if (negative == terms.end()) return;
-  std::string message =
-      fmt::format("{} along an axis of size {}, which may be shorter; declare the size as a number",
-                  what, size.to_string());
+  std::string message = fmt::format(
+      "{} along an axis or a part of size {}, which may be shorter; declare the size as a number",
+      what, size.to_string());
   // Only the constant, which is the last term, lacks: the first symbol alone can make up for it.
   auto is_symbol = [](const Dim::Term& term) { return term.symbols.size() == 1; };
   auto decides = std::find_if(terms.begin(), terms.end(), is_symbol);

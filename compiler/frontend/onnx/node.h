@@ -115,7 +115,7 @@ class Node {
   int axis_attribute(int rank, std::optional<std::int64_t> otherwise,
                      std::string_view name = "axis");
 
-  // Makes sure that an axis of that size has `least` elements whatever its symbols stand for.
+  // Makes sure that a size is at least that, or a part that long, whatever its symbols stand for.
   // Throws SizeNeeded where one of them decides it, else Unsupported; `what` says what the node
   // does, as in "it starts at 3".
   static void require_size(const Dim& size, std::int64_t least, const std::string& what);

@@ -248,6 +248,9 @@ TEST(OnnxShapes, PartsOfASymbolicAxisMakeItLongEnough) {
   EXPECT_EQ(slice(-3, INT64_MAX).values, "[[1.0, 2.0, 3.0], [5.0, 6.0, 7.0]]");
   EXPECT_EQ(slice(2, INT64_MAX).values, "[[2.0, 3.0], [6.0, 7.0]]");
   EXPECT_EQ(slice(-3, -1).values, "[[1.0, 2.0], [5.0, 6.0]]");
+  EXPECT_EQ(slice(1, -1).type, "f32[2, T_minus_2 + 2]") << "the part is not turned around";
+  EXPECT_EQ(slice(1, -1).values, "[[1.0, 2.0], [5.0, 6.0]]");
+  EXPECT_EQ(slice(-2, 0).values, "[[], []]");
   EXPECT_EQ(slice(0, INT64_MAX).type, "f32[2, T]") << "nothing is asked for";
 }
 
@@ -269,7 +272,8 @@ TEST(OnnxShapes, NeedsAddUp) {
                     loaded.graph, {},
                     {{"x", Tensor(DType::f32, {1, 3})}, {"mask", Tensor(DType::f32, {3, 5})}});
               }),
-              HasSubstr("f32[N, T_minus_4 + 4]"));
+              HasSubstr("input x is declared as f32[N, T_minus_4 + 4] and given as f32[1, 3]: "
+                        "dimension 1 is T_minus_4 + 4, which is 4 at least"));
 }
 
 // Each round finds one more; the reader does not go on for ever.

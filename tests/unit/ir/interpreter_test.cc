@@ -404,7 +404,7 @@ TEST(BindSymbols, refuses_what_does_not_fit) {
   EXPECT_THAT(message({{DType::f32, {kN * kN, 4}}}, {f32_24}),
               HasSubstr("symbol N does not follow"));
   EXPECT_THAT(message({{DType::f32, {kN + 3, 4}}}, {f32_24}),
-              HasSubstr("symbol N does not follow"));
+              HasSubstr("dimension 0 is N + 3, which is 3 at least"));
   EXPECT_EQ(message({{DType::f32, {2, 4}}, {DType::f32, {kN}}}, {f32_24}),
             "no value is given for input x1 (f32[N])");
   EXPECT_EQ(message({}, {f32_24}), "there is no input x0; the graph has none");

@@ -121,6 +121,12 @@ std::vector<Dim> places_backwards(const Cut& cut, std::size_t i, const Dim& axis
   return places;
 }
 
+bool is_never_positive(const Dim& dim) {
+  std::vector<Dim::Term> terms = dim.terms();
+  return std::none_of(terms.begin(), terms.end(),
+                      [](const Dim::Term& term) { return term.coefficient > 0; });
+}
+
 void convert_slice(Node& node) {
   Cut cut = cut_of(node);
   const Shape& shape = node.shape(0);
@@ -137,7 +143,13 @@ void convert_slice(Node& node) {
     starts[axis] = place_within(cut.starts[i], shape[axis], "starts at");
     limits[axis] = place_within(cut.ends[i], shape[axis], "ends at");
     Dim length = limits[axis] - starts[axis];
-    if (length.is_constant() && length.value() < 0) limits[axis] = starts[axis];
+    if (is_never_positive(length)) {
+      limits[axis] = starts[axis];
+    } else {
+      Node::require_size(
+          length, 0,
+          fmt::format("it goes from {} to {}", starts[axis].to_string(), limits[axis].to_string()));
+    }
     strides[axis] = cut.steps[i];
   }
   bool is_whole =
