@@ -37,7 +37,10 @@ std::span<const Id> index_operands(const Arena& arena, Id id) {
 }
 
 Affine linear_offset(const Arena& arena, const Shape& shape, std::span<const Id> indices) {
-  std::vector<Dim> strides = row_major_strides(shape);
+  // What has no elements is never reached; strides of 0 would make its stores look as if they all met in one place.
+  Shape positive = shape;
+  std::replace(positive.begin(), positive.end(), Dim(0), Dim(1));
+  std::vector<Dim> strides = row_major_strides(positive);
   std::map<Id, Dim> terms;
   Affine result;
   for (std::size_t i = 0; i < indices.size(); ++i) {

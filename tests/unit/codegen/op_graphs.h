@@ -1,8 +1,9 @@
-// Graphs of single ops, made from the registry's declarations alone: for every element type that an op's
-// operands admit, and for the gradient ops of pointwise ops. A new op is covered by being declared.
+// Graphs of single ops, made from the registry's declarations alone: for every element type that an
+// op's operands admit, and for the gradient ops of pointwise ops. A new op is covered by being
+// declared.
 //
-// A declaration does not say which shapes and required attributes fit, so a few are tried, and the first
-// that the op's own checks accept is taken.
+// A declaration does not say which shapes and required attributes fit, so a few are tried, and the
+// first that the op's own checks accept is taken.
 #pragma once
 
 #include <array>
@@ -37,8 +38,10 @@ inline std::vector<Attribute> attribute_candidates(const AttributeSpec& spec) {
   if (spec.name == "permutation") return {Integers{2, 0, 1}};
   if (spec.name == "starts") return {dims({0, 1, 0})};
   if (spec.name == "limits") return {dims({n, 3, 4})};
-  if (spec.name == "low") return {dims({1, 0, 2})};
-  if (spec.name == "high") return {dims({0, 2, 1})};
+  if (spec.name == "kernel") return {Integers{2}};
+  if (spec.name == "size") return {dims({5})};
+  if (spec.name == "low" && !spec.default_value) return {dims({1, 0, 2})};
+  if (spec.name == "high" && !spec.default_value) return {dims({0, 2, 1})};
   if (spec.name == "dims") return {dims({n, 3})};
   if (spec.name == "value" && spec.kind == AttributeKind::tensor)
     return {std::make_shared<const Tensor>(Tensor::from<float>({1, 2, 3}, {3}))};
@@ -77,12 +80,20 @@ inline std::optional<std::vector<DType>> operand_dtypes(const OpDef& op, DType d
     } else if (contains(spec.types, DType::boolean)) {
       dtypes.push_back(DType::boolean);
     } else {
-      dtypes.push_back(contains(spec.types, DType::i32) ? DType::i32 : DType::f32);
+      bool any = false;
+      for (DType other : {DType::i32, DType::i64, DType::f32}) {
+        if (any || !contains(spec.types, other)) continue;
+        dtypes.push_back(other);
+        any = true;
+      }
+      if (!any) return std::nullopt;
     }
   }
   if (!used) return std::nullopt;
   return dtypes;
 }
+
+inline constexpr std::size_t kShapeCandidates = 8;
 
 inline std::vector<Shape> operand_shapes(std::size_t candidate, std::size_t count) {
   Dim n = Dim::symbol("N");
@@ -91,6 +102,12 @@ inline std::vector<Shape> operand_shapes(std::size_t candidate, std::size_t coun
   if (candidate == 1) shapes = {{n, 3, 4}, {4, 5}};
   if (candidate == 2) shapes = {{n, 4}, {5, 4}, {5}};
   if (candidate == 3) shapes = {{n, 4}, {4}, {4}};
+  // Windows of two elements: convolution, the transposed one, the filter's gradient, what lies
+  // under taps.
+  if (candidate == 4) shapes = {{n, 3, 4}, {5, 3, 2}, {5}};
+  if (candidate == 5) shapes = {{n, 3, 4}, {3, 5, 2}, {5}};
+  if (candidate == 6) shapes = {{n, 3, 4}, {n, 5, 3}};
+  if (candidate == 7) shapes = {{n, 3, 4}, {n, 3, 3}};
   shapes.resize(count);
   return shapes;
 }
@@ -100,10 +117,12 @@ inline std::vector<OpCase> cases_of(const OpDef& op) {
   for (DType dtype : kTypes) {
     std::optional<std::vector<DType>> dtypes = operand_dtypes(op, dtype);
     if (!dtypes) continue;
-    for (std::size_t candidate = 0, found = cases.size(); candidate < 4; ++candidate) {
+    for (std::size_t candidate = 0, found = cases.size(); candidate < kShapeCandidates;
+         ++candidate) {
       std::vector<Shape> shapes = operand_shapes(candidate, dtypes->size());
       std::vector<TensorType> operands;
-      for (std::size_t i = 0; i < dtypes->size(); ++i) operands.push_back({(*dtypes)[i], shapes[i]});
+      for (std::size_t i = 0; i < dtypes->size(); ++i)
+        operands.push_back({(*dtypes)[i], shapes[i]});
       for (Attributes& attributes : attribute_sets(op)) {
         try {
           check_and_infer(op, operands, attributes);

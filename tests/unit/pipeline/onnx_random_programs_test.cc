@@ -41,11 +41,19 @@ TEST(OnnxRandomPrograms, AreReadBackAsTheyWere) {
   std::uint64_t first = from_environment("WEIR_RANDOM_SEED", 1);
   std::uint64_t count = from_environment("WEIR_RANDOM_PROGRAMS", 2000) / 4;
   int failures = 0;
+  std::uint64_t refused = 0;
   for (std::uint64_t seed = first; seed < first + count && failures < 5; ++seed) {
     Program program = random_program(seed);
     std::optional<std::string> fault;
+    std::string bytes;
     try {
-      std::string bytes = export_onnx({program.graph, program.weights});
+      bytes = export_onnx({program.graph, program.weights});
+    } catch (const Error&) {
+      // Windows over axes that might be too short for them have no form there.
+      ++refused;
+      continue;
+    }
+    try {
       Model read = read_onnx(memory_file(bytes, "exported.onnx"), ".");
       fault = difference_beyond(program.graph, interpret(read.graph, read.weights, program.inputs),
                                 interpret(program.graph, program.weights, program.inputs), 1e-5);
@@ -56,6 +64,7 @@ TEST(OnnxRandomPrograms, AreReadBackAsTheyWere) {
     ++failures;
     ADD_FAILURE() << "seed " << seed << ": " << *fault << "\n" << describe(program);
   }
+  EXPECT_LE(refused, count / 50);
 }
 
 }  // namespace
