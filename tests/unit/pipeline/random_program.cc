@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
+#include <limits>
 #include <map>
 #include <variant>
 
@@ -106,8 +107,12 @@ class ProgramGenerator {
 
   double size_of(const Shape& shape) const {
     double product = 1;
-    for (const Dim& dim : shape)
-      product *= static_cast<double>(dim.evaluate(bindings_).value_or(INT64_MAX));
+    for (const Dim& dim : shape) {
+      std::int64_t size = dim.evaluate(bindings_).value_or(INT64_MAX);
+      // No shape at all: a window, or a slice, that the symbols' values are too small for.
+      if (size < 0) return std::numeric_limits<double>::infinity();
+      product *= static_cast<double>(size);
+    }
     return product;
   }
 
