@@ -152,7 +152,8 @@ TEST(Npz, sizes_are_checked_before_memory_is_taken) {
   auto claims = [&](std::string archive, std::uint32_t size) {
     // In the member's own header and in the directory.
     archive = with(std::move(archive), 22, size);
-    return with(std::move(archive), directory(archive) + kSize, size);
+    std::size_t place = directory(archive) + kSize;
+    return with(std::move(archive), place, size);
   };
   std::string stored = claims(sample(), 0xFFFFFF00u);
   EXPECT_THAT(message(stored), HasSubstr("claims 4294967040 bytes from 188 stored; they make "
