@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <optional>
+#include <utility>
 
 #include "compiler/lowering/elements.h"
 
@@ -40,8 +41,9 @@ std::optional<std::vector<std::uint32_t>> wanted_order(const Kernel& kernel, con
     const scalar::Node& index = kernel.arena[indices[dimension]];
     return index.primitive == Primitive::axis ? index.payload + 1 : 0;
   };
-  std::stable_sort(order.begin(), order.end(),
-                   [&](std::uint32_t a, std::uint32_t b) { return depth(a) < depth(b); });
+  std::sort(order.begin(), order.end(), [&](std::uint32_t a, std::uint32_t b) {
+    return std::pair(depth(a), a) < std::pair(depth(b), b);
+  });
   order.push_back(*vector_dimension);
   return order;
 }
