@@ -214,4 +214,15 @@ Var broadcast_to(GraphBuilder& builder, Var value, const Shape& shape) {
   return builder.apply("broadcast", {value}, {{"shape", shape}});
 }
 
+Reduction sum(DType type, std::int64_t chunk) {
+  Reduction reduction;
+  reduction.name = "sum";
+  reduction.types = {type};
+  reduction.identity = {scalar::bits_of(type, 0.0)};
+  reduction.step = [](std::span<const Expr> a, std::span<const Expr> b) { return std::vector<Expr>{a[0] + b[0]}; };
+  reduction.merge = reduction.step;
+  reduction.chunk = chunk;
+  return reduction;
+}
+
 }  // namespace weir::ops

@@ -86,6 +86,8 @@ DType product_type(DType type);
 Reduction dot(DType type);
 // The same of elements with a condition behind them: where that is false, they take no part.
 Reduction dot_if(DType type);
+// A sum as a chain, in chunks of so many elements.
+Reduction sum(DType type, std::int64_t chunk);
 
 // --- Graphs ------------------------------------------------------------------
 

@@ -410,16 +410,7 @@ Comprehension window_put_comprehension(const OpInstance& instance) {
   DType type = accumulator_type(g.dtype);
   Comprehension result;
   result.reduce_extents = extents_of(window);
-  Reduction reduction;
-  reduction.name = "sum";
-  reduction.types = {type};
-  reduction.identity = {scalar::bits_of(type, 0.0)};
-  reduction.step = [](std::span<const Expr> a, std::span<const Expr> b) {
-    return std::vector<Expr>{a[0] + b[0]};
-  };
-  reduction.merge = reduction.step;
-  reduction.chunk = kTapChunk;
-  result.reduction = std::move(reduction);
+  result.reduction = sum(type, kTapChunk);
   result.body = [=, shape = g.shape](const Element& element) {
     std::vector<Expr> index{element.index[0], element.index[1]};
     Expr guard;

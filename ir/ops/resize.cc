@@ -211,16 +211,7 @@ Comprehension resize_gradient_comprehension(const OpInstance& instance) {
   Dim reach = reach_of(sampling);
   Comprehension result;
   result.reduce_extents = {reach};
-  Reduction reduction;
-  reduction.name = "sum";
-  reduction.types = {type};
-  reduction.identity = {scalar::bits_of(type, 0.0)};
-  reduction.step = [](std::span<const Expr> a, std::span<const Expr> b) {
-    return std::vector<Expr>{a[0] + b[0]};
-  };
-  reduction.merge = reduction.step;
-  reduction.chunk = kResizeChunk;
-  result.reduction = std::move(reduction);
+  result.reduction = sum(type, kResizeChunk);
   result.body = [=](const Element& element) {
     Places places{element, sampling};
     Expr i = element.index[sampling.axis];
