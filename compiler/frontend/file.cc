@@ -12,6 +12,8 @@
 #include <cstring>
 #include <deque>
 #include <filesystem>
+#include <mutex>
+#include <set>
 #include <system_error>
 #include <utility>
 
@@ -120,8 +122,22 @@ void flush_folder(const std::filesystem::path& folder) {
   if (descriptor.number() >= 0) ::fsync(descriptor.number());
 }
 
+// The files of this process that have a temporary name. Whoever holds the mutex may make such
+// files, give them their names or remove them; they are written without it. It outlives all
+// threads.
+struct Unfinished {
+  std::recursive_mutex mutex;
+  std::set<std::filesystem::path> files;
+};
+
+Unfinished& unfinished() {
+  static auto* const all = new Unfinished();
+  return *all;
+}
+
 // A file of new content under a temporary name beside the one that it is to have. Destroyed before
-// `keep`, it leaves everything as it was.
+// `keep`, it leaves everything as it was. `take_name` and `keep` are called under the mutex of the
+// unfinished files.
 class NewFile {
  public:
   explicit NewFile(const FileToWrite& file) : path_(file.path), target_(target_of(file.path)) {
@@ -130,11 +146,9 @@ class NewFile {
     if (exists_ && S_ISDIR(status.st_mode)) refuse_file(path_, "this is a folder, not a file");
     if (exists_ && !S_ISREG(status.st_mode)) refuse_file(path_, "this is a device, not a file");
     folder_ = target_.has_parent_path() ? target_.parent_path() : ".";
-    new_ = free_name();
-    Descriptor descriptor(::open(new_.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666));
+    Descriptor descriptor = create();
     if (descriptor.number() < 0) {
-      int code = std::exchange(errno, 0);
-      new_.clear();
+      int code = errno;
       if (code == ENOENT)
         refuse_file(path_, fmt::format("there is no folder {}", folder_.string()));
       refuse_errno(path_, "written", code);
@@ -146,14 +160,14 @@ class NewFile {
     int closed = descriptor.close();
     if (code == 0) code = closed;
     if (code == 0) return;
-    ::unlink(new_.c_str());
+    remove_new();
     refuse_errno(path_, "written", code);
   }
   NewFile(const NewFile&) = delete;
   NewFile& operator=(const NewFile&) = delete;
   ~NewFile() {
     if (!new_.empty()) {
-      ::unlink(new_.c_str());
+      remove_new();
     } else if (!old_.empty()) {
       ::rename(old_.c_str(), target_.c_str());
     } else if (!exists_) {
@@ -172,6 +186,7 @@ class NewFile {
       if (!old_.empty()) ::unlink(std::exchange(old_, {}).c_str());
       refuse_errno(path_, "written", code);
     }
+    unfinished().files.erase(new_);
     new_.clear();
   }
 
@@ -185,6 +200,23 @@ class NewFile {
   std::filesystem::path free_name() const {
     static std::atomic<unsigned> counter = 0;
     return folder_ / fmt::format(".weir-{}-{}.tmp", ::getpid(), counter.fetch_add(1));
+  }
+
+  Descriptor create() {
+    std::lock_guard lock(unfinished().mutex);
+    std::filesystem::path name = free_name();
+    Descriptor descriptor(::open(name.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666));
+    if (descriptor.number() >= 0) {
+      unfinished().files.insert(name);
+      new_ = std::move(name);
+    }
+    return descriptor;
+  }
+
+  void remove_new() {
+    std::lock_guard lock(unfinished().mutex);
+    ::unlink(new_.c_str());
+    unfinished().files.erase(new_);
   }
 
   std::string path_;
@@ -238,10 +270,17 @@ void write_file(const std::string& path, std::span<const std::string_view> parts
 }
 
 void write_files(std::span<const FileToWrite> files) {
+  std::unique_lock lock(unfinished().mutex, std::defer_lock);
   std::deque<NewFile> staged;
   for (const FileToWrite& file : files) staged.emplace_back(file);
+  lock.lock();
   for (NewFile& file : staged) file.take_name();
   for (NewFile& file : staged) file.keep();
+}
+
+void abandon_writing() {
+  unfinished().mutex.lock();
+  for (const std::filesystem::path& file : unfinished().files) ::unlink(file.c_str());
 }
 
 Tensor tensor_in_file(const FileBytes& file, std::size_t offset, DType dtype, Tensor::Sizes sizes) {

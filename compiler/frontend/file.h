@@ -49,6 +49,11 @@ struct FileToWrite {
 };
 void write_files(std::span<const FileToWrite> files);
 
+// For a process that ends by a signal: what is half written is removed, and what is just taking its
+// names has all of them when this returns. No file is written afterwards: who tries waits for the
+// end of the process. To be called once, by an ordinary thread, not in a handler of a signal.
+void abandon_writing();
+
 // The tensor stored row-major and little-endian from byte `offset` on: in place, or copied where it
 // is not aligned. Error if it does not lie within the file or a bool is neither 0 nor 1.
 Tensor tensor_in_file(const FileBytes& file, std::size_t offset, DType dtype, Tensor::Sizes sizes);

@@ -12,6 +12,7 @@
 
 #include "common.h"
 #include "help.h"
+#include "interruption.h"
 #include "ir/diagnostic.h"
 
 namespace weir::tool {
@@ -119,6 +120,7 @@ int run_command_line(int argc, char** argv) {
 int main(int argc, char** argv) {
   using namespace weir::tool;
   milliseconds_before_main();
+  remove_unfinished_files_when_interrupted();
   try {
     return run_command_line(argc, argv);
   } catch (const weir::Error& error) {

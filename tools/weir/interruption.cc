@@ -1,0 +1,56 @@
+// The signals are blocked in every thread but one, which waits for them: it may take locks and
+// touch files, as no handler may.
+#include "interruption.h"
+
+#include <pthread.h>
+#include <unistd.h>
+
+#include <csignal>
+#include <system_error>
+#include <thread>
+
+#include "compiler/frontend/file.h"
+
+namespace weir::tool {
+namespace {
+
+[[noreturn]] void end_by(int signal) {
+  std::signal(signal, SIG_DFL);
+  sigset_t only;
+  sigemptyset(&only);
+  sigaddset(&only, signal);
+  ::kill(::getpid(), signal);
+  pthread_sigmask(SIG_UNBLOCK, &only, nullptr);
+  // Reached only if the signal does not end a process, which these do.
+  ::_exit(128 + signal);
+}
+
+}  // namespace
+
+void remove_unfinished_files_when_interrupted() {
+  sigset_t signals;
+  sigemptyset(&signals);
+  bool any = false;
+  for (int signal : {SIGINT, SIGTERM, SIGHUP}) {
+    struct sigaction current{};
+    ::sigaction(signal, nullptr, &current);
+    if (current.sa_handler == SIG_IGN) continue;
+    sigaddset(&signals, signal);
+    any = true;
+  }
+  if (!any || pthread_sigmask(SIG_BLOCK, &signals, nullptr) != 0) return;
+  try {
+    std::thread([signals] {
+      int signal = 0;
+      while (::sigwait(&signals, &signal) != 0) {
+      }
+      abandon_writing();
+      end_by(signal);
+    }).detach();
+  } catch (const std::system_error&) {
+    // Without a thread they end the process at once.
+    pthread_sigmask(SIG_UNBLOCK, &signals, nullptr);
+  }
+}
+
+}  // namespace weir::tool
