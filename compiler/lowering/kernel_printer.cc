@@ -6,9 +6,14 @@
 //     }
 //   }
 
+#include <algorithm>
+#include <unordered_set>
+
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include "compiler/lowering/program.h"
+#include "ir/escape.h"
 #include "ir/scalar/print.h"
 #include "runtime/abi.h"
 
@@ -17,13 +22,38 @@ namespace {
 
 using scalar::Id;
 
+// Names as they are printed, each once: what has no name is called by its number, and what comes
+// second by a name gets another.
+std::vector<std::string> distinct_names(const std::vector<std::string>& given) {
+  std::unordered_set<std::string> taken(given.begin(), given.end());
+  std::unordered_set<std::string> used;
+  std::vector<std::string> names;
+  for (std::size_t i = 0; i < given.size(); ++i) {
+    std::string name = given[i];
+    if (name.empty() || !used.insert(name).second) {
+      if (name.empty()) name = fmt::format("b{}", i);
+      while (!taken.insert(name).second) name += "_";
+      used.insert(name);
+    }
+    names.push_back(value_name(name));
+  }
+  return names;
+}
+
+bool is_partial(const Kernel& kernel, std::size_t parameter) {
+  for (const Stage& stage : kernel.stages)
+    if (stage.fold && std::count(stage.fold->partials.begin(), stage.fold->partials.end(),
+                                 static_cast<std::uint32_t>(parameter)))
+      return true;
+  return false;
+}
+
 class KernelPrinter {
  public:
   KernelPrinter(const Kernel& kernel, const std::string& name) : kernel_(kernel) {
-    for (std::size_t i = 0; i < kernel.parameters.size(); ++i) {
-      const std::string& given = kernel.parameters[i].name;
-      names_.push_back("%" + (given.empty() ? fmt::format("b{}", i) : given));
-    }
+    std::vector<std::string> given;
+    for (const KernelParameter& parameter : kernel.parameters) given.push_back(parameter.name);
+    names_ = distinct_names(given);
     leaves_.axis = [](std::uint32_t axis) { return fmt::format("i{}", axis); };
     leaves_.buffer = [this](std::uint32_t buffer) { return names_[buffer]; };
     leaves_.local = [this](std::uint32_t local) { return local_name(local); };
@@ -48,19 +78,11 @@ class KernelPrinter {
     text_ += content + "\n";
   }
 
-  bool is_partial(std::uint32_t parameter) const {
-    for (const Stage& stage : kernel_.stages)
-      if (stage.fold &&
-          std::count(stage.fold->partials.begin(), stage.fold->partials.end(), parameter))
-        return true;
-    return false;
-  }
-
   void print_header(const std::string& name) {
     std::string in, out;
     for (std::size_t i = 0; i < names_.size(); ++i) {
       const KernelParameter& parameter = kernel_.parameters[i];
-      if (is_partial(static_cast<std::uint32_t>(i))) continue;
+      if (is_partial(kernel_, i)) continue;
       std::string& list = parameter.written ? out : in;
       list +=
           fmt::format("{}{}: {}", list.empty() ? "" : ", ", names_[i], to_string(parameter.type));
@@ -166,9 +188,20 @@ std::string size_text(const SlotSize& size) {
                      size.extra.to_string());
 }
 
-std::string buffer_name(const Program& program, std::uint32_t buffer) {
-  const std::string& name = program.buffers[buffer].name;
-  return name.empty() ? fmt::format("%b{}", buffer) : "%" + name;
+// The buffers of a call in the order of the kernel's header: what is read, what is written, and at
+// last what it keeps between its chunks, which the header leaves out.
+std::vector<std::string> arguments_of(const KernelCall& call, const Kernel& kernel,
+                                      const std::vector<std::string>& names) {
+  std::vector<std::string> read, written, kept;
+  for (std::size_t i = 0; i < call.buffers.size(); ++i) {
+    std::vector<std::string>& list = is_partial(kernel, i)          ? kept
+                                     : kernel.parameters[i].written ? written
+                                                                    : read;
+    list.push_back(names[call.buffers[i]]);
+  }
+  read.insert(read.end(), written.begin(), written.end());
+  read.insert(read.end(), kept.begin(), kept.end());
+  return read;
 }
 
 }  // namespace
@@ -181,12 +214,15 @@ std::string print(const Program& program) {
   std::string text;
   for (std::size_t i = 0; i < program.kernels.size(); ++i)
     text += print(program.kernels[i], fmt::format("k{}_{}", i, program.kernels[i].name)) + "\n";
-  text += fmt::format("program @{} {{\n", program.name);
+  text += fmt::format("program {} {{\n", graph_name(program.name));
   std::vector<bool> used(program.buffers.size());
+  std::vector<std::string> given;
+  for (const Buffer& buffer : program.buffers) given.push_back(buffer.name);
+  std::vector<std::string> names = distinct_names(given);
   for (const KernelCall& call : program.calls)
     for (std::uint32_t buffer : call.buffers) used[buffer] = true;
   for (std::size_t i = 0; i < program.buffers.size(); ++i)
-    text += fmt::format("  {:<16} {:<20} {}\n", buffer_name(program, static_cast<std::uint32_t>(i)),
+    text += fmt::format("  {:<16} {:<20} {}\n", names[i],
                         program.buffers[i].scratch ? "scratch" : to_string(program.buffers[i].type),
                         place_text(program.buffers[i], used[i]));
   for (std::size_t i = 0; i < program.slots.size(); ++i) {
@@ -197,11 +233,9 @@ std::string print(const Program& program) {
     text += fmt::format("  {:<16} {} bytes\n", fmt::format("slot {}", i), sizes);
   }
   for (const KernelCall& call : program.calls) {
-    std::string arguments;
-    for (std::uint32_t buffer : call.buffers)
-      arguments += (arguments.empty() ? "" : ", ") + buffer_name(program, buffer);
-    text += fmt::format("  run @k{}_{}({})\n", call.kernel, program.kernels[call.kernel].name,
-                        arguments);
+    const Kernel& kernel = program.kernels[call.kernel];
+    text += fmt::format("  run @k{}_{}({})\n", call.kernel, kernel.name,
+                        fmt::join(arguments_of(call, kernel, names), ", "));
   }
   return text + "}\n";
 }
