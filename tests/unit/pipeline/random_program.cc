@@ -5,10 +5,16 @@
 
 #include <algorithm>
 #include <array>
+#include <charconv>
 #include <cmath>
+#include <cstdlib>
 #include <limits>
 #include <map>
+#include <stdexcept>
+#include <string_view>
 #include <variant>
+
+#include <fmt/format.h>
 
 #include "ir/op.h"
 #include "ir/registry.h"
@@ -454,5 +460,17 @@ class ProgramGenerator {
 }  // namespace
 
 Program random_program(std::uint64_t seed) { return ProgramGenerator(seed).run(); }
+
+std::uint64_t from_environment(const char* name, std::uint64_t otherwise, std::uint64_t least) {
+  const char* variable = std::getenv(name);
+  if (variable == nullptr) return otherwise;
+  std::string_view text = variable;
+  std::uint64_t number = 0;
+  auto [end, fault] = std::from_chars(text.data(), text.data() + text.size(), number);
+  if (fault != std::errc() || end != text.data() + text.size() || number < least)
+    throw std::invalid_argument(
+        fmt::format("{} is '{}'; it takes an integer from {}", name, text, least));
+  return number;
+}
 
 }  // namespace weir::test

@@ -16,4 +16,8 @@ Program random_program(std::uint64_t seed);
 // Drops outputs, cuts off nodes and reduces dimensions as long as `fails` holds for what is left.
 Program shrink(Program program, const std::function<bool(const Program&)>& fails);
 
+// The number in an environment variable, or `otherwise` if that is not set. Throws if it is
+// anything else than a number from `least`: a test that runs nothing would pass.
+std::uint64_t from_environment(const char* name, std::uint64_t otherwise, std::uint64_t least);
+
 }  // namespace weir::test

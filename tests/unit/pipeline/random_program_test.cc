@@ -1,8 +1,10 @@
 // The generator and the shrinker of random programs: that what is generated covers every op and
 // every form a kernel can have, and that what is left of a failing program is small, still fails,
 // and is text that can be read back.
+#include <cstdlib>
 #include <map>
 #include <set>
+#include <stdexcept>
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
@@ -170,6 +172,18 @@ TEST(Shrink, AProgramThatCannotGetSmallerStays) {
   EXPECT_EQ(describe(shrink(std::move(program),
                             [&](const Program& smaller) { return describe(smaller) == before; })),
             before);
+}
+
+TEST(FromEnvironment, TakesNumbersThatRunSomething) {
+  const char* name = "WEIR_TEST_OF_NUMBERS";
+  ASSERT_EQ(unsetenv(name), 0);
+  EXPECT_EQ(from_environment(name, 2000, 1), 2000);
+  ASSERT_EQ(setenv(name, "40", 1), 0);
+  EXPECT_EQ(from_environment(name, 2000, 1), 40);
+  for (const char* wrong : {"0", "", "-1", "many", "12x", "99999999999999999999"}) {
+    ASSERT_EQ(setenv(name, wrong, 1), 0);
+    EXPECT_THROW(from_environment(name, 2000, 1), std::invalid_argument) << wrong;
+  }
 }
 
 }  // namespace
