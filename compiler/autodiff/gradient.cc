@@ -55,8 +55,11 @@ std::vector<ValueId> targets(const Graph& graph, std::span<const std::string> na
     for (const Graph::Output& output : graph.outputs())
       if (is_float(graph.type(output.value).dtype)) result.push_back(output.value);
     if (result.empty())
-      throw Error(fmt::format("{} has no floating-point output to differentiate; its outputs: {}",
-                              graph.name(), fmt::join(known, ", ")));
+      throw Error(known.empty()
+                      ? fmt::format("{} has no outputs to differentiate", graph.name())
+                      : fmt::format("{} has no floating-point output to differentiate; its "
+                                    "outputs: {}",
+                                    graph.name(), fmt::join(known, ", ")));
   }
   for (const std::string& name : names) {
     auto outputs = graph.outputs();

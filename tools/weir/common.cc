@@ -33,19 +33,54 @@ CLI::App* add_command(CLI::App& app, std::string name, std::string summary, std:
   return command;
 }
 
+namespace {
+
+// What scripts write for a variable that is not set is no way to leave an option out.
+std::string refuse_empty(const std::string& value) {
+  return value.empty() ? "the value is empty" : std::string();
+}
+
+std::vector<std::string> split_at_commas(const std::string& text) {
+  std::vector<std::string> parts;
+  std::size_t start = 0;
+  for (std::size_t comma; (comma = text.find(',', start)) != text.npos; start = comma + 1)
+    parts.push_back(text.substr(start, comma - start));
+  parts.push_back(text.substr(start));
+  return parts;
+}
+
+}  // namespace
+
 CLI::Option* add_value(CLI::App& command, const std::string& names, std::string& value,
                        std::string placeholder, std::string description) {
   return command.add_option(names, value, std::move(description))
+      ->check(refuse_empty)
       ->option_text(std::move(placeholder));
 }
 
 CLI::Option* add_list(CLI::App& command, const std::string& names, std::vector<std::string>& values,
                       std::string placeholder, std::string description, bool commas) {
-  CLI::Option* option = command.add_option(names, values, std::move(description))
-                            ->option_text(std::move(placeholder))
-                            ->multi_option_policy(CLI::MultiOptionPolicy::Throw)
-                            ->allow_extra_args(false);
-  return commas ? option->delimiter(',') : option;
+  // A delimiter of the library would drop empty parts.
+  auto add_parts = [&values, names, commas](const std::vector<std::string>& given) {
+    for (const std::string& text : given) {
+      if (!commas) {
+        values.push_back(text);
+        continue;
+      }
+      for (std::string& part : split_at_commas(text)) {
+        if (part.empty())
+          throw CLI::ValidationError(
+              names, fmt::format("a name between two commas is missing in {}", shown(text)));
+        values.push_back(std::move(part));
+      }
+    }
+  };
+  return command
+      .add_option_function<std::vector<std::string>>(names, add_parts, std::move(description))
+      ->check(refuse_empty)
+      ->option_text(std::move(placeholder))
+      ->multi_option_policy(CLI::MultiOptionPolicy::Throw)
+      ->allow_extra_args(false);
 }
 
 void add_model(CLI::App& command, std::string& path) {

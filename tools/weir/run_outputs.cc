@@ -18,8 +18,10 @@ void check_output_name(const Graph& graph, const std::string& name) {
     if (output.name == name) return;
     known.push_back(value_name(output.name));
   }
-  throw Error(fmt::format("there is no output {}; the outputs are {}", value_name(name),
-                          fmt::join(known, ", ")));
+  throw Error(fmt::format("there is no output {}; {}", value_name(name),
+                          known.empty()
+                              ? "the model has none"
+                              : fmt::format("the outputs are {}", fmt::join(known, ", "))));
 }
 
 TensorPlace place_of(const std::string& name, const std::string& file) {
@@ -59,6 +61,7 @@ void give_outputs(const Graph& graph, std::span<const Tensor> results, const Out
     Weights tensors;
   };
   std::map<std::string, File> files;
+  if (results.empty()) print_out("the model has no outputs\n");
   for (std::size_t i = 0; i < results.size(); ++i) {
     const std::string& name = graph.outputs()[i].name;
     auto place = places.find(name);
