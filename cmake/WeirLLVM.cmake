@@ -42,7 +42,7 @@ if(NOT LLVM_FOUND OR LLVM_VERSION_MAJOR LESS WEIR_LLVM_OLDEST)
 endif()
 
 # Everything emitted needs a code generator only; assembly text is never parsed.
-set(weir_llvm_components core orcjit passes)
+set(weir_llvm_components core orcjit passes linker bitwriter object)
 foreach(target X86 AArch64 ARM RISCV WebAssembly)
   if(target IN_LIST LLVM_TARGETS_TO_BUILD)
     list(APPEND weir_llvm_components ${target})

@@ -75,6 +75,14 @@ function(weir_needs_builder target)
   endif()
 endfunction()
 
+# Generated headers repeat runtime/abi.h, so that they need no other file: generated/compiler/aot/abi_text.h.
+function(weir_text_of_abi)
+  set(source "${PROJECT_SOURCE_DIR}/runtime/abi.h")
+  set_property(DIRECTORY "${PROJECT_SOURCE_DIR}" APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS "${source}")
+  file(READ "${source}" WEIR_ABI_TEXT)
+  configure_file("${PROJECT_SOURCE_DIR}/cmake/abi_text.h.in" "${PROJECT_BINARY_DIR}/generated/compiler/aot/abi_text.h" @ONLY)
+endfunction()
+
 # LLVM's headers are most of what codegen compiles.
 function(weir_precompile_llvm_headers)
   if(TARGET weir_codegen AND EXISTS "${PROJECT_SOURCE_DIR}/compiler/codegen/llvm_headers.h")

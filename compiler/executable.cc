@@ -1,13 +1,13 @@
 #include "compiler/executable.h"
 
 #include <algorithm>
-#include <cstring>
 #include <mutex>
 
 #include <fmt/format.h>
 
 #include "compiler/lowering/memory_plan.h"
 #include "compiler/make_executable.h"
+#include "compiler/weight_block.h"
 #include "ir/bind_symbols.h"
 #include "runtime/workspace.h"
 
@@ -192,42 +192,10 @@ class SmallArray {
   T* data_;
 };
 
-// Lays out a tensor with its dimensions in another order, outermost first.
-void put_in_order(char* to, const Tensor& tensor, std::span<const std::uint32_t> order) {
-  const auto size = static_cast<std::size_t>(byte_size(tensor.type().dtype));
-  std::span<const std::int64_t> sizes = tensor.sizes();
-  std::vector<std::int64_t> strides(sizes.size(), 1);
-  for (std::size_t i = sizes.size(); i-- > 1;) strides[i - 1] = strides[i] * sizes[i];
-  std::vector<std::int64_t> at(sizes.size());
-  const char* from = static_cast<const char*>(tensor.data());
-  std::int64_t offset = 0;
-  for (std::int64_t left = tensor.element_count(); left > 0; --left, to += size) {
-    std::memcpy(to, from + static_cast<std::size_t>(offset) * size, size);
-    for (std::size_t i = order.size(); i-- > 0;) {
-      std::uint32_t dimension = order[i];
-      offset += strides[dimension];
-      if (++at[dimension] < sizes[dimension]) break;
-      offset -= strides[dimension] * sizes[dimension];
-      at[dimension] = 0;
-    }
-  }
-}
-
 }  // namespace
 
 Executable make_executable(const Program& program, LoadedCode code, const Weights& weights) {
-  std::string missing;
-  for (const WeightEntry& entry : program.weights) {
-    if (entry.value || !entry.order.empty()) continue;
-    auto found = weights.find(entry.param);
-    if (found == weights.end()) {
-      missing += fmt::format("{}%{} ({})", missing.empty() ? "" : ", ", entry.param,
-                             to_string(entry.type));
-    } else if (!(found->second.type() == entry.type)) {
-      wrong_type({"%" + entry.param, entry.type}, "param", found->second);
-    }
-  }
-  if (!missing.empty()) throw Error("these params have no value: " + missing);
+  check_weights(program.weights, weights);
   auto parts = std::make_unique<Executable::Parts>(std::move(code));
   parts->symbols = program.symbols;
   parts->needs_workspace = !program.slots.empty();
@@ -237,15 +205,8 @@ Executable make_executable(const Program& program, LoadedCode code, const Weight
   parts->input_dims = plans_of(parts->inputs, parts->symbols);
   parts->output_dims = plans_of(parts->outputs, parts->symbols);
   if (program.weight_bytes > 0) {
-    char* block = static_cast<char*>(parts->weights.reserve(program.weight_bytes));
-    for (const WeightEntry& entry : program.weights) {
-      if (!entry.offset) continue;
-      const Tensor& value = entry.value ? *entry.value : weights.find(entry.param)->second;
-      if (!entry.order.empty())
-        put_in_order(block + *entry.offset, value, entry.order);
-      else if (value.byte_count() > 0)
-        std::memcpy(block + *entry.offset, value.data(), value.byte_count());
-    }
+    void* block = parts->weights.reserve(program.weight_bytes);
+    fill_weight_block(program.weights, weights, {static_cast<char*>(block), program.weight_bytes});
   }
   return Executable(std::move(parts));
 }

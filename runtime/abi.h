@@ -30,7 +30,9 @@ extern "C" {
 enum weir_status {
   WEIR_OK = 0,
   WEIR_INVALID_CALL = 1, /* a null pointer, or a dimension that is negative or too large */
-  WEIR_DATA_FAULT = 2    /* data out of range, such as a gather index; outputs are unspecified */
+  WEIR_DATA_FAULT = 2,   /* data out of range, such as a gather index; outputs are unspecified */
+  WEIR_WRONG_CPU = 3,    /* this processor lacks instructions that the program is made of */
+  WEIR_WRONG_RESULT = 4  /* a self test found other bits than were recorded */
 };
 
 /* One task of a parallel loop. `worker` identifies the thread that runs it: two tasks that run at the
@@ -68,6 +70,10 @@ typedef int (*weir_program)(const weir_call* call);
 /* The bytes of workspace that a program needs for the given dimensions: fixed + max_workers *
  * per_worker. Returns a weir_status. */
 typedef int (*weir_workspace_size)(const ptrdiff_t* dims, size_t* fixed, size_t* per_worker);
+
+/* The sizes of a program's inputs and then of its outputs for the given dimensions: of each one all
+ * dimensions, outermost first. Returns a weir_status. */
+typedef int (*weir_shapes)(const ptrdiff_t* dims, ptrdiff_t* sizes);
 
 #ifdef __cplusplus
 }

@@ -4,7 +4,8 @@
 
 namespace weir {
 
-DebugInfo::DebugInfo(llvm::Module& module, bool enabled) : module_(module) {
+DebugInfo::DebugInfo(llvm::Module& module, bool enabled, bool bare_names)
+    : module_(module), bare_names_(bare_names) {
   if (!enabled) return;
   builder_ = std::make_unique<llvm::DIBuilder>(module);
   builder_->createCompileUnit(llvm::dwarf::DW_LANG_C, file("model"), "weir", true, "", 0, "",
@@ -15,8 +16,8 @@ DebugInfo::DebugInfo(llvm::Module& module, bool enabled) : module_(module) {
 
 llvm::DIFile* DebugInfo::file(const std::string& path) {
   auto [found, inserted] = files_.try_emplace(path, nullptr);
-  // Paths stay as the user gave them, so that equal inputs give equal files in any folder.
-  if (inserted) found->second = builder_->createFile(path, "");
+  if (inserted)
+    found->second = builder_->createFile(bare_names_ ? path.substr(path.rfind('/') + 1) : path, "");
   return found->second;
 }
 

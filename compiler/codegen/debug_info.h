@@ -12,8 +12,9 @@ namespace weir {
 
 class DebugInfo {
  public:
-  // Does nothing when not enabled.
-  DebugInfo(llvm::Module& module, bool enabled);
+  // Does nothing when not enabled. With `bare_names` files are called by their names without a folder, so that
+  // the same model gives the same debug info wherever it lies.
+  DebugInfo(llvm::Module& module, bool enabled, bool bare_names);
 
   // Makes the function the scope of the locations that follow.
   void enter(llvm::Function& function);
@@ -26,6 +27,7 @@ class DebugInfo {
   llvm::DIFile* file(const std::string& path);
 
   llvm::Module& module_;
+  bool bare_names_;
   std::unique_ptr<llvm::DIBuilder> builder_;
   llvm::DISubprogram* function_ = nullptr;
   std::map<std::string, llvm::DIFile*> files_;

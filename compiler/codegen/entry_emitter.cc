@@ -107,13 +107,14 @@ class EntryEmitter {
  public:
   EntryEmitter(llvm::Module& module, const Program& program, const Target& target,
                const std::vector<std::vector<KernelPhase>>& kernels,
-               const std::vector<Schedule>& schedules, DebugInfo& debug)
+               const std::vector<Schedule>& schedules, DebugInfo& debug, bool shapes)
       : module_(module),
         context_(module.getContext()),
         program_(program),
         kernels_(kernels),
         schedules_(schedules),
         debug_(debug),
+        shapes_(shapes),
         b_(context_),
         arithmetic_(b_, program),
         primitives_(b_, module, target),
@@ -132,6 +133,7 @@ class EntryEmitter {
   void emit() {
     single_ = program_.calls.size() == 1 && kernels_[program_.calls[0].kernel].size() == 1;
     emit_workspace_size();
+    if (shapes_) emit_shapes();
     emit_task();
     emit_parallel();
     emit_program();
@@ -168,6 +170,25 @@ class EntryEmitter {
     llvm::Value* total = arithmetic_.slot_offsets(invalid).back();
     b_.CreateStore(b_.CreateTrunc(total, word_), made->getArg(1));
     b_.CreateStore(llvm::ConstantInt::get(word_, 0), made->getArg(2));
+    b_.CreateRet(b_.getInt32(WEIR_OK));
+    b_.SetInsertPoint(invalid);
+    b_.CreateRet(b_.getInt32(WEIR_INVALID_CALL));
+  }
+
+  // int shapes(const word* dims, word* sizes): a weir_shapes.
+  void emit_shapes() {
+    llvm::Function* made = function(shapes_symbol(program_), status_, {pointer_, pointer_},
+                                    llvm::GlobalValue::ExternalLinkage);
+    llvm::BasicBlock* invalid = block("invalid");
+    for (unsigned i = program_.symbols.empty() ? 1 : 0; i < 2; ++i)
+      arithmetic_.require(b_.CreateIsNotNull(made->getArg(i)), invalid);
+    arithmetic_.load_dims(made->getArg(0), word_, primitives_, invalid);
+    std::uint64_t next = 0;
+    for (const auto* side : {&program_.inputs, &program_.outputs})
+      for (const auto& [name, type] : *side)
+        for (const Dim& dim : type.shape)
+          b_.CreateStore(b_.CreateTrunc(arithmetic_.dimension(dim), word_),
+                         b_.CreateConstGEP1_64(word_, made->getArg(1), next++));
     b_.CreateRet(b_.getInt32(WEIR_OK));
     b_.SetInsertPoint(invalid);
     b_.CreateRet(b_.getInt32(WEIR_INVALID_CALL));
@@ -468,6 +489,7 @@ class EntryEmitter {
   const std::vector<std::vector<KernelPhase>>& kernels_;
   const std::vector<Schedule>& schedules_;
   DebugInfo& debug_;
+  bool shapes_;
   llvm::IRBuilder<> b_;
   Arithmetic arithmetic_;
   PrimitiveEmitter primitives_;
@@ -492,11 +514,12 @@ std::string program_symbol(const Program& program) { return "weir_" + identifier
 std::string workspace_symbol(const Program& program) {
   return program_symbol(program) + "_workspace_size";
 }
+std::string shapes_symbol(const Program& program) { return program_symbol(program) + "_shapes"; }
 
 void emit_entry(llvm::Module& module, const Program& program, const Target& target,
                 const std::vector<std::vector<KernelPhase>>& kernels,
-                const std::vector<Schedule>& schedules, DebugInfo& debug) {
-  EntryEmitter(module, program, target, kernels, schedules, debug).emit();
+                const std::vector<Schedule>& schedules, DebugInfo& debug, bool shapes) {
+  EntryEmitter(module, program, target, kernels, schedules, debug, shapes).emit();
 }
 
 }  // namespace weir

@@ -13,13 +13,15 @@
 
 namespace weir {
 
-// `kernels`, the functions of each kernel, and `schedules` stand in the order of Program::kernels.
+// `kernels`, the functions of each kernel, and `schedules` stand in the order of Program::kernels. With `shapes`
+// there is a third function, which tells the sizes of inputs and outputs.
 void emit_entry(llvm::Module& module, const Program& program, const Target& target,
                 const std::vector<std::vector<KernelPhase>>& kernels,
-                const std::vector<Schedule>& schedules, DebugInfo& debug);
+                const std::vector<Schedule>& schedules, DebugInfo& debug, bool shapes);
 
 // Names of the emitted functions.
 std::string program_symbol(const Program& program);
 std::string workspace_symbol(const Program& program);
+std::string shapes_symbol(const Program& program);
 
 }  // namespace weir

@@ -216,9 +216,10 @@ Target resolve_target(const TargetSpec& spec) {
   return target;
 }
 
-std::unique_ptr<llvm::TargetMachine> make_target_machine(const Target& target) {
+std::unique_ptr<llvm::TargetMachine> make_target_machine(const Target& target, bool sections) {
   initialize_backends();
   llvm::TargetOptions options;
+  options.FunctionSections = options.DataSections = sections;
   options.MCOptions.AsmVerbose = true;
   std::unique_ptr<llvm::TargetMachine> machine =
       make_machine(lookup(target.triple), llvm::Triple(target.triple), target.cpu, target.features,

@@ -16,6 +16,8 @@ config.test_exec_root = os.path.join(config.weir_binary_dir, "tests", "lit", "ou
 config.substitutions.append(("%weir", os.path.join(config.weir_binary_dir, "bin", "weir")))
 config.substitutions.append(("%FileCheck", config.filecheck))
 config.substitutions.append(("%python", sys.executable))
+config.substitutions.append(("%cxx", config.cxx_compiler))
+config.substitutions.append(("%cc", config.c_compiler))
 config.substitutions.append(("%source", config.weir_source_dir))
 
 # A Python with ONNX's package, to look at exported models: Debian's, before another one on the path.

@@ -9,6 +9,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <ctime>
+#include <filesystem>
 #include <limits>
 #include <mutex>
 #include <set>
@@ -155,6 +156,18 @@ Graph with_gradients(const Graph& graph, std::vector<std::string> names) {
   if (names.empty()) return graph;
   for (std::string& name : names) name = plain_name(name);
   return gradient(graph, names);
+}
+
+void check_apart(const std::vector<std::string>& read, const std::vector<std::string>& written) {
+  for (const std::string& from : read)
+    for (const std::string& to : written) {
+      std::error_code ignored;
+      if (std::filesystem::equivalent(from, to, ignored))
+        throw Error(
+            fmt::format("{} would be overwritten while it is read; give the output "
+                        "another name",
+                        shown(from)));
+    }
 }
 
 std::string plain_name(std::string_view name) {

@@ -30,6 +30,7 @@ using Action = std::function<void()>;
 void add_run_command(CLI::App& app, Action& action);
 void add_inspect_command(CLI::App& app, Action& action);
 void add_opt_command(CLI::App& app, Action& action);
+void add_compile_command(CLI::App& app, Action& action);
 void add_convert_command(CLI::App& app, Action& action);
 void add_ops_command(CLI::App& app, Action& action);
 void add_verify_command(CLI::App& app, Action& action);
@@ -61,6 +62,9 @@ void add_target(CLI::App& command, TargetSpec& target);
 
 // The graph with the gradients that --gradient asks for.
 Graph with_gradients(const Graph& graph, std::vector<std::string> names);
+
+// Error if a file that is written is one that was read, under whatever name: the user keeps what there was.
+void check_apart(const std::vector<std::string>& read, const std::vector<std::string>& written);
 
 // "x" for both "x" and "%x".
 std::string plain_name(std::string_view name);

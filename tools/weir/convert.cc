@@ -1,5 +1,4 @@
 // weir convert: a model from one file format into another.
-#include <filesystem>
 #include <optional>
 
 #include <fmt/format.h>
@@ -28,19 +27,6 @@ struct ConvertOptions {
   LimitOptions limits;
   std::vector<std::string> gradient;
 };
-
-// Nothing that is read may be overwritten, under whatever name: the user keeps what there was.
-void check_apart(const std::vector<std::string>& read, const std::vector<std::string>& written) {
-  for (const std::string& from : read)
-    for (const std::string& to : written) {
-      std::error_code ignored;
-      if (std::filesystem::equivalent(from, to, ignored))
-        throw Error(
-            fmt::format("{} would be overwritten while it is read; give the output "
-                        "another name",
-                        shown(from)));
-    }
-}
 
 void convert_model(const ConvertOptions& options) {
   OnnxExportOptions onnx;

@@ -21,6 +21,7 @@ namespace {
 constexpr const char* kExamples = R"(examples:
   weir run model.weir --input x='[[-1.0, 2.0]]'       run it on one input
   weir inspect model.weir --stage=kernels             the loops it becomes
+  weir compile model.weir -o model.o                  for a C program
   weir convert model.weir -o model.onnx               for other runtimes
   weir ops leaky_relu                                 what an op means
 
@@ -92,6 +93,7 @@ int run_command_line(int argc, char** argv) {
   add_run_command(app, action);
   add_inspect_command(app, action);
   add_opt_command(app, action);
+  add_compile_command(app, action);
   add_convert_command(app, action);
   add_ops_command(app, action);
   add_verify_command(app, action);

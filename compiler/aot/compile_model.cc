@@ -1,0 +1,113 @@
+#include "compiler/aot/compile_model.h"
+
+#include <array>
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include "compiler/aot/c_names.h"
+#include "compiler/aot/header.h"
+#include "compiler/aot/shared_weights.h"
+#include "compiler/cache/entry.h"
+#include "compiler/codegen/model_object.h"
+#include "compiler/codegen/object_file.h"
+#include "compiler/weight_block.h"
+#include "ir/text.h"
+
+namespace weir {
+namespace {
+
+// In the order of ObjectForm.
+constexpr auto kEndings = std::to_array<std::string_view>({"o", "a", "so", "s", "ll", "bc"});
+
+// What instructions reach from where they stand, with room for the code itself.
+constexpr std::uint64_t kMostEmbedded = std::uint64_t{1} << 30;
+
+CodeForm code_form(ObjectForm form) {
+  switch (form) {
+    case ObjectForm::assembly:
+      return CodeForm::assembly;
+    case ObjectForm::llvm_ir:
+      return CodeForm::llvm_ir;
+    case ObjectForm::bitcode:
+      return CodeForm::bitcode;
+    case ObjectForm::object:
+    case ObjectForm::archive:
+    case ObjectForm::shared:
+      break;
+  }
+  return CodeForm::object;
+}
+
+std::string hash_of(std::span<const ModelProgram> programs, std::string_view weights) {
+  std::string text;
+  for (const ModelProgram& program : programs) text += program.name + "\n" + print(program.graph);
+  return digest(digest(text) + digest(weights));
+}
+
+}  // namespace
+
+std::span<const std::string_view> object_endings() { return kEndings; }
+
+std::optional<ObjectForm> object_form(std::string_view ending) {
+  for (std::size_t i = 0; i < kEndings.size(); ++i)
+    if (kEndings[i] == ending) return static_cast<ObjectForm>(i);
+  return std::nullopt;
+}
+
+CompiledModel compile_model(std::span<const ModelProgram> programs, const Weights& weights,
+                            const CompileModelOptions& options) {
+  WEIR_CHECK(!programs.empty(), "a model without programs");
+  Target target = resolve_target(options.compile.target);
+  ModelObject model;
+  model.name = c_identifier(options.prefix.empty() ? programs[0].graph.name() : options.prefix);
+  model.version = WEIR_VERSION;
+  model.shared = options.form == ObjectForm::shared;
+  for (const ModelProgram& program : programs) {
+    model.programs.push_back(
+        {c_identifier(program.name), lower_graph(program.graph, options.compile)});
+    model.programs.back().program.name = model.name + "_" + model.programs.back().name;
+  }
+  std::vector<Program*> sharing;
+  for (ModelObject::Entry& entry : model.programs) sharing.push_back(&entry.program);
+  WeightLayout layout = share_weights(sharing);
+  model.weight_bytes = layout.bytes;
+  CompiledModel result;
+  std::string block;
+  if (!options.strip_weights) {
+    for (Program* program : sharing) check_weights(program->weights, weights);
+    block.resize(layout.bytes);
+    fill_weight_block(layout.entries, weights, block);
+  }
+  bool embed = options.embed_weights && !options.strip_weights && layout.bytes > 0;
+  bool text = options.form == ObjectForm::assembly || options.form == ObjectForm::llvm_ir;
+  if (embed && layout.bytes > kMostEmbedded)
+    throw Error(
+        fmt::format("the weights take {} bytes, and a file of code may hold {}; keep them in a "
+                    "file of their own",
+                    layout.bytes, kMostEmbedded));
+  if (embed) {
+    model.weights = &block;
+    if (text) model.weights_file = options.weights_file;
+  }
+  model.hash = hash_of(programs, block);
+  result.code = generate_model(model, target, code_form(options.form),
+                               {.debug_lines = options.compile.debug_lines,
+                                .executor = nullptr,
+                                .timing = options.compile.timing});
+  if (options.freestanding &&
+      (options.form == ObjectForm::object || options.form == ObjectForm::archive ||
+       options.form == ObjectForm::shared)) {
+    std::string needed = fmt::format("{}", fmt::join(undefined_symbols(result.code), ", "));
+    if (!needed.empty())
+      throw Error(fmt::format("the code for {} needs {} from elsewhere", target.triple, needed));
+  }
+  if (options.form == ObjectForm::archive) result.code = archive_of(result.code, model.name + ".o");
+  result.header = model_header(model, layout, target);
+  if (!embed || text) result.weights = std::move(block);
+  result.name = model.name;
+  result.triple = target.triple;
+  return result;
+}
+
+}  // namespace weir

@@ -1,0 +1,59 @@
+// A model, or several programs of one model, as one file that a C program links, and the header it
+// includes.
+//
+//   graphs --lowering--> programs --one block of weights--> object, archive, assembly or LLVM IR,
+//   with a header
+//
+// The code of each program is that which compile() loads into memory: the same instructions.
+// Everything depends on the model and the options alone, never on the machine or the folder.
+#pragma once
+
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "compiler/pipeline.h"
+
+namespace weir {
+
+enum class ObjectForm { object, archive, shared, assembly, llvm_ir, bitcode };
+// By the ending of a file's name, or by the name for --emit, which is the ending without its dot.
+std::optional<ObjectForm> object_form(std::string_view ending);
+// "o, a, so, s, ll, bc"
+std::span<const std::string_view> object_endings();
+
+// One of the model's programs: "forward".
+struct ModelProgram {
+  std::string name;
+  Graph graph;
+};
+
+struct CompileModelOptions {
+  CompileOptions compile;
+  std::string prefix;  // of all names; empty: the name of the first graph
+  ObjectForm form = ObjectForm::object;
+  bool embed_weights = true;
+  // No weights at all: the params need no values. Implies that none are embedded.
+  bool strip_weights = false;
+  // The name of a file beside the result, where a form that is text finds the weights.
+  std::string weights_file;
+  // Error if the code needs any function from outside, memcpy and memset included.
+  bool freestanding = false;
+};
+
+struct CompiledModel {
+  std::string code;  // of the form; of a shared object the object that is to be linked
+  std::string header;
+  std::string weights;  // the block, where it is not in the code
+  std::string name;     // what all names begin with
+  std::string triple;
+};
+
+// Error if a param has no value or one of another type, if there is no such target, or if what
+// comes out would be too large for the form.
+CompiledModel compile_model(std::span<const ModelProgram> programs, const Weights& weights,
+                            const CompileModelOptions& options = {});
+
+}  // namespace weir

@@ -1,0 +1,60 @@
+#include "compiler/aot/shared_weights.h"
+
+#include <algorithm>
+#include <cstring>
+#include <map>
+
+#include "ir/diagnostic.h"
+#include "runtime/abi.h"
+
+namespace weir {
+namespace {
+
+bool equal_content(const Tensor& a, const Tensor& b) {
+  return a.byte_count() == b.byte_count() && (a.data() == b.data() || a.byte_count() == 0 ||
+                                              std::memcmp(a.data(), b.data(), a.byte_count()) == 0);
+}
+
+bool equal_weights(const WeightEntry& a, const WeightEntry& b) {
+  if (a.param != b.param || !(a.type == b.type) || a.order != b.order) return false;
+  return a.value && b.value ? equal_content(*a.value, *b.value) : !a.value && !b.value;
+}
+
+std::uint64_t aligned_bytes(const TensorType& type) {
+  auto bytes = static_cast<std::uint64_t>(byte_size(type.dtype));
+  for (const Dim& dim : type.shape) bytes *= static_cast<std::uint64_t>(dim.value());
+  return (bytes + WEIR_ALIGNMENT - 1) / WEIR_ALIGNMENT * WEIR_ALIGNMENT;
+}
+
+}  // namespace
+
+WeightLayout share_weights(std::span<Program* const> programs) {
+  WeightLayout layout;
+  for (Program* program : programs) {
+    std::map<std::uint64_t, std::uint64_t> places;  // in the program's own block, in the shared one
+    for (WeightEntry& entry : program->weights) {
+      if (!entry.offset) continue;
+      auto known =
+          std::find_if(layout.entries.begin(), layout.entries.end(),
+                       [&](const WeightEntry& other) { return equal_weights(entry, other); });
+      std::uint64_t place = known == layout.entries.end() ? layout.bytes : *known->offset;
+      // One without elements has no place that matters, and shares it with the next.
+      if (aligned_bytes(entry.type) > 0) places.emplace(*entry.offset, place);
+      entry.offset = place;
+      if (known != layout.entries.end()) continue;
+      layout.entries.push_back(entry);
+      layout.bytes += aligned_bytes(entry.type);
+    }
+    for (Buffer& buffer : program->buffers) {
+      if (buffer.place != Buffer::Place::weights) continue;
+      // A buffer that no kernel reads has no place of its own.
+      auto found = places.find(buffer.offset);
+      if (found != places.end()) buffer.offset = found->second;
+    }
+  }
+  for (Program* program : programs)
+    program->weight_bytes = program->weight_bytes == 0 ? 0 : layout.bytes;
+  return layout;
+}
+
+}  // namespace weir

@@ -1,0 +1,299 @@
+#include "compiler/codegen/face_emitter.h"
+
+#include <array>
+#include <span>
+#include <utility>
+
+#include "compiler/codegen/cpu_check.h"
+#include "compiler/codegen/entry_emitter.h"
+#include "ir/diagnostic.h"
+#include "runtime/abi.h"
+#include "runtime/model_info.h"
+
+namespace weir {
+namespace {
+
+static_assert(static_cast<int>(DType::f32) == WEIR_F32 &&
+              static_cast<int>(DType::bf16) == WEIR_BF16 &&
+              static_cast<int>(DType::i64) == WEIR_I64 &&
+              static_cast<int>(DType::boolean) == WEIR_BOOL);
+
+constexpr auto kMessages = std::to_array<std::pair<int, const char*>>({
+    {WEIR_OK, "no error"},
+    {WEIR_INVALID_CALL, "a pointer is null, or a dimension is negative or too large"},
+    {WEIR_DATA_FAULT, "data is out of range, such as an index or a label"},
+    {WEIR_WRONG_CPU, "this processor lacks instructions that the model is compiled to"},
+    {WEIR_WRONG_RESULT, "the self test found other results than were recorded"},
+});
+
+class FaceEmitter {
+ public:
+  FaceEmitter(llvm::Module& module, const ModelObject& model, const Target& target,
+              const llvm::TargetMachine& machine)
+      : module_(module),
+        context_(module.getContext()),
+        model_(model),
+        target_(target),
+        machine_(machine),
+        b_(context_),
+        word_(llvm::IntegerType::get(context_, static_cast<unsigned>(target.pointer_bits))),
+        status_(b_.getInt32Ty()),
+        pointer_(llvm::PointerType::get(context_, 0)),
+        call_type_(llvm::StructType::get(
+            context_, {pointer_, pointer_, pointer_, pointer_, pointer_, pointer_})) {}
+
+  void emit() {
+    emit_weights();
+    for (const ModelObject::Entry& entry : model_.programs) {
+      emit_run(entry);
+      if (!entry.program.symbols.empty()) emit_get_sizes(entry);
+    }
+    emit_message();
+    check_cpu_ = emit_cpu_check(module_, model_.name + "_check_cpu", machine_);
+    emit_description();
+  }
+
+ private:
+  // The argument of a C function, in the order of the arguments.
+  class Arguments {
+   public:
+    explicit Arguments(llvm::Function* function) : function_(function) {}
+    llvm::Value* next(const llvm::Twine& name) {
+      llvm::Argument* argument = function_->getArg(number_++);
+      argument->setName(name);
+      return argument;
+    }
+
+   private:
+    llvm::Function* function_;
+    unsigned number_ = 0;
+  };
+
+  llvm::Function* function(const std::string& name, llvm::Type* result,
+                           std::vector<llvm::Type*> arguments) {
+    auto* made =
+        llvm::Function::Create(llvm::FunctionType::get(result, std::move(arguments), false),
+                               llvm::GlobalValue::ExternalLinkage, name, module_);
+    // Some machines hand integers over in wider registers, and then their upper bits count.
+    if (result == status_) made->addRetAttr(llvm::Attribute::SExt);
+    b_.SetInsertPoint(llvm::BasicBlock::Create(context_, "entry", made));
+    return made;
+  }
+
+  llvm::FunctionCallee declared(const std::string& name, std::vector<llvm::Type*> arguments) {
+    return module_.getOrInsertFunction(
+        name, llvm::FunctionType::get(status_, std::move(arguments), false));
+  }
+  llvm::FunctionCallee program_of(const Program& program) {
+    return declared(program_symbol(program), {pointer_});
+  }
+  llvm::FunctionCallee workspace_of(const Program& program) {
+    return declared(workspace_symbol(program), {pointer_, pointer_, pointer_});
+  }
+  llvm::FunctionCallee shapes_of(const Program& program) {
+    return declared(shapes_symbol(program), {pointer_, pointer_});
+  }
+
+  llvm::Constant* null() { return llvm::ConstantPointerNull::get(pointer_); }
+
+  void emit_weights() {
+    if (model_.weights == nullptr) return;
+    const std::string name = model_.name + "_weights";
+    auto* type = llvm::ArrayType::get(b_.getInt8Ty(), model_.weight_bytes);
+    if (!model_.weights_file.empty()) {
+      weights_ = new llvm::GlobalVariable(module_, type, true, llvm::GlobalValue::ExternalLinkage,
+                                          nullptr, name);
+      weights_->setVisibility(llvm::GlobalValue::HiddenVisibility);
+    } else {
+      llvm::Constant* bytes =
+          llvm::ConstantDataArray::getRaw(*model_.weights, model_.weight_bytes, b_.getInt8Ty());
+      weights_ = new llvm::GlobalVariable(module_, type, true, llvm::GlobalValue::InternalLinkage,
+                                          bytes, name);
+      weights_->setSection(".rodata.weir_weights");
+    }
+    weights_->setAlignment(llvm::Align(WEIR_ALIGNMENT));
+  }
+
+  bool weights_are_given(const Program& program) const {
+    return program.weight_bytes > 0 && model_.weights == nullptr;
+  }
+
+  // Reads the arguments for the symbolic dimensions into an array.
+  llvm::Value* dims_array(const Program& program, Arguments& arguments) {
+    if (program.symbols.empty()) return null();
+    auto* type = llvm::ArrayType::get(word_, program.symbols.size());
+    llvm::Value* array = b_.CreateAlloca(type);
+    for (unsigned i = 0; i < program.symbols.size(); ++i)
+      b_.CreateStore(arguments.next(program.symbols[i]), b_.CreateConstGEP2_32(type, array, 0, i));
+    return array;
+  }
+
+  void emit_run(const ModelObject::Entry& entry) {
+    const Program& program = entry.program;
+    std::vector<llvm::Type*> types;
+    if (!program.inputs.empty()) types.push_back(pointer_);
+    if (!program.outputs.empty()) types.push_back(pointer_);
+    types.insert(types.end(), program.symbols.size(), word_);
+    if (weights_are_given(program)) types.push_back(pointer_);
+    types.insert(types.end(), 2, pointer_);
+    Arguments arguments(function(model_.name + "_" + entry.name, status_, types));
+    // A struct of pointers is laid out like an array of them.
+    llvm::Value* inputs = program.inputs.empty() ? null() : arguments.next("inputs");
+    llvm::Value* outputs = program.outputs.empty() ? null() : arguments.next("outputs");
+    llvm::Value* dims = dims_array(program, arguments);
+    llvm::Value* weights = weights_are_given(program) ? arguments.next("weights")
+                           : weights_ == nullptr      ? static_cast<llvm::Value*>(null())
+                                                      : weights_;
+    llvm::Value* workspace = arguments.next("workspace");
+    llvm::Value* executor = arguments.next("executor");
+    llvm::Value* call = b_.CreateAlloca(call_type_);
+    unsigned field = 0;
+    for (llvm::Value* value : {inputs, outputs, weights, workspace, dims, executor})
+      b_.CreateStore(value, b_.CreateStructGEP(call_type_, call, field++));
+    b_.CreateRet(b_.CreateCall(program_of(program), {call}));
+  }
+
+  void emit_get_sizes(const ModelObject::Entry& entry) {
+    const Program& program = entry.program;
+    std::vector<llvm::Type*> types(program.symbols.size(), word_);
+    types.push_back(pointer_);
+    llvm::Function* made = function(model_.name + "_" + entry.name + "_get_sizes", status_, types);
+    Arguments arguments(made);
+    llvm::Value* dims = dims_array(program, arguments);
+    llvm::Value* sizes = arguments.next("sizes");
+    std::uint64_t ranks = 0;
+    for (const auto* side : {&program.inputs, &program.outputs})
+      for (const auto& [name, type] : *side) ranks += static_cast<std::uint64_t>(type.rank());
+    auto* all = llvm::ArrayType::get(word_, ranks + 1);
+    llvm::Value* shapes = b_.CreateAlloca(all);
+    auto* invalid = llvm::BasicBlock::Create(context_, "invalid", made);
+    auto require = [&](llvm::Value* condition) {
+      auto* next = llvm::BasicBlock::Create(context_, "valid", made);
+      b_.CreateCondBr(condition, next, invalid);
+      b_.SetInsertPoint(next);
+    };
+    auto place = [&](std::uint64_t i) { return b_.CreateConstGEP1_64(word_, sizes, i); };
+    require(b_.CreateIsNotNull(sizes));
+    require(b_.CreateIsNull(b_.CreateCall(workspace_of(program), {dims, place(0), place(1)})));
+    require(b_.CreateIsNull(b_.CreateCall(shapes_of(program), {dims, shapes})));
+    unsigned from = 0, to = 2;
+    for (const auto* side : {&program.inputs, &program.outputs}) {
+      for (const auto& [name, type] : *side) {
+        llvm::Value* count = llvm::ConstantInt::get(word_, 1);
+        for (int i = 0; i < type.rank(); ++i)
+          count = b_.CreateMul(count,
+                               b_.CreateLoad(word_, b_.CreateConstGEP2_32(all, shapes, 0, from++)));
+        b_.CreateStore(count, place(to++));
+      }
+    }
+    b_.CreateRet(b_.getInt32(WEIR_OK));
+    b_.SetInsertPoint(invalid);
+    b_.CreateRet(b_.getInt32(WEIR_INVALID_CALL));
+  }
+
+  llvm::Constant* text(llvm::StringRef content) {
+    auto [found, inserted] = texts_.try_emplace(content, nullptr);
+    if (!inserted) return found->second;
+    llvm::Constant* bytes = llvm::ConstantDataArray::getString(context_, content);
+    found->second = constant(bytes, "text");
+    return found->second;
+  }
+
+  llvm::GlobalVariable* constant(llvm::Constant* value, const llvm::Twine& name) {
+    auto* global = new llvm::GlobalVariable(module_, value->getType(), true,
+                                            llvm::GlobalValue::InternalLinkage, value, name);
+    global->setUnnamedAddr(llvm::GlobalValue::UnnamedAddr::Global);
+    return global;
+  }
+
+  void emit_message() {
+    llvm::Function* made = function(model_.name + "_message", pointer_, {status_});
+    llvm::Value* found = text("there is no such status");
+    for (const auto& [status, message] : kMessages) {
+      llvm::Value* is_this =
+          b_.CreateICmpEQ(made->getArg(0), b_.getInt32(static_cast<std::uint32_t>(status)));
+      found = b_.CreateSelect(is_this, text(message), found);
+    }
+    b_.CreateRet(found);
+  }
+
+  llvm::Constant* number(std::size_t value) {
+    return b_.getInt32(static_cast<std::uint32_t>(value));
+  }
+
+  llvm::Constant* table(const std::vector<llvm::Constant*>& rows, llvm::Type* type,
+                        const char* name) {
+    if (rows.empty()) return null();
+    return constant(llvm::ConstantArray::get(llvm::ArrayType::get(type, rows.size()), rows), name);
+  }
+
+  llvm::Constant* program_info(const ModelObject::Entry& entry) {
+    const Program& program = entry.program;
+    std::vector<llvm::Constant*> tensors, dims;
+    for (const auto* side : {&program.inputs, &program.outputs})
+      for (const auto& [name, type] : *side)
+        tensors.push_back(llvm::ConstantStruct::getAnon(
+            {text(name), text(to_string(type)), number(static_cast<std::size_t>(type.dtype)),
+             number(static_cast<std::size_t>(type.rank()))}));
+    for (const std::string& symbol : program.symbols) dims.push_back(text(symbol));
+    auto code = [](llvm::FunctionCallee callee) {
+      return llvm::cast<llvm::Constant>(callee.getCallee());
+    };
+    llvm::Type* tensor_type = tensors.empty() ? nullptr : tensors[0]->getType();
+    return llvm::ConstantStruct::getAnon(
+        {text(entry.name), code(program_of(program)), code(workspace_of(program)),
+         code(shapes_of(program)), number(program.inputs.size()), number(program.outputs.size()),
+         number(program.symbols.size()), table(tensors, tensor_type, "tensors"),
+         table(dims, pointer_, "dims")});
+  }
+
+  void emit_description() {
+    std::vector<llvm::Constant*> programs;
+    for (const ModelObject::Entry& entry : model_.programs) programs.push_back(program_info(entry));
+    std::string cpu = target_.cpu;
+    if (!target_.features.empty()) cpu += (cpu.empty() ? "" : " ") + target_.features;
+    llvm::Constant* info = llvm::ConstantStruct::getAnon(
+        {number(WEIR_ABI_VERSION), number(programs.size()), text(model_.name), text(model_.version),
+         text(model_.hash), text(target_.triple), text(cpu),
+         weights_ == nullptr ? null() : weights_,
+         llvm::ConstantInt::get(word_, model_.weight_bytes), check_cpu_, null(),
+         table(programs, programs[0]->getType(), "programs")});
+    new llvm::GlobalVariable(module_, info->getType(), true, llvm::GlobalValue::ExternalLinkage,
+                             info, model_.name + "_model");
+    if (!model_.shared) return;
+    new llvm::GlobalVariable(module_, info->getType(), true, llvm::GlobalValue::ExternalLinkage,
+                             info, "weir_model");
+    // An ELF note: sizes of name and content, type, name, content.
+    llvm::Constant* note = llvm::ConstantStruct::getAnon(
+        {number(5), number(4), number(WEIR_NOTE_TYPE),
+         llvm::ConstantDataArray::getString(context_, llvm::StringRef("Weir\0\0\0", 7)),
+         number(WEIR_ABI_VERSION)});
+    auto* global = new llvm::GlobalVariable(module_, note->getType(), true,
+                                            llvm::GlobalValue::InternalLinkage, note, "note");
+    global->setSection(".note.weir");
+    global->setAlignment(llvm::Align(4));
+  }
+
+  llvm::Module& module_;
+  llvm::LLVMContext& context_;
+  const ModelObject& model_;
+  const Target& target_;
+  const llvm::TargetMachine& machine_;
+  llvm::IRBuilder<> b_;
+  llvm::IntegerType* word_;
+  llvm::IntegerType* status_;
+  llvm::PointerType* pointer_;
+  llvm::StructType* call_type_;
+  llvm::GlobalVariable* weights_ = nullptr;
+  llvm::Function* check_cpu_ = nullptr;
+  llvm::StringMap<llvm::Constant*> texts_;
+};
+
+}  // namespace
+
+void emit_face(llvm::Module& module, const ModelObject& model, const Target& target,
+               const llvm::TargetMachine& machine) {
+  FaceEmitter(module, model, target, machine).emit();
+}
+
+}  // namespace weir

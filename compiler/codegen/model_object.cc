@@ -1,0 +1,89 @@
+#include "compiler/codegen/model_object.h"
+
+#include <set>
+
+#include <fmt/format.h>
+#include <llvm/Bitcode/BitcodeWriter.h>
+#include <llvm/IR/GlobalValue.h>
+#include <llvm/Linker/Linker.h>
+#include <llvm/Support/raw_ostream.h>
+
+#include "compiler/codegen/face_emitter.h"
+#include "compiler/codegen/generate_code.h"
+#include "compiler/codegen/llvm_versions.h"
+#include "compiler/codegen/program_module.h"
+#include "compiler/codegen/target_machine.h"
+#include "ir/diagnostic.h"
+#include "runtime/abi.h"
+
+namespace weir {
+namespace {
+
+// Each program is a module of its own, as it is when it is compiled to be loaded; they are joined
+// before code is generated, and only what the face shows keeps its name.
+std::unique_ptr<llvm::Module> emit_model(const ModelObject& model, const Target& target,
+                                         llvm::LLVMContext& context, llvm::TargetMachine& machine,
+                                         bool debug_lines) {
+  auto module = std::make_unique<llvm::Module>(model.name, context);
+  set_triple(*module, llvm::Triple(target.triple));
+  module->setDataLayout(machine.createDataLayout());
+  module->setPICLevel(llvm::PICLevel::BigPIC);
+  emit_face(*module, model, target, machine);
+  set_attributes(*module, target);
+  std::set<std::string> shown;
+  for (const llvm::GlobalValue& value : module->global_values())
+    if (!value.isDeclaration()) shown.insert(value.getName().str());
+  for (const ModelObject::Entry& entry : model.programs) {
+    ModuleOptions options{.debug_lines = debug_lines, .bare_file_names = true, .shapes = true};
+    std::unique_ptr<llvm::Module> part =
+        emit_module(entry.program, target, context, machine, options);
+    bool failed = llvm::Linker::linkModules(*module, std::move(part));
+    WEIR_CHECK(!failed, "modules of one model do not fit together");
+  }
+  for (llvm::GlobalValue& value : module->global_values())
+    if (!value.isDeclaration() && !shown.contains(value.getName().str())) {
+      value.setVisibility(llvm::GlobalValue::DefaultVisibility);
+      value.setLinkage(llvm::GlobalValue::InternalLinkage);
+    }
+  verify_module(*module);
+  return module;
+}
+
+// How the assembler finds the weights that a text does not hold.
+std::string included_weights(const ModelObject& model) {
+  if (model.weights_file.empty()) return {};
+  return fmt::format(
+      "\t.section\t.rodata.weir_weights,\"a\",%progbits\n\t.balign\t{0}\n\t.globl\t{1}_weights\n"
+      "\t.hidden\t{1}_weights\n{1}_weights:\n\t.incbin\t\"{2}\"\n",
+      WEIR_ALIGNMENT, model.name, model.weights_file);
+}
+
+}  // namespace
+
+std::string generate_model(const ModelObject& model, const Target& target, CodeForm form,
+                           const CodegenOptions& options) {
+  WEIR_CHECK(!model.programs.empty(), "a model without programs");
+  std::unique_ptr<llvm::TargetMachine> machine = make_target_machine(target, true);
+  llvm::LLVMContext context;
+  std::unique_ptr<llvm::Module> module =
+      emit_model(model, target, context, *machine, options.debug_lines);
+  optimize(*module, *machine);
+  switch (form) {
+    case CodeForm::object:
+      return generate_code(*module, *machine, llvm::CodeGenFileType::ObjectFile);
+    case CodeForm::assembly:
+      return generate_code(*module, *machine, llvm::CodeGenFileType::AssemblyFile) +
+             included_weights(model);
+    case CodeForm::llvm_ir:
+      module->appendModuleInlineAsm(included_weights(model));
+      return text_of(*module);
+    case CodeForm::bitcode:
+      break;
+  }
+  std::string bytes;
+  llvm::raw_string_ostream stream(bytes);
+  llvm::WriteBitcodeToFile(*module, stream);
+  return bytes;
+}
+
+}  // namespace weir

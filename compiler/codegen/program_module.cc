@@ -1,0 +1,119 @@
+#include "compiler/codegen/program_module.h"
+
+#include <llvm/Analysis/CGSCCPassManager.h>
+#include <llvm/Analysis/LoopAnalysisManager.h>
+#include <llvm/IR/PassManager.h>
+#include <llvm/IR/Verifier.h>
+#include <llvm/Passes/PassBuilder.h>
+#include <llvm/Support/raw_ostream.h>
+#include <llvm/Transforms/InstCombine/InstCombine.h>
+#include <llvm/Transforms/Scalar/EarlyCSE.h>
+#include <llvm/Transforms/Scalar/SROA.h>
+#include <llvm/Transforms/Scalar/SimplifyCFG.h>
+
+#include "compiler/codegen/debug_info.h"
+#include "compiler/codegen/entry_emitter.h"
+#include "compiler/codegen/kernel_emitter.h"
+#include "compiler/codegen/llvm_versions.h"
+#include "ir/diagnostic.h"
+
+namespace weir {
+
+void set_attributes(llvm::Module& module, const Target& target) {
+  for (llvm::Function& function : module) {
+    if (function.isDeclaration() || function.hasFnAttribute("target-cpu")) continue;
+    function.addFnAttr(llvm::Attribute::NoUnwind);
+    function.addFnAttr("no-builtins");
+    function.addFnAttr("target-cpu", target.cpu);
+    if (!target.features.empty()) function.addFnAttr("target-features", target.features);
+    if (target.vector_bytes == 64) {
+      // Without these LLVM splits 512-bit vectors in two.
+      function.addFnAttr("prefer-vector-width", "512");
+      function.addFnAttr("min-legal-vector-width", "512");
+    }
+  }
+}
+
+std::string text_of(const llvm::Module& module, llvm::AssemblyAnnotationWriter* writer) {
+  std::string text;
+  llvm::raw_string_ostream stream(text);
+  module.print(stream, writer);
+  return text;
+}
+
+std::vector<Schedule> schedules_of(const Program& program, const Target& target) {
+  std::vector<Schedule> schedules;
+  schedules.reserve(program.kernels.size());
+  for (const Kernel& kernel : program.kernels) schedules.push_back(make_schedule(kernel, target));
+  return schedules;
+}
+
+std::unique_ptr<llvm::Module> emit_module(const Program& program, const Target& target,
+                                          const std::vector<Schedule>& schedules, KernelRange range,
+                                          llvm::LLVMContext& context,
+                                          const llvm::TargetMachine& machine,
+                                          const ModuleOptions& options) {
+  auto module = std::make_unique<llvm::Module>(program.name, context);
+  set_triple(*module, llvm::Triple(target.triple));
+  module->setDataLayout(machine.createDataLayout());
+  module->setPICLevel(llvm::PICLevel::BigPIC);
+  DebugInfo debug(*module, options.debug_lines, options.bare_file_names);
+  bool whole = range.first == 0 && range.last == schedules.size();
+  bool has_entry = range.last == schedules.size();
+  std::vector<std::vector<KernelPhase>> kernels;
+  for (std::size_t i = 0; i < schedules.size(); ++i) {
+    bool ours = i >= range.first && i < range.last;
+    kernels.emplace_back();
+    if (!ours && !has_entry) continue;
+    std::string name = "k" + std::to_string(i) + "_" + program.kernels[i].name;
+    kernels.back() = declare_phases(*module, schedules[i].kernel, name);
+    if (ours) KernelEmitter(*module, target, schedules[i], debug).emit(kernels.back());
+    for (const KernelPhase& phase : kernels.back()) {
+      if (whole)
+        phase.function->setLinkage(llvm::GlobalValue::InternalLinkage);
+      else
+        phase.function->setVisibility(llvm::GlobalValue::HiddenVisibility);
+    }
+  }
+  if (has_entry) emit_entry(*module, program, target, kernels, schedules, debug, options.shapes);
+  debug.finish();
+  set_attributes(*module, target);
+  verify_module(*module);
+  return module;
+}
+
+std::unique_ptr<llvm::Module> emit_module(const Program& program, const Target& target,
+                                          llvm::LLVMContext& context,
+                                          const llvm::TargetMachine& machine,
+                                          const ModuleOptions& options) {
+  std::vector<Schedule> schedules = schedules_of(program, target);
+  return emit_module(program, target, schedules, {0, schedules.size()}, context, machine, options);
+}
+
+void verify_module(const llvm::Module& module) {
+  std::string problems;
+  llvm::raw_string_ostream stream(problems);
+  if (llvm::verifyModule(module, &stream)) WEIR_CHECK(false, problems + "\n" + text_of(module));
+}
+
+void optimize(llvm::Module& module, llvm::TargetMachine& machine) {
+  llvm::PassBuilder builder(&machine);
+  llvm::LoopAnalysisManager loops;
+  llvm::FunctionAnalysisManager functions;
+  llvm::CGSCCAnalysisManager components;
+  llvm::ModuleAnalysisManager modules;
+  builder.registerModuleAnalyses(modules);
+  builder.registerCGSCCAnalyses(components);
+  builder.registerFunctionAnalyses(functions);
+  builder.registerLoopAnalyses(loops);
+  builder.crossRegisterProxies(loops, functions, components, modules);
+  llvm::FunctionPassManager passes;
+  passes.addPass(llvm::SROAPass(llvm::SROAOptions::ModifyCFG));
+  passes.addPass(llvm::EarlyCSEPass());
+  passes.addPass(llvm::InstCombinePass());
+  passes.addPass(llvm::SimplifyCFGPass());
+  for (llvm::Function& function : module)
+    if (!function.isDeclaration()) passes.run(function, functions);
+}
+
+}  // namespace weir

@@ -1,0 +1,164 @@
+// weir compile: a model as a file that a C program links.
+#include <algorithm>
+#include <filesystem>
+#include <optional>
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include "common.h"
+#include "compiler/aot/compile_model.h"
+#include "compiler/frontend/file.h"
+#include "compiler/frontend/model_file.h"
+
+namespace weir::tool {
+namespace {
+
+constexpr const char* kExamples = R"(files that are written:
+  FILE.o, .a   code for a linker
+  FILE.s       assembly, .ll and .bc LLVM's representation
+  FILE.h       the header, in C89, beside each of them
+  FILE.weights the block of weights, if it is not in the code
+All of them are written, or none.
+
+Of a model `digits` the function digits_forward runs it. With --gradient there is
+digits_gradient, too, whose outputs are those of forward and the gradients; both
+read the same weights.
+
+examples:
+  weir compile digits.weir -o digits.o
+  weir compile digits.weir -o digits.o --gradient x
+  weir compile digits.onnx -o digits.a --target aarch64-linux-gnu --prefix net
+  weir compile digits.weir -o digits.o --weights=extern)";
+
+struct CompileArguments {
+  std::string model, output, header, emit, prefix;
+  std::vector<std::string> gradient, weights, programs;
+  LimitOptions limits;
+  TargetSpec target;
+  bool strip_weights = false, freestanding = false, no_debug = false;
+};
+
+std::string ending_of(const std::string& path) {
+  std::string ending = std::filesystem::path(path).extension().string();
+  return ending.empty() ? ending : ending.substr(1);
+}
+
+ObjectForm given_form(const CompileArguments& arguments) {
+  std::string ending = arguments.emit.empty() ? ending_of(arguments.output) : arguments.emit;
+  if (std::optional<ObjectForm> form = object_form(ending)) return *form;
+  if (arguments.emit.empty())
+    throw Error(
+        fmt::format("the name of the output, {}, does not say what to write; let it end in .{}, or "
+                    "say it with --emit",
+                    shown(arguments.output), fmt::join(object_endings(), ", .")));
+  throw Error(fmt::format("--emit takes one of {}, and {} is given",
+                          fmt::join(object_endings(), ", "), shown(arguments.emit)));
+}
+
+// --weights names a file with values, or says where the weights are to be.
+struct WeightChoice {
+  std::optional<std::string> file;
+  bool embed = true;
+};
+
+WeightChoice given_weights(const std::vector<std::string>& values) {
+  WeightChoice choice;
+  for (const std::string& value : values) {
+    if (value == "extern" || value == "embed")
+      choice.embed = value == "embed";
+    else
+      choice.file = value;
+  }
+  return choice;
+}
+
+std::vector<ModelProgram> given_programs(const Graph& graph, const CompileArguments& arguments) {
+  std::vector<ModelProgram> programs{{"forward", graph}};
+  if (!arguments.gradient.empty())
+    programs.push_back({"gradient", with_gradients(graph, arguments.gradient)});
+  if (arguments.programs.empty()) return programs;
+  std::vector<ModelProgram> chosen;
+  for (const std::string& name : arguments.programs) {
+    auto found = std::find_if(programs.begin(), programs.end(),
+                              [&](const ModelProgram& program) { return program.name == name; });
+    if (found == programs.end())
+      throw Error(fmt::format(
+          "there is no program {}; forward is one, and gradient with --gradient", shown(name)));
+    bool twice = std::any_of(chosen.begin(), chosen.end(),
+                             [&](const ModelProgram& program) { return program.name == name; });
+    if (!twice) chosen.push_back(*found);
+  }
+  return chosen;
+}
+
+std::string beside(const std::string& path, const char* ending) {
+  return std::filesystem::path(path).replace_extension(ending).string();
+}
+
+void compile_file(const CompileArguments& arguments) {
+  CompileModelOptions options;
+  options.form = given_form(arguments);
+  options.prefix = arguments.prefix;
+  options.compile.target = arguments.target;
+  options.compile.debug_lines = !arguments.no_debug;
+  options.freestanding = arguments.freestanding;
+  options.strip_weights = arguments.strip_weights;
+  WeightChoice weights = given_weights(arguments.weights);
+  options.embed_weights = weights.embed;
+  std::string header = arguments.header.empty() ? beside(arguments.output, ".h") : arguments.header;
+  std::string block = beside(arguments.output, ".weights");
+  options.weights_file = std::filesystem::path(block).filename().string();
+  std::vector<std::string> read;
+  LoadLimits limits = given_limits(arguments.limits);
+  Model model = arguments.strip_weights ? Model{load_graph(arguments.model, limits), {}}
+                                        : load_model(arguments.model, weights.file, limits, &read);
+  check_apart(read, {arguments.output, header, block});
+  CompiledModel compiled =
+      compile_model(given_programs(model.graph, arguments), model.weights, options);
+  std::string_view code = compiled.code, text = compiled.header, values = compiled.weights;
+  std::vector<FileToWrite> files{{arguments.output, {&code, 1}}, {header, {&text, 1}}};
+  if (!values.empty()) files.push_back({block, {&values, 1}});
+  write_files(files);
+}
+
+}  // namespace
+
+void add_compile_command(CLI::App& app, Action& action) {
+  auto options = std::make_shared<CompileArguments>();
+  CLI::App* command =
+      add_command(app, "compile",
+                  "Compiles a model ahead of time, into a file that a C program links.", kExamples);
+  add_model(*command, options->model);
+  add_value(*command, "-o,--output", options->output, "FILE",
+            "The file to write, whose ending says what is in it.")
+      ->required();
+  add_value(*command, "--emit", options->emit, "FORM",
+            "What to write, if FILE's ending does not say it: o, a, s, ll or bc.");
+  add_value(*command, "--header", options->header, "FILE",
+            "The header to write; FILE.h beside the output if left out.");
+  add_value(*command, "--prefix", options->prefix, "NAME",
+            "What all names begin with; the model's name if left out. A model under two prefixes "
+            "goes into one program.");
+  add_gradient(*command, options->gradient);
+  add_list(*command, "--programs", options->programs, "NAMES",
+           "Those to compile of forward and gradient; all if left out.", true);
+  add_list(*command, "--weights", options->weights, "FILE",
+           "The params' values, .safetensors or .npz; if left out, those in the model or in the "
+           ".safetensors file "
+           "beside it. Or extern: the weights go to a file of their own, which can be mapped, and "
+           "every run is "
+           "handed a pointer to them.");
+  command->add_flag(
+      "--strip-weights", options->strip_weights,
+      "No weights: every run is handed a pointer to them. The params need no values.");
+  command->add_flag("--freestanding", options->freestanding,
+                    "An error if the code needs even memcpy or memset from elsewhere.");
+  command->add_flag("--no-debug-lines", options->no_debug,
+                    "Leaves out which lines of the model the code is from.");
+  add_target(*command, options->target);
+  add_limits(*command, options->limits);
+  command->callback([options, &action] { action = [options] { compile_file(*options); }; });
+}
+
+}  // namespace weir::tool
