@@ -21,9 +21,9 @@ constexpr const char* kExamples = R"(files that are written:
   FILE.weights the block of weights, if it is not in the code
 All of them are written, or none.
 
-Of a model `digits` the function digits_forward runs it. With --gradient there is
-digits_gradient, too, whose outputs are those of forward and the gradients; both
-read the same weights.
+The function digits_forward runs a model `digits`. With --gradient there is also
+digits_gradient, whose outputs are those of forward and the gradients; both read
+the same weights.
 
 examples:
   weir compile digits.weir -o digits.o
