@@ -224,6 +224,7 @@ scalar::Expr pointwise_expression(scalar::Arena& arena, const OpInstance& instan
 
 std::vector<Var> composite_results(const OpDef& op, GraphBuilder& builder,
                                    std::span<const Var> operands, const Attributes& attributes) {
+  if (op.is_movement) return op.composite(builder, operands, attributes);
   auto in_type = [&](Var value, DType type) {
     return value.dtype() == type ? value : builder.apply("cast", {value}, {{"dtype", type}});
   };

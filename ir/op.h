@@ -177,7 +177,8 @@ struct OpDef {
   std::string semantics;  // NaN, signed zero, ties, the gradient at a kink
   std::vector<OperandSpec> operands;
   std::vector<AttributeSpec> attributes;
-  std::vector<std::string> result_names;  // of an op with several results
+  // Of an op with several results. "..." stands for any number like the one before.
+  std::vector<std::string> result_names;
 
   // Types of the results. Derived for pointwise and composite ops. Throws Error without a location.
   std::function<std::vector<TensorType>(const OpInstance&)> infer;
@@ -193,7 +194,8 @@ struct OpDef {
   // The result as data, for constants.
   std::function<std::shared_ptr<const Tensor>(const Attributes&)> data;
 
-  // True for a comprehension without arithmetic that can be read through: movement.
+  // True for a comprehension without arithmetic that can be read through, or a body of such ops:
+  // movement.
   bool is_movement = false;
   // True for a pointwise expression without arithmetic, which takes f16 and bf16 as they are.
   bool keeps_types = false;
@@ -233,7 +235,7 @@ scalar::Expr pointwise_result(const OpDef& op, std::span<const scalar::Expr> ele
 // That on arguments 0, 1, ... of the operands' types.
 scalar::Expr pointwise_expression(scalar::Arena& arena, const OpInstance& instance);
 // The results of a composite op: its body in f32, with casts around it, for operands of f16 and
-// bf16.
+// bf16 that are computed on.
 std::vector<Var> composite_results(const OpDef& op, GraphBuilder& builder,
                                    std::span<const Var> operands, const Attributes& attributes);
 

@@ -18,6 +18,8 @@ using onnx_format::Converter;
 using onnx_format::ConverterTable;
 using onnx_format::kAnyOpset;
 
+constexpr std::string_view kOtherOps = "other ops";
+
 struct Row {
   int first = kAnyOpset;  // the first opset that is read
   std::string becomes;
@@ -65,7 +67,7 @@ std::string onnx_op_table(const OnnxCaseCounts& cases) {
   for (const Converter& converter : table.converters) {
     Row& row = rows[converter.op];
     row.first = std::min(row.first, converter.first);
-    row.becomes = "other ops";
+    row.becomes = kOtherOps;
   }
   for (const auto& op : all_ops()) {
     if (op->onnx.name.empty()) continue;
@@ -73,7 +75,9 @@ std::string onnx_op_table(const OnnxCaseCounts& cases) {
     if (row == rows.end() && !op->onnx.is_direct()) continue;
     if (row == rows.end()) row = rows.emplace(op->onnx.name, Row{}).first;
     if (op->onnx.is_direct()) row->second.first = std::min(row->second.first, op->onnx.since);
-    row->second.becomes = fmt::format("`{}`", op->name);
+    std::string& becomes = row->second.becomes;
+    bool first = becomes.empty() || becomes == kOtherOps;
+    becomes = first ? fmt::format("`{}`", op->name) : fmt::format("{}, `{}`", becomes, op->name);
   }
   // A branch needs graphs, which the importer has and converters have not.
   rows.emplace("If", Row{1, "the branch taken, or `select`"});

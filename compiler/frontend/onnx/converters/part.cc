@@ -1,4 +1,4 @@
-// Parts of tensors: Slice, Split, Concat, Pad, Gather at known places, Trilu, and blocks of depth.
+// Parts of tensors: Slice, Split, Concat, Pad, Gather at known places, and Trilu.
 #include <algorithm>
 #include <limits>
 
@@ -100,25 +100,33 @@ Cut cut_of(Node& node) {
   return cut;
 }
 
-// The places that a negative step visits, from `start` down to the one above `end`.
-std::vector<Dim> places_backwards(const Cut& cut, std::size_t i, const Dim& axis_size) {
+// What a negative step visits, from `start` down to the one above `end`, in ascending order.
+struct Backwards {
+  Dim start, limit;
+  std::int64_t stride;
+};
+
+Backwards backwards(const Cut& cut, std::size_t i, const Dim& axis_size) {
   std::int64_t step = cut.steps[i];
-  if (!axis_size.is_constant() || !cut.starts[i].is_constant() || !cut.ends[i].is_constant())
+  constexpr std::int64_t kFar = std::numeric_limits<std::int32_t>::max();
+  const Dim &start = cut.starts[i], &limit = cut.ends[i];
+  bool from_last = start == Dim(-1) || (start.is_constant() && start.value() >= kFar);
+  bool to_first = limit.is_constant() && limit.value() <= -kFar;
+  if (step == -1 && from_last && to_first) return {0, axis_size, 1};
+  if (!axis_size.is_constant() || !start.is_constant() || !limit.is_constant())
     throw Unsupported(
         fmt::format("it steps backwards, by {}, from {} along an axis of size {}; "
                     "these have to be numbers",
-                    step, cut.starts[i].to_string(), axis_size.to_string()));
+                    step, start.to_string(), axis_size.to_string()));
   std::int64_t size = axis_size.value();
   auto from_start = [&](std::int64_t place) { return place < 0 ? place + size : place; };
-  if (size == 0) return {};
-  std::int64_t first = std::clamp(from_start(cut.starts[i].value()), std::int64_t{0}, size - 1);
-  std::int64_t end = std::clamp(from_start(cut.ends[i].value()), std::int64_t{-1}, size - 1);
-  step = std::max(step, -size);  // one such step leads out
-  std::int64_t count = first > end ? (first - end - 1) / -step + 1 : 0;
-  check_part_count(static_cast<std::size_t>(count));
-  std::vector<Dim> places;
-  for (std::int64_t k = 0; k < count; ++k) places.emplace_back(first + k * step);
-  return places;
+  if (size == 0) return {0, 0, 1};
+  std::int64_t first = std::clamp(from_start(start.value()), std::int64_t{0}, size - 1);
+  std::int64_t end = std::clamp(from_start(limit.value()), std::int64_t{-1}, size - 1);
+  std::int64_t stride = -std::max(step, -size);  // one such step leads out
+  std::int64_t count = first > end ? (first - end - 1) / stride + 1 : 0;
+  if (count == 0) return {0, 0, 1};
+  return {first - (count - 1) * stride, first + 1, stride};
 }
 
 bool is_never_positive(const Dim& dim) {
@@ -132,12 +140,16 @@ void convert_slice(Node& node) {
   const Shape& shape = node.shape(0);
   Shape starts(shape.size(), Dim(0)), limits = shape;
   Integers strides(shape.size(), 1);
-  std::vector<std::pair<std::size_t, std::vector<Dim>>> backwards;
+  Integers reversed;
   for (std::size_t i = 0; i < cut.axes.size(); ++i) {
     auto axis = static_cast<std::size_t>(node.axis(cut.axes[i], node.rank(0)));
     if (cut.steps[i] == 0) throw Error("a step is 0");
     if (cut.steps[i] < 0) {
-      backwards.emplace_back(axis, places_backwards(cut, i, shape[axis]));
+      Backwards part = backwards(cut, i, shape[axis]);
+      starts[axis] = part.start;
+      limits[axis] = part.limit;
+      strides[axis] = part.stride;
+      reversed.push_back(static_cast<std::int64_t>(axis));
       continue;
     }
     starts[axis] = place_within(cut.starts[i], shape[axis], "starts at");
@@ -155,12 +167,12 @@ void convert_slice(Node& node) {
   bool is_whole =
       starts == Shape(shape.size(), Dim(0)) && limits == shape &&
       std::all_of(strides.begin(), strides.end(), [](std::int64_t s) { return s == 1; });
-  if (is_whole && backwards.empty()) return node.pass(0, 0);
+  if (is_whole && reversed.empty()) return node.pass(0, 0);
   Var result = node.input(0);
   if (!is_whole)
     result = node.apply("slice", {result},
                         {{"starts", starts}, {"limits", limits}, {"strides", strides}});
-  for (const auto& [axis, places] : backwards) result = picked(node, result, axis, places);
+  if (!reversed.empty()) result = node.apply("reverse", {result}, {{"axes", reversed}});
   node.set(0, result);
 }
 
@@ -282,14 +294,6 @@ double fill_value(Node& node) {
   return scalar::to_double(value.dtype(), value.bits(0));
 }
 
-// Which element of an axis of that size stands at a place before or behind it.
-std::int64_t mirrored(std::int64_t place, std::int64_t size, const std::string& mode) {
-  if (mode == "edge") return std::clamp(place, std::int64_t{0}, size - 1);
-  std::int64_t period = mode == "wrap" ? size : std::max<std::int64_t>(1, 2 * (size - 1));
-  std::int64_t within = (place % period + period) % period;
-  return mode == "reflect" && within >= size ? period - within : within;
-}
-
 void convert_pad(Node& node) {
   Frame frame = frame_of(node);
   std::string mode = node.text("mode", "constant");
@@ -306,26 +310,19 @@ void convert_pad(Node& node) {
     throw Error(
         "the attribute mode must be \"constant\", \"reflect\", \"edge\" or, from opset 19 on, "
         "\"wrap\"");
+  if (is_whole) return node.set(0, x);
   for (std::size_t i = 0; i < frame.low.size(); ++i) {
-    if (frame.low[i] == Dim(0) && frame.high[i] == Dim(0)) continue;
-    const Dim& size = x.shape()[i];
-    if (!size.is_constant() || !frame.low[i].is_constant() || !frame.high[i].is_constant())
-      throw Unsupported(
-          fmt::format("it pads an axis of size {} in the mode {}; that size has to be "
-                      "a number",
-                      size.to_string(), mode));
-    if (size == Dim(0)) throw Error(fmt::format("axis {} has no elements to pad with", i));
-    constexpr std::int64_t kMost = 1 << 20;
-    std::int64_t low = frame.low[i].value(), high = frame.high[i].value();
-    if (low > kMost || high > kMost || size.value() > kMost)
-      throw Unsupported(
-          fmt::format("axis {} of {} is padded by {} and {}", i, to_string(x.type()), low, high));
-    std::vector<Dim> places;
-    for (std::int64_t place = -low; place < size.value() + high; ++place)
-      places.emplace_back(mirrored(place, size.value(), mode));
-    x = picked(node, x, i, places);
+    const Dim &low = frame.low[i], &high = frame.high[i], &size = x.shape()[i];
+    if ((low == Dim(0) && high == Dim(0)) || size.is_constant()) continue;
+    for (const Dim& side : {low, high}) {
+      Dim least = mode == "edge" ? Dim(0) : mode == "wrap" ? side - Dim(1) : side;
+      Node::require_size(size - least, 1,
+                         fmt::format("it pads an axis by {} and {} in the mode {}", low.to_string(),
+                                     high.to_string(), mode));
+    }
   }
-  node.set(0, x);
+  node.set(0,
+           node.apply("extend", {x}, {{"low", frame.low}, {"high", frame.high}, {"mode", mode}}));
 }
 
 // --- Gather ------------------------------------------------------------------
@@ -396,7 +393,7 @@ void convert_center_crop_pad(Node& node) {
   node.set(0, x);
 }
 
-// Rows and columns of the last two axes are counted and compared.
+// A diagonal that is not known is added to the numbers of the rows.
 void convert_trilu(Node& node) {
   node.check_inputs(1, 2);
   Var x = node.input(0);
@@ -404,65 +401,19 @@ void convert_trilu(Node& node) {
   int rank = x.type().rank();
   if (rank < 2)
     throw Error(fmt::format("x is {}; it must have rows and columns", to_string(x.type())));
+  if (!node.has_input(1) || node.is_known(1)) {
+    std::int64_t diagonal = node.has_input(1) ? node.integer(1, "diagonal") : 0;
+    return node.set(0, node.apply("trilu", {x}, {{"upper", upper}, {"diagonal", diagonal}}));
+  }
   Shape matrix(x.shape().end() - 2, x.shape().end());
   auto count = [&](std::int64_t axis) {
     return node.apply("iota", {}, {{"shape", matrix}, {"axis", axis}});
   };
-  Var diagonal = count(0);
-  if (node.has_input(1))
-    diagonal =
-        node.apply("add", {diagonal, node.reshaped(node.cast(node.input(1), DType::i64), {})});
+  Var diagonal =
+      node.apply("add", {count(0), node.reshaped(node.cast(node.input(1), DType::i64), {})});
   Var kept = node.apply(upper ? "greater_equal" : "less_equal", {count(1), diagonal});
   Tensor zero(x.dtype(), {});
   node.set(0, node.apply("select", {kept, x, node.builder().constant(std::move(zero))}));
-}
-
-struct Blocks {
-  Dim batch, channels, height, width, size;
-};
-
-Blocks blocks_of(Node& node) {
-  node.check_inputs(1, 1);
-  std::int64_t size = node.integer("blocksize");
-  const Shape& shape = node.shape(0);
-  if (shape.size() != 4 || size < 1)
-    throw Error(
-        fmt::format("its operand is {} and blocksize {}; there must be four dimensions and "
-                    "blocks of at least 1",
-                    to_string(node.type(0)), size));
-  return {shape[0], shape[1], shape[2], shape[3], size};
-}
-
-Dim parts_of(const Dim& whole, const Dim& part) {
-  if (std::optional<Dim> count = whole.divided_by(part)) return *count;
-  throw Error(fmt::format("{} does not divide by {}", whole.to_string(), part.to_string()));
-}
-
-Var rearranged(Node& node, const Shape& apart, Integers permutation, const Shape& result) {
-  Var x = node.apply("transpose", {node.reshaped(node.input(0), apart)},
-                     {{"permutation", std::move(permutation)}});
-  return node.reshaped(x, result);
-}
-
-void convert_depth_to_space(Node& node) {
-  Blocks b = blocks_of(node);
-  std::string mode = node.opset() < 11 ? "DCR" : node.text("mode", "DCR");
-  if (mode != "DCR" && mode != "CRD") throw Error("the attribute mode must be \"DCR\" or \"CRD\"");
-  Dim depth = parts_of(b.channels, b.size * b.size);
-  bool blocks_first = mode == "DCR";
-  Shape apart = blocks_first ? Shape{b.batch, b.size, b.size, depth, b.height, b.width}
-                             : Shape{b.batch, depth, b.size, b.size, b.height, b.width};
-  Integers permutation = blocks_first ? Integers{0, 3, 4, 1, 5, 2} : Integers{0, 1, 4, 2, 5, 3};
-  node.set(0, rearranged(node, apart, std::move(permutation),
-                         {b.batch, depth, b.height * b.size, b.width * b.size}));
-}
-
-void convert_space_to_depth(Node& node) {
-  Blocks b = blocks_of(node);
-  Dim height = parts_of(b.height, b.size), width = parts_of(b.width, b.size);
-  node.set(
-      0, rearranged(node, {b.batch, b.channels, height, b.size, width, b.size}, {0, 3, 5, 1, 2, 4},
-                    {b.batch, b.channels * b.size * b.size, height, width}));
 }
 
 }  // namespace
@@ -475,8 +426,6 @@ void add_part_converters(ConverterTable& table) {
   table.add("Gather", 1, convert_gather);
   table.add("CenterCropPad", 18, convert_center_crop_pad);
   table.add("Trilu", 14, convert_trilu);
-  table.add("DepthToSpace", 1, convert_depth_to_space);
-  table.add("SpaceToDepth", 1, convert_space_to_depth);
 }
 
 }  // namespace weir::onnx_format

@@ -132,22 +132,6 @@ void convert_expand(Node& node) {
   node.set(0, node.broadcast(node.input(0), std::move(shape)));
 }
 
-// [a, b] repeated by [2, 3] is [1, a, 1, b] broadcast to [2, a, 3, b], as [2 * a, 3 * b].
-Var tiled(Node& node, Var x, const Shape& repeats) {
-  Shape apart, repeated, joined;
-  for (std::size_t i = 0; i < repeats.size(); ++i) {
-    const Dim& size = x.shape()[i];
-    joined.push_back(size * repeats[i]);
-    if (repeats[i] != Dim(1)) {
-      apart.emplace_back(1);
-      repeated.push_back(repeats[i]);
-    }
-    apart.push_back(size);
-    repeated.push_back(size);
-  }
-  return node.reshaped(node.broadcast(node.reshaped(x, apart), repeated), joined);
-}
-
 void convert_tile(Node& node) {
   node.check_inputs(2, 2);
   Shape repeats = node.dims(1, "number of repeats");
@@ -159,7 +143,7 @@ void convert_tile(Node& node) {
       throw Error(fmt::format("a number of repeats is {}", repeat.value()));
   if (std::all_of(repeats.begin(), repeats.end(), [](const Dim& dim) { return dim == Dim(1); }))
     return node.pass(0, 0);
-  node.set(0, tiled(node, node.input(0), repeats));
+  node.set(0, node.apply("tile", {node.input(0)}, {{"repeats", std::move(repeats)}}));
 }
 
 // --- Shapes as values --------------------------------------------------------
