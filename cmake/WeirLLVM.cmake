@@ -43,7 +43,8 @@ endif()
 
 # Everything emitted needs a code generator only; assembly text is never parsed.
 set(weir_llvm_components core orcjit passes linker bitwriter object)
-foreach(target X86 AArch64 ARM RISCV WebAssembly)
+set(weir_backends X86 AArch64 ARM RISCV WebAssembly)
+foreach(target IN LISTS weir_backends)
   if(target IN_LIST LLVM_TARGETS_TO_BUILD)
     list(APPEND weir_llvm_components ${target})
     string(TOUPPER ${target} target)
@@ -62,6 +63,34 @@ else()
   set(weir_llvm_libraries LLVM)
 endif()
 
+# LLVM's linker, for shared objects. Its package is LLVM's own, of the same version.
+find_path(weir_lld_include lld/Common/Driver.h HINTS ${LLVM_INCLUDE_DIRS} NO_CACHE)
+set(weir_lld_libraries)
+foreach(name lldELF lldCommon)
+  find_library(weir_${name} ${name} HINTS ${LLVM_LIBRARY_DIRS} NO_CACHE)
+  if(weir_${name})
+    list(APPEND weir_lld_libraries "${weir_${name}}")
+  endif()
+endforeach()
+list(LENGTH weir_lld_libraries weir_lld_count)
+if(NOT weir_lld_include OR NOT weir_lld_count EQUAL 2)
+  message(FATAL_ERROR "LLVM's linker is needed as a library: install liblld-${LLVM_VERSION_MAJOR}-dev (./dev setup does)")
+endif()
+if(weir_llvm_static)
+  # Archives by themselves: the dependencies that LLVM declares for its link-time optimizer end at a package of
+  # passes (Polly) that nothing here runs.
+  foreach(name LTO DTLTO Plugins Option BinaryFormat DebugInfoDWARF DebugInfoDWARFLowLevel)
+    if(TARGET LLVM${name})
+      list(APPEND weir_lld_libraries $<TARGET_FILE:LLVM${name}>)
+    endif()
+  endforeach()
+  # Backends that its linker names and nothing here uses: compiler/codegen/absent_backends.cc.
+  set(weir_absent_backends ${LLVM_TARGETS_TO_BUILD})
+  list(REMOVE_ITEM weir_absent_backends ${weir_backends})
+  list(TRANSFORM weir_absent_backends REPLACE "(.+)" "WEIR_ABSENT_BACKEND(\\1)")
+  list(JOIN weir_absent_backends " " weir_absent_backends)
+endif()
+
 add_library(weir_llvm INTERFACE)
 target_include_directories(weir_llvm SYSTEM INTERFACE ${LLVM_INCLUDE_DIRS})
 separate_arguments(weir_llvm_definitions NATIVE_COMMAND "${LLVM_DEFINITIONS}")
@@ -75,7 +104,7 @@ if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
   # GCC 12 takes llvm::Error's inlined downcasts for reads past the end.
   target_compile_options(weir_llvm INTERFACE -Wno-array-bounds -Wno-stringop-overflow -Wno-maybe-uninitialized)
 endif()
-target_link_libraries(weir_llvm INTERFACE ${weir_llvm_libraries})
+target_link_libraries(weir_llvm INTERFACE ${weir_lld_libraries} ${weir_llvm_libraries})
 
 # lld links LLVM's archives several times faster than the system's linker.
 find_program(WEIR_LLD ld.lld HINTS "${LLVM_TOOLS_BINARY_DIR}" NO_DEFAULT_PATH)

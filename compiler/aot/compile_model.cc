@@ -1,6 +1,7 @@
 #include "compiler/aot/compile_model.h"
 
 #include <array>
+#include <filesystem>
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
@@ -9,6 +10,7 @@
 #include "compiler/aot/header.h"
 #include "compiler/aot/shared_weights.h"
 #include "compiler/cache/entry.h"
+#include "compiler/codegen/link_shared.h"
 #include "compiler/codegen/model_object.h"
 #include "compiler/codegen/object_file.h"
 #include "compiler/weight_block.h"
@@ -55,6 +57,10 @@ std::optional<ObjectForm> object_form(std::string_view ending) {
   return std::nullopt;
 }
 
+std::string weights_file(const std::string& path) {
+  return std::filesystem::path(path).replace_extension(".weights").string();
+}
+
 CompiledModel compile_model(std::span<const ModelProgram> programs, const Weights& weights,
                             const CompileModelOptions& options) {
   WEIR_CHECK(!programs.empty(), "a model without programs");
@@ -88,7 +94,7 @@ CompiledModel compile_model(std::span<const ModelProgram> programs, const Weight
                     layout.bytes, kMostEmbedded));
   if (embed) {
     model.weights = &block;
-    if (text) model.weights_file = options.weights_file;
+    if (text) model.weights_file = weights_file(options.file_name);
   }
   model.hash = hash_of(programs, block);
   result.code = generate_model(model, target, code_form(options.form),
@@ -103,6 +109,8 @@ CompiledModel compile_model(std::span<const ModelProgram> programs, const Weight
       throw Error(fmt::format("the code for {} needs {} from elsewhere", target.triple, needed));
   }
   if (options.form == ObjectForm::archive) result.code = archive_of(result.code, model.name + ".o");
+  if (options.form == ObjectForm::shared)
+    result.code = link_shared(result.code, options.file_name, target.triple);
   result.header = model_header(model, layout, target);
   if (!embed || text) result.weights = std::move(block);
   result.name = model.name;

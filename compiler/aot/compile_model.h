@@ -37,8 +37,10 @@ struct CompileModelOptions {
   bool embed_weights = true;
   // No weights at all: the params need no values. Implies that none are embedded.
   bool strip_weights = false;
-  // The name of a file beside the result, where a form that is text finds the weights.
-  std::string weights_file;
+  // What the result's file will be called, without a folder. A form that is text finds the weights
+  // beside it, in the file of that name that ends in .weights; a shared object is looked for under
+  // it.
+  std::string file_name = "model.so";
   // Error if the code needs any function from outside, memcpy and memset included.
   bool freestanding = false;
 };
@@ -50,6 +52,9 @@ struct CompiledModel {
   std::string name;     // what all names begin with
   std::string triple;
 };
+
+// The block's file beside that of the code: FILE.weights for FILE.o.
+std::string weights_file(const std::string& path);
 
 // Error if a param has no value or one of another type, if there is no such target, or if what
 // comes out would be too large for the form.

@@ -16,6 +16,7 @@ namespace {
 
 constexpr const char* kExamples = R"(files that are written:
   FILE.o, .a   code for a linker
+  FILE.so      a shared object
   FILE.s       assembly, .ll and .bc LLVM's representation
   FILE.h       the header, in C89, beside each of them
   FILE.weights the block of weights, if it is not in the code
@@ -92,10 +93,6 @@ std::vector<ModelProgram> given_programs(const Graph& graph, const CompileArgume
   return chosen;
 }
 
-std::string beside(const std::string& path, const char* ending) {
-  return std::filesystem::path(path).replace_extension(ending).string();
-}
-
 void compile_file(const CompileArguments& arguments) {
   CompileModelOptions options;
   options.form = given_form(arguments);
@@ -106,9 +103,12 @@ void compile_file(const CompileArguments& arguments) {
   options.strip_weights = arguments.strip_weights;
   WeightChoice weights = given_weights(arguments.weights);
   options.embed_weights = weights.embed;
-  std::string header = arguments.header.empty() ? beside(arguments.output, ".h") : arguments.header;
-  std::string block = beside(arguments.output, ".weights");
-  options.weights_file = std::filesystem::path(block).filename().string();
+  std::string header =
+      arguments.header.empty()
+          ? std::filesystem::path(arguments.output).replace_extension(".h").string()
+          : arguments.header;
+  std::string block = weights_file(arguments.output);
+  options.file_name = std::filesystem::path(arguments.output).filename().string();
   std::vector<std::string> read;
   LoadLimits limits = given_limits(arguments.limits);
   Model model = arguments.strip_weights ? Model{load_graph(arguments.model, limits), {}}
@@ -134,7 +134,7 @@ void add_compile_command(CLI::App& app, Action& action) {
             "The file to write, whose ending says what is in it.")
       ->required();
   add_value(*command, "--emit", options->emit, "FORM",
-            "What to write, if FILE's ending does not say it: o, a, s, ll or bc.");
+            "What to write, if FILE's ending does not say it: o, a, so, s, ll or bc.");
   add_value(*command, "--header", options->header, "FILE",
             "The header to write; FILE.h beside the output if left out.");
   add_value(*command, "--prefix", options->prefix, "NAME",
