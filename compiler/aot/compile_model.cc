@@ -8,6 +8,7 @@
 
 #include "compiler/aot/c_names.h"
 #include "compiler/aot/header.h"
+#include "compiler/aot/record_self_test.h"
 #include "compiler/aot/shared_weights.h"
 #include "compiler/cache/entry.h"
 #include "compiler/codegen/link_shared.h"
@@ -47,6 +48,29 @@ std::string hash_of(std::span<const ModelProgram> programs, std::string_view wei
   return digest(digest(text) + digest(weights));
 }
 
+void resolve_targets(ModelObject& model, const CompileModelOptions& options) {
+  TargetSpec spec = options.compile.target;
+  if (options.variants.empty()) {
+    model.base = resolve_target(spec);
+    model.variants = {model.base};
+    return;
+  }
+  if (!spec.cpu.empty() || !spec.features.empty())
+    throw Error(
+        "several variants name their processors; a processor or features beside them say nothing");
+  for (const std::string& cpu : options.variants) {
+    spec.cpu = cpu;
+    model.variants.push_back(resolve_target(spec));
+    if (!model.variants.back().triple.starts_with("x86_64"))
+      throw Error(fmt::format(
+          "variants are chosen by what x86-64 processors say of themselves; there are none for {}",
+          model.variants.back().triple));
+  }
+  // What chooses must run anywhere.
+  spec.cpu = "x86-64";
+  model.base = resolve_target(spec);
+}
+
 }  // namespace
 
 std::span<const std::string_view> object_endings() { return kEndings; }
@@ -64,14 +88,15 @@ std::string weights_file(const std::string& path) {
 CompiledModel compile_model(std::span<const ModelProgram> programs, const Weights& weights,
                             const CompileModelOptions& options) {
   WEIR_CHECK(!programs.empty(), "a model without programs");
-  Target target = resolve_target(options.compile.target);
   ModelObject model;
+  resolve_targets(model, options);
+  const Target& target = model.base;
   model.name = c_identifier(options.prefix.empty() ? programs[0].graph.name() : options.prefix);
   model.version = WEIR_VERSION;
   model.shared = options.form == ObjectForm::shared;
   for (const ModelProgram& program : programs) {
     model.programs.push_back(
-        {c_identifier(program.name), lower_graph(program.graph, options.compile)});
+        {c_identifier(program.name), lower_graph(program.graph, options.compile), {}});
     model.programs.back().program.name = model.name + "_" + model.programs.back().name;
   }
   std::vector<Program*> sharing;
@@ -96,8 +121,15 @@ CompiledModel compile_model(std::span<const ModelProgram> programs, const Weight
     model.weights = &block;
     if (text) model.weights_file = weights_file(options.file_name);
   }
+  if (options.self_test) {
+    if (options.strip_weights)
+      throw Error("a self test needs the weights that its values were computed with");
+    for (std::size_t i = 0; i < programs.size(); ++i)
+      model.programs[i].self_test = record_self_test(
+          programs[i].graph, weights, model.programs[i].program.symbols, model.variants);
+  }
   model.hash = hash_of(programs, block);
-  result.code = generate_model(model, target, code_form(options.form),
+  result.code = generate_model(model, code_form(options.form),
                                {.debug_lines = options.compile.debug_lines,
                                 .executor = nullptr,
                                 .timing = options.compile.timing});
@@ -111,7 +143,7 @@ CompiledModel compile_model(std::span<const ModelProgram> programs, const Weight
   if (options.form == ObjectForm::archive) result.code = archive_of(result.code, model.name + ".o");
   if (options.form == ObjectForm::shared)
     result.code = link_shared(result.code, options.file_name, target.triple);
-  result.header = model_header(model, layout, target);
+  result.header = model_header(model, layout);
   if (!embed || text) result.weights = std::move(block);
   result.name = model.name;
   result.triple = target.triple;

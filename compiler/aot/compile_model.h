@@ -41,6 +41,11 @@ struct CompileModelOptions {
   // beside it, in the file of that name that ends in .weights; a shared object is looked for under
   // it.
   std::string file_name = "model.so";
+  // Variants of the code in one file, by names of processors, lesser ones first: "x86-64-v2",
+  // "x86-64-v3". None: the one of compile.target.
+  std::vector<std::string> variants;
+  // A function that runs every program on recorded values.
+  bool self_test = false;
   // Error if the code needs any function from outside, memcpy and memset included.
   bool freestanding = false;
 };

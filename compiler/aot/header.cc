@@ -11,6 +11,7 @@
 #include "compiler/lowering/memory_plan.h"
 #include "ir/diagnostic.h"
 #include "ir/escape.h"
+#include "runtime/abi.h"
 
 namespace weir {
 namespace {
@@ -26,15 +27,18 @@ std::string_view note_of(DType type, bool has_type) {
 
 class HeaderWriter {
  public:
-  HeaderWriter(const ModelObject& model, const WeightLayout& layout, const Target& target)
-      : model_(model), layout_(layout), target_(target), macro_(in_capitals(model.name)) {}
+  HeaderWriter(const ModelObject& model, const WeightLayout& layout)
+      : model_(model), layout_(layout), target_(model.base), macro_(in_capitals(model.name)) {}
 
   std::string write() {
-    std::string cpu = target_.cpu;
-    if (target_.features.size() > 60)
-      cpu += (cpu.empty() ? "" : " and ") + std::string("the features of one machine");
-    else if (!target_.features.empty())
-      cpu += (cpu.empty() ? "" : " ") + target_.features;
+    std::string cpu;
+    for (const Target& variant : model_.variants) {
+      cpu += (cpu.empty() ? "" : ", ") + variant.cpu;
+      if (variant.features.size() > 60)
+        cpu += " and the features of one machine";
+      else if (!variant.features.empty())
+        cpu += " " + variant.features;
+    }
     line("/* The model {}, compiled by Weir {} for {}{}{}.", in_comment(model_.name),
          model_.version, target_.triple, cpu.empty() ? "" : ",\n * ", cpu);
     line(" *");
@@ -58,6 +62,13 @@ class HeaderWriter {
         "/* WEIR_OK, or WEIR_WRONG_CPU where the programs would meet instructions that the "
         "processor lacks. */");
     line("int {}_check_cpu(void);\n", model_.name);
+    if (model_.variants.size() > 1) {
+      line(
+          "/* Has to be called once for every workspace, before a program uses it: chooses the "
+          "code for this processor. */");
+      line("int {}_init(void* workspace);\n", model_.name);
+    }
+    write_self_test();
     line("/* For loaders: a weir_model_info of runtime/model_info.h. */");
     line("extern const struct weir_model_info {}_model;\n", model_.name);
     line("#ifdef __cplusplus\n}}\n#endif\n\n#endif");
@@ -72,6 +83,17 @@ class HeaderWriter {
   }
 
   static bool is_static(const Program& program) { return program.symbols.empty(); }
+
+  void write_self_test() {
+    std::uint64_t bytes = self_test_bytes(model_);
+    if (bytes == 0) return;
+    line(
+        "/* Runs every program on recorded values, in memory aligned to WEIR_ALIGNMENT. WEIR_OK, "
+        "or WEIR_WRONG_RESULT. */");
+    line("#define {}_SELFTEST_BYTES {}", macro_, bytes);
+    bool given = model_.weights == nullptr && layout_.bytes > 0;
+    line("int {}_selftest(void* memory{});\n", model_.name, given ? ", const void* weights" : "");
+  }
 
   void write_weights() {
     if (layout_.bytes == 0) return;
@@ -139,7 +161,8 @@ class HeaderWriter {
         "/* The workspace is aligned to WEIR_ALIGNMENT{}. Without an executor, which\n * may be "
         "null, everything runs on the "
         "calling thread. */",
-        program.slots.empty() ? ", and may be null: there is none" : "");
+        program.slots.empty() && model_.variants.size() == 1 ? ", and may be null: there is none"
+                                                             : "");
     line("int {}({});\n", function, fmt::join(parameters, ",\n    "));
   }
 
@@ -150,7 +173,8 @@ class HeaderWriter {
     if (!workspace)
       throw Error(
           fmt::format("the workspace of {} has more bytes than 64 bits can count", program.name));
-    line("#define {}_WORKSPACE_BYTES {}", prefix, *workspace);
+    line("#define {}_WORKSPACE_BYTES {}", prefix,
+         *workspace + (model_.variants.size() > 1 ? WEIR_ALIGNMENT : 0));
     line("#define {}_WORKSPACE_BYTES_PER_WORKER 0", prefix);
     CScope names;
     auto counts = [&](const Side& side, const std::vector<std::string>& members) {
@@ -190,9 +214,8 @@ class HeaderWriter {
 
 }  // namespace
 
-std::string model_header(const ModelObject& model, const WeightLayout& layout,
-                         const Target& target) {
-  return HeaderWriter(model, layout, target).write();
+std::string model_header(const ModelObject& model, const WeightLayout& layout) {
+  return HeaderWriter(model, layout).write();
 }
 
 }  // namespace weir

@@ -5,12 +5,10 @@
 
 #include "compiler/aot/shared_weights.h"
 #include "compiler/codegen/model_object.h"
-#include "compiler/lowering/target.h"
 
 namespace weir {
 
 // `layout` says where each weight lies in the block, for who hands it over.
-std::string model_header(const ModelObject& model, const WeightLayout& layout,
-                         const Target& target);
+std::string model_header(const ModelObject& model, const WeightLayout& layout);
 
 }  // namespace weir

@@ -174,13 +174,13 @@ class CpuCheckEmitter {
 }  // namespace
 
 llvm::Function* emit_cpu_check(llvm::Module& module, const std::string& name,
-                               const llvm::TargetMachine& machine) {
+                               const std::string& prefix, const llvm::TargetMachine& machine) {
   llvm::IRBuilder<> b(module.getContext());
   auto* function = llvm::Function::Create(llvm::FunctionType::get(b.getInt32Ty(), false),
                                           llvm::GlobalValue::ExternalLinkage, name, module);
   const llvm::Triple& triple = machine.getTargetTriple();
   if (triple.isX86() && triple.isArch64Bit()) {
-    CpuCheckEmitter(module, name).emit(function, *machine.getMCSubtargetInfo());
+    CpuCheckEmitter(module, prefix).emit(function, *machine.getMCSubtargetInfo());
   } else {
     b.SetInsertPoint(llvm::BasicBlock::Create(module.getContext(), "entry", function));
     b.CreateRet(b.getInt32(WEIR_OK));

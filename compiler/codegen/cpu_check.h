@@ -13,8 +13,9 @@
 
 namespace weir {
 
-// int NAME(void): WEIR_OK, or WEIR_WRONG_CPU. `machine` is that of the code that is to run.
+// int NAME(void): WEIR_OK, or WEIR_WRONG_CPU. `machine` is that of the code that is to run; names
+// of what the function calls begin with `prefix`.
 llvm::Function* emit_cpu_check(llvm::Module& module, const std::string& name,
-                               const llvm::TargetMachine& machine);
+                               const std::string& prefix, const llvm::TargetMachine& machine);
 
 }  // namespace weir

@@ -1,11 +1,15 @@
 #include "compiler/codegen/face_emitter.h"
 
+#include <algorithm>
 #include <array>
-#include <span>
 #include <utility>
+
+#include <fmt/format.h>
 
 #include "compiler/codegen/cpu_check.h"
 #include "compiler/codegen/entry_emitter.h"
+#include "compiler/codegen/self_test_emitter.h"
+#include "compiler/codegen/target_machine.h"
 #include "ir/diagnostic.h"
 #include "runtime/abi.h"
 #include "runtime/model_info.h"
@@ -18,9 +22,14 @@ static_assert(static_cast<int>(DType::f32) == WEIR_F32 &&
               static_cast<int>(DType::i64) == WEIR_I64 &&
               static_cast<int>(DType::boolean) == WEIR_BOOL);
 
+// What a workspace begins with that was made ready for the first variant; unlikely to stand there
+// by chance.
+constexpr std::uint32_t kFirstVariant = 0x57454900;
+
 constexpr auto kMessages = std::to_array<std::pair<int, const char*>>({
     {WEIR_OK, "no error"},
-    {WEIR_INVALID_CALL, "a pointer is null, or a dimension is negative or too large"},
+    {WEIR_INVALID_CALL,
+     "a pointer is null, a dimension is negative or too large, or a workspace was not made ready"},
     {WEIR_DATA_FAULT, "data is out of range, such as an index or a label"},
     {WEIR_WRONG_CPU, "this processor lacks instructions that the model is compiled to"},
     {WEIR_WRONG_RESULT, "the self test found other results than were recorded"},
@@ -28,15 +37,12 @@ constexpr auto kMessages = std::to_array<std::pair<int, const char*>>({
 
 class FaceEmitter {
  public:
-  FaceEmitter(llvm::Module& module, const ModelObject& model, const Target& target,
-              const llvm::TargetMachine& machine)
+  FaceEmitter(llvm::Module& module, const ModelObject& model)
       : module_(module),
         context_(module.getContext()),
         model_(model),
-        target_(target),
-        machine_(machine),
         b_(context_),
-        word_(llvm::IntegerType::get(context_, static_cast<unsigned>(target.pointer_bits))),
+        word_(llvm::IntegerType::get(context_, static_cast<unsigned>(model.base.pointer_bits))),
         status_(b_.getInt32Ty()),
         pointer_(llvm::PointerType::get(context_, 0)),
         call_type_(llvm::StructType::get(
@@ -49,7 +55,14 @@ class FaceEmitter {
       if (!entry.program.symbols.empty()) emit_get_sizes(entry);
     }
     emit_message();
-    check_cpu_ = emit_cpu_check(module_, model_.name + "_check_cpu", machine_);
+    check_cpu_ = check_of(model_.variants[0], model_.name + "_check_cpu");
+    if (model_.variants.size() > 1) {
+      emit_init();
+      for (const ModelObject::Entry& entry : model_.programs) emit_choice(entry.program);
+    }
+    auto tested = [](const ModelObject::Entry& entry) { return entry.self_test.has_value(); };
+    if (std::any_of(model_.programs.begin(), model_.programs.end(), tested))
+      emit_self_test(module_, model_, model_.base, init_, kFirstVariant);
     emit_description();
   }
 
@@ -191,6 +204,96 @@ class FaceEmitter {
     b_.CreateRet(b_.getInt32(WEIR_INVALID_CALL));
   }
 
+  llvm::Function* check_of(const Target& variant, const std::string& name) {
+    return emit_cpu_check(module_, name, model_.name, *make_target_machine(variant));
+  }
+
+  void emit_init() {
+    llvm::Function* made = function(model_.name + "_init", status_, {pointer_});
+    llvm::Value* workspace = made->getArg(0);
+    auto block = [&](const char* name) { return llvm::BasicBlock::Create(context_, name, made); };
+    llvm::BasicBlock* invalid = block("invalid");
+    llvm::BasicBlock* next = block("next");
+    b_.CreateCondBr(b_.CreateIsNull(workspace), invalid, next);
+    b_.SetInsertPoint(invalid);
+    b_.CreateRet(b_.getInt32(WEIR_INVALID_CALL));
+    for (std::size_t i = model_.variants.size(); i-- > 0;) {
+      std::string name = i == 0 ? model_.name + "_check_cpu"
+                                : fmt::format("weir.check_{}", model_.variants[i].cpu);
+      llvm::Function* check = i == 0 ? check_cpu_ : check_of(model_.variants[i], name);
+      if (i > 0) check->setLinkage(llvm::GlobalValue::InternalLinkage);
+      b_.SetInsertPoint(next);
+      llvm::BasicBlock* found = block("found");
+      next = block("next");
+      b_.CreateCondBr(b_.CreateIsNull(b_.CreateCall(check)), found, next);
+      b_.SetInsertPoint(found);
+      b_.CreateStore(b_.getInt32(kFirstVariant + static_cast<std::uint32_t>(i)), workspace);
+      b_.CreateRet(b_.getInt32(WEIR_OK));
+    }
+    b_.SetInsertPoint(next);
+    b_.CreateRet(b_.getInt32(WEIR_WRONG_CPU));
+    init_ = made;
+  }
+
+  // The program's three functions under its own name: they go on to those of the variant that the
+  // workspace names.
+  void emit_choice(const Program& program) {
+    auto names = [&](std::size_t variant) {
+      Program named;
+      named.name = variant_name(model_, program, model_.variants[variant]);
+      return named;
+    };
+    const Program first = names(0);
+    auto define = [&](llvm::FunctionCallee callee) {
+      auto* made = llvm::cast<llvm::Function>(callee.getCallee());
+      made->setLinkage(llvm::GlobalValue::InternalLinkage);
+      b_.SetInsertPoint(llvm::BasicBlock::Create(context_, "entry", made));
+      return made;
+    };
+    llvm::Function* shapes = define(shapes_of(program));
+    b_.CreateRet(b_.CreateCall(shapes_of(first), {shapes->getArg(0), shapes->getArg(1)}));
+    llvm::Function* size = define(workspace_of(program));
+    llvm::Value* status =
+        b_.CreateCall(workspace_of(first), {size->getArg(0), size->getArg(1), size->getArg(2)});
+    auto* good = llvm::BasicBlock::Create(context_, "good", size);
+    auto* after = llvm::BasicBlock::Create(context_, "after", size);
+    b_.CreateCondBr(b_.CreateIsNull(status), good, after);
+    b_.SetInsertPoint(good);
+    llvm::Value* more = b_.CreateAdd(b_.CreateLoad(word_, size->getArg(1)),
+                                     llvm::ConstantInt::get(word_, WEIR_ALIGNMENT));
+    b_.CreateStore(more, size->getArg(1));
+    b_.CreateBr(after);
+    b_.SetInsertPoint(after);
+    b_.CreateRet(status);
+    llvm::Function* run = define(program_of(program));
+    llvm::Value* own = b_.CreateAlloca(call_type_);
+    auto* invalid = llvm::BasicBlock::Create(context_, "invalid", run);
+    auto require_some = [&](llvm::Value* pointer) {
+      auto* some = llvm::BasicBlock::Create(context_, "some", run);
+      b_.CreateCondBr(b_.CreateIsNull(pointer), invalid, some);
+      b_.SetInsertPoint(some);
+    };
+    require_some(run->getArg(0));
+    for (unsigned i = 0; i < 6; ++i) {
+      llvm::Value* value =
+          b_.CreateLoad(pointer_, b_.CreateStructGEP(call_type_, run->getArg(0), i));
+      b_.CreateStore(value, b_.CreateStructGEP(call_type_, own, i));
+    }
+    llvm::Value* place = b_.CreateStructGEP(call_type_, own, 3);
+    llvm::Value* workspace = b_.CreateLoad(pointer_, place);
+    require_some(workspace);
+    b_.CreateStore(b_.CreateConstGEP1_32(b_.getInt8Ty(), workspace, WEIR_ALIGNMENT), place);
+    llvm::SwitchInst* choice = b_.CreateSwitch(b_.CreateLoad(b_.getInt32Ty(), workspace), invalid);
+    for (std::size_t i = 0; i < model_.variants.size(); ++i) {
+      auto* chosen = llvm::BasicBlock::Create(context_, "variant", run);
+      choice->addCase(b_.getInt32(kFirstVariant + static_cast<std::uint32_t>(i)), chosen);
+      b_.SetInsertPoint(chosen);
+      b_.CreateRet(b_.CreateCall(program_of(names(i)), {own}));
+    }
+    b_.SetInsertPoint(invalid);
+    b_.CreateRet(b_.getInt32(WEIR_INVALID_CALL));
+  }
+
   llvm::Constant* text(llvm::StringRef content) {
     auto [found, inserted] = texts_.try_emplace(content, nullptr);
     if (!inserted) return found->second;
@@ -250,14 +353,16 @@ class FaceEmitter {
   void emit_description() {
     std::vector<llvm::Constant*> programs;
     for (const ModelObject::Entry& entry : model_.programs) programs.push_back(program_info(entry));
-    std::string cpu = target_.cpu;
-    if (!target_.features.empty()) cpu += (cpu.empty() ? "" : " ") + target_.features;
+    std::string cpu;
+    for (const Target& variant : model_.variants)
+      cpu += (cpu.empty() ? "" : ", ") + variant.cpu +
+             (variant.features.empty() ? "" : " " + variant.features);
     llvm::Constant* info = llvm::ConstantStruct::getAnon(
         {number(WEIR_ABI_VERSION), number(programs.size()), text(model_.name), text(model_.version),
-         text(model_.hash), text(target_.triple), text(cpu),
+         text(model_.hash), text(model_.base.triple), text(cpu),
          weights_ == nullptr ? null() : weights_,
-         llvm::ConstantInt::get(word_, model_.weight_bytes), check_cpu_, null(),
-         table(programs, programs[0]->getType(), "programs")});
+         llvm::ConstantInt::get(word_, model_.weight_bytes), check_cpu_,
+         init_ == nullptr ? null() : init_, table(programs, programs[0]->getType(), "programs")});
     new llvm::GlobalVariable(module_, info->getType(), true, llvm::GlobalValue::ExternalLinkage,
                              info, model_.name + "_model");
     if (!model_.shared) return;
@@ -277,8 +382,6 @@ class FaceEmitter {
   llvm::Module& module_;
   llvm::LLVMContext& context_;
   const ModelObject& model_;
-  const Target& target_;
-  const llvm::TargetMachine& machine_;
   llvm::IRBuilder<> b_;
   llvm::IntegerType* word_;
   llvm::IntegerType* status_;
@@ -286,14 +389,18 @@ class FaceEmitter {
   llvm::StructType* call_type_;
   llvm::GlobalVariable* weights_ = nullptr;
   llvm::Function* check_cpu_ = nullptr;
+  llvm::Function* init_ = nullptr;
   llvm::StringMap<llvm::Constant*> texts_;
 };
 
 }  // namespace
 
-void emit_face(llvm::Module& module, const ModelObject& model, const Target& target,
-               const llvm::TargetMachine& machine) {
-  FaceEmitter(module, model, target, machine).emit();
+void emit_face(llvm::Module& module, const ModelObject& model) {
+  FaceEmitter(module, model).emit();
+}
+
+std::string variant_name(const ModelObject& model, const Program& program, const Target& variant) {
+  return model.variants.size() == 1 ? program.name : program.name + "_" + variant.cpu;
 }
 
 }  // namespace weir

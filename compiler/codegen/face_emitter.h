@@ -10,7 +10,10 @@ namespace weir {
 
 // The programs' own functions are declared; a module that defines them is to be linked with this
 // one.
-void emit_face(llvm::Module& module, const ModelObject& model, const Target& target,
-               const llvm::TargetMachine& machine);
+void emit_face(llvm::Module& module, const ModelObject& model);
+
+// What a program is called that is compiled for one of the model's variants: its own name, if there
+// is no other.
+std::string variant_name(const ModelObject& model, const Program& program, const Target& variant);
 
 }  // namespace weir

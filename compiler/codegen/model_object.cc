@@ -21,24 +21,27 @@ namespace {
 
 // Each program is a module of its own, as it is when it is compiled to be loaded; they are joined
 // before code is generated, and only what the face shows keeps its name.
-std::unique_ptr<llvm::Module> emit_model(const ModelObject& model, const Target& target,
-                                         llvm::LLVMContext& context, llvm::TargetMachine& machine,
-                                         bool debug_lines) {
+std::unique_ptr<llvm::Module> emit_model(const ModelObject& model, llvm::LLVMContext& context,
+                                         llvm::TargetMachine& machine, bool debug_lines) {
   auto module = std::make_unique<llvm::Module>(model.name, context);
-  set_triple(*module, llvm::Triple(target.triple));
+  set_triple(*module, llvm::Triple(model.base.triple));
   module->setDataLayout(machine.createDataLayout());
   module->setPICLevel(llvm::PICLevel::BigPIC);
-  emit_face(*module, model, target, machine);
-  set_attributes(*module, target);
+  emit_face(*module, model);
+  set_attributes(*module, model.base);
   std::set<std::string> shown;
   for (const llvm::GlobalValue& value : module->global_values())
     if (!value.isDeclaration()) shown.insert(value.getName().str());
-  for (const ModelObject::Entry& entry : model.programs) {
-    ModuleOptions options{.debug_lines = debug_lines, .bare_file_names = true, .shapes = true};
-    std::unique_ptr<llvm::Module> part =
-        emit_module(entry.program, target, context, machine, options);
-    bool failed = llvm::Linker::linkModules(*module, std::move(part));
-    WEIR_CHECK(!failed, "modules of one model do not fit together");
+  ModuleOptions options{.debug_lines = debug_lines, .bare_file_names = true, .shapes = true};
+  for (const Target& target : model.variants) {
+    std::unique_ptr<llvm::TargetMachine> own = make_target_machine(target, true);
+    for (const ModelObject::Entry& entry : model.programs) {
+      Program program = entry.program;
+      program.name = variant_name(model, program, target);
+      bool failed =
+          llvm::Linker::linkModules(*module, emit_module(program, target, context, *own, options));
+      WEIR_CHECK(!failed, "modules of one model do not fit together");
+    }
   }
   for (llvm::GlobalValue& value : module->global_values())
     if (!value.isDeclaration() && !shown.contains(value.getName().str())) {
@@ -60,13 +63,11 @@ std::string included_weights(const ModelObject& model) {
 
 }  // namespace
 
-std::string generate_model(const ModelObject& model, const Target& target, CodeForm form,
-                           const CodegenOptions& options) {
-  WEIR_CHECK(!model.programs.empty(), "a model without programs");
-  std::unique_ptr<llvm::TargetMachine> machine = make_target_machine(target, true);
+std::string generate_model(const ModelObject& model, CodeForm form, const CodegenOptions& options) {
+  WEIR_CHECK(!model.programs.empty() && !model.variants.empty(), "a model without programs");
+  std::unique_ptr<llvm::TargetMachine> machine = make_target_machine(model.base, true);
   llvm::LLVMContext context;
-  std::unique_ptr<llvm::Module> module =
-      emit_model(model, target, context, *machine, options.debug_lines);
+  std::unique_ptr<llvm::Module> module = emit_model(model, context, *machine, options.debug_lines);
   optimize(*module, *machine);
   switch (form) {
     case CodeForm::object:

@@ -1,6 +1,8 @@
 # Text tests: each file says in its RUN lines how it is run, and in its CHECK lines what must come out.
 
 import os
+import platform
+import shutil
 import subprocess
 import sys
 
@@ -32,6 +34,17 @@ for python in ("/usr/bin/python3", "python3"):
     break
 else:
     lit_config.note("no Python here has the package onnx: what it would check is left out")
+
+# Objects for other machines run where a compiler, a linker and an emulator are.
+clang = os.path.join(config.llvm_tools_dir, "clang")
+if os.path.exists(clang) and os.path.exists(os.path.join(config.llvm_tools_dir, "ld.lld")):
+    config.available_features.add("clang")
+    config.substitutions.append(("%clang", f"{clang} -fuse-ld=lld"))
+for machine in ("x86_64", "aarch64", "arm", "riscv64"):
+    if shutil.which(f"qemu-{machine}"):
+        config.available_features.add(f"qemu-{machine}")
+if platform.machine() == "x86_64":
+    config.available_features.add("x86_64")
 
 # `FileCheck` and `not` by name.
 config.environment["PATH"] = os.pathsep.join([config.llvm_tools_dir, config.environment["PATH"]])

@@ -34,10 +34,10 @@ examples:
 
 struct CompileArguments {
   std::string model, output, header, emit, prefix;
-  std::vector<std::string> gradient, weights, programs;
+  std::vector<std::string> gradient, weights, programs, variants;
   LimitOptions limits;
   TargetSpec target;
-  bool strip_weights = false, freestanding = false, no_debug = false;
+  bool self_test = false, strip_weights = false, freestanding = false, no_debug = false;
 };
 
 std::string ending_of(const std::string& path) {
@@ -100,6 +100,8 @@ void compile_file(const CompileArguments& arguments) {
   options.compile.target = arguments.target;
   options.compile.debug_lines = !arguments.no_debug;
   options.freestanding = arguments.freestanding;
+  options.self_test = arguments.self_test;
+  options.variants = arguments.variants;
   options.strip_weights = arguments.strip_weights;
   WeightChoice weights = given_weights(arguments.weights);
   options.embed_weights = weights.embed;
@@ -156,7 +158,15 @@ void add_compile_command(CLI::App& app, Action& action) {
                     "An error if the code needs even memcpy or memset from elsewhere.");
   command->add_flag("--no-debug-lines", options->no_debug,
                     "Leaves out which lines of the model the code is from.");
+  command->add_flag("--selftest", options->self_test,
+                    "Adds a function that runs every program on values that the interpreter "
+                    "computed for the target; all bits must be equal.");
   add_target(*command, options->target);
+  add_list(*command, "--multiversion", options->variants, "CPUS",
+           "Code for several x86-64 processors, lesser ones first, such as x86-64-v2,x86-64-v3; "
+           "which of them runs is found "
+           "by asking the processor.",
+           true);
   add_limits(*command, options->limits);
   command->callback([options, &action] { action = [options] { compile_file(*options); }; });
 }
