@@ -3,10 +3,10 @@
 #include <chrono>
 
 #include <fmt/format.h>
-#include <llvm-c/Core.h>
 #include <llvm/IR/AssemblyAnnotationWriter.h>
 #include <llvm/Support/FormattedStream.h>
 #include <llvm/Support/raw_ostream.h>
+#include <llvm-c/Core.h>
 
 #include "compiler/codegen/entry_emitter.h"
 #include "compiler/codegen/generate_code.h"
@@ -37,13 +37,15 @@ class Stopwatch {
 // Prints the model line before the first instruction that comes from it.
 class LineWriter : public llvm::AssemblyAnnotationWriter {
  public:
-  void emitFunctionAnnot(const llvm::Function*, llvm::formatted_raw_ostream&) override { last_.clear(); }
+  void emitFunctionAnnot(const llvm::Function*, llvm::formatted_raw_ostream&) override {
+    last_.clear();
+  }
   void emitInstructionAnnot(const llvm::Instruction* instruction,
                             llvm::formatted_raw_ostream& stream) override {
     const llvm::DebugLoc& location = instruction->getDebugLoc();
     if (!location || location.getLine() == 0) return;
-    std::string line = location->getFilename().str() + ":" + std::to_string(location.getLine()) + ":" +
-                       std::to_string(location.getCol());
+    std::string line = location->getFilename().str() + ":" + std::to_string(location.getLine()) +
+                       ":" + std::to_string(location.getCol());
     if (line == last_) return;
     stream << "  ; " << line << "\n";
     last_ = std::move(line);
@@ -81,6 +83,7 @@ LoadableCode compile_for_loading(const Program& program, const Target& target,
                                  const CodegenOptions& options) {
   struct Part {
     KernelRange range;
+    ModuleNumber place;
     std::unique_ptr<llvm::TargetMachine> machine;
     std::unique_ptr<llvm::LLVMContext> context;
     std::unique_ptr<llvm::Module> module;
@@ -89,7 +92,9 @@ LoadableCode compile_for_loading(const Program& program, const Target& target,
   Stopwatch stopwatch(options);
   std::vector<Schedule> schedules = schedules_of(program, target);
   std::vector<Part> parts;
-  for (KernelRange range : partition_kernels(program)) parts.push_back({range, {}, {}, {}, {}});
+  std::vector<KernelRange> ranges = partition_kernels(program);
+  for (std::size_t i = 0; i < ranges.size(); ++i)
+    parts.push_back({ranges[i], {i, ranges.size()}, {}, {}, {}, {}});
   // Step by step, so that each can be timed; a part stays whole in each of them.
   auto each = [&](std::string_view step, auto&& work) {
     run_tasks(options.executor, parts.size(), [&](std::size_t i) { work(parts[i]); });
@@ -98,8 +103,8 @@ LoadableCode compile_for_loading(const Program& program, const Target& target,
   each("emit LLVM IR", [&](Part& part) {
     part.machine = make_target_machine(target);
     part.context = std::make_unique<llvm::LLVMContext>();
-    part.module = emit_module(program, target, schedules, part.range, *part.context, *part.machine,
-                              {.debug_lines = options.debug_lines});
+    part.module = emit_module(program, target, schedules, part.range, part.place, *part.context,
+                              *part.machine, {.debug_lines = options.debug_lines});
   });
   each("LLVM passes", [](Part& part) { optimize(*part.module, *part.machine); });
   each("LLVM code generation", [](Part& part) {

@@ -1,5 +1,5 @@
-// Programs as LLVM IR, assembly and object code. One code path: what the JIT loads and what goes to a
-// file come from the same emitters, passes and code generator.
+// Programs as LLVM IR, assembly and object code. One code path: what the JIT loads and what goes to
+// a file come from the same emitters, passes and code generator.
 #pragma once
 
 #include <functional>
@@ -13,8 +13,8 @@
 
 namespace weir {
 
-// What code generation needs to know about the wanted machine. Error if LLVM does not know the target, the
-// CPU or a feature: with what is near, or available.
+// What code generation needs to know about the wanted machine. Error if LLVM does not know the
+// target, the CPU or a feature: with what is near, or available.
 Target resolve_target(const TargetSpec& spec);
 
 // What generates the code, with its version.
@@ -30,16 +30,17 @@ struct CodegenOptions {
 
 // An object file for a linker.
 struct ObjectCode {
-  std::string bytes;                // of the target's format
-  std::string program_symbol;       // a weir_program
-  std::string workspace_symbol;     // a weir_workspace_size
+  std::string bytes;             // of the target's format
+  std::string program_symbol;    // a weir_program
+  std::string workspace_symbol;  // a weir_workspace_size
 };
 
 ObjectCode compile_object(const Program& program, const Target& target,
                           const CodegenOptions& options = {});
 
 // Object files to be loaded together: the same functions as in compile_object's one file, parted
-// among several, so that threads can share the work. How they are parted depends on the program alone.
+// among several, so that threads can share the work. How they are parted depends on the program
+// alone.
 struct LoadableCode {
   std::vector<std::string> objects;
   std::string program_symbol;

@@ -1,5 +1,7 @@
 #include "compiler/codegen/program_module.h"
 
+#include <map>
+
 #include <llvm/Analysis/CGSCCPassManager.h>
 #include <llvm/Analysis/LoopAnalysisManager.h>
 #include <llvm/IR/PassManager.h>
@@ -50,7 +52,7 @@ std::vector<Schedule> schedules_of(const Program& program, const Target& target)
 
 std::unique_ptr<llvm::Module> emit_module(const Program& program, const Target& target,
                                           const std::vector<Schedule>& schedules, KernelRange range,
-                                          llvm::LLVMContext& context,
+                                          ModuleNumber place, llvm::LLVMContext& context,
                                           const llvm::TargetMachine& machine,
                                           const ModuleOptions& options) {
   auto module = std::make_unique<llvm::Module>(program.name, context);
@@ -58,24 +60,23 @@ std::unique_ptr<llvm::Module> emit_module(const Program& program, const Target& 
   module->setDataLayout(machine.createDataLayout());
   module->setPICLevel(llvm::PICLevel::BigPIC);
   DebugInfo debug(*module, options.debug_lines, options.bare_file_names);
-  bool whole = range.first == 0 && range.last == schedules.size();
-  bool has_entry = range.last == schedules.size();
-  std::vector<std::vector<KernelPhase>> kernels;
-  for (std::size_t i = 0; i < schedules.size(); ++i) {
-    bool ours = i >= range.first && i < range.last;
-    kernels.emplace_back();
-    if (!ours && !has_entry) continue;
+  std::map<std::size_t, std::vector<KernelPhase>> declared;
+  PhasesOf phases_of = [&](std::size_t i) {
+    auto [found, is_new] = declared.try_emplace(i);
+    if (!is_new) return found->second;
     std::string name = "k" + std::to_string(i) + "_" + program.kernels[i].name;
-    kernels.back() = declare_phases(*module, schedules[i].kernel, name);
-    if (ours) KernelEmitter(*module, target, schedules[i], debug).emit(kernels.back());
-    for (const KernelPhase& phase : kernels.back()) {
-      if (whole)
+    found->second = declare_phases(*module, schedules[i].kernel, name);
+    for (const KernelPhase& phase : found->second) {
+      if (place.whole())
         phase.function->setLinkage(llvm::GlobalValue::InternalLinkage);
       else
         phase.function->setVisibility(llvm::GlobalValue::HiddenVisibility);
     }
-  }
-  if (has_entry) emit_entry(*module, program, target, kernels, schedules, debug, options.shapes);
+    return found->second;
+  };
+  for (std::size_t i = range.first; i < range.last; ++i)
+    KernelEmitter(*module, target, schedules[i], debug).emit(phases_of(i));
+  emit_entry(*module, program, target, phases_of, schedules, place, debug, options.shapes);
   debug.finish();
   set_attributes(*module, target);
   verify_module(*module);
@@ -87,7 +88,8 @@ std::unique_ptr<llvm::Module> emit_module(const Program& program, const Target& 
                                           const llvm::TargetMachine& machine,
                                           const ModuleOptions& options) {
   std::vector<Schedule> schedules = schedules_of(program, target);
-  return emit_module(program, target, schedules, {0, schedules.size()}, context, machine, options);
+  return emit_module(program, target, schedules, {0, schedules.size()}, {}, context, machine,
+                     options);
 }
 
 void verify_module(const llvm::Module& module) {

@@ -7,6 +7,7 @@
 
 #include <llvm/IR/AssemblyAnnotationWriter.h>
 
+#include "compiler/codegen/entry_emitter.h"
 #include "compiler/codegen/llvm_headers.h"
 #include "compiler/codegen/partition.h"
 #include "compiler/lowering/program.h"
@@ -23,11 +24,11 @@ struct ModuleOptions {
 
 std::vector<Schedule> schedules_of(const Program& program, const Target& target);
 
-// A module with some of the program's kernels and, if it has the last ones, the entry. What is
-// defined here for other modules of the same program is hidden, what is not is internal.
+// One of the modules of a program: some of its kernels, and a share of the entry. What is defined
+// here for other modules of the same program is hidden, what is not is internal.
 std::unique_ptr<llvm::Module> emit_module(const Program& program, const Target& target,
                                           const std::vector<Schedule>& schedules, KernelRange range,
-                                          llvm::LLVMContext& context,
+                                          ModuleNumber place, llvm::LLVMContext& context,
                                           const llvm::TargetMachine& machine,
                                           const ModuleOptions& options);
 // The whole program.

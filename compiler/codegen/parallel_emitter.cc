@@ -1,0 +1,221 @@
+#include "compiler/codegen/parallel_emitter.h"
+
+namespace weir {
+namespace {
+
+// A task shall be worth starting a thread's attention for, in cost units.
+constexpr std::int64_t kTaskCost = 2048;
+// More tasks than workers even out, but each costs a little.
+constexpr std::int64_t kTasksPerWorker = 4;
+// Fields of weir_executor, runtime/abi.h.
+enum Field : unsigned { context, max_workers, parallel_for, begin, end };
+
+}  // namespace
+
+ParallelEmitter::ParallelEmitter(llvm::Module& module, llvm::IRBuilder<>& builder,
+                                 PrimitiveEmitter& primitives, DebugInfo& debug,
+                                 llvm::IntegerType* word, bool single, bool whole)
+    : module_(module),
+      b_(builder),
+      primitives_(primitives),
+      debug_(debug),
+      word_(word),
+      pointer_(llvm::PointerType::get(module.getContext(), 0)),
+      executor_type_(llvm::StructType::get(
+          module.getContext(), {pointer_, builder.getInt32Ty(), pointer_, pointer_, pointer_})),
+      closure_type_(llvm::StructType::get(
+          module.getContext(), {pointer_, pointer_, builder.getInt64Ty(), builder.getInt64Ty()})),
+      single_(single),
+      whole_(whole) {}
+
+void ParallelEmitter::emit() {
+  emit_task();
+  emit_parallel();
+  if (!single_) emit_run();
+}
+
+llvm::Function* ParallelEmitter::declare(const std::string& name, llvm::FunctionType* type) {
+  if (llvm::Function* known = module_.getFunction(name)) return known;
+  auto linkage = whole_ ? llvm::GlobalValue::InternalLinkage : llvm::GlobalValue::ExternalLinkage;
+  auto* made = llvm::Function::Create(type, linkage, name, module_);
+  if (!whole_) made->setVisibility(llvm::GlobalValue::HiddenVisibility);
+  return made;
+}
+
+void ParallelEmitter::enter(llvm::Function& function) {
+  debug_.enter(function);
+  b_.SetInsertPoint(llvm::BasicBlock::Create(b_.getContext(), "entry", &function));
+  b_.SetCurrentDebugLocation(llvm::DebugLoc());
+  if (auto* scope = function.getSubprogram())
+    b_.SetCurrentDebugLocation(llvm::DILocation::get(b_.getContext(), 0, 0, scope));
+}
+
+llvm::Function* ParallelEmitter::function(const std::string& name, llvm::Type* result,
+                                          std::vector<llvm::Type*> arguments,
+                                          llvm::GlobalValue::LinkageTypes linkage) {
+  auto* made = llvm::Function::Create(llvm::FunctionType::get(result, arguments, false), linkage,
+                                      name, module_);
+  enter(*made);
+  return made;
+}
+
+void ParallelEmitter::run(llvm::Function* kernel, llvm::Value* frame, llvm::Value* units,
+                          llvm::Value* cost, llvm::Value* executor, llvm::Value* begun) {
+  if (single_) {
+    run_here_or_parallel(kernel, frame, units, cost, executor, begun);
+    return;
+  }
+  if (run_ == nullptr) run_ = declare("weir.run", run_type());
+  b_.CreateCall(run_, {kernel, frame, units, cost, executor, begun});
+}
+
+void ParallelEmitter::run_here_or_parallel(llvm::Value* kernel, llvm::Value* frame,
+                                           llvm::Value* units, llvm::Value* cost,
+                                           llvm::Value* executor, llvm::Value* begun) {
+  llvm::BasicBlock* large_block = block("large");
+  llvm::BasicBlock* serial_block = block("serial");
+  llvm::BasicBlock* parallel_block = block("parallel");
+  llvm::BasicBlock* after = block("next");
+  b_.CreateCondBr(b_.CreateIsNull(executor), serial_block, large_block);
+  b_.SetInsertPoint(large_block);
+  llvm::Value* worth =
+      b_.CreateAnd(b_.CreateICmpUGE(cost, i64(2 * kTaskCost)), b_.CreateICmpSGT(units, i64(1)));
+  b_.CreateCondBr(worth, parallel_block, serial_block);
+  b_.SetInsertPoint(serial_block);
+  b_.CreateCall(kernel_type(), kernel, {frame, i64(0), units});
+  b_.CreateBr(after);
+  b_.SetInsertPoint(parallel_block);
+  std::vector<llvm::Value*> arguments{kernel, frame, units, cost, executor};
+  if (!single_) arguments.push_back(begun);
+  b_.CreateCall(parallel_, arguments);
+  b_.CreateBr(after);
+  b_.SetInsertPoint(after);
+}
+
+void ParallelEmitter::end_run(llvm::Value* executor, llvm::Value* begun) {
+  llvm::BasicBlock* last = block("end");
+  llvm::BasicBlock* after = block("return");
+  b_.CreateCondBr(b_.CreateLoad(b_.getInt1Ty(), begun), last, after);
+  b_.SetInsertPoint(last);
+  bracket(executor, Field::end);
+  b_.CreateBr(after);
+  b_.SetInsertPoint(after);
+}
+
+// void task(closure*, word task, int worker): runs one task's share of a kernel's units.
+void ParallelEmitter::emit_task() {
+  task_ = function("weir.task", b_.getVoidTy(), {pointer_, word_, b_.getInt32Ty()},
+                   llvm::GlobalValue::InternalLinkage);
+  auto field = [&](unsigned i) {
+    return b_.CreateLoad(closure_type_->getElementType(i),
+                         b_.CreateStructGEP(closure_type_, task_->getArg(0), i));
+  };
+  llvm::Value* kernel = field(0);
+  llvm::Value* frame = field(1);
+  llvm::Value* units = field(2);
+  llvm::Value* grain = field(3);
+  llvm::Value* first = b_.CreateMul(b_.CreateSExt(task_->getArg(1), b_.getInt64Ty()), grain);
+  llvm::Value* last = b_.CreateAdd(first, grain);
+  last = b_.CreateSelect(b_.CreateICmpSLT(last, units), last, units);
+  auto* kernel_type =
+      llvm::FunctionType::get(b_.getVoidTy(), {pointer_, b_.getInt64Ty(), b_.getInt64Ty()}, false);
+  b_.CreateCall(kernel_type, kernel, {frame, first, last});
+  b_.CreateRetVoid();
+}
+
+// void run(kernel, frame, i64 units, i64 cost, executor*, i1* begun)
+void ParallelEmitter::emit_run() {
+  run_ = declare("weir.run", run_type());
+  enter(*run_);
+  auto argument = [&](unsigned i) { return run_->getArg(i); };
+  run_here_or_parallel(argument(0), argument(1), argument(2), argument(3), argument(4),
+                       argument(5));
+  b_.CreateRetVoid();
+}
+
+llvm::FunctionType* ParallelEmitter::run_type() {
+  return llvm::FunctionType::get(
+      b_.getVoidTy(), {pointer_, pointer_, b_.getInt64Ty(), b_.getInt64Ty(), pointer_, pointer_},
+      false);
+}
+
+llvm::FunctionType* ParallelEmitter::kernel_type() {
+  return llvm::FunctionType::get(b_.getVoidTy(), {pointer_, b_.getInt64Ty(), b_.getInt64Ty()},
+                                 false);
+}
+
+// void parallel(kernel, frame, i64 units, i64 cost, executor*[, i1* begun])
+void ParallelEmitter::emit_parallel() {
+  std::vector<llvm::Type*> types{pointer_, pointer_, b_.getInt64Ty(), b_.getInt64Ty(), pointer_};
+  if (!single_) types.push_back(pointer_);
+  parallel_ = function("weir.parallel", b_.getVoidTy(), types, llvm::GlobalValue::InternalLinkage);
+  parallel_->addFnAttr(llvm::Attribute::NoInline);
+  llvm::Value* units = parallel_->getArg(2);
+  llvm::Value* executor = parallel_->getArg(4);
+  llvm::AllocaInst* closure = b_.CreateAlloca(closure_type_);
+  if (single_)
+    bracket(executor, Field::begin);
+  else
+    begin_run(executor, parallel_->getArg(5));
+  llvm::Value* workers =
+      b_.CreateSExt(executor_field(executor, Field::max_workers), b_.getInt64Ty());
+  llvm::Value* most = b_.CreateMul(workers, i64(kTasksPerWorker));
+  llvm::Value* worth = b_.CreateUDiv(parallel_->getArg(3), i64(kTaskCost));
+  auto smaller = [&](llvm::Value* a, llvm::Value* b) {
+    return b_.CreateSelect(b_.CreateICmpSLT(a, b), a, b);
+  };
+  llvm::Value* tasks = smaller(smaller(worth, most), units);
+  llvm::Value* grain =
+      primitives_.quotient(b_.CreateAdd(units, b_.CreateSub(tasks, i64(1))), tasks);
+  tasks = primitives_.quotient(b_.CreateAdd(units, b_.CreateSub(grain, i64(1))), grain);
+  auto put = [&](unsigned i, llvm::Value* value) {
+    b_.CreateStore(value, b_.CreateStructGEP(closure_type_, closure, i));
+  };
+  put(0, parallel_->getArg(0));
+  put(1, parallel_->getArg(1));
+  put(2, units);
+  put(3, grain);
+  auto* type =
+      llvm::FunctionType::get(b_.getVoidTy(), {pointer_, word_, pointer_, pointer_}, false);
+  b_.CreateCall(
+      type, executor_field(executor, Field::parallel_for),
+      {executor_field(executor, Field::context), b_.CreateTrunc(tasks, word_), task_, closure});
+  if (single_) bracket(executor, Field::end);
+  b_.CreateRetVoid();
+}
+
+// The executor is woken by the first kernel that has work for it, so small runs never pay for it.
+void ParallelEmitter::begin_run(llvm::Value* executor, llvm::Value* begun) {
+  llvm::BasicBlock* first = block("begin");
+  llvm::BasicBlock* after = block("begun");
+  b_.CreateCondBr(b_.CreateLoad(b_.getInt1Ty(), begun), after, first);
+  b_.SetInsertPoint(first);
+  bracket(executor, Field::begin);
+  b_.CreateStore(b_.getTrue(), begun);
+  b_.CreateBr(after);
+  b_.SetInsertPoint(after);
+}
+
+// Calls an optional function of the executor.
+void ParallelEmitter::bracket(llvm::Value* executor, unsigned field) {
+  llvm::Value* callback = executor_field(executor, field);
+  llvm::BasicBlock* present = block("bracket");
+  llvm::BasicBlock* after = block("bracketed");
+  b_.CreateCondBr(b_.CreateIsNotNull(callback), present, after);
+  b_.SetInsertPoint(present);
+  b_.CreateCall(llvm::FunctionType::get(b_.getVoidTy(), {pointer_}, false), callback,
+                {executor_field(executor, Field::context)});
+  b_.CreateBr(after);
+  b_.SetInsertPoint(after);
+}
+
+llvm::Value* ParallelEmitter::executor_field(llvm::Value* executor, unsigned i) {
+  return b_.CreateLoad(executor_type_->getElementType(i),
+                       b_.CreateStructGEP(executor_type_, executor, i));
+}
+
+llvm::BasicBlock* ParallelEmitter::block(const char* name) {
+  return llvm::BasicBlock::Create(b_.getContext(), name, b_.GetInsertBlock()->getParent());
+}
+
+}  // namespace weir

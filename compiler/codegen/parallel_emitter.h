@@ -1,0 +1,71 @@
+// How a kernel's units go to threads: weir.run, weir.parallel and weir.task, functions for all
+// kernels, so that a program of many stays small.
+#pragma once
+
+#include "compiler/codegen/debug_info.h"
+#include "compiler/codegen/llvm_headers.h"
+#include "compiler/codegen/primitive_emitter.h"
+
+namespace weir {
+
+class ParallelEmitter {
+ public:
+  // `single`: the program is one phase of one kernel, which brackets its run itself. Otherwise a
+  // flag of the run tells whether the executor has begun. `whole`: the program is one module.
+  ParallelEmitter(llvm::Module& module, llvm::IRBuilder<>& builder, PrimitiveEmitter& primitives,
+                  DebugInfo& debug, llvm::IntegerType* word, bool single, bool whole);
+
+  // Defines the functions; in one of the program's modules, before any other call.
+  void emit();
+
+  // Runs `units` of a kernel here, or through the executor where that is worth it. `cost` is in
+  // units of single vectors (about cycles); `begun` is the run's flag, an i1 in memory, null if
+  // `single`.
+  void run(llvm::Function* kernel, llvm::Value* frame, llvm::Value* units, llvm::Value* cost,
+           llvm::Value* executor, llvm::Value* begun);
+
+  // Ends a run that has begun.
+  void end_run(llvm::Value* executor, llvm::Value* begun);
+
+  // A function of the program's own, seen by its modules alone; without a body unless it has one
+  // already.
+  llvm::Function* declare(const std::string& name, llvm::FunctionType* type);
+
+  // Begins a function's body: its first block is where the builder then stands.
+  void enter(llvm::Function& function);
+
+  // Both, for a function with a linkage of its own.
+  llvm::Function* function(const std::string& name, llvm::Type* result,
+                           std::vector<llvm::Type*> arguments,
+                           llvm::GlobalValue::LinkageTypes linkage);
+
+ private:
+  void emit_task();
+  void emit_parallel();
+  void emit_run();
+  void run_here_or_parallel(llvm::Value* kernel, llvm::Value* frame, llvm::Value* units,
+                            llvm::Value* cost, llvm::Value* executor, llvm::Value* begun);
+  llvm::FunctionType* kernel_type();
+  llvm::FunctionType* run_type();
+  void begin_run(llvm::Value* executor, llvm::Value* begun);
+  void bracket(llvm::Value* executor, unsigned field);
+  llvm::Value* executor_field(llvm::Value* executor, unsigned i);
+  llvm::BasicBlock* block(const char* name);
+  llvm::Value* i64(std::int64_t value) { return b_.getInt64(static_cast<std::uint64_t>(value)); }
+
+  llvm::Module& module_;
+  llvm::IRBuilder<>& b_;
+  PrimitiveEmitter& primitives_;
+  DebugInfo& debug_;
+  llvm::IntegerType* word_;
+  llvm::PointerType* pointer_;
+  llvm::StructType* executor_type_;
+  llvm::StructType* closure_type_;
+  llvm::Function* task_ = nullptr;
+  llvm::Function* parallel_ = nullptr;
+  llvm::Function* run_ = nullptr;
+  bool single_;
+  bool whole_;
+};
+
+}  // namespace weir
