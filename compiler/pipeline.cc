@@ -112,10 +112,19 @@ std::optional<InspectStage> parse_stage(std::string_view name) {
 }
 
 Graph optimize(Graph graph, const CompileOptions& options) {
+  std::span<const std::string> names = options.passes;
+  if (names.empty()) names = default_passes();
+  if (options.timing && options.time_passes) {
+    check_graph(graph);
+    PassOptions each;
+    each.time = [&](const Pass& pass, std::chrono::nanoseconds duration) {
+      options.timing(pass.name, std::chrono::duration<double, std::milli>(duration).count());
+    };
+    return run_passes(std::move(graph), names, each);
+  }
   return timed(options, "graph passes", [&] {
     check_graph(graph);
-    std::span<const std::string> names = options.passes;
-    return run_passes(std::move(graph), names.empty() ? default_passes() : names);
+    return run_passes(std::move(graph), names);
   });
 }
 
@@ -144,7 +153,9 @@ std::string inspect(const Graph& graph, InspectStage stage, const CompileOptions
   Program program = lower_graph(graph, options);
   if (stage == InspectStage::kernels) return print(program);
   Target target = resolve_target(options.target);
-  return stage == InspectStage::llvm ? ir_text(program, target) : assembly_text(program, target);
+  bool readable = stage == InspectStage::llvm;
+  return timed(options, readable ? "LLVM IR" : "assembly",
+               [&] { return readable ? ir_text(program, target) : assembly_text(program, target); });
 }
 
 std::string draw(const Graph& graph, InspectStage stage, const CompileOptions& options) {

@@ -33,8 +33,10 @@ struct CompileOptions {
   const weir_executor* executor = nullptr;
   // Where compile() keeps code, and finds it again. What is found is what would have been compiled.
   CacheOptions cache;
-  // Called after every step with its name and duration in milliseconds.
+  // Called after every step with its name and duration in milliseconds; if `time_passes`, after every graph pass
+  // with the pass's name instead of once for all of them.
   std::function<void(std::string_view step, double milliseconds)> timing;
+  bool time_passes = false;
 };
 
 enum class InspectStage { graph, optimized, kernels, llvm, assembly };

@@ -245,6 +245,19 @@ void StageTimes::show() const {
   log.info("{:<{}}  {:>9.3f} ms", "total", width, total);
 }
 
+void add_times(CLI::App& command, TimeOptions& options) {
+  command.add_flag("--verbose", options.stages,
+                   "Shows on standard error how long each stage took.");
+  command.add_flag("--time-passes", options.passes, "Likewise, with the graph passes one by one.");
+}
+
+void collect_times(CompileOptions& options, const TimeOptions& given, StageTimes& times) {
+  options.time_passes = given.passes;
+  options.timing = [&times](std::string_view step, double milliseconds) {
+    times.add(step, milliseconds);
+  };
+}
+
 double milliseconds_before_main() {
   static const double milliseconds = [] {
     timespec used{};

@@ -20,6 +20,7 @@
 #include "compiler/cache/code_cache.h"
 #include "compiler/frontend/load_limits.h"
 #include "compiler/lowering/target.h"
+#include "compiler/pipeline.h"
 #include "ir/graph.h"
 
 namespace weir::tool {
@@ -63,7 +64,8 @@ void add_target(CLI::App& command, TargetSpec& target);
 // The graph with the gradients that --gradient asks for.
 Graph with_gradients(const Graph& graph, std::vector<std::string> names);
 
-// Error if a file that is written is one that was read, under whatever name: the user keeps what there was.
+// Error if a file that is written is one that was read, under whatever name: the user keeps what
+// there was.
 void check_apart(const std::vector<std::string>& read, const std::vector<std::string>& written);
 
 // "x" for both "x" and "%x".
@@ -118,6 +120,15 @@ class StageTimes {
  private:
   std::vector<std::pair<std::string, double>> rows_;
 };
+
+// --verbose and --time-passes, and what they mean.
+struct TimeOptions {
+  bool stages = false, passes = false;
+  bool any() const { return stages || passes; }
+};
+void add_times(CLI::App& command, TimeOptions& options);
+// The compiler's steps go to `times`, which must outlive the options.
+void collect_times(CompileOptions& options, const TimeOptions& given, StageTimes& times);
 
 // The processor time that the process had used when main began: loading and linking the program.
 // The first call fixes it.

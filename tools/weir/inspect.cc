@@ -31,6 +31,7 @@ struct InspectOptions {
   LimitOptions limits;
   TargetSpec target;
   bool no_fusion = false;
+  TimeOptions times;
 };
 
 // Replaces the file, or prints the text where the file is "-".
@@ -48,20 +49,30 @@ void inspect_model(const InspectOptions& options) {
     throw Error(
         fmt::format("there is no stage {}; the stages are graph, optimized, kernels, llvm and asm",
                     shown(options.stage)));
-  Graph graph =
-      with_gradients(load_graph(options.model, given_limits(options.limits)), options.gradient);
+  StageTimes times;
+  times.add("start of the process", milliseconds_before_main());
+  Graph graph = times.measure("model", [&] {
+    return with_gradients(load_graph(options.model, given_limits(options.limits)),
+                          options.gradient);
+  });
   CompileOptions compile_options;
   compile_options.target = options.target;
   compile_options.fuse = !options.no_fusion;
+  collect_times(compile_options, options.times, times);
   if (options.dot.empty() && options.svg.empty()) {
     print_out(inspect(graph, *stage, compile_options));
+    flush_out();
+    if (options.times.any()) times.show();
     return;
   }
   if (options.dot == "-" && options.svg == "-")
     throw Error("--dot and --svg cannot both go to standard output");
   std::string picture = draw(graph, *stage, compile_options);
   if (!options.dot.empty()) write_to(options.dot, picture);
-  if (!options.svg.empty()) write_to(options.svg, svg(picture));
+  if (!options.svg.empty())
+    write_to(options.svg, times.measure("layout", [&] { return svg(picture); }));
+  flush_out();
+  if (options.times.any()) times.show();
 }
 
 }  // namespace
@@ -83,6 +94,7 @@ void add_inspect_command(CLI::App& app, Action& action) {
             "output.");
   add_value(*command, "--svg", options->svg, "FILE",
             "Likewise as SVG, laid out by Graphviz's library.");
+  add_times(*command, options->times);
   command->callback([options, &action] { action = [options] { inspect_model(*options); }; });
 }
 

@@ -48,7 +48,8 @@ struct RunOptions {
   LimitOptions limits;
   TargetSpec target;
   CacheArguments cache;
-  bool reference = false, check = false, verbose = false;
+  bool reference = false, check = false;
+  TimeOptions times;
 };
 
 std::string help_text() {
@@ -72,9 +73,7 @@ std::vector<Tensor> run_compiled(const Model& model, const Inputs& inputs, const
   CompileOptions options;
   options.target = given.target;
   options.cache = given_cache(given.cache);
-  options.timing = [&times](std::string_view step, double milliseconds) {
-    times.add(step, milliseconds);
-  };
+  collect_times(options, given.times, times);
   ThreadPool pool(threads);
   options.executor = &pool.executor();
   Executable executable = compile(model, options);
@@ -152,16 +151,16 @@ void run_model(const RunOptions& options) {
   OutputPlaces places = output_places(model.graph, options.outputs);
   Inputs inputs = times.measure(
       "inputs", [&] { return read_inputs(model, options.inputs, options.dims, limits.memory); });
-  std::vector<Tensor> results =
-      options.reference ? run_interpreted(model, inputs, limits, times)
-                        : run_compiled(model, inputs, options, threads, limits, times);
+  std::vector<Tensor> results = options.reference
+                                    ? run_interpreted(model, inputs, limits, times)
+                                    : run_compiled(model, inputs, options, threads, limits, times);
   times.measure("outputs", [&] {
     give_outputs(model.graph, results, places);
     return 0;
   });
   if (options.check) check_results(model, inputs, results, options.target, tolerance, times);
   flush_out();
-  if (options.verbose) times.show();
+  if (options.times.any()) times.show();
 }
 
 }  // namespace
@@ -199,8 +198,7 @@ void add_run_command(CLI::App& app, Action& action) {
   add_target(*command, options->target);
   add_cache(*command, options->cache);
   add_limits(*command, options->limits);
-  command->add_flag("--verbose", options->verbose,
-                    "Shows on standard error how long each stage took.");
+  add_times(*command, options->times);
   command->callback([options, &action] { action = [options] { run_model(*options); }; });
 }
 
