@@ -6,6 +6,8 @@
 #include "ir/scalar/differentiate.h"
 
 #include <array>
+#include <cmath>
+#include <limits>
 #include <numbers>
 #include <string>
 #include <unordered_map>
@@ -61,15 +63,65 @@ Expr extremum(const Step& s, Expr first_wins, Expr second_wins) {
   return select(first_wins, or_zero(ta, s.y), select(second_wins, or_zero(tb, s.y), tie));
 }
 
-// a^(b - 1) * b, which is 0 where b is.
-Expr power_slope_in_base(Expr a, Expr b) {
-  Expr exponent = b - 1.0;
-  Expr power = is_one(exponent) ? a : pow(a, exponent);
-  return select(b == 0.0, 0.0, b * power);
+constexpr double kInfinity = std::numeric_limits<double>::infinity();
+
+// Whether a factor of x costs a few units in the last place at most, where it multiplies a denormal
+// number.
+bool is_small_constant(Expr x) {
+  constexpr double kFew = 4;
+  return x.arena().is_constant(x.id()) &&
+         std::abs(to_double(x.type(), x.arena().bits(x.id()))) <= kFew;
 }
 
-Expr power_slope_in_exponent(Expr y, Expr a, Expr b) {
-  Expr slope = y * log(a);
+// What b - 1 loses by rounding, exactly (Knuth's sum of two).
+Expr lost_of_decrement(Expr b) {
+  Expr difference = b - 1.0;
+  Expr b_of_it = difference + 1.0;
+  return (b - b_of_it) + ((b_of_it - difference) - 1.0);
+}
+
+// factor * h^2 without a denormal number on the way, unless the result is one.
+Expr times_square(Expr factor, Expr h) {
+  bool is_f64 = factor.type() == DType::f64;
+  if (!is_f64 && factor.type() != DType::f32) return factor * h * h;
+  int half_scale = is_f64 ? 450 : 50;
+  Expr is_tiny = abs(factor) < std::ldexp(1.0, is_f64 ? -500 : -60);
+  factor = factor * select(is_tiny, factor.like(std::ldexp(1.0, 2 * half_scale)), 1.0);
+  h = h * select(is_tiny, factor.like(std::ldexp(1.0, -half_scale)), 1.0);
+  return factor * h * h;
+}
+
+// b |a|^(b - 1), as b h^2 with h = |a|^((b - 1) / 2), which is in range wherever the result is.
+// What b - 1 loses is as an exponent close enough to 0 for the first term of its series.
+Expr power_slope_magnitude(Expr a, Expr b) {
+  Expr slope = times_square(b, pow(abs(a), (b - 1.0) * 0.5));
+  Expr lost = lost_of_decrement(b);
+  Expr corrected = fma(slope, lost * log(abs(a)), slope);
+  Expr is_inside = (slope != 0.0) & (abs(slope) < kInfinity);
+  return select((lost != 0.0) & is_inside, corrected, slope);
+}
+
+// b a^(b - 1), which is 0 where b is.
+Expr power_slope_in_base(Expr y, Expr a, Expr b) {
+  if (is_small_constant(b)) {
+    Expr exponent = b - 1.0;
+    Expr power = is_one(exponent) ? a : pow(a, exponent);
+    return select(b == 0.0, 0.0, b * power);
+  }
+  Expr magnitude = power_slope_magnitude(a, b);
+  Expr is_even = (floor(b * 0.5) == b * 0.5) & (abs(b) < kInfinity);
+  Expr is_negative = (a < 0.0) | (1.0 / a < 0.0);
+  Expr slope = select(is_negative & is_even, -magnitude, magnitude);
+  // Where a negative number has no such power, y is NaN; -infinity has every one.
+  slope = select((a < 0.0) & (y != y), y, slope);
+  return select(b == 0.0, 0.0, slope);
+}
+
+// a^b log a, as h^2 log a with h = a^(b / 2): where a^b is a denormal number, or infinite, the
+// product need not be.
+Expr power_slope_in_exponent(Expr a, Expr b) {
+  Expr half_way = pow(a, b * 0.5);
+  Expr slope = half_way * log(a) * half_way;
   return select(a == 0.0, select(b >= 0.0, 0.0, slope), slope);
 }
 
@@ -78,10 +130,10 @@ Expr power_tangent(const Step& s) {
   auto [ta, tb, tc] = s.tangents;
   Expr result;
   if (ta.valid()) {
-    Expr slope = power_slope_in_base(a, b);
+    Expr slope = power_slope_in_base(s.y, a, b);
     if (!is_zero(slope)) result = times(slope, ta);
   }
-  if (tb.valid()) result = plus(result, times(power_slope_in_exponent(s.y, a, b), tb));
+  if (tb.valid()) result = plus(result, times(power_slope_in_exponent(a, b), tb));
   return result;
 }
 

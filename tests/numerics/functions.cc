@@ -5,6 +5,8 @@
 #include <algorithm>
 #include <cmath>
 
+#include <fmt/format.h>
+
 namespace weir::numerics {
 namespace {
 
@@ -192,6 +194,10 @@ void celu_of(W x, W, Exact<W>* results) {
 template <class W>
 void pow_of(W x, W y, Exact<W>* results) {
   results[0] = {pow(x, y)};
+  // Of a tiny y no trace is left in y - 1.
+  bool has_no_power = x < 0 && is_nan(results[0].value);
+  results[1] = {y == 0 ? 0 : has_no_power ? results[0].value : y * pow(x, y - 1)};
+  results[2] = {x == 0 && y >= 0 ? 0 : pow(x == 0 ? 0 : x, y) * log(x == 0 ? 0 : x)};
 }
 
 constexpr Bounds kPrimitive{1.5, 2.5}, kPrimitiveF64{2, 2};
@@ -252,7 +258,8 @@ const Function* find_function(std::string_view name) {
 }
 
 std::string Function::name_of(int result) const {
-  return std::string(name) + (result == 0 ? "" : "'");
+  if (result == 0) return std::string(name);
+  return fmt::format("{}'{}", name, operands() == 1 ? "" : result == 1 ? " x" : " y");
 }
 
 }  // namespace weir::numerics

@@ -20,7 +20,7 @@ struct Exact {
   W unit = 0;
 };
 
-// The value, and the derivative if there is one operand. A function of one operand ignores y.
+// The value, and the derivative in each operand. A function of one operand ignores y.
 template <class W>
 using Reference = void (*)(W x, W y, Exact<W>* results);
 
@@ -43,11 +43,11 @@ struct Function {
   bool steps_at_zero;   // only on either side of 0, not across it
 
   int operands() const { return text.find("%y") == std::string_view::npos ? 1 : 2; }
-  int results() const { return operands() == 1 ? 2 : 1; }
+  int results() const { return operands() + 1; }
   const Bounds& bounds(bool is_f32, int result) const {
-    return result == 1 ? derivative : is_f32 ? f32 : f64;
+    return result >= 1 ? derivative : is_f32 ? f32 : f64;
   }
-  // "exp", "exp'"
+  // "exp", "exp'"; of two operands "pow' x", "pow' y"
   std::string name_of(int result) const;
 };
 

@@ -114,7 +114,18 @@ std::string with_table(const std::string& page, const std::string& table) {
   if (begin == std::string::npos || end == std::string::npos || end < begin)
     throw Error(fmt::format("the page has no lines {} and {}", kBegin.substr(0, kBegin.size() - 1),
                             kEnd.substr(0, kEnd.size() - 1)));
-  return page.substr(0, begin + kBegin.size()) + table + page.substr(end);
+  begin += kBegin.size();
+  auto start_of = [](const std::string& row) { return row.substr(0, row.find('|', 1)); };
+  std::map<std::string, std::string> known;
+  std::istringstream old_rows(page.substr(begin, end - begin)), rows(table);
+  for (std::string row; std::getline(old_rows, row);) known[start_of(row)] = row;
+  std::string text;
+  for (std::string row; std::getline(rows, row);) {
+    auto old_row = known.find(start_of(row));
+    bool is_empty = row.ends_with("| 0 | | | | |");
+    text += (is_empty && old_row != known.end() ? old_row->second : row) + "\n";
+  }
+  return page.substr(0, begin) + text + page.substr(end);
 }
 
 std::string check_table(const std::string& page) {

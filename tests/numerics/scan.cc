@@ -61,8 +61,8 @@ Graph value_and_derivative(const Function& function, DType type) {
       function.operands() == 2 ? fmt::format(", %y: {}[M, K]", name(type)) : "";
   Graph graph =
       rows_graph(type, parameters, fmt::format("  %r = {}\n  return %r\n", function.text));
-  if (function.results() == 1) return graph;
   std::vector<std::string> wrt{"x"};
+  if (function.operands() == 2) wrt.emplace_back("y");
   return gradient(graph, wrt);
 }
 
@@ -128,7 +128,7 @@ class Scanner {
     for (std::size_t i = 0; i < count; ++i) x[i] = points_[begin + static_cast<std::int64_t>(i)];
     if (function_.operands() == 2)
       for (std::size_t i = 0; i < count; ++i) y[i] = exponent_for(x[i]);
-    std::array<Exact<Wide<T>>, 2> exact;
+    std::array<Exact<Wide<T>>, 3> exact;
     for (std::size_t i = 0; i < count; ++i) {
       reference(x[i], y[i], exact.data());
       for (std::size_t r = 0; r < columns.exact.size(); ++r) columns.exact[r][i] = exact[r];
@@ -161,7 +161,7 @@ class Scanner {
   void run_way(const RowsProgram& program, Part part, Columns& columns,
                std::vector<std::vector<T>>& results) const {
     std::array<void*, 2> operands{columns.operands[0].data(), columns.operands[1].data()};
-    std::array<void*, 2> outputs{};
+    std::array<void*, 3> outputs{};
     for (std::size_t r = 0; r < results.size(); ++r) outputs[r] = results[r].data();
     program.run(columns.count,
                 std::span(operands).first(static_cast<std::size_t>(function_.operands())),
