@@ -1,6 +1,6 @@
-// y = leaky(x*a + b)*c + leaky(d - x) over six arrays of f32, one kernel, against the same loop in C
-// and against ONNX Runtime, on the same arrays in ordinary pages. With two threads the loop in C is the
-// better of one thread and of equal parts on our thread pool.
+// y = leaky(x*a + b)*c + leaky(d - x) over six arrays of f32, one kernel, against the same loop in
+// C and against ONNX Runtime, on the same arrays in ordinary pages. With two threads the loop in C
+// is the better of one thread and of equal parts on our thread pool.
 //
 // Goals: never slower than C, at least 3 times as fast as ONNX Runtime.
 #include <cmath>
@@ -30,14 +30,18 @@ graph @chain(%x: f32[N], %a: f32[N], %b: f32[N], %c: f32[N], %d: f32[N]) -> (f32
 
 struct Arrays {
   Buffer x, a, b, c, d, y;
-  explicit Arrays(std::ptrdiff_t count) : x(count), a(count), b(count), c(count), d(count), y(count) {}
-  std::vector<float*> all() const { return {x.data(), a.data(), b.data(), c.data(), d.data(), y.data()}; }
+  explicit Arrays(std::ptrdiff_t count)
+      : x(count), a(count), b(count), c(count), d(count), y(count) {}
+  std::vector<float*> all() const {
+    return {x.data(), a.data(), b.data(), c.data(), d.data(), y.data()};
+  }
 };
 
 Side loop_in_c(const Arrays& arrays, std::ptrdiff_t count, ThreadPool* pool) {
   return repeated([=, v = arrays.all()] {
     in_parts(count, pool, [&](std::ptrdiff_t from, std::ptrdiff_t to) {
-      chain_loop(v[0] + from, v[1] + from, v[2] + from, v[3] + from, v[4] + from, v[5] + from, to - from);
+      chain_loop(v[0] + from, v[1] + from, v[2] + from, v[3] + from, v[4] + from, v[5] + from,
+                 to - from);
     });
   });
 }
@@ -49,7 +53,8 @@ void check(const Arrays& arrays, Call& call) {
   std::vector<float> expected(arrays.y.data(), arrays.y.data() + kCount);
   call.run_into();
   for (std::size_t i = 0; i < expected.size(); ++i)
-    if (std::abs(expected[i] - arrays.y.data()[i]) > 1e-5f) throw Error("the chain and the loop in C disagree");
+    if (std::abs(expected[i] - arrays.y.data()[i]) > 1e-5f)
+      throw Error("the chain and the loop in C disagree");
 }
 
 std::vector<std::pair<int, ThreadPool*>> cases(int largest, ThreadPool& two) {
@@ -71,10 +76,16 @@ std::vector<Cell> start_of_row(int power, const ThreadPool* pool, const Spread& 
           {fmt::format("{:.1f}", rate), rate}};
 }
 
-void compare_with_c(const Options& options, const Arrays& arrays, const Executable& executable, int largest,
-                    ThreadPool& two) {
+void compare_with_c(const Options& options, const Arrays& arrays, const Executable& executable,
+                    int largest, ThreadPool& two) {
   Table table("elementwise_chain", "Against C through the C ABI: times as fast, goal 1",
-              {{"size", 4}, {"threads", 7}, {"ours", 7}, {"GB/s", 5}, {"C", 7}, {"times as fast", 17}, {"the loop in C", 0}},
+              {{"size", 4},
+               {"threads", 7},
+               {"ours", 7},
+               {"GB/s", 5},
+               {"C", 7},
+               {"times as fast", 17},
+               {"the loop in C", 0}},
               options);
   std::vector<float*> all = arrays.all();
   for (auto [power, pool] : cases(largest, two)) {
@@ -89,34 +100,47 @@ void compare_with_c(const Options& options, const Arrays& arrays, const Executab
     row.push_back({duration(loop.median), loop.median});
     row.push_back({times(ratio), ratio});
     // A lead or lag of 2 % is not told from noise.
-    row.push_back(std::string(best == 1 ? "1 thread" : "2 threads") + (ratio.median < 0.98 ? " SLOWER" : ""));
+    row.push_back(std::string(best == 1 ? "1 thread" : "2 threads") +
+                  (ratio.median < 0.98 ? " SLOWER" : ""));
     table.row(row);
   }
 }
 
 constexpr double kOnnxGoal = 3;
 
-void compare_with_onnxruntime(const Options& options, const Arrays& arrays, const Executable& executable, int largest,
-                              ThreadPool& two) {
+void compare_with_onnxruntime(const Options& options, const Arrays& arrays,
+                              const Executable& executable, int largest, ThreadPool& two) {
   const char* path = test::onnxruntime_path();
   if (path == nullptr) {
-    std::printf("\nONNX Runtime: set WEIR_ONNXRUNTIME to the path of libonnxruntime.so; ./dev setup --peers fetches it.\n");
+    std::printf(
+        "\nONNX Runtime: set WEIR_ONNXRUNTIME to the path of libonnxruntime.so; ./dev setup "
+        "--peers fetches it.\n");
     return;
   }
   OnnxRuntime runtime(path);
-  Table table("elementwise_chain",
-              "Against ONNX Runtime " + runtime.version() + " through run_into: times as fast, goal 3",
-              {{"size", 4}, {"threads", 7}, {"ours", 7}, {"GB/s", 5}, {"ORT", 7}, {"times as fast", 17}, {"", 0}}, options);
+  Table table(
+      "elementwise_chain",
+      "Against ONNX Runtime " + runtime.version() + " through run_into: times as fast, goal 3",
+      {{"size", 4},
+       {"threads", 7},
+       {"ours", 7},
+       {"GB/s", 5},
+       {"ORT", 7},
+       {"times as fast", 17},
+       {"", 0}},
+      options);
   std::vector<float*> all = arrays.all();
   for (auto [power, pool] : cases(largest, two)) {
     std::ptrdiff_t count = std::ptrdiff_t{1} << power;
     Call call(executable, count, std::span(all).first(5), all[5], pool);
-    OnnxChain chain(runtime, kChain, pool == nullptr ? 1 : 2, all, count);
+    // Where ours uses two threads, its threads shall not spin on after a run, on the processor that
+    // ours need; waking them again is little beside so long a run.
+    bool rests = pool != nullptr && power >= 18;
+    OnnxChain chain(runtime, kChain, pool == nullptr ? 1 : 2, all, count, rests);
     std::vector<Side> sides{repeated([&] { call.run_into(); }), repeated([&] { chain.run(); })};
     Effort effort = options.effort();
-    // Its threads spin for tens of milliseconds after each run, on processors that our threads need.
-    if (pool != nullptr) effort.rest_seconds = 60e-3;
-    if (pool != nullptr) effort.most_rounds = 41;
+    if (rests) effort.rest_seconds = 10e-3;
+    if (rests) effort.most_rounds = 61;
     Samples samples = interleave(sides, effort);
     Spread ratio = samples.ratio(1, 0), theirs = samples.seconds(1);
     std::vector<Cell> row = start_of_row(power, pool, samples.seconds(0));
@@ -132,7 +156,8 @@ void compare_with_onnxruntime(const Options& options, const Arrays& arrays, cons
 
 int main(int argc, char** argv) try {
   using namespace weir::bench;
-  Options options = Options::parse(argc, argv, "Times leaky(x*a + b)*c + leaky(d - x) against C and ONNX Runtime.");
+  Options options = Options::parse(
+      argc, argv, "Times leaky(x*a + b)*c + leaky(d - x) against C and ONNX Runtime.");
   TimingLock lock;
   print_machine();
   std::printf("The loop in C is compiled by %s -O3 -march=native.\n", loop_compiler());

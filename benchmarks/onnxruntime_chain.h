@@ -1,5 +1,5 @@
-// A graph of f32 vectors of one length in ONNX Runtime, on the caller's arrays: exported as it is, and
-// run through the C API (tests/support/onnxruntime.h).
+// A graph of f32 vectors of one length in ONNX Runtime, on the caller's arrays: exported as it is,
+// and run through the C API (tests/support/onnxruntime.h).
 #pragma once
 
 #include <string>
@@ -17,10 +17,12 @@ using test::OnnxRuntime;
 // A session of the graph, and views of the caller's arrays: its inputs, then its output.
 class OnnxChain {
  public:
-  OnnxChain(const OnnxRuntime& runtime, std::string_view text, int threads, const std::vector<float*>& arrays,
-            std::int64_t count)
-      : graph_(parse_graph(text, "chain.weir")), session_(runtime, export_onnx({graph_, {}}), threads) {
-    for (float* array : arrays) values_.emplace_back(runtime, Tensor::view(DType::f32, {count}, array));
+  OnnxChain(const OnnxRuntime& runtime, std::string_view text, int threads,
+            const std::vector<float*>& arrays, std::int64_t count, bool rests)
+      : graph_(parse_graph(text, "chain.weir")),
+        session_(runtime, export_onnx({graph_, {}}), threads, rests) {
+    for (float* array : arrays)
+      values_.emplace_back(runtime, Tensor::view(DType::f32, {count}, array));
     for (ValueId input : graph_.inputs()) names_.push_back(graph_.value(input).name.c_str());
     for (const test::OnnxTensor& value : values_) inputs_.push_back(value.value());
     outputs_.push_back(values_.back().value());

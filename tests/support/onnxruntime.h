@@ -89,6 +89,7 @@ class OnnxRuntime {
     kReleaseValue = 96,
     kReleaseTypeAndShape = 99,
     kReleaseSessionOptions = 100,
+    kAddSessionConfigEntry = 130,
   };
 
   // The argument types are those of the C function, and stated at each call.
@@ -184,9 +185,11 @@ class OnnxTensor {
 // A model made ready to run.
 class OnnxSession {
  public:
-  // Of a file's bytes.
-  OnnxSession(const OnnxRuntime& runtime, std::string_view model, int threads = 1)
-      : runtime_(runtime) {
+  // Of a file's bytes. `rests`: its threads sleep between runs; else they spin on for a while after
+  // each.
+  OnnxSession(const OnnxRuntime& runtime, std::string_view model, int threads = 1,
+              bool rests = false)
+      : runtime_(runtime), rests_(rests) {
     with_options(threads, [&](void* options) {
       return runtime_
           .call<OnnxRuntime::Status*, const void*, const void*, std::size_t, const void*, void**>(
@@ -205,7 +208,9 @@ class OnnxSession {
     return session;
   }
   OnnxSession(OnnxSession&& other) noexcept
-      : runtime_(other.runtime_), session_(std::exchange(other.session_, nullptr)) {}
+      : runtime_(other.runtime_),
+        rests_(other.rests_),
+        session_(std::exchange(other.session_, nullptr)) {}
   OnnxSession& operator=(OnnxSession&&) = delete;
   ~OnnxSession() {
     if (session_ != nullptr) runtime_.release(OnnxRuntime::kReleaseSession, session_);
@@ -231,12 +236,16 @@ class OnnxSession {
     runtime_.check(runtime_.call<Status*, void**>(OnnxRuntime::kCreateSessionOptions, &options));
     runtime_.check(
         runtime_.call<Status*, void*, int>(OnnxRuntime::kSetIntraOpNumThreads, options, threads));
+    if (rests_)
+      runtime_.check(runtime_.call<Status*, void*, const char*, const char*>(
+          OnnxRuntime::kAddSessionConfigEntry, options, "session.force_spinning_stop", "1"));
     Status* status = create(options);
     runtime_.release(OnnxRuntime::kReleaseSessionOptions, options);
     runtime_.check(status);
   }
 
   const OnnxRuntime& runtime_;
+  bool rests_ = false;
   void* session_ = nullptr;
 };
 
