@@ -1,4 +1,4 @@
-/* The runtime for a C program: threads and workspaces for compiled programs.
+/* The runtime for a C program: threads, workspaces, and models from shared objects.
  *
  * Nothing here is needed to call a compiled program: its executor may be null, and its workspace any
  * aligned block. This is what most hosts want instead. Plain C (C89 and later, C++). Functions that
@@ -14,6 +14,7 @@
 #define WEIR_RUNTIME_WEIR_RUNTIME_H
 
 #include "abi.h"
+#include "model_info.h"
 
 #ifdef __cplusplus
 extern "C" {
@@ -50,6 +51,24 @@ void* weir_workspace_reserve(weir_workspace* workspace, size_t bytes);
 
 /* The size of the block: 0 before the first reservation. */
 size_t weir_workspace_bytes(const weir_workspace* workspace);
+
+/* A model in a shared object, which `weir compile MODEL -o FILE.so` writes. */
+typedef struct weir_loaded_model weir_loaded_model;
+
+/* Loads it. Before any of it is mapped the file is looked at, and before any of it runs the processor
+ * is. Null if it is missing, damaged, for another kind of machine or processor, of another version of
+ * abi.h, or not a model at all: `reason`, unless it is null, then holds why, in at most `reason_bytes`
+ * bytes with the zero at the end. A file that others may write to meanwhile is not safe to load. */
+weir_loaded_model* weir_model_open(const char* path, char* reason, size_t reason_bytes);
+
+/* No program of the model may be running, nor anything of its description be used later. */
+void weir_model_close(weir_loaded_model* model);
+
+/* What the model is; lives as long as it is open. */
+const weir_model_info* weir_model_describe(const weir_loaded_model* model);
+
+/* The program of that name; null if there is none. */
+const weir_program_info* weir_model_program(const weir_loaded_model* model, const char* name);
 
 #ifdef __cplusplus
 }

@@ -125,8 +125,11 @@ CompiledModel compile_model(std::span<const ModelProgram> programs, const Weight
     if (options.strip_weights)
       throw Error("a self test needs the weights that its values were computed with");
     for (std::size_t i = 0; i < programs.size(); ++i)
-      model.programs[i].self_test = record_self_test(
-          programs[i].graph, weights, model.programs[i].program.symbols, model.variants);
+      // What the passes compute in advance is the same for every target, so it is not for the
+      // interpreter to do.
+      model.programs[i].self_test =
+          record_self_test(optimize(programs[i].graph, options.compile), weights,
+                           model.programs[i].program.symbols, model.variants);
   }
   model.hash = hash_of(programs, block);
   result.code = generate_model(model, code_form(options.form),
@@ -139,6 +142,12 @@ CompiledModel compile_model(std::span<const ModelProgram> programs, const Weight
     std::string needed = fmt::format("{}", fmt::join(undefined_symbols(result.code), ", "));
     if (!needed.empty())
       throw Error(fmt::format("the code for {} needs {} from elsewhere", target.triple, needed));
+  }
+  if (result.code.starts_with("\x7f"
+                              "ELF")) {
+    result.sizes = sizes_of_file(result.code, options.file_name);
+    add_model_sizes(result.sizes, model, layout);
+    options.limits.check(result.sizes);
   }
   if (options.form == ObjectForm::archive) result.code = archive_of(result.code, model.name + ".o");
   if (options.form == ObjectForm::shared)

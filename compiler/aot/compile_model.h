@@ -14,6 +14,7 @@
 #include <string_view>
 #include <vector>
 
+#include "compiler/aot/size_table.h"
 #include "compiler/pipeline.h"
 
 namespace weir {
@@ -46,6 +47,8 @@ struct CompileModelOptions {
   std::vector<std::string> variants;
   // A function that runs every program on recorded values.
   bool self_test = false;
+  // Of the code before it becomes an archive or a shared object; no limits to text and bitcode.
+  SizeLimits limits;
   // Error if the code needs any function from outside, memcpy and memset included.
   bool freestanding = false;
 };
@@ -56,6 +59,7 @@ struct CompiledModel {
   std::string weights;  // the block, where it is not in the code
   std::string name;     // what all names begin with
   std::string triple;
+  SizeTable sizes;  // if the code is machine code of the form ELF
 };
 
 // The block's file beside that of the code: FILE.weights for FILE.o.

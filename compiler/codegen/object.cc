@@ -66,7 +66,7 @@ std::string code_generator() {
 ObjectCode compile_object(const Program& program, const Target& target,
                           const CodegenOptions& options) {
   Stopwatch stopwatch(options);
-  std::unique_ptr<llvm::TargetMachine> machine = make_target_machine(target);
+  std::unique_ptr<llvm::TargetMachine> machine = make_target_machine(target, options.sections);
   llvm::LLVMContext context;
   std::unique_ptr<llvm::Module> module =
       emit_module(program, target, context, *machine, {.debug_lines = options.debug_lines});
@@ -101,7 +101,7 @@ LoadableCode compile_for_loading(const Program& program, const Target& target,
     stopwatch.lap(step);
   };
   each("emit LLVM IR", [&](Part& part) {
-    part.machine = make_target_machine(target);
+    part.machine = make_target_machine(target, options.sections);
     part.context = std::make_unique<llvm::LLVMContext>();
     part.module = emit_module(program, target, schedules, part.range, part.place, *part.context,
                               *part.machine, {.debug_lines = options.debug_lines});

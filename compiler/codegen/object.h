@@ -22,6 +22,7 @@ std::string code_generator();
 
 struct CodegenOptions {
   bool debug_lines = true;  // model lines as debug info
+  bool sections = false;    // a section for every function, as the files for linkers have them
   // Gives the threads on which compile_for_loading works. Null: the calling thread does it all.
   const weir_executor* executor = nullptr;
   // Called after each step with its name and duration in milliseconds.

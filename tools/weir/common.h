@@ -34,6 +34,7 @@ void add_opt_command(CLI::App& app, Action& action);
 void add_compile_command(CLI::App& app, Action& action);
 void add_convert_command(CLI::App& app, Action& action);
 void add_ops_command(CLI::App& app, Action& action);
+void add_size_command(CLI::App& app, Action& action);
 void add_verify_command(CLI::App& app, Action& action);
 
 // A subcommand whose options may each be given once, or the last one counts. `examples` ends its

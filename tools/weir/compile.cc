@@ -33,7 +33,8 @@ examples:
   weir compile digits.weir -o digits.o --weights=extern)";
 
 struct CompileArguments {
-  std::string model, output, header, emit, prefix;
+  std::string model, output, header, emit, prefix, depfile;
+  std::string max_code, max_weights, max_workspace;
   std::vector<std::string> gradient, weights, programs, variants;
   LimitOptions limits;
   TargetSpec target;
@@ -93,6 +94,24 @@ std::vector<ModelProgram> given_programs(const Graph& graph, const CompileArgume
   return chosen;
 }
 
+// A rule for make: what is written is made from what was read.
+std::string make_rule(const CompileArguments& arguments, const std::string& header,
+                      std::vector<std::string> read) {
+  if (read.empty()) read.push_back(arguments.model);
+  auto escaped = [](const std::string& path) {
+    std::string text;
+    for (char c : path) {
+      if (c == ' ' || c == '#' || c == '\\') text += '\\';
+      if (c == '$') text += '$';
+      text += c;
+    }
+    return text;
+  };
+  std::string rule = fmt::format("{} {}:", escaped(arguments.output), escaped(header));
+  for (const std::string& path : read) rule += " \\\n  " + escaped(path);
+  return rule + "\n";
+}
+
 void compile_file(const CompileArguments& arguments) {
   CompileModelOptions options;
   options.form = given_form(arguments);
@@ -100,6 +119,13 @@ void compile_file(const CompileArguments& arguments) {
   options.compile.target = arguments.target;
   options.compile.debug_lines = !arguments.no_debug;
   options.freestanding = arguments.freestanding;
+  auto limit = [](const std::string& text, const char* option) -> std::optional<std::uint64_t> {
+    if (text.empty()) return std::nullopt;
+    return static_cast<std::uint64_t>(integer_of(text, option, 0, INT64_MAX));
+  };
+  options.limits = {limit(arguments.max_code, "--max-code"),
+                    limit(arguments.max_weights, "--max-weights"),
+                    limit(arguments.max_workspace, "--max-workspace")};
   options.self_test = arguments.self_test;
   options.variants = arguments.variants;
   options.strip_weights = arguments.strip_weights;
@@ -119,8 +145,11 @@ void compile_file(const CompileArguments& arguments) {
   CompiledModel compiled =
       compile_model(given_programs(model.graph, arguments), model.weights, options);
   std::string_view code = compiled.code, text = compiled.header, values = compiled.weights;
+  std::string depends = make_rule(arguments, header, read);
+  std::string_view rule = depends;
   std::vector<FileToWrite> files{{arguments.output, {&code, 1}}, {header, {&text, 1}}};
   if (!values.empty()) files.push_back({block, {&values, 1}});
+  if (!arguments.depfile.empty()) files.push_back({arguments.depfile, {&rule, 1}});
   write_files(files);
 }
 
@@ -139,6 +168,8 @@ void add_compile_command(CLI::App& app, Action& action) {
             "What to write, if FILE's ending does not say it: o, a, so, s, ll or bc.");
   add_value(*command, "--header", options->header, "FILE",
             "The header to write; FILE.h beside the output if left out.");
+  add_value(*command, "--depfile", options->depfile, "FILE",
+            "Writes which files were read, as a rule for make and ninja.");
   add_value(*command, "--prefix", options->prefix, "NAME",
             "What all names begin with; the model's name if left out. A model under two prefixes "
             "goes into one program.");
@@ -156,6 +187,11 @@ void add_compile_command(CLI::App& app, Action& action) {
       "No weights: every run is handed a pointer to them. The params need no values.");
   command->add_flag("--freestanding", options->freestanding,
                     "An error if the code needs even memcpy or memset from elsewhere.");
+  add_value(*command, "--max-code", options->max_code, "BYTES",
+            "An error, with a table of what takes the space, if code and constants are more.");
+  add_value(*command, "--max-weights", options->max_weights, "BYTES", "Likewise for the weights.");
+  add_value(*command, "--max-workspace", options->max_workspace, "BYTES",
+            "Likewise for the workspace; symbolic dimensions count as 1.");
   command->add_flag("--no-debug-lines", options->no_debug,
                     "Leaves out which lines of the model the code is from.");
   command->add_flag("--selftest", options->self_test,

@@ -96,6 +96,7 @@ int run_command_line(int argc, char** argv) {
   add_compile_command(app, action);
   add_convert_command(app, action);
   add_ops_command(app, action);
+  add_size_command(app, action);
   add_verify_command(app, action);
   try {
     app.parse(argc, argv);
