@@ -122,7 +122,9 @@ class FaceEmitter {
           llvm::ConstantDataArray::getRaw(*model_.weights, model_.weight_bytes, b_.getInt8Ty());
       weights_ = new llvm::GlobalVariable(module_, type, true, llvm::GlobalValue::InternalLinkage,
                                           bytes, name);
-      weights_->setSection(".rodata.weir_weights");
+      // Apart from other constants, for who looks at sizes; other formats have other names for sections.
+      if (llvm::Triple(model_.base.triple).isOSBinFormatELF())
+        weights_->setSection(".rodata.weir_weights");
     }
     weights_->setAlignment(llvm::Align(WEIR_ALIGNMENT));
   }

@@ -124,6 +124,25 @@ def test_runtime(folder):
     run(build_project("device", folder / "whole", PREFIX, f"-DMODEL_OBJECT={model}"))
 
 
+def test_model(folder):
+    """A C project compiles a model with weir_add_model, and loads it from a shared object, both without LLVM; a change
+    of the model is seen by the next build."""
+    for name in ("digits.weir", "digits.safetensors"):
+        shutil.copy(SOURCE / "examples" / "digits" / name, folder / name)
+    weir = PREFIX / "bin" / "weir"
+    run(weir, "compile", folder / "digits.weir", "-o", folder / "digits.so")
+    program = build_project("model", folder / "model", PREFIX, f"-DMODEL={folder / 'digits.weir'}")
+    logits = run(program, folder / "digits.so")
+    for library in needed_libraries(program):
+        expect("weir" not in library and "LLVM" not in library, f"the program needs {library}")
+    expect(run("cmake", "--build", folder / "model").count("Compiling the model") == 0, "an unchanged model is compiled")
+    text = (folder / "digits.weir").read_text()
+    (folder / "digits.weir").write_text(text.replace("0.01", "0.02"))
+    expect("Compiling the model" in run("cmake", "--build", folder / "model"), "a changed model is not compiled")
+    failed = subprocess.run([program, folder / "digits.so"], capture_output=True, text=True, check=False)
+    expect(failed.returncode == 5, f"the changed model has the old bits {logits}")
+
+
 def test_components(folder):
     """A component that is not installed is named."""
     install_to(folder / "runtime", "--component", "runtime")

@@ -11,6 +11,7 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
+#include "compiler/aot/compile_model.h"
 #include "compiler/passes/pass_manager.h"
 #include "compiler/pipeline.h"
 #include "help.h"
@@ -90,6 +91,7 @@ std::string call_with(std::string_view function, const Names& names) {
 // What completes a value with this placeholder; empty if there is nothing to offer.
 std::string reply_for(std::string_view placeholder) {
   if (placeholder == "MODEL") return "_weir_files_of weir onnx";
+  if (placeholder == "FORM") return call_with("_weir_words", object_endings());
   if (placeholder == "STAGE") return call_with("_weir_words", stage_names());
   if (placeholder == "PASSES") {
     std::vector<std::string_view> names;
