@@ -6,6 +6,8 @@
 // results and each of them is a plain chain. Several groups are a composite: the innermost first,
 // then the others.
 //
+// Norms and logarithms of sums are composites of these.
+//
 // Elements of f16 and bf16 are folded in f32. The sum and the product of i8 and u8 are of type i32:
 // 8 bits hold no sum of many elements, and i32 is what quantized models add up in.
 
@@ -216,6 +218,128 @@ OpDef mean_op() {
   return op;
 }
 
+// --- Composites of sums ------------------------------------------------------
+
+// The sum of a function of the elements, and a function of that.
+using Step = Var (*)(GraphBuilder&, Var);
+
+Var same(GraphBuilder&, Var x) { return x; }
+
+// 8 bits hold no square, nor the magnitude of -128.
+Var widened(GraphBuilder& builder, Var x) {
+  DType type = total_type(x.dtype());
+  return type == x.dtype() ? x : builder.apply("cast", {x}, {{"dtype", type}});
+}
+
+Var square(GraphBuilder& builder, Var x) {
+  x = widened(builder, x);
+  return builder.apply("mul", {x, x});
+}
+
+Var magnitude(GraphBuilder& builder, Var x) { return builder.apply("abs", {widened(builder, x)}); }
+
+OpDef composite_reduction(Text text, TypeSet types) {
+  OpDef op = reduction_attributes(declare("reduce", std::move(text)));
+  op.operands = {{"x", types}};
+  op.to_onnx = [](OnnxNodes& nodes, const OpInstance& instance,
+                  std::span<const OnnxValue> operands) -> std::vector<OnnxValue> {
+    // Over nothing ONNX leaves the result undefined.
+    for (int axis : reduced_axes(instance))
+      if (instance.operand(0).shape[static_cast<std::size_t>(axis)] == Dim(0)) return {};
+    return reduce_to_onnx(nodes, instance, operands, false);
+  };
+  return op;
+}
+
+OpDef sum_of(Text text, TypeSet types, Step before, Step after) {
+  OpDef op = composite_reduction(std::move(text), types);
+  op.composite = [before, after](GraphBuilder& builder, std::span<const Var> operands,
+                                 const Attributes& attributes) -> std::vector<Var> {
+    Var terms = before(builder, operands[0]);
+    return {after(builder, builder.apply("reduce_sum", {terms}, attributes))};
+  };
+  return op;
+}
+
+// What was reduced to one element, beside every one that went into it.
+Var spread(const GradientContext& context, Var value) {
+  Shape kept = context.instance.operand(0).shape;
+  for (int axis : reduced_axes(context.instance)) kept[static_cast<std::size_t>(axis)] = 1;
+  return reshape_to(context.builder, value, kept);
+}
+
+OpDef l2_op() {
+  OpDef op = sum_of({"reduce_l2",
+                     "The root of the sum of squares over axes.",
+                     "The gradient is g * x / y, and 0 where y is 0.",
+                     {"ReduceL2"}},
+                    TypeSet::floats, square,
+                    [](GraphBuilder& builder, Var sum) { return builder.apply("sqrt", {sum}); });
+  return with_gradient(std::move(op), [](const GradientContext& context) -> std::vector<Var> {
+    GraphBuilder& builder = context.builder;
+    Var x = context.operands[0], zero = builder.scalar(x.dtype(), 0);
+    Var norm = spread(context, context.results[0]);
+    Var slope = builder.apply("div", {x, norm});
+    slope = builder.apply("select", {builder.apply("equal", {norm, zero}), zero, slope});
+    return {builder.apply("mul", {spread(context, context.cotangents[0]), slope})};
+  });
+}
+
+OpDef log_sum_exp_op() {
+  OpDef op = composite_reduction(
+      {"reduce_log_sum_exp",
+       "The logarithm of the sum of exponentials over axes.",
+       "log(sum(exp(x - m))) + m, where m is the maximum, or 0 where that is infinite: nothing "
+       "overflows. -inf over nothing and of -inf alone, inf with any inf. The gradient is "
+       "g * exp(x - y), and 0 where y is -inf.",
+       {"ReduceLogSumExp"}},
+      TypeSet::floats);
+  op.composite = [](GraphBuilder& builder, std::span<const Var> operands,
+                    const Attributes& attributes) -> std::vector<Var> {
+    Var x = operands[0];
+    Attributes kept = attributes;
+    kept.set("keep_dims", true);
+    Var largest = builder.apply("reduce_max", {x}, kept);
+    constexpr double infinity = std::numeric_limits<double>::infinity();
+    Var is_finite = builder.apply(
+        "less", {builder.apply("abs", {largest}), builder.scalar(x.dtype(), infinity)});
+    Var shift = builder.apply("select", {is_finite, largest, builder.scalar(x.dtype(), 0)});
+    Var terms = builder.apply("exp", {builder.apply("sub", {x, shift})});
+    Var sum = builder.apply("log", {builder.apply("reduce_sum", {terms}, attributes)});
+    return {builder.apply("add", {sum, reshape_to(builder, shift, sum.shape())})};
+  };
+  return with_gradient(std::move(op), [](const GradientContext& context) -> std::vector<Var> {
+    GraphBuilder& builder = context.builder;
+    Var x = context.operands[0], y = spread(context, context.results[0]);
+    constexpr double infinity = std::numeric_limits<double>::infinity();
+    Var is_none = builder.apply("equal", {y, builder.scalar(x.dtype(), -infinity)});
+    Var shift = builder.apply("select", {is_none, builder.scalar(x.dtype(), 0), y});
+    Var share = builder.apply("exp", {builder.apply("sub", {x, shift})});
+    return {builder.apply("mul", {spread(context, context.cotangents[0]), share})};
+  });
+}
+
+void add_composite_reductions(OpTable& table) {
+  table.add(sum_of({"reduce_l1",
+                    "The sum of magnitudes over axes.",
+                    "0 over nothing. Integers as in reduce_sum. The gradient is g * sign(x).",
+                    {"ReduceL1"}},
+                   TypeSet::numbers, magnitude, same));
+  table.add(l2_op());
+  table.add(sum_of({"reduce_sum_square",
+                    "The sum of squares over axes.",
+                    "0 over nothing. Integers as in reduce_sum. The gradient is 2 * g * x.",
+                    {"ReduceSumSquare"}},
+                   TypeSet::numbers, square, same));
+  table.add(sum_of({"reduce_log_sum",
+                    "The logarithm of the sum over axes.",
+                    "-inf over nothing, NaN for a negative sum. The gradient is g / sum.",
+                    {"ReduceLogSum"}},
+                   TypeSet::floats, same,
+                   [](GraphBuilder& builder, Var sum) { return builder.apply("log", {sum}); }));
+  table.add(log_sum_exp_op());
+}
+
 }  // namespace
 
 void add_reduce_ops(OpTable& table) {
@@ -260,6 +384,7 @@ void add_reduce_ops(OpTable& table) {
         return fold_with("prod", type, bits_of(type, 1.0), [](Expr a, Expr x) { return a * x; });
       }));
   table.add(mean_op());
+  add_composite_reductions(table);
 }
 
 }  // namespace weir

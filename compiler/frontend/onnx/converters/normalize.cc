@@ -35,81 +35,42 @@ Normalized normalized(Node& node, Var x, const Axes& axes, double epsilon) {
   return {node.apply("mul", {centered, scale}), average, scale};
 }
 
-// A list with one element for each channel, in a shape that broadcasts to x.
-Var per_channel(Node& node, std::size_t i, const Shape& shape, std::string_view what) {
-  Var list = node.input(i);
-  if (list.type().rank() != 1 || list.shape()[0] != shape[1])
-    throw Error(fmt::format("its {} is {}; it must have one element for each of the {} channels",
-                            what, to_string(list.type()), shape[1].to_string()));
-  Shape spread(shape.size() - 1, Dim(1));
-  spread[0] = shape[1];
-  return node.reshaped(list, std::move(spread));
-}
-
 void check_channels(Node& node) {
   if (node.rank(0) < 2)
     throw Error(fmt::format("x is {}; it must have a batch and channels", to_string(node.type(0))));
 }
 
-// --- BatchNormalization ------------------------------------------------------
+// --- By channel --------------------------------------------------------------
 
-// (x - mean) * (scale / sqrt(variance + epsilon)) + bias, with statistics that are given.
-Var with_statistics(Node& node, Var x, Var average, Var variance, double epsilon) {
-  const Shape& shape = x.shape();
-  Var spread = node.apply("sqrt", {node.apply("add", {variance, node.like(variance, epsilon)})});
-  Var factor =
-      node.apply("div", {per_channel(node, 1, shape, "scale"), node.cast(spread, node.dtype(1))});
-  Var centered = node.apply("sub", {x, node.cast(average, x.dtype())});
-  Var scaled = node.apply("mul", {centered, node.cast(factor, x.dtype())});
-  return node.apply("add", {scaled, node.cast(per_channel(node, 2, shape, "bias"), x.dtype())});
-}
-
+// In later opsets scale and bias, and mean and variance, may have types of their own.
 void convert_batch_normalization(Node& node) {
   node.check_inputs(5, 5);
-  check_channels(node);
   double epsilon = node.real("epsilon", 1e-5), momentum = node.real("momentum", 0.9);
   bool is_training = node.opset() >= 14 && node.flag("training_mode", false);
   if (node.opset() < 9 && !node.flag("spatial", true))
     throw Unsupported("it normalizes every position by itself (spatial = 0)");
   if (node.opset() < 7) node.ignore("is_test");
-  Var x = node.input(0);
-  Var average = per_channel(node, 3, x.shape(), "mean");
-  Var variance = per_channel(node, 4, x.shape(), "variance");
-  if (!is_training) {
-    if (node.result_count() > 1)
-      throw Unsupported(
-          "it computes statistics, for training; the model must be exported for "
-          "inference");
-    return node.set(0, with_statistics(node, x, average, variance, epsilon));
+  if (!is_training && node.result_count() > 1)
+    throw Unsupported(
+        "it computes statistics, for training; the model must be exported for inference");
+  // The widest of the types; halves are computed on in f32 anyway.
+  DType type = node.dtype(0);
+  for (std::size_t i = 1; i < 5; ++i) {
+    DType other = node.dtype(i);
+    if (other != type && byte_size(other) == byte_size(type)) type = DType::f32;
+    if (byte_size(other) > byte_size(type)) type = other;
   }
-  Axes axes = axes_from(2, x.type().rank());
-  axes.insert(axes.begin(), 0);
-  Shape spread(x.shape().size() - 1, Dim(1));
-  spread[0] = x.shape()[1];
-  Var batch_mean = mean(node, x, axes);
-  Var centered = node.apply("sub", {x, batch_mean});
-  Var batch_variance = mean(node, node.apply("mul", {centered, centered}), axes);
-  batch_mean = node.reshaped(batch_mean, spread);
-  batch_variance = node.reshaped(batch_variance, spread);
-  node.set(0, with_statistics(node, x, batch_mean, batch_variance, epsilon));
-  auto running = [&](Var before, Var now) {
-    Var kept = node.apply("mul", {before, node.like(before, momentum)});
-    Var added = node.cast(node.apply("mul", {now, node.like(now, 1 - momentum)}), before.dtype());
-    return node.reshaped(node.apply("add", {kept, added}), {x.shape()[1]});
-  };
-  if (node.wants(1)) node.set(1, running(average, batch_mean));
-  if (node.wants(2)) node.set(2, running(variance, batch_variance));
-}
-
-// --- Within an example -------------------------------------------------------
-
-void convert_instance_normalization(Node& node) {
-  node.check_inputs(3, 3);
-  check_channels(node);
-  Var x = node.input(0);
-  Var y = normalized(node, x, axes_from(2, x.type().rank()), node.real("epsilon", 1e-5)).value;
-  y = node.apply("mul", {y, per_channel(node, 1, x.shape(), "scale")});
-  node.set(0, node.apply("add", {y, per_channel(node, 2, x.shape(), "bias")}));
+  std::vector<Var> operands;
+  for (std::size_t i = 0; i < 5; ++i) operands.push_back(node.cast(node.input(i), type));
+  if (!is_training) {
+    Var y = node.apply("batch_norm", operands, {{"epsilon", epsilon}});
+    return node.set(0, node.cast(y, node.dtype(0)));
+  }
+  std::vector<Var> results = node.builder().apply_all(
+      "batch_norm_training", operands, {{"epsilon", epsilon}, {"momentum", momentum}});
+  node.set(0, node.cast(results[0], node.dtype(0)));
+  for (std::size_t i = 1; i < 3; ++i)
+    if (node.wants(i)) node.set(i, node.cast(results[i], node.dtype(i + 2)));
 }
 
 // Scale and bias have an element for each group in opsets 18 to 20, and for each channel from 21
@@ -117,26 +78,26 @@ void convert_instance_normalization(Node& node) {
 void convert_group_normalization(Node& node) {
   node.check_inputs(3, 3);
   check_channels(node);
-  if (node.opset() >= 21) node.ignore("stash_type");
-  Var x = node.input(0);
-  const Shape& shape = x.shape();
   std::int64_t groups = node.integer("num_groups");
-  std::optional<Dim> size = groups > 0 ? shape[1].divided_by(Dim(groups)) : std::nullopt;
-  if (!size)
-    throw Error(
-        fmt::format("{} channels do not divide into {} groups", shape[1].to_string(), groups));
-  Shape grouped = shape;
-  grouped[1] = *size;
-  grouped.insert(grouped.begin() + 1, Dim(groups));
-  Var y = normalized(node, node.reshaped(x, grouped),
-                     axes_from(2, static_cast<int>(grouped.size())), node.real("epsilon", 1e-5))
-              .value;
-  bool by_channel = node.opset() >= 21;
-  if (by_channel) y = node.reshaped(y, shape);
-  const Shape& own = by_channel ? shape : grouped;
-  y = node.apply("mul", {y, per_channel(node, 1, own, "scale")});
-  y = node.apply("add", {y, per_channel(node, 2, own, "bias")});
-  node.set(0, node.reshaped(y, shape));
+  Attributes attributes{{"groups", groups}, {"epsilon", node.real("epsilon", 1e-5)}};
+  std::vector<Var> operands = node.inputs();
+  if (node.opset() >= 21) {
+    node.ignore("stash_type");
+  } else {
+    const Dim& channels = node.shape(0)[1];
+    std::optional<Dim> size = groups > 0 ? channels.divided_by(Dim(groups)) : std::nullopt;
+    if (!size)
+      throw Error(
+          fmt::format("{} channels do not divide into {} groups", channels.to_string(), groups));
+    for (std::size_t i = 1; i < 3; ++i) {
+      if (operands[i].shape() != Shape{Dim(groups)})
+        throw Error(fmt::format("its {} is {}; it must have one element for each of the {} groups",
+                                i == 1 ? "scale" : "bias", to_string(operands[i].type()), groups));
+      Var apart = node.reshaped(operands[i], {Dim(groups), Dim(1)});
+      operands[i] = node.reshaped(node.broadcast(apart, {Dim(groups), *size}), {channels});
+    }
+  }
+  node.set(0, node.apply("group_norm", operands, std::move(attributes)));
 }
 
 void convert_layer_normalization(Node& node) {
@@ -160,16 +121,12 @@ void convert_layer_normalization(Node& node) {
   node.set(2, parts.scale);
 }
 
-// x / sqrt(mean(x^2) + epsilon) * scale
 void convert_rms_normalization(Node& node) {
   node.check_inputs(2, 2);
-  Var x = node.input(0);
-  int axis = node.axis_attribute(x.type().rank(), -1);
-  double epsilon = node.real("epsilon", 1e-5);
+  int axis = node.axis_attribute(node.rank(0), -1);
   node.ignore("stash_type");
-  Var square = mean(node, node.apply("mul", {x, x}), axes_from(axis, x.type().rank()));
-  Var scale = node.apply("rsqrt", {node.apply("add", {square, node.like(x, epsilon)})});
-  node.set(0, node.apply("mul", {node.apply("mul", {x, scale}), node.input(1)}));
+  node.set(0, node.apply("rms_norm", node.inputs(),
+                         {{"axis", std::int64_t{axis}}, {"epsilon", node.real("epsilon", 1e-5)}}));
 }
 
 // (x - mean) / (sqrt(variance) + 1e-9), with the variance as mean(x^2) - mean(x)^2.
@@ -233,7 +190,6 @@ void convert_lrn(Node& node) {
 
 void add_normalize_converters(ConverterTable& table) {
   table.add("BatchNormalization", 6, convert_batch_normalization);
-  table.add("InstanceNormalization", 6, convert_instance_normalization);
   table.add("GroupNormalization", 18, convert_group_normalization);
   table.add("LayerNormalization", 17, convert_layer_normalization);
   table.add("RMSNormalization", 23, convert_rms_normalization);

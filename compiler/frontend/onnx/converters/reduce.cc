@@ -1,5 +1,4 @@
 // Reductions over axes, the place of an extreme, and pools over everything.
-#include <limits>
 #include <numeric>
 
 #include <fmt/format.h>
@@ -46,8 +45,6 @@ Var reduce(Node& node, std::string_view op, Var x, const Reduced& over) {
   return reduce(node, op, x, over, over.keep);
 }
 
-Var square(Node& node, Var x) { return node.apply("mul", {x, x}); }
-
 Var sum(Node& node, Var x, const Reduced& over) { return reduce(node, "reduce_sum", x, over); }
 Var product(Node& node, Var x, const Reduced& over) { return reduce(node, "reduce_prod", x, over); }
 
@@ -66,39 +63,34 @@ Var mean(Node& node, Var x, const Reduced& over) {
   return node.apply("div", {sum(node, x, over), count});
 }
 
-Var l1(Node& node, Var x, const Reduced& over) { return sum(node, node.apply("abs", {x}), over); }
-Var sum_square(Node& node, Var x, const Reduced& over) { return sum(node, square(node, x), over); }
+Var l1(Node& node, Var x, const Reduced& over) {
+  if (over.axes.empty()) return node.apply("abs", {x});
+  return reduce(node, "reduce_l1", x, over);
+}
+Var sum_square(Node& node, Var x, const Reduced& over) {
+  if (over.axes.empty()) return node.apply("mul", {x, x});
+  return reduce(node, "reduce_sum_square", x, over);
+}
 
-// A function of floats, on integers through f64.
-Var through_float(Node& node, std::string_view op, Var x) {
-  if (is_float(x.dtype())) return node.apply(op, {x});
-  return node.cast(node.apply(op, {node.cast(x, DType::f64)}), x.dtype());
+// A function of floats, on integers through f64. `alone` is what it does to a single element.
+Var through_float(Node& node, std::string_view op, std::string_view alone, Var x,
+                  const Reduced& over) {
+  DType type = x.dtype();
+  if (!is_float(type)) x = node.cast(x, DType::f64);
+  Var y = !over.axes.empty() ? reduce(node, op, x, over)
+          : alone.empty()    ? x
+                             : node.apply(alone, {x});
+  return node.cast(y, type);
 }
 
 Var l2(Node& node, Var x, const Reduced& over) {
-  return through_float(node, "sqrt", sum_square(node, x, over));
+  return through_float(node, "reduce_l2", "abs", x, over);
 }
 Var log_sum(Node& node, Var x, const Reduced& over) {
-  return through_float(node, "log", sum(node, x, over));
+  return through_float(node, "reduce_log_sum", "log", x, over);
 }
-
-// log(sum(exp(x - m))) + m, where m is the maximum, or 0 where that is infinite: nothing overflows,
-// and infinities give what the definition gives.
 Var log_sum_exp(Node& node, Var x, const Reduced& over) {
-  DType type = x.dtype();
-  if (!is_float(type)) x = node.cast(x, DType::f64);
-  constexpr double infinity = std::numeric_limits<double>::infinity();
-  Var largest = reduce(node, "reduce_max", x, over, true);
-  Var is_finite = node.apply("less", {node.apply("abs", {largest}), node.like(x, infinity)});
-  Var shift = node.apply("select", {is_finite, largest, node.like(x, 0)});
-  Var terms = node.apply("exp", {node.apply("sub", {x, shift})});
-  Var total = node.apply(
-      "add", {node.apply("log", {reduce(node, "reduce_sum", terms, over, true)}), shift});
-  Shape shape;
-  for (int i = 0; i < x.type().rank(); ++i)
-    if (over.keep || std::find(over.axes.begin(), over.axes.end(), i) == over.axes.end())
-      shape.push_back(total.shape()[static_cast<std::size_t>(i)]);
-  return node.cast(node.reshaped(total, std::move(shape)), type);
+  return through_float(node, "reduce_log_sum_exp", "", x, over);
 }
 
 template <Var (*meaning)(Node&, Var, const Reduced&), int axes_are_input_from>
