@@ -1,12 +1,14 @@
-// Resampling along one axis: resize reads the nearest element, or the two around a place, and
-// resize_gradient brings a gradient back to where it was read. A tensor is resized axis by axis.
+// Resampling along one axis: resize reads the nearest element, or the two or four around a place,
+// and resize_gradient brings a gradient back to where it was read. A tensor is resized axis by
+// axis.
 //
 // Element o of the result stands at place c(o) of x, an affine function that the formula of
 // `coordinates` gives in f64. What is read beyond an end is the last element there. An element of x
-// is read for a run of results: those whose places are less than 1 away, and behind an end all up
-// to it.
+// is read for a run of results: those whose places are less than 1 away, or 2 for cubic, and behind
+// an end all up to it.
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 
 #include <fmt/format.h>
@@ -28,15 +30,22 @@ struct Resampling {
   std::size_t axis;
   Dim from, to;
   double scale;  // 0 for to / from
-  bool linear;
+  bool linear, cubic;
   std::string coordinates, rounding;
+  double start, end;  // of the part that coordinates "tf_crop_and_resize" take, of the whole axis
+  double outside;     // the result for places outside of x, with these coordinates
+  double coefficient;
+  bool exclude_outside;
+
+  bool crops() const { return coordinates == "tf_crop_and_resize"; }
+  bool weighs() const { return linear || cubic; }
 
   // The whole number of results for each element, if each element is simply repeated.
   std::optional<Dim> repetitions() const;
 };
 
 std::optional<Dim> Resampling::repetitions() const {
-  if (linear || from == Dim(0)) return std::nullopt;
+  if (weighs() || from == Dim(0)) return std::nullopt;
   bool floors =
       (coordinates == "asymmetric" || coordinates == "tf_half_pixel_for_nn") && rounding == "floor";
   bool rounds = (coordinates == "half_pixel" || coordinates == "half_pixel_symmetric") &&
@@ -60,11 +69,19 @@ void check_one_of(const OpInstance& instance, std::string_view name,
   throw Error(fmt::format("{} is \"{}\"; it must be one of {}", name, value, listed));
 }
 
-// Whether `to` is what is whole of `from` times the scale, as an f32.
+// What is whole of so many elements times the scale, as an f32.
+double whole_of(const Dim& from, double scale) {
+  return std::floor(static_cast<double>(from.value()) * static_cast<float>(scale));
+}
+
+// Whether `to` is what is whole of `from` times the scale, or that rounded.
 bool fits_scale(const Dim& from, const Dim& to, double scale) {
+  if (from.is_constant() && to.is_constant()) {
+    auto size = static_cast<double>(to.value());
+    return whole_of(from, scale) == size ||
+           std::floor(static_cast<double>(from.value()) * scale + 0.5) == size;
+  }
   scale = static_cast<float>(scale);
-  if (from.is_constant() && to.is_constant())
-    return std::floor(static_cast<double>(from.value()) * scale) == static_cast<double>(to.value());
   constexpr double kMost = 65536;
   auto times = [&](const Dim& size, double factor, const Dim& other) {
     return factor == std::floor(factor) && factor < kMost &&
@@ -78,10 +95,10 @@ bool fits_scale(const Dim& from, const Dim& to, double scale) {
 Resampling resampling_of(const OpInstance& instance, bool forward) {
   const TensorType& operand = instance.operand(0);
   if (operand.rank() == 0) throw Error("a scalar has no axis to resize");
-  check_one_of(instance, "mode", {"nearest", "linear"});
+  check_one_of(instance, "mode", {"nearest", "linear", "cubic"});
   check_one_of(instance, "coordinates",
                {"half_pixel", "half_pixel_symmetric", "pytorch_half_pixel", "align_corners",
-                "asymmetric", "tf_half_pixel_for_nn"});
+                "asymmetric", "tf_half_pixel_for_nn", "tf_crop_and_resize"});
   check_one_of(instance, "rounding", {"round_prefer_floor", "round_prefer_ceil", "floor", "ceil"});
   const Shape& size = instance.attributes.dims("size");
   if (size.size() != 1 || !never_negative(size[0]))
@@ -92,15 +109,24 @@ Resampling resampling_of(const OpInstance& instance, bool forward) {
         fmt::format("scale is {}; it must be a positive number, or 0 for the ratio of the "
                     "sizes",
                     scale));
+  for (const char* number : {"crop_start", "crop_end", "extrapolation", "cubic_coefficient"})
+    check_finite(instance, number);
   auto axis = static_cast<std::size_t>(instance.axis(operand.rank()));
+  const Attributes& attributes = instance.attributes;
   Dim here = operand.shape[axis];
   Resampling result{axis,
                     forward ? here : size[0],
                     forward ? size[0] : here,
                     scale,
-                    instance.attributes.text("mode") == "linear",
-                    instance.attributes.text("coordinates"),
-                    instance.attributes.text("rounding")};
+                    attributes.text("mode") == "linear",
+                    attributes.text("mode") == "cubic",
+                    attributes.text("coordinates"),
+                    attributes.text("rounding"),
+                    attributes.real("crop_start"),
+                    attributes.real("crop_end"),
+                    attributes.real("extrapolation"),
+                    attributes.real("cubic_coefficient"),
+                    attributes.boolean("exclude_outside")};
   if (scale != 0 && !fits_scale(result.from, result.to, scale))
     throw Error(fmt::format("the scale {} does not make {} of {}", scale, result.to.to_string(),
                             result.from.to_string()));
@@ -139,6 +165,13 @@ struct Places {
     const std::string& kind = sampling.coordinates;
     if (kind == "asymmetric") return at / scale();
     if (kind == "tf_half_pixel_for_nn") return (at + 0.5) / scale();
+    if (kind == "tf_crop_and_resize") {
+      Expr last = real(sampling.from) - 1.0;
+      Expr middle = last * ((sampling.start + sampling.end) / 2);
+      Expr spread = last * (sampling.end - sampling.start);
+      return select(element.size(sampling.to) == 1, middle,
+                    at * spread / (length() - 1.0) + last * sampling.start);
+    }
     if (kind == "align_corners")
       return select(element.size(sampling.to) == 1, 0.0,
                     at * (real(sampling.from) - 1.0) / (length() - 1.0));
@@ -157,6 +190,8 @@ struct Places {
                   (real(sampling.from) - 1.0) / (length() - 1.0));
   }
   Expr within(Expr index) const { return max(min(index, element.size(sampling.from) - 1), 0); }
+  // Whether a place is one of x; only where places outside have a value of their own.
+  Expr is_inside(Expr at) const { return (at >= 0.0) & (at <= real(sampling.from) - 1.0); }
   // The element nearest to a place.
   Expr nearest(Expr at) const {
     Expr rounded = sampling.rounding == "floor"                ? floor(at)
@@ -167,33 +202,91 @@ struct Places {
   }
 };
 
+// The elements that a result is the weighted sum of. An element with the weight 0 takes no part,
+// whatever it is.
+struct Tap {
+  Expr index;  // within x
+  Expr weight;
+};
+
+// Keys' cubic at a distance of at most 1, and of 1 to 2.
+Expr near_weight(Expr d, double a) { return ((a + 2) * d - (a + 3)) * d * d + 1.0; }
+Expr far_weight(Expr d, double a) { return ((a * d - 5 * a) * d + 8 * a) * d - 4 * a; }
+
+// Of the place `at`, with weights of the type that elements are computed in.
+std::vector<Tap> taps_of(const Places& places, Expr at, DType type) {
+  const Resampling& sampling = places.sampling;
+  Expr below = floor(at), first = cast(below, DType::i64);
+  Expr t = cast(at - below, type);
+  if (sampling.linear) return {{places.within(first), 1.0 - t}, {places.within(first + 1), t}};
+  double a = sampling.coefficient;
+  std::array<Expr, 4> weights{far_weight(t + 1.0, a), near_weight(t, a), near_weight(1.0 - t, a),
+                              far_weight(2.0 - t, a)};
+  // At an element the polynomials of the others are 0 up to rounding.
+  for (std::size_t k : {0, 2, 3}) weights[k] = select(t == 0.0, 0.0, weights[k]);
+  std::vector<Tap> taps;
+  Expr total;
+  for (int k = 0; k < 4; ++k) {
+    Expr index = first + (k - 1), within = places.within(index);
+    Expr weight = weights[static_cast<std::size_t>(k)];
+    if (sampling.exclude_outside) {
+      weight = select(index == within, weight, 0.0);
+      total = total.valid() ? total + weight : weight;
+    }
+    taps.push_back({within, weight});
+  }
+  if (total.valid())
+    for (Tap& tap : taps) tap.weight = tap.weight / total;
+  return taps;
+}
+
+// The sum of terms of which some are left out; +0 of none.
+Expr sum_of_terms(const std::vector<Tap>& taps, const std::function<Expr(const Tap&)>& term) {
+  Expr sum;
+  for (const Tap& tap : taps) {
+    Expr value = term(tap);
+    sum = sum.valid() ? sum + value : value;
+  }
+  return sum;
+}
+
 Comprehension resize_comprehension(const OpInstance& instance) {
   Comprehension result;
   result.body = [sampling = resampling_of(instance, true)](const Element& element) {
     Places places{element, sampling};
-    std::vector<Expr> index(element.index.begin(), element.index.end());
-    Expr at = places.place(element.index[sampling.axis]);
-    if (!sampling.linear) {
-      index[sampling.axis] = places.nearest(at);
-      return std::vector<Expr>{element.load(0, index)};
-    }
     DType stored = element.instance.operand(0).dtype, type = compute_type(stored);
-    Expr below = floor(at), first = cast(below, DType::i64);
-    Expr weight = cast(at - below, type);
-    index[sampling.axis] = places.within(first);
-    Expr a = cast(element.load(0, index), type);
-    index[sampling.axis] = places.within(first + 1);
-    Expr b = cast(element.load(0, index), type);
-    // An element with the weight 0 takes no part, whatever it is.
-    return std::vector<Expr>{
-        cast(select(weight == 0.0, a, (1.0 - weight) * a + weight * b), stored)};
+    std::vector<Expr> index(element.index.begin(), element.index.end());
+    auto load = [&](Expr at) {
+      index[sampling.axis] = at;
+      return element.load(0, index);
+    };
+    Expr at = places.place(element.index[sampling.axis]);
+    Expr value;
+    if (!sampling.weighs()) {
+      value = load(places.nearest(at));
+    } else if (sampling.linear) {
+      std::vector<Tap> taps = taps_of(places, at, type);
+      Expr a = cast(load(taps[0].index), type), b = cast(load(taps[1].index), type);
+      value =
+          cast(select(taps[1].weight == 0.0, a, taps[0].weight * a + taps[1].weight * b), stored);
+    } else {
+      value = cast(sum_of_terms(taps_of(places, at, type),
+                                [&](const Tap& tap) {
+                                  Expr x = cast(load(tap.index), type);
+                                  return select(tap.weight == 0.0, 0.0, tap.weight * x);
+                                }),
+                   stored);
+    }
+    if (sampling.crops()) value = select(places.is_inside(at), value, sampling.outside);
+    return std::vector<Expr>{value};
   };
   return result;
 }
 
 // How many results may read one element, at most.
 Dim reach_of(const Resampling& sampling) {
-  if (!sampling.from.is_constant() || !sampling.to.is_constant()) return sampling.to;
+  if (!sampling.from.is_constant() || !sampling.to.is_constant() || sampling.crops())
+    return sampling.to;
   auto from = static_cast<double>(sampling.from.value()),
        to = static_cast<double>(sampling.to.value());
   double length = sampling.scale != 0 ? sampling.scale * from : to;
@@ -201,7 +294,8 @@ Dim reach_of(const Resampling& sampling) {
                 : sampling.coordinates == "align_corners" ? (from - 1) / (length - 1)
                 : sampling.scale != 0                     ? 1 / sampling.scale
                                                           : from / to;
-  double reach = std::floor(2 / step) + 6;  // infinite where nothing is between
+  double reach =
+      std::floor((sampling.cubic ? 4 : 2) / step) + 6;  // infinite where nothing is between
   return reach < to ? Dim(static_cast<std::int64_t>(reach)) : sampling.to;
 }
 
@@ -217,7 +311,8 @@ Comprehension resize_gradient_comprehension(const OpInstance& instance) {
     Expr i = element.index[sampling.axis];
     Expr o = element.reduce[0];
     if (reach != sampling.to) {
-      Expr before = cast(i, DType::f64) - 1.0 - places.place(element.number(0));
+      Expr before =
+          cast(i, DType::f64) - (sampling.cubic ? 2.0 : 1.0) - places.place(element.number(0));
       Expr first = cast(floor(before / places.step()), DType::i64) - 2;
       o = o + max(min(first, element.size(sampling.to - reach)), 0);
     }
@@ -225,12 +320,16 @@ Comprehension resize_gradient_comprehension(const OpInstance& instance) {
     index[sampling.axis] = o;
     Expr g = cast(element.load(0, index), type);
     Expr at = places.place(o);
-    if (!sampling.linear) return std::vector<Expr>{select(places.nearest(at) == i, g, 0.0)};
-    Expr below = floor(at), first = cast(below, DType::i64);
-    Expr weight = cast(at - below, type);
-    Expr low = select(places.within(first) == i, (1.0 - weight) * g, 0.0);
-    Expr high = select((places.within(first + 1) == i) & (weight != 0.0), weight * g, 0.0);
-    return std::vector<Expr>{low + high};
+    Expr value;
+    if (sampling.weighs()) {
+      value = sum_of_terms(taps_of(places, at, type), [&](const Tap& tap) {
+        return select((tap.index == i) & (tap.weight != 0.0), tap.weight * g, 0.0);
+      });
+    } else {
+      value = select(places.nearest(at) == i, g, 0.0);
+    }
+    if (sampling.crops()) value = select(places.is_inside(at), value, 0.0);
+    return std::vector<Expr>{value};
   };
   return result;
 }
@@ -254,14 +353,25 @@ OpDef resampling(Text text, bool forward) {
                       "The axis; negative counts from the end.");
   op = with_attribute(std::move(op), "size", AttributeKind::dims,
                       forward ? "Its size in the result." : "Its size in x.");
-  op = with_attribute(std::move(op), "mode", std::string("linear"), "nearest or linear.");
+  op = with_attribute(std::move(op), "mode", std::string("linear"), "nearest, linear or cubic.");
   op = with_attribute(std::move(op), "coordinates", std::string("half_pixel"),
                       "half_pixel, half_pixel_symmetric, pytorch_half_pixel, align_corners, "
-                      "asymmetric or tf_half_pixel_for_nn, as ONNX defines them.");
+                      "asymmetric, tf_half_pixel_for_nn or tf_crop_and_resize, as ONNX defines "
+                      "them.");
   op = with_attribute(std::move(op), "rounding", std::string("round_prefer_floor"),
                       "Of mode nearest: round_prefer_floor, round_prefer_ceil, floor or ceil.");
   op = with_attribute(std::move(op), "scale", 0.0,
                       "Results for each element of x; 0 means the ratio of the sizes.");
+  op = with_attribute(std::move(op), "cubic_coefficient", -0.75, "Of mode cubic: Keys' a.");
+  op =
+      with_attribute(std::move(op), "exclude_outside", false,
+                     "Of mode cubic: elements beyond the ends take no part, and the weights of the "
+                     "others are divided by their sum.");
+  op = with_attribute(std::move(op), "crop_start", 0.0,
+                      "Of tf_crop_and_resize: where the part begins, as a fraction of the axis.");
+  op = with_attribute(std::move(op), "crop_end", 1.0, "And where it ends.");
+  op = with_attribute(std::move(op), "extrapolation", 0.0,
+                      "Of tf_crop_and_resize: the result for places outside of x.");
   op.infer = [forward](const OpInstance& instance) { return infer_resize(instance, forward); };
   return op;
 }
@@ -284,30 +394,77 @@ std::vector<OnnxValue> resize_to_onnx(OnnxNodes& nodes, const OpInstance& instan
     if (sampling.scale != 0) return {};
     coordinates = "half_pixel";
   }
-  Attributes attributes{{"mode", std::string(sampling.linear ? "linear" : "nearest")},
-                        {"coordinate_transformation_mode", coordinates},
-                        {"nearest_mode", sampling.rounding}};
   Shape shape = instance.operand(0).shape;
+  // Runtimes know cubic ones of matrices alone, and of those behind a batch and channels.
+  bool of_image = shape.size() == 2 || (shape.size() == 4 && sampling.axis >= 2);
+  if ((sampling.cubic || sampling.crops()) && !of_image) return {};
+  Attributes attributes{{"mode", instance.attributes.text("mode")},
+                        {"coordinate_transformation_mode", coordinates},
+                        {"nearest_mode", sampling.rounding},
+                        {"cubic_coeff_a", sampling.coefficient},
+                        {"exclude_outside", sampling.cubic && sampling.exclude_outside},
+                        {"extrapolation_value", sampling.outside}};
+  OnnxValue region;
+  if (sampling.crops()) {
+    auto rank = static_cast<std::int64_t>(shape.size());
+    Tensor places(DType::f32, {2 * rank});
+    std::span<float> values = places.mutable_elements<float>();
+    std::fill(values.begin() + rank, values.end(), 1.0F);
+    values[sampling.axis] = static_cast<float>(sampling.start);
+    values[shape.size() + sampling.axis] = static_cast<float>(sampling.end);
+    region = nodes.constant(places);
+  }
   if (sampling.scale == 0) {
     shape[sampling.axis] = sampling.to;
-    return {nodes.add("Resize", {operands[0], "", "", nodes.sizes(shape)}, attributes)};
+    return {nodes.add("Resize", {operands[0], region, "", nodes.sizes(shape)}, attributes)};
   }
+  if (sampling.from.is_constant() && sampling.to.is_constant() &&
+      whole_of(sampling.from, sampling.scale) != static_cast<double>(sampling.to.value()))
+    return {};
   Tensor scales(DType::f32, {static_cast<std::int64_t>(shape.size())});
   for (std::size_t i = 0; i < shape.size(); ++i)
     scales.mutable_elements<float>()[i] =
         i == sampling.axis ? static_cast<float>(sampling.scale) : 1.0F;
-  return {nodes.add("Resize", {operands[0], "", nodes.constant(scales)}, attributes)};
+  return {nodes.add("Resize", {operands[0], region, nodes.constant(scales)}, attributes)};
+}
+
+// As a matrix of rows along the axis.
+std::vector<Var> resized_by_rows(GraphBuilder& builder, std::span<const Var> operands,
+                                 const Attributes& attributes) {
+  Var x = operands[0];
+  std::vector<TensorType> types{x.type()};
+  Resampling sampling = resampling_of({&get_op("resize"), types, attributes}, true);
+  if (x.type().rank() == 2) throw Error("it has no form in ONNX");
+  Integers order, back;
+  Shape rows{1};
+  for (std::size_t i = 0; i < x.shape().size(); ++i)
+    if (i != sampling.axis) order.push_back(static_cast<std::int64_t>(i));
+  order.push_back(static_cast<std::int64_t>(sampling.axis));
+  back.resize(order.size());
+  for (std::size_t i = 0; i < order.size(); ++i)
+    back[static_cast<std::size_t>(order[i])] = static_cast<std::int64_t>(i);
+  Var moved = builder.apply("transpose", {x}, {{"permutation", order}});
+  Shape result = moved.shape();
+  for (std::size_t i = 0; i + 1 < result.size(); ++i) rows[0] = rows[0] * result[i];
+  rows.push_back(sampling.from);
+  result.back() = sampling.to;
+  Attributes by_rows = attributes;
+  by_rows.set("axis", std::int64_t{1});
+  Var y = builder.apply("resize", {reshape_to(builder, moved, rows)}, std::move(by_rows));
+  return {builder.apply("transpose", {reshape_to(builder, y, result)}, {{"permutation", back}})};
 }
 
 OpDef resize_op() {
   OpDef op = resampling(
       {"resize",
-       "Another number of elements along an axis, nearest ones or linear between two.",
+       "Another number of elements along an axis, nearest ones or weighted sums of two or four.",
        "The place c of a result in x follows from its index by the formula of `coordinates`, in "
        "f64. "
        "nearest takes the element at c, rounded as `rounding` says; linear takes (1 - t) * x[i] + "
        "t * "
-       "x[i + 1] with i = floor(c) and t = c - i. Beyond an end is the last element there, and one "
+       "x[i + 1] with i = floor(c) and t = c - i; cubic weighs the two elements on each side by "
+       "Keys' "
+       "polynomials. Beyond an end is the last element there, and one "
        "whose weight is "
        "0 takes no part. The gradient is resize_gradient.",
        {"Resize"}},
@@ -323,6 +480,7 @@ OpDef resize_op() {
     return resampling_of(instance, true).repetitions().has_value();
   };
   op.to_onnx = resize_to_onnx;
+  op.onnx_body = resized_by_rows;
   return with_gradient(std::move(op), [](const GradientContext& context) -> std::vector<Var> {
     Resampling sampling = resampling_of(context.instance, true);
     Var g = context.cotangents[0];
@@ -352,6 +510,7 @@ std::vector<Var> gradient_by_weights(GraphBuilder& builder, std::span<const Var>
   Attributes forward = attributes;
   forward.set("axis", std::int64_t{1});
   forward.set("size", Shape{sampling.to});
+  forward.set("extrapolation", 0.0);
   Var weights = builder.apply("resize", {unit}, std::move(forward));
   // The axis goes behind the others.
   std::size_t rank = g.shape().size();
@@ -378,13 +537,15 @@ OpDef resize_gradient_op() {
        "g is the gradient of a resize with the same attributes, and `size` the axis of its x. An "
        "element is the sum of the results that read it, in ascending order, times the weights that "
        "it "
-       "had. The gradient is resize.",
+       "had; a place outside of x has none. The gradient is resize.",
        OnnxOp::none()},
       false);
   op.comprehension = resize_gradient_comprehension;
   op.onnx_body = gradient_by_weights;
   return with_gradient(std::move(op), [](const GradientContext& context) -> std::vector<Var> {
-    return {context.builder.apply("resize", {context.cotangents[0]}, for_size(context.instance))};
+    Attributes attributes = for_size(context.instance);
+    attributes.set("extrapolation", 0.0);
+    return {context.builder.apply("resize", {context.cotangents[0]}, std::move(attributes))};
   });
 }
 

@@ -11,6 +11,8 @@ namespace {
 
 using Integers = std::vector<std::int64_t>;
 
+constexpr double kMostElements = 1 << 30;
+
 // One axis of the result.
 struct Target {
   Dim size;
@@ -23,8 +25,7 @@ Dim scaled(const Dim& size, double scale) {
     throw Error(fmt::format("a scale is {}; it must be a positive number", scale));
   if (size.is_constant()) {
     double product = std::floor(static_cast<double>(size.value()) * scale);
-    constexpr double kMost = 1 << 30;
-    if (product > kMost)
+    if (product > kMostElements)
       throw Error(
           fmt::format("a scale of {} makes {} elements of {}", scale, product, size.to_string()));
     return static_cast<std::int64_t>(product);
@@ -90,12 +91,12 @@ std::vector<Target> by_sizes(Node& node, const Shape& sizes, const std::vector<s
     common = policy == "not_larger" ? std::min(*common, scale) : std::max(*common, scale);
   }
   for (std::size_t axis : axes) {
-    double size = std::round(static_cast<double>(node.shape(0)[axis].value()) * *common);
+    // Half of an element is rounded up.
+    const Dim& from = node.shape(0)[axis];
+    double size = std::floor(static_cast<double>(from.value()) * *common + 0.5);
+    if (size < 1 || size > kMostElements)
+      throw Error(fmt::format("axis {} of {} becomes one of {}", axis, from.to_string(), size));
     targets[axis] = {static_cast<std::int64_t>(size), *common};
-    if (targets[axis].size != scaled(node.shape(0)[axis], *common))
-      throw Unsupported(fmt::format("it keeps the aspect ratio with {} elements rounded up to {}",
-                                    static_cast<double>(node.shape(0)[axis].value()) * *common,
-                                    size));
   }
   return targets;
 }
@@ -111,27 +112,43 @@ std::vector<double> numbers(Node& node, std::size_t i, std::string_view what) {
 std::string mode_of(Node& node) {
   std::string mode = node.text("mode", "nearest");
   if (mode == "linear" || mode == "bilinear" || mode == "trilinear") return "linear";
-  if (mode == "cubic") throw Unsupported("its mode is cubic; Weir resizes nearest and linear");
-  if (mode != "nearest")
+  if (mode != "nearest" && mode != "cubic")
     throw Error(fmt::format("mode is {}; it must be nearest, linear or cubic", mode));
   return mode;
 }
 
-void set_resized(Node& node, const std::vector<Target>& targets, const std::string& mode,
-                 const std::string& coordinates, const std::string& rounding) {
+// What is the same for every axis, and the part of x that is taken, for each: begins, then ends.
+struct Style {
+  Attributes attributes;
+  std::vector<double> region;
+};
+
+void set_resized(Node& node, const std::vector<Target>& targets, const Style& style) {
   Var x = node.input(0);
   for (std::size_t i = 0; i < targets.size(); ++i) {
     const Target& target = targets[i];
-    if (target.size == x.shape()[i] && target.scale == 0) continue;
-    x = node.apply("resize", {x},
-                   {{"axis", static_cast<std::int64_t>(i)},
-                    {"size", Shape{target.size}},
-                    {"mode", mode},
-                    {"coordinates", coordinates},
-                    {"rounding", rounding},
-                    {"scale", target.scale}});
+    Attributes attributes = style.attributes;
+    attributes.set("axis", static_cast<std::int64_t>(i));
+    attributes.set("size", Shape{target.size});
+    attributes.set("scale", target.scale);
+    bool whole = true;
+    if (!style.region.empty()) {
+      double start = style.region[i], end = style.region[targets.size() + i];
+      whole = start == 0 && end == 1;
+      attributes.set("crop_start", start);
+      attributes.set("crop_end", end);
+    }
+    if (target.size == x.shape()[i] && target.scale == 0 && whole) continue;
+    x = node.apply("resize", {x}, std::move(attributes));
   }
   node.set(0, x);
+}
+
+Style early_style(Node& node) {
+  return {{{"mode", mode_of(node)},
+           {"coordinates", std::string("asymmetric")},
+           {"rounding", std::string("floor")}},
+          {}};
 }
 
 void convert_upsample(Node& node) {
@@ -143,35 +160,58 @@ void convert_upsample(Node& node) {
     node.check_inputs(2, 2);
     scales = numbers(node, 1, "list of scales");
   }
-  set_resized(node, by_scales(node, scales, axes_of(node)), mode_of(node), "asymmetric", "floor");
+  set_resized(node, by_scales(node, scales, axes_of(node)), early_style(node));
 }
 
 // Of opset 10, which knows scales and one formula.
 void convert_first_resize(Node& node) {
   node.check_inputs(2, 2);
   set_resized(node, by_scales(node, numbers(node, 1, "list of scales"), axes_of(node)),
-              mode_of(node), "asymmetric", "floor");
+              early_style(node));
+}
+
+bool never_smaller(const Dim& size, const Dim& than) {
+  std::vector<Dim::Term> terms = (size - than).terms();
+  return std::all_of(terms.begin(), terms.end(),
+                     [](const Dim::Term& term) { return term.coefficient >= 0; });
+}
+
+// Begins and ends for all axes; the given ones are those of `axes`.
+std::vector<double> region_of(Node& node, const std::vector<std::size_t>& axes) {
+  std::vector<double> given = numbers(node, 1, "region");
+  check_count(given.size(), 2 * axes.size(), "numbers of a region");
+  std::size_t rank = node.shape(0).size();
+  std::vector<double> region(2 * rank, 0.0);
+  std::fill(region.begin() + static_cast<std::ptrdiff_t>(rank), region.end(), 1.0);
+  for (std::size_t k = 0; k < axes.size(); ++k) {
+    region[axes[k]] = given[k];
+    region[rank + axes[k]] = given[axes.size() + k];
+  }
+  return region;
 }
 
 void convert_resize(Node& node) {
   node.check_inputs(1, 4);
-  std::string mode = mode_of(node);
   std::string coordinates = node.text("coordinate_transformation_mode", "half_pixel");
-  if (coordinates == "tf_crop_and_resize")
-    throw Unsupported("it resizes a part of its input (tf_crop_and_resize)");
-  if (node.flag("antialias", false))
-    throw Unsupported("it smooths what it makes smaller (antialias)");
-  node.ignore("cubic_coeff_a");
-  node.ignore("exclude_outside");
-  node.ignore("extrapolation_value");
-  std::string rounding = node.text("nearest_mode", "round_prefer_floor");
+  Style style{{{"mode", mode_of(node)},
+               {"coordinates", coordinates},
+               {"rounding", node.text("nearest_mode", "round_prefer_floor")},
+               {"cubic_coefficient", node.real("cubic_coeff_a", -0.75)},
+               {"exclude_outside", node.flag("exclude_outside", false)},
+               {"extrapolation", node.real("extrapolation_value", 0.0)}},
+              {}};
   std::vector<std::size_t> axes = axes_of(node);
+  if (coordinates == "tf_crop_and_resize") style.region = region_of(node, axes);
   bool has_sizes = node.has_input(3) && node.shape(3) != Shape{0};
   std::vector<Target> targets = has_sizes
                                     ? by_sizes(node, node.dims(3, "list of sizes"), axes)
                                     : by_scales(node, numbers(node, 2, "list of scales"), axes);
   node.ignore("keep_aspect_ratio_policy");
-  set_resized(node, targets, mode, coordinates, rounding);
+  if (node.flag("antialias", false) && style.attributes.text("mode") != "nearest")
+    for (std::size_t i = 0; i < targets.size(); ++i)
+      if (targets[i].size != node.shape(0)[i] && !never_smaller(targets[i].size, node.shape(0)[i]))
+        throw Unsupported("it smooths what it makes smaller (antialias)");
+  set_resized(node, targets, style);
 }
 
 }  // namespace
