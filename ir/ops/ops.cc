@@ -12,6 +12,7 @@ void add_all_ops(OpTable& table) {
   add_part_ops(table);
   add_rearrange_ops(table);
   add_contract_ops(table);
+  add_einsum_ops(table);
   add_conv_ops(table);
   add_pool_ops(table);
   add_resize_ops(table);

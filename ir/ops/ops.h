@@ -14,6 +14,7 @@ void add_movement_ops(OpTable& table);    // reshape, transpose, broadcast
 void add_part_ops(OpTable& table);        // slice, concat, pad
 void add_rearrange_ops(OpTable& table);   // reverse, extend, tile, split ...
 void add_contract_ops(OpTable& table);    // matmul, linear
+void add_einsum_ops(OpTable& table);      // einsum
 void add_conv_ops(OpTable& table);        // conv, conv_transpose and their gradients
 void add_pool_ops(OpTable& table);        // max_pool, average_pool and what their gradients need
 void add_resize_ops(OpTable& table);      // resize
