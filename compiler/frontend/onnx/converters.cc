@@ -96,6 +96,7 @@ const ConverterTable& converter_table() {
     add_matrix_converters(table);
     add_normalize_converters(table);
     add_part_converters(table);
+    add_recurrent_converters(table);
     add_reduce_converters(table);
     add_shape_converters(table);
     add_softmax_converters(table);

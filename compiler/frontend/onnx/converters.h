@@ -52,6 +52,7 @@ void add_loss_converters(ConverterTable& table);
 void add_matrix_converters(ConverterTable& table);
 void add_normalize_converters(ConverterTable& table);
 void add_part_converters(ConverterTable& table);
+void add_recurrent_converters(ConverterTable& table);
 void add_reduce_converters(ConverterTable& table);
 void add_shape_converters(ConverterTable& table);
 void add_softmax_converters(ConverterTable& table);

@@ -227,6 +227,14 @@ std::optional<std::vector<double>> Node::reals(std::string_view name) {
   return result;
 }
 
+std::optional<std::vector<std::string>> Node::texts(std::string_view name) {
+  const AttributeProto* attribute = find(name);
+  if (!attribute) return std::nullopt;
+  if (kind_of(*attribute) != AttributeProto::UNDEFINED)
+    check_kind(*attribute, AttributeProto::STRINGS, "a list of strings");
+  return std::vector<std::string>(attribute->strings().begin(), attribute->strings().end());
+}
+
 std::optional<Tensor> Node::tensor_attribute(std::string_view name) {
   const AttributeProto* attribute = find(name);
   if (!attribute) return std::nullopt;

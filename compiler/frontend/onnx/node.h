@@ -103,6 +103,7 @@ class Node {
   std::string text(std::string_view name, std::optional<std::string> otherwise = std::nullopt);
   std::optional<std::vector<std::int64_t>> integers(std::string_view name);
   std::optional<std::vector<double>> reals(std::string_view name);
+  std::optional<std::vector<std::string>> texts(std::string_view name);
   std::optional<Tensor> tensor_attribute(std::string_view name);
   // An attribute that has no influence on what is computed.
   void ignore(std::string_view name) { find(name); }

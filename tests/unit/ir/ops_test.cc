@@ -326,6 +326,53 @@ TEST_F(Ops, normalizations_keep_the_shape) {
           "f32[N, 3, 4]"));
 }
 
+TEST_F(Ops, normalizations_by_channel) {
+  Var x = input({kN, 4, 5}), c = input({4});
+  EXPECT_EQ(instance_norm(x, c, c).shape(), x.shape());
+  EXPECT_EQ(group_norm(x, c, c, 2).shape(), x.shape());
+  EXPECT_EQ(batch_norm_training(x, c, c, c, c).at(2).shape(), c.shape());
+  EXPECT_THAT(error_of([&] { group_norm(x, c, c, 3); }),
+              HasSubstr("group_norm: 4 channels do not divide into 3 groups"));
+  EXPECT_THAT(error_of([&] { batch_norm(x, c, c, c, input({5})); }),
+              HasSubstr("operand variance is f32[5]; it must have one element for each of the 4 "
+                        "channels of x"));
+  EXPECT_THAT(error_of([&] { instance_norm(input({kN, 4})); }),
+              HasSubstr("it must have a batch, channels and positions behind them"));
+}
+
+TEST_F(Ops, extend_tile_and_split) {
+  EXPECT_EQ(extend(input({kN + Dim(3)}), {2}, {1}).shape(), (Shape{kN + Dim(6)}));
+  EXPECT_EQ(extend(input({kN + Dim(1)}), {kM}, {0}, "edge").shape(), (Shape{kN + kM + Dim(1)}));
+  EXPECT_THAT(error_of([&] { extend(input({kN + Dim(2)}), {2}, {1}); }),
+              HasSubstr("extend: axis 0 of f32[N + 2] is extended by 2 and 1 in the mode reflect, "
+                        "and may be too short for that"));
+  EXPECT_THAT(error_of([&] { extend(input({0}), {1}, {1}); }), HasSubstr("and has no element"));
+  EXPECT_THAT(error_of([&] { extend(input({3}), {1}, {1}, "mirror"); }),
+              HasSubstr("mode is \"mirror\"; it must be one of reflect, edge, wrap"));
+  EXPECT_EQ(tile(input({kN, 2}), {3, kM}).shape(), (Shape{kN * Dim(3), kM * Dim(2)}));
+  EXPECT_THAT(error_of([&] { tile(input({2, 2}), {3}); }), HasSubstr("tile: repeats is [3]"));
+  EXPECT_EQ(split(input({2, kN + Dim(1)}), {1, kN}, 1).at(1).shape(), (Shape{2, kN}));
+  EXPECT_THAT(error_of([&] { split(input({5}), {2, 2}); }),
+              HasSubstr("split: the sizes [2, 2] must add up to 5, the size of axis 0 of f32[5]"));
+  EXPECT_THAT(error_of([&] { depth_to_space(input({1, 6, 2, 2}), 2); }),
+              HasSubstr("axis 1 of f32[1, 6, 2, 2] does not divide by 4"));
+}
+
+TEST_F(Ops, einsum) {
+  Var a = input({kN, 3, 4}), b = input({4, 5});
+  EXPECT_EQ(weir::einsum({a, b}, "bij,jk->bik").shape(), (Shape{kN, 3, 5}));
+  EXPECT_EQ(weir::einsum({a, b}, "...j,jk").shape(), (Shape{kN, 3, 5}));
+  EXPECT_EQ(weir::einsum({input({kN, kN}, DType::i8)}, "ii").type(), (TensorType{DType::i32, {}}));
+  for (auto [equation, message] : std::vector<std::pair<const char*, const char*>>{
+           {"bij->bij", "is for 1 operands, and there are 2"},
+           {"bij,j->b", "operand 1 is f32[4, 5]; the equation \"bij,j->b\" has 1 axes for it"},
+           {"bij,jk->x", "must have labels of the operands, each once"},
+           {"bij,jk->bb", "must have labels of the operands, each once"},
+           {"b?j,jk", "\"b?j\" is no list of letters"},
+           {"bij,bk->ik", "a label stands for axes of N and of 4 elements"}})
+    EXPECT_THAT(error_of([&] { weir::einsum({a, b}, equation); }), HasSubstr(message)) << equation;
+}
+
 TEST_F(Ops, sources) {
   EXPECT_EQ(iota(builder_, {kN, 3}, 1, DType::f32).type(), (TensorType{DType::f32, {kN, 3}}));
   EXPECT_EQ(size_of(builder_, {kN, 3}).type(), (TensorType{DType::i64, {}}));
