@@ -176,17 +176,64 @@ OpDef reduction(Text text, TypeRule result_type, ReductionOf reduction_of,
   op.is_composite = [](const OpInstance& instance) {
     return groups_of(reduced_axes(instance)).size() > 1;
   };
-  op.gradient.kind = GradientRule::Kind::due;
   return op;
+}
+
+// What was reduced to one element, beside every one that went into it.
+Var spread(const GradientContext& context, Var value) {
+  Shape kept = context.instance.operand(0).shape;
+  for (int axis : reduced_axes(context.instance)) kept[static_cast<std::size_t>(axis)] = 1;
+  return reshape_to(context.builder, value, kept);
 }
 
 // Every element of the operand gets the cotangent of the sum that it went into.
 std::vector<Var> sum_gradient(const GradientContext& context) {
-  const TensorType& operand = context.instance.operand(0);
-  Shape kept = operand.shape;
-  for (int axis : reduced_axes(context.instance)) kept[static_cast<std::size_t>(axis)] = 1;
-  Var cotangent = reshape_to(context.builder, context.cotangents[0], kept);
-  return {broadcast_to(context.builder, cotangent, operand.shape)};
+  return {broadcast_to(context.builder, spread(context, context.cotangents[0]),
+                       context.instance.operand(0).shape)};
+}
+
+Var in_type(GraphBuilder& builder, Var x, DType type) {
+  return x.dtype() == type ? x : builder.apply("cast", {x}, {{"dtype", type}});
+}
+
+// The numbers of elements for which something holds, kept beside them.
+Var count_of(const GradientContext& context, Var holds, DType type) {
+  Attributes kept = context.instance.attributes;
+  kept.set("keep_dims", true);
+  return context.builder.apply("reduce_sum", {in_type(context.builder, holds, type)}, kept);
+}
+
+// The elements that equal the extreme share its cotangent.
+std::vector<Var> extreme_gradient(const GradientContext& context) {
+  GraphBuilder& builder = context.builder;
+  Var x = context.operands[0];
+  DType type = compute_type(x.dtype());
+  Var is_extreme = builder.apply("equal", {x, spread(context, context.results[0])});
+  Var cotangent = in_type(builder, spread(context, context.cotangents[0]), type);
+  Var share = builder.apply("div", {cotangent, count_of(context, is_extreme, type)});
+  share = in_type(builder, share, x.dtype());
+  return {builder.apply("select", {is_extreme, share, builder.scalar(x.dtype(), 0)})};
+}
+
+// The product of the others: y / x; where one element is 0, for that the product of those that are
+// not, and 0 for all others.
+std::vector<Var> product_gradient(const GradientContext& context) {
+  GraphBuilder& builder = context.builder;
+  DType type = compute_type(context.operands[0].dtype());
+  Var x = in_type(builder, context.operands[0], type);
+  Var zero = builder.scalar(type, 0), one = builder.scalar(type, 1);
+  Var is_zero = builder.apply("equal", {x, zero});
+  Attributes kept = context.instance.attributes;
+  kept.set("keep_dims", true);
+  Var others = builder.apply("select", {is_zero, one, x});
+  Var product = builder.apply("reduce_prod", {others}, kept);
+  Var zeros = count_of(context, is_zero, type);
+  // How many zeros there are among the others.
+  Var left = builder.apply("sub", {zeros, in_type(builder, is_zero, type)});
+  Var slope = builder.apply("select", {builder.apply("equal", {left, zero}),
+                                       builder.apply("div", {product, others}), zero});
+  Var cotangent = in_type(builder, spread(context, context.cotangents[0]), type);
+  return {in_type(builder, builder.apply("mul", {cotangent, slope}), context.operands[0].dtype())};
 }
 
 OpDef mean_op() {
@@ -259,13 +306,6 @@ OpDef sum_of(Text text, TypeSet types, Step before, Step after) {
     return {after(builder, builder.apply("reduce_sum", {terms}, attributes))};
   };
   return op;
-}
-
-// What was reduced to one element, beside every one that went into it.
-Var spread(const GradientContext& context, Var value) {
-  Shape kept = context.instance.operand(0).shape;
-  for (int axis : reduced_axes(context.instance)) kept[static_cast<std::size_t>(axis)] = 1;
-  return reshape_to(context.builder, value, kept);
 }
 
 OpDef l2_op() {
@@ -358,31 +398,45 @@ void add_reduce_ops(OpTable& table) {
           },
           true),
       sum_gradient));
-  table.add(reduction({"reduce_max",
-                       "The maximum over axes.",
-                       "NaN if any element is NaN. Over nothing: -inf, or the lowest integer.",
-                       {"ReduceMax"}},
-                      same_type, [](DType type) {
-                        return fold_with("max", type, bits_of(type, -infinity),
-                                         [](Expr a, Expr x) { return max(a, x); });
-                      }));
-  table.add(reduction({"reduce_min",
-                       "The minimum over axes.",
-                       "NaN if any element is NaN. Over nothing: inf, or the highest integer.",
-                       {"ReduceMin"}},
-                      same_type, [](DType type) {
-                        return fold_with("min", type, bits_of(type, infinity),
-                                         [](Expr a, Expr x) { return min(a, x); });
-                      }));
-  table.add(reduction(
-      {"reduce_prod",
-       "The product over axes.",
-       "1 over nothing. Multiplied in f32 for f16 and bf16. Integers wrap, i8 and u8 as i32, which "
-       "is the type of their product. The order of multiplications is fixed by the shape alone.",
-       {"ReduceProd"}},
-      total_type, [](DType type) {
-        return fold_with("prod", type, bits_of(type, 1.0), [](Expr a, Expr x) { return a * x; });
-      }));
+  table.add(with_gradient(
+      reduction({"reduce_max",
+                 "The maximum over axes.",
+                 "NaN if any element is NaN. Over nothing: -inf, or the lowest integer. "
+                 "Elements that equal the maximum share the gradient.",
+                 {"ReduceMax"}},
+                same_type,
+                [](DType type) {
+                  return fold_with("max", type, bits_of(type, -infinity),
+                                   [](Expr a, Expr x) { return max(a, x); });
+                }),
+      extreme_gradient));
+  table.add(with_gradient(
+      reduction({"reduce_min",
+                 "The minimum over axes.",
+                 "NaN if any element is NaN. Over nothing: inf, or the highest integer. "
+                 "Elements that equal the minimum share the gradient.",
+                 {"ReduceMin"}},
+                same_type,
+                [](DType type) {
+                  return fold_with("min", type, bits_of(type, infinity),
+                                   [](Expr a, Expr x) { return min(a, x); });
+                }),
+      extreme_gradient));
+  table.add(with_gradient(
+      reduction(
+          {"reduce_prod",
+           "The product over axes.",
+           "1 over nothing. Multiplied in f32 for f16 and bf16. Integers wrap, i8 and u8 as "
+           "i32, which is the type of their product. The order of multiplications is fixed by "
+           "the shape alone. The gradient is g times the product of the other elements, zeros "
+           "among them or not.",
+           {"ReduceProd"}},
+          total_type,
+          [](DType type) {
+            return fold_with("prod", type, bits_of(type, 1.0),
+                             [](Expr a, Expr x) { return a * x; });
+          }),
+      product_gradient));
   table.add(mean_op());
   add_composite_reductions(table);
 }

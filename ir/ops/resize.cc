@@ -458,15 +458,11 @@ OpDef resize_op() {
   OpDef op = resampling(
       {"resize",
        "Another number of elements along an axis, nearest ones or weighted sums of two or four.",
-       "The place c of a result in x follows from its index by the formula of `coordinates`, in "
-       "f64. "
-       "nearest takes the element at c, rounded as `rounding` says; linear takes (1 - t) * x[i] + "
-       "t * "
-       "x[i + 1] with i = floor(c) and t = c - i; cubic weighs the two elements on each side by "
-       "Keys' "
-       "polynomials. Beyond an end is the last element there, and one "
-       "whose weight is "
-       "0 takes no part. The gradient is resize_gradient.",
+       "The place c of a result in x follows from its index by the formula of `coordinates`, "
+       "in f64. nearest takes the element at c, rounded as `rounding` says; linear takes (1 - "
+       "t) * x[i] + t * x[i + 1] with i = floor(c) and t = c - i; cubic weighs the two "
+       "elements on each side by Keys' polynomials. Beyond an end is the last element there, "
+       "and one whose weight is 0 takes no part. The gradient is resize_gradient.",
        {"Resize"}},
       true);
   op.comprehension = resize_comprehension;
@@ -534,10 +530,9 @@ OpDef resize_gradient_op() {
   OpDef op = resampling(
       {"resize_gradient",
        "The gradient of resize: each element of g goes back to where it was read.",
-       "g is the gradient of a resize with the same attributes, and `size` the axis of its x. An "
-       "element is the sum of the results that read it, in ascending order, times the weights that "
-       "it "
-       "had; a place outside of x has none. The gradient is resize.",
+       "g is the gradient of a resize with the same attributes, and `size` the axis of its x. "
+       "An element is the sum of the results that read it, in ascending order, times the "
+       "weights that it had; a place outside of x has none. The gradient is resize.",
        OnnxOp::none()},
       false);
   op.comprehension = resize_gradient_comprehension;

@@ -1,5 +1,6 @@
 #include "tests/unit/ir/random_graph.h"
 
+#include <algorithm>
 #include <bit>
 #include <random>
 
@@ -120,7 +121,8 @@ class Generator {
 
   void add_node(const OpDef& op) {
     // Most attempts fail, the operands being of other types; a few more find some that fit.
-    for (std::size_t attempt = 0; attempt < 20 + 60 * op.attributes.size(); ++attempt) {
+    for (std::size_t attempt = 0;
+         attempt < 20 + 60 * std::min<std::size_t>(op.attributes.size(), 4); ++attempt) {
       std::vector<ValueId> operands;
       std::size_t count = op.operands.size();
       if (count > 0 && op.operands.back().presence != OperandSpec::Presence::required)
