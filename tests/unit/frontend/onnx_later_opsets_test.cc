@@ -98,6 +98,37 @@ TEST(OnnxLaterOpsets, SwishHasAFactor) {
   }
 }
 
+// The numbers are those of torch.nn.functional.interpolate(..., antialias=True) in f64.
+TEST(OnnxLaterOpsets, ResizeMaySmoothWhatItMakesSmaller) {
+  const std::pair<const char*, std::vector<double>> forms[] = {
+      {"linear", {2.052631578947368, 13.452380952380953, 35.57894736842105}},
+      {"cubic", {1.0357935216683918, 12.718559656037264, 37.485283242123955}}};
+  for (const auto& [mode, expected] : forms) {
+    OnnxModel model(18);
+    model.input("x", {1, 1, 1, 8}).initializer("sizes", list({3})).output("y");
+    auto& node = model.node("Resize", {"x", "", "", "sizes"}, {"y"});
+    set_text(node, "mode", mode);
+    set_int(node, "antialias", 1);
+    set_int(node, "exclude_outside", 1);
+    set_float(node, "cubic_coeff_a", -0.5);
+    set_ints(node, "axes", {3});
+    Tensor y = run(model, Tensor::from<float>({0, 1, 4, 9, 16, 25, 36, 49}, {1, 1, 1, 8})).at(0);
+    for (std::size_t i = 0; i < 3; ++i)
+      EXPECT_NEAR(y.elements<float>()[i], expected[i], 1e-5) << mode;
+  }
+}
+
+// A bound of [4, 7] for [2, 3] leaves a scale of 2, and half of an element is rounded up.
+TEST(OnnxLaterOpsets, ResizeMayKeepTheRatio) {
+  for (auto [sizes, width] : {std::pair(list({4, 7}), 6), std::pair(list({3, 9}), 5)}) {
+    OnnxModel model(18);
+    model.input("x", {2, 3}).initializer("sizes", sizes).output("y");
+    auto& node = model.node("Resize", {"x", "", "", "sizes"}, {"y"});
+    set_text(node, "keep_aspect_ratio_policy", "not_larger");
+    EXPECT_EQ(run(model, kMatrix).at(0).sizes().at(1), width);
+  }
+}
+
 // Scale and bias had an element for each group, and have one for each channel.
 TEST(OnnxLaterOpsets, GroupNormalization) {
   for (int opset : {18, 21}) {

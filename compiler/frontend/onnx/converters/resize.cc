@@ -121,7 +121,90 @@ std::string mode_of(Node& node) {
 struct Style {
   Attributes attributes;
   std::vector<double> region;
+  bool antialias = false;
 };
+
+bool never_smaller(const Dim& size, const Dim& than) {
+  std::vector<Dim::Term> terms = (size - than).terms();
+  return std::all_of(terms.begin(), terms.end(),
+                     [](const Dim::Term& term) { return term.coefficient >= 0; });
+}
+
+// --- Smoothing what is made smaller (antialias) ------------------------------
+
+// The place of result `o` along an axis of `from` elements, `scale` results for each of them.
+double place_of(const std::string& coordinates, double o, double from, double to, double scale) {
+  if (coordinates == "asymmetric") return o / scale;
+  if (coordinates == "align_corners") return to == 1 ? 0 : o * (from - 1) / (scale * from - 1);
+  double half_pixel = (o + 0.5) / scale - 0.5;
+  if (coordinates == "half_pixel") return half_pixel;
+  if (coordinates == "pytorch_half_pixel") return to == 1 ? 0 : half_pixel;
+  if (coordinates == "half_pixel_symmetric")
+    return from / 2 * (1 - to / (scale * from)) + half_pixel;
+  throw Unsupported(fmt::format("it smooths with the coordinates {}", coordinates));
+}
+
+// The triangle, or Keys' cubic, at a distance in results.
+double filter(double distance, bool cubic, double a) {
+  double d = std::abs(distance);
+  if (!cubic) return std::max(0.0, 1 - d);
+  if (d <= 1) return ((a + 2) * d - (a + 3)) * d * d + 1;
+  return d < 2 ? ((a * d - 5 * a) * d + 8 * a) * d - 4 * a : 0;
+}
+
+// A row of weights for each result: the filter, as wide as the elements of a result, over its sum.
+Tensor smoothing_weights(const Target& target, std::int64_t from, const Attributes& style) {
+  std::int64_t to = target.size.value();
+  double scale =
+      target.scale != 0 ? target.scale : static_cast<double>(to) / static_cast<double>(from);
+  bool cubic = style.text("mode") == "cubic", excludes = style.boolean("exclude_outside");
+  double a = style.real("cubic_coefficient"), reach = (cubic ? 2 : 1) / scale;
+  Tensor weights(DType::f64, {to, from});
+  for (std::int64_t o = 0; o < to; ++o) {
+    std::span<double> row = weights.mutable_elements<double>().subspan(
+        static_cast<std::size_t>(o * from), static_cast<std::size_t>(from));
+    double place = place_of(style.text("coordinates"), static_cast<double>(o),
+                            static_cast<double>(from), static_cast<double>(to), scale);
+    double sum = 0;
+    auto first = static_cast<std::int64_t>(std::floor(place - reach));
+    for (std::int64_t i = first; static_cast<double>(i) <= place + reach; ++i) {
+      bool is_inside = i >= 0 && i < from;
+      if (excludes && !is_inside) continue;
+      double weight = filter((static_cast<double>(i) - place) * scale, cubic, a);
+      row[static_cast<std::size_t>(std::clamp(i, std::int64_t{0}, from - 1))] += weight;
+      sum += weight;
+    }
+    for (double& weight : row) weight /= sum;
+  }
+  return weights;
+}
+
+Var smoothed(Node& node, Var x, std::size_t axis, const Target& target, const Attributes& style) {
+  const Dim from = x.shape()[axis];
+  constexpr double kMostWeights = 1 << 22;
+  if (!from.is_constant() || !target.size.is_constant() || from == Dim(0) ||
+      static_cast<double>(from.value()) * static_cast<double>(target.size.value()) > kMostWeights)
+    throw Unsupported(
+        fmt::format("it smooths an axis of {} elements to one of {}; these have to be numbers, and "
+                    "not too large",
+                    from.to_string(), target.size.to_string()));
+  Var weights =
+      node.cast(node.builder().constant(smoothing_weights(target, from.value(), style)), x.dtype());
+  Integers order, back(x.shape().size());
+  for (std::size_t i = 0; i < x.shape().size(); ++i)
+    if (i != axis) order.push_back(static_cast<std::int64_t>(i));
+  order.push_back(static_cast<std::int64_t>(axis));
+  for (std::size_t i = 0; i < order.size(); ++i)
+    back[static_cast<std::size_t>(order[i])] = static_cast<std::int64_t>(i);
+  Var rows = node.apply("transpose", {x}, {{"permutation", order}});
+  Shape result = rows.shape();
+  result.back() = target.size;
+  Dim count = 1;
+  for (std::size_t i = 0; i + 1 < result.size(); ++i) count = count * result[i];
+  Var y =
+      node.apply("matmul", {node.reshaped(rows, {count, from}), weights}, {{"transpose_b", true}});
+  return node.apply("transpose", {node.reshaped(y, std::move(result))}, {{"permutation", back}});
+}
 
 void set_resized(Node& node, const std::vector<Target>& targets, const Style& style) {
   Var x = node.input(0);
@@ -139,6 +222,10 @@ void set_resized(Node& node, const std::vector<Target>& targets, const Style& st
       attributes.set("crop_end", end);
     }
     if (target.size == x.shape()[i] && target.scale == 0 && whole) continue;
+    if (style.antialias && !never_smaller(target.size, x.shape()[i])) {
+      x = smoothed(node, x, i, target, style.attributes);
+      continue;
+    }
     x = node.apply("resize", {x}, std::move(attributes));
   }
   node.set(0, x);
@@ -168,12 +255,6 @@ void convert_first_resize(Node& node) {
   node.check_inputs(2, 2);
   set_resized(node, by_scales(node, numbers(node, 1, "list of scales"), axes_of(node)),
               early_style(node));
-}
-
-bool never_smaller(const Dim& size, const Dim& than) {
-  std::vector<Dim::Term> terms = (size - than).terms();
-  return std::all_of(terms.begin(), terms.end(),
-                     [](const Dim::Term& term) { return term.coefficient >= 0; });
 }
 
 // Begins and ends for all axes; the given ones are those of `axes`.
@@ -207,10 +288,7 @@ void convert_resize(Node& node) {
                                     ? by_sizes(node, node.dims(3, "list of sizes"), axes)
                                     : by_scales(node, numbers(node, 2, "list of scales"), axes);
   node.ignore("keep_aspect_ratio_policy");
-  if (node.flag("antialias", false) && style.attributes.text("mode") != "nearest")
-    for (std::size_t i = 0; i < targets.size(); ++i)
-      if (targets[i].size != node.shape(0)[i] && !never_smaller(targets[i].size, node.shape(0)[i]))
-        throw Unsupported("it smooths what it makes smaller (antialias)");
+  style.antialias = node.flag("antialias", false) && style.attributes.text("mode") != "nearest";
   set_resized(node, targets, style);
 }
 
