@@ -101,6 +101,7 @@ const ConverterTable& converter_table() {
     add_shape_converters(table);
     add_softmax_converters(table);
     add_resize_converters(table);
+    add_signal_converters(table);
     add_source_converters(table);
     add_window_converters(table);
     add_lacking_ops(table);

@@ -57,6 +57,7 @@ void add_reduce_converters(ConverterTable& table);
 void add_shape_converters(ConverterTable& table);
 void add_softmax_converters(ConverterTable& table);
 void add_resize_converters(ConverterTable& table);
+void add_signal_converters(ConverterTable& table);
 void add_source_converters(ConverterTable& table);
 void add_window_converters(ConverterTable& table);
 void add_lacking_ops(ConverterTable& table);
