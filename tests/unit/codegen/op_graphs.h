@@ -6,6 +6,7 @@
 // first that the op's own checks accept is taken.
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <optional>
 #include <string>
@@ -43,6 +44,9 @@ inline std::vector<Attribute> attribute_candidates(const AttributeSpec& spec) {
   if (spec.name == "low" && !spec.default_value) return {dims({1, 0, 2})};
   if (spec.name == "high" && !spec.default_value) return {dims({0, 2, 1})};
   if (spec.name == "dims") return {dims({n, 3})};
+  if (spec.name == "repeats") return {dims({2, 1, 3})};
+  if (spec.name == "sizes") return {dims({n})};
+  if (spec.name == "equation") return {std::string("abc->ca")};
   if (spec.name == "value" && spec.kind == AttributeKind::tensor)
     return {std::make_shared<const Tensor>(Tensor::from<float>({1, 2, 3}, {3}))};
   if (spec.name == "axes") return {Integers{}, Integers{0}, Integers{-1}};
@@ -93,7 +97,7 @@ inline std::optional<std::vector<DType>> operand_dtypes(const OpDef& op, DType d
   return dtypes;
 }
 
-inline constexpr std::size_t kShapeCandidates = 8;
+inline constexpr std::size_t kShapeCandidates = 11;
 
 inline std::vector<Shape> operand_shapes(std::size_t candidate, std::size_t count) {
   Dim n = Dim::symbol("N");
@@ -108,6 +112,14 @@ inline std::vector<Shape> operand_shapes(std::size_t candidate, std::size_t coun
   if (candidate == 5) shapes = {{n, 3, 4}, {3, 5, 2}, {5}};
   if (candidate == 6) shapes = {{n, 3, 4}, {n, 5, 3}};
   if (candidate == 7) shapes = {{n, 3, 4}, {n, 3, 3}};
+  // Lists of channels, and images.
+  if (candidate == 8) {
+    shapes = std::vector<Shape>(std::max<std::size_t>(count, 1), Shape{3});
+    shapes[0] = {n, 3, 4};
+  }
+  if (candidate == 9) shapes = {{n, 4, 2, 2}};
+  // Long enough for every symbol's value.
+  if (candidate == 10) shapes = {{n + Dim(2), 3, 4}};
   shapes.resize(count);
   return shapes;
 }
