@@ -70,7 +70,7 @@ class Call {
     std::size_t space = workspace_.size();
     std::align(WEIR_ALIGNMENT, space - WEIR_ALIGNMENT, aligned, space);
     call_ = {input_pointers_.data(), output_pointers_.data(), executable.weights(), aligned, dims_.data(),
-             executor_};
+             executor_, nullptr};
   }
   Call(const Call&) = delete;
   Call& operator=(const Call&) = delete;

@@ -54,6 +54,11 @@ struct Executable::Parts {
   std::vector<std::string> symbols;
   Workspace weights;
   bool has_weights = false;
+  std::vector<StateVariable> state;
+  Workspace initial_state;
+  std::size_t state_bytes = 0;
+  // By output of the graph: the number of the state variable that it updates, if it does.
+  std::vector<std::optional<std::uint32_t>> updates;
   bool needs_workspace = false;
   // Workspaces that no call is using.
   mutable std::mutex mutex;
@@ -192,21 +197,52 @@ class SmallArray {
   T* data_;
 };
 
+// The outputs of the graph: those of the program, and between them what updates the state.
+void add_outputs(Executable::Parts& parts, const Program& program) {
+  parts.updates.resize(program.outputs.size() + program.state.size());
+  for (std::uint32_t i = 0; i < program.state.size(); ++i) {
+    const StateEntry& entry = program.state[i];
+    parts.state.push_back({entry.param, entry.type, entry.offset, entry.bytes});
+    parts.updates[entry.output] = i;
+  }
+  parts.state_bytes = program.state_bytes;
+  auto next = program.outputs.begin();
+  for (std::optional<std::uint32_t> variable : parts.updates) {
+    if (variable) {
+      parts.outputs.push_back({parts.state[*variable].name, parts.state[*variable].type});
+    } else {
+      parts.outputs.push_back({next->first, next->second});
+      ++next;
+    }
+  }
+}
+
 }  // namespace
 
 Executable make_executable(const Program& program, LoadedCode code, const Weights& weights) {
-  check_weights(program.weights, weights);
+  std::vector<WeightEntry> values = program.weights;
+  for (const StateEntry& entry : program.state)
+    values.push_back({entry.param, nullptr, entry.type, {}, {}});
+  check_weights(values, weights);
   auto parts = std::make_unique<Executable::Parts>(std::move(code));
   parts->symbols = program.symbols;
   parts->needs_workspace = !program.slots.empty();
   parts->has_weights = program.weight_bytes > 0;
   for (const auto& [name, type] : program.inputs) parts->inputs.push_back({name, type});
-  for (const auto& [name, type] : program.outputs) parts->outputs.push_back({name, type});
+  add_outputs(*parts, program);
   parts->input_dims = plans_of(parts->inputs, parts->symbols);
   parts->output_dims = plans_of(parts->outputs, parts->symbols);
   if (program.weight_bytes > 0) {
     void* block = parts->weights.reserve(program.weight_bytes);
     fill_weight_block(program.weights, weights, {static_cast<char*>(block), program.weight_bytes});
+  }
+  if (program.state_bytes > 0) {
+    char* block = static_cast<char*>(parts->initial_state.reserve(program.state_bytes));
+    std::memset(block, 0, program.state_bytes);
+    for (const StateVariable& variable : parts->state)
+      if (variable.bytes > 0)
+        std::memcpy(block + variable.offset, weights.find(variable.name)->second.data(),
+                    variable.bytes);
   }
   return Executable(std::move(parts));
 }
@@ -218,6 +254,8 @@ Executable& Executable::operator=(Executable&&) noexcept = default;
 
 std::span<const Signature> Executable::inputs() const { return parts_->inputs; }
 std::span<const Signature> Executable::outputs() const { return parts_->outputs; }
+std::span<const StateVariable> Executable::state() const { return parts_->state; }
+std::size_t Executable::state_bytes() const { return parts_->state_bytes; }
 std::span<const std::string> Executable::symbols() const { return parts_->symbols; }
 weir_program Executable::program() const { return parts_->code.program(); }
 const void* Executable::weights() const {
@@ -235,24 +273,42 @@ std::size_t Executable::workspace_bytes(std::span<const std::ptrdiff_t> dims) co
   return fixed;
 }
 
+namespace {
+
+enum class Outputs { all, in_place };
+
+// Tensors for the outputs of a call: all of them, or those that update no state.
+std::vector<Tensor> make_outputs(const Executable::Parts& parts, std::span<const Tensor> inputs,
+                                 Outputs which) {
+  if (inputs.size() != parts.inputs.size())
+    throw Error(fmt::format("the program takes {} inputs, and {} are given", parts.inputs.size(),
+                            inputs.size()));
+  SmallArray<std::ptrdiff_t> dims(parts.symbols.size());
+  bind_dims(parts, inputs, dims.data());
+  std::vector<Tensor> outputs;
+  for (std::size_t i = 0; i < parts.outputs.size(); ++i) {
+    if (which == Outputs::in_place && parts.updates[i]) continue;
+    Tensor::Sizes sizes;
+    for (const DimPlan& plan : parts.output_dims[i]) sizes.push_back(plan.evaluate(dims.data()));
+    if (std::any_of(sizes.begin(), sizes.end(), [](std::int64_t size) { return size < 0; }))
+      throw Error(fmt::format("output {} ({}) has no size for these inputs", parts.outputs[i].name,
+                              to_string(parts.outputs[i].type)));
+    outputs.emplace_back(parts.outputs[i].type.dtype, std::move(sizes));
+  }
+  return outputs;
+}
+
+}  // namespace
+
 std::vector<Tensor> Executable::run(std::span<const Tensor> inputs,
                                     const weir_executor* executor) const {
-  if (inputs.size() != parts_->inputs.size())
-    throw Error(fmt::format("the program takes {} inputs, and {} are given", parts_->inputs.size(),
-                            inputs.size()));
-  SmallArray<std::ptrdiff_t> dims(parts_->symbols.size());
-  bind_dims(*parts_, inputs, dims.data());
-  std::vector<Tensor> outputs;
-  for (std::size_t i = 0; i < parts_->outputs.size(); ++i) {
-    Tensor::Sizes sizes;
-    for (const DimPlan& plan : parts_->output_dims[i]) sizes.push_back(plan.evaluate(dims.data()));
-    if (std::any_of(sizes.begin(), sizes.end(), [](std::int64_t size) { return size < 0; }))
-      throw Error(fmt::format("output {} ({}) has no size for these inputs",
-                              parts_->outputs[i].name, to_string(parts_->outputs[i].type)));
-    outputs.emplace_back(parts_->outputs[i].type.dtype, std::move(sizes));
-  }
+  std::vector<Tensor> outputs = make_outputs(*parts_, inputs, Outputs::all);
   run_into(inputs, outputs, executor);
   return outputs;
+}
+
+std::vector<Tensor> Executable::outputs_in_place(std::span<const Tensor> inputs) const {
+  return make_outputs(*parts_, inputs, Outputs::in_place);
 }
 
 std::vector<Tensor> Executable::run(const NamedTensors& inputs,
@@ -274,28 +330,67 @@ std::vector<Tensor> Executable::run(const NamedTensors& inputs,
   return run(ordered, executor);
 }
 
+void Executable::write_initial_state(void* state) const {
+  if (parts_->state_bytes > 0)
+    std::memcpy(state, parts_->initial_state.data(), parts_->state_bytes);
+}
+
 void Executable::run_into(std::span<const Tensor> inputs, std::span<Tensor> outputs,
                           const weir_executor* executor) const {
-  if (inputs.size() != parts_->inputs.size() || outputs.size() != parts_->outputs.size())
-    throw Error(fmt::format("the program has {} inputs and {} outputs, and {} and {} are given",
-                            parts_->inputs.size(), parts_->outputs.size(), inputs.size(),
+  if (parts_->state.empty()) return run_in_place(inputs, outputs, nullptr, executor);
+  if (outputs.size() != parts_->outputs.size())
+    throw Error(fmt::format("the program has {} outputs, and {} are given", parts_->outputs.size(),
                             outputs.size()));
+  Borrowed state(parts_->mutex, parts_->idle);
+  auto* block = static_cast<char*>((*state).reserve(parts_->state_bytes));
+  write_initial_state(block);
+  std::vector<Tensor> plain;
+  for (std::size_t i = 0; i < outputs.size(); ++i) {
+    if (!parts_->updates[i]) {
+      plain.push_back(outputs[i]);
+    } else if (!(outputs[i].type() == parts_->outputs[i].type)) {
+      wrong_type(parts_->outputs[i], "output", outputs[i]);
+    }
+  }
+  run_in_place(inputs, plain, block, executor);
+  for (std::size_t i = 0; i < outputs.size(); ++i) {
+    if (!parts_->updates[i]) continue;
+    const StateVariable& variable = parts_->state[*parts_->updates[i]];
+    if (variable.bytes > 0)
+      std::memcpy(outputs[i].mutable_data(), block + variable.offset, variable.bytes);
+  }
+}
+
+void Executable::run_in_place(std::span<const Tensor> inputs, std::span<Tensor> outputs,
+                              void* state, const weir_executor* executor) const {
+  std::size_t count = parts_->outputs.size() - parts_->state.size();
+  if (inputs.size() != parts_->inputs.size() || outputs.size() != count)
+    throw Error(fmt::format("the program has {} inputs and {} outputs, and {} and {} are given",
+                            parts_->inputs.size(), count, inputs.size(), outputs.size()));
   SmallArray<std::ptrdiff_t> dims(parts_->symbols.size());
   bind_dims(*parts_, inputs, dims.data());
   SmallArray<const void*> input_pointers(inputs.size());
   SmallArray<void*> output_pointers(outputs.size());
   for (std::size_t i = 0; i < inputs.size(); ++i) input_pointers[i] = inputs[i].data();
-  for (std::size_t i = 0; i < outputs.size(); ++i) {
-    const Signature& wanted = parts_->outputs[i];
+  std::size_t next = 0;
+  for (std::size_t k = 0; k < parts_->outputs.size(); ++k) {
+    if (parts_->updates[k]) continue;
+    std::size_t i = next++;
+    const Signature& wanted = parts_->outputs[k];
     bool fits = outputs[i].dtype() == wanted.type.dtype && outputs[i].rank() == wanted.type.rank();
     for (std::size_t d = 0; fits && d < wanted.type.shape.size(); ++d)
-      fits = parts_->output_dims[i][d].evaluate(dims.data()) == outputs[i].sizes()[d];
+      fits = parts_->output_dims[k][d].evaluate(dims.data()) == outputs[i].sizes()[d];
     if (!fits) wrong_type(wanted, "output", outputs[i]);
     output_pointers[i] = outputs[i].mutable_data();
   }
   std::size_t bytes = workspace_bytes({dims.data(), parts_->symbols.size()});
-  weir_call call{
-      input_pointers.data(), output_pointers.data(), weights(), nullptr, dims.data(), executor};
+  weir_call call{input_pointers.data(),
+                 output_pointers.data(),
+                 weights(),
+                 nullptr,
+                 dims.data(),
+                 executor,
+                 state};
   int status;
   if (bytes == 0) {
     status = program()(&call);

@@ -23,6 +23,14 @@ struct Signature {
   TensorType type;  // dimensions may be symbolic
 };
 
+// A param that the program updates: where it lies in the state block.
+struct StateVariable {
+  std::string name;
+  TensorType type;         // dimensions are integers
+  std::size_t offset = 0;  // in bytes, a multiple of WEIR_ALIGNMENT
+  std::size_t bytes = 0;
+};
+
 // Movable; running is const and safe from many threads at once. Everything that belongs to the program -
 // code, weights, workspaces - is freed with it.
 class Executable {
@@ -34,7 +42,11 @@ class Executable {
   Executable& operator=(Executable&&) noexcept;
 
   std::span<const Signature> inputs() const;
+  // Those of the graph, in order.
   std::span<const Signature> outputs() const;
+  // What the program updates in place, in order of the offsets, and the bytes of all of it.
+  std::span<const StateVariable> state() const;
+  std::size_t state_bytes() const;
   std::span<const std::string> symbols() const;  // in the order of weir_call::dims
 
   // Runs on inputs in order, or by name, and returns outputs in order. Symbols are bound to the inputs'
@@ -43,9 +55,21 @@ class Executable {
   std::vector<Tensor> run(std::span<const Tensor> inputs,
                           const weir_executor* executor = nullptr) const;
   std::vector<Tensor> run(const NamedTensors& inputs, const weir_executor* executor = nullptr) const;
-  // Likewise, into tensors of the caller's, which may be views of any memory.
+  // Likewise, into tensors of the caller's, which may be views of any memory. A program that updates
+  // params starts from the values that the model gives them, every time, and their next values are
+  // among the outputs.
   void run_into(std::span<const Tensor> inputs, std::span<Tensor> outputs,
                 const weir_executor* executor = nullptr) const;
+
+  // One run that updates `state`, a block of state_bytes() at a multiple of WEIR_ALIGNMENT, in
+  // place. `outputs` are those of the graph that update no param. Error as for run(), before
+  // anything is written.
+  void run_in_place(std::span<const Tensor> inputs, std::span<Tensor> outputs, void* state,
+                    const weir_executor* executor = nullptr) const;
+  // Tensors for the outputs of run_in_place, of the sizes that these inputs give.
+  std::vector<Tensor> outputs_in_place(std::span<const Tensor> inputs) const;
+  // The values that the model gave for what the program updates: they are copied into the block.
+  void write_initial_state(void* state) const;
 
   // The C side: the program itself, the block that weir_call::weights must point to, and the bytes of
   // workspace for the given dimensions.

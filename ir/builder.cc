@@ -72,6 +72,13 @@ void GraphBuilder::output(std::string name, Var value) {
   graph_.add_output(value.id(), std::move(name));
 }
 
+void GraphBuilder::update(Var param, Var value) {
+  for (const Var& var : {param, value})
+    if (!var.valid() || &var.builder() != this)
+      throw Error("a param and its next value must be values of this graph");
+  graph_.add_update(param.id(), value.id());
+}
+
 std::vector<Var> GraphBuilder::apply_all(std::string_view op, std::vector<Var> operands,
                                          Attributes attributes, Location location) {
   const OpDef* definition = find_op(op);

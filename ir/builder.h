@@ -88,6 +88,8 @@ class GraphBuilder {
   Var scalar(DType dtype, double value,
              std::source_location where = std::source_location::current());
   void output(std::string name, Var value);
+  // The value that a param has when the graph has run; see ir/graph.h.
+  void update(Var param, Var value);
 
   // Adds a node by the name of its op. Throws Error when operands or attributes do not fit.
   std::vector<Var> apply_all(std::string_view op, std::vector<Var> operands,

@@ -101,6 +101,27 @@ void Graph::add_output(ValueId value, std::string name) {
   outputs_.push_back({std::move(name), value});
 }
 
+void Graph::add_update(ValueId param, ValueId value, std::string name) {
+  const Value& target = values_[param.index];
+  if (target.kind != Value::Kind::param)
+    throw Error(fmt::format("{} is no param, and only a param can be updated", value_name(target.name)));
+  if (!(target.type == values_[value.index].type))
+    throw Error(fmt::format("the param {} is {} and cannot be updated with {}", value_name(target.name),
+                            to_string(target.type), to_string(values_[value.index].type)));
+  if (!updated_.insert(param.index).second)
+    throw Error(fmt::format("the param {} is updated twice", value_name(target.name)));
+  add_output(value, name.empty() ? target.name : std::move(name));
+  outputs_.back().updates = param;
+}
+
+void Graph::add_output_like(const Output& output, ValueId value, ValueId updates) {
+  if (updates.valid()) {
+    add_update(updates, value, output.name);
+  } else {
+    add_output(value, output.name);
+  }
+}
+
 ValueId Graph::result(NodeId id) const {
   WEIR_CHECK(node(id).results.size() == 1, node(id).op->name);
   return node(id).results[0];

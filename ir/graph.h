@@ -3,6 +3,11 @@
 // Nodes stand in topological order: a node is added after its operands. Types are inferred when a node
 // is added, by its op's declaration, so a graph that could be built is well-typed. Graphs are values;
 // a pass builds a new one.
+//
+// An output may update a param: its value is what the param holds when the graph has run. Such a
+// param is state, as the parameters of a network and what its optimizer remembers are in training. A
+// compiled program keeps state in memory of the caller's and writes it in place; whoever runs the
+// graph otherwise gets the next value as the output that it is.
 #pragma once
 
 #include <cstdint>
@@ -59,6 +64,7 @@ class Graph {
   struct Output {
     std::string name;
     ValueId value;
+    ValueId updates = {};  // the param whose next value this is, if it is one's
   };
 
   explicit Graph(std::string name = "main") : name_(std::move(name)) {}
@@ -77,10 +83,18 @@ class Graph {
   void name_result(ValueId result, std::string name);
   // An empty name is replaced by the value's.
   void add_output(ValueId value, std::string name = {});
+  // An output that updates a param; an empty name is replaced by the param's. A param that is updated
+  // with itself is state that the graph only reads. Error if `param` is none, is updated already or
+  // has another type than the value.
+  void add_update(ValueId param, ValueId value, std::string name = {});
+  // As `output` of another graph, whose values became these.
+  void add_output_like(const Output& output, ValueId value, ValueId updates);
 
   std::span<const ValueId> inputs() const { return inputs_; }
   std::span<const ValueId> params() const { return params_; }
   std::span<const Output> outputs() const { return outputs_; }
+  // Whether some output updates the param.
+  bool is_updated(ValueId param) const { return updated_.contains(param.index); }
   std::span<const Node> nodes() const { return nodes_; }
   const Node& node(NodeId id) const { return nodes_[id.index]; }
   const Value& value(ValueId id) const { return values_[id.index]; }
@@ -107,6 +121,7 @@ class Graph {
   std::unordered_map<std::string, ValueId> by_name_;
   std::unordered_map<std::string, std::uint64_t> next_suffix_;  // to try, by the name that is taken
   std::unordered_set<std::string> output_names_;
+  std::unordered_set<std::uint32_t> updated_;  // params
 };
 
 // The types of some values.

@@ -214,7 +214,7 @@ class GraphParser {
            (wanted == AttributeKind::dims && given == AttributeKind::integers);
   }
 
-  // return %y, %z as "name"
+  // return %y, %z as "name", %next updates %w
   void parse_return() {
     Token keyword = lexer_.take();
     std::vector<Token> uses;
@@ -222,11 +222,17 @@ class GraphParser {
       Token use = lexer_.peek();
       uses.push_back(use);
       ValueId value = parse_use("a value to return");
+      ValueId updated;
       std::string name;
+      if (lexer_.take_if("updates")) updated = parse_use("the param that is updated");
       if (lexer_.take_if("as"))
         name = lexer_.expect(TokenKind::string, "the name of the output in quotes").name();
       try {
-        graph_.add_output(value, std::move(name));
+        if (updated.valid()) {
+          graph_.add_update(updated, value, std::move(name));
+        } else {
+          graph_.add_output(value, std::move(name));
+        }
       } catch (const Error& error) {
         lexer_.fail(use, error.diagnostic().message);
       }

@@ -118,6 +118,11 @@ class Printer {
   void return_item(const Graph::Output& output, std::size_t index) {
     name(output.value);
     std::string given = graph_.value(output.value).name;
+    if (output.updates.valid()) {
+      text_ += " updates ";
+      name(output.updates);
+      given = graph_.value(output.updates).name;
+    }
     if (given.empty()) given = fmt::format("output{}", index);
     if (output.name != given) text_ += " as " + quoted(output.name);
   }

@@ -33,10 +33,11 @@ Found ids_exist(const Graph& graph) {
   for (ValueId id : graph.params())
     if (missing(id)) return Violation{{}, fmt::format("param {} is no value", id.index)};
   for (const Graph::Output& output : graph.outputs())
-    if (missing(output.value))
-      return Violation{{},
-                       fmt::format("output {} is value {}, which does not exist", output.name,
-                                   output.value.index)};
+    for (ValueId id : {output.value, output.updates.valid() ? output.updates : output.value})
+      if (missing(id))
+        return Violation{{},
+                         fmt::format("output {} is or updates value {}, which does not exist",
+                                     output.name, id.index)};
   return first_node(graph, [&](const Node& node, NodeId id) -> Found {
     if (!node.op) return Violation{id, "it has no op"};
     for (std::size_t i = 0; i < node.operands.size(); ++i)
@@ -154,6 +155,20 @@ Found names_are_unique(const Graph& graph) {
   return std::nullopt;
 }
 
+Found updates_fit(const Graph& graph) {
+  std::unordered_set<std::uint32_t> updated;
+  for (const Graph::Output& output : graph.outputs()) {
+    if (!output.updates.valid()) continue;
+    const Value& param = graph.value(output.updates);
+    if (param.kind != Value::Kind::param || !(param.type == graph.type(output.value)) ||
+        !updated.insert(output.updates.index).second)
+      return Violation{{}, fmt::format("the output {} of type {} updates {}, {}", output.name,
+                                       to_string(graph.type(output.value)), value_name(param.name),
+                                       to_string(param.type))};
+  }
+  return std::nullopt;
+}
+
 // The symbols that the types of inputs and params bring.
 std::unordered_set<std::string> bound_symbols(const Graph& graph) {
   std::unordered_set<std::string> bound;
@@ -200,7 +215,7 @@ Found symbols_are_bound(const Graph& graph) {
   });
 }
 
-constexpr std::array<VerifierRule, 7> kRules{{
+constexpr std::array<VerifierRule, 8> kRules{{
     {"ids-exist", "every id of an operand, result, input, param or output is that of a value",
      ids_exist},
     {"one-origin", "a value is one input, one param or one result, and knows which",
@@ -215,6 +230,8 @@ constexpr std::array<VerifierRule, 7> kRules{{
     {"unique-names",
      "inputs, params and outputs have names, and no two values or outputs share one",
      names_are_unique},
+    {"updates-fit", "an output updates a param of its type, which no other output updates",
+     updates_fit},
     {"bound-symbols", "every symbol occurs in the type of an input or param", symbols_are_bound},
 }};
 

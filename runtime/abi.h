@@ -20,10 +20,10 @@
 extern "C" {
 #endif
 
-#define WEIR_ABI_VERSION 1
+#define WEIR_ABI_VERSION 2
 
-/* Alignment in bytes that the workspace and the weight block must have. Inputs and outputs need only
- * the alignment of their element type. */
+/* Alignment in bytes that the workspace, the weight block and the state block must have. Inputs and
+ * outputs need only the alignment of their element type. */
 #define WEIR_ALIGNMENT 64
 
 /* What a program returns. */
@@ -62,6 +62,10 @@ typedef struct weir_call {
   void* workspace;           /* null if the program needs none */
   const ptrdiff_t* dims;     /* the value of each symbolic dimension; null if there is none */
   const weir_executor* executor; /* null: everything runs on the calling thread */
+  void* state; /* the block of what is updated in place: parameters in training, what an optimizer
+                * remembers; null if the program has none. Overlaps nothing else. A call that ends
+                * with another status than WEIR_OK may leave it half updated, but for
+                * WEIR_INVALID_CALL, after which nothing is written. */
 } weir_call;
 
 /* A compiled program. Returns a weir_status. */

@@ -74,9 +74,9 @@ void put_all(Writer& writer, const Items& items) {
 }  // namespace
 
 std::string program_key(const Program& program) {
-  // What `weights` says of the block's layout stands in the buffers' offsets.
-  const auto& [name, symbols, kernels, calls, buffers, slots, weights, weight_bytes, inputs,
-               outputs] = program;
+  // What `weights` and `state` say of the blocks' layouts stands in the buffers' offsets.
+  const auto& [name, symbols, kernels, calls, buffers, slots, weights, weight_bytes, state,
+               state_bytes, inputs, outputs] = program;
   Writer writer;
   writer.text(name);
   writer.count(symbols);
@@ -86,6 +86,7 @@ std::string program_key(const Program& program) {
   put_all(writer, buffers);
   put_all(writer, slots);
   writer.number(weight_bytes);
+  writer.number(state_bytes);
   for (const auto* signature : {&inputs, &outputs}) {
     writer.count(*signature);
     for (const auto& [value, type] : *signature) writer.type(type);

@@ -42,7 +42,7 @@ class EntryEmitter {
         pointer_(llvm::PointerType::get(context_, 0)),
         status_(b_.getInt32Ty()),
         call_type_(llvm::StructType::get(
-            context_, {pointer_, pointer_, pointer_, pointer_, pointer_, pointer_})),
+            context_, {pointer_, pointer_, pointer_, pointer_, pointer_, pointer_, pointer_})),
         single_(program.calls.size() == 1 && phases_of(program.calls[0].kernel).size() == 1),
         sizes_(b_, program, word_),
         primitives_(b_, module, target),
@@ -116,6 +116,7 @@ class EntryEmitter {
     workspace_ = field(3);
     dims_ = field(4);
     executor_ = field(5);
+    if (program_.state_bytes > 0) state_ = field(6);
     pointers_.assign(program_.buffers.size(), nullptr);
     frames_.clear();
   }
@@ -131,6 +132,7 @@ class EntryEmitter {
     if (!program_.inputs.empty()) needed.push_back(inputs_);
     if (!program_.outputs.empty()) needed.push_back(outputs_);
     if (program_.weight_bytes > 0) needed.push_back(weights_);
+    if (program_.state_bytes > 0) needed.push_back(state_);
     if (!program_.symbols.empty()) needed.push_back(dims_);
     llvm::Value* least = nullptr;
     for (llvm::Value* pointer : needed) least = lesser(least, address(pointer));
@@ -239,10 +241,14 @@ class EntryEmitter {
         return element(outputs_);
       case Buffer::Place::weights:
         return bytes_from(weights_, i64(static_cast<std::int64_t>(buffer.offset)));
+      case Buffer::Place::state:
+        // State of no bytes has no memory.
+        if (program_.state_bytes == 0) return llvm::ConstantPointerNull::get(pointer_);
+        return bytes_from(state_, i64(static_cast<std::int64_t>(buffer.offset)));
       case Buffer::Place::workspace:
         return bytes_from(workspace_, offset(buffer.index));
     }
-    WEIR_CHECK(false, "a buffer has one of four places");
+    WEIR_CHECK(false, "a buffer has one of five places");
   }
 
   llvm::Value* offset(std::uint32_t slot) {
@@ -332,6 +338,7 @@ class EntryEmitter {
   llvm::Value* inputs_ = nullptr;
   llvm::Value* outputs_ = nullptr;
   llvm::Value* weights_ = nullptr;
+  llvm::Value* state_ = nullptr;
   llvm::Value* workspace_ = nullptr;
   llvm::Value* dims_ = nullptr;
   llvm::Value* executor_ = nullptr;

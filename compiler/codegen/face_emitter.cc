@@ -46,7 +46,7 @@ class FaceEmitter {
         status_(b_.getInt32Ty()),
         pointer_(llvm::PointerType::get(context_, 0)),
         call_type_(llvm::StructType::get(
-            context_, {pointer_, pointer_, pointer_, pointer_, pointer_, pointer_})) {}
+            context_, {pointer_, pointer_, pointer_, pointer_, pointer_, pointer_, pointer_})) {}
 
   void emit() {
     emit_weights();
@@ -163,7 +163,8 @@ class FaceEmitter {
     llvm::Value* executor = arguments.next("executor");
     llvm::Value* call = b_.CreateAlloca(call_type_);
     unsigned field = 0;
-    for (llvm::Value* value : {inputs, outputs, weights, workspace, dims, executor})
+    auto* state = static_cast<llvm::Value*>(null());
+    for (llvm::Value* value : {inputs, outputs, weights, workspace, dims, executor, state})
       b_.CreateStore(value, b_.CreateStructGEP(call_type_, call, field++));
     b_.CreateRet(b_.CreateCall(program_of(program), {call}));
   }

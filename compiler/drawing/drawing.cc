@@ -41,11 +41,15 @@ class Drawer {
   std::string draw_program(const Program& program) {
     writers_.resize(program.buffers.size());
     std::vector<std::uint32_t> outputs(graph_.outputs().size());
+    std::vector<std::uint32_t> plain;  // the outputs that update no param
+    for (std::uint32_t i = 0; i < outputs.size(); ++i)
+      if (!graph_.outputs()[i].updates.valid()) plain.push_back(i);
+    for (const StateEntry& entry : program.state) outputs[entry.output] = entry.buffer;
     for (std::uint32_t i = 0; i < program.buffers.size(); ++i) {
       const Buffer& buffer = program.buffers[i];
       if (buffer.place == Buffer::Place::input)
         writers_[i] = givers_.at(graph_.inputs()[buffer.index]);
-      if (buffer.place == Buffer::Place::output) outputs[buffer.index] = i;
+      if (buffer.place == Buffer::Place::output) outputs[plain[buffer.index]] = i;
     }
     for (std::size_t i = 0; i < program.calls.size(); ++i) add_call(program, i);
     for (std::size_t i = 0; i < outputs.size(); ++i)

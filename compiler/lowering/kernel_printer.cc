@@ -176,6 +176,8 @@ std::string place_text(const Buffer& buffer, bool read) {
       return fmt::format("output {}", buffer.index);
     case Buffer::Place::weights:
       return read ? fmt::format("weights + {}", buffer.offset) : "weights, not read";
+    case Buffer::Place::state:
+      return fmt::format("state + {}", buffer.offset);
     case Buffer::Place::workspace:
       return fmt::format("workspace slot {}", buffer.index);
   }

@@ -1,7 +1,9 @@
 #include "compiler/lowering/lower.h"
 
+#include <algorithm>
 #include <map>
 #include <unordered_map>
+#include <unordered_set>
 
 #include <fmt/format.h>
 
@@ -11,6 +13,7 @@
 #include "compiler/lowering/memory_plan.h"
 #include "compiler/lowering/order_rows.h"
 #include "compiler/lowering/pack_operands.h"
+#include "compiler/lowering/place_updates.h"
 #include "compiler/lowering/split_folds.h"
 #include "ir/escape.h"
 #include "ir/op.h"
@@ -37,6 +40,7 @@ class Lowerer {
       add_call(std::move(built.kernel),
                copy_call(value, buffer_of(value), output, program_.buffers[output].name));
     }
+    place_state();
     place_weights();
     plan_memory(program_, {.reuse = options_.reuse_memory});
     return std::move(program_);
@@ -72,6 +76,51 @@ class Lowerer {
     }
   }
 
+  // Gives the next value of every param that is updated a buffer and its place.
+  void place_state() {
+    std::vector<Update> updates;
+    std::unordered_set<std::uint32_t> taken;
+    for (StateEntry& entry : program_.state) {
+      const Graph::Output& output = graph_.outputs()[entry.output];
+      std::uint32_t param = buffers_.at(output.updates);
+      entry.buffer = param;
+      if (output.value == output.updates) continue;
+      std::uint32_t value = buffer_of(output.value);
+      bool own = program_.buffers[value].place == Buffer::Place::workspace;
+      if (!own || !taken.insert(value).second) {
+        std::uint32_t copy = add_buffer(
+            {entry.param + "_next", entry.type, Buffer::Place::workspace, 0, 0, {}});
+        add_call(build_copy_kernel(graph_, output.value).kernel,
+                 copy_call(output.value, value, copy, "%" + program_.buffers[copy].name));
+        value = copy;
+      }
+      entry.buffer = value;
+      updates.push_back({param, value});
+    }
+    for (const Update& update : place_updates(program_, updates)) {
+      auto entry = std::find_if(program_.state.begin(), program_.state.end(),
+                                [&](const StateEntry& e) { return e.buffer == update.next; });
+      std::uint32_t copy = add_buffer({program_.buffers[update.next].name, entry->type,
+                                       Buffer::Place::state, 0, entry->offset, {}});
+      ValueId value = graph_.outputs()[entry->output].value;
+      entry->buffer = copy;
+      add_call(build_copy_kernel(graph_, value).kernel,
+               copy_call(value, update.next, copy, "%" + entry->param));
+    }
+  }
+
+  // Params that are updated get their places in the state block.
+  void add_state(ValueId param) {
+    const Value& value = graph_.value(param);
+    StateEntry entry{value.name, value.type, program_.state_bytes, 0, 0, 0};
+    entry.bytes = static_cast<std::uint64_t>(byte_size(value.type.dtype));
+    for (const Dim& dim : value.type.shape) entry.bytes *= static_cast<std::uint64_t>(dim.value());
+    program_.state_bytes += (entry.bytes + WEIR_ALIGNMENT - 1) / WEIR_ALIGNMENT * WEIR_ALIGNMENT;
+    buffers_[param] =
+        add_buffer({value.name, value.type, Buffer::Place::state, 0, entry.offset, {}});
+    program_.state.push_back(std::move(entry));
+  }
+
   void add_interface() {
     for (std::size_t i = 0; i < graph_.inputs().size(); ++i) {
       const Value& value = graph_.value(graph_.inputs()[i]);
@@ -86,15 +135,31 @@ class Lowerer {
           throw Error(value.location,
                       fmt::format("{} is {}; the dimensions of a param must be integers",
                                   value_name(value.name), to_string(value.type)));
+      if (graph_.is_updated(param)) {
+        add_state(param);
+        continue;
+      }
       buffers_[param] =
           add_weight({value.name, nullptr, value.type, {}, {}}, value.name, value.type);
     }
     for (std::size_t i = 0; i < graph_.outputs().size(); ++i) {
       const Graph::Output& output = graph_.outputs()[i];
       const Value& value = graph_.value(output.value);
+      if (output.updates.valid()) {
+        const std::string& param = graph_.value(output.updates).name;
+        auto entry = std::find_if(program_.state.begin(), program_.state.end(),
+                                  [&](const StateEntry& e) { return e.param == param; });
+        entry->output = static_cast<std::uint32_t>(i);
+        bool computed = value.kind == Value::Kind::result && !graph_.node(value.producer).op->data;
+        if (computed && !buffers_.contains(output.value))
+          buffers_[output.value] = add_buffer({value.name.empty() ? param + "_next" : value.name,
+                                               value.type, Buffer::Place::workspace, 0, 0, {}});
+        continue;
+      }
+      auto number = static_cast<std::uint32_t>(program_.outputs.size());
       program_.outputs.emplace_back(output.name, value.type);
-      std::uint32_t buffer = add_buffer(
-          {output.name, value.type, Buffer::Place::output, static_cast<std::uint32_t>(i), 0, {}});
+      std::uint32_t buffer =
+          add_buffer({output.name, value.type, Buffer::Place::output, number, 0, {}});
       bool computed = value.kind == Value::Kind::result && !graph_.node(value.producer).op->data;
       if (computed && buffers_.try_emplace(output.value, buffer).second) continue;
       copies_.emplace_back(output.value, buffer);

@@ -15,8 +15,13 @@ SlotSize byte_count(const Buffer& buffer) {
   return {element_count(buffer.type.shape) * Dim(byte_size(buffer.type.dtype))};
 }
 
-// Whether a kernel reads `source` only at the very element that it then overwrites through `target`,
-// and never after: the two may then be the same memory.
+struct Lifetime {
+  std::size_t first = SIZE_MAX;  // the call that writes it
+  std::size_t last = 0;          // the last call that touches it
+};
+
+}  // namespace
+
 bool can_overwrite(const Kernel& kernel, std::uint32_t source, std::uint32_t target) {
   if (byte_size(kernel.parameters[source].type.dtype) !=
       byte_size(kernel.parameters[target].type.dtype))
@@ -62,13 +67,6 @@ bool can_overwrite(const Kernel& kernel, std::uint32_t source, std::uint32_t tar
   }
   return true;
 }
-
-struct Lifetime {
-  std::size_t first = SIZE_MAX;  // the call that writes it
-  std::size_t last = 0;          // the last call that touches it
-};
-
-}  // namespace
 
 void plan_memory(Program& program, const MemoryPlanOptions& options) {
   std::vector<Lifetime> lifetimes(program.buffers.size());

@@ -15,6 +15,10 @@ struct MemoryPlanOptions {
 // else a new one.
 void plan_memory(Program& program, const MemoryPlanOptions& options = {});
 
+// Whether a kernel reads parameter `source` only at the very element that it then overwrites through
+// parameter `target`, and never after: the two may then be the same memory.
+bool can_overwrite(const Kernel& kernel, std::uint32_t source, std::uint32_t target);
+
 // The bytes of all slots under bindings of the program's symbols, each aligned; nothing on overflow.
 std::optional<std::uint64_t> workspace_bytes(const Program& program, const Dim::Bindings& bindings);
 

@@ -18,6 +18,7 @@ struct Buffer {
     input,      // `index` in weir_call::inputs
     output,     // `index` in weir_call::outputs
     weights,    // `offset` bytes into the weight block
+    state,      // `offset` bytes into the state block
     workspace,  // in slot `index` of the workspace
   };
   std::string name;
@@ -56,6 +57,17 @@ struct WeightEntry {
   std::optional<std::uint64_t> offset;  // in bytes; none if no kernel reads it
 };
 
+// A param that the graph updates. All of them are in the state block, in the order of the graph's
+// params, each aligned to WEIR_ALIGNMENT, whether or not the program reads them.
+struct StateEntry {
+  std::string param;
+  TensorType type;           // dimensions are integers
+  std::uint64_t offset = 0;  // in bytes
+  std::uint64_t bytes = 0;
+  std::uint32_t output = 0;  // which of the graph's outputs updates it
+  std::uint32_t buffer = 0;  // what holds its next value at the end: the param's own, if it is only read
+};
+
 struct Program {
   std::string name;
   std::vector<std::string> symbols;     // in the order of weir_call::dims
@@ -65,6 +77,9 @@ struct Program {
   std::vector<WorkspaceSlot> slots;
   std::vector<WeightEntry> weights;
   std::uint64_t weight_bytes = 0;
+  std::vector<StateEntry> state;
+  std::uint64_t state_bytes = 0;
+  // In the order of weir_call. The outputs are those of the graph that update no param.
   std::vector<std::pair<std::string, TensorType>> inputs, outputs;
 };
 

@@ -54,7 +54,8 @@ ValueId GraphRewriter::add(const OpDef& op, std::vector<ValueId> operands, Attri
 
 Graph GraphRewriter::finish() && {
   for (const Graph::Output& output : source_.outputs())
-    target_.add_output(mapped(output.value), output.name);
+    target_.add_output_like(output, mapped(output.value),
+                            output.updates.valid() ? mapped(output.updates) : ValueId{});
   return std::move(target_);
 }
 

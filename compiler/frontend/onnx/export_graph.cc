@@ -249,6 +249,11 @@ class GraphWriter {
 
   void write_outputs() {
     for (const Graph::Output& output : graph_.outputs()) {
+      if (output.updates.valid())
+        throw Error(graph_.value(output.updates).location,
+                    fmt::format("the param {} is updated, and ONNX has no state; export the model "
+                                "without its training step",
+                                value_name(graph_.value(output.updates).name)));
       const OnnxValue& name = names_[output.value.index];
       if (name != output.name) {
         nodes_.begin("");

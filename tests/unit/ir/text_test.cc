@@ -52,7 +52,16 @@ TEST(Text, PrintsEveryFeature) {
   return %s as "probabilities é \"\\\t", %lr.grad, %c, %wide as "7", %truth, %least, %none
 }
 )");
-  EXPECT_EQ(print(graphs[1]), "graph @\"another graph\"() -> () {\n  return\n}\n");
+  EXPECT_EQ(print(graphs[1]),
+            R"(graph @"another graph"(%x: f32[2]) -> (f32[2], f32[2], f32[2]) {
+  param %w: f32[2]
+  param %"v 2": f32[2]
+  %y = relu(%x)
+  return %y updates %w, %w updates %"v 2" as "next", %y
+}
+)");
+  EXPECT_EQ(print(parse_graph("graph @g() { return }", "g.weir")),
+            "graph @g() -> () {\n  return\n}\n");
   for (const Graph& graph : graphs) expect_round_trip(graph);
 }
 

@@ -113,7 +113,7 @@ struct Breach {
 
 const std::vector<Breach>& breaches() {
   static const std::vector<Breach> all{
-      {"ids-exist", "output y is value 999",
+      {"ids-exist", "output y is or updates value 999",
        [](Graph& g) { reach(g, OutputsTag{})[0].value = ValueId{999}; }},
       {"ids-exist", "operand 0 is value 999",
        [](Graph& g) { node(g, 1).operands[0] = ValueId{999}; }},
@@ -148,6 +148,8 @@ const std::vector<Breach>& breaches() {
        [](Graph& g) { value(g, "x").name.clear(); }},
       {"unique-names", "the output name \"y\" is empty or given twice",
        [](Graph& g) { reach(g, OutputsTag{}).push_back(g.outputs()[0]); }},
+      {"updates-fit", "the output y of type f32[N, 4] updates %w, f32[4, 4]",
+       [](Graph& g) { reach(g, OutputsTag{})[0].updates = g.find("w"); }},
       {"bound-symbols", "the symbol N of [N, 4] occurs in no input or param",
        [](Graph& g) {
          node(g, 2).attributes.set("shape", Shape{Dim::symbol("N"), 4});

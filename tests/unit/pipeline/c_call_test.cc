@@ -52,7 +52,7 @@ TEST(CCall, FromCPlusPlus) {
   std::size_t space = memory.size();
   ASSERT_NE(std::align(WEIR_ALIGNMENT, executable.workspace_bytes(dims), workspace, space),
             nullptr);
-  weir_call call{inputs, outputs, executable.weights(), workspace, dims, nullptr};
+  weir_call call{inputs, outputs, executable.weights(), workspace, dims, nullptr, nullptr};
   EXPECT_EQ(executable.program()(&call), WEIR_OK);
   EXPECT_EQ(y, expected);
 }

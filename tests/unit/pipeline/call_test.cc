@@ -196,7 +196,7 @@ class RawCall : public testing::Test {
     std::size_t room = workspace_.size();
     std::align(WEIR_ALIGNMENT, room - WEIR_ALIGNMENT, aligned, room);
     call_ = {inputs_.data(), outputs_.data(), executable_.weights(),
-             aligned,        dims_.data(),    nullptr};
+             aligned,        dims_.data(),    nullptr, nullptr};
   }
 
   Executable executable_;
