@@ -8,4 +8,7 @@ namespace weir {
 // Of what autodiff makes: the location is that of the node it differentiates.
 inline constexpr std::string_view kGradientOf = "gradient of";
 
+// Of what an optimizer does: the location is that of the param.
+inline constexpr std::string_view kUpdateOf = "update of";
+
 }  // namespace weir

@@ -159,15 +159,17 @@ struct GradientRule {
     derived,  // from the scalar expression, or from the composite body
     stated,   // by the rule below
     none,     // for the mathematical reason below
-    due,      // not there yet
+    stops,    // zero everywhere because the op says so; what lies behind it is not differentiated
   };
   Kind kind = Kind::derived;
-  std::string reason;
+  std::string reason;  // of `none`
   // One gradient for each operand; an invalid Var where there is none or it is not wanted.
   std::function<std::vector<Var>(const GradientContext&)> rule;
   // Whether the stated rule only moves elements: each element of a gradient is one of the cotangent's,
   // or zero. Then it holds for values of every type.
   bool moves = false;
+  // Whether the stated rule is not the derivative of the op's meaning but what its user asks for.
+  bool is_imposed = false;
 };
 
 struct OpDef {

@@ -80,8 +80,8 @@ void add_gradient(std::vector<Paragraph>& page, const OpDef& op) {
     case GradientRule::Kind::none:
       page.push_back({"Gradient", {fmt::format("None: {}.", op.gradient.reason)}});
       return;
-    case GradientRule::Kind::due:
-      page.push_back({"Gradient", {"Not there yet."}});
+    case GradientRule::Kind::stops:
+      page.push_back({"Gradient", {"Zero: it stops here."}});
       return;
     case GradientRule::Kind::stated:
       page.push_back({"Gradient", {"By a rule of its own, in other ops."}});

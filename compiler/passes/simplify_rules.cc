@@ -167,6 +167,10 @@ constexpr RewriteRule kRules[] = {
     {"cast_to_same", "cast(x)", "x", same_type},
     {"cast_of_widening", "cast(cast(x))", "cast(x)", inner_cast_widens},
 
+    // What only differentiation asks for.
+    {"stop_gradient", "stop_gradient(x)", "x"},
+    {"custom_gradient", "custom_gradient(x, y)", "x"},
+
     // Movement.
     {"reshape_to_same", "reshape(x)", "x", same_type},
     {"reshape_of_reshape", "reshape(reshape(x))", "reshape(x)"},

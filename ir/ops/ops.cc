@@ -17,6 +17,8 @@ void add_all_ops(OpTable& table) {
   add_pool_ops(table);
   add_resize_ops(table);
   add_normalize_ops(table);
+  add_loss_ops(table);
+  add_differentiation_ops(table);
   add_source_ops(table);
 }
 

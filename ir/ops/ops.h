@@ -19,6 +19,8 @@ void add_conv_ops(OpTable& table);        // conv, conv_transpose and their grad
 void add_pool_ops(OpTable& table);        // max_pool, average_pool and what their gradients need
 void add_resize_ops(OpTable& table);      // resize
 void add_normalize_ops(OpTable& table);   // softmax, layer_norm
+void add_loss_ops(OpTable& table);        // mse_loss, cross_entropy ...
+void add_differentiation_ops(OpTable& table);  // stop_gradient, custom_gradient
 void add_source_ops(OpTable& table);      // constant, iota
 
 // All of the above, in this order.

@@ -30,7 +30,7 @@ inline std::optional<Graph> gradient_graph(const Graph& graph) {
   for (const Node& node : graph.nodes()) {
     bool floats = is_float(graph.type(node.results[0]).dtype);
     bool steps = node.op->gradient.kind == GradientRule::Kind::none && !node.operands.empty();
-    if (floats && (steps || node.op->gradient.kind == GradientRule::Kind::due)) return std::nullopt;
+    if (floats && steps) return std::nullopt;
   }
   GraphBuilder builder(graph);
   bool found = false;

@@ -50,7 +50,7 @@ class Ops : public ::testing::Test {
 TEST(Registry, every_op_is_complete) {
   const std::set<std::string> families{"arithmetic", "elementary", "logic",    "activation",
                                        "reduce",     "movement",   "contract", "window",
-                                       "normalize",  "source"};
+                                       "normalize",  "loss",       "source",   "differentiation"};
   for (const auto& op : all_ops()) {
     SCOPED_TRACE(op->name);
     EXPECT_TRUE(families.contains(op->family)) << op->family;
