@@ -84,7 +84,8 @@ std::vector<bool> dependents(const Graph& graph, std::span<const ValueId> source
   for (ValueId source : sources) depends[source.index] = true;
   for (const Node& node : graph.nodes()) {
     bool any = false;
-    for (ValueId operand : node.operands) any = any || depends[operand.index];
+    if (node.op->gradient.kind != GradientRule::Kind::stops)
+      for (ValueId operand : node.operands) any = any || depends[operand.index];
     for (ValueId result : node.results)
       depends[result.index] = any && is_float(graph.type(result).dtype);
   }
@@ -306,35 +307,40 @@ void Differentiator::refuse(const Node& node) const {
     const std::vector<ValueId>& operands = graph_.node(graph_.value(source).producer).operands;
     source = *std::find_if(operands.begin(), operands.end(), depends);
   }
-  const GradientRule& rule = node.op->gradient;
-  std::string why = rule.kind == GradientRule::Kind::none
-                        ? fmt::format("{} has no gradient: {}", node.op->name, rule.reason)
-                        : fmt::format("no gradient rule for {} yet", node.op->name);
-  throw Error(node.location, fmt::format("{}; {} lies on the way from %{} to the outputs", why,
-                                         name, graph_.value(source).name));
+  throw Error(node.location,
+              fmt::format("{} has no gradient: {}; {} lies on the way from %{} to the outputs",
+                          node.op->name, node.op->gradient.reason, name,
+                          graph_.value(source).name));
 }
 
 }  // namespace
 
-Graph gradient(const Graph& graph, std::span<const std::string> wrt,
-               const GradientOptions& options) {
+Gradients differentiate(const Graph& graph, std::span<const std::string> wrt,
+                        const GradientOptions& options) {
   Graph prepared = without_derived_composites(graph, sources(graph, wrt));
   std::vector<ValueId> from = sources(prepared, wrt);
   Differentiator differentiator(prepared, from);
-  std::vector<Var> gradients = differentiator.run(from, targets(prepared, options.outputs));
+  Gradients result;
+  for (Var gradient : differentiator.run(from, targets(prepared, options.outputs)))
+    result.values.push_back(gradient.id());
+  result.graph = std::move(differentiator.builder().graph());
+  return result;
+}
 
-  GraphBuilder& builder = differentiator.builder();
+Graph gradient(const Graph& graph, std::span<const std::string> wrt,
+               const GradientOptions& options) {
+  Gradients gradients = differentiate(graph, wrt, options);
   for (std::size_t i = 0; i < wrt.size(); ++i) {
     std::string name = "grad_" + wrt[i];
     auto taken = [&] {
-      auto outputs = builder.graph().outputs();
+      auto outputs = gradients.graph.outputs();
       return std::any_of(outputs.begin(), outputs.end(),
                          [&](const Graph::Output& output) { return output.name == name; });
     };
     while (taken()) name = "grad_" + name;
-    builder.output(name, gradients[i]);
+    gradients.graph.add_output(gradients.values[i], name);
   }
-  return std::move(builder.graph());
+  return std::move(gradients.graph);
 }
 
 }  // namespace weir

@@ -41,4 +41,13 @@ struct GradientOptions {
 Graph gradient(const Graph& graph, std::span<const std::string> wrt,
                const GradientOptions& options = {});
 
+// The same without the further outputs: the graph, and the gradients as values of it, one for each
+// name in `wrt`.
+struct Gradients {
+  Graph graph;
+  std::vector<ValueId> values;
+};
+Gradients differentiate(const Graph& graph, std::span<const std::string> wrt,
+                        const GradientOptions& options = {});
+
 }  // namespace weir

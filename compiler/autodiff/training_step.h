@@ -1,0 +1,64 @@
+// Training as a graph: forward, backward and update in one.
+//
+//   graph   inputs x, target    ->  step   inputs x, target, learning_rate
+//           params w, b                    params w, b, and what the optimizer remembers, all
+//           updated outputs logits, loss           outputs loss
+//
+// The step prints, compiles and is compiled ahead of time like any other graph. Its params that are
+// trained are state (ir/graph.h), and so is what the optimizer remembers: w.momentum,
+// optimizer.step.
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "compiler/autodiff/optimizer.h"
+#include "ir/builder.h"
+#include "ir/graph.h"
+
+namespace weir {
+
+struct TrainingOptions {
+  // The output that is minimized: a floating-point scalar.
+  std::string loss = "loss";
+  // Names of the params that are trained; empty: all of floating point.
+  std::vector<std::string> trained = {};
+  // Outputs that the step has besides the loss.
+  std::vector<std::string> outputs = {};
+  // Gives the step a last plain output `finite`, of bool: whether the loss, the gradients and all
+  // next values are neither infinite nor NaN. Where it is false, nothing is updated.
+  bool check_finite = false;
+};
+
+struct TrainingStep {
+  // Inputs: those of the graph, and the scalar learning_rate, which is f64 if a trained param is,
+  // else f32. Outputs: the loss, those asked for, `finite`, and the updates.
+  Graph graph;
+  // The first values of what the optimizer remembers.
+  Weights initial;
+};
+
+// Error if there is no such output, if the loss is not a scalar of floating point, if a name in
+// `trained` is no param of floating point or there is none at all, if an op on the way from one to
+// the loss has no gradient, or if a name that the step adds is taken.
+TrainingStep training_step(const Graph& graph, const Optimizer& optimizer,
+                           const TrainingOptions& options = {});
+
+// The graph itself, with the params that are trained as state that is only read, at the places in
+// the state block that they have in the training step: both run on one block.
+Graph on_state(const Graph& graph, const TrainingOptions& options = {});
+
+// How an output of a model becomes a loss.
+struct LossOptions {
+  std::string op;           // "cross_entropy"; "mse" and "mse_loss" are the same
+  std::string output = {};  // what is compared with the target; empty: the first output
+  Attributes attributes = {};
+  DType labels = DType::i64;  // of a loss that takes labels: their type, or a floating-point type
+};
+
+// The graph with an input `target` and an output `loss` more. Error if there is no such loss or
+// output, or a name is taken.
+Graph with_loss(const Graph& graph, const LossOptions& options);
+
+}  // namespace weir

@@ -1,0 +1,209 @@
+#include "compiler/trainer.h"
+
+#include <algorithm>
+#include <cstring>
+
+#include <fmt/format.h>
+
+#include "ir/escape.h"
+#include "runtime/workspace.h"
+
+namespace weir {
+namespace {
+
+Model with_initial(Graph graph, Weights weights, const Weights& initial) {
+  weights.insert(initial.begin(), initial.end());
+  return {std::move(graph), std::move(weights)};
+}
+
+std::vector<Tensor> in_order(std::span<const Signature> wanted, const NamedTensors& given) {
+  std::vector<Tensor> ordered;
+  for (const Signature& input : wanted) {
+    auto found = given.find(input.name);
+    if (found == given.end())
+      throw Error(fmt::format("input {} ({}) is missing", input.name, to_string(input.type)));
+    ordered.push_back(found->second);
+  }
+  if (given.size() == ordered.size()) return ordered;
+  for (const auto& [name, tensor] : given) {
+    auto is_it = [&n = name](const Signature& input) { return input.name == n; };
+    if (std::none_of(wanted.begin(), wanted.end(), is_it))
+      throw Error(fmt::format("there is no input {}", name));
+  }
+  return ordered;
+}
+
+Tensor::Sizes sizes_of(const TensorType& type) {
+  Tensor::Sizes sizes;
+  for (const Dim& dim : type.shape) sizes.push_back(dim.value());
+  return sizes;
+}
+
+double number(const Tensor& scalar) { return scalar::to_double(scalar.dtype(), scalar.bits(0)); }
+
+}  // namespace
+
+struct Trainer::Parts {
+  Parts(Model given, TrainingStep step, const TrainingOptions& options,
+        const CompileOptions& compile_options)
+      : model(std::move(given)),
+        step_graph(std::move(step.graph)),
+        step_program(
+            compile(with_initial(step_graph, model.weights, step.initial), compile_options)),
+        evaluation(compile({on_state(model.graph, options), model.weights}, compile_options)),
+        checks_finite(options.check_finite) {
+    std::span<const Signature> all = step_program.inputs();
+    std::copy_if(all.begin(), all.end(), std::back_inserter(inputs),
+                 [](const Signature& input) { return input.name != "learning_rate"; });
+    DType rate_type = all.back().type.dtype;
+    rate = Tensor(rate_type, {});
+    step_program.write_initial_state(state.reserve(step_program.state_bytes()));
+    check_layout();
+  }
+
+  // Evaluation reads the params where the step updates them.
+  void check_layout() const {
+    std::span<const StateVariable> updated = step_program.state();
+    for (const StateVariable& read : evaluation.state()) {
+      auto found = std::find_if(updated.begin(), updated.end(),
+                                [&](const StateVariable& v) { return v.name == read.name; });
+      WEIR_CHECK(found != updated.end() && found->offset == read.offset, read.name);
+    }
+  }
+
+  const StateVariable& variable(std::string_view name) const {
+    for (const StateVariable& candidate : step_program.state())
+      if (candidate.name == name) return candidate;
+    throw Error(fmt::format("the training step has no state {}", value_name(std::string(name))));
+  }
+
+  char* place(const StateVariable& variable) const {
+    return static_cast<char*>(state.data()) + variable.offset;
+  }
+
+  static void check_type(const StateVariable& variable, const Tensor& value) {
+    if (!(value.type() == variable.type))
+      throw Error(fmt::format("{} is {}, and {} is given", value_name(variable.name),
+                              to_string(variable.type), to_string(value.type())));
+  }
+
+  void write(const StateVariable& variable, const Tensor& value) const {
+    if (variable.bytes > 0) std::memcpy(place(variable), value.data(), variable.bytes);
+  }
+
+  Model model;
+  Graph step_graph;
+  Executable step_program;
+  Executable evaluation;
+  bool checks_finite;
+  std::vector<Signature> inputs;
+  Workspace state;
+  Tensor rate;
+  std::vector<Tensor> all_inputs, outputs;  // of the latest step
+  std::vector<Tensor::Sizes> sizes;         // of its inputs
+};
+
+Trainer::Trainer(Model model, const Optimizer& optimizer, const TrainingOptions& options,
+                 const CompileOptions& compile_options) {
+  TrainingStep step = training_step(model.graph, optimizer, options);
+  parts_ = std::make_unique<Parts>(std::move(model), std::move(step), options, compile_options);
+}
+
+Trainer::~Trainer() = default;
+Trainer::Trainer(Trainer&&) noexcept = default;
+Trainer& Trainer::operator=(Trainer&&) noexcept = default;
+
+std::span<const Signature> Trainer::inputs() const { return parts_->inputs; }
+
+double Trainer::step(std::span<const Tensor> inputs, double learning_rate,
+                     const weir_executor* executor) {
+  Parts& parts = *parts_;
+  bool same_sizes = parts.sizes.size() == inputs.size();
+  for (std::size_t i = 0; same_sizes && i < inputs.size(); ++i)
+    same_sizes = parts.sizes[i] == inputs[i].sizes();
+  parts.all_inputs.assign(inputs.begin(), inputs.end());
+  parts.rate.set_bits(0, scalar::bits_of(parts.rate.dtype(), learning_rate));
+  parts.all_inputs.push_back(parts.rate);
+  if (!same_sizes) {
+    parts.outputs = parts.step_program.outputs_in_place(parts.all_inputs);
+    parts.sizes.clear();
+    for (const Tensor& input : inputs) parts.sizes.push_back(input.sizes());
+  }
+  parts.step_program.run_in_place(parts.all_inputs, parts.outputs, parts.state.data(), executor);
+  return number(parts.outputs[0]);
+}
+
+double Trainer::step(const NamedTensors& inputs, double learning_rate,
+                     const weir_executor* executor) {
+  return step(in_order(parts_->inputs, inputs), learning_rate, executor);
+}
+
+std::span<const Tensor> Trainer::results() const {
+  std::size_t others = parts_->checks_finite ? 2 : 1;
+  if (parts_->outputs.size() < others) return {};
+  return std::span(parts_->outputs).subspan(1, parts_->outputs.size() - others);
+}
+
+bool Trainer::finite() const {
+  return !parts_->checks_finite || parts_->outputs.empty() ||
+         parts_->outputs.back().elements<bool>()[0];
+}
+
+std::vector<Tensor> Trainer::evaluate(std::span<const Tensor> inputs,
+                                      const weir_executor* executor) const {
+  std::vector<Tensor> outputs = parts_->evaluation.outputs_in_place(inputs);
+  parts_->evaluation.run_in_place(inputs, outputs, parts_->state.data(), executor);
+  return outputs;
+}
+
+std::vector<Tensor> Trainer::evaluate(const NamedTensors& inputs,
+                                      const weir_executor* executor) const {
+  return evaluate(in_order(parts_->evaluation.inputs(), inputs), executor);
+}
+
+std::span<const StateVariable> Trainer::state() const { return parts_->step_program.state(); }
+
+Tensor Trainer::read(std::string_view name) const {
+  const StateVariable& variable = parts_->variable(name);
+  Tensor result(variable.type.dtype, sizes_of(variable.type));
+  if (variable.bytes > 0)
+    std::memcpy(result.mutable_data(), parts_->place(variable), variable.bytes);
+  return result;
+}
+
+void Trainer::write(std::string_view name, const Tensor& value) {
+  const StateVariable& variable = parts_->variable(name);
+  Parts::check_type(variable, value);
+  parts_->write(variable, value);
+}
+
+Weights Trainer::read_state() const {
+  Weights values;
+  for (const StateVariable& variable : state()) values.emplace(variable.name, read(variable.name));
+  return values;
+}
+
+void Trainer::write_state(const Weights& values) {
+  for (const StateVariable& variable : state()) {
+    auto found = values.find(variable.name);
+    if (found == values.end())
+      throw Error(fmt::format("there is no value for the state {} ({})", value_name(variable.name),
+                              to_string(variable.type)));
+    Parts::check_type(variable, found->second);
+  }
+  for (const StateVariable& variable : state())
+    parts_->write(variable, values.find(variable.name)->second);
+}
+
+Model Trainer::model() const {
+  Model result = parts_->model;
+  for (const StateVariable& variable : parts_->evaluation.state())
+    result.weights.insert_or_assign(variable.name, read(variable.name));
+  return result;
+}
+
+const Graph& Trainer::step_graph() const { return parts_->step_graph; }
+const Executable& Trainer::step_executable() const { return parts_->step_program; }
+const Executable& Trainer::evaluation_executable() const { return parts_->evaluation; }
+
+}  // namespace weir

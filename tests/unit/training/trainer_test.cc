@@ -1,0 +1,170 @@
+// The Trainer: steps, evaluation on the same state, reading and writing by name, and that what is
+// written back continues as if nothing had happened.
+#include "compiler/trainer.h"
+
+#include <cmath>
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "ir/interpreter.h"
+#include "runtime/thread_pool.h"
+#include "tests/support/graphs.h"
+
+namespace weir {
+namespace {
+
+using test::error_of;
+using testing::HasSubstr;
+
+// A net that shall tell which of two numbers is larger.
+Model make_model() {
+  Model model{test::parse(R"(graph @larger(%x: f32[N, 2], %t: i64[N]) -> (f32[N, 2], f32[]) {
+  param %w1: f32[8, 2]
+  param %b1: f32[8]
+  param %w2: f32[2, 8]
+  %h = linear(%x, %w1, %b1)
+  %a = leaky_relu(%h)
+  %logits = linear(%a, %w2)
+  %loss = cross_entropy(%logits, %t)
+  return %logits, %loss
+})"),
+              {}};
+  test::Generator generator(1);
+  model.weights = test::random_values(model.graph, model.graph.params(), generator);
+  return model;
+}
+
+NamedTensors make_batch(std::uint64_t seed, std::int64_t rows = 40) {
+  test::Generator generator(seed);
+  Tensor x = test::random_tensor(DType::f32, {rows, 2}, generator);
+  Tensor t(DType::i64, {rows});
+  for (std::int64_t i = 0; i < rows; ++i) {
+    auto row = x.elements<float>().subspan(static_cast<std::size_t>(2 * i), 2);
+    t.mutable_elements<std::int64_t>()[static_cast<std::size_t>(i)] = row[0] > row[1] ? 0 : 1;
+  }
+  return {{"x", x}, {"t", t}};
+}
+
+void expect_same_state(const Trainer& a, const Trainer& b) {
+  Weights other = b.read_state();
+  for (const auto& [name, value] : a.read_state())
+    EXPECT_TRUE(compare(value, other.at(name)).identical) << name;
+}
+
+TEST(Trainer, LearnsAndEvaluates) {
+  Trainer trainer(make_model(), {"adam"}, {.outputs = {"logits"}});
+  ASSERT_EQ(trainer.inputs().size(), 2U);
+  EXPECT_EQ(trainer.inputs()[1].name, "t");
+  double first = 0, last = 0;
+  for (std::uint64_t i = 0; i < 150; ++i) {
+    last = trainer.step(make_batch(i), 0.02);
+    if (i == 0) first = last;
+    ASSERT_EQ(trainer.results().size(), 1U);
+    EXPECT_EQ(trainer.results()[0].sizes(), (Tensor::Sizes{40, 2}));
+  }
+  EXPECT_LT(last, first / 4);
+  EXPECT_LT(last, 0.2);
+  // The outputs of the model, with its loss, which is that of the next step.
+  NamedTensors batch = make_batch(1000, 7);
+  std::vector<Tensor> outputs = trainer.evaluate(batch);
+  ASSERT_EQ(outputs.size(), 2U);
+  EXPECT_EQ(outputs[0].sizes(), (Tensor::Sizes{7, 2}));
+  EXPECT_EQ(static_cast<double>(outputs[1].elements<float>()[0]), trainer.step(batch, 0.02));
+  EXPECT_NE(outputs[1].elements<float>()[0], trainer.evaluate(batch)[1].elements<float>()[0]);
+}
+
+TEST(Trainer, GivesTheTrainedModel) {
+  Trainer trainer(make_model(), {"sgd"});
+  trainer.step(make_batch(1), 0.5);
+  Model trained = trainer.model();
+  EXPECT_EQ(print(trained.graph), print(make_model().graph));
+  NamedTensors batch = make_batch(2);
+  EXPECT_TRUE(compare(compile(trained).run(batch)[0], trainer.evaluate(batch)[0]).identical);
+  EXPECT_FALSE(compare(trained.weights.at("w1"), make_model().weights.at("w1")).identical);
+}
+
+TEST(Trainer, ContinuesFromItsState) {
+  for (const char* optimizer : {"adam", "nesterov", "rmsprop:momentum=0.5,centered=1", "adagrad"}) {
+    Trainer whole(make_model(), parse_optimizer(optimizer));
+    Trainer first(make_model(), parse_optimizer(optimizer));
+    for (std::uint64_t i = 0; i < 4; ++i) {
+      whole.step(make_batch(i), 0.01);
+      if (i < 2) first.step(make_batch(i), 0.01);
+    }
+    Trainer second(make_model(), parse_optimizer(optimizer));
+    second.write_state(first.read_state());
+    for (std::uint64_t i = 2; i < 4; ++i) second.step(make_batch(i), 0.01);
+    expect_same_state(whole, second);
+  }
+}
+
+TEST(Trainer, GivesTheSameBitsOnEveryNumberOfThreads) {
+  Trainer one(make_model(), {"adam"}), several(make_model(), {"adam"});
+  ThreadPool pool(3);
+  for (std::uint64_t i = 0; i < 3; ++i) {
+    NamedTensors batch = make_batch(i, 3000);
+    EXPECT_EQ(one.step(batch, 0.01), several.step(batch, 0.01, &pool.executor()));
+  }
+  expect_same_state(one, several);
+}
+
+TEST(Trainer, KeepsItsStateWhereAStepIsNotFinite) {
+  Trainer trainer(make_model(), {"adam"}, {.check_finite = true});
+  trainer.step(make_batch(1), 0.01);
+  EXPECT_TRUE(trainer.finite());
+  Weights before = trainer.read_state();
+  NamedTensors batch = make_batch(2);
+  batch.at("x").mutable_elements<float>()[3] = INFINITY;
+  EXPECT_FALSE(std::isfinite(trainer.step(batch, 0.01)));
+  EXPECT_FALSE(trainer.finite());
+  for (const auto& [name, value] : trainer.read_state())
+    EXPECT_TRUE(compare(value, before.at(name)).identical) << name;
+  trainer.step(make_batch(3), 0.01);
+  EXPECT_TRUE(trainer.finite());
+}
+
+TEST(Trainer, ReadsAndWritesByName) {
+  Trainer trainer(make_model(), {"momentum"}, {.trained = {"w2", "b1"}});
+  std::vector<std::string> names;
+  for (const StateVariable& variable : trainer.state()) names.push_back(variable.name);
+  EXPECT_THAT(names, testing::ElementsAre("b1", "w2", "b1.momentum", "w2.momentum"));
+  Tensor ones(DType::f32, {8});
+  for (float& x : ones.mutable_elements<float>()) x = 1;
+  trainer.write("b1", ones);
+  EXPECT_EQ(trainer.read("b1").to_string(), ones.to_string());
+  EXPECT_THAT(error_of([&] { trainer.read("w1"); }), HasSubstr("has no state %w1"));
+  EXPECT_THAT(error_of([&] { trainer.write("w2", ones); }),
+              HasSubstr("%w2 is f32[2, 8], and f32[8] is given"));
+  Weights state = trainer.read_state();
+  state.erase("w2.momentum");
+  EXPECT_THAT(error_of([&] { trainer.write_state(state); }),
+              HasSubstr("there is no value for the state %w2.momentum (f32[2, 8])"));
+}
+
+TEST(Trainer, RefusesABatchThatDoesNotFit) {
+  Trainer trainer(make_model(), {"sgd"});
+  Weights before = trainer.read_state();
+  NamedTensors batch = make_batch(1);
+  batch.erase("t");
+  EXPECT_THAT(error_of([&] { trainer.step(batch, 0.1); }),
+              HasSubstr("input t (i64[N]) is missing"));
+  batch = make_batch(1);
+  batch.insert_or_assign("t", Tensor(DType::i64, {3}));
+  EXPECT_THAT(error_of([&] { trainer.step(batch, 0.1); }), HasSubstr("the symbol N is already 40"));
+  batch = make_batch(1);
+  batch.emplace("u", Tensor());
+  EXPECT_THAT(error_of([&] { trainer.step(batch, 0.1); }), HasSubstr("there is no input u"));
+  for (const auto& [name, value] : trainer.read_state())
+    EXPECT_TRUE(compare(value, before.at(name)).identical) << name;
+}
+
+// An empty batch has no mean, and a step over it says so.
+TEST(Trainer, AnEmptyBatchIsNotFinite) {
+  Trainer trainer(make_model(), {"sgd"}, {.check_finite = true});
+  EXPECT_TRUE(std::isnan(trainer.step(make_batch(1, 0), 0.1)));
+  EXPECT_FALSE(trainer.finite());
+}
+
+}  // namespace
+}  // namespace weir
