@@ -43,7 +43,7 @@ function(weir_package_runtime)
   target_link_libraries(weir_runtime INTERFACE "$<INSTALL_INTERFACE:stdc++>")
   weir_package_target(weir_runtime runtime runtime)
   install(FILES "${PROJECT_SOURCE_DIR}/runtime/abi.h" "${PROJECT_SOURCE_DIR}/runtime/weir_runtime.h"
-    "${PROJECT_SOURCE_DIR}/runtime/model_info.h"
+    "${PROJECT_SOURCE_DIR}/runtime/model_info.h" "${PROJECT_SOURCE_DIR}/runtime/weir_trainer.h"
     DESTINATION "${weir_header_folder}/runtime" COMPONENT runtime)
   weir_pkg_config(weir-runtime runtime)
   install(FILES "${PROJECT_SOURCE_DIR}/LICENSE" DESTINATION "${CMAKE_INSTALL_DOCDIR}" COMPONENT runtime)

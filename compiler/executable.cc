@@ -258,6 +258,12 @@ std::span<const StateVariable> Executable::state() const { return parts_->state;
 std::size_t Executable::state_bytes() const { return parts_->state_bytes; }
 std::span<const std::string> Executable::symbols() const { return parts_->symbols; }
 weir_program Executable::program() const { return parts_->code.program(); }
+weir_workspace_size Executable::workspace_size() const {
+  return parts_->needs_workspace ? parts_->code.workspace_size() : nullptr;
+}
+const void* Executable::initial_state() const {
+  return parts_->state_bytes > 0 ? parts_->initial_state.data() : nullptr;
+}
 const void* Executable::weights() const {
   return parts_->has_weights ? parts_->weights.data() : nullptr;
 }

@@ -74,7 +74,9 @@ class Executable {
   // The C side: the program itself, the block that weir_call::weights must point to, and the bytes of
   // workspace for the given dimensions.
   weir_program program() const;
+  weir_workspace_size workspace_size() const;  // null if the program needs none
   const void* weights() const;
+  const void* initial_state() const;  // what write_initial_state copies
   std::size_t workspace_bytes(std::span<const std::ptrdiff_t> dims) const;
 
  private:

@@ -59,6 +59,23 @@ struct Trainer::Parts {
     rate = Tensor(rate_type, {});
     step_program.write_initial_state(state.reserve(step_program.state_bytes()));
     check_layout();
+    describe();
+  }
+
+  void describe() {
+    for (const StateVariable& variable : step_program.state())
+      texts.push_back(to_string(variable.type));
+    for (std::size_t i = 0; i < texts.size(); ++i) {
+      const StateVariable& variable = step_program.state()[i];
+      variables.push_back(
+          {variable.name.c_str(), texts[i].c_str(), variable.offset, variable.bytes});
+    }
+    auto program_of = [](const Executable& executable) {
+      return weir_step_program{executable.program(), executable.workspace_size(),
+                               executable.weights()};
+    };
+    c_step = {program_of(step_program),     program_of(evaluation), step_program.state_bytes(),
+              step_program.initial_state(), variables.data(),       variables.size()};
   }
 
   // Evaluation reads the params where the step updates them.
@@ -101,6 +118,9 @@ struct Trainer::Parts {
   Tensor rate;
   std::vector<Tensor> all_inputs, outputs;  // of the latest step
   std::vector<Tensor::Sizes> sizes;         // of its inputs
+  std::vector<std::string> texts;
+  std::vector<weir_variable> variables;
+  weir_step c_step{};
 };
 
 Trainer::Trainer(Model model, const Optimizer& optimizer, const TrainingOptions& options,
@@ -202,6 +222,7 @@ Model Trainer::model() const {
   return result;
 }
 
+const weir_step& Trainer::c_step() const { return parts_->c_step; }
 const Graph& Trainer::step_graph() const { return parts_->step_graph; }
 const Executable& Trainer::step_executable() const { return parts_->step_program; }
 const Executable& Trainer::evaluation_executable() const { return parts_->evaluation; }

@@ -21,6 +21,7 @@
 #include "compiler/pipeline.h"
 #include "ir/builder.h"
 #include "ir/tensor.h"
+#include "runtime/weir_trainer.h"
 
 namespace weir {
 
@@ -64,10 +65,13 @@ class Trainer {
 
   // The model with the params as they are now.
   Model model() const;
-  // The step as a graph, and compiled: for hosts that call it through the C ABI on their own state.
+  // The step as a graph, and compiled.
   const Graph& step_graph() const;
   const Executable& step_executable() const;
   const Executable& evaluation_executable() const;
+  // The compiled programs for C (runtime/weir_trainer.h), whose trainers have states of their own,
+  // starting from the model's weights. Lives as long as this.
+  const weir_step& c_step() const;
 
  private:
   struct Parts;

@@ -2,6 +2,7 @@
  * it against the 1989 standard. */
 #include "runtime/abi.h"
 #include "runtime/weir_runtime.h"
+#include "runtime/weir_trainer.h"
 
 static void add_task(void* argument, ptrdiff_t task, int worker) {
   (void)worker;

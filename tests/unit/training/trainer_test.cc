@@ -10,6 +10,7 @@
 #include "ir/interpreter.h"
 #include "runtime/thread_pool.h"
 #include "tests/support/graphs.h"
+#include "tests/unit/training/c_trainer.h"
 
 namespace weir {
 namespace {
@@ -157,6 +158,18 @@ TEST(Trainer, RefusesABatchThatDoesNotFit) {
   EXPECT_THAT(error_of([&] { trainer.step(batch, 0.1); }), HasSubstr("there is no input u"));
   for (const auto& [name, value] : trainer.read_state())
     EXPECT_TRUE(compare(value, before.at(name)).identical) << name;
+}
+
+TEST(Trainer, HasAFaceInC) {
+  Trainer trainer(make_model(), {"momentum"});
+  NamedTensors batch = make_batch(1);
+  const void* inputs[] = {batch.at("x").data(), batch.at("t").data()};
+  float loss = 0;
+  ASSERT_EQ(weir_test_train_in_c(&trainer.c_step(), inputs, 40, 5, &loss), 0);
+  EXPECT_STREQ(trainer.c_step().variables[0].text, "f32[8, 2]");
+  double same = 0;
+  for (int i = 0; i < 5; ++i) same = trainer.step(batch, 0.1F);
+  EXPECT_EQ(static_cast<double>(loss), same);
 }
 
 // An empty batch has no mean, and a step over it says so.

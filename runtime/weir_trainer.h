@@ -1,0 +1,72 @@
+/* A compiled training step as a C program sees it: state by name, steps and evaluation.
+ *
+ * The step is described by a weir_step: the C++ class Trainer gives one (compiler/trainer.h) of a step
+ * that it has compiled in memory, and whoever links a compiled step writes one down. Plain C (C89 and
+ * later, C++).
+ *
+ *   weir_trainer* trainer = weir_trainer_create(&step);
+ *   status = weir_trainer_step(trainer, inputs, outputs, dims, executor);
+ *   float* w = weir_trainer_state(trainer, "w1", &bytes);
+ */
+#ifndef WEIR_RUNTIME_WEIR_TRAINER_H
+#define WEIR_RUNTIME_WEIR_TRAINER_H
+
+#include "abi.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* What the step updates in place. */
+typedef struct weir_variable {
+  const char* name;
+  const char* text; /* "f32[10, 64]" */
+  size_t offset;    /* in bytes into the state block, a multiple of WEIR_ALIGNMENT */
+  size_t bytes;
+} weir_variable;
+
+/* A program, the memory that it needs, and its weight block. */
+typedef struct weir_step_program {
+  weir_program run;
+  weir_workspace_size workspace_size; /* null if it needs no workspace */
+  const void* weights;                /* null if it has none */
+} weir_step_program;
+
+/* A training step. Evaluation is another program on the same state. */
+typedef struct weir_step {
+  weir_step_program step;
+  weir_step_program evaluation; /* of null pointers if there is none */
+  size_t state_bytes;
+  const void* initial_state;    /* state_bytes bytes; null: all zeros */
+  const weir_variable* variables;
+  size_t variable_count;
+} weir_step;
+
+/* A block of state, and scratch memory. Calls with one trainer follow each other; trainers of one step
+ * are independent. */
+typedef struct weir_trainer weir_trainer;
+
+/* Starts from the initial state. What `step` points to has to live as long as the trainer; the struct
+ * itself is copied. Null if there is no memory. */
+weir_trainer* weir_trainer_create(const weir_step* step);
+void weir_trainer_destroy(weir_trainer* trainer);
+
+/* One step, and one evaluation: arrays as those of weir_call. Return a weir_status, and -1 if there is no
+ * memory or no such program. `executor` may be null. */
+int weir_trainer_step(weir_trainer* trainer, const void* const* inputs, void* const* outputs,
+                      const ptrdiff_t* dims, const weir_executor* executor);
+int weir_trainer_evaluate(weir_trainer* trainer, const void* const* inputs, void* const* outputs,
+                          const ptrdiff_t* dims, const weir_executor* executor);
+
+/* Where a variable lies, to be read and written between calls; `bytes`, if it is not null, gets its size.
+ * Null if there is no variable of that name. */
+void* weir_trainer_state(weir_trainer* trainer, const char* name, size_t* bytes);
+
+/* The whole block, for a checkpoint: weir_step::state_bytes bytes. */
+void* weir_trainer_state_block(weir_trainer* trainer);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

@@ -1,0 +1,49 @@
+/* A C program that trains: trainer_test.cc gives it a compiled step. */
+#include "c_trainer.h"
+
+#include <math.h>
+#include <string.h>
+
+/* Steps on the same batch; returns 0 and the last loss if all is right. */
+int weir_test_train_in_c(const weir_step* step, const void* const* batch, ptrdiff_t rows, int steps,
+                         float* loss) {
+  weir_trainer* trainer = weir_trainer_create(step);
+  weir_trainer* other = weir_trainer_create(step);
+  const void* inputs[3];
+  void* outputs[2];
+  float rate = 0.1f;
+  float logits[256];
+  float evaluated = 0;
+  float first = 0;
+  size_t bytes = 0;
+  float* bias;
+  int i;
+  int fault = 0;
+  if (trainer == NULL || other == NULL) return 1;
+  inputs[0] = batch[0];
+  inputs[1] = batch[1];
+  inputs[2] = &rate;
+  outputs[0] = loss;
+  for (i = 0; i < steps; ++i) {
+    if (weir_trainer_step(trainer, inputs, outputs, &rows, NULL) != WEIR_OK) fault = 2;
+    if (i == 0) first = *loss;
+  }
+  if (!(*loss < first)) fault = 3;
+  outputs[0] = logits;
+  outputs[1] = &evaluated;
+  if (weir_trainer_evaluate(trainer, inputs, outputs, &rows, NULL) != WEIR_OK) fault = 4;
+  /* Another trainer is where it was. */
+  if (memcmp(weir_trainer_state_block(other), step->initial_state, step->state_bytes) != 0) fault = 5;
+  if (memcmp(weir_trainer_state_block(trainer), step->initial_state, step->state_bytes) == 0) fault = 6;
+  bias = (float*)weir_trainer_state(trainer, "b1", &bytes);
+  if (bias == NULL || bytes != 8 * sizeof(float)) return 7;
+  bias[3] = (float)HUGE_VAL;
+  if (weir_trainer_evaluate(trainer, inputs, outputs, &rows, NULL) != WEIR_OK) fault = 8;
+  if (logits[0] - logits[0] == 0) fault = 9;
+  if (weir_trainer_state(trainer, "nothing", NULL) != NULL) fault = 10;
+  rows = -1;
+  if (weir_trainer_step(other, inputs, outputs, &rows, NULL) != WEIR_INVALID_CALL) fault = 11;
+  weir_trainer_destroy(trainer);
+  weir_trainer_destroy(other);
+  return fault;
+}

@@ -1,0 +1,14 @@
+#pragma once
+
+#include "runtime/weir_trainer.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+int weir_test_train_in_c(const weir_step* step, const void* const* batch, ptrdiff_t rows, int steps,
+                         float* loss);
+
+#ifdef __cplusplus
+}
+#endif
