@@ -277,7 +277,7 @@ class FaceEmitter {
       b_.SetInsertPoint(some);
     };
     require_some(run->getArg(0));
-    for (unsigned i = 0; i < 6; ++i) {
+    for (unsigned i = 0; i < call_type_->getNumElements(); ++i) {
       llvm::Value* value =
           b_.CreateLoad(pointer_, b_.CreateStructGEP(call_type_, run->getArg(0), i));
       b_.CreateStore(value, b_.CreateStructGEP(call_type_, own, i));

@@ -201,7 +201,7 @@ INSTANTIATE_TEST_SUITE_P(
   param %a: f32[33]
   param %b: f32[33]
   param %c: f32[33]
-  return %c, %b updates %c, %a updates %b, %x updates %a
+  return %c as "out", %b updates %c, %a updates %b, %x updates %a
 })",
          true}}),
     [](const auto& instance) { return instance.param.name(); });
