@@ -120,7 +120,7 @@ TEST(LoadedModel, HasTheBitsOfTheJit) {
     for (Tensor& tensor : outputs) pointers.push_back(tensor.mutable_data());
     const void* inputs[] = {x.data()};
     weir_call call{inputs, pointers.data(), info->weights, weir_workspace_reserve(workspace, fixed),
-                   &rows,  nullptr};
+                   &rows,  nullptr,         nullptr};
     EXPECT_EQ(run->run(&call), WEIR_OK);
     for (std::size_t i = 0; i < outputs.size(); ++i) {
       EXPECT_TRUE(compare(outputs[i], expected[i]).identical) << program.name << " " << i;
