@@ -1,6 +1,8 @@
 // ONNX models that are made to do harm: each is refused with a message that can be shown, in time
 // and memory that the file's size and the limits bound.
 
+#include <random>
+
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -69,6 +71,14 @@ TEST(HostileOnnx, SizesOfInputs) {
     EXPECT_THAT(with(std::vector<std::int64_t>(rank, 1)), HasSubstr("64")) << rank;
 }
 
+TEST(HostileOnnx, SizesOfConstants) {
+  OnnxModel model;
+  model.output("y");
+  model.initializer("shape", Tensor::from<std::int64_t>({1L << 40, 1L << 40}, {2}));
+  model.node("ConstantOfShape", {"shape"}, {"y"});
+  EXPECT_NE(shown_message_of(model), "no error");
+}
+
 TEST(HostileOnnx, SizesOfInitializers) {
   auto with = [](const std::vector<std::int64_t>& dims, const std::string& raw) {
     OnnxModel model;
@@ -129,16 +139,19 @@ TEST(HostileOnnx, CyclesAndNamesThatClash) {
   mutual.node("Neg", {"x"}, {"y"});
   EXPECT_THAT(shown_message_of(mutual), HasSubstr("cycle"));
   OnnxModel twice = base();
-  twice.node("Neg", {"x"}, {"y"});
-  twice.node("Abs", {"x"}, {"y"});
-  EXPECT_THAT(shown_message_of(twice), HasSubstr("both have an output named"));
+  twice.node("Neg", {"x"}, {"y"}, "one");
+  twice.node("Abs", {"x"}, {"y"}, "two");
+  EXPECT_THAT(shown_message_of(twice),
+              HasSubstr("Neg \"one\" and Abs \"two\" both have an output named \"y\""));
   OnnxModel shadows = base();
   shadows.node("Neg", {"x"}, {"x"});
   shadows.node("Neg", {"x"}, {"y"});
   EXPECT_THAT(shown_message_of(shadows), HasSubstr("which an input or initializer has"));
   OnnxModel missing = base();
-  missing.node("Neg", {"z"}, {"y"});
-  EXPECT_THAT(shown_message_of(missing), HasSubstr("neither an input, nor"));
+  missing.node("Add", {"x", "z"}, {"y"}, "sum");
+  EXPECT_THAT(shown_message_of(missing),
+              HasSubstr("Add \"sum\" reads \"z\", which is neither an input, nor"));
+  EXPECT_THAT(shown_message_of(base()), HasSubstr("output \"y\" in test.onnx"));
   EXPECT_THAT(shown_message_of(base()), HasSubstr("no output of a node"));
   OnnxModel inputs = base();
   inputs.input("x", {4}).node("Neg", {"x"}, {"y"});
@@ -168,8 +181,10 @@ TEST(HostileOnnx, BytesThatAreNoModel) {
     // A message that ends behind a field is a shorter message.
     EXPECT_NE(text, "no error") << length;
   }
-  EXPECT_NE(read(""), "no error");
-  EXPECT_NE(read(std::string(1000, '\xFF')), "no error");
+  EXPECT_THAT(read(""), HasSubstr("the file has no graph"));
+  for (const std::string& other :
+       {"graph @x() -> ()"s, std::string(100, '\0'), std::string(1000, '\xFF')})
+    EXPECT_THAT(read(other), HasSubstr("this is no ONNX model"));
   // Graphs in attributes in nodes in graphs, deeper than any stack: 10,000 messages in each other.
   std::string nested;
   for (int i = 0; i < 10'000; ++i) {
@@ -183,7 +198,32 @@ TEST(HostileOnnx, BytesThatAreNoModel) {
   EXPECT_NE(read("\x08\x08\x3A\x04" + nested), "no error");
 }
 
+// A thousand random changes of a model are a model or an Error, nothing else.
+TEST(HostileOnnx, MutationsGiveAModelOrAnError) {
+  OnnxModel model(13);
+  model.input("x", {"N", 4}).output("y");
+  model.initializer("w", Tensor(DType::f32, {4, 3}));
+  model.initializer("shape", Tensor::from<std::int64_t>({-1, 1, 3}, {3}));
+  model.node("MatMul", {"x", "w"}, {"h"});
+  test::set_float(model.node("LeakyRelu", {"h"}, {"a"}), "alpha", 0.1f);
+  model.node("Reshape", {"a", "shape"}, {"y"});
+  std::string bytes = model.proto().SerializeAsString();
+  std::mt19937 random(1);
+  for (int i = 0; i < 1000; ++i) {
+    std::string changed = bytes;
+    for (int k = 0; k < 3; ++k) changed[random() % changed.size()] = static_cast<char>(random());
+    test::error_of([&] { read_onnx(memory_file(changed, "f.onnx"), "."); });
+  }
+}
+
 // --- Names -------------------------------------------------------------------
+
+TEST(HostileOnnx, NamesOfNodesInMessages) {
+  OnnxModel model;
+  model.input("x", {2}).input("z", {3}).output("y");
+  model.node("Add", {"x", "z"}, {"y"}, "evil\n\x1b[31m\xff");
+  EXPECT_THAT(shown_message_of(model), HasSubstr("Add \"evil\\n\\x1b[31m\\xff\" in test.onnx"));
+}
 
 TEST(HostileOnnx, NamesAreEscapedWhereverTheyAreShown) {
   for (const std::string& name :
@@ -289,6 +329,15 @@ TEST(HostileOnnx, MemoryIsLimited) {
   EXPECT_EQ(shown_message_of(model, {.memory = 1'000'000}), "no error");
   for (std::int64_t memory : {0, 1, 100, 4000})
     EXPECT_THAT(shown_message_of(model, {.memory = memory}), HasSubstr("--max-memory")) << memory;
+  // What is too much is not taken before it is refused.
+  FileBytes file = memory_file(chain(2000).proto().SerializeAsString(), "test.onnx");
+  OnnxOptions options;
+  options.limits.memory = 100'000;
+  std::string message;
+  EXPECT_LT(test::peak_memory_of(
+                [&] { message = test::error_of([&] { read_onnx(file, ".", options); }); }),
+            10'000u);
+  EXPECT_THAT(message, HasSubstr("--max-memory sets this limit"));
 }
 
 // --- Time --------------------------------------------------------------------
