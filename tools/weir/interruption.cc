@@ -14,14 +14,14 @@
 namespace weir::tool {
 namespace {
 
+// As if the signal had not been blocked.
 [[noreturn]] void end_by(int signal) {
-  std::signal(signal, SIG_DFL);
   sigset_t only;
   sigemptyset(&only);
   sigaddset(&only, signal);
   ::kill(::getpid(), signal);
   pthread_sigmask(SIG_UNBLOCK, &only, nullptr);
-  // Reached only if the signal does not end a process, which these do.
+  // Reached only if a handler does not end the process.
   ::_exit(128 + signal);
 }
 
