@@ -16,15 +16,17 @@ namespace weir {
 namespace {
 
 // A dimension made ready for evaluation: a constant, one symbol, or a polynomial in symbols by
-// number.
+// number and in quotients.
 struct DimPlan {
   struct Term {
     std::int64_t coefficient;
     std::vector<std::uint32_t> symbols;
+    std::vector<DimPlan> quotients;
   };
   std::int64_t constant = 0;
   std::int32_t symbol = -1;
   std::vector<Term> terms;
+  std::int64_t divisor = 1;  // of a quotient, whose dividend the rest is
 
   bool is_constant() const { return symbol < 0 && terms.empty(); }
 
@@ -37,6 +39,11 @@ struct DimPlan {
       std::int64_t product = term.coefficient;
       for (std::uint32_t number : term.symbols)
         if (__builtin_mul_overflow(product, std::int64_t{dims[number]}, &product)) return -1;
+      for (const DimPlan& quotient : term.quotients) {
+        std::int64_t dividend = quotient.evaluate(dims);
+        if (dividend < 0 || __builtin_mul_overflow(product, dividend / quotient.divisor, &product))
+          return -1;
+      }
       if (__builtin_add_overflow(sum, product, &sum)) return -1;
     }
     return sum;
@@ -110,9 +117,15 @@ DimPlan plan_of(const Dim& dim, const std::vector<std::string>& symbols) {
     plan.symbol = static_cast<std::int32_t>(number(*name));
   } else {
     for (const Dim::Term& term : dim.terms()) {
-      plan.terms.push_back({term.coefficient, {}});
-      for (const std::string& symbol : term.symbols)
-        plan.terms.back().symbols.push_back(number(symbol));
+      plan.terms.push_back({term.coefficient, {}, {}});
+      for (const Dim::Factor& factor : term.factors) {
+        if (const Dim::Quotient* quotient = factor.quotient()) {
+          plan.terms.back().quotients.push_back(plan_of(quotient->dividend, symbols));
+          plan.terms.back().quotients.back().divisor = quotient->divisor;
+        } else {
+          plan.terms.back().symbols.push_back(number(factor.text()));
+        }
+      }
     }
   }
   return plan;

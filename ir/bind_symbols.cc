@@ -73,8 +73,7 @@ void collect(const Graph& graph, std::span<const ValueId> ids, std::string_view 
 // The size of `symbol` that makes a dimension linear in it come out at `size`, if there is one.
 std::optional<std::int64_t> solve(const Dim& dim, const std::string& symbol, std::int64_t size,
                                   Dim::Bindings bindings) {
-  for (const Dim::Term& term : dim.terms())
-    if (std::count(term.symbols.begin(), term.symbols.end(), symbol) > 1) return std::nullopt;
+  if (degree_in(dim, symbol).value_or(2) > 1) return std::nullopt;
   bindings[symbol] = 0;
   std::optional<std::int64_t> at_zero = dim.evaluate(bindings);
   bindings[symbol] = 1;
@@ -108,7 +107,7 @@ std::int64_t least_size(const Dim& dim) {
   std::int64_t least = 0;
   for (const Dim::Term& term : dim.terms()) {
     if (term.coefficient < 0) return 0;
-    if (term.symbols.empty()) least = term.coefficient;
+    if (term.factors.empty()) least = term.coefficient;
   }
   return least;
 }

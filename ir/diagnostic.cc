@@ -36,6 +36,19 @@ std::string Location::to_string() const {
   return position.empty() ? origin : fmt::format("{} {}", origin, position);
 }
 
+std::string Location::source_line() const {
+  if (!text || line < 1) return {};
+  std::string_view rest = *text;
+  for (int before = 1; before < line; ++before) {
+    std::size_t newline = rest.find('\n');
+    if (newline == std::string_view::npos) return {};
+    rest.remove_prefix(newline + 1);
+  }
+  rest = rest.substr(0, rest.find('\n'));
+  if (rest.ends_with('\r')) rest.remove_suffix(1);
+  return std::string(rest);
+}
+
 namespace {
 
 // Columns shown of a long line, and how many of them stand before the caret at most.

@@ -8,19 +8,21 @@
 namespace weir {
 namespace {
 
-// Refuses shapes that no code could index.
-void check_shape(const Shape& shape) {
+// Refuses types whose values no code could index.
+void check_type(const TensorType& type) {
+  const Shape& shape = type.shape;
   if (shape.size() > kMaximumRank)
-    throw Error(fmt::format("a tensor of {} dimensions; {} are the most", shape.size(), kMaximumRank));
+    throw Error(
+        fmt::format("a tensor of {} dimensions; {} are the most", shape.size(), kMaximumRank));
   for (const Dim& dim : shape)
     if (dim.is_constant() && dim.value() < 0)
       throw Error(fmt::format("a dimension of {} is negative", to_string(shape)));
-  element_count(shape);
+  static_cast<void>(element_count(shape) * Dim(byte_size(type.dtype)));
 }
 
-void check_shape(const std::string& name, const Shape& shape, const Location& location) {
+void check_type(const std::string& name, const TensorType& type, const Location& location) {
   try {
-    check_shape(shape);
+    check_type(type);
   } catch (const Error& error) {
     throw Error(location, fmt::format("{}: {}", value_name(name), error.diagnostic().message));
   }
@@ -46,9 +48,11 @@ std::string Graph::unique_name(std::string name) {
 ValueId Graph::add_input(std::string name, TensorType type, Location location) {
   if (name.empty()) throw Error(location, "an input needs a name");
   if (by_name_.contains(name))
-    throw Error(location, fmt::format("the name {} is already taken; choose another one", value_name(name)));
-  check_shape(name, type.shape, location);
-  ValueId id = add_value({Value::Kind::input, std::move(type), std::move(name), {}, 0, std::move(location)});
+    throw Error(location,
+                fmt::format("the name {} is already taken; choose another one", value_name(name)));
+  check_type(name, type, location);
+  ValueId id =
+      add_value({Value::Kind::input, std::move(type), std::move(name), {}, 0, std::move(location)});
   inputs_.push_back(id);
   return id;
 }
@@ -56,9 +60,11 @@ ValueId Graph::add_input(std::string name, TensorType type, Location location) {
 ValueId Graph::add_param(std::string name, TensorType type, Location location) {
   if (name.empty()) throw Error(location, "a param needs a name");
   if (by_name_.contains(name))
-    throw Error(location, fmt::format("the name {} is already taken; choose another one", value_name(name)));
-  check_shape(name, type.shape, location);
-  ValueId id = add_value({Value::Kind::param, std::move(type), std::move(name), {}, 0, std::move(location)});
+    throw Error(location,
+                fmt::format("the name {} is already taken; choose another one", value_name(name)));
+  check_type(name, type, location);
+  ValueId id =
+      add_value({Value::Kind::param, std::move(type), std::move(name), {}, 0, std::move(location)});
   params_.push_back(id);
   return id;
 }
@@ -70,7 +76,7 @@ NodeId Graph::add_node(const OpDef& op, std::vector<ValueId> operands, Attribute
   std::vector<TensorType> result_types;
   try {
     result_types = check_and_infer(op, operand_types, attributes);
-    for (const TensorType& type : result_types) check_shape(type.shape);
+    for (const TensorType& type : result_types) check_type(type);
   } catch (const Error& error) {
     throw Error(location, fmt::format("{}: {}", op.name, error.diagnostic().message));
   }
@@ -78,11 +84,11 @@ NodeId Graph::add_node(const OpDef& op, std::vector<ValueId> operands, Attribute
   std::vector<ValueId> results;
   for (std::size_t i = 0; i < result_types.size(); ++i) {
     std::string name = i < result_names.size() ? unique_name(result_names[i]) : std::string();
-    results.push_back(add_value({Value::Kind::result, std::move(result_types[i]), std::move(name), id,
-                                 static_cast<int>(i), location}));
+    results.push_back(add_value({Value::Kind::result, std::move(result_types[i]), std::move(name),
+                                 id, static_cast<int>(i), location}));
   }
-  nodes_.push_back({&op, std::move(operands), std::move(attributes), std::move(results),
-                    std::move(location)});
+  nodes_.push_back(
+      {&op, std::move(operands), std::move(attributes), std::move(results), std::move(location)});
   return id;
 }
 
@@ -97,7 +103,8 @@ void Graph::add_output(ValueId value, std::string name) {
   if (name.empty()) name = values_[value.index].name;
   if (name.empty()) name = fmt::format("output{}", outputs_.size());
   if (!output_names_.insert(name).second)
-    throw Error(fmt::format("there are two outputs named {}; give each its own name", quoted(name)));
+    throw Error(
+        fmt::format("there are two outputs named {}; give each its own name", quoted(name)));
   outputs_.push_back({std::move(name), value});
 }
 

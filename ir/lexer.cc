@@ -38,10 +38,12 @@ bool Token::is_numbered() const {
 }
 
 Lexer::Lexer(std::string_view text, std::string file_name)
-    : text_(text), file_(std::make_shared<const std::string>(std::move(file_name))) {
+    : file_(std::make_shared<const std::string>(std::move(file_name))) {
   if (text.size() > INT_MAX)
     throw Error(Location(file_, 0, 0),
                 "the file is larger than 2 GB; keep large tensors in a weights file");
+  source_ = std::make_shared<const std::string>(text);
+  text_ = *source_;
   if (text.starts_with("\xEF\xBB\xBF")) position_ = 3;
   advance();
 }
@@ -69,23 +71,12 @@ Token Lexer::expect(TokenKind kind, std::string_view expected) {
 }
 
 void Lexer::fail(const Token& token, std::string message) const {
-  fail(location(token), std::move(message));
-}
-
-void Lexer::fail(const Location& location, std::string message) const {
-  std::size_t start = 0;
-  for (int line = 1; line < location.line; ++line) {
-    std::size_t newline = text_.find('\n', start);
-    if (newline == std::string_view::npos) break;
-    start = newline + 1;
-  }
-  std::string_view line = text_.substr(start, text_.find('\n', start) - start);
-  if (line.ends_with('\r')) line.remove_suffix(1);
-  throw Error(Diagnostic{location, std::move(message), std::string(line)});
+  throw Error(location(token), std::move(message));
 }
 
 void Lexer::fail_at(std::size_t position, std::string message) const {
-  fail(Location(file_, line_, static_cast<int>(position - line_start_) + 1), std::move(message));
+  throw Error(Location(file_, line_, static_cast<int>(position - line_start_) + 1, source_),
+              std::move(message));
 }
 
 void Lexer::fail_expected(std::string_view expected) const {

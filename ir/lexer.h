@@ -42,7 +42,7 @@ struct Token {
 
 class Lexer {
  public:
-  // Reads the first token. The text must outlive the lexer. Throws Error.
+  // Reads the first token. Throws Error. The text is kept as long as a location in it is.
   Lexer(std::string_view text, std::string file_name);
 
   const Token& peek() const { return token_; }
@@ -55,10 +55,9 @@ class Lexer {
   // Bytes that follow the current token.
   std::size_t remaining() const { return text_.size() - position_; }
 
-  Location location(const Token& token) const { return {file_, token.line, token.column}; }
-  // Throws an Error at the token, or at another place of the text.
+  Location location(const Token& token) const { return {file_, token.line, token.column, source_}; }
+  // Throws an Error at the token.
   [[noreturn]] void fail(const Token& token, std::string message) const;
-  [[noreturn]] void fail(const Location& location, std::string message) const;
   // "expected X, found Y" at the current token.
   [[noreturn]] void fail_expected(std::string_view expected) const;
 
@@ -71,7 +70,8 @@ class Lexer {
   std::size_t scan(TokenKind& kind) const;
   [[noreturn]] void fail_at(std::size_t position, std::string message) const;
 
-  std::string_view text_;
+  std::shared_ptr<const std::string> source_;
+  std::string_view text_;  // of the source
   std::shared_ptr<const std::string> file_;
   std::size_t position_ = 0;  // of what follows the current token
   std::size_t line_start_ = 0;

@@ -94,9 +94,30 @@ auto located(Lexer& lexer, const Token& token, Function function) {
   }
 }
 
-Dim parse_dim_factor(Lexer& lexer) {
+// Quotients that stand in each other, at most: no dimension has more factors.
+constexpr int kMaximumDepth = 64;
+
+Dim parse_sum(Lexer& lexer, int depth);
+
+// floordiv(N + 1, 2), where the word and the parenthesis are read.
+Dim parse_quotient(Lexer& lexer, int depth) {
+  if (depth == kMaximumDepth)
+    lexer.fail(lexer.peek(),
+               fmt::format("a dimension has at most {} quotients in each other", kMaximumDepth));
+  Dim dividend = parse_sum(lexer, depth + 1);
+  lexer.expect(",", "',' and the divisor");
+  Token place = lexer.peek();
+  std::int64_t divisor = to_integer(lexer, parse_number(lexer, "an integer"), DType::i64);
+  if (divisor < 1)
+    lexer.fail(place, fmt::format("the divisor is {}; it must be at least 1", divisor));
+  lexer.expect(")", "')' after the divisor");
+  return floor_quotient(dividend, divisor);
+}
+
+Dim parse_dim_factor(Lexer& lexer, int depth) {
   if (lexer.peek().kind == TokenKind::identifier) {
     Token symbol = lexer.take();
+    if (symbol.text == "floordiv" && lexer.take_if("(")) return parse_quotient(lexer, depth);
     if (symbol.text.size() > kLongestSymbol)
       lexer.fail(symbol, fmt::format("the symbol {} has {} characters; {} are the most",
                                      shortened(symbol.text), symbol.text.size(), kLongestSymbol));
@@ -109,7 +130,7 @@ Dim parse_dim_factor(Lexer& lexer) {
 }
 
 // One product: 4*N*M. `minus` is a sign that stands before it.
-Dim parse_dim_product(Lexer& lexer, bool minus) {
+Dim parse_dim_product(Lexer& lexer, int depth, bool minus) {
   Dim product = 1;
   // A sign right before an integer belongs to it: the lowest integer has no positive counterpart.
   if (lexer.peek().is("-")) {
@@ -117,25 +138,27 @@ Dim parse_dim_product(Lexer& lexer, bool minus) {
     if (lexer.peek().kind == TokenKind::integer) {
       product = Dim(to_integer(lexer, {sign, lexer.take(), true}, DType::i64));
     } else {
-      product = parse_dim_factor(lexer) * Dim(-1);
+      product = parse_dim_factor(lexer, depth) * Dim(-1);
     }
   } else {
-    product = parse_dim_factor(lexer);
+    product = parse_dim_factor(lexer, depth);
   }
-  while (lexer.take_if("*")) product = product * parse_dim_factor(lexer);
+  while (lexer.take_if("*")) product = product * parse_dim_factor(lexer, depth);
   return minus ? product * Dim(-1) : product;
+}
+
+Dim parse_sum(Lexer& lexer, int depth) {
+  Dim sum = parse_dim_product(lexer, depth, false);
+  while (lexer.peek().is("+") || lexer.peek().is("-")) {
+    bool minus = lexer.take().is("-");
+    sum = sum + parse_dim_product(lexer, depth, minus);
+  }
+  return sum;
 }
 
 Dim parse_dim(Lexer& lexer) {
   Token first = lexer.peek();
-  return located(lexer, first, [&] {
-    Dim sum = parse_dim_product(lexer, false);
-    while (lexer.peek().is("+") || lexer.peek().is("-")) {
-      bool minus = lexer.take().is("-");
-      sum = sum + parse_dim_product(lexer, minus);
-    }
-    return sum;
-  });
+  return located(lexer, first, [&] { return parse_sum(lexer, 0); });
 }
 
 // The elements of one tensor, from '[' to ']'.

@@ -59,11 +59,7 @@ class GraphParser {
     }
     parse_return();
     lexer_.expect("}", "'}' at the end of the graph");
-    try {
-      check_graph(graph_);
-    } catch (const Error& error) {
-      lexer_.fail(error.diagnostic().location, error.diagnostic().message);
-    }
+    check_graph(graph_);
     return std::move(graph_);
   }
 
@@ -131,21 +127,16 @@ class GraphParser {
     std::vector<std::string> names;
     for (const Token& result : results)
       names.push_back(result.is_numbered() ? std::string() : result.name());
-    try {
-      NodeId id = graph_.add_node(op, std::move(operands), std::move(attributes),
-                                  lexer_.location(name), names);
-      const Node& node = graph_.node(id);
-      if (node.results.size() != results.size())
-        lexer_.fail(results.front(),
-                    fmt::format("{} has {} result{}, and {} {} named", op.name, node.results.size(),
-                                node.results.size() == 1 ? "" : "s", results.size(),
-                                results.size() == 1 ? "is" : "are"));
-      for (std::size_t i = 0; i < results.size(); ++i)
-        if (results[i].is_numbered()) numbered_.emplace(results[i].text, node.results[i]);
-    } catch (const Error& error) {
-      if (!error.diagnostic().source_line.empty()) throw;
-      lexer_.fail(name, error.diagnostic().message);
-    }
+    NodeId id = graph_.add_node(op, std::move(operands), std::move(attributes),
+                                lexer_.location(name), names);
+    const Node& node = graph_.node(id);
+    if (node.results.size() != results.size())
+      lexer_.fail(results.front(),
+                  fmt::format("{} has {} result{}, and {} {} named", op.name, node.results.size(),
+                              node.results.size() == 1 ? "" : "s", results.size(),
+                              results.size() == 1 ? "is" : "are"));
+    for (std::size_t i = 0; i < results.size(); ++i)
+      if (results[i].is_numbered()) numbered_.emplace(results[i].text, node.results[i]);
   }
 
   const OpDef& find_op_at(const Token& name) {

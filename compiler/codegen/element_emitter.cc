@@ -192,9 +192,9 @@ llvm::Value* KernelEmitter::emit_load(Id id, const Access& access, const Lanes& 
     llvm::Value* offset = b_.CreateAdd(scalar_index(access.offset, lanes, row), lanes.start);
     llvm::Value* where = address(
         parameter, b_.CreateAdd(offset, i64(static_cast<std::int64_t>(slot) * lanes.width)));
-    loaded = mask ? static_cast<llvm::Value*>(b_.CreateMaskedLoad(
-                        type, where, align, mask, replacement))
-                  : b_.CreateAlignedLoad(type, where, align);
+    loaded =
+        mask ? static_cast<llvm::Value*>(b_.CreateMaskedLoad(type, where, align, mask, replacement))
+             : b_.CreateAlignedLoad(type, where, align);
   } else {
     llvm::Value* where = address(parameter, lane_offsets(access, lanes, slot, row));
     if (!mask)
@@ -244,14 +244,7 @@ void KernelEmitter::emit_store(std::uint32_t parameter, const Access& access, ll
 }
 
 llvm::Value* KernelEmitter::dimension(const Dim& dim) {
-  llvm::Value* sum = nullptr;
-  for (const Dim::Term& term : dim.terms()) {
-    llvm::Value* product = i64(term.coefficient);
-    for (const std::string& symbol : term.symbols)
-      product = b_.CreateMul(product, symbols_.at(symbol));
-    sum = sum ? b_.CreateAdd(sum, product) : product;
-  }
-  return sum ? sum : i64(0);
+  return primitives_.dimension(dim, [&](const std::string& symbol) { return symbols_.at(symbol); });
 }
 
 void KernelEmitter::hoist(const Stage& stage, const std::vector<Access>& accesses, Level below,

@@ -44,8 +44,8 @@ class EntryEmitter {
         call_type_(llvm::StructType::get(
             context_, {pointer_, pointer_, pointer_, pointer_, pointer_, pointer_, pointer_})),
         single_(program.calls.size() == 1 && phases_of(program.calls[0].kernel).size() == 1),
-        sizes_(b_, program, word_),
         primitives_(b_, module, target),
+        sizes_(b_, primitives_, program, word_),
         parallel_(module, b_, primitives_, debug, word_, single_, place.whole()) {}
 
   void emit() {
@@ -76,7 +76,7 @@ class EntryEmitter {
     for (int i = program_.symbols.empty() ? 1 : 0; i < 3; ++i)
       sizes_.require(b_.CreateIsNotNull(made->getArg(static_cast<unsigned>(i))), invalid);
     sizes_.read(made->getArg(0));
-    sizes_.check(primitives_, invalid);
+    sizes_.check(invalid);
     llvm::Value* total = sizes_.slot_offsets(invalid).back();
     b_.CreateStore(b_.CreateTrunc(total, word_), made->getArg(1));
     b_.CreateStore(llvm::ConstantInt::get(word_, 0), made->getArg(2));
@@ -93,7 +93,7 @@ class EntryEmitter {
     for (unsigned i = program_.symbols.empty() ? 1 : 0; i < 2; ++i)
       sizes_.require(b_.CreateIsNotNull(made->getArg(i)), invalid);
     sizes_.read(made->getArg(0));
-    sizes_.check(primitives_, invalid);
+    sizes_.check(invalid);
     std::uint64_t next = 0;
     for (const auto* side : {&program_.inputs, &program_.outputs})
       for (const auto& [name, type] : *side)
@@ -138,7 +138,7 @@ class EntryEmitter {
     for (llvm::Value* pointer : needed) least = lesser(least, address(pointer));
     if (least != nullptr) sizes_.require(is_address(least), invalid);
     sizes_.read(dims_);
-    sizes_.check(primitives_, invalid);
+    sizes_.check(invalid);
     offsets_ = sizes_.slot_offsets(invalid);
     sizes_.require(
         b_.CreateOr(b_.CreateIsNotNull(workspace_), b_.CreateICmpEQ(offsets_.back(), i64(0))),
@@ -330,8 +330,8 @@ class EntryEmitter {
   llvm::IntegerType* status_;
   llvm::StructType* call_type_;  // weir_call of runtime/abi.h
   bool single_;
-  SizeArithmetic sizes_;
   PrimitiveEmitter primitives_;
+  SizeArithmetic sizes_;
   ParallelEmitter parallel_;
 
   // Of the function that is being emitted.

@@ -219,6 +219,23 @@ llvm::Value* PrimitiveEmitter::quotient(llvm::Value* a, llvm::Value* b) {
   return for_each_lane(division_function(64, false), a, b);
 }
 
+llvm::Value* PrimitiveEmitter::dimension(
+    const Dim& dim, const std::function<llvm::Value*(const std::string& symbol)>& value) {
+  auto i64 = [&](std::int64_t number) { return b_.getInt64(static_cast<std::uint64_t>(number)); };
+  llvm::Value* sum = nullptr;
+  for (const Dim::Term& term : dim.terms()) {
+    llvm::Value* product = i64(term.coefficient);
+    for (const Dim::Factor& factor : term.factors) {
+      const Dim::Quotient* floor = factor.quotient();
+      product = b_.CreateMul(
+          product, floor ? quotient(dimension(floor->dividend, value), i64(floor->divisor))
+                         : value(factor.text()));
+    }
+    sum = sum ? b_.CreateAdd(sum, product) : product;
+  }
+  return sum ? sum : i64(0);
+}
+
 llvm::Value* PrimitiveEmitter::index_division(llvm::Value* a, llvm::Value* b, bool remainder) {
   if (std::optional<unsigned> exponent = power_of_two(b))
     return remainder ? b_.CreateAnd(a, b_.CreateSub(b, integer(b, 1)))

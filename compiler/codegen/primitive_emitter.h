@@ -1,14 +1,18 @@
-// Emits one primitive of the scalar language as LLVM IR: for a scalar, or for a vector of any width.
+// Emits one primitive of the scalar language as LLVM IR: for a scalar, or for a vector of any
+// width.
 //
-// Every primitive keeps the meaning that ir/scalar/primitive.h gives it, on every target. Where a target
-// lacks an instruction and LLVM would call a library for it, it is written out here in other
+// Every primitive keeps the meaning that ir/scalar/primitive.h gives it, on every target. Where a
+// target lacks an instruction and LLVM would call a library for it, it is written out here in other
 // instructions. Elementary functions never get here: they have been expanded.
 #pragma once
 
+#include <functional>
 #include <span>
+#include <string>
 
 #include "compiler/codegen/llvm_headers.h"
 #include "compiler/lowering/target.h"
+#include "ir/dim.h"
 #include "ir/scalar/primitive.h"
 
 namespace weir {
@@ -21,12 +25,15 @@ class PrimitiveEmitter {
   // The LLVM type of an element; a vector for width > 1. A bool is i1, and f16 and bf16 are i16.
   llvm::Type* type(DType type, int width) const;
   llvm::Constant* constant(DType type, std::uint64_t bits, int width) const;
-  // `operand_type` is that of the first operand, `result` that of the primitive; the operands all have
-  // the same width.
+  // `operand_type` is that of the first operand, `result` that of the primitive; the operands all
+  // have the same width.
   llvm::Value* emit(scalar::Primitive primitive, DType operand_type, DType result,
                     std::span<llvm::Value* const> operands);
   // The quotient of two i64 that are not negative: sizes and positions.
   llvm::Value* quotient(llvm::Value* a, llvm::Value* b);
+  // A dimension as an i64, from the values of its symbols, in 64 bits without a check.
+  llvm::Value* dimension(const Dim& dim,
+                         const std::function<llvm::Value*(const std::string& symbol)>& value);
 
  private:
   llvm::Value* integer_divide(DType type, llvm::Value* a, llvm::Value* b, bool remainder);

@@ -15,8 +15,8 @@ void SizeArithmetic::read(llvm::Value* array) {
   }
 }
 
-void SizeArithmetic::check(PrimitiveEmitter& primitives, llvm::BasicBlock* invalid) {
-  require(emit_size_checks(b_, primitives, program_, dims_, word_bits()), invalid);
+void SizeArithmetic::check(llvm::BasicBlock* invalid) {
+  require(emit_size_checks(b_, primitives_, program_, dims_, word_bits()), invalid);
 }
 
 void SizeArithmetic::require(llvm::Value* condition, llvm::BasicBlock* otherwise) {
@@ -26,14 +26,7 @@ void SizeArithmetic::require(llvm::Value* condition, llvm::BasicBlock* otherwise
 }
 
 llvm::Value* SizeArithmetic::dimension(const Dim& dim) {
-  llvm::Value* sum = i64(0);
-  for (const Dim::Term& term : dim.terms()) {
-    llvm::Value* product = i64(term.coefficient);
-    for (const std::string& symbol : term.symbols)
-      product = b_.CreateMul(product, value_of(symbol));
-    sum = b_.CreateAdd(sum, product);
-  }
-  return sum;
+  return primitives_.dimension(dim, [&](const std::string& symbol) { return value_of(symbol); });
 }
 
 std::vector<llvm::Value*> SizeArithmetic::slot_offsets(llvm::BasicBlock* invalid) {

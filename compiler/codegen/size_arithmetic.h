@@ -14,8 +14,13 @@ namespace weir {
 class SizeArithmetic {
  public:
   // `word` is the target's ptrdiff_t.
-  SizeArithmetic(llvm::IRBuilder<>& builder, const Program& program, llvm::IntegerType* word)
-      : b_(builder), program_(program), word_(word), dims_(program.symbols.size()) {}
+  SizeArithmetic(llvm::IRBuilder<>& builder, PrimitiveEmitter& primitives, const Program& program,
+                 llvm::IntegerType* word)
+      : b_(builder),
+        primitives_(primitives),
+        program_(program),
+        word_(word),
+        dims_(program.symbols.size()) {}
 
   llvm::Value* i64(std::int64_t value) { return b_.getInt64(static_cast<std::uint64_t>(value)); }
 
@@ -23,7 +28,7 @@ class SizeArithmetic {
   void read(llvm::Value* array);
 
   // Branches to `invalid` when a symbol, or a size made of them, is out of range.
-  void check(PrimitiveEmitter& primitives, llvm::BasicBlock* invalid);
+  void check(llvm::BasicBlock* invalid);
 
   // Goes on only under the condition.
   void require(llvm::Value* condition, llvm::BasicBlock* otherwise);
@@ -39,6 +44,7 @@ class SizeArithmetic {
   int word_bits() const { return static_cast<int>(word_->getBitWidth()); }
 
   llvm::IRBuilder<>& b_;
+  PrimitiveEmitter& primitives_;
   const Program& program_;
   llvm::IntegerType* word_;
   std::vector<llvm::Value*> dims_;

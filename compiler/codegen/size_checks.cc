@@ -12,16 +12,48 @@ namespace weir {
 namespace {
 
 using Symbols = std::vector<std::string>;
-// The largest coefficient of each product of symbols, over all sizes: a bound of every size, but for a
-// factor of the number of its terms.
+// The largest coefficient of each product of symbols, over all sizes: a bound of every size, but
+// for a factor of the number of its terms.
 using Products = std::map<Symbols, double>;
 
-void collect(const Dim& size, Products& products) {
+// A bound of a dimension's magnitude: its terms without signs, and a quotient without the floor.
+Products magnitude_of(const Dim& size) {
+  Products sum;
   for (const Dim::Term& term : size.terms()) {
-    double& largest = products[term.symbols];
-    double magnitude = std::abs(static_cast<double>(term.coefficient));
-    largest = std::max(largest, magnitude * static_cast<double>(size.terms().size()));
+    Products product{{{}, std::abs(static_cast<double>(term.coefficient))}};
+    for (const Dim::Factor& factor : term.factors) {
+      Products value{{{factor.text()}, 1.0}};
+      double divisor = 1;
+      if (const Dim::Quotient* quotient = factor.quotient()) {
+        value = magnitude_of(quotient->dividend);
+        divisor = static_cast<double>(quotient->divisor);
+      }
+      Products larger;
+      for (const auto& [symbols, coefficient] : product) {
+        for (const auto& [others, other] : value) {
+          Symbols all = symbols;
+          all.insert(all.end(), others.begin(), others.end());
+          std::sort(all.begin(), all.end());
+          larger[all] += coefficient * other / divisor;
+        }
+      }
+      product = std::move(larger);
+    }
+    for (const auto& [symbols, coefficient] : product) sum[symbols] += coefficient;
   }
+  return sum;
+}
+
+// Every dividend is a size of its own: it is larger than its quotient.
+void collect(const Dim& size, Products& products) {
+  Products magnitude = magnitude_of(size);
+  for (const auto& [symbols, coefficient] : magnitude) {
+    double& largest = products[symbols];
+    largest = std::max(largest, coefficient * static_cast<double>(magnitude.size()));
+  }
+  for (const Dim::Term& term : size.terms())
+    for (const Dim::Factor& factor : term.factors)
+      if (const Dim::Quotient* quotient = factor.quotient()) collect(quotient->dividend, products);
 }
 
 Products products_of(const Program& program) {
@@ -111,13 +143,8 @@ llvm::Value* emit_size_checks(llvm::IRBuilder<>& b, PrimitiveEmitter& primitives
   for (std::size_t i = 0; i < dims.size(); ++i)
     require(b.CreateICmpULE(dims[i], b.getInt64(static_cast<std::uint64_t>(limits[i]))));
   for (const Dim& dim : differences(program)) {
-    llvm::Value* sum = b.getInt64(0);
-    for (const Dim::Term& term : dim.terms()) {
-      llvm::Value* product = b.getInt64(static_cast<std::uint64_t>(term.coefficient));
-      for (const std::string& symbol : term.symbols)
-        product = b.CreateMul(product, dims[index_of(symbol)]);
-      sum = b.CreateAdd(sum, product);
-    }
+    llvm::Value* sum = primitives.dimension(
+        dim, [&](const std::string& symbol) { return dims[index_of(symbol)]; });
     require(b.CreateICmpSGE(sum, b.getInt64(0)));
   }
   return valid;

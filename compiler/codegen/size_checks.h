@@ -1,10 +1,11 @@
 // The check at a program's entry that its sizes are possible: that no buffer's size is negative, or so
 // large that addresses or the workspace's offsets would overflow.
 //
-// Sizes are polynomials in the symbols. Bounded is each polynomial's magnitude: the sum of the absolute
-// values of its terms, which grows with every symbol. Those in one symbol become one upper limit of that
-// symbol, found at compile time. Those in several are evaluated at the call, in f64, where nothing
-// overflows and an error of a few parts in 2^52 does not matter.
+// Sizes are polynomials in the symbols, and quotients of such. Bounded is each one's magnitude: the sum
+// of the absolute values of its terms, quotients without rounding, which grows with every symbol. Those
+// in one symbol become one upper limit of that symbol, found at compile time. Those in several are
+// evaluated at the call, in f64, where nothing overflows and an error of a few parts in 2^52 does not
+// matter.
 #pragma once
 
 #include <cstdint>

@@ -111,10 +111,12 @@ Var apply_with(const GradientContext& context, const char* op, Var a, Var b, con
   return context.builder.apply(op, {a, b}, std::move(attributes));
 }
 
-// The window whose conv_transpose has results of x's sizes.
-Window spread_to(Window window, const Shape& x) {
-  for (std::size_t i = 0; i < window.size(); ++i) window[i] = window[i].spread_to(x[kSpatial + i]);
-  return window;
+// The conv_transpose of a and b with results of x's sizes.
+Var transposed_over(const GradientContext& context, const Shape& x, Var a, Var b,
+                    const Window& window) {
+  return spread_over(context.builder, window, x, [&](const Window& spread) {
+    return apply_with(context, "conv_transpose", a, b, spread);
+  });
 }
 
 // --- ONNX --------------------------------------------------------------------
@@ -275,8 +277,7 @@ OpDef conv_op() {
     Var x = context.operands[0], w = context.operands[1], g = context.cotangents[0];
     Window window = window_of(context.instance, spatial(w.shape()));
     return gradients_of(
-        context,
-        [&] { return apply_with(context, "conv_transpose", g, w, spread_to(window, x.shape())); },
+        context, [&] { return transposed_over(context, x.shape(), g, w, window); },
         [&] { return apply_with(context, "conv_filter_gradient", x, g, window); });
   });
 }
@@ -467,7 +468,13 @@ std::vector<OnnxValue> filter_gradient_to_onnx(OnnxNodes& nodes, const OpInstanc
   const Shape &x = instance.operand(0).shape, &g = instance.operand(1).shape;
   for (const Dim& size : spatial(g))
     if (!size.is_constant() || size == Dim(0)) return {};
-  Window window = spread_to(filter_window(instance), x);
+  Window window = filter_window(instance);
+  for (std::size_t i = 0; i < window.size(); ++i) {
+    std::optional<WindowAxis> spread = window[i].spread_to(x[kSpatial + i]);
+    if (!spread) return {};
+    window[i] = *spread;
+  }
+  const Window before = window;
   OnnxValue from = cut_frame(nodes, operands[0], x, window);
   Dim groups = groups_of(instance);
   Dim channels = per_group(instance, x[kChannels]);
@@ -477,7 +484,6 @@ std::vector<OnnxValue> filter_gradient_to_onnx(OnnxNodes& nodes, const OpInstanc
     from = nodes.add("Transpose", {from}, {{"perm", swapped}});
   } else {
     Shape cut = x;  // of what cut_frame left
-    Window before = spread_to(filter_window(instance), x);
     for (std::size_t i = 0; i < before.size(); ++i)
       cut[kSpatial + i] = cut[kSpatial + i] + Dim(std::min<std::int64_t>(0, before[i].low)) +
                           Dim(std::min<std::int64_t>(0, before[i].high));
@@ -554,10 +560,7 @@ OpDef conv_filter_gradient_op() {
     Var x = context.operands[0], g = context.operands[1], filters = context.cotangents[0];
     Window window = filter_window(context.instance);
     return gradients_of(
-        context,
-        [&] {
-          return apply_with(context, "conv_transpose", g, filters, spread_to(window, x.shape()));
-        },
+        context, [&] { return transposed_over(context, x.shape(), g, filters, window); },
         [&] { return apply_with(context, "conv", x, filters, window); });
   });
 }

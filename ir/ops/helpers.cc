@@ -105,13 +105,8 @@ void check_finite(const OpInstance& instance, std::string_view attribute) {
   if (instance.operands.empty() || !is_float(instance.operands[0].dtype)) return;
   DType dtype = instance.operands[0].dtype;
   if (!std::isfinite(scalar::to_double(dtype, scalar::bits_of(dtype, value))))
-    throw Error(fmt::format("the attribute {} is {}, which is out of the range of {}", attribute, value, name(dtype)));
-}
-
-bool never_negative(const Dim& dim) {
-  auto terms = dim.terms();
-  return std::all_of(terms.begin(), terms.end(),
-                     [](const Dim::Term& term) { return term.coefficient >= 0; });
+    throw Error(fmt::format("the attribute {} is {}, which is out of the range of {}", attribute,
+                            value, name(dtype)));
 }
 
 bool broadcasts_to(const Shape& from, const Shape& to) {
@@ -219,7 +214,9 @@ Reduction sum(DType type, std::int64_t chunk) {
   reduction.name = "sum";
   reduction.types = {type};
   reduction.identity = {scalar::bits_of(type, 0.0)};
-  reduction.step = [](std::span<const Expr> a, std::span<const Expr> b) { return std::vector<Expr>{a[0] + b[0]}; };
+  reduction.step = [](std::span<const Expr> a, std::span<const Expr> b) {
+    return std::vector<Expr>{a[0] + b[0]};
+  };
   reduction.merge = reduction.step;
   reduction.chunk = chunk;
   return reduction;

@@ -53,9 +53,6 @@ void check_finite(const OpInstance& instance, std::string_view attribute);
 
 // --- Dimensions --------------------------------------------------------------
 
-// Whether the dimension is at least 0 whatever its symbols stand for, as far as its coefficients
-// tell.
-bool never_negative(const Dim& dim);
 // Whether `from` broadcasts to exactly `to`.
 bool broadcasts_to(const Shape& from, const Shape& to);
 

@@ -51,13 +51,7 @@ void check_slice(const OpInstance& instance) {
 
 // How many steps of `stride` begin before `length`.
 Dim step_count(const Dim& length, std::int64_t stride) {
-  if (stride == 1) return length;
-  if (auto constant = length.constant())
-    return Dim((*constant - 1) / stride + (*constant > 0 ? 1 : 0));
-  if (auto quotient = length.divided_by(Dim(stride))) return *quotient;
-  throw Error(
-      fmt::format("a stride of {} does not divide the length {} for every value of its symbols",
-                  stride, length.to_string()));
+  return floor_quotient(length - Dim(1), stride) + Dim(1);
 }
 
 // Extent of `count` elements with `interior` gaps between neighbours.
@@ -343,24 +337,25 @@ OpDef pad_op() {
   op.infer = infer_pad;
   op.comprehension = pad_comprehension;
   op.to_onnx = pad_to_onnx;
-  return with_moving_gradient(std::move(op), [](const GradientContext& context) -> std::vector<Var> {
-    const Shape& operand = context.instance.operand(0).shape;
-    const Shape& low = context.instance.attributes.dims("low");
-    Shape limits;
-    Integers strides;
-    Integers interior = interior_of(context.instance);
-    for (std::size_t i = 0; i < low.size(); ++i) {
-      // Up to a multiple of the stride where the frame allows, so that a symbolic count comes out
-      // exactly.
-      Dim whole = operand[i] * Dim(interior[i] + 1);
-      Dim extent = context.results[0].shape()[i];
-      bool room = never_negative(extent - low[i] - whole);
-      limits.push_back(low[i] + (room ? whole : spread_extent(operand[i], interior[i])));
-      strides.push_back(interior[i] + 1);
-    }
-    return {context.builder.apply("slice", {context.cotangents[0]},
-                                  {{"starts", low}, {"limits", limits}, {"strides", strides}})};
-  });
+  return with_moving_gradient(
+      std::move(op), [](const GradientContext& context) -> std::vector<Var> {
+        const Shape& operand = context.instance.operand(0).shape;
+        const Shape& low = context.instance.attributes.dims("low");
+        Shape limits;
+        Integers strides;
+        Integers interior = interior_of(context.instance);
+        for (std::size_t i = 0; i < low.size(); ++i) {
+          // Up to a multiple of the stride where the frame allows, so that a symbolic count comes
+          // out exactly.
+          Dim whole = operand[i] * Dim(interior[i] + 1);
+          Dim extent = context.results[0].shape()[i];
+          bool room = never_negative(extent - low[i] - whole);
+          limits.push_back(low[i] + (room ? whole : spread_extent(operand[i], interior[i])));
+          strides.push_back(interior[i] + 1);
+        }
+        return {context.builder.apply("slice", {context.cotangents[0]},
+                                      {{"starts", low}, {"limits", limits}, {"strides", strides}})};
+      });
 }
 
 }  // namespace

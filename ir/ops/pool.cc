@@ -78,6 +78,14 @@ Attributes pool_attributes(const Window& window) {
   return attributes;
 }
 
+// The cotangent, brought back to those taps of the windows of a value of that shape.
+Var put_back(const GradientContext& context, const Shape& x, Var taps, const Window& window) {
+  return spread_over(context.builder, window, x, [&](const Window& spread) {
+    return context.builder.apply("window_put", {context.cotangents[0], taps},
+                                 pool_attributes(spread));
+  });
+}
+
 // Where the taps of a window lie.
 struct Tap {
   std::vector<Expr> index;  // into x
@@ -201,10 +209,7 @@ OpDef max_pool_op() {
     Var x = context.operands[0];
     Window window = pool_window(context.instance, x.shape());
     std::vector<Var> best = context.builder.apply_all("arg_max_pool", {x}, pool_attributes(window));
-    for (std::size_t i = 0; i < window.size(); ++i)
-      window[i] = window[i].spread_to(x.shape()[kSpatial + i]);
-    return {context.builder.apply("window_put", {context.cotangents[0], best[1]},
-                                  pool_attributes(window))};
+    return {put_back(context, x.shape(), best[1], window)};
   });
 }
 
@@ -304,10 +309,7 @@ OpDef arg_max_pool_op() {
   return with_gradient(std::move(op), [](const GradientContext& context) -> std::vector<Var> {
     Var x = context.operands[0];
     Window window = pool_window(context.instance, x.shape());
-    for (std::size_t i = 0; i < window.size(); ++i)
-      window[i] = window[i].spread_to(x.shape()[kSpatial + i]);
-    return {context.builder.apply("window_put", {context.cotangents[0], context.results[1]},
-                                  pool_attributes(window))};
+    return {put_back(context, x.shape(), context.results[1], window)};
   });
 }
 
@@ -389,11 +391,7 @@ OpDef window_take_op() {
   return with_gradient(std::move(op), [](const GradientContext& context) -> std::vector<Var> {
     const Shape& x = context.instance.operand(0).shape;
     Window window = pool_window(context.instance, x);
-    for (std::size_t i = 0; i < window.size(); ++i)
-      window[i] = window[i].spread_to(x[kSpatial + i]);
-    return {context.builder.apply("window_put", {context.cotangents[0], context.operands[1]},
-                                  pool_attributes(window)),
-            {}};
+    return {put_back(context, x, context.operands[1], window), {}};
   });
 }
 

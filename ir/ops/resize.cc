@@ -83,11 +83,12 @@ bool fits_scale(const Dim& from, const Dim& to, double scale) {
   }
   scale = static_cast<float>(scale);
   constexpr double kMost = 65536;
-  auto times = [&](const Dim& size, double factor, const Dim& other) {
-    return factor == std::floor(factor) && factor < kMost &&
-           size * Dim(static_cast<std::int64_t>(factor)) == other;
+  auto is_whole = [](double factor) {
+    return factor == std::floor(factor) && factor >= 1 && factor < kMost;
   };
-  return times(from, scale, to) || times(to, 1 / scale, from);
+  if (is_whole(scale)) return from * Dim(static_cast<std::int64_t>(scale)) == to;
+  double inverse = 1 / scale;
+  return is_whole(inverse) && floor_quotient(from, static_cast<std::int64_t>(inverse)) == to;
 }
 
 // `forward`: the operand is x, and `size` that of the result. Otherwise the operand is the gradient

@@ -30,25 +30,6 @@ Integers entries(const OpInstance& instance, std::string_view name, std::size_t 
 
 }  // namespace
 
-std::optional<Dim> floor_of(const Dim& a, std::int64_t b) {
-  if (b == 1) return a;
-  Dim symbols = 0;
-  std::int64_t constant = 0;
-  for (const Dim::Term& term : a.terms()) {
-    if (term.symbols.empty()) {
-      constant = term.coefficient;
-    } else if (term.coefficient % b != 0) {
-      return std::nullopt;
-    } else {
-      Dim product = term.coefficient / b;
-      for (const std::string& symbol : term.symbols) product = product * Dim::symbol(symbol);
-      symbols = symbols + product;
-    }
-  }
-  std::int64_t quotient = constant / b - (constant % b < 0 ? 1 : 0);
-  return symbols + Dim(quotient);
-}
-
 Dim WindowAxis::positions(const Dim& size) const {
   Dim room = size + Dim(low) + Dim(high) - Dim(reach()) - Dim(1);
   if (room.is_constant() && room.value() < -stride)
@@ -56,24 +37,17 @@ Dim WindowAxis::positions(const Dim& size) const {
         fmt::format("a window of {} elements does not fit into an axis of {} framed by {} "
                     "and {}",
                     reach() + 1, size.to_string(), low, high));
-  std::optional<Dim> steps = floor_of(room, stride);
-  if (!steps)
-    throw Error(
-        fmt::format("windows {} elements apart along an axis of {}: their number is no polynomial "
-                    "in its symbols; declare the size as {} times a symbol plus an integer, or as "
-                    "an integer",
-                    stride, size.to_string(), stride));
-  return *steps + Dim(1);
+  return floor_quotient(room, stride) + Dim(1);
 }
 
 Dim WindowAxis::spread(const Dim& positions) const {
   return (positions - Dim(1)) * Dim(stride) + Dim(reach()) + Dim(1) - Dim(low) - Dim(high);
 }
 
-WindowAxis WindowAxis::spread_to(const Dim& size) const {
+std::optional<WindowAxis> WindowAxis::spread_to(const Dim& size) const {
   WindowAxis result = *this;
   Dim rest = spread(positions(size)) - size;
-  WEIR_CHECK(rest.is_constant(), rest.to_string());
+  if (!rest.is_constant()) return std::nullopt;
   result.high += rest.value();
   return result;
 }

@@ -8,6 +8,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <optional>
 #include <vector>
 
@@ -19,13 +20,13 @@ struct WindowAxis {
   std::int64_t kernel = 1, stride = 1, dilation = 1, low = 0, high = 0;
 
   std::int64_t reach() const { return (kernel - 1) * dilation; }  // extent - 1
-  // The positions along an axis of that size. Error where there are fewer than 0, or where their
-  // number depends on the size in another way than a polynomial does.
+  // The positions along an axis of that size. Error where there are fewer than 0.
   Dim positions(const Dim& size) const;
   // The size of an axis whose positions these are: where windows that are spread out end.
   Dim spread(const Dim& positions) const;
-  // The same window with the `high` that makes `size` the spread of its positions there.
-  WindowAxis spread_to(const Dim& size) const;
+  // The same window with the `high` that makes `size` the spread of its positions there; none if
+  // that depends on the symbols in it.
+  std::optional<WindowAxis> spread_to(const Dim& size) const;
 
   // The same window with the `high` that lets one more in where the last elements of an axis of
   // `size` would be left over; but none that begins behind the axis.
@@ -54,7 +55,10 @@ std::vector<Var> under_taps(GraphBuilder& builder, Var x, const Window& window, 
 // The sum of values for each tap, brought back to where the taps lie.
 Var from_taps(GraphBuilder& builder, std::span<const Var> values, const Window& window);
 
-// floor(a / b), if it is a polynomial; b > 0.
-std::optional<Dim> floor_of(const Dim& a, std::int64_t b);
+// What lies under the windows of a value of that shape, given that `apply` spreads it out for the
+// window that it is handed: the sizes are those of the shape from the first spatial axis on, also
+// where windows end before the axis does. Zero where no window lies.
+Var spread_over(GraphBuilder& builder, const Window& window, const Shape& shape,
+                const std::function<Var(const Window&)>& apply);
 
 }  // namespace weir::ops

@@ -48,6 +48,34 @@ Var framed(GraphBuilder& builder, Var x, const Integers& low, const Integers& hi
 
 }  // namespace
 
+// Where the end of the last window depends on symbols, all of it is kept, then framed up to the end
+// of the frame, and the frame is cut off.
+Var spread_over(GraphBuilder& builder, const Window& window, const Shape& shape,
+                const std::function<Var(const Window&)>& apply) {
+  Window spread = window;
+  Shape behind(shape.size(), Dim(0));
+  bool is_known = true;
+  for (std::size_t i = 0; i < window.size(); ++i) {
+    const Dim& size = shape[kSpatial + i];
+    if (std::optional<WindowAxis> known = window[i].spread_to(size)) {
+      spread[i] = *known;
+      continue;
+    }
+    is_known = false;
+    spread[i].high = 0;
+    Dim missing = size + Dim(window[i].high) - spread[i].spread(window[i].positions(size));
+    behind[kSpatial + i] = missing + Dim(std::max<std::int64_t>(0, -window[i].high));
+  }
+  Var result = apply(spread);
+  if (is_known) return result;
+  const Shape none(shape.size(), Dim(0));
+  result = builder.apply("pad", {result}, {{"low", none}, {"high", behind}});
+  Shape limits = result.shape();
+  std::copy(shape.begin() + kSpatial, shape.end(), limits.begin() + kSpatial);
+  if (limits == result.shape()) return result;
+  return builder.apply("slice", {result}, {{"starts", none}, {"limits", limits}});
+}
+
 std::vector<Var> under_taps(GraphBuilder& builder, Var x, const Window& window, double fill) {
   Integers low, high, strides(x.shape().size(), 1);
   Shape positions;

@@ -10,20 +10,39 @@
 namespace weir::scalar {
 namespace {
 
-using Symbols = std::vector<std::string>;
+using Factors = std::vector<Dim::Factor>;
 
-Dim product(std::int64_t coefficient, const Symbols& symbols) {
+Dim product(std::int64_t coefficient, const Factors& factors) {
   Dim result = coefficient;
-  for (const std::string& symbol : symbols) result = result * Dim::symbol(symbol);
+  for (const Dim::Factor& factor : factors) result = result * Dim::of(factor);
   return result;
 }
 
-// The symbols of `all` without those of `some`, if `some` is among them.
-std::optional<Symbols> without(const Symbols& all, const Symbols& some) {
+// The factors of `all` without those of `some`, if `some` is among them.
+std::optional<Factors> without(const Factors& all, const Factors& some) {
   if (!std::includes(all.begin(), all.end(), some.begin(), some.end())) return std::nullopt;
-  Symbols rest;
+  Factors rest;
   std::set_difference(all.begin(), all.end(), some.begin(), some.end(), std::back_inserter(rest));
   return rest;
+}
+
+// Each factor that is positive stands for one more than itself in the result.
+Dim shifted(const Dim& dim, const PositiveFactors& positive) {
+  Dim sum = 0;
+  for (const Dim::Term& term : dim.terms()) {
+    Dim shifted_term = term.coefficient;
+    for (const Dim::Factor& factor : term.factors) {
+      Dim value = Dim::of(factor);
+      if (positive.contains(factor)) {
+        value = value + 1;
+      } else if (const Dim::Quotient* quotient = factor.quotient()) {
+        value = floor_quotient(shifted(quotient->dividend, positive), quotient->divisor);
+      }
+      shifted_term = shifted_term * value;
+    }
+    sum = sum + shifted_term;
+  }
+  return sum;
 }
 
 }  // namespace
@@ -38,19 +57,19 @@ DimQuotient divide_terms(const Dim& a, const Dim& divisor, bool floor_constant) 
   WEIR_CHECK(number > 0, divisor.to_string());
   DimQuotient result{0, 0};
   for (const Dim::Term& term : a.terms()) {
-    std::optional<Symbols> symbols = without(term.symbols, by.front().symbols);
-    if (!symbols) {
-      result.rest = result.rest + product(term.coefficient, term.symbols);
+    std::optional<Factors> factors = without(term.factors, by.front().factors);
+    if (!factors) {
+      result.rest = result.rest + product(term.coefficient, term.factors);
       continue;
     }
     std::int64_t quotient = term.coefficient / number;
     std::int64_t rest = term.coefficient % number;
-    if (floor_constant && term.symbols.empty() && rest < 0) {
+    if (floor_constant && term.factors.empty() && rest < 0) {
       --quotient;
       rest += number;
     }
-    result.quotient = result.quotient + product(quotient, *symbols);
-    result.rest = result.rest + product(rest, term.symbols);
+    result.quotient = result.quotient + product(quotient, *factors);
+    result.rest = result.rest + product(rest, term.factors);
   }
   return result;
 }
@@ -61,12 +80,12 @@ std::optional<Dim> divided_exactly(const Dim& a, const Dim& divisor) {
   if (by.size() == 1) return a.divided_by(divisor);
   // Long division. Terms stand in an order that products keep, so only leading terms matter, and
   // the leading term of the rest falls in each step.
-  const Dim leading = product(by.front().coefficient, by.front().symbols);
+  const Dim leading = product(by.front().coefficient, by.front().factors);
   Dim quotient = 0;
   Dim rest = a;
   while (rest != Dim(0)) {
     Dim::Term first = rest.terms().front();
-    std::optional<Dim> step = product(first.coefficient, first.symbols).divided_by(leading);
+    std::optional<Dim> step = product(first.coefficient, first.factors).divided_by(leading);
     if (!step) return std::nullopt;
     quotient = quotient + *step;
     rest = rest - *step * divisor;
@@ -76,43 +95,34 @@ std::optional<Dim> divided_exactly(const Dim& a, const Dim& divisor) {
 
 Dim common_factor(const Dim& a, const Dim& b) {
   std::int64_t number = 0;
-  std::optional<Symbols> symbols;
+  std::optional<Factors> factors;
   for (const Dim* dim : {&a, &b}) {
     for (const Dim::Term& term : dim->terms()) {
       if (term.coefficient == INT64_MIN) return 1;  // has no magnitude
       number = std::gcd(number, term.coefficient);
-      if (!symbols) {
-        symbols = term.symbols;
+      if (!factors) {
+        factors = term.factors;
         continue;
       }
-      Symbols common;
-      std::set_intersection(symbols->begin(), symbols->end(), term.symbols.begin(),
-                            term.symbols.end(), std::back_inserter(common));
-      symbols = std::move(common);
+      Factors common;
+      std::set_intersection(factors->begin(), factors->end(), term.factors.begin(),
+                            term.factors.end(), std::back_inserter(common));
+      factors = std::move(common);
     }
   }
-  if (!symbols) return 1;
-  return product(number, *symbols);
+  if (!factors) return 1;
+  return product(number, *factors);
 }
 
-void add_positive(PositiveSymbols& symbols, const Dim& dim) {
+void add_positive(PositiveFactors& positive, const Dim& dim) {
   std::vector<Dim::Term> terms = dim.terms();
   if (terms.size() != 1 || terms.front().coefficient < 0) return;
-  symbols.insert(terms.front().symbols.begin(), terms.front().symbols.end());
+  positive.insert(terms.front().factors.begin(), terms.front().factors.end());
 }
 
-bool never_negative(const Dim& dim, const PositiveSymbols& positive) {
+bool never_negative(const Dim& dim, const PositiveFactors& positive) {
   if (std::optional<std::int64_t> constant = dim.constant()) return *constant >= 0;
-  Dim shifted = 0;
-  for (const Dim::Term& term : dim.terms()) {
-    Dim shifted_term = term.coefficient;
-    for (const std::string& symbol : term.symbols)
-      shifted_term = shifted_term * (Dim::symbol(symbol) + (positive.contains(symbol) ? 1 : 0));
-    shifted = shifted + shifted_term;
-  }
-  std::vector<Dim::Term> terms = shifted.terms();
-  return std::all_of(terms.begin(), terms.end(),
-                     [](const Dim::Term& term) { return term.coefficient >= 0; });
+  return weir::never_negative(shifted(dim, positive));
 }
 
 }  // namespace weir::scalar

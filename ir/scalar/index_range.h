@@ -14,7 +14,7 @@ class IndexRanges {
   // Takes the extents and divisors in `expression` to be positive.
   IndexRanges(const Arena& arena, Id expression);
 
-  const PositiveSymbols& positive() const { return positive_; }
+  const PositiveFactors& positive() const { return positive_; }
   bool never_negative(const Dim& dim) const { return scalar::never_negative(dim, positive_); }
 
   IndexRange range(const Affine& affine);
@@ -30,7 +30,7 @@ class IndexRanges {
                              int sign) const;
 
   const Arena& arena_;
-  PositiveSymbols positive_;
+  PositiveFactors positive_;
   std::unordered_map<std::uint32_t, IndexRange> found_;
 };
 

@@ -75,13 +75,16 @@ struct Linear {
 // Nothing if the dimension is not linear in the symbol.
 std::optional<Linear> linear_in(const Dim& dim, const std::string& symbol) {
   Linear result;
+  if (degree_in(dim, symbol).value_or(2) > 1) return std::nullopt;
   for (const Dim::Term& term : dim.terms()) {
-    auto degree = std::count(term.symbols.begin(), term.symbols.end(), symbol);
-    if (degree > 1) return std::nullopt;
     Dim product(term.coefficient);
-    for (const std::string& factor : term.symbols)
-      if (factor != symbol) product = product * Dim::symbol(factor);
-    Dim& part = degree == 1 ? result.slope : result.offset;
+    bool has_symbol = false;
+    for (const Dim::Factor& factor : term.factors) {
+      bool is_symbol = factor.quotient() == nullptr && factor.text() == symbol;
+      has_symbol = has_symbol || is_symbol;
+      if (!is_symbol) product = product * Dim::of(factor);
+    }
+    Dim& part = has_symbol ? result.slope : result.offset;
     part = part + product;
   }
   return result;
@@ -222,8 +225,8 @@ OnnxValue OnnxNodeWriter::read(const Dim& dim) {
 
 OnnxValue OnnxNodeWriter::product(const Dim::Term& term) {
   OnnxValue value;
-  for (const std::string& name : term.symbols) {
-    OnnxValue factor = size(Dim::symbol(name));
+  for (const Dim::Factor& each : term.factors) {
+    OnnxValue factor = size(Dim::of(each));
     value = value.empty() ? factor : add_shared("Mul", {value, factor}, {}, "size");
   }
   if (value.empty()) return size(Dim(term.coefficient));
@@ -239,6 +242,10 @@ OnnxValue OnnxNodeWriter::size(const Dim& dim) {
   if (value.empty()) {
     if (std::optional<std::string> symbol = dim.as_symbol()) {
       value = solve(*symbol);
+    } else if (const Dim::Quotient* quotient = dim.as_quotient()) {
+      // Neither is negative, so ONNX's Div rounds down.
+      value =
+          add_shared("Div", {size(quotient->dividend), size(Dim(quotient->divisor))}, {}, "size");
     } else {
       for (const Dim::Term& term : dim.terms()) {
         OnnxValue summand = product(term);

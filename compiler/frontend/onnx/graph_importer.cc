@@ -151,7 +151,7 @@ Var GraphImporter::var_of_size(const Dim& size, DType dtype) {
   Dim added = 0, subtracted = 0;
   for (const Dim::Term& term : size.terms()) {
     Dim product = term.coefficient;
-    for (const std::string& symbol : term.symbols) product = product * Dim::symbol(symbol);
+    for (const Dim::Factor& factor : term.factors) product = product * Dim::of(factor);
     if (term.coefficient < 0)
       subtracted = subtracted - product;
     else
@@ -289,8 +289,8 @@ void GraphImporter::check_types() {
       if (dim.is_constant()) continue;
       for (const Dim::Term& term : dim.terms()) {
         type_bytes_ += static_cast<std::int64_t>(sizeof term);
-        for (const std::string& symbol : term.symbols)
-          type_bytes_ += static_cast<std::int64_t>(sizeof symbol + symbol.size());
+        for (const Dim::Factor& factor : term.factors)
+          type_bytes_ += static_cast<std::int64_t>(sizeof factor + factor.text().size());
       }
     }
   if (type_bytes_ > most_type_bytes_)

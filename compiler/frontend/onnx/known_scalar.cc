@@ -31,12 +31,7 @@ KnownScalar unknown(const Dim& a, const char* joined_by, const Dim& b) {
       fmt::format("{} {} {}", operand(a), joined_by, operand(b)))};
 }
 
-// Whether a polynomial is at least 0, or above 0, whatever its symbols stand for.
-bool never_negative(const Dim& dim) {
-  auto terms = dim.terms();
-  return std::all_of(terms.begin(), terms.end(),
-                     [](const Dim::Term& term) { return term.coefficient >= 0; });
-}
+// Whether a dimension is above 0, whatever its symbols stand for.
 bool always_positive(const Dim& dim) { return never_negative(dim - Dim(1)); }
 
 // a < b, a <= b or a == b by the sign of the difference.
@@ -81,6 +76,14 @@ KnownScalar extreme(DType type, const Dim& a, const Dim& b, bool lower) {
   return unknown(a, lower ? "min" : "max", b);
 }
 
+// a / b where that is exact, or both are integers that are not negative, so that cutting is
+// rounding down.
+std::optional<Dim> integer_quotient(DType type, const Dim& a, const Dim& b) {
+  if (std::optional<Dim> quotient = a.divided_by(b)) return quotient;
+  bool rounds_down = is_integer(type) && b.is_constant() && b.value() > 0 && never_negative(a);
+  return rounds_down ? std::optional<Dim>(floor_quotient(a, b.value())) : std::nullopt;
+}
+
 // Where a reduction starts: the end of the type's range, below or above everything.
 bool is_identity(Primitive primitive, DType type, const KnownScalar& value) {
   constexpr double infinity = std::numeric_limits<double>::infinity();
@@ -96,11 +99,14 @@ KnownScalar on_dims(Primitive primitive, DType type, const Dim& a, const Dim& b)
     case Primitive::sub:
       return known_dim(type, a - b);
     case Primitive::div:
-      if (std::optional<Dim> quotient = a.divided_by(b)) return known_dim(type, *quotient);
+      if (std::optional<Dim> quotient = integer_quotient(type, a, b))
+        return known_dim(type, *quotient);
       return unknown(a, "/", b);
     case Primitive::rem:
     case Primitive::modulo:
-      return a.divided_by(b) ? known_dim(type, Dim(0)) : unknown(a, "%", b);
+      if (std::optional<Dim> quotient = integer_quotient(type, a, b))
+        return known_dim(type, a - *quotient * b);
+      return unknown(a, "%", b);
     case Primitive::min:
       return extreme(type, a, b, true);
     case Primitive::max:

@@ -20,7 +20,7 @@
 
 namespace weir::onnx_format {
 
-// What is no polynomial, such as "N / 2"; null where it depends on elements of an input.
+// What is no dimension, such as "N / M"; null where it depends on elements of an input.
 struct UnknownScalar {
   std::shared_ptr<const std::string> formula;
 };

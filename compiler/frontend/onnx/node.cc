@@ -87,7 +87,8 @@ void Node::refuse_unknown(std::size_t i, std::string_view what) const {
       if (const auto* unknown = std::get_if<UnknownScalar>(&element); unknown && unknown->formula)
         throw NotKnown(
             i, fmt::format("its {}, {}, depends on {}, which is no polynomial in the "
-                           "sizes of the inputs; give the dimensions in it as numbers",
+                           "sizes of the inputs, nor one divided by an integer; give the "
+                           "dimensions in it as numbers",
                            what, quoted(proto_.input(static_cast<int>(i))), *unknown->formula));
   throw NotKnown(
       i, fmt::format("its {}, {}, is computed when the model runs; a static compiler needs to "
@@ -159,11 +160,13 @@ void Node::require_size(const Dim& size, std::int64_t least, const std::string& 
       "{} along an axis or a part of size {}, which may be shorter; declare the size as a number",
       what, size.to_string());
   // Only the constant, which is the last term, lacks: the first symbol alone can make up for it.
-  auto is_symbol = [](const Dim::Term& term) { return term.symbols.size() == 1; };
+  auto is_symbol = [](const Dim::Term& term) {
+    return term.factors.size() == 1 && term.factors.front().quotient() == nullptr;
+  };
   auto decides = std::find_if(terms.begin(), terms.end(), is_symbol);
-  if (!negative->symbols.empty() || decides == terms.end()) throw Unsupported(message);
+  if (!negative->factors.empty() || decides == terms.end()) throw Unsupported(message);
   std::int64_t lack = -1 - negative->coefficient;  // without overflow
-  throw SizeNeeded(decides->symbols.front(), lack / decides->coefficient + 1, message);
+  throw SizeNeeded(decides->factors.front().text(), lack / decides->coefficient + 1, message);
 }
 
 // --- Attributes --------------------------------------------------------------

@@ -27,49 +27,78 @@ std::string identifier(std::string_view text) {
   return result;
 }
 
-// "4*N + 1" as a Dim of the names as they stand; nothing if the text is not of this form. Terms are
-// joined by + and -, factors by *, with any spaces between.
-std::optional<Dim> parse_formula(std::string_view text) {
-  std::size_t at = 0;
-  auto skip_spaces = [&] {
-    while (at < text.size() && text[at] == ' ') ++at;
-  };
-  auto accept = [&](char c) {
+// Reads "4*N + 1" or "floordiv(N + 1, 2)" as a Dim of the names as they stand. Terms are joined by
+// + and -, factors by *, with any spaces between. Nothing if the text is not of this form.
+class FormulaReader {
+ public:
+  explicit FormulaReader(std::string_view text) : text_(text) {}
+
+  std::optional<Dim> read() {
+    std::optional<Dim> result = sum(0);
     skip_spaces();
-    bool found = at < text.size() && text[at] == c;
-    at += found ? 1 : 0;
-    return found;
-  };
-  auto factor = [&]() -> std::optional<Dim> {
-    skip_spaces();
-    std::size_t start = at;
-    if (at < text.size() && is_digit(text[at])) {
-      std::int64_t number = 0;
-      auto [end, fault] = std::from_chars(text.data() + at, text.data() + text.size(), number);
-      at = static_cast<std::size_t>(end - text.data());
-      return fault == std::errc() ? std::optional<Dim>(number) : std::nullopt;
-    }
-    while (at < text.size() && is_identifier_part(text[at])) ++at;
-    if (start == at) return std::nullopt;
-    return Dim::symbol(text.substr(start, at - start));
-  };
-  Dim sum;
-  bool minus = accept('-');
-  for (;;) {
-    std::optional<Dim> product = factor();
-    if (!product) return std::nullopt;
-    while (accept('*')) {
-      std::optional<Dim> next = factor();
-      if (!next) return std::nullopt;
-      product = *product * *next;
-    }
-    sum = minus ? sum - *product : sum + *product;
-    skip_spaces();
-    if (at == text.size()) return sum;
-    minus = accept('-');
-    if (!minus && !accept('+')) return std::nullopt;
+    return at_ == text_.size() ? result : std::nullopt;
   }
-}
+
+ private:
+  static constexpr int kDeepest = 64;
+
+  void skip_spaces() {
+    while (at_ < text_.size() && text_[at_] == ' ') ++at_;
+  }
+
+  bool accept(char c) {
+    skip_spaces();
+    bool found = at_ < text_.size() && text_[at_] == c;
+    at_ += found ? 1 : 0;
+    return found;
+  }
+
+  std::optional<std::int64_t> number() {
+    skip_spaces();
+    std::int64_t value = 0;
+    auto [end, fault] = std::from_chars(text_.data() + at_, text_.data() + text_.size(), value);
+    at_ = static_cast<std::size_t>(end - text_.data());
+    return fault == std::errc() ? std::optional(value) : std::nullopt;
+  }
+
+  // What stands behind "floordiv(".
+  std::optional<Dim> quotient(int depth) {
+    std::optional<Dim> dividend = depth < kDeepest ? sum(depth + 1) : std::nullopt;
+    if (!dividend || !accept(',')) return std::nullopt;
+    std::optional<std::int64_t> divisor = number();
+    if (!divisor || *divisor < 1 || !accept(')')) return std::nullopt;
+    return floor_quotient(*dividend, *divisor);
+  }
+
+  std::optional<Dim> factor(int depth) {
+    skip_spaces();
+    if (at_ < text_.size() && is_digit(text_[at_])) return number();
+    std::size_t start = at_;
+    while (at_ < text_.size() && is_identifier_part(text_[at_])) ++at_;
+    if (start == at_) return std::nullopt;
+    std::string_view name = text_.substr(start, at_ - start);
+    return name == "floordiv" && accept('(') ? quotient(depth) : Dim::symbol(name);
+  }
+
+  std::optional<Dim> sum(int depth) {
+    Dim result;
+    bool minus = accept('-');
+    for (;;) {
+      std::optional<Dim> product = factor(depth);
+      while (product && accept('*')) {
+        std::optional<Dim> next = factor(depth);
+        product = next ? std::optional<Dim>(*product * *next) : std::nullopt;
+      }
+      if (!product) return std::nullopt;
+      result = minus ? result - *product : result + *product;
+      minus = accept('-');
+      if (!minus && !accept('+')) return result;
+    }
+  }
+
+  std::string_view text_;
+  std::size_t at_ = 0;
+};
 
 }  // namespace
 
@@ -113,7 +142,7 @@ void SymbolNames::raise(Minimums& minimums, const std::string& symbol, std::int6
 
 std::optional<Dim> SymbolNames::formula(const std::string& name) try {
   if (is_identifier(name) || name.size() > kLongestFormula) return std::nullopt;
-  std::optional<Dim> dim = parse_formula(name);
+  std::optional<Dim> dim = FormulaReader(name).read();
   if (!dim) return std::nullopt;
   std::vector<std::string> symbols;
   dim->collect_symbols(symbols);
@@ -121,16 +150,8 @@ std::optional<Dim> SymbolNames::formula(const std::string& name) try {
   auto unknown = std::find_if(symbols.begin(), symbols.end(), is_unknown);
   if (symbols.empty() || std::count_if(symbols.begin(), symbols.end(), is_unknown) > 1)
     return std::nullopt;
-  Dim result;
-  for (const Dim::Term& term : dim->terms()) {
-    if (unknown != symbols.end() &&
-        std::count(term.symbols.begin(), term.symbols.end(), *unknown) > 1)
-      return std::nullopt;
-    Dim product(term.coefficient);
-    for (const std::string& symbol : term.symbols) product = product * named(symbol);
-    result = result + product;
-  }
-  return result;
+  if (unknown != symbols.end() && degree_in(*dim, *unknown).value_or(2) > 1) return std::nullopt;
+  return dim->substituted([&](const std::string& symbol) { return named(symbol); });
 } catch (const Error&) {
   return std::nullopt;  // its numbers are beyond 64 bits
 }

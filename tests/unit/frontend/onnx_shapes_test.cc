@@ -171,9 +171,9 @@ TEST(OnnxShapes, WhatDoesNotDivideIsSaid) {
   EXPECT_THAT(error_of([&] { model.load(); }), HasSubstr("3*N elements do not divide by 2"));
 }
 
-// What is no polynomial in the sizes is named where it is needed.
-TEST(OnnxShapes, WhatIsNoPolynomialIsNamed) {
-  auto error_with = [](const std::string& op, std::int64_t operand) {
+// Sizes are divided by integers; what else is no polynomial in them is named where it is needed.
+TEST(OnnxShapes, QuotientsOfSizes) {
+  auto model_with = [](const std::string& op, std::int64_t operand) {
     OnnxModel model(13);
     model.input("x", {"N", 3}).output("y");
     model.initializer("zero", list({0})).initializer("one", list({1}));
@@ -184,14 +184,18 @@ TEST(OnnxShapes, WhatIsNoPolynomialIsNamed) {
     model.node(op, {"list", "operand"}, {"part"});
     model.node("Add", {"part", "one"}, {"target"});
     model.node("ConstantOfShape", {"target"}, {"y"}, "fill");
-    return error_of([&] { model.load(); });
+    return model;
   };
-  EXPECT_THAT(error_with("Div", 2),
-              HasSubstr("ConstantOfShape \"fill\"\n    its shape, \"target\", depends on N / 2, "
+  EXPECT_EQ(output_type(model_with("Div", 1).load()), "f32[N + 1]");
+  EXPECT_EQ(output_type(model_with("Div", 2).load()), "f32[floordiv(N, 2) + 1]");
+  auto error_with = [&](const std::string& op, std::int64_t operand) {
+    return error_of([&] { model_with(op, operand).load(); });
+  };
+  EXPECT_THAT(error_with("Div", -2),
+              HasSubstr("ConstantOfShape \"fill\"\n    its shape, \"target\", depends on N / -2, "
                         "which is no polynomial"));
-  EXPECT_THAT(error_with("Mod", 2), HasSubstr("depends on N % 2, which"));
+  EXPECT_THAT(error_with("Mod", 2), HasSubstr("depends on (N - 2*floordiv(N, 2)) == 0, which"));
   EXPECT_THAT(error_with("Min", 512), HasSubstr("depends on N min 512, which"));
-  EXPECT_EQ(error_with("Div", 1), "no error");
 }
 
 TEST(OnnxShapes, WhatDependsOnAComparisonIsNamed) {
@@ -329,6 +333,9 @@ TEST(OnnxShapes, DimensionsNamedByFormulas) {
   EXPECT_EQ(type_of({"N*M", 3}), "f32[N_M, 3]");
   EXPECT_EQ(type_of({"N*N"}), "f32[N_N]");
   EXPECT_EQ(type_of({"N/2"}), "f32[N_2]");
+  EXPECT_EQ(type_of({"3*floordiv(N + 5, 2) + 1", "N"}), "f32[3*floordiv(N + 1, 2) + 7, N]");
+  EXPECT_EQ(type_of({"floordiv(N, 2)"}), "f32[floordiv_N__2_]");
+  EXPECT_EQ(type_of({"floordiv(N, 0)", "N"}), "f32[floordiv_N__0_, N]");
   EXPECT_EQ(type_of({"N + "}), "f32[N___]");
   EXPECT_EQ(type_of({"9223372036854775807*N + 9223372036854775807*N"}).substr(0, 6), "f32[_9");
 }

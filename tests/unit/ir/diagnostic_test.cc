@@ -41,6 +41,19 @@ TEST(Diagnostic, LocationsAreEscaped) {
   EXPECT_EQ(location("m.onnx", 0, 0, "Neg \x1B[2J in").to_string(), "Neg \\x1b[2J in m.onnx");
 }
 
+TEST(Diagnostic, ShowsTheLineOfItsLocation) {
+  auto text = std::make_shared<const std::string>("first\r\nsecond %y\n");
+  Location place(std::make_shared<const std::string>("m.weir"), 2, 8, text);
+  Error error(place.derived("gradient of"), "wrong");
+  EXPECT_STREQ(error.what(), "gradient of m.weir:2:8: error: wrong\n  second %y\n         ^");
+  place.line = 1;
+  EXPECT_EQ(place.source_line(), "first");
+  for (int line : {0, 4}) {
+    place.line = line;
+    EXPECT_EQ(place.source_line(), "");
+  }
+}
+
 TEST(Diagnostic, LongTextIsCut) {
   std::string note(100'000, 'n');
   EXPECT_LT(location("m.onnx", 0, 0, note).to_string().size(), 1000u);

@@ -209,12 +209,16 @@ TEST(Text, DimensionsAsPrinted) {
                       n * Dim(INT64_MAX) - Dim(INT64_MAX)};
   for (const Dim& dim : dims) {
     Graph graph("main");
-    graph.add_output(graph.add_input("x", {DType::f32, {dim}}), "y");
+    graph.add_output(graph.add_input("x", {DType::i8, {dim}}), "y");
     expect_round_trip(graph);
   }
   Graph graph =
       parse_graph("graph @m(%x: f32[2*3*N - N*2 + 1 - 1, 7 - 3, - 2 + N, --0 ]) { return }", "m");
   EXPECT_EQ(to_string(graph.type(graph.find("x"))), "f32[4*N, 4, N - 2, 0]");
+  // A symbol may be called as the quotient is.
+  graph = parse_graph("graph @m(%x: f32[floordiv, 2*floordiv(floordiv + 3, 2)]) { return }", "m");
+  EXPECT_EQ(to_string(graph.type(graph.find("x"))),
+            "f32[floordiv, 2*floordiv(floordiv + 1, 2) + 2]");
 }
 
 // Graphs of nearly all ops, with attributes and names at random. The few whose operands do not fit

@@ -100,33 +100,41 @@ Cut cut_of(Node& node) {
   return cut;
 }
 
-// What a negative step visits, from `start` down to the one above `end`, in ascending order.
+// What a negative step visits, in ascending order: every element from `start` to below `limit`,
+// from the last one on in steps of `stride` down.
 struct Backwards {
   Dim start, limit;
   std::int64_t stride;
 };
 
-Backwards backwards(const Cut& cut, std::size_t i, const Dim& axis_size) {
-  std::int64_t step = cut.steps[i];
+Backwards backwards(const Cut& cut, std::size_t i, const Dim& size) {
   constexpr std::int64_t kFar = std::numeric_limits<std::int32_t>::max();
   const Dim &start = cut.starts[i], &limit = cut.ends[i];
-  bool from_last = start == Dim(-1) || (start.is_constant() && start.value() >= kFar);
+  // A step as long as any axis leads out.
+  std::int64_t stride = -std::max(cut.steps[i], -(std::int64_t{1} << 50));
+  if (size.is_constant() && start.is_constant() && limit.is_constant()) {
+    std::int64_t count = size.value();
+    auto place = [&](std::int64_t given, std::int64_t least) {
+      std::int64_t from_start = given < 0 && given >= -count ? given + count : given;
+      return std::clamp(from_start, least, count - 1);
+    };
+    if (count == 0) return {0, 0, 1};
+    std::int64_t first = place(start.value(), 0);
+    std::int64_t end = std::min(first, place(limit.value(), -1));
+    return {end + 1, first + 1, stride};
+  }
+  auto place = [&](const Dim& given, std::string_view what) -> Dim {
+    if (!given.is_constant()) return given;
+    std::int64_t value = given.value();
+    if (value >= kFar || value == -1) return size - Dim(1);
+    std::int64_t least = value < 0 ? -value : value + 1;
+    Node::require_size(size, least, fmt::format("it {} {}", what, value));
+    return value < 0 ? size + Dim(value) : Dim(value);
+  };
+  bool from_first = start.is_constant() && start.value() <= -kFar;
   bool to_first = limit.is_constant() && limit.value() <= -kFar;
-  if (step == -1 && from_last && to_first) return {0, axis_size, 1};
-  if (!axis_size.is_constant() || !start.is_constant() || !limit.is_constant())
-    throw Unsupported(
-        fmt::format("it steps backwards, by {}, from {} along an axis of size {}; "
-                    "these have to be numbers",
-                    step, start.to_string(), axis_size.to_string()));
-  std::int64_t size = axis_size.value();
-  auto from_start = [&](std::int64_t place) { return place < 0 ? place + size : place; };
-  if (size == 0) return {0, 0, 1};
-  std::int64_t first = std::clamp(from_start(start.value()), std::int64_t{0}, size - 1);
-  std::int64_t end = std::clamp(from_start(limit.value()), std::int64_t{-1}, size - 1);
-  std::int64_t stride = -std::max(step, -size);  // one such step leads out
-  std::int64_t count = first > end ? (first - end - 1) / stride + 1 : 0;
-  if (count == 0) return {0, 0, 1};
-  return {first - (count - 1) * stride, first + 1, stride};
+  return {to_first ? Dim(0) : place(limit, "ends at") + Dim(1),
+          place(from_first ? Dim(0) : start, "starts at") + Dim(1), stride};
 }
 
 bool is_never_positive(const Dim& dim) {
@@ -139,8 +147,7 @@ void convert_slice(Node& node) {
   Cut cut = cut_of(node);
   const Shape& shape = node.shape(0);
   Shape starts(shape.size(), Dim(0)), limits = shape;
-  Integers strides(shape.size(), 1);
-  Integers reversed;
+  Integers strides(shape.size(), 1), reversed, strides_back = strides;
   for (std::size_t i = 0; i < cut.axes.size(); ++i) {
     auto axis = static_cast<std::size_t>(node.axis(cut.axes[i], node.rank(0)));
     if (cut.steps[i] == 0) throw Error("a step is 0");
@@ -148,12 +155,13 @@ void convert_slice(Node& node) {
       Backwards part = backwards(cut, i, shape[axis]);
       starts[axis] = part.start;
       limits[axis] = part.limit;
-      strides[axis] = part.stride;
+      strides_back[axis] = part.stride;
       reversed.push_back(static_cast<std::int64_t>(axis));
-      continue;
+    } else {
+      starts[axis] = place_within(cut.starts[i], shape[axis], "starts at");
+      limits[axis] = place_within(cut.ends[i], shape[axis], "ends at");
+      strides[axis] = cut.steps[i];
     }
-    starts[axis] = place_within(cut.starts[i], shape[axis], "starts at");
-    limits[axis] = place_within(cut.ends[i], shape[axis], "ends at");
     Dim length = limits[axis] - starts[axis];
     if (is_never_positive(length)) {
       limits[axis] = starts[axis];
@@ -162,17 +170,21 @@ void convert_slice(Node& node) {
           length, 0,
           fmt::format("it goes from {} to {}", starts[axis].to_string(), limits[axis].to_string()));
     }
-    strides[axis] = cut.steps[i];
   }
-  bool is_whole =
-      starts == Shape(shape.size(), Dim(0)) && limits == shape &&
-      std::all_of(strides.begin(), strides.end(), [](std::int64_t s) { return s == 1; });
+  const Shape none(shape.size(), Dim(0));
+  const Integers dense(shape.size(), 1);
+  bool is_whole = starts == none && limits == shape && strides == dense;
   if (is_whole && reversed.empty()) return node.pass(0, 0);
   Var result = node.input(0);
   if (!is_whole)
     result = node.apply("slice", {result},
                         {{"starts", starts}, {"limits", limits}, {"strides", strides}});
   if (!reversed.empty()) result = node.apply("reverse", {result}, {{"axes", reversed}});
+  if (strides_back != dense) {
+    Shape all = result.shape();
+    result = node.apply("slice", {result},
+                        {{"starts", none}, {"limits", all}, {"strides", strides_back}});
+  }
   node.set(0, result);
 }
 

@@ -33,9 +33,8 @@ Dim scaled(const Dim& size, double scale) {
   if (scale == std::floor(scale) && scale < 65536)
     return size * Dim(static_cast<std::int64_t>(scale));
   double inverse = std::round(1 / scale);
-  if (1 / inverse == scale)
-    if (std::optional<Dim> part = size.divided_by(Dim(static_cast<std::int64_t>(inverse))))
-      return *part;
+  if (1 / inverse == scale && inverse < 65536)
+    return floor_quotient(size, static_cast<std::int64_t>(inverse));
   throw Unsupported(fmt::format("it scales an axis of {} by {}; declare the size as a number",
                                 size.to_string(), scale));
 }

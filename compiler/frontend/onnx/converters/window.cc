@@ -112,15 +112,14 @@ Window window_of(Node& node, const Integers& kernel) {
     if (mode == AutoPad::valid) continue;
     // As many windows as strides begin in the axis.
     const Dim& size = node.shape(0)[kSpatial + i];
-    std::optional<Dim> total;
-    if (auto positions = ops::floor_of(size + Dim(axis.stride - 1), axis.stride))
-      total = (*positions - Dim(1)) * Dim(axis.stride) + Dim(axis.reach() + 1) - size;
-    if (!total || !total->is_constant())
+    Dim positions = floor_quotient(size + Dim(axis.stride - 1), axis.stride);
+    Dim total = (positions - Dim(1)) * Dim(axis.stride) + Dim(axis.reach() + 1) - size;
+    if (!total.is_constant())
       throw Unsupported(
           fmt::format("auto_pad depends on an axis of {}, {} elements from window to window; "
                       "declare the size as a number",
                       size.to_string(), axis.stride));
-    split_frame(axis, std::max<std::int64_t>(0, total->value()), mode == AutoPad::same_upper);
+    split_frame(axis, std::max<std::int64_t>(0, total.value()), mode == AutoPad::same_upper);
   }
   return window;
 }
