@@ -32,7 +32,7 @@ TEST(OnnxExport, AnOutputNamedLikeAnInputIsRefused) {
   EXPECT_EQ(
       export_error("graph @g(%x: f32[3]) -> (f32[3]) {\n  %y = neg(%x)\n  return %y as \"x\"\n}"),
       "test.weir:2:8: error: the output \"x\" has the name of an input or param, which ONNX "
-      "does not allow; give it another one");
+      "does not allow; give it another one\n    %y = neg(%x)\n         ^");
 }
 
 TEST(OnnxExport, NamesHaveToBeUtf8) {
@@ -46,7 +46,8 @@ TEST(OnnxExport, ASizeThatDoesNotFollowIsRefusedAtItsNode) {
   EXPECT_EQ(export_error("graph @g(%x: f32[N*M]) -> (f32[N, M]) {\n"
                          "  %y = reshape(%x) {shape = [N, M]}\n  return %y\n}"),
             "test.weir:2:8: error: reshape: the size of symbol N is needed, and it does not follow "
-            "from the sizes of the inputs: no dimension of theirs is linear in it");
+            "from the sizes of the inputs: no dimension of theirs is linear in it\n"
+            "    %y = reshape(%x) {shape = [N, M]}\n         ^");
 }
 
 TEST(OnnxExport, ParamsNeedValuesOfTheirTypes) {
