@@ -9,6 +9,7 @@
 #include "compiler/make_executable.h"
 #include "compiler/weight_block.h"
 #include "ir/bind_symbols.h"
+#include "ir/index_range_check.h"
 #include "runtime/workspace.h"
 
 namespace weir {
@@ -59,6 +60,7 @@ struct Executable::Parts {
   std::vector<Signature> inputs, outputs;
   std::vector<std::vector<DimPlan>> input_dims, output_dims;
   std::vector<std::string> symbols;
+  std::vector<IndexCheck> checks;
   Workspace weights;
   bool has_weights = false;
   std::vector<StateVariable> state;
@@ -139,6 +141,16 @@ std::vector<std::vector<DimPlan>> plans_of(const std::vector<Signature>& signatu
     for (const Dim& dim : signature.type.shape) plans.back().push_back(plan_of(dim, symbols));
   }
   return plans;
+}
+
+// The Error of a program that has ended with WEIR_DATA_FAULT: as the interpreter throws it.
+[[noreturn]] void throw_fault(const Executable::Parts& parts, const weir_fault& fault,
+                              const std::ptrdiff_t* dims) {
+  const IndexCheck& check = parts.checks[static_cast<std::size_t>(fault.check)];
+  const Dim& size = check.sizes[static_cast<std::size_t>(fault.position) % check.sizes.size()];
+  IndexFault index{fault.position, fault.index, plan_of(size, parts.symbols).evaluate(dims),
+                   check.type};
+  throw Error(check.location, fmt::format("{}: {}", check.op, index.message()));
 }
 
 constexpr std::ptrdiff_t kUnbound = -1;
@@ -239,6 +251,7 @@ Executable make_executable(const Program& program, LoadedCode code, const Weight
   check_weights(values, weights);
   auto parts = std::make_unique<Executable::Parts>(std::move(code));
   parts->symbols = program.symbols;
+  parts->checks = program.checks;
   parts->needs_workspace = !program.slots.empty();
   parts->has_weights = program.weight_bytes > 0;
   for (const auto& [name, type] : program.inputs) parts->inputs.push_back({name, type});
@@ -417,6 +430,8 @@ void Executable::run_in_place(std::span<const Tensor> inputs, std::span<Tensor> 
     Borrowed workspace(parts_->mutex, parts_->idle);
     call.workspace = (*workspace).reserve(bytes);
     status = program()(&call);
+    if (status == WEIR_DATA_FAULT)
+      throw_fault(*parts_, *static_cast<const weir_fault*>(call.workspace), dims.data());
   }
   if (status != WEIR_OK) throw Error(fmt::format("the program ended with status {}", status));
 }

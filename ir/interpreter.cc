@@ -1,9 +1,12 @@
 #include "ir/interpreter.h"
 
 #include <algorithm>
+#include <cstring>
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
+#include "ir/index_range_check.h"
 #include "ir/op.h"
 #include "ir/reduction_tree.h"
 #include "ir/scalar/expand.h"
@@ -33,6 +36,16 @@ std::int64_t broadcast_position(const Sizes& sizes, std::span<const std::int64_t
   return position;
 }
 
+// The row-major position of an index; nothing if it lies outside.
+std::optional<std::int64_t> position_of(const Sizes& sizes, std::span<const std::int64_t> index) {
+  std::int64_t position = 0;
+  for (std::size_t i = 0; i < index.size(); ++i) {
+    if (index[i] < 0 || index[i] >= sizes[i]) return std::nullopt;
+    position = position * sizes[i] + index[i];
+  }
+  return position;
+}
+
 class Interpreter {
  public:
   Interpreter(const Dim::Bindings& bindings, const scalar::Numerics& numerics)
@@ -55,12 +68,14 @@ class Interpreter {
   std::vector<Tensor> composite(const Use& use) const;
   std::vector<Tensor> pointwise(const Use& use) const;
   std::vector<Tensor> comprehension(const Use& use) const;
+  std::vector<Tensor> steps(const Use& use) const;
 
   Sizes sizes_of(const Shape& shape) const;
   // An evaluator of these expressions, expanded if the mode asks for it.
   scalar::Evaluator evaluator(scalar::Arena& arena, std::span<const Expr> roots) const;
-  // What sizes and loads stand for in the expressions of a node.
-  scalar::Environment environment(const Use& use) const;
+  // What sizes and loads stand for in the expressions of a node. Buffers are the operands and then,
+  // within steps, the result.
+  scalar::Environment environment(const Use& use, const Tensor* result = nullptr) const;
 
   const Dim::Bindings& bindings_;
   const scalar::Numerics& numerics_;
@@ -127,6 +142,12 @@ std::vector<Expr> arguments(scalar::Arena& arena, std::span<const DType> types, 
   return result;
 }
 
+std::vector<scalar::Id> ids_of(std::span<const Expr> expressions) {
+  std::vector<scalar::Id> ids;
+  for (const Expr& expression : expressions) ids.push_back(expression.id());
+  return ids;
+}
+
 void check_types(std::span<const Expr> expressions, std::span<const DType> types, const OpDef& op) {
   WEIR_CHECK(expressions.size() == types.size(), op.name);
   for (std::size_t i = 0; i < types.size(); ++i)
@@ -166,6 +187,11 @@ std::vector<Tensor> Interpreter::evaluate(const Graph& graph, const Node& node,
   Use use{{&op, operand_types, node.attributes}, operands, types_of(graph, node.results), {}};
   for (const TensorType& type : use.types) use.sizes.push_back(sizes_of(type.shape));
 
+  if (op.index_operands) {
+    for (const IndexOperand& indices : op.index_operands(use.instance))
+      if (auto fault = find_index_fault(operands[indices.operand], sizes_of(indices.sizes)))
+        throw Error(fault->message());
+  }
   std::vector<Tensor> results;
   if (op.composite_for(use.instance)) {
     results = composite(use);
@@ -173,6 +199,8 @@ std::vector<Tensor> Interpreter::evaluate(const Graph& graph, const Node& node,
     results = pointwise(use);
   } else if (op.comprehension) {
     results = comprehension(use);
+  } else if (op.steps) {
+    results = steps(use);
   } else {
     WEIR_CHECK(op.data != nullptr, op.name);
     results.push_back(*op.data(node.attributes));
@@ -234,22 +262,18 @@ std::vector<Tensor> Interpreter::comprehension(const Use& use) const {
   for (std::size_t i = 0; i < extents.size(); ++i)
     axis_expressions.emplace_back(arena, arena.axis(static_cast<std::uint32_t>(i), extents[i]));
   std::size_t rank = use.sizes[0].size();
-  auto ids = [](std::span<const Expr> index) {
-    std::vector<scalar::Id> result;
-    for (const Expr& each : index) result.push_back(each.id());
-    return result;
-  };
   Element element{arena,
                   use.instance,
                   std::span(axis_expressions).first(rank),
                   std::span(axis_expressions).subspan(rank),
                   [&](int k, std::span<const Expr> index) {
                     DType type = use.instance.operand(static_cast<std::size_t>(k)).dtype;
-                    return Expr(arena, arena.load(static_cast<std::uint32_t>(k), type, ids(index)));
+                    return Expr(arena,
+                                arena.load(static_cast<std::uint32_t>(k), type, ids_of(index)));
                   },
                   [&](int k, Expr guard, Expr otherwise, std::span<const Expr> index) {
                     return Expr(arena, arena.load_if(static_cast<std::uint32_t>(k), guard.id(),
-                                                     otherwise.id(), ids(index)));
+                                                     otherwise.id(), ids_of(index)));
                   }};
   std::vector<Expr> elements = meaning.body(element);
 
@@ -287,8 +311,9 @@ std::vector<Tensor> Interpreter::comprehension(const Use& use) const {
   }
 
   const Reduction& reduction = *meaning.reduction;
-  WEIR_CHECK(reduction.types.size() == result_types.size() &&
-                 reduction.identity.size() == result_types.size(),
+  // What is folded beside the results is left out in the end.
+  WEIR_CHECK(reduction.types.size() >= result_types.size() &&
+                 reduction.identity.size() == reduction.types.size(),
              op.name);
   WEIR_CHECK(reduction.chunk > 0 && (reduction.chunk & (reduction.chunk - 1)) == 0, op.name);
   std::vector<Expr> stepped = reduction.step(arguments(arena, reduction.types, 0), elements);
@@ -303,6 +328,57 @@ std::vector<Tensor> Interpreter::comprehension(const Use& use) const {
     store(position++, folder.fold(environment, axes), reduction.types);
   } while (next_index(index, use.sizes[0]));
   return results;
+}
+
+std::vector<Tensor> Interpreter::steps(const Use& use) const {
+  const OpDef& op = *use.instance.op;
+  Steps meaning = op.steps(use.instance);
+  WEIR_CHECK(use.types.size() == 1 && meaning.in_order.size() == meaning.extents.size(), op.name);
+  Tensor result(use.types[0].dtype, use.sizes[0]);
+  if (meaning.start && result.byte_count() > 0)
+    std::memcpy(result.mutable_data(), use.operands[*meaning.start].data(), result.byte_count());
+  scalar::Arena arena;
+  std::vector<Expr> axis_expressions;
+  for (std::size_t i = 0; i < meaning.extents.size(); ++i)
+    axis_expressions.emplace_back(arena,
+                                  arena.axis(static_cast<std::uint32_t>(i), meaning.extents[i]));
+  auto buffer = [&](int k) {
+    return static_cast<std::uint32_t>(k == Element::kResult ? use.operands.size() : k);
+  };
+  auto type = [&](int k) {
+    return k == Element::kResult ? use.types[0].dtype
+                                 : use.instance.operand(static_cast<std::size_t>(k)).dtype;
+  };
+  Element element{arena,
+                  use.instance,
+                  axis_expressions,
+                  {},
+                  [&](int k, std::span<const Expr> index) {
+                    return Expr(arena, arena.load(buffer(k), type(k), ids_of(index)));
+                  },
+                  [&](int k, Expr guard, Expr otherwise, std::span<const Expr> index) {
+                    return Expr(
+                        arena, arena.load_if(buffer(k), guard.id(), otherwise.id(), ids_of(index)));
+                  }};
+  Steps::Step step = meaning.body(element);
+  std::vector<Expr> roots = step.place;
+  roots.push_back(step.value);
+  check_types(std::span(roots).last(1), std::vector{use.types[0].dtype}, op);
+  scalar::Evaluator body = evaluator(arena, roots);
+  Sizes sizes = sizes_of(meaning.extents);
+  if (checked_element_count(DType::i64, sizes) == 0) return {std::move(result)};
+  std::vector<std::int64_t> axes(sizes.size(), 0), place(step.place.size());
+  scalar::Environment environment = this->environment(use, &result);
+  environment.axes = axes;
+  do {
+    std::span<const Bits> values = body.run(environment);
+    for (std::size_t i = 0; i < place.size(); ++i) place[i] = scalar::as_i64(values[i]);
+    std::optional<std::int64_t> position = position_of(result.sizes(), place);
+    WEIR_CHECK(position.has_value(), fmt::format("{} writes index [{}] of {}", op.name,
+                                                 fmt::join(place, ", "), to_string(result.type())));
+    result.set_bits(*position, values.back());
+  } while (next_index(axes, sizes));
+  return {std::move(result)};
 }
 
 Sizes Interpreter::sizes_of(const Shape& shape) const {
@@ -327,29 +403,24 @@ Sizes Interpreter::sizes_of(const Shape& shape) const {
 }
 
 scalar::Evaluator Interpreter::evaluator(scalar::Arena& arena, std::span<const Expr> roots) const {
-  std::vector<scalar::Id> ids;
-  for (const Expr& root : roots) ids.push_back(root.id());
+  std::vector<scalar::Id> ids = ids_of(roots);
   if (numerics_.mode == scalar::Numerics::Mode::expanded) ids = scalar::expand_all(arena, ids);
   return {arena, std::move(ids), numerics_};
 }
 
-scalar::Environment Interpreter::environment(const Use& use) const {
-  scalar::Environment result;
-  result.size = [this](const Dim& dim) { return sizes_of({dim}).front(); };
-  result.load = [&use](std::uint32_t buffer, std::span<const std::int64_t> index) {
-    const Tensor& operand = use.operands[buffer];
-    WEIR_CHECK(index.size() == operand.sizes().size(), use.instance.op->name);
-    std::int64_t position = 0;
-    for (std::size_t i = 0; i < index.size(); ++i) {
-      WEIR_CHECK(
-          index[i] >= 0 && index[i] < operand.sizes()[i],
-          fmt::format("{} reads index {} in dimension {} of operand {}, which is {}",
-                      use.instance.op->name, index[i], i, buffer, to_string(operand.type())));
-      position = position * operand.sizes()[i] + index[i];
-    }
-    return operand.bits(position);
+scalar::Environment Interpreter::environment(const Use& use, const Tensor* result) const {
+  scalar::Environment environment;
+  environment.size = [this](const Dim& dim) { return sizes_of({dim}).front(); };
+  environment.load = [&use, result](std::uint32_t buffer, std::span<const std::int64_t> index) {
+    const Tensor& tensor = buffer < use.operands.size() ? use.operands[buffer] : *result;
+    WEIR_CHECK(index.size() == tensor.sizes().size(), use.instance.op->name);
+    std::optional<std::int64_t> position = position_of(tensor.sizes(), index);
+    WEIR_CHECK(position.has_value(),
+               fmt::format("{} reads index [{}] of operand {}, which is {}", use.instance.op->name,
+                           fmt::join(index, ", "), buffer, to_string(tensor.type())));
+    return tensor.bits(*position);
   };
-  return result;
+  return environment;
 }
 
 }  // namespace

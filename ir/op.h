@@ -1,10 +1,11 @@
 // What an op is: one declaration from which everything else follows.
 //
 // A declaration (in ir/ops/) gives name, operands, attributes, documentation, and a meaning of one of
-// three forms:
+// four forms:
 //   pointwise      one scalar expression of the operands' elements, which broadcast as in NumPy
 //   comprehension  each result element as a scalar expression of operand elements at computed indices,
 //                  reduced over further axes if there are any: reductions, contractions, movement
+//   steps          a result that is written in steps, each of which may read what stands there
 //   composite      a body written in other ops
 // The interpreter, autodiff, fusion, code generation, the text form and the reference documentation
 // read the declaration; nothing outside ir/ops/ asks which op a node is.
@@ -88,8 +89,19 @@ struct OpInstance {
   std::vector<int> axes(int rank) const;
 };
 
+// What an op needs of an operand that holds indices: each of them lies within a size, -size <= i < size, or 0 <= i <
+// size for an unsigned type. One that does not is a data fault: the interpreter throws the Error of
+// ir/index_range_check.h, and a compiled program ends with WEIR_DATA_FAULT before any kernel reads by that index.
+struct IndexOperand {
+  std::size_t operand;
+  // One size for all elements, or one for each place along the operand's last axis.
+  Shape sizes;
+};
+
 // The place of one result element, while its expression is being written.
 struct Element {
+  static constexpr int kResult = -1;  // as an operand of a load, within Steps
+
   scalar::Arena& arena;
   const OpInstance& instance;
   std::span<const scalar::Expr> index;   // one for each result dimension
@@ -143,6 +155,25 @@ struct Comprehension {
   std::function<std::vector<scalar::Expr>(const Element&)> body;
 };
 
+// A result that is written element by element, in steps that may read what stands there: scatters and running sums.
+//
+// Steps have axes, as results have; there is one step for each index. Steps that differ along an axis of `in_order` run in
+// row-major order of those axes, and may read and write the same elements. Along the other axes they are independent: no
+// element that one of them touches is touched by another one.
+struct Steps {
+  struct Step {
+    std::vector<scalar::Expr> place;  // in the result
+    scalar::Expr value;
+  };
+  Shape extents;
+  std::vector<bool> in_order;  // one for each axis
+  // The operand, of the result's type, that the result is before the first step. Without one, a step reads only
+  // elements that steps before it have written, and every element is written.
+  std::optional<std::size_t> start;
+  // `index` is that of the step. To load operand Element::kResult is to read the result as it stands.
+  std::function<Step(const Element&)> body;
+};
+
 // What a gradient rule sees. All values are in the graph under construction.
 struct GradientContext {
   GraphBuilder& builder;
@@ -190,15 +221,21 @@ struct OpDef {
   // The meaning: exactly one of these applies to an instance; `composite` first, where it gives one.
   std::function<scalar::Expr(std::span<const scalar::Expr>, const Attributes&)> pointwise;
   std::function<Comprehension(const OpInstance&)> comprehension;
+  std::function<Steps(const OpInstance&)> steps;
   std::function<std::vector<Var>(GraphBuilder&, std::span<const Var>, const Attributes&)> composite;
   // Of an op that has both: whether the body stands for this instance. Absent means yes.
   std::function<bool(const OpInstance&)> is_composite;
+  // The operands that hold indices, if there are any.
+  std::function<std::vector<IndexOperand>(const OpInstance&)> index_operands;
   // The result as data, for constants.
   std::function<std::shared_ptr<const Tensor>(const Attributes&)> data;
 
   // True for a comprehension without arithmetic that can be read through, or a body of such ops:
   // movement.
   bool is_movement = false;
+  // True for a movement of one operand in which each of its elements is found, if the result has any: what holds for all
+  // elements of the result holds for all of the operand.
+  bool keeps_elements = false;
   // True for a pointwise expression without arithmetic, which takes f16 and bf16 as they are.
   bool keeps_types = false;
   GradientRule gradient;

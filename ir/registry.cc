@@ -127,7 +127,7 @@ std::size_t edit_distance(std::string_view a, std::string_view b) {
 
 void OpTable::add(OpDef op) {
   for (const auto& existing : ops_) WEIR_CHECK(existing->name != op.name, op.name);
-  WEIR_CHECK(op.pointwise || op.comprehension || op.composite || op.data, op.name);
+  WEIR_CHECK(op.pointwise || op.comprehension || op.steps || op.composite || op.data, op.name);
   ops_.push_back(std::make_unique<const OpDef>(std::move(op)));
 }
 

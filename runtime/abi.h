@@ -30,10 +30,19 @@ extern "C" {
 enum weir_status {
   WEIR_OK = 0,
   WEIR_INVALID_CALL = 1, /* a null pointer, or a dimension that is negative or too large */
-  WEIR_DATA_FAULT = 2,   /* data out of range, such as a gather index; outputs are unspecified */
+  WEIR_DATA_FAULT = 2,   /* data out of range, such as a gather index; outputs are unspecified, and
+                          * the workspace begins with a weir_fault */
   WEIR_WRONG_CPU = 3,    /* this processor lacks instructions that the program is made of */
   WEIR_WRONG_RESULT = 4  /* a self test found other bits than were recorded */
 };
+
+/* What a program leaves at the beginning of the workspace when it ends with WEIR_DATA_FAULT. No data
+ * makes a program touch memory that its weir_call does not name. */
+typedef struct weir_fault {
+  ptrdiff_t check;    /* which of the program's checks, in the order of its description */
+  ptrdiff_t position; /* the first element at fault of the indices, row-major */
+  ptrdiff_t index;    /* that element; the nearest ptrdiff_t where it is none */
+} weir_fault;
 
 /* One task of a parallel loop. `worker` identifies the thread that runs it: two tasks that run at the
  * same time never have the same worker number. */

@@ -1,5 +1,7 @@
 #include "compiler/aot/header.h"
 
+#include <filesystem>
+#include <memory>
 #include <utility>
 #include <vector>
 
@@ -157,6 +159,7 @@ class HeaderWriter {
       write_constants(program, in_capitals(function), inputs, outputs);
     else
       write_sizes(function, inputs, outputs, dims);
+    write_checks(program);
     line(
         "/* The workspace is aligned to WEIR_ALIGNMENT{}. Without an executor, which\n * may be "
         "null, everything runs on the "
@@ -164,6 +167,26 @@ class HeaderWriter {
         program.slots.empty() && model_.variants.size() == 1 ? ", and may be null: there is none"
                                                              : "");
     line("int {}({});\n", function, fmt::join(parameters, ",\n    "));
+  }
+
+  // What may be a data fault: the numbers of weir_fault::check.
+  void write_checks(const Program& program) {
+    if (program.checks.empty()) return;
+    line("/* Checks, as weir_fault counts them:");
+    for (std::size_t i = 0; i < program.checks.size(); ++i) {
+      const IndexCheck& check = program.checks[i];
+      Location location = check.location;
+      std::string where;
+      if (location.known()) {
+        // Folders are left out: the header does not depend on where the model lies.
+        location.file = std::make_shared<const std::string>(
+            std::filesystem::path(*location.file).filename().string());
+        where = " at " + location.to_string();
+      }
+      line(" *   {}: indices of {}{}, within {}", i, check.op, in_comment(where),
+           in_comment(to_string(check.sizes)));
+    }
+    line(" */");
   }
 
   void write_constants(const Program& program, const std::string& prefix,

@@ -59,6 +59,13 @@ void put(Writer& writer, const Buffer& buffer) {
   if (scratch) writer.size(*scratch);
 }
 
+void put(Writer& writer, const IndexCheck& check) {
+  const auto& [call, position, index, type, sizes, op, location] = check;
+  writer.number(std::uint64_t{call});
+  writer.number(std::uint64_t{position});
+  writer.number(std::uint64_t{index});
+}
+
 void put(Writer& writer, const WorkspaceSlot& slot) {
   const auto& [sizes] = slot;
   writer.count(sizes);
@@ -75,7 +82,7 @@ void put_all(Writer& writer, const Items& items) {
 
 std::string program_key(const Program& program) {
   // What `weights` and `state` say of the blocks' layouts stands in the buffers' offsets.
-  const auto& [name, symbols, kernels, calls, buffers, slots, weights, weight_bytes, state,
+  const auto& [name, symbols, kernels, calls, checks, buffers, slots, weights, weight_bytes, state,
                state_bytes, inputs, outputs] = program;
   Writer writer;
   writer.text(name);
@@ -83,6 +90,7 @@ std::string program_key(const Program& program) {
   for (const std::string& symbol : symbols) writer.text(symbol);
   put_all(writer, kernels);
   put_all(writer, calls);
+  put_all(writer, checks);
   put_all(writer, buffers);
   put_all(writer, slots);
   writer.number(weight_bytes);

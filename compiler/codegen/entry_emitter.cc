@@ -149,7 +149,7 @@ class EntryEmitter {
       b_.CreateStore(b_.getFalse(), begun_);
     }
     if (program_.calls.size() <= kCallsInOne) {
-      for (const KernelCall& kernel_call : program_.calls) emit_call(kernel_call);
+      emit_calls(0, program_.calls.size());
     } else {
       call_parts(call);
     }
@@ -159,9 +159,10 @@ class EntryEmitter {
     b_.CreateRet(b_.getInt32(WEIR_INVALID_CALL));
   }
 
-  // void part(weir_call*, const i64* offsets, i1* begun): some of the program's calls.
+  // i32 part(weir_call*, const i64* offsets, i1* begun): some of the program's calls. Returns a
+  // weir_status.
   llvm::Function* part_function(std::size_t part) {
-    auto* type = llvm::FunctionType::get(b_.getVoidTy(), {pointer_, pointer_, pointer_}, false);
+    auto* type = llvm::FunctionType::get(b_.getInt32Ty(), {pointer_, pointer_, pointer_}, false);
     return parallel_.declare("weir.part" + std::to_string(part), type);
   }
 
@@ -170,8 +171,11 @@ class EntryEmitter {
     llvm::AllocaInst* table = entry_slot(table_type);
     for (std::size_t i = 0; i < offsets_.size(); ++i)
       b_.CreateStore(offsets_[i], b_.CreateConstGEP2_64(table_type, table, 0, i));
-    for (std::size_t part = 0; part * kCallsInOne < program_.calls.size(); ++part)
-      b_.CreateCall(part_function(part), {call, table, begun_});
+    for (std::size_t part = 0; part * kCallsInOne < program_.calls.size(); ++part) {
+      llvm::Value* status = b_.CreateCall(part_function(part), {call, table, begun_});
+      if (has_check(part * kCallsInOne, (part + 1) * kCallsInOne))
+        return_unless(b_.CreateICmpEQ(status, b_.getInt32(WEIR_OK)), status);
+    }
   }
 
   void emit_part(std::size_t part) {
@@ -184,8 +188,61 @@ class EntryEmitter {
     offsets_.assign(program_.slots.size(), nullptr);
     std::size_t first = part * kCallsInOne;
     std::size_t last = std::min(first + kCallsInOne, program_.calls.size());
-    for (std::size_t i = first; i < last; ++i) emit_call(program_.calls[i]);
-    b_.CreateRetVoid();
+    in_part_ = true;
+    emit_calls(first, last);
+    b_.CreateRet(b_.getInt32(WEIR_OK));
+  }
+
+  void emit_calls(std::size_t first, std::size_t last) {
+    for (std::size_t i = first; i < last; ++i) {
+      emit_call(program_.calls[i]);
+      for (std::size_t check = 0; check < program_.checks.size(); ++check)
+        if (program_.checks[check].call == i) emit_check(check);
+    }
+  }
+
+  // Whether one of these calls is followed by a check.
+  bool has_check(std::size_t first, std::size_t last) const {
+    return std::any_of(
+        program_.checks.begin(), program_.checks.end(),
+        [&](const IndexCheck& check) { return check.call >= first && check.call < last; });
+  }
+
+  // Ends the function, and with it the run if that is the program's, unless the condition holds.
+  void return_unless(llvm::Value* condition, llvm::Value* status,
+                     const std::function<void()>& before = {}) {
+    llvm::Function* function = b_.GetInsertBlock()->getParent();
+    auto* fault = llvm::BasicBlock::Create(b_.getContext(), "fault", function);
+    auto* after = llvm::BasicBlock::Create(b_.getContext(), "in_range", function);
+    b_.CreateCondBr(condition, after, fault);
+    b_.SetInsertPoint(fault);
+    if (before) before();
+    if (!in_part_ && !single_) parallel_.end_run(executor_, begun_);
+    b_.CreateRet(status);
+    b_.SetInsertPoint(after);
+  }
+
+  // Ends the run, with a weir_fault in the workspace, if a check has found an index out of range.
+  void emit_check(std::size_t number) {
+    const IndexCheck& check = program_.checks[number];
+    llvm::Value* position = b_.CreateLoad(b_.getInt64Ty(), pointer(check.position));
+    llvm::Value* index = b_.CreateLoad(b_.getInt64Ty(), pointer(check.index));
+    llvm::Value* in_range = b_.CreateICmpEQ(position, i64(IndexCheck::kNoFault));
+    return_unless(in_range, b_.getInt32(WEIR_DATA_FAULT), [&] {
+      llvm::Value* parts[] = {i64(static_cast<std::int64_t>(number)), position, index};
+      for (unsigned i = 0; i < std::size(parts); ++i)
+        b_.CreateStore(within_word(parts[i]), b_.CreateConstGEP1_32(word_, workspace_, i));
+    });
+  }
+
+  // The nearest number that the target's word holds.
+  llvm::Value* within_word(llvm::Value* value) {
+    unsigned bits = word_->getBitWidth();
+    if (bits == 64) return value;
+    std::int64_t most = (std::int64_t{1} << (bits - 1)) - 1;
+    value = b_.CreateSelect(b_.CreateICmpSGT(value, i64(most)), i64(most), value);
+    value = b_.CreateSelect(b_.CreateICmpSLT(value, i64(-most - 1)), i64(-most - 1), value);
+    return b_.CreateTrunc(value, word_);
   }
 
   llvm::Value* address(llvm::Value* pointer) { return b_.CreatePtrToInt(pointer, word_); }
@@ -330,6 +387,7 @@ class EntryEmitter {
   llvm::IntegerType* status_;
   llvm::StructType* call_type_;  // weir_call of runtime/abi.h
   bool single_;
+  bool in_part_ = false;  // the function being emitted is a part
   PrimitiveEmitter primitives_;
   SizeArithmetic sizes_;
   ParallelEmitter parallel_;

@@ -160,13 +160,15 @@ class Drawer {
     }
   }
 
-  // A kernel that copies buffer 0 to buffer 1.
+  // A kernel that copies buffer 0 to buffer 1, or checks what is in it.
   std::uint32_t add_copy(const Program& program, std::size_t number, Box box) {
     const KernelCall& call = program.calls[number];
-    const Buffer& target = program.buffers[call.buffers[1]];
+    bool checks = std::any_of(program.checks.begin(), program.checks.end(),
+                              [&](const IndexCheck& check) { return check.call == number; });
+    const Buffer& target = program.buffers[call.buffers[checks ? 0 : 1]];
     std::uint32_t drawn = add({Role::copy,
                                flow_of_copy(program, number),
-                               "copy",
+                               checks ? "check" : "copy",
                                {to_string(target.type)},
                                call.description,
                                box});

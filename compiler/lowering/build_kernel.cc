@@ -16,7 +16,7 @@ using scalar::Id;
 
 class KernelBuilder {
  public:
-  KernelBuilder(const Graph& graph, const FusionPlan& plan, std::size_t number)
+  KernelBuilder(const Graph& graph, const FusionPlan& plan, std::size_t number, const Shape& rows)
       : graph_(graph),
         plan_(plan),
         number_(static_cast<std::int32_t>(number)),
@@ -26,12 +26,28 @@ class KernelBuilder {
                     return available(value, indices, guard);
                   }) {
     Kernel& kernel = result_.kernel;
-    kernel.rows = group_.rows();
+    kernel.rows = rows;
     for (std::size_t i = 0; i < kernel.rows.size(); ++i)
       row_axes_.push_back(kernel.arena.axis(static_cast<std::uint32_t>(i), kernel.rows[i]));
   }
 
+  // The elements that the group's result has before the first step.
+  BuiltKernel build_start(ValueId start) {
+    ValueId result = graph_.node(group_.members.front().node).results[0];
+    std::vector<Id> indices =
+        spread_indices(result_.kernel.arena, graph_.type(result).shape, row_axes_);
+    Id element = elements_.element(start, indices);
+    add_store(std::nullopt, {parameter(result, true), indices, element});
+    result_.kernel.name = "start_" + kernel_name();
+    return std::move(result_);
+  }
+
   BuiltKernel build() {
+    if (group_.steps) {
+      add_steps(graph_.node(group_.members.front().node));
+      result_.kernel.name = kernel_name();
+      return std::move(result_);
+    }
     for (const GroupMember& member : group_.members) {
       const Node& node = graph_.node(member.node);
       if (member.level == MemberLevel::fold) {
@@ -84,7 +100,7 @@ class KernelBuilder {
         const Node& node = graph_.node(info.producer);
         if (splat_value(*node.op->data(node.attributes))) return {};
       }
-      if (group == number_) {
+      if (group == number_ && !group_.steps) {
         auto local = locals_.find(value);
         return local == locals_.end() ? Id{} : local->second;
       }
@@ -192,10 +208,44 @@ class KernelBuilder {
         axes = full_axes(stage_axis(extent, number));
         axis = number;
       }
-      std::vector<Id> indices = spread_indices(result_.kernel.arena, graph_.type(value).shape, axes);
+      std::vector<Id> indices =
+          spread_indices(result_.kernel.arena, graph_.type(value).shape, axes);
       Id element = elements_.element(value, indices);
       add_store(axis, {parameter(value, true), indices, element});
     }
+  }
+
+  // A map along the axes in order, taken together, which loads what it has stored.
+  void add_steps(const Node& node) {
+    Arena& arena = result_.kernel.arena;
+    std::vector<TensorType> types = types_of(graph_, node.operands);
+    Steps steps = node.op->steps({node.op, types, node.attributes});
+    Shape in_order;
+    Dim count = 1;
+    for (std::size_t i = 0; i < steps.extents.size(); ++i) {
+      if (!steps.in_order[i]) continue;
+      in_order.push_back(steps.extents[i]);
+      count = count * steps.extents[i];
+    }
+    std::uint32_t axis;
+    std::vector<Id> split = delinearize(arena, stage_axis(count, axis), in_order), indices;
+    std::size_t next_ordered = 0, next_row = 0;
+    for (std::size_t i = 0; i < steps.extents.size(); ++i) {
+      if (steps.in_order[i]) {
+        indices.push_back(split[next_ordered++]);
+      } else {
+        indices.push_back(steps.extents[i] == Dim(1) ? arena.index(0) : row_axes_[next_row++]);
+      }
+    }
+    ValueId result = node.results[0];
+    std::uint32_t number = parameter(result, true);
+    std::vector<Id> place = elements_.step(node, steps, indices);
+    Id value = place.back();
+    place.pop_back();
+    const Shape& shape = graph_.type(result).shape;
+    for (std::size_t i = 0; i < shape.size(); ++i)
+      if (shape[i] == Dim(1)) place[i] = arena.index(0);
+    add_store(axis, {number, std::move(place), value});
   }
 
   // Adds to the last stage if that is a map over the same axis, and opens a new one otherwise.
@@ -222,7 +272,18 @@ class KernelBuilder {
 }  // namespace
 
 BuiltKernel build_kernel(const Graph& graph, const FusionPlan& plan, std::size_t group) {
-  return KernelBuilder(graph, plan, group).build();
+  return KernelBuilder(graph, plan, group, plan.groups[group].rows()).build();
+}
+
+std::optional<BuiltKernel> build_start_kernel(const Graph& graph, const FusionPlan& plan,
+                                              std::size_t group) {
+  if (!plan.groups[group].steps) return std::nullopt;
+  const Node& node = graph.node(plan.groups[group].members.front().node);
+  std::vector<TensorType> types = types_of(graph, node.operands);
+  std::optional<std::size_t> start = node.op->steps({node.op, types, node.attributes}).start;
+  if (!start) return std::nullopt;
+  return KernelBuilder(graph, plan, group, without_ones(graph.type(node.results[0]).shape))
+      .build_start(node.operands[*start]);
 }
 
 BuiltKernel build_copy_kernel(const Graph& graph, ValueId value) {

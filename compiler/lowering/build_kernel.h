@@ -1,6 +1,7 @@
 // Builds the kernel of one fusion group.
 #pragma once
 
+#include <optional>
 #include <vector>
 
 #include "compiler/lowering/fusion.h"
@@ -15,6 +16,10 @@ struct BuiltKernel {
 };
 
 BuiltKernel build_kernel(const Graph& graph, const FusionPlan& plan, std::size_t group);
+
+// Of a group whose member is written in steps: the kernel that runs before its own, and makes the result what it is before
+// the first step. Nothing if the steps write all of it.
+std::optional<BuiltKernel> build_start_kernel(const Graph& graph, const FusionPlan& plan, std::size_t group);
 
 // The kernel that copies a value: for an output that is an input, a constant, or another output.
 BuiltKernel build_copy_kernel(const Graph& graph, ValueId value);

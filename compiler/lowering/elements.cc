@@ -133,13 +133,32 @@ std::vector<Id> ElementBuilder::folded_elements(const Node& node, const Comprehe
   return body(node, comprehension, indices, reduced, {});
 }
 
+std::vector<Id> ElementBuilder::step(const Node& node, const Steps& steps, std::span<const Id> indices) {
+  return body_of(node, indices, {}, {}, [&](const Element& at) {
+    Steps::Step made = steps.body(at);
+    std::vector<Id> ids = ids_of(made.place);
+    for (Id& id : ids) id = scalar::simplify_index(arena_, id);
+    ids.push_back(made.value.id());
+    return ids;
+  });
+}
+
 std::vector<Id> ElementBuilder::body(const Node& node, const Comprehension& comprehension,
                                      std::span<const Id> indices, std::span<const Id> reduced,
                                      Id guard) {
+  return body_of(node, indices, reduced, guard,
+                 [&](const Element& at) { return ids_of(comprehension.body(at)); });
+}
+
+std::vector<Id> ElementBuilder::body_of(const Node& node, std::span<const Id> indices,
+                                        std::span<const Id> reduced, Id guard,
+                                        const std::function<std::vector<Id>(const Element&)>& write) {
   std::vector<TensorType> types = types_of(graph_, node.operands);
   OpInstance instance{node.op, types, node.attributes};
   std::vector<Expr> index = expressions(arena_, indices), reduce = expressions(arena_, reduced);
-  auto operand = [&](int k) { return node.operands[static_cast<std::size_t>(k)]; };
+  auto operand = [&](int k) {
+    return k == Element::kResult ? node.results[0] : node.operands[static_cast<std::size_t>(k)];
+  };
   auto simplified = [&](std::span<const Expr> at) {
     std::vector<Id> ids = ids_of(at);
     for (Id& id : ids) id = scalar::simplify_index(arena_, id);
@@ -166,7 +185,7 @@ std::vector<Id> ElementBuilder::body(const Node& node, const Comprehension& comp
       return loaded;
     return select(condition, loaded, otherwise);
   };
-  return located(node.location, [&] { return ids_of(comprehension.body(at)); });
+  return located(node.location, [&] { return write(at); });
 }
 
 }  // namespace weir

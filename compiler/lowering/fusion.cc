@@ -44,12 +44,14 @@ struct Planner {
   std::vector<int> use_count;  // by value
   std::vector<int> cost;       // by node: of one element when inline, operands included
   std::vector<bool> is_output;  // by value
+  std::vector<bool> is_checked;  // by value
 
   Planner(const Graph& g, const FusionOptions& o) : graph(g), options(o) {
     plan.group_of.assign(graph.nodes().size(), FusionPlan::kInline);
     plan.stored.assign(graph.value_count(), false);
     use_count.assign(graph.value_count(), 0);
     is_output.assign(graph.value_count(), false);
+    is_checked.assign(graph.value_count(), false);
     cost.assign(graph.nodes().size(), 0);
     for (const Node& node : graph.nodes())
       for (ValueId operand : node.operands) ++use_count[operand.index];
@@ -57,6 +59,8 @@ struct Planner {
       ++use_count[output.value.index];
       is_output[output.value.index] = true;
     }
+    for (const std::vector<ValueId>& values : options.checked)
+      for (ValueId value : values) is_checked[value.index] = true;
   }
 
   bool is_member(NodeId id) const { return plan.group_of[id.index] >= 0; }
@@ -74,6 +78,7 @@ struct Planner {
   Probe probe(const Node& node) const;
   int own_cost(const Node& node) const;
   bool has_reduction(const Node& node) const;
+  bool is_stepped(const Node& node) const;
 };
 
 OpInstance instance_of(const Node& node, std::span<const TensorType> types) {
@@ -84,6 +89,12 @@ bool Planner::has_reduction(const Node& node) const {
   if (!node.op->comprehension || node.op->pointwise || node.op->data) return false;
   std::vector<TensorType> types = types_of(graph, node.operands);
   return node.op->comprehension(instance_of(node, types)).reduction.has_value();
+}
+
+bool Planner::is_stepped(const Node& node) const {
+  if (!node.op->steps) return false;
+  std::vector<TensorType> types = types_of(graph, node.operands);
+  return !node.op->composite_for(instance_of(node, types));
 }
 
 int Planner::own_cost(const Node& node) const {
@@ -121,7 +132,14 @@ Probe Planner::probe(const Node& node) const {
   std::vector<Id> indices = spread_indices(arena, graph.type(node.results[0]).shape, axes);
   std::vector<Id> roots;
   std::vector<TensorType> types = types_of(graph, node.operands);
-  if (has_reduction(node)) {
+  if (is_stepped(node)) {
+    Steps steps = node.op->steps(instance_of(node, types));
+    for (const Dim& extent : without_ones(steps.extents))
+      axes.push_back(arena.axis(static_cast<std::uint32_t>(axes.size()), extent));
+    std::span<const Id> own = std::span<const Id>(axes).subspan(result.result_axes);
+    roots = builder.step(node, steps, spread_indices(arena, steps.extents, own));
+    if (steps.start) roots.push_back(builder.element(node.operands[*steps.start], indices));
+  } else if (has_reduction(node)) {
     Comprehension comprehension = node.op->comprehension(instance_of(node, types));
     result.folds = true;
     result.order = comprehension.reduction->order;
@@ -136,6 +154,7 @@ Probe Planner::probe(const Node& node) const {
   for (Id id : scalar::reachable(arena, roots)) {
     const scalar::Node& made = arena[id];
     if (made.primitive != Primitive::load && made.primitive != Primitive::load_if) continue;
+    if (made.payload == node.results[0].index) continue;  // a step's own result
     std::span<const Id> operands = arena.operands(id);
     if (made.primitive == Primitive::load_if) operands = operands.subspan(2);
     result.accesses.push_back({ValueId{static_cast<std::uint32_t>(made.payload)},
@@ -238,7 +257,7 @@ bool reads_in_place(const Planner& planner, Probe& probe, const Group& group, in
 // range.
 std::optional<MemberLevel> level_in(const Planner& planner, Probe& probe, const Shape& shape,
                                     Group& group, int number) {
-  if (group.members.size() >= kMaxMembers) return std::nullopt;
+  if (group.members.size() >= kMaxMembers || group.steps) return std::nullopt;
   if (!probe.folds) {
     std::optional<MemberLevel> level;
     if (shape == group.domain && !group.contraction) level = MemberLevel::full;
@@ -267,10 +286,43 @@ std::optional<MemberLevel> level_in(const Planner& planner, Probe& probe, const 
   return MemberLevel::fold;
 }
 
-// Whether some operand element is read for more than one result element.
+// Whether some operand element is read for more than one result element, or in more than one step.
 bool repeats(const Graph& graph, const Node& node, ValueId operand) {
   Dim count = element_count(graph.type(node.results[0]).shape);
+  if (node.op->steps) {
+    std::vector<TensorType> types = types_of(graph, node.operands);
+    Steps steps = node.op->steps(instance_of(node, types));
+    if (!steps.start || node.operands[*steps.start] != operand) count = element_count(steps.extents);
+  }
   return element_count(graph.type(operand).shape) != count;
+}
+
+// The axes along which a node's steps are independent, but those of size 1.
+Shape independent_axes(const Graph& graph, const Node& node) {
+  std::vector<TensorType> types = types_of(graph, node.operands);
+  Steps steps = node.op->steps(instance_of(node, types));
+  Shape result;
+  for (std::size_t i = 0; i < steps.extents.size(); ++i)
+    if (!steps.in_order[i] && steps.extents[i] != Dim(1)) result.push_back(steps.extents[i]);
+  return result;
+}
+
+// The latest group that computes what has to be checked before the node, or a node that is written out for it, may run;
+// -1 if there is none.
+int latest_check(const Planner& planner, NodeId id) {
+  int latest = -1;
+  if (planner.options.checked.empty()) return latest;
+  std::set<NodeId> seen;
+  std::vector<NodeId> open{id};
+  while (!open.empty()) {
+    NodeId node = open.back();
+    open.pop_back();
+    if (!seen.insert(node).second) continue;
+    for (ValueId value : planner.options.checked[node.index]) latest = std::max(latest, planner.group_of(value));
+    for (ValueId operand : planner.graph.node(node).operands)
+      if (planner.is_inline(operand)) open.push_back(planner.graph.value(operand).producer);
+  }
+  return latest;
 }
 
 // Decides which nodes stay inline. A member may still turn out not to be stored.
@@ -324,9 +376,9 @@ void choose_members(Planner& planner) {
     bool output = false;
     for (ValueId result : node.results) {
       uses += planner.use_count[result.index];
-      output = output || planner.is_output[result.index];
+      output = output || planner.is_output[result.index] || planner.is_checked[result.index];
     }
-    member[i] = folds || output || !planner.options.fuse || (uses > 1 && total > kRecomputeCost);
+    member[i] = folds || node.op->steps || output || !planner.options.fuse || (uses > 1 && total > kRecomputeCost);
   }
   for (std::size_t i = 0; i < member.size(); ++i)
     if (member[i]) planner.plan.group_of[i] = INT32_MAX;  // a member, group to be chosen
@@ -362,15 +414,17 @@ FusionPlan plan_fusion(const Graph& graph, const FusionOptions& options) {
     for (const Probe::Access& access : probe.accesses)
       latest = std::max(latest, planner.group_of(access.value));
     std::optional<MemberLevel> level;
-    if (options.fuse && latest >= 0)
+    int checked = latest_check(planner, NodeId{static_cast<std::uint32_t>(i)});
+    bool stepped = planner.is_stepped(node);
+    if (options.fuse && latest > checked && !stepped)
       level = level_in(planner, probe, shape, plan.groups[static_cast<std::size_t>(latest)], latest);
     // Behind its producers, a node may share the loop of a group that reads what it reads.
     auto reads_too = [&](std::size_t group) {
       return std::any_of(probe.accesses.begin(), probe.accesses.end(),
                          [&](const Probe::Access& access) { return reads[group].contains(access.value); });
     };
-    for (std::size_t k = static_cast<std::size_t>(latest + 1);
-         options.fuse && !level && k < plan.groups.size(); ++k) {
+    for (std::size_t k = static_cast<std::size_t>(std::max(latest, checked) + 1);
+         options.fuse && !level && !stepped && k < plan.groups.size(); ++k) {
       Group& group = plan.groups[k];
       if (group.contraction || group.has_inner() != probe.folds || !reads_too(k)) continue;
       level = level_in(planner, probe, shape, group, static_cast<int>(k));
@@ -383,7 +437,8 @@ FusionPlan plan_fusion(const Graph& graph, const FusionOptions& options) {
         group = domain_of_fold(graph, probe, shape);
         level = MemberLevel::fold;
       } else {
-        group.domain = shape;
+        group.domain = stepped ? independent_axes(graph, node) : shape;
+        group.steps = stepped;
         level = MemberLevel::full;
       }
       plan.groups.push_back(std::move(group));
@@ -400,6 +455,8 @@ FusionPlan plan_fusion(const Graph& graph, const FusionOptions& options) {
   }
   for (const Graph::Output& output : graph.outputs())
     if (planner.group_of(output.value) >= 0) plan.stored[output.value.index] = true;
+  for (std::uint32_t value = 0; value < graph.value_count(); ++value)
+    if (planner.is_checked[value] && planner.group_of(ValueId{value}) >= 0) plan.stored[value] = true;
   return plan;
 }
 

@@ -13,7 +13,7 @@
 //
 // The domain of a group is a list of dimensions D and a range [inner_begin, inner_end) of them that its
 // reductions fold; the rest are the kernel's row axes. A member runs over all of D, over the rows only,
-// or folds the inner range. Dimensions of size 1 do not count.
+// or folds the inner range. Dimensions of size 1 do not count. A node that is written in steps is alone in its group.
 #pragma once
 
 #include <cstdint>
@@ -25,6 +25,8 @@ namespace weir {
 
 struct FusionOptions {
   bool fuse = true;  // false: every node that is not a constant is computed by a kernel of its own
+  // By node, if there are any: values that are checked between the kernel that computes them and the node's own.
+  std::vector<std::vector<ValueId>> checked = {};
 };
 
 enum class MemberLevel : std::uint8_t { full, row, fold };
@@ -39,6 +41,8 @@ struct Group {
   std::size_t inner_begin = 0, inner_end = 0;
   // The reduced axis is private to a contraction: no dimension of the domain, which is the rows alone.
   bool contraction = false;
+  // The only member is written in steps, and the domain is the axes along which they are independent.
+  bool steps = false;
   std::vector<GroupMember> members;
 
   bool has_inner() const { return inner_begin != inner_end; }

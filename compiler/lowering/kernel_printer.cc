@@ -238,6 +238,9 @@ std::string print(const Program& program) {
     const Kernel& kernel = program.kernels[call.kernel];
     text += fmt::format("  run @k{}_{}({})\n", call.kernel, kernel.name,
                         fmt::join(arguments_of(call, kernel, names), ", "));
+    auto number = static_cast<std::size_t>(&call - program.calls.data());
+    for (const IndexCheck& check : program.checks)
+      if (check.call == number) text += fmt::format("  end if {} is set\n", names[check.position]);
   }
   return text + "}\n";
 }

@@ -8,6 +8,7 @@
 #include <fmt/format.h>
 
 #include "compiler/lowering/build_kernel.h"
+#include "compiler/lowering/check_indices.h"
 #include "compiler/lowering/elements.h"
 #include "compiler/lowering/fusion.h"
 #include "compiler/lowering/memory_plan.h"
@@ -30,8 +31,23 @@ class Lowerer {
     program_.name = graph_.name();
     program_.symbols = graph_.symbols();
     add_interface();
-    FusionPlan plan = plan_fusion(graph_, {.fuse = options_.fuse});
+    IndexCheckPlan checks = plan_index_checks(graph_);
+    std::vector<std::vector<ValueId>> checked;
+    if (!checks.checks.empty()) checked.resize(graph_.nodes().size());
+    for (std::size_t node = 0; node < checked.size(); ++node)
+      for (std::size_t check : checks.needed[node])
+        checked[node].push_back(checks.checks[check].value);
+    FusionPlan plan = plan_fusion(graph_, {.fuse = options_.fuse, .checked = std::move(checked)});
+    std::vector<bool> is_made(checks.checks.size());
     for (std::size_t i = 0; i < plan.groups.size(); ++i) {
+      for (NodeId node : computed_nodes(graph_, plan, i)) {
+        for (std::size_t check : checks.needed[node.index]) {
+          if (!is_made[check]) add_check(checks.checks[check]);
+          is_made[check] = true;
+        }
+      }
+      if (std::optional<BuiltKernel> start = build_start_kernel(graph_, plan, i))
+        add_call(std::move(*start), computed_nodes(graph_, plan, i));
       BuiltKernel built = build_kernel(graph_, plan, i);
       if (!built.kernel.stages.empty()) add_call(std::move(built), computed_nodes(graph_, plan, i));
     }
@@ -200,12 +216,38 @@ class Lowerer {
       buffers[copy.parameter] = packed_buffer(copy);
       call.values[copy.parameter] = copy.source;
     }
-    for (const SlotSize& size : split_folds(built.kernel)) {
+    split_in_workspace(built.kernel, call);
+    add_call(std::move(built.kernel), std::move(call));
+  }
+
+  void add_check(const PlannedCheck& check) {
+    const Node& node = graph_.node(check.node);
+    const TensorType& type = graph_.type(check.value);
+    std::uint32_t source = buffer_of(check.value);
+    BuiltKernel built{
+        build_check_kernel(type, check.sizes, program_.buffers[source].name, node.location),
+        {check.value, {}, {}}};
+    KernelCall call;
+    call.buffers = {source};
+    for (const char* name : {"fault_position", "fault_index"})
+      call.buffers.push_back(
+          add_buffer({name, {DType::i64, {}}, Buffer::Place::workspace, 0, 0, {}}));
+    call.values = built.values;
+    call.description = "whether the indices of " + node.op->name + " are in range";
+    program_.checks.push_back({static_cast<std::uint32_t>(program_.calls.size()), call.buffers[1],
+                               call.buffers[2], type.dtype, check.sizes, node.op->name,
+                               node.location});
+    split_in_workspace(built.kernel, call);
+    add_call(std::move(built.kernel), std::move(call));
+  }
+
+  // Splits what has to be split, with the scratch for it.
+  void split_in_workspace(Kernel& kernel, KernelCall& call) {
+    for (const SlotSize& size : split_folds(kernel)) {
       Buffer scratch{"partial", {}, Buffer::Place::workspace, 0, 0, size};
-      buffers.push_back(add_buffer(std::move(scratch)));
+      call.buffers.push_back(add_buffer(std::move(scratch)));
       call.values.emplace_back();
     }
-    add_call(std::move(built.kernel), std::move(call));
   }
 
   // The buffer of a transposed copy; one copy serves all kernels that want it. Weights are laid out

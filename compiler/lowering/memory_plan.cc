@@ -57,6 +57,11 @@ bool can_overwrite(const Kernel& kernel, std::uint32_t source, std::uint32_t tar
     std::vector<Id> roots;
     if (kernel.stages[i].fold) roots = kernel.stages[i].fold->elements;
     for (const Store& store : kernel.stages[i].stores) roots.push_back(store.value);
+    // Places that are loaded are no places of their own.
+    std::vector<Id> places;
+    for (const Store& store : kernel.stages[i].stores)
+      places.insert(places.end(), store.indices.begin(), store.indices.end());
+    if (!loads_in(places, [](std::span<const Id>) { return false; })) return false;
     bool after = i > store_stage;
     bool fine = loads_in(roots, [&](std::span<const Id> indices) {
       // A row's other stages may read anything of their own row before it is overwritten; that a read

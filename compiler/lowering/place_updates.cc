@@ -15,16 +15,27 @@ using CallNumber = std::uint32_t;
 class CallOrder {
  public:
   explicit CallOrder(const Program& program)
-      : program_(program), readers_(program.buffers.size()), followers_(program.calls.size()) {
+      : program_(program),
+        readers_(program.buffers.size()),
+        followers_(program.calls.size()),
+        has_start_(program.buffers.size()) {
     std::vector<CallNumber> writer(program.buffers.size(), kNone);
     for (CallNumber call = 0; call < program.calls.size(); ++call) {
       each_parameter(call, [&](std::uint32_t buffer, bool written) {
-        if (written)
+        if (written) {
+          // What is written in steps has been given its start by a call before.
+          has_start_[buffer] = writer[buffer] != kNone;
+          if (has_start_[buffer]) followers_[writer[buffer]].push_back(call);
           writer[buffer] = call;
-        else
+        } else {
           readers_[buffer].push_back(call);
+        }
       });
     }
+    // A check stays before all that came after it.
+    for (const IndexCheck& check : program.checks)
+      for (CallNumber call = check.call + 1; call < program.calls.size(); ++call)
+        followers_[check.call].push_back(call);
     for (std::size_t buffer = 0; buffer < readers_.size(); ++buffer)
       for (CallNumber reader : readers_[buffer])
         if (writer[buffer] != kNone) followers_[writer[buffer]].push_back(reader);
@@ -37,6 +48,7 @@ class CallOrder {
   bool place(const Update& update) {
     CallNumber writer = writer_[update.next];
     WEIR_CHECK(writer != kNone);
+    if (has_start_[update.next]) return false;
     if (!overwrites(writer, update)) return false;
     std::vector<CallNumber> others;
     for (CallNumber reader : readers_[update.param])
@@ -106,7 +118,8 @@ class CallOrder {
   const Program& program_;
   std::vector<std::vector<CallNumber>> readers_;    // by buffer
   std::vector<std::vector<CallNumber>> followers_;  // by call: what runs after it
-  std::vector<CallNumber> writer_;                  // by buffer
+  std::vector<CallNumber> writer_;                  // by buffer: the last
+  std::vector<bool> has_start_;                     // by buffer: whether there is one before that
 };
 
 }  // namespace
@@ -125,7 +138,12 @@ std::vector<Update> place_updates(Program& program, std::span<const Update> upda
     next.offset = program.buffers[update.param].offset;
   }
   std::vector<KernelCall> calls;
-  for (CallNumber call : order.sorted()) calls.push_back(std::move(program.calls[call]));
+  std::vector<CallNumber> place(program.calls.size());
+  for (CallNumber call : order.sorted()) {
+    place[call] = static_cast<CallNumber>(calls.size());
+    calls.push_back(std::move(program.calls[call]));
+  }
+  for (IndexCheck& check : program.checks) check.call = place[check.call];
   program.calls = std::move(calls);
   return left;
 }

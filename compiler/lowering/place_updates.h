@@ -2,6 +2,7 @@
 //
 // A param that the graph updates is state: its value lies in the state block, and so must its next
 // value when the program has run. The kernel that computes it writes it there at once if
+//   - it is the only one that writes it, and it is not written in steps upon a start;
 //   - no other kernel reads the old value afterwards, which is arranged where it can be: calls
 //     change their order, each staying behind those whose results it reads; and
 //   - the kernel itself reads the old value only at the element that it then overwrites.

@@ -42,6 +42,19 @@ struct KernelCall {
   std::vector<ValueId> values;
 };
 
+// A check of an operand of indices, which a kernel of its own makes: it leaves the position of the first index, in row-major
+// order, that is out of range, and the index. Without one the position is kNoFault.
+struct IndexCheck {
+  static constexpr std::int64_t kNoFault = INT64_MAX;
+  std::uint32_t call;             // in Program::calls; the program goes on behind it if there is no fault
+  std::uint32_t position, index;  // buffers of one i64
+  // For the message: the type of the operand, its sizes as in IndexOperand, and the node.
+  DType type;
+  Shape sizes;
+  std::string op;
+  Location location;
+};
+
 // A stretch of the workspace, used by buffers that are never alive together. Its size in bytes is the
 // maximum of `sizes`; slots follow each other, each aligned to WEIR_ALIGNMENT.
 struct WorkspaceSlot {
@@ -73,6 +86,7 @@ struct Program {
   std::vector<std::string> symbols;     // in the order of weir_call::dims
   std::vector<Kernel> kernels;          // each structure once
   std::vector<KernelCall> calls;
+  std::vector<IndexCheck> checks;       // in the order of their calls
   std::vector<Buffer> buffers;
   std::vector<WorkspaceSlot> slots;
   std::vector<WeightEntry> weights;

@@ -125,35 +125,39 @@ class Scheduler {
     }
   }
 
-  void pin_axes(std::span<const Id> roots) {
-    for (Id id : scalar::reachable(arena(), roots))
+  // The part of an address that is no axis: it keeps its axes, and what it loads has an address of its own.
+  void look_into(Id atom) {
+    for (Id id : scalar::reachable(arena(), std::span(&atom, 1))) {
       if (arena()[id].primitive == Primitive::axis)
         pinned_.insert_or_assign(static_cast<std::uint32_t>(arena()[id].payload), true);
+      if (is_load(arena()[id].primitive)) in_address_[id.index] = true;
+    }
   }
 
   void collect_offsets() {
+    in_address_.assign(needed_.size(), false);
     auto add = [&](std::uint32_t parameter, std::span<const Id> indices) {
       Affine offset =
           linear_offset(arena(), result_.kernel.parameters[parameter].type.shape, indices);
       for (const auto& [atom, coefficient] : offset.terms)
-        if (arena()[atom].primitive != Primitive::axis) pin_axes(std::span(&atom, 1));
+        if (arena()[atom].primitive != Primitive::axis) look_into(atom);
       offsets_.push_back(std::move(offset));
       return offsets_.size() - 1;
     };
-    for (std::size_t i = 0; i < needed_.size(); ++i) {
-      if (!needed_[i]) continue;
-      Id id{static_cast<std::uint32_t>(i)};
-      const scalar::Node node = arena()[id];
-      if (node.primitive == Primitive::axis)
-        pinned_.insert_or_assign(static_cast<std::uint32_t>(node.payload), true);
-      if (is_load(node.primitive))
-        load_offsets_.emplace_back(
-            id, add(static_cast<std::uint32_t>(node.payload), index_operands(arena(), id)));
-    }
     for (const Stage& stage : stages()) {
       store_offsets_.emplace_back();
       for (const Store& store : stage.stores)
         store_offsets_.back().push_back(add(store.parameter, store.indices));
+    }
+    // Loads before those in their addresses.
+    for (std::size_t i = needed_.size(); i-- > 0;) {
+      Id id{static_cast<std::uint32_t>(i)};
+      const scalar::Node node = arena()[id];
+      if (needed_[i] && node.primitive == Primitive::axis)
+        pinned_.insert_or_assign(static_cast<std::uint32_t>(node.payload), true);
+      if ((needed_[i] || in_address_[i]) && is_load(node.primitive))
+        load_offsets_.emplace_back(
+            id, add(static_cast<std::uint32_t>(node.payload), index_operands(arena(), id)));
     }
   }
 
@@ -334,6 +338,8 @@ class Scheduler {
           auto access = result_.loads.find(id.index);
           if (access != result_.loads.end()) {
             join(access->second.offset);
+            // What a stage writes it reads anew at every step.
+            if (result_.kernel.parameters[node.payload].written) level = std::max(level, Level::stage);
             if (access->second.kind != Access::Kind::uniform) {
               level = std::max(level, result_.vector_row ? Level::vector : Level::stage);
               varies = true;
@@ -395,6 +401,9 @@ class Scheduler {
   }
 
   void choose_unroll() {
+    // Maps along an axis of their own beside rows: steps in order, many for each row.
+    bool in_order = only_maps_ && std::any_of(stages().begin(), stages().end(),
+                                              [](const Stage& stage) { return stage.axis.has_value(); });
     int unroll = 1;
     if (vector_is_stage_) {
       unroll = body_cost_ <= 24 ? 4 : body_cost_ <= 60 ? 2 : 1;
@@ -414,7 +423,7 @@ class Scheduler {
     result_.unroll = unroll;
     if (result_.vector_row) {
       std::int64_t step = static_cast<std::int64_t>(result_.width) * unroll;
-      result_.block = std::max<std::int64_t>(only_maps_ ? 4096 : 256, step) / step * step;
+      result_.block = std::max<std::int64_t>(only_maps_ && !in_order ? 4096 : 256, step) / step * step;
     }
     // Streaming pays only where memory is the limit and stores are plain.
     bool contiguous = true;
@@ -422,7 +431,7 @@ class Scheduler {
       for (const Access& access : stage)
         contiguous = contiguous && access.kind == Access::Kind::contiguous;
     bool may_be_large = !result_.bytes.is_constant() || result_.bytes.value() >= (1 << 20);
-    result_.streams = only_maps_ && contiguous && result_.width > 1 && body_cost_ <= 64 &&
+    result_.streams = only_maps_ && !in_order && contiguous && result_.width > 1 && body_cost_ <= 64 &&
                       may_be_large && result_.stores.size() == 1 && result_.stores[0].size() == 1;
   }
 
@@ -471,6 +480,7 @@ class Scheduler {
   const Target& target_;
   Schedule result_;
   std::vector<bool> needed_;
+  std::vector<bool> in_address_;
   std::map<std::uint32_t, bool> pinned_;
   std::vector<Affine> offsets_;
   std::vector<std::pair<Id, std::size_t>> load_offsets_;

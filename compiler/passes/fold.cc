@@ -57,7 +57,10 @@ bool pays(const Graph& graph, const Node& node, std::int64_t operand_bytes) {
   }
   if (bytes > kLargestConstant || bytes > std::max(operand_bytes, kAlwaysSmallEnough)) return false;
   Shape steps = graph.type(node.results[0]).shape;
-  if (!node.op->pointwise && node.op->comprehension) {
+  if (node.op->steps) {
+    Shape extents = node.op->steps(instance).extents;
+    steps.insert(steps.end(), extents.begin(), extents.end());
+  } else if (!node.op->pointwise && node.op->comprehension) {
     Shape reduced = node.op->comprehension(instance).reduce_extents;
     steps.insert(steps.end(), reduced.begin(), reduced.end());
   }

@@ -103,6 +103,7 @@ OpDef reshape_op() {
                 "dimension is stated. The gradient is reshaped back.",
                 {"Reshape"}}),
       "shape", AttributeKind::dims, "Shape of the result.");
+  op.keeps_elements = true;
   op.infer = [](const OpInstance& instance) {
     const TensorType& x = instance.operand(0);
     const Shape& shape = instance.attributes.dims("shape");
@@ -161,6 +162,7 @@ OpDef transpose_op() {
            {"Transpose", 1}}),
       "permutation", Integers{}, "An axis of x for each axis of the result; none reverses them.",
       "perm");
+  op.keeps_elements = true;
   op.infer = [](const OpInstance& instance) {
     TensorType result{instance.operand(0).dtype, {}};
     for (std::size_t axis : permutation_of(instance))
@@ -194,6 +196,7 @@ OpDef broadcast_op() {
            "NumPy's rule, aligned at the last axis. The gradient is the sum over the repetitions.",
            {"Expand"}}),
       "shape", AttributeKind::dims, "Shape of the result.");
+  op.keeps_elements = true;
   op.infer = [](const OpInstance& instance) {
     const TensorType& x = instance.operand(0);
     const Shape& shape = instance.attributes.dims("shape");

@@ -16,6 +16,10 @@ void add_all_ops(OpTable& table) {
   add_conv_ops(table);
   add_pool_ops(table);
   add_resize_ops(table);
+  add_gather_ops(table);
+  add_scatter_ops(table);
+  add_scan_ops(table);
+  add_order_ops(table);
   add_normalize_ops(table);
   add_loss_ops(table);
   add_differentiation_ops(table);

@@ -92,6 +92,7 @@ const ConverterTable& converter_table() {
     ConverterTable table;
     add_activation_converters(table);
     add_arithmetic_converters(table);
+    add_indexed_converters(table);
     add_loss_converters(table);
     add_matrix_converters(table);
     add_normalize_converters(table);

@@ -48,6 +48,7 @@ const ConverterTable& converter_table();
 // The list of the converter files: one function each.
 void add_activation_converters(ConverterTable& table);
 void add_arithmetic_converters(ConverterTable& table);
+void add_indexed_converters(ConverterTable& table);
 void add_loss_converters(ConverterTable& table);
 void add_matrix_converters(ConverterTable& table);
 void add_normalize_converters(ConverterTable& table);

@@ -138,6 +138,8 @@ class Evaluator {
     for (ValueId id : node.results) results.push_back(blank(graph.type(id)));
     if (op.pointwise) {
       pointwise(instance, operands, results.front());
+    } else if (op.steps) {
+      throw TooLarge();
     } else if (op.comprehension) {
       comprehension(instance, operands, results);
     } else {

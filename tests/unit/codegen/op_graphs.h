@@ -44,6 +44,7 @@ inline std::vector<Attribute> attribute_candidates(const AttributeSpec& spec) {
   if (spec.name == "low" && !spec.default_value) return {dims({1, 0, 2})};
   if (spec.name == "high" && !spec.default_value) return {dims({0, 2, 1})};
   if (spec.name == "dims") return {dims({n, 3})};
+  if (spec.name == "depth") return {dims({n})};
   if (spec.name == "repeats") return {dims({2, 1, 3})};
   if (spec.name == "sizes") return {dims({n})};
   if (spec.name == "equation") return {std::string("abc->ca")};
@@ -97,7 +98,7 @@ inline std::optional<std::vector<DType>> operand_dtypes(const OpDef& op, DType d
   return dtypes;
 }
 
-inline constexpr std::size_t kShapeCandidates = 11;
+inline constexpr std::size_t kShapeCandidates = 12;
 
 inline std::vector<Shape> operand_shapes(std::size_t candidate, std::size_t count) {
   Dim n = Dim::symbol("N");
@@ -120,6 +121,8 @@ inline std::vector<Shape> operand_shapes(std::size_t candidate, std::size_t coun
   if (candidate == 9) shapes = {{n, 4, 2, 2}};
   // Long enough for every symbol's value.
   if (candidate == 10) shapes = {{n + Dim(2), 3, 4}};
+  // Elements at tuples of indices.
+  if (candidate == 11) shapes = {{n, 3, 4}, {n, 3}, {n}};
   shapes.resize(count);
   return shapes;
 }

@@ -50,7 +50,8 @@ class Ops : public ::testing::Test {
 TEST(Registry, every_op_is_complete) {
   const std::set<std::string> families{"arithmetic", "elementary", "logic",    "activation",
                                        "reduce",     "movement",   "contract", "window",
-                                       "normalize",  "loss",       "source",   "differentiation"};
+                                       "indexed",    "normalize",  "loss",     "source",
+                                       "differentiation"};
   for (const auto& op : all_ops()) {
     SCOPED_TRACE(op->name);
     EXPECT_TRUE(families.contains(op->family)) << op->family;
@@ -65,7 +66,8 @@ TEST(Registry, every_op_is_complete) {
         EXPECT_EQ(kind(*attribute.default_value), attribute.kind) << attribute.name;
       }
     }
-    int meanings = (op->pointwise ? 1 : 0) + (op->comprehension ? 1 : 0) + (op->data ? 1 : 0) +
+    int meanings = (op->pointwise ? 1 : 0) + (op->comprehension ? 1 : 0) + (op->steps ? 1 : 0) +
+                   (op->data ? 1 : 0) +
                    (op->composite && !op->is_composite ? 1 : 0);
     EXPECT_EQ(meanings, 1);
     EXPECT_TRUE(op->infer || op->pointwise || op->composite);
@@ -370,6 +372,28 @@ TEST_F(Ops, einsum) {
            {"b?j,jk", "\"b?j\" is no list of letters"},
            {"bij,bk->ik", "a label stands for axes of N and of 4 elements"}})
     EXPECT_THAT(error_of([&] { weir::einsum({a, b}, equation); }), HasSubstr(message)) << equation;
+}
+
+TEST_F(Ops, indexed) {
+  Var x = input({kN, 5, 3}), at = input({kM, 2}, DType::i64);
+  EXPECT_EQ(gather(x, at, 1).shape(), (Shape{kN, kM, 2, 3}));
+  EXPECT_EQ(gather_nd(x, at).shape(), (Shape{kM, 3}));
+  EXPECT_EQ(gather_elements(x, input({kN, 7, 2}, DType::i32), 1).shape(), (Shape{kN, 7, 2}));
+  EXPECT_EQ(arg_max(x, 1).type(), (TensorType{DType::i64, {kN, 3}}));
+  EXPECT_EQ(one_hot(at, {kN}, 0).shape(), (Shape{kN, kM, 2}));
+  EXPECT_THAT(error_of([&] { gather(x, input({2})); }),
+              HasSubstr("gather: operand indices has element type f32; it takes an integer type"));
+  EXPECT_THAT(error_of([&] { gather_elements(x, input({kM, 5, 3}, DType::i64), 1); }),
+              HasSubstr("none of them larger but axis 1"));
+  EXPECT_THAT(error_of([&] { gather_nd(x, input({2, 4}, DType::i64)); }),
+              HasSubstr("must be at most 3, the axes of"));
+  EXPECT_THAT(error_of([&] { gather_nd(x, input({2, kN}, DType::i64)); }),
+              HasSubstr("their last dimension must be a number"));
+  EXPECT_THAT(error_of([&] { scatter_nd(x, at, input({kM, 4})); }),
+              HasSubstr("the updates are f32[M, 4]; they must be [M, 3], one for each place"));
+  EXPECT_THAT(error_of([&] { top_k(x, 6, 1); }), HasSubstr("k is 6; of axis 1 of f32[N, 5, 3] it must be 0 to 5"));
+  EXPECT_THAT(error_of([&] { top_k(x, 2, 0); }), HasSubstr("axis 0 of f32[N, 5, 3] may be smaller"));
+  EXPECT_THAT(error_of([&] { arg_min(input({0, 2}), 0); }), HasSubstr("axis 0 of f32[0, 2] has no elements"));
 }
 
 TEST_F(Ops, sources) {

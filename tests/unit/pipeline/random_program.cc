@@ -1,6 +1,7 @@
-// The generator. Nothing here knows an op by name: operands come from the declared type sets, and
-// attribute values from their kinds and the shapes at hand. What does not fit is what
-// check_and_infer rejects, which costs little, so the generator simply tries until something fits.
+// The generator. Nothing here knows an op by name, but what brings indices into range: operands
+// come from the declared type sets, and attribute values from their kinds and the shapes at hand.
+// What does not fit is what check_and_infer rejects, which costs little, so the generator simply
+// tries until something fits.
 #include "tests/unit/pipeline/random_program.h"
 
 #include <algorithm>
@@ -372,6 +373,7 @@ class ProgramGenerator {
     double elements = 0;
     for (const TensorType& result : results) elements += size_of(result.shape);
     if (instance.op->pointwise || instance.op->data) return elements;
+    if (instance.op->steps) return elements + size_of(instance.op->steps(instance).extents);
     if (!instance.op->composite_for(instance)) {
       for (const Dim& dim : instance.op->comprehension(instance).reduce_extents)
         elements *= std::max(1.0, size_of({dim}));
@@ -382,6 +384,24 @@ class ProgramGenerator {
     for (const TensorType& operand : instance.operands)
       product *= std::max(1.0, size_of(operand.shape));
     return 4 * std::max(std::sqrt(product), size_of(instance.operand(0).shape));
+  }
+
+  // Indices that lie within all of these sizes, from either end where the type has a sign.
+  ValueId within(ValueId indices, const Shape& sizes) {
+    DType type = graph_.type(indices).dtype;
+    std::int64_t least = 60;
+    for (const Dim& size : sizes) least = std::min(least, size.evaluate(bindings_).value());
+    bool from_end = is_signed(type) && chance(2);
+    auto number = [&](std::int64_t value) {
+      Tensor scalar(type, {});
+      scalar.set_bits(0, scalar::bits_of(type, value));
+      Attributes attributes{{"value", std::make_shared<const Tensor>(std::move(scalar))}};
+      return graph_.result(graph_.add_node(get_op("constant"), {}, std::move(attributes)));
+    };
+    ValueId result = graph_.result(
+        graph_.add_node(get_op("remainder"), {indices, number(from_end ? 2 * least : least)}, {}));
+    if (!from_end) return result;
+    return graph_.result(graph_.add_node(get_op("sub"), {result, number(least)}, {}));
   }
 
   bool try_node(const OpDef& op) {
@@ -405,6 +425,10 @@ class ProgramGenerator {
     }
     if (work_ + work > kMaximumWork) return false;
     if (op.data && size_of(results[0].shape) == 0 && !chance(4)) return false;
+    std::vector<IndexOperand> index_operands;
+    if (op.index_operands) index_operands = op.index_operands({&op, types, attributes});
+    for (const IndexOperand& indices : index_operands)
+      if (size_of(indices.sizes) == 0) return false;
     work_ += work;
     std::vector<ValueId> operands;
     for (const Choice& choice : choices) {
@@ -414,6 +438,8 @@ class ProgramGenerator {
         operands.push_back(add_source(std::get<TensorType>(choice)));
       }
     }
+    for (const IndexOperand& indices : index_operands)
+      operands[indices.operand] = within(operands[indices.operand], indices.sizes);
     try {
       graph_.add_node(op, std::move(operands), std::move(attributes));
     } catch (const Error&) {

@@ -339,15 +339,19 @@ void convert_pad(Node& node) {
 
 // --- Gather ------------------------------------------------------------------
 
-// At known places, which slices can take.
+// A few places that are known are slices.
 void convert_gather(Node& node) {
+  constexpr std::int64_t kMostSlices = 16;
   node.check_inputs(2, 2);
   int rank = node.rank(0);
   auto axis = static_cast<std::size_t>(node.axis_attribute(rank, 0));
-  const Tensor& indices = node.tensor(1, "list of indices");
-  if (!is_integer(indices.dtype()))
-    throw Error(
-        fmt::format("the indices are {}; they must be integers", to_string(indices.type())));
+  if (!is_integer(node.dtype(1)))
+    throw Error(fmt::format("the indices are {}; they must be integers", to_string(node.type(1))));
+  const Tensor* known = node.tensor(1);
+  if (known == nullptr || known->element_count() > kMostSlices)
+    return node.set(0, node.apply("gather", {node.input(0), node.input(1)},
+                                  {{"axis", static_cast<std::int64_t>(axis)}}));
+  const Tensor& indices = *known;
   const Dim& size = node.shape(0)[axis];
   std::vector<Dim> places;
   for (std::int64_t i = 0; i < indices.element_count(); ++i) {

@@ -1,4 +1,4 @@
-// Reductions over axes, the place of an extreme, and pools over everything.
+// Reductions over axes, and pools over everything.
 #include <numeric>
 
 #include <fmt/format.h>
@@ -99,32 +99,6 @@ void convert_reduction(Node& node) {
   node.set(0, meaning(node, node.input(0), over));
 }
 
-// --- The place of an extreme -------------------------------------------------
-
-// The first index, or the last, of the largest element along an axis; NaN is larger than all
-// others.
-template <bool largest>
-void convert_arg(Node& node) {
-  node.check_inputs(1, 1);
-  Var x = node.input(0);
-  std::int64_t axis = node.axis_attribute(x.type().rank(), 0);
-  bool keep = node.flag("keepdims", true);
-  bool last = node.opset() >= 12 && node.flag("select_last_index", false);
-  auto reduced = [&](std::string_view op, Var value, bool keep_dims) {
-    return node.apply(op, {value}, {{"axes", Axes{axis}}, {"keep_dims", keep_dims}});
-  };
-  Var extreme = reduced(largest ? "reduce_max" : "reduce_min", x, true);
-  Var is_extreme = node.apply("equal", {x, extreme});
-  if (is_float(x.dtype()))
-    is_extreme = node.apply("logical_or", {is_extreme, node.apply("not_equal", {x, x})});
-  Var index = node.apply("iota", {}, {{"shape", x.shape()}, {"axis", axis}});
-  Var none = last ? node.like(index, -1)
-                  : node.apply("size_of", {},
-                               {{"dims", Shape{x.shape()[static_cast<std::size_t>(axis)]}}});
-  Var candidates = node.apply("select", {is_extreme, index, none});
-  node.set(0, reduced(last ? "reduce_max" : "reduce_min", candidates, keep));
-}
-
 // --- Pools over everything ---------------------------------------------------
 
 Reduced spatial_axes(Node& node) {
@@ -168,8 +142,6 @@ void add_reduce_converters(ConverterTable& table) {
   table.add("ReduceLogSum", 1, convert_reduction<log_sum, 18>);
   table.add("ReduceLogSumExp", 1, convert_reduction<log_sum_exp, 18>);
   table.add("ReduceSumSquare", 1, convert_reduction<sum_square, 18>);
-  table.add("ArgMax", 1, convert_arg<true>);
-  table.add("ArgMin", 1, convert_arg<false>);
   table.add("GlobalAveragePool", 1, convert_global_pool<mean>);
   table.add("GlobalMaxPool", 1, convert_global_pool<extreme<true>>);
   table.add("GlobalLpPool", 2, convert_global_lp_pool);
