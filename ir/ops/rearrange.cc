@@ -80,9 +80,14 @@ OpDef reverse_op() {
   };
   op.to_onnx = [](OnnxNodes& nodes, const OpInstance& instance,
                   std::span<const OnnxValue> operands) -> std::vector<OnnxValue> {
-    std::vector<int> given = reversed_axes(instance);
-    if (given.empty()) return {operands[0]};
-    Integers axes(given.begin(), given.end()), backwards(axes.size(), -1);
+    Integers axes;  // with something to reverse: of an empty axis, ONNX's shapes say that one
+                    // element is left
+    for (int axis : reversed_axes(instance)) {
+      const Dim& extent = instance.operand(0).shape[static_cast<std::size_t>(axis)];
+      if (!extent.is_constant() || extent.value() > 1) axes.push_back(axis);
+    }
+    if (axes.empty()) return {operands[0]};
+    Integers backwards(axes.size(), -1);
     Integers ends(axes.size(), std::numeric_limits<std::int64_t>::min());
     return {nodes.add("Slice", {operands[0], nodes.integers(backwards), nodes.integers(ends),
                                 nodes.integers(axes), nodes.integers(backwards)})};

@@ -146,7 +146,9 @@ std::optional<Dim> SymbolNames::formula(const std::string& name) try {
   if (!dim) return std::nullopt;
   std::vector<std::string> symbols;
   dim->collect_symbols(symbols);
-  auto is_unknown = [&](const std::string& symbol) { return !announced_.contains(symbol); };
+  auto is_unknown = [&](const std::string& symbol) {
+    return !announced_.contains(symbol) && !named_.contains(symbol);
+  };
   auto unknown = std::find_if(symbols.begin(), symbols.end(), is_unknown);
   if (symbols.empty() || std::count_if(symbols.begin(), symbols.end(), is_unknown) > 1)
     return std::nullopt;

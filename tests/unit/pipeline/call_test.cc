@@ -133,7 +133,7 @@ TEST(Call, SymbolsOfDimensionsAreSolved) {
     auto [interpreted, compiled] = run(rows, columns, product);
     EXPECT_NE(compiled, "no error") << rows;
     // The interpreter knows where the graph was declared as well.
-    EXPECT_THAT(interpreted, testing::EndsWith(compiled)) << rows;
+    EXPECT_THAT(interpreted, testing::HasSubstr(compiled)) << rows;
   }
 }
 
