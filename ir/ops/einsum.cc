@@ -314,6 +314,14 @@ OpDef einsum_op() {
   op.operands = {{"inputs", TypeSet::numbers, OperandSpec::Presence::variadic}};
   op = with_attribute(std::move(op), "equation", AttributeKind::text, "The equation.", "equation");
   op.check = [](const OpInstance& instance) { equation_of(instance); };
+  // Runtimes differ in what "..." may stand for.
+  op.to_onnx = [](OnnxNodes& nodes, const OpInstance& instance,
+                  std::span<const OnnxValue> operands) -> std::vector<OnnxValue> {
+    const std::string& equation = instance.attributes.text("equation");
+    if (equation.find('.') != std::string::npos) return {};
+    return {nodes.add(instance.op->onnx.name, {operands.begin(), operands.end()},
+                      {{"equation", equation}})};
+  };
   op.composite = einsum_body;
   return op;
 }

@@ -344,9 +344,18 @@ OpDef trilu_op() {
 
 Dim block_of(const Attributes& attributes) { return attributes.integer("block"); }
 
+// Runtimes have the nodes for f32 alone.
 OpDef blocks(Text text) {
-  return with_attribute(movement(std::move(text)), "block", AttributeKind::integer,
-                        "Rows and columns of a block.", "blocksize");
+  OpDef op = with_attribute(movement(std::move(text)), "block", AttributeKind::integer,
+                            "Rows and columns of a block.", "blocksize");
+  op.to_onnx = [](OnnxNodes& nodes, const OpInstance& instance,
+                  std::span<const OnnxValue> operands) -> std::vector<OnnxValue> {
+    if (instance.operand(0).dtype != DType::f32) return {};
+    Attributes attributes{{"blocksize", instance.attributes.integer("block")}};
+    if (const Attribute* mode = instance.attributes.find("mode")) attributes.set("mode", *mode);
+    return {nodes.add(instance.op->onnx.name, {operands[0]}, attributes)};
+  };
+  return op;
 }
 
 // `divided`: the dimensions that blocks, or their elements, must divide.

@@ -1,6 +1,7 @@
 // The text form: what is read is a well-formed graph, and prints as text that reads back as the
 // same graph, with comments or without.
 
+#include "ir/registry.h"
 #include "ir/text.h"
 #include "ir/verifier.h"
 #include "tests/fuzz/fuzz.h"
@@ -24,6 +25,9 @@ void check(const Graph& graph) {
 }  // namespace
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
+  // The table of ops is made once, for all files.
+  static const bool has_ops = !all_ops().empty();
+  fuzz::require(has_ops, "there are ops");
   constexpr fuzz::Bound kBound{kMemoryPerByte, 64 << 10};
   auto graphs = fuzz::accepted(
       size, kBound, [&] { return parse_graphs(fuzz::text_of(data, size), "input.weir"); });

@@ -3,6 +3,7 @@
 //
 // Left out, with a sentence, where WEIR_ONNXRUNTIME names no library.
 #include <algorithm>
+#include <array>
 #include <filesystem>
 
 #include <fmt/format.h>
@@ -24,11 +25,23 @@ const OnnxRuntime& runtime() {
   return library;
 }
 
-// ONNX leaves these undefined: a maximum of nothing.
-bool reduces_nothing(const Graph& graph, std::int64_t size) {
-  return size == 0 && std::any_of(graph.nodes().begin(), graph.nodes().end(), [](const Node& node) {
-           return node.op->family == "reduce" || node.op->family == "normalize";
+// ONNX leaves these undefined: a maximum of nothing, a window over nothing. ONNX Runtime may even
+// divide by zero.
+bool works_on_nothing(const Graph& graph, const Inputs& inputs) {
+  bool is_empty = std::any_of(inputs.begin(), inputs.end(),
+                              [](const auto& input) { return input.second.element_count() == 0; });
+  constexpr std::array<std::string_view, 4> kFamilies{"reduce", "normalize", "window", "indexed"};
+  return is_empty && std::any_of(graph.nodes().begin(), graph.nodes().end(), [&](const Node& node) {
+           return std::find(kFamilies.begin(), kFamilies.end(), node.op->family) != kFamilies.end();
          });
+}
+
+// Windows that fit nowhere have an empty result here, and are an error there.
+bool refuses_windows(std::string_view message) {
+  constexpr std::array<std::string_view, 3> kRefusals{"Invalid input shape",
+                                                      "Computed output dimension", "SetOutputSize"};
+  return std::any_of(kRefusals.begin(), kRefusals.end(),
+                     [&](std::string_view text) { return message.find(text) != message.npos; });
 }
 
 // Runs a graph in both, on the same numbers. What ONNX Runtime says if it has no kernel for it.
@@ -41,13 +54,18 @@ std::string compare_with_runtime(const Graph& graph, const std::vector<std::int6
   try {
     OnnxSession session(runtime(), model);
     for (std::int64_t size : sizes) {
-      if (reduces_nothing(graph, size)) continue;
       Generator generator(static_cast<std::uint64_t>(size) + 7);
       Dim::Bindings bindings;
       for (const std::string& symbol : graph.symbols()) bindings.emplace(symbol, size);
       Inputs inputs = random_values(graph, graph.inputs(), generator, false, bindings);
-      std::vector<Tensor> expected = interpret(graph, weights, inputs);
-      std::vector<Tensor> actual = run_onnx(runtime(), session, inputs, outputs);
+      if (works_on_nothing(graph, inputs)) continue;
+      std::vector<Tensor> expected = interpret(graph, weights, inputs), actual;
+      try {
+        actual = run_onnx(runtime(), session, inputs, outputs);
+      } catch (const std::runtime_error& error) {
+        if (!refuses_windows(error.what())) throw;
+        continue;
+      }
       for (std::size_t i = 0; i < expected.size(); ++i) {
         EXPECT_EQ(to_string(actual[i].type()), to_string(expected[i].type()));
         if (actual[i].type() != expected[i].type()) continue;
@@ -66,10 +84,13 @@ std::string compare_with_runtime(const Graph& graph, const std::vector<std::int6
   return {};
 }
 
-// ONNX Runtime's processors have no kernel for erf of f64.
+// What ONNX Runtime has no kernel for in f64.
 void expect_known(const std::string& missing) {
   if (missing.empty()) return;
-  EXPECT_NE(missing.find("implementation for Erf("), std::string::npos) << missing;
+  constexpr std::array<std::string_view, 4> kKnown{"Erf(", "Conv(", "ConvTranspose(", "Resize("};
+  EXPECT_TRUE(std::any_of(kKnown.begin(), kKnown.end(), [&](std::string_view node) {
+    return missing.find("implementation for " + std::string(node)) != missing.npos;
+  })) << missing;
 }
 
 bool is_absent() {
