@@ -1,16 +1,25 @@
-// matmul f32, square, against three loops in C and against the multiply-add units at their limit, which
-// a loop in registers measures on the same threads.
+// Single contractions, f32, on one and two threads: matmul of two inputs, layers with constant
+// weights, and convolutions, against OpenBLAS, oneDNN and the multiply-add units at their limit,
+// which a loop in registers measures on the same threads.
+//
+// oneDNN gets the weights of a layer ahead of all runs, as we do, and a convolution's input and
+// result in whatever layouts it likes; ours are plain.
 #include <cmath>
 #include <exception>
+#include <limits>
 
 #include "benchmarks/loops.h"
+#include "benchmarks/networks.h"
+#include "benchmarks/onednn.h"
+#include "benchmarks/openblas.h"
 #include "benchmarks/report.h"
 #include "benchmarks/subject.h"
 
 namespace weir::bench {
 namespace {
 
-constexpr std::string_view kMatmul = "graph @matmul(%a: f32[N, N], %b: f32[N, N]) -> (f32[N, N]) { %c = matmul(%a, %b) return %c }";
+constexpr std::string_view kMatmul =
+    "graph @matmul(%a: f32[N, N], %b: f32[N, N]) -> (f32[N, N]) { %c = matmul(%a, %b) return %c }";
 
 // Floating-point operations a second, one thread or all of the pool.
 double measure_peak(const Options& options, ThreadPool* pool) {
@@ -25,58 +34,206 @@ double measure_peak(const Options& options, ThreadPool* pool) {
   return fma_flops_per_round() * static_cast<double>(kRounds) / samples.seconds(0).low;
 }
 
-void check(const Buffer& expected, const Buffer& given, std::ptrdiff_t count, std::ptrdiff_t size) {
-  for (std::ptrdiff_t i = 0; i < count; ++i)
-    if (std::abs(expected.data()[i] - given.data()[i]) > 1e-6f * static_cast<float>(size))
-      throw Error("matmul and the loops in C disagree");
-}
+class Contractions {
+ public:
+  explicit Contractions(const Options& options) : options_(options) {
+    for (int threads : {1, 2}) peaks_.push_back(measure_peak(options, pool(threads)));
+    if (!blas_.present())
+      std::printf("OpenBLAS is not here to compare with (libopenblas0 has it).\n");
+    std::printf("Peak of the multiply-add units: %.0f GFLOP/s on 1 thread, %.0f on 2.\n",
+                peaks_[0] * 1e-9, peaks_[1] * 1e-9);
+  }
 
-void measure_matmul(const Options& options, ThreadPool& two) {
-  const ThreadPool* pools[] = {nullptr, &two};
-  const double peaks[] = {measure_peak(options, nullptr), measure_peak(options, &two)};
-  Table table("contractions",
-              fmt::format("matmul f32: GFLOP/s; peak {:.0f} on 1 thread, {:.0f} on 2", peaks[0] * 1e-9, peaks[1] * 1e-9),
-              {{"size", 16}, {"threads", 7}, {"ours", 6}, {"peak", 5}, {"C", 6}, {"times as fast", 0}}, options);
-  for (std::ptrdiff_t size : {64, 128, 256, 512, 1024}) {
-    if (options.quick && size > 256) break;
-    std::ptrdiff_t count = size * size;
-    Buffer a(count), b(count), c(count), expected(count);
-    matmul_loop(a.data(), b.data(), expected.data(), size, size, size);
+  void matmul() {
+    Table table = started("matmul of two inputs, GFLOP/s");
     Executable executable = compile_text(kMatmul);
-    float* inputs[] = {a.data(), b.data()};
-    for (std::size_t threads : {0, 1}) {
-      Call call(executable, size, inputs, c.data(), pools[threads]);
-      call.run_into();
-      check(expected, c, count, size);
-      std::vector<Side> sides{repeated([&] { call.run_into(); }),
-                              repeated([&] { matmul_loop(a.data(), b.data(), c.data(), size, size, size); })};
-      Effort effort = options.effort();
-      effort.fewest_rounds = 5;
-      Samples samples = interleave(sides, effort);
-      Spread ratio = samples.ratio(1, 0);
+    for (std::ptrdiff_t size : {8, 16, 32, 48, 64, 128, 256, 512, 1024, 2048}) {
+      if (options_.quick && size > 256) break;
+      std::string name = fmt::format("{0} x {0} x {0}", size);
+      if (!options_.wants(name)) continue;
+      std::ptrdiff_t count = size * size;
+      Buffer a(count), b(count), c(count), expected(count);
+      bool is_checked = size <= 512;
+      if (is_checked) matmul_loop(a.data(), b.data(), expected.data(), size, size, size);
+      float* inputs[] = {a.data(), b.data()};
       double flops = 2.0 * static_cast<double>(count) * static_cast<double>(size);
-      double ours = flops / samples.seconds(0).median, theirs = flops / samples.seconds(1).median;
-      table.row({{fmt::format("{0} x {0} x {0}", size), static_cast<double>(size)},
-                 {threads == 0 ? "1" : "2", static_cast<double>(threads + 1)},
-                 {fmt::format("{:.1f}", ours * 1e-9), ours},
-                 {fmt::format("{:.0f} %", ours / peaks[threads] * 100), ours / peaks[threads]},
-                 {fmt::format("{:.1f}", theirs * 1e-9), theirs},
-                 {times(ratio), ratio}});
+      for (int threads : {1, 2}) {
+        Call call(executable, size, inputs, c.data(), pool(threads));
+        call.run_into();
+        if (is_checked) check(expected, c, count, size);
+        std::vector<Side> sides{repeated([&] { call.run_into(); })};
+        Places places;
+        if (blas_.present()) {
+          places.blas = sides.size();
+          sides.push_back(repeated([&, threads] {
+            blas_.set_threads(threads);
+            blas_.multiply(size, size, size, a.data(), false, b.data(), false, c.data());
+          }));
+        }
+#if defined(WEIR_BENCHMARK_ONEDNN)
+        places.onednn = sides.size();
+        sides.push_back(repeated([&, threads] {
+          omp_set_num_threads(threads);
+          dnnl_sgemm('N', 'N', size, size, size, 1, a.data(), size, b.data(), size, 0, c.data(),
+                     size);
+        }));
+#endif
+        report(table, name, threads, flops, sides, places);
+      }
     }
   }
-}
+
+  void layers() {
+    Table table = started("linear with constant weights, GFLOP/s");
+    for (std::int64_t size : {64, 256, 512, 1024, 2048}) {
+      if (options_.quick && size > 512) break;
+      layer(table, perceptron(fmt::format("{0} x {0} -> {0}", size), {size, size}), size);
+    }
+    for (std::int64_t batch : {1, 8, 32})
+      layer(table, perceptron(fmt::format("{} x 1024 -> 1024", batch), {1024, 1024}), batch);
+  }
+
+  void convolutions() {
+    struct Case {
+      const char* name;
+      std::int64_t channels, size;
+      Layer layer;
+    };
+    auto depthwise = [](std::int64_t channels, std::int64_t stride) {
+      Layer layer = convolution(channels, 3, stride, 1, false, 0.1f);
+      layer.groups = channels;
+      return layer;
+    };
+    const Case cases[] = {
+        {"3x3 3->16, 416", 3, 416, convolution(16, 3, 1, 1, false, 0.1f)},
+        {"3x3 16->32, 208", 16, 208, convolution(32, 3, 1, 1, false, 0.1f)},
+        {"3x3 64->64, 56", 64, 56, convolution(64, 3, 1, 1, false, 0.1f)},
+        {"3x3 256->512, 13", 256, 13, convolution(512, 3, 1, 1, false, 0.1f)},
+        {"4x4/2 64->128, 32", 64, 32, convolution(128, 4, 2, 1, false, 0.2f)},
+        {"4x4/2 256->512, 8", 256, 8, convolution(512, 4, 2, 1, false, 0.2f)},
+        {"1x1 64->128, 40", 64, 40, convolution(128, 1, 1, 0, false, 0.1f)},
+        {"3x3 depthwise 96, 40", 96, 40, depthwise(96, 1)},
+        {"3x3/2 depthwise 96, 40", 96, 40, depthwise(96, 2)},
+    };
+    Table table = started("convolutions with constant weights, batch 1, GFLOP/s");
+    for (const Case& each : cases)
+      layer(table, {each.name, {each.channels, each.size, each.size}, {each.layer}}, 1);
+  }
+
+ private:
+  // Where a peer stands among the sides; 0 if it does not take part.
+  struct Places {
+    std::size_t blas = 0, onednn = 0;
+  };
+
+  ThreadPool* pool(int threads) { return threads == 1 ? nullptr : &two_; }
+
+  Table started(std::string title) const {
+    return Table("contractions", std::move(title),
+                 {{"shape", 22},
+                  {"thr", 3},
+                  {"ours", 6},
+                  {"peak", 5},
+                  {"BLAS", 6},
+                  {"oneDNN", 6},
+                  {"of the best", 0}},
+                 options_);
+  }
+
+  static void check(const Buffer& expected, const Buffer& given, std::ptrdiff_t count,
+                    std::ptrdiff_t size) {
+    for (std::ptrdiff_t i = 0; i < count; ++i)
+      if (std::abs(expected.data()[i] - given.data()[i]) > 1e-6f * static_cast<float>(size))
+        throw Error("matmul and the loops in C disagree");
+  }
+
+  // A network of one layer.
+  void layer(Table& table, const Network& network, std::int64_t batch) {
+    if (!options_.wants(network.name)) return;
+    Model model = build_model(network, batch);
+    Executable executable = compile(model);
+    Tensor::Sizes sizes{batch};
+    sizes.insert(sizes.end(), network.input.begin(), network.input.end());
+    std::vector<Tensor> inputs{Numbers().tensor(sizes, 1)}, outputs = executable.run(inputs);
+    const Tensor& w = model.weights.at("w0");
+    double flops = 2.0 * static_cast<double>(outputs[0].element_count()) *
+                   static_cast<double>(w.element_count() / w.sizes()[0]);
+    for (int threads : {1, 2}) {
+      const weir_executor* executor = threads == 1 ? nullptr : &two_.executor();
+      std::vector<Side> sides{
+          repeated([&, executor] { executable.run_into(inputs, outputs, executor); })};
+      Places places;
+      if (blas_.present() && network.layers[0].kind == Layer::Kind::dense) {
+        places.blas = sides.size();
+        sides.push_back(repeated([&, threads] {
+          blas_.set_threads(threads);
+          blas_.multiply(batch, w.sizes()[0], w.sizes()[1], inputs[0].elements<float>().data(),
+                         false, w.elements<float>().data(), true,
+                         static_cast<float*>(outputs[0].mutable_data()));
+        }));
+      }
+#if defined(WEIR_BENCHMARK_ONEDNN)
+      bool edges = network.layers[0].kind == Layer::Kind::dense;
+      OneDnnNetwork onednn(network, model.weights, batch,
+                           static_cast<float*>(inputs[0].mutable_data()),
+                           static_cast<float*>(outputs[0].mutable_data()), threads, edges);
+      places.onednn = sides.size();
+      sides.push_back(repeated([&] { onednn.run(); }));
+#endif
+      report(table, network.name, threads, flops, sides, places);
+    }
+  }
+
+  void report(Table& table, const std::string& name, int threads, double flops,
+              const std::vector<Side>& sides, const Places& places) {
+    Effort effort = options_.effort();
+    effort.total_seconds /= 2;
+    effort.fewest_rounds = 5;
+    // The peers' threads spin on after a call, on the processor that our second thread needs.
+    if (threads > 1) {
+      effort.rest_seconds = 2e-3;
+      effort.most_rounds = 31;
+    }
+    Samples samples = interleave(sides, effort);
+    auto rate = [&](std::size_t side) { return flops / samples.seconds(side).median; };
+    double peak = peaks_[static_cast<std::size_t>(threads - 1)];
+    auto peer = [&](std::size_t place) {
+      return place == 0 ? Cell("-") : Cell(fmt::format("{:.1f}", rate(place) * 1e-9), rate(place));
+    };
+    std::vector<Cell> row{name,
+                          {fmt::format("{}", threads), static_cast<double>(threads)},
+                          {fmt::format("{:.1f}", rate(0) * 1e-9), rate(0)},
+                          {fmt::format("{:.0f} %", rate(0) / peak * 100), rate(0) / peak},
+                          peer(places.blas),
+                          peer(places.onednn)};
+    if (sides.size() == 1) {
+      row.emplace_back("-");
+    } else {
+      Spread ratio = samples.ratio(samples.fastest(1), 0);
+      row.emplace_back(times(ratio) + (ratio.median < 1 ? " BEHIND" : ""), ratio);
+    }
+    table.row(row);
+  }
+
+  const Options& options_;
+  ThreadPool two_{2};
+  OpenBlas blas_;
+  std::vector<double> peaks_;
+};
 
 }  // namespace
 }  // namespace weir::bench
 
 int main(int argc, char** argv) try {
   using namespace weir::bench;
-  Options options = Options::parse(argc, argv, "Times matmul against loops in C and the multiply-add units.");
+  Options options = Options::parse(
+      argc, argv, "Times contractions against OpenBLAS, oneDNN and the multiply-add units.");
   TimingLock lock;
   print_machine();
-  std::printf("The loops in C are compiled by %s -O3 -march=native, and run on one thread.\n", loop_compiler());
-  weir::ThreadPool two(2);
-  measure_matmul(options, two);
+  Contractions contractions(options);
+  contractions.matmul();
+  contractions.layers();
+  contractions.convolutions();
   return 0;
 } catch (const std::exception& error) {
   std::fprintf(stderr, "%s\n", error.what());

@@ -1,7 +1,8 @@
 // What a benchmark prints: the machine, tables of at most 80 columns, and the same figures as JSON.
 //
 // Options that all benchmarks take: `--json FILE` appends a line of JSON for every row, `--quick` takes
-// few samples and leaves the large sizes out, `--help`.
+// few samples and leaves the large sizes out, `--only TEXT` leaves out all cases but some where a
+// benchmark has many, `--help`.
 #pragma once
 
 #include <algorithm>
@@ -22,7 +23,11 @@ namespace weir::bench {
 
 struct Options {
   std::string json;
+  std::string only;
   bool quick = false;
+
+  // Whether a case is to be measured.
+  bool wants(std::string_view name) const { return name.find(only) != name.npos; }
 
   static Options parse(int argc, char** argv, const char* what) {
     Options options;
@@ -30,6 +35,8 @@ struct Options {
       std::string_view argument = argv[i];
       if (argument == "--json" && i + 1 < argc) {
         options.json = argv[++i];
+      } else if (argument == "--only" && i + 1 < argc) {
+        options.only = argv[++i];
       } else if (argument == "--quick") {
         options.quick = true;
       } else {
@@ -37,6 +44,7 @@ struct Options {
         std::fprintf(help ? stdout : stderr,
                      "%s\n\noptions:\n"
                      "  --quick      Few samples, no large sizes.\n"
+                     "  --only TEXT  Of models and shapes, those with TEXT in their names.\n"
                      "  --json FILE  Also appends every row to FILE, as a line of JSON.\n",
                      what);
         std::exit(help ? 0 : 1);

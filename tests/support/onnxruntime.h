@@ -198,8 +198,10 @@ class OnnxSession {
     });
   }
   // Of a file, with what lies beside it.
-  static OnnxSession of_file(const OnnxRuntime& runtime, const std::string& path, int threads = 1) {
+  static OnnxSession of_file(const OnnxRuntime& runtime, const std::string& path, int threads = 1,
+                             bool rests = false) {
     OnnxSession session(runtime);
+    session.rests_ = rests;
     session.with_options(threads, [&](void* options) {
       return runtime.call<OnnxRuntime::Status*, const void*, const char*, const void*, void**>(
           OnnxRuntime::kCreateSession, runtime.environment_, path.c_str(), options,

@@ -1,0 +1,325 @@
+// Whole models, inputs to outputs, against ONNX Runtime (where WEIR_ONNXRUNTIME names its library)
+// and, for networks of layers in a row, oneDNN: the models in ONNX's test folders below the folder
+// that WEIR_MODELS names, those of the project's tests if it names none, and networks of published
+// shapes with made-up weights, whose batch is known only at the call. ONNX Runtime runs the files
+// as they are, and our export of the networks.
+//
+// Results are compared before anything is timed. Goal: ahead of the best of the others.
+#include <cstdlib>
+#include <exception>
+#include <filesystem>
+
+#include <fmt/ranges.h>
+
+#include "benchmarks/networks.h"
+#include "benchmarks/onednn.h"
+#include "benchmarks/report.h"
+#include "benchmarks/subject.h"
+#include "compiler/frontend/onnx/export.h"
+#include "compiler/frontend/onnx/onnx_file.h"
+#include "compiler/frontend/onnx/test_folder.h"
+#include "tests/support/onnxruntime.h"
+
+namespace weir::bench {
+namespace {
+
+// A run that takes longer than this does not notice that threads have to be woken for it.
+constexpr double kLongRun = 1e-3;
+
+double seconds_since(std::chrono::steady_clock::time_point start) {
+  return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+}
+
+// A model, what goes in, and what comes out of it by us.
+struct Subject {
+  std::string name;
+  std::vector<std::string> input_names, output_names;
+  std::vector<Tensor> inputs, outputs;
+};
+
+// A session of ONNX Runtime on a subject's inputs, with outputs of its own.
+class OnnxModel {
+ public:
+  OnnxModel(const test::OnnxRuntime& runtime, test::OnnxSession session, const Subject& subject)
+      : session_(std::move(session)) {
+    for (const Tensor& tensor : subject.inputs) values_.emplace_back(runtime, tensor);
+    for (const Tensor& tensor : subject.outputs) {
+      results_.emplace_back(tensor.dtype(), tensor.sizes());
+      values_.emplace_back(runtime, results_.back());
+    }
+    for (const std::string& name : subject.input_names) input_names_.push_back(name.c_str());
+    for (const std::string& name : subject.output_names) output_names_.push_back(name.c_str());
+    for (std::size_t i = 0; i < values_.size(); ++i) {
+      if (i < subject.inputs.size())
+        inputs_.push_back(values_[i].value());
+      else
+        outputs_.push_back(values_[i].value());
+    }
+  }
+
+  void run() { session_.run(input_names_, inputs_, output_names_, outputs_); }
+  const std::vector<Tensor>& results() const { return results_; }
+
+ private:
+  test::OnnxSession session_;
+  std::vector<Tensor> results_;
+  std::vector<test::OnnxTensor> values_;
+  std::vector<const char*> input_names_, output_names_;
+  std::vector<const void*> inputs_;
+  std::vector<void*> outputs_;
+};
+
+class Comparison {
+ public:
+  Comparison(const Options& options, const test::OnnxRuntime* runtime)
+      : options_(options),
+        runtime_(runtime),
+        table_(
+            "models",
+            fmt::format("Whole models: times as fast as the best of {}ours alone", peers(runtime)),
+            {{"model", 26},
+             {"thr", 3},
+             {"ours", 7},
+             {"ORT", 7},
+             {"oneDNN", 7},
+             {"times as fast", 16},
+             {"", 0}},
+            options) {}
+
+  // `session` makes ONNX Runtime's for a number of threads; `network`, if there is one, is what the
+  // model was built from, and oneDNN gets it.
+  void add(Subject& subject, const Executable& executable,
+           const std::function<test::OnnxSession(int threads, bool rests)>& session,
+           const Network* network, const Weights& weights) {
+    for (int threads : {1, 2}) {
+      const weir_executor* executor = threads == 1 ? nullptr : &two_.executor();
+      std::vector<Side> sides{repeated(
+          [&, executor] { executable.run_into(subject.inputs, subject.outputs, executor); })};
+      sides[0](2);
+      bool is_long = time_of(sides[0], 1) > kLongRun;
+      std::vector<std::size_t> side_of(3, 0);
+      std::optional<OnnxModel> onnx;
+      if (runtime_ != nullptr) {
+        // Threads that spin on after a run would hold the processor that ours need.
+        onnx.emplace(*runtime_, session(threads, threads > 1 && is_long), subject);
+        onnx->run();
+        check(subject, "ONNX Runtime", onnx->results());
+        side_of[1] = sides.size();
+        sides.push_back(repeated([&] { onnx->run(); }));
+      }
+#if defined(WEIR_BENCHMARK_ONEDNN)
+      std::optional<OneDnnNetwork> onednn;
+      Tensor result(subject.outputs[0].dtype(), subject.outputs[0].sizes());
+      if (network != nullptr) {
+        onednn.emplace(*network, weights, subject.inputs[0].sizes()[0],
+                       static_cast<float*>(subject.inputs[0].mutable_data()),
+                       static_cast<float*>(result.mutable_data()), threads);
+        onednn->run();
+        check(subject, "oneDNN", {result});
+        side_of[2] = sides.size();
+        sides.push_back(repeated([&] { onednn->run(); }));
+      }
+#else
+      (void)network, (void)weights;
+#endif
+      Effort effort = options_.effort();
+      effort.fewest_rounds = 5;
+      effort.most_rounds = 101;
+      if (threads > 1) {
+        effort.rest_seconds = 5e-3;
+        effort.most_rounds = 31;
+      }
+      report(subject.name, threads, interleave(sides, effort), side_of);
+    }
+  }
+
+  void print_summary() const {
+    if (behind_.empty()) return;
+    std::printf("\nBehind:");
+    for (const std::string& line : behind_)
+      std::printf("%s  %s", &line == &behind_[0] ? "" : ";", line.c_str());
+    std::printf("\n");
+  }
+
+ private:
+  static std::string peers(const test::OnnxRuntime* runtime) {
+    std::string result;
+    if (runtime != nullptr) result += "ONNX Runtime " + runtime->version() + " (ORT), ";
+#if defined(WEIR_BENCHMARK_ONEDNN)
+    result += "oneDNN " + onednn_version() + ", ";
+#endif
+    return result.empty() ? result : result.substr(0, result.size() - 2) + "; else ";
+  }
+
+  static void check(const Subject& subject, const char* whose, const std::vector<Tensor>& results) {
+    for (std::size_t i = 0; i < results.size(); ++i) {
+      double difference = compare(subject.outputs[i], results[i]).relative();
+      if (!(difference <= 1e-4))
+        throw Error(fmt::format("{}: {}'s {} differs by {:.3g}", subject.name, whose,
+                                subject.output_names[i], difference));
+    }
+  }
+
+  void report(const std::string& name, int threads, const Samples& samples,
+              const std::vector<std::size_t>& side_of) {
+    std::vector<Cell> row{name, {fmt::format("{}", threads), static_cast<double>(threads)}};
+    std::size_t sides = 0;
+    for (std::size_t peer = 0; peer < side_of.size(); ++peer) {
+      if (peer > 0 && side_of[peer] == 0) {
+        row.emplace_back("-");
+        continue;
+      }
+      ++sides;
+      double seconds = samples.seconds(side_of[peer]).median;
+      row.emplace_back(duration(seconds), seconds);
+    }
+    if (sides == 1) {
+      row.emplace_back("-");
+      row.emplace_back("");
+    } else {
+      Spread ratio = samples.ratio(samples.fastest(1), 0);
+      row.emplace_back(times(ratio), ratio);
+      row.emplace_back(ratio.median < 1 ? "BEHIND" : "");
+      if (ratio.median < 1)
+        behind_.push_back(fmt::format("{} ({}): {:.2f}", name, threads, ratio.median));
+    }
+    table_.row(row);
+  }
+
+  const Options& options_;
+  const test::OnnxRuntime* runtime_;
+  Table table_;
+  ThreadPool two_{2};
+  std::vector<std::string> behind_;
+};
+
+// How long a model takes to be made ready, in one line each.
+struct Readiness {
+  std::string name;
+  double ours, theirs;
+};
+
+Subject subject_of(std::string name, const Executable& executable, std::vector<Tensor> inputs) {
+  Subject subject{std::move(name), {}, {}, std::move(inputs), {}};
+  for (const Signature& input : executable.inputs()) subject.input_names.push_back(input.name);
+  for (const Signature& output : executable.outputs()) subject.output_names.push_back(output.name);
+  subject.outputs = executable.run(subject.inputs);
+  return subject;
+}
+
+class Models {
+ public:
+  Models(const Options& options, const test::OnnxRuntime* runtime)
+      : options_(options), runtime_(runtime), comparison_(options, runtime) {}
+
+  void add_folder(const std::string& folder) {
+    std::string name = std::filesystem::path(folder).filename().string();
+    if (!options_.wants(name)) return;
+    TestFolder test = read_test_folder(folder, false);
+    OnnxOptions given;
+    given.given = test.data.front().inputs;
+    Model model = load_onnx(test.model, given);
+    std::vector<Tensor> inputs;
+    for (ValueId input : model.graph.inputs())
+      inputs.push_back(test.data.front().inputs.at(model.graph.value(input).name));
+    auto start = std::chrono::steady_clock::now();
+    Executable executable = compile(model);
+    double ours = seconds_since(start);
+    Subject subject = subject_of(name, executable, std::move(inputs));
+    comparison_.add(subject, executable,
+                    [&](int threads, bool rests) {
+                      auto before = std::chrono::steady_clock::now();
+                      auto session =
+                          test::OnnxSession::of_file(*runtime_, test.model, threads, rests);
+                      if (threads == 1) ready_.push_back({name, ours, seconds_since(before)});
+                      return session;
+                    },
+                    nullptr, {});
+  }
+
+  void add_network(const Network& network, std::initializer_list<std::int64_t> batches) {
+    std::vector<std::int64_t> wanted;
+    for (std::int64_t batch : batches)
+      if (options_.wants(name_of(network, batch))) wanted.push_back(batch);
+    if (wanted.empty()) return;
+    Model model = build_model(network, Dim::symbol("N"));
+    std::string exported = runtime_ == nullptr ? std::string() : export_onnx(model);
+    auto start = std::chrono::steady_clock::now();
+    Executable executable = compile(model);
+    double ours = seconds_since(start);
+    for (std::int64_t batch : wanted) {
+      Tensor::Sizes sizes{batch};
+      sizes.insert(sizes.end(), network.input.begin(), network.input.end());
+      Subject subject =
+          subject_of(name_of(network, batch), executable, {Numbers().tensor(sizes, 1)});
+      comparison_.add(
+          subject, executable,
+          [&](int threads, bool rests) {
+            auto before = std::chrono::steady_clock::now();
+            test::OnnxSession session(*runtime_, exported, threads, rests);
+            if (threads == 1 && batch == wanted.front())
+              ready_.push_back({network.name, ours, seconds_since(before)});
+            return session;
+          },
+          &network, model.weights);
+    }
+  }
+
+  void print_summary() {
+    comparison_.print_summary();
+    if (ready_.empty()) return;
+    Table table("models", "From the model to what can run, on one thread",
+                {{"model", 26}, {"ours", 7}, {"ORT", 7}, {"", 0}}, options_);
+    for (const Readiness& model : ready_)
+      table.row({model.name,
+                 {duration(model.ours), model.ours},
+                 {duration(model.theirs), model.theirs},
+                 ""});
+  }
+
+ private:
+  static std::string name_of(const Network& network, std::int64_t batch) {
+    return fmt::format("{} x {}", network.name, batch);
+  }
+
+  const Options& options_;
+  const test::OnnxRuntime* runtime_;
+  Comparison comparison_;
+  std::vector<Readiness> ready_;
+};
+
+void measure(const Options& options) {
+  const char* folder = std::getenv("WEIR_MODELS");
+  std::optional<test::OnnxRuntime> runtime;
+  if (const char* path = test::onnxruntime_path()) runtime.emplace(path);
+  if (!runtime)
+    std::printf(
+        "ONNX Runtime: set WEIR_ONNXRUNTIME to the path of libonnxruntime.so; ./dev setup "
+        "--peers fetches it.\n");
+  Models models(options, runtime ? &*runtime : nullptr);
+  for (const std::string& each :
+       find_test_folders(folder != nullptr ? folder : WEIR_SOURCE_DIR "/tests/data/models"))
+    models.add_folder(each);
+  models.add_network(perceptron("MLP 784-512-256-10", {784, 512, 256, 10}), {1, 8, 32, 256});
+  models.add_network(perceptron("MLP 8 of 1024", std::vector<std::int64_t>(9, 1024)),
+                     {1, 8, 32, 256});
+  models.add_network(dcgan_discriminator(), {1, 16});
+  if (!options.quick) models.add_network(tiny_yolo(), {1});
+  models.print_summary();
+}
+
+}  // namespace
+}  // namespace weir::bench
+
+int main(int argc, char** argv) try {
+  using namespace weir::bench;
+  Options options =
+      Options::parse(argc, argv, "Times whole models against ONNX Runtime and oneDNN.");
+  TimingLock lock;
+  print_machine();
+  measure(options);
+  return 0;
+} catch (const std::exception& error) {
+  std::fprintf(stderr, "%s\n", error.what());
+  return 1;
+}
