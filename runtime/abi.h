@@ -73,8 +73,7 @@ typedef struct weir_call {
   const weir_executor* executor; /* null: everything runs on the calling thread */
   void* state; /* the block of what is updated in place: parameters in training, what an optimizer
                 * remembers; null if the program has none. Overlaps nothing else. A call that ends
-                * with another status than WEIR_OK may leave it half updated, but for
-                * WEIR_INVALID_CALL, after which nothing is written. */
+                * with another status than WEIR_OK leaves it as it was. */
 } weir_call;
 
 /* A compiled program. Returns a weir_status. */

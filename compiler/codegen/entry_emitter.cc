@@ -1,6 +1,7 @@
 #include "compiler/codegen/entry_emitter.h"
 
 #include <cctype>
+#include <cstddef>
 #include <map>
 
 #include "compiler/codegen/kernel_emitter.h"
@@ -17,6 +18,9 @@ constexpr std::int64_t kStreamBytes = 24 << 20;
 // What LLVM does to a function takes longer than its length, so the calls of a program with more
 // kernels than this stand in functions of so many each.
 constexpr std::size_t kCallsInOne = 24;
+
+static_assert(offsetof(weir_call, state) == kCallState * sizeof(void*) &&
+              sizeof(weir_call) == kCallFields * sizeof(void*));
 
 std::string identifier(const std::string& name) {
   std::string result;
@@ -41,8 +45,7 @@ class EntryEmitter {
         word_(llvm::IntegerType::get(context_, static_cast<unsigned>(target.pointer_bits))),
         pointer_(llvm::PointerType::get(context_, 0)),
         status_(b_.getInt32Ty()),
-        call_type_(llvm::StructType::get(
-            context_, {pointer_, pointer_, pointer_, pointer_, pointer_, pointer_, pointer_})),
+        call_type_(call_type(context_)),
         single_(program.calls.size() == 1 && phases_of(program.calls[0].kernel).size() == 1),
         primitives_(b_, module, target),
         sizes_(b_, primitives_, program, word_),
@@ -110,13 +113,13 @@ class EntryEmitter {
     auto field = [&](unsigned i) {
       return b_.CreateLoad(pointer_, b_.CreateStructGEP(call_type_, call, i));
     };
-    inputs_ = field(0);
-    outputs_ = field(1);
-    weights_ = field(2);
-    workspace_ = field(3);
-    dims_ = field(4);
-    executor_ = field(5);
-    if (program_.state_bytes > 0) state_ = field(6);
+    inputs_ = field(kCallInputs);
+    outputs_ = field(kCallOutputs);
+    weights_ = field(kCallWeights);
+    workspace_ = field(kCallWorkspace);
+    dims_ = field(kCallDims);
+    executor_ = field(kCallExecutor);
+    if (program_.state_bytes > 0) state_ = field(kCallState);
     pointers_.assign(program_.buffers.size(), nullptr);
     frames_.clear();
   }
@@ -385,7 +388,7 @@ class EntryEmitter {
   llvm::IntegerType* word_;
   llvm::PointerType* pointer_;
   llvm::IntegerType* status_;
-  llvm::StructType* call_type_;  // weir_call of runtime/abi.h
+  llvm::StructType* call_type_;
   bool single_;
   bool in_part_ = false;  // the function being emitted is a part
   PrimitiveEmitter primitives_;
@@ -408,6 +411,11 @@ class EntryEmitter {
 };
 
 }  // namespace
+
+llvm::StructType* call_type(llvm::LLVMContext& context) {
+  std::vector<llvm::Type*> fields(kCallFields, llvm::PointerType::get(context, 0));
+  return llvm::StructType::get(context, fields);
+}
 
 std::string program_symbol(const Program& program) { return "weir_" + identifier(program.name); }
 std::string workspace_symbol(const Program& program) {

@@ -33,6 +33,19 @@ void emit_entry(llvm::Module& module, const Program& program, const Target& targ
                 const PhasesOf& phases_of, const std::vector<Schedule>& schedules,
                 ModuleNumber place, DebugInfo& debug, bool shapes);
 
+// weir_call of runtime/abi.h: the fields are pointers, in the order of CallField.
+llvm::StructType* call_type(llvm::LLVMContext& context);
+enum CallField : unsigned {
+  kCallInputs,
+  kCallOutputs,
+  kCallWeights,
+  kCallWorkspace,
+  kCallDims,
+  kCallExecutor,
+  kCallState,
+  kCallFields
+};
+
 // Names of the emitted functions.
 std::string program_symbol(const Program& program);
 std::string workspace_symbol(const Program& program);

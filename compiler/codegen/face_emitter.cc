@@ -22,9 +22,13 @@ static_assert(static_cast<int>(DType::f32) == WEIR_F32 &&
               static_cast<int>(DType::i64) == WEIR_I64 &&
               static_cast<int>(DType::boolean) == WEIR_BOOL);
 
-// What a workspace begins with that was made ready for the first variant; unlikely to stand there
+// What is noted in a workspace that was made ready for the first variant; unlikely to stand there
 // by chance.
 constexpr std::uint32_t kFirstVariant = 0x57454900;
+
+// Of a weir_fault, which are words.
+constexpr unsigned kFaultWords = 3;
+static_assert(sizeof(weir_fault) == kFaultWords * sizeof(std::ptrdiff_t));
 
 constexpr auto kMessages = std::to_array<std::pair<int, const char*>>({
     {WEIR_OK, "no error"},
@@ -45,8 +49,7 @@ class FaceEmitter {
         word_(llvm::IntegerType::get(context_, static_cast<unsigned>(model.base.pointer_bits))),
         status_(b_.getInt32Ty()),
         pointer_(llvm::PointerType::get(context_, 0)),
-        call_type_(llvm::StructType::get(
-            context_, {pointer_, pointer_, pointer_, pointer_, pointer_, pointer_, pointer_})) {}
+        call_type_(call_type(context_)) {}
 
   void emit() {
     emit_weights();
@@ -122,7 +125,8 @@ class FaceEmitter {
           llvm::ConstantDataArray::getRaw(*model_.weights, model_.weight_bytes, b_.getInt8Ty());
       weights_ = new llvm::GlobalVariable(module_, type, true, llvm::GlobalValue::InternalLinkage,
                                           bytes, name);
-      // Apart from other constants, for who looks at sizes; other formats have other names for sections.
+      // Apart from other constants, for who looks at sizes; other formats have other names for
+      // sections.
       if (llvm::Triple(model_.base.triple).isOSBinFormatELF())
         weights_->setSection(".rodata.weir_weights");
     }
@@ -230,7 +234,8 @@ class FaceEmitter {
       next = block("next");
       b_.CreateCondBr(b_.CreateIsNull(b_.CreateCall(check)), found, next);
       b_.SetInsertPoint(found);
-      b_.CreateStore(b_.getInt32(kFirstVariant + static_cast<std::uint32_t>(i)), workspace);
+      b_.CreateStore(b_.getInt32(kFirstVariant + static_cast<std::uint32_t>(i)),
+                     variant_note(b_, workspace));
       b_.CreateRet(b_.getInt32(WEIR_OK));
     }
     b_.SetInsertPoint(next);
@@ -282,19 +287,37 @@ class FaceEmitter {
           b_.CreateLoad(pointer_, b_.CreateStructGEP(call_type_, run->getArg(0), i));
       b_.CreateStore(value, b_.CreateStructGEP(call_type_, own, i));
     }
-    llvm::Value* place = b_.CreateStructGEP(call_type_, own, 3);
+    llvm::Value* place = b_.CreateStructGEP(call_type_, own, kCallWorkspace);
     llvm::Value* workspace = b_.CreateLoad(pointer_, place);
     require_some(workspace);
-    b_.CreateStore(b_.CreateConstGEP1_32(b_.getInt8Ty(), workspace, WEIR_ALIGNMENT), place);
-    llvm::SwitchInst* choice = b_.CreateSwitch(b_.CreateLoad(b_.getInt32Ty(), workspace), invalid);
+    llvm::Value* rest = b_.CreateConstGEP1_32(b_.getInt8Ty(), workspace, WEIR_ALIGNMENT);
+    b_.CreateStore(rest, place);
+    llvm::Value* noted = b_.CreateLoad(b_.getInt32Ty(), variant_note(b_, workspace));
+    llvm::SwitchInst* choice = b_.CreateSwitch(noted, invalid);
     for (std::size_t i = 0; i < model_.variants.size(); ++i) {
       auto* chosen = llvm::BasicBlock::Create(context_, "variant", run);
       choice->addCase(b_.getInt32(kFirstVariant + static_cast<std::uint32_t>(i)), chosen);
       b_.SetInsertPoint(chosen);
-      b_.CreateRet(b_.CreateCall(program_of(names(i)), {own}));
+      llvm::Value* result = b_.CreateCall(program_of(names(i)), {own});
+      if (!program.checks.empty()) hand_on_fault(result, rest, workspace);
+      b_.CreateRet(result);
     }
     b_.SetInsertPoint(invalid);
     b_.CreateRet(b_.getInt32(WEIR_INVALID_CALL));
+  }
+
+  // A weir_fault stands at the beginning of the caller's workspace, not of the variant's.
+  void hand_on_fault(llvm::Value* status, llvm::Value* from, llvm::Value* to) {
+    llvm::Function* made = b_.GetInsertBlock()->getParent();
+    auto* fault = llvm::BasicBlock::Create(context_, "fault", made);
+    auto* after = llvm::BasicBlock::Create(context_, "after", made);
+    b_.CreateCondBr(b_.CreateICmpEQ(status, b_.getInt32(WEIR_DATA_FAULT)), fault, after);
+    b_.SetInsertPoint(fault);
+    for (unsigned i = 0; i < kFaultWords; ++i)
+      b_.CreateStore(b_.CreateLoad(word_, b_.CreateConstGEP1_32(word_, from, i)),
+                     b_.CreateConstGEP1_32(word_, to, i));
+    b_.CreateBr(after);
+    b_.SetInsertPoint(after);
   }
 
   llvm::Constant* text(llvm::StringRef content) {

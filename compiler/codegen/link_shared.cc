@@ -1,13 +1,19 @@
+// The linker knows files only by name. Here they are a file in memory and a pipe, whose names are
+// those of open files: nothing is left behind by who stops the process, and no disk can be full.
 #include "compiler/codegen/link_shared.h"
 
+#include <fcntl.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 #include <array>
-#include <cstdlib>
-#include <filesystem>
-#include <fstream>
+#include <cerrno>
+#include <exception>
 #include <mutex>
+#include <new>
 #include <system_error>
+#include <thread>
+#include <utility>
 
 #include <fmt/format.h>
 #include <lld/Common/Driver.h>
@@ -21,41 +27,91 @@ LLD_HAS_DRIVER(elf)
 namespace weir {
 namespace {
 
-// A folder for the linker's files, gone at the end: the linker knows files only by name.
-class ScratchFolder {
+[[noreturn]] void refuse(const char* what, int code) {
+  throw Error(fmt::format("the shared object cannot be linked: {}: {}", what,
+                          std::generic_category().message(code)));
+}
+
+class Descriptor {
  public:
-  ScratchFolder() {
-    std::string pattern = (std::filesystem::temp_directory_path() / "weir-link-XXXXXX").string();
-    if (::mkdtemp(pattern.data()) == nullptr)
-      throw Error(
-          fmt::format("{} cannot be made: {}", pattern, std::generic_category().message(errno)));
-    path_ = pattern;
+  explicit Descriptor(int number) : number_(number) {}
+  Descriptor(const Descriptor&) = delete;
+  Descriptor& operator=(const Descriptor&) = delete;
+  ~Descriptor() { close(); }
+  void close() {
+    if (number_ >= 0) ::close(std::exchange(number_, -1));
   }
-  ~ScratchFolder() {
-    std::error_code ignored;
-    std::filesystem::remove_all(path_, ignored);
-  }
-  ScratchFolder(const ScratchFolder&) = delete;
-  ScratchFolder& operator=(const ScratchFolder&) = delete;
-  std::string file(const char* name) const { return (path_ / name).string(); }
+  int number() const { return number_; }
+  // What it is called while this process has it open.
+  std::string name() const { return fmt::format("/proc/self/fd/{}", number_); }
 
  private:
-  std::filesystem::path path_;
+  int number_;
 };
 
-void put(const std::string& path, const std::string& bytes) {
-  std::ofstream stream(path, std::ios::binary);
-  stream.write(bytes.data(), static_cast<std::streamsize>(bytes.size()));
-  stream.close();
-  if (!stream) throw Error(fmt::format("{} cannot be written: is its folder full?", path));
+// A file in memory.
+int file_of(const std::string& bytes) {
+  int file = ::memfd_create("model.o", MFD_CLOEXEC);
+  for (std::size_t at = 0; file >= 0 && at < bytes.size();) {
+    ssize_t written = ::write(file, bytes.data() + at, bytes.size() - at);
+    if (written < 0 && errno == EINTR) continue;
+    if (written < 0) {
+      int code = errno;
+      ::close(file);
+      refuse("memory for the object", code);
+    }
+    at += static_cast<std::size_t>(written);
+  }
+  if (file < 0) refuse("memory for the object", errno);
+  return file;
 }
 
-std::string get(const std::string& path) {
-  std::ifstream stream(path, std::ios::binary);
-  std::string bytes{std::istreambuf_iterator<char>(stream), {}};
-  if (stream.bad() || bytes.empty()) throw Error(fmt::format("{} cannot be read", path));
-  return bytes;
-}
+// A pipe whose other end is read as it fills.
+class Collector {
+ public:
+  Collector() : ends_(open()), from_(ends_[0]), to_(ends_[1]), reader_([this] { read(); }) {}
+  ~Collector() {
+    to_.close();
+    if (reader_.joinable()) reader_.join();
+  }
+  Collector(const Collector&) = delete;
+  Collector& operator=(const Collector&) = delete;
+  std::string name() const { return to_.name(); }
+  // To be called when all has been written.
+  std::string bytes() {
+    to_.close();
+    reader_.join();
+    if (failed_) std::rethrow_exception(failed_);
+    return std::move(bytes_);
+  }
+
+ private:
+  static std::array<int, 2> open() {
+    std::array<int, 2> ends{};
+    if (::pipe2(ends.data(), O_CLOEXEC) != 0) refuse("a pipe for the linker", errno);
+    return ends;
+  }
+  void read() {
+    std::array<char, 65536> part;
+    for (;;) {
+      ssize_t got = ::read(from_.number(), part.data(), part.size());
+      if (got == 0) return;
+      if (got < 0 && errno != EINTR) return;
+      // What no longer fits is still read, so that the linker never waits.
+      try {
+        if (got > 0 && !failed_) bytes_.append(part.data(), static_cast<std::size_t>(got));
+      } catch (const std::bad_alloc&) {
+        failed_ = std::current_exception();
+      }
+    }
+  }
+
+  std::array<int, 2> ends_;
+  Descriptor from_, to_;
+  std::string bytes_;
+  std::exception_ptr failed_;
+  std::thread reader_;
+};
 
 }  // namespace
 
@@ -67,9 +123,9 @@ std::string link_shared(const std::string& object, const std::string& name,
   // The linker's state is global.
   static std::mutex mutex;
   std::lock_guard lock(mutex);
-  ScratchFolder folder;
-  std::string from = folder.file("model.o"), to = folder.file("model.so");
-  put(from, object);
+  Descriptor file(file_of(object));
+  Collector collector;
+  std::string from = file.name(), to = collector.name();
   std::string soname = "-soname=" + name;
   const auto arguments = std::to_array<const char*>(
       {"ld.lld", "-shared", soname.c_str(), "--gc-sections", "-Bsymbolic", "-z", "relro", "-z",
@@ -80,7 +136,7 @@ std::string link_shared(const std::string& object, const std::string& name,
   constexpr std::array<lld::DriverDef, 1> kDrivers{{{lld::Gnu, &lld::elf::link}}};
   lld::Result result = lld::lldMain(arguments, stream, stream, kDrivers);
   WEIR_CHECK(result.canRunAgain && result.retCode == 0, "the linker says: " + text);
-  return get(to);
+  return collector.bytes();
 }
 
 }  // namespace weir

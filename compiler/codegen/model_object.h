@@ -21,9 +21,9 @@
 // With several variants of the code, for processors of one kind, each program is there as often,
 // and
 //   int NAME_init(void* workspace)
-//     chooses the last variant that the processor can run, and notes it in the first bytes of the
-//     workspace, of which every program then needs WEIR_ALIGNMENT more. A program whose workspace
-//     has not been made ready says so.
+//     chooses the last variant that the processor can run, and notes it in the first
+//     WEIR_ALIGNMENT bytes of the workspace, which every program then needs beside its own. A
+//     program whose workspace has not been made ready says so.
 //
 // Everything else is local to the file. Nothing in it is written to, and nothing runs before it is
 // called.

@@ -69,7 +69,6 @@ class SelfTestEmitter {
       : module_(module),
         context_(module.getContext()),
         model_(model),
-
         init_(init),
         first_variant_(first_variant),
         b_(context_),
@@ -149,9 +148,9 @@ class SelfTestEmitter {
     if (init_ != nullptr) {
       llvm::Value* status = b_.CreateCall(init_, {workspace});
       require(b_.CreateIsNull(status), status);
-      b_.CreateStore(
-          b_.CreateSub(b_.CreateLoad(b_.getInt32Ty(), workspace), b_.getInt32(first_variant_)),
-          chosen_);
+      b_.CreateStore(b_.CreateSub(b_.CreateLoad(b_.getInt32Ty(), variant_note(b_, workspace)),
+                                  b_.getInt32(first_variant_)),
+                     chosen_);
     }
     for (std::uint32_t i = 0; i < layout.inputs.size(); ++i) {
       const Piece& piece = layout.inputs[i];
@@ -168,13 +167,13 @@ class SelfTestEmitter {
             llvm::ConstantInt::get(word_, static_cast<std::uint64_t>(entry.self_test->dims[i])),
             b_.CreateConstGEP2_32(type, dims, 0, i));
     }
-    auto* call_type = llvm::StructType::get(context_, std::vector<llvm::Type*>(6, pointer_));
-    llvm::Value* call = slot(call_type);
+    llvm::StructType* type = call_type(context_);
+    llvm::Value* call = slot(type);
+    llvm::Value* null = llvm::ConstantPointerNull::get(pointer_);
     unsigned field = 0;
     for (llvm::Value* value :
-         {array_of(layout.inputs), array_of(layout.outputs), weights_, workspace, dims,
-          static_cast<llvm::Value*>(llvm::ConstantPointerNull::get(pointer_))})
-      b_.CreateStore(value, b_.CreateStructGEP(call_type, call, field++));
+         {array_of(layout.inputs), array_of(layout.outputs), weights_, workspace, dims, null, null})
+      b_.CreateStore(value, b_.CreateStructGEP(type, call, field++));
     llvm::Value* status = b_.CreateCall(module_.getFunction(program_symbol(program)), {call});
     require(b_.CreateIsNull(status), status);
     for (std::size_t i = 0; i < layout.outputs.size(); ++i) {
@@ -353,6 +352,10 @@ class SelfTestEmitter {
 };
 
 }  // namespace
+
+llvm::Value* variant_note(llvm::IRBuilder<>& builder, llvm::Value* workspace) {
+  return builder.CreateConstGEP1_32(builder.getInt8Ty(), workspace, WEIR_ALIGNMENT / 2);
+}
 
 std::uint64_t self_test_bytes(const ModelObject& model) {
   std::uint64_t bytes = 0;

@@ -42,9 +42,9 @@ class CallOrder {
     writer_ = std::move(writer);
   }
 
-  // Lets the writer of the next value come behind all other readers of the param. False, and
-  // nothing is changed, if one of them needs what it writes, or if it cannot overwrite what it
-  // reads.
+  // Lets the writer of the next value come behind all other readers of the param and behind all
+  // checks. False, and nothing is changed, if one of them needs what it writes, or if it cannot
+  // overwrite what it reads.
   bool place(const Update& update) {
     CallNumber writer = writer_[update.next];
     WEIR_CHECK(writer != kNone);
@@ -53,10 +53,11 @@ class CallOrder {
     std::vector<CallNumber> others;
     for (CallNumber reader : readers_[update.param])
       if (reader != writer) others.push_back(reader);
+    for (const IndexCheck& check : program_.checks) others.push_back(check.call);
     std::vector<bool> needs = reachable_from(writer);
-    for (CallNumber reader : others)
-      if (needs[reader]) return false;
-    for (CallNumber reader : others) followers_[reader].push_back(writer);
+    for (CallNumber other : others)
+      if (needs[other]) return false;
+    for (CallNumber other : others) followers_[other].push_back(writer);
     return true;
   }
 

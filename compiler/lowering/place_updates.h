@@ -4,7 +4,9 @@
 // value when the program has run. The kernel that computes it writes it there at once if
 //   - it is the only one that writes it, and it is not written in steps upon a start;
 //   - no other kernel reads the old value afterwards, which is arranged where it can be: calls
-//     change their order, each staying behind those whose results it reads; and
+//     change their order, each staying behind those whose results it reads;
+//   - no check of indices comes later, which is arranged likewise: a call that ends with a fault
+//     has written no state; and
 //   - the kernel itself reads the old value only at the element that it then overwrites.
 // Otherwise the next value has workspace of its own, and is copied when everything else has run.
 #pragma once

@@ -246,5 +246,51 @@ TEST(StateBlock, IsNeeded) {
               HasSubstr("these params have no value: %a (f32[3])"));
 }
 
+// A step whose first half would change the state, and whose second half finds an index out of
+// range. So many additions that without fusion the calls stand in several functions.
+std::string faulty_step(const char* indices) {
+  std::string text = R"(graph @faulty(%x: f32[4], %at: i64[4]) {
+  param %w: f32[4]
+  param %steps: f32[4]
+  %next = sub(%w, %x)
+  %0 = add(%next, %steps)
+)";
+  for (int i = 1; i < 30; ++i) text += fmt::format("  %{} = add(%{}, %x)\n", i, i - 1);
+  return text + "  %cast = cast(%29) {dtype = i64}\n  %y = gather(%29, " + indices +
+         ")\n  %count = add(%steps, %y)\n  return %y, %next updates %w, %count updates %steps\n}";
+}
+
+TEST(StateBlock, IsAsItWasAfterAFault) {
+  // Indices that are given, and those that are computed from the next value itself.
+  for (const char* indices : {"%at", "%cast"}) {
+    Graph graph = parse(faulty_step(indices));
+    Weights weights{{"w", Tensor::from<float>({3, 2, 1, 0}, {4})},
+                    {"steps", Tensor(DType::f32, {4})}};
+    for (bool fuse : {true, false}) {
+      Executable executable = compile({graph, weights, {}}, {vector_levels()[0], fuse, true});
+      Workspace block;
+      auto* state = static_cast<char*>(block.reserve(executable.state_bytes()));
+      executable.write_initial_state(state);
+      std::string before(state, executable.state_bytes());
+      Tensor x = Tensor::from<float>({1, 1, 1, 1}, {4});
+      Tensor good = Tensor::from<std::int64_t>({3, 2, 1, 0}, {4});
+      Tensor bad = Tensor::from<std::int64_t>({0, 1, 2, 4}, {4});
+      Tensor zeros(DType::f32, {4}), y(DType::f32, {4});
+      std::vector<Tensor> outputs{y};
+      EXPECT_THAT(error_of([&] {
+                    executable.run_in_place(std::vector{x, bad}, outputs, state,
+                                            test_executors()[0]);
+                  }),
+                  HasSubstr("gather: index "))
+          << indices;
+      EXPECT_EQ(std::string(state, executable.state_bytes()), before) << indices << ", " << fuse;
+      // Zeros make the computed indices those of the first values.
+      executable.run_in_place(std::vector{zeros, good}, outputs, state, test_executors()[0]);
+      EXPECT_EQ(outputs[0].bits(0).value, scalar::from_f32(0).value);
+      EXPECT_NE(std::string(state, executable.state_bytes()), before);
+    }
+  }
+}
+
 }  // namespace
 }  // namespace weir::test

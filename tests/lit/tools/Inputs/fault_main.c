@@ -1,4 +1,4 @@
-/* Looks up two rows of five, once with an index that is none, and prints what the program says of it. */
+/* Looks up two rows of five, once of three times with an index that is none, and prints what the program says of it. */
 #include <stdio.h>
 
 #include "data_fault.h"
@@ -22,6 +22,9 @@ int main(void) {
   inputs.table = table;
   inputs.at = at;
   outputs.y = y;
+#ifdef VARIANTS
+  if (data_fault_init(fault) != WEIR_OK) return 2;
+#endif
   at[0] = 4;
   at[1] = -5;
   status = data_fault_forward(&inputs, &outputs, fault, NULL);
@@ -30,5 +33,8 @@ int main(void) {
   status = data_fault_forward(&inputs, &outputs, fault, NULL);
   printf("status %d, %s: check %ld, position %ld, index %ld\n", status, data_fault_message(status), (long)fault->check,
          (long)fault->position, (long)fault->index);
+  at[1] = -5;
+  status = data_fault_forward(&inputs, &outputs, fault, NULL);
+  printf("status %d: %g %g %g %g\n", status, y[0], y[1], y[2], y[3]);
   return 0;
 }
