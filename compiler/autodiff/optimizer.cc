@@ -1,12 +1,12 @@
 #include "compiler/autodiff/optimizer.h"
 
-#include <algorithm>
-#include <charconv>
 #include <cmath>
 #include <limits>
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
+
+#include "compiler/autodiff/named_options.h"
 
 namespace weir {
 namespace {
@@ -177,24 +177,11 @@ std::span<const OptimizerDef> optimizers() {
 }
 
 Optimizer parse_optimizer(std::string_view text) {
+  NamedOptions given = parse_named_options(text);
   Optimizer result;
-  std::size_t colon = text.find(':');
-  result.name = text.substr(0, colon);
-  std::string_view rest = colon == std::string_view::npos ? "" : text.substr(colon + 1);
-  while (!rest.empty()) {
-    std::string_view item = rest.substr(0, rest.find(','));
-    rest.remove_prefix(std::min(rest.size(), item.size() + 1));
-    std::size_t equals = item.find('=');
-    double value = 0;
-    const char* end = item.data() + item.size();
-    std::from_chars_result read{item.data(), std::errc::invalid_argument};
-    if (equals != std::string_view::npos)
-      read = std::from_chars(item.data() + equals + 1, end, value);
-    if (read.ec != std::errc() || read.ptr != end)
-      throw Error(fmt::format(
-          "{} is no hyperparameter with a number, such as weight_decay=0.01, in {}", item, text));
-    result.values[std::string(item.substr(0, equals))] = value;
-  }
+  result.name = given.name;
+  for (const auto& [key, value] : given.options)
+    result.values.emplace(key, number_of_option(key, value));
   checked(result);
   return result;
 }

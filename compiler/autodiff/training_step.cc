@@ -1,6 +1,7 @@
 #include "compiler/autodiff/training_step.h"
 
 #include <algorithm>
+#include <cmath>
 #include <limits>
 #include <memory>
 #include <optional>
@@ -9,6 +10,7 @@
 #include <fmt/ranges.h>
 
 #include "compiler/autodiff/gradient.h"
+#include "compiler/autodiff/named_options.h"
 #include "compiler/passes/graph_rewriter.h"
 #include "ir/escape.h"
 #include "ir/notes.h"
@@ -251,6 +253,28 @@ class StepBuilder {
   Weights initial_;
 };
 
+// "mse" and "mse_loss" are the same.
+const OpDef& find_loss(std::string_view name) {
+  auto is_loss = [](const OpDef* op) { return op != nullptr && op->family == "loss"; };
+  for (const OpDef* op : {find_op(name), find_op(fmt::format("{}_loss", name))})
+    if (is_loss(op)) return *op;
+  std::vector<std::string> names;
+  for (const auto& known : all_ops())
+    if (is_loss(known.get())) names.push_back(known->name);
+  throw Error(fmt::format("there is no loss {}; there are {}", name, fmt::join(names, ", ")));
+}
+
+// The value of a loss's attribute from its text.
+Attribute attribute_of(const AttributeSpec& spec, std::string_view text) {
+  if (spec.kind == AttributeKind::text) return std::string(text);
+  double number = number_of_option(spec.name, text);
+  if (spec.kind == AttributeKind::real) return number;
+  WEIR_CHECK(spec.kind == AttributeKind::integer, spec.name);
+  if (number != std::floor(number) || std::abs(number) > 1e9)
+    throw Error(fmt::format("{} takes an integer, and {} is given", spec.name, text));
+  return static_cast<std::int64_t>(number);
+}
+
 }  // namespace
 
 TrainingStep training_step(const Graph& graph, const Optimizer& optimizer,
@@ -276,39 +300,50 @@ Graph on_state(const Graph& graph, const TrainingOptions& options) {
   return result;
 }
 
-Graph with_loss(const Graph& graph, const LossOptions& options) {
-  auto is_loss = [](const OpDef* op) { return op != nullptr && op->family == "loss"; };
-  const OpDef* op = find_op(options.op);
-  if (!is_loss(op)) op = find_op(options.op + "_loss");
-  if (!is_loss(op)) {
-    std::vector<std::string> names;
-    for (const auto& known : all_ops())
-      if (is_loss(known.get())) names.push_back(known->name);
-    throw Error(
-        fmt::format("there is no loss {}; there are {}", options.op, fmt::join(names, ", ")));
+LossOptions parse_loss(std::string_view text) {
+  NamedOptions given = parse_named_options(text);
+  LossOptions result;
+  const OpDef& op = find_loss(given.name);
+  result.op = op.name;
+  for (const auto& [key, value] : given.options) {
+    std::vector<std::string_view> names;
+    const AttributeSpec* found = nullptr;
+    for (const AttributeSpec& spec : op.attributes) {
+      names.push_back(spec.name);
+      if (spec.name == key) found = &spec;
+    }
+    if (found == nullptr)
+      throw Error(
+          fmt::format("{} has no option {}; it has {}", op.name, key, fmt::join(names, ", ")));
+    result.attributes.set(found->name, attribute_of(*found, value));
   }
+  return result;
+}
+
+Graph with_loss(const Graph& graph, const LossOptions& options) {
+  const OpDef& op = find_loss(options.op);
   if (graph.outputs().empty()) throw Error(fmt::format("{} has no output", graph.name()));
   const Graph::Output& output =
       options.output.empty() ? graph.outputs()[0] : find_output(graph, options.output);
   TensorType type = graph.type(output.value);
-  bool takes_labels = !is_float(options.labels) && op->operands[1].types != TypeSet::floats;
+  bool takes_labels = !is_float(options.labels) && op.operands[1].types != TypeSet::floats;
   if (takes_labels) {
     Attributes attributes = options.attributes;
-    for (const AttributeSpec& spec : op->attributes)
+    for (const AttributeSpec& spec : op.attributes)
       if (!attributes.find(spec.name) && spec.default_value)
         attributes.set(spec.name, *spec.default_value);
     std::vector<TensorType> types{type};
     if (type.shape.empty())
       throw Error(fmt::format("the output {} is {}, which has no classes", value_name(output.name),
                               to_string(type)));
-    type.shape.erase(type.shape.begin() + OpInstance{op, types, attributes}.axis(type.rank()));
+    type.shape.erase(type.shape.begin() + OpInstance{&op, types, attributes}.axis(type.rank()));
     type.dtype = options.labels;
   }
   GraphBuilder builder(graph);
   builder.set_location(graph.value(output.value).location.derived("loss of"));
   Var target(builder, builder.graph().add_input("target", type, builder.location()));
   builder.output("loss",
-                 builder.apply(*op, {Var(builder, output.value), target}, options.attributes));
+                 builder.apply(op, {Var(builder, output.value), target}, options.attributes));
   return std::move(builder.graph());
 }
 

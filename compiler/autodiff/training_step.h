@@ -57,6 +57,10 @@ struct LossOptions {
   DType labels = DType::i64;  // of a loss that takes labels: their type, or a floating-point type
 };
 
+// "mse", or "cross_entropy:label_smoothing=0.1": a loss with attributes of its op. Error for what
+// is not of this form, and if there is no such loss, or it has no such attribute.
+LossOptions parse_loss(std::string_view text);
+
 // The graph with an input `target` and an output `loss` more. Error if there is no such loss or
 // output, or a name is taken.
 Graph with_loss(const Graph& graph, const LossOptions& options);

@@ -1,5 +1,5 @@
 // Rounds through a data set, and first values.
-#include "compiler/fit.h"
+#include "compiler/training/fit.h"
 
 #include <cmath>
 

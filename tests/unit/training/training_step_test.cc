@@ -340,8 +340,28 @@ TEST(ParseOptimizer, TakesNameAndHyperparameters) {
   EXPECT_EQ(adam.values.at("beta1"), 0.95);
   EXPECT_EQ(adam.values.at("weight_decay"), 0.01);
   EXPECT_EQ(parse_optimizer("sgd").values.size(), 0U);
-  for (const char* text : {"adam:beta1", "adam:beta1=", "adam:beta1=0.9x", "adam:=1"})
-    EXPECT_THAT(error_of([&] { parse_optimizer(text); }), HasSubstr("hyperparameter")) << text;
+  for (const char* text : {"adam:", "adam:beta1", "adam:beta1=", "adam:=1", "adam:beta1=1,"})
+    EXPECT_THAT(error_of([&] { parse_optimizer(text); }), HasSubstr("is no option with a value"))
+        << text;
+  EXPECT_THAT(error_of([] { parse_optimizer("adam:beta1=0.9x"); }),
+              HasSubstr("beta1 takes a number, and '0.9x' is given"));
+  EXPECT_THAT(error_of([] { parse_optimizer("adam:beta1=0.5,beta1=0.5"); }),
+              HasSubstr("beta1 is there twice"));
+}
+
+TEST(ParseLoss, TakesNameAndAttributes) {
+  LossOptions loss = parse_loss("cross_entropy:label_smoothing=0.1,axis=1,reduction=sum");
+  EXPECT_EQ(loss.op, "cross_entropy");
+  EXPECT_EQ(loss.attributes.real("label_smoothing"), 0.1);
+  EXPECT_EQ(loss.attributes.integer("axis"), 1);
+  EXPECT_EQ(loss.attributes.text("reduction"), "sum");
+  EXPECT_EQ(parse_loss("mse").op, "mse_loss");
+  EXPECT_THAT(error_of([] { parse_loss("log"); }),
+              HasSubstr("there is no loss log; there are mse"));
+  EXPECT_THAT(error_of([] { parse_loss("mse:delta=1"); }),
+              HasSubstr("mse_loss has no option delta; it has reduction"));
+  EXPECT_THAT(error_of([] { parse_loss("cross_entropy:axis=0.5"); }),
+              HasSubstr("axis takes an integer, and 0.5 is given"));
 }
 
 }  // namespace

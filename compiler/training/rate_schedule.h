@@ -27,8 +27,8 @@ struct RateSchedule {
   double at(std::int64_t step) const;
 };
 
-// "constant", "cosine", or "step:every=30,factor=0.1", where every counts epochs; each with
-// ",warmup=E" or ":warmup=E" behind it for so many epochs of rising. An epoch has `steps_per_epoch`
+// "constant", "cosine:warmup=1", or "step:every=30,factor=0.1": the options of each are `warmup`,
+// and those of the staircase `every`, both in epochs, and `factor`. An epoch has `steps_per_epoch`
 // steps, and all of them are `epochs`. Error for what is not of this form, and for values out of
 // range.
 RateSchedule parse_rate_schedule(std::string_view text, double base, std::int64_t steps_per_epoch,

@@ -6,8 +6,8 @@
 #include <functional>
 #include <optional>
 
-#include "compiler/rate_schedule.h"
 #include "compiler/trainer.h"
+#include "compiler/training/rate_schedule.h"
 #include "ir/tensor.h"
 
 namespace weir {

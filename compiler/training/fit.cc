@@ -1,4 +1,4 @@
-#include "compiler/fit.h"
+#include "compiler/training/fit.h"
 
 #include <algorithm>
 #include <chrono>

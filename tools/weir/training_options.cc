@@ -1,0 +1,109 @@
+#include "training_options.h"
+
+#include <algorithm>
+#include <charconv>
+
+#include <fmt/format.h>
+
+#include "compiler/frontend/file.h"
+
+namespace weir::tool {
+namespace {
+
+constexpr double kLargestNumber = 1e30;
+
+// An option of its own for what can also stand behind the optimizer's name.
+void add_hyperparameter(Optimizer& optimizer, const char* name, const std::string& text,
+                        std::string_view option) {
+  if (text.empty()) return;
+  double value = number_of(text, option, 0, kLargestNumber);
+  if (!optimizer.values.emplace(name, value).second)
+    throw Error(fmt::format("{} is given twice: by {} and behind --optimizer", name, option));
+}
+
+LossOptions given_loss(const TrainingArguments& arguments) {
+  LossOptions loss = parse_loss(arguments.loss);
+  if (arguments.label_smoothing.empty()) return loss;
+  constexpr const char* kAttribute = "label_smoothing";
+  if (loss.attributes.find(kAttribute) != nullptr)
+    throw Error("label_smoothing is given twice: by --label-smoothing and behind --loss");
+  LossOptions with =
+      parse_loss(fmt::format("{}:{}={}", loss.op, kAttribute,
+                             number_of(arguments.label_smoothing, "--label-smoothing", 0, 1)));
+  loss.attributes.set(kAttribute, *with.attributes.find(kAttribute));
+  return loss;
+}
+
+}  // namespace
+
+void add_training(CLI::App& command, TrainingArguments& arguments) {
+  add_value(command, "--loss", arguments.loss, "LOSS",
+            "What is minimized: mse, l1, huber, hinge, binary_cross_entropy or cross_entropy, of "
+            "the model's first output and the targets, with options behind a colon, such as "
+            "huber:delta=0.5; or an output of the model, a scalar.")
+      ->required();
+  add_value(command, "--label-smoothing", arguments.label_smoothing, "R",
+            "The part of each target of cross_entropy that is spread over all classes.");
+  add_value(command, "--optimizer", arguments.optimizer, "NAME",
+            "sgd, momentum, nesterov, adam, adamw, rmsprop or adagrad, with hyperparameters behind "
+            "a colon, such as adam:beta1=0.95; adamw if left out.");
+  add_value(command, "--momentum", arguments.momentum, "R", "The optimizer's momentum.");
+  add_value(command, "--weight-decay", arguments.weight_decay, "R",
+            "How much of each param its gradient is increased by, or with adamw, times the rate, "
+            "the param decreased.");
+  add_value(command, "--clip-value", arguments.clip_value, "R",
+            "Holds each element of a gradient from -R to R.");
+  add_value(command, "--clip-norm", arguments.clip_norm, "R",
+            "Scales all gradients so that their norm together is at most R.");
+  command.add_flag("--check-finite", arguments.check_finite,
+                   "A step that gives numbers that are infinite or NaN updates nothing.");
+}
+
+Optimizer given_optimizer(const TrainingArguments& arguments) {
+  Optimizer optimizer =
+      parse_optimizer(arguments.optimizer.empty() ? "adamw" : arguments.optimizer);
+  add_hyperparameter(optimizer, "momentum", arguments.momentum, "--momentum");
+  add_hyperparameter(optimizer, "weight_decay", arguments.weight_decay, "--weight-decay");
+  auto clip = [](const std::string& text, std::string_view option) {
+    return text.empty() ? 0 : number_of(text, option, 0, kLargestNumber);
+  };
+  optimizer.clip_value = clip(arguments.clip_value, "--clip-value");
+  optimizer.clip_norm = clip(arguments.clip_norm, "--clip-norm");
+  checked(optimizer);
+  return optimizer;
+}
+
+GivenTraining given_training(const Graph& graph, const TrainingArguments& arguments, DType labels) {
+  GivenTraining training;
+  training.optimizer = given_optimizer(arguments);
+  training.options.check_finite = arguments.check_finite;
+  std::string own = plain_name(arguments.loss);
+  auto is_it = [&](const Graph::Output& output) { return output.name == own; };
+  if (std::any_of(graph.outputs().begin(), graph.outputs().end(), is_it)) {
+    if (!arguments.label_smoothing.empty())
+      throw Error(
+          fmt::format("--label-smoothing is for the loss cross_entropy; {} is an output of "
+                      "the model",
+                      own));
+    training.graph = graph;
+    training.options.loss = own;
+    return training;
+  }
+  LossOptions loss = given_loss(arguments);
+  loss.labels = labels;
+  training.graph = with_loss(graph, loss);
+  training.target = "target";
+  return training;
+}
+
+double number_of(std::string_view text, std::string_view option, double least, double most) {
+  double value = 0;
+  auto [end, fault] = std::from_chars(text.data(), text.data() + text.size(), value);
+  if (fault != std::errc() || end != text.data() + text.size() || !(value >= least) ||
+      !(value <= most))
+    throw Error(fmt::format("{} takes a number from {} to {}, and {} is given", option, least, most,
+                            shown(text)));
+  return value;
+}
+
+}  // namespace weir::tool

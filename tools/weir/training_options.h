@@ -1,0 +1,40 @@
+// What the commands that train have in common: from a model and the options --loss, --optimizer and
+// so on to what training_step() takes.
+#pragma once
+
+#include <string>
+
+#include "common.h"
+#include "compiler/autodiff/training_step.h"
+
+namespace weir::tool {
+
+// As given; empty for what is left out.
+struct TrainingArguments {
+  std::string loss, label_smoothing;
+  std::string optimizer, momentum, weight_decay, clip_value, clip_norm;
+  bool check_finite = false;
+};
+void add_training(CLI::App& command, TrainingArguments& arguments);
+
+// --optimizer, adamw if it is left out, with what other options say of it.
+Optimizer given_optimizer(const TrainingArguments& arguments);
+
+// A graph with its loss: what training_step() and Trainer take.
+struct GivenTraining {
+  Graph graph;
+  // The input that is compared with the model's output; empty if the loss is an output of the model
+  // itself.
+  std::string target;
+  Optimizer optimizer;
+  TrainingOptions options;
+};
+// `labels` is the type of targets that a loss takes as labels or as probabilities: an integer, or
+// the floating-point type of the output. Error for whatever is wrong in the options.
+GivenTraining given_training(const Graph& graph, const TrainingArguments& arguments,
+                             DType labels = DType::i64);
+
+// Error if the text is not a number from `least` to `most`.
+double number_of(std::string_view text, std::string_view option, double least, double most);
+
+}  // namespace weir::tool
