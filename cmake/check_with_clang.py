@@ -1,14 +1,14 @@
 #!/usr/bin/env python3
 """Checks that Clang compiles every source of a configured build without warnings, generating no code.
 
-usage: check_with_clang.py BUILD_FOLDER CLANG [JOBS] [COMPILED_FOLDER]
-
 Reads BUILD_FOLDER/compile_commands.json, writes one syntax-only command a source to
 BUILD_FOLDER/clang/build.ninja, and runs it: a source is checked again when it or a header of its changes.
-Precompiled headers are left out, so a source that relies on one for its includes fails here. Sources that Clang has
-compiled in COMPILED_FOLDER, with warnings as errors, are not checked again.
+Where the build has a precompiled header, Clang has one of its own; --no-precompiled leaves them out, which takes longer
+and finds the sources that rely on one for their includes. Sources that Clang has compiled in COMPILED_FOLDER, with
+warnings as errors, are not checked again.
 """
 
+import argparse
 import json
 import pathlib
 import shlex
@@ -21,7 +21,21 @@ RULE = """rule check
   deps = gcc
   description = clang $source
 
+rule precompile
+  command = cd $directory && $clang -o $out -MD -MT $out -MF $out.d
+  depfile = $out.d
+  deps = gcc
+  description = clang $source
+
 """
+
+
+def precompiled_header(arguments):
+    """The header that the build's compiler reads in precompiled form, if there is one."""
+    for position, argument in enumerate(arguments):
+        if argument == "-include" and arguments[position + 1].endswith("cmake_pch.hxx"):
+            return arguments[position + 1]
+    return None
 
 
 def clang_command(arguments, clang_c, clang_cxx):
@@ -37,8 +51,10 @@ def clang_command(arguments, clang_c, clang_cxx):
             skip = 1
         elif argument not in ("-c", "-fpch-preprocess", "-Winvalid-pch"):
             kept.append(argument)
-    # GCC's flags switch off warnings that Clang does not have; Google Benchmark's macros use __COUNTER__.
-    return kept + ["-Werror", "-Wno-unknown-warning-option", "-Wno-c2y-extensions"]
+    # GCC's flags switch off warnings that Clang does not have; Google Benchmark's macros use __COUNTER__; CMake's header
+    # of what is precompiled says that it is the system's.
+    kept += ["-Wno-unknown-warning-option", "-Wno-c2y-extensions", "-Wno-pragma-system-header-outside-header"]
+    return kept + ["-Werror"]
 
 
 def commands_of(build):
@@ -63,30 +79,48 @@ def escape(text):
 
 
 def main():
-    build = pathlib.Path(sys.argv[1]).resolve()
-    clang_cxx = sys.argv[2]
-    clang_c = clang_cxx.replace("clang++", "clang")
-    jobs = sys.argv[3] if len(sys.argv) > 3 else "2"
-    compiled = compiled_in(pathlib.Path(sys.argv[4]).resolve()) if len(sys.argv) > 4 else set()
+    parser = argparse.ArgumentParser()
+    parser.add_argument("build", type=pathlib.Path)
+    parser.add_argument("clang_cxx")
+    parser.add_argument("--jobs", default="2")
+    parser.add_argument("--compiled", type=pathlib.Path, help="a build folder of Clang's")
+    parser.add_argument("--no-precompiled", action="store_true")
+    options = parser.parse_args()
+    build = options.build.resolve()
+    clang_c = options.clang_cxx.replace("clang++", "clang")
+    compiled = compiled_in(options.compiled.resolve()) if options.compiled else set()
     folder = build / "clang"
     folder.mkdir(exist_ok=True)
 
     lines = ["ninja_required_version = 1.3\n\n", RULE]
+
+    def add(rule, out, source, entry, command, needs=""):
+        out.parent.mkdir(parents=True, exist_ok=True)
+        lines.extend(
+            [
+                f"build {out}: {rule} {source}{needs}\n",
+                f"  directory = {escape(entry['directory'])}\n",
+                f"  clang = {escape(shlex.join(command))}\n",
+                f"  source = {escape(source)}\n",
+            ]
+        )
+
+    def precompiled(header):
+        return folder / (str(pathlib.Path(header).relative_to(build)) + ".pch")
+
     for entry, arguments, out in commands_of(build):
-        if "cmake_pch" in entry["file"] or entry["file"] in compiled:
-            continue
-        out = out.relative_to(build)
-        (folder / out).parent.mkdir(parents=True, exist_ok=True)
-        command = shlex.join(clang_command(arguments, clang_c, clang_cxx))
-        stamp = str(folder / out) + ".checked"
-        lines += [
-            f"build {stamp}: check {entry['file']}\n",
-            f"  directory = {escape(entry['directory'])}\n",
-            f"  clang = {escape(command)}\n",
-            f"  source = {escape(entry['file'])}\n",
-        ]
+        header = None if options.no_precompiled else precompiled_header(arguments)
+        command = clang_command(arguments, clang_c, options.clang_cxx)
+        if "cmake_pch" in entry["file"]:
+            if header:
+                command = [header if argument == entry["file"] else argument for argument in command]
+                add("precompile", precompiled(header), header, entry, command)
+        elif entry["file"] not in compiled:
+            needs = f" | {precompiled(header)}" if header else ""
+            command += ["-include-pch", str(precompiled(header))] if header else []
+            add("check", folder / (str(out.relative_to(build)) + ".checked"), entry["file"], entry, command, needs)
     (folder / "build.ninja").write_text("".join(lines))
-    return subprocess.call(["ninja", "-C", str(folder), "-k", "0", "-j", jobs, "--quiet"])
+    return subprocess.call(["ninja", "-C", str(folder), "-k", "0", "-j", options.jobs, "--quiet"])
 
 
 sys.exit(main())
