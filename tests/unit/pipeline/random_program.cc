@@ -7,7 +7,6 @@
 #include <algorithm>
 #include <array>
 #include <charconv>
-#include <cmath>
 #include <cstdlib>
 #include <limits>
 #include <map>
@@ -17,6 +16,7 @@
 
 #include <fmt/format.h>
 
+#include "ir/builder.h"
 #include "ir/op.h"
 #include "ir/registry.h"
 #include "tests/support/graphs.h"
@@ -379,11 +379,17 @@ class ProgramGenerator {
         elements *= std::max(1.0, size_of({dim}));
       return elements;
     }
-    // A product of matrices costs the root of the product of all sizes; anything else costs less.
-    double product = std::max(1.0, elements);
-    for (const TensorType& operand : instance.operands)
-      product *= std::max(1.0, size_of(operand.shape));
-    return 4 * std::max(std::sqrt(product), size_of(instance.operand(0).shape));
+    GraphBuilder builder("composite");
+    std::vector<Var> operands;
+    for (std::size_t i = 0; i < instance.operands.size(); ++i)
+      operands.push_back(builder.input("operand" + std::to_string(i), instance.operands[i].dtype,
+                                       instance.operands[i].shape));
+    composite_results(*instance.op, builder, operands, instance.attributes);
+    const Graph& graph = builder.graph();
+    for (const Node& node : graph.nodes())
+      elements += work_of({node.op, types_of(graph, node.operands), node.attributes},
+                          types_of(graph, node.results));
+    return elements;
   }
 
   // Indices that lie within all of these sizes, from either end where the type has a sign.
