@@ -91,12 +91,27 @@ Tensor Tensor::shared(DType dtype, Sizes sizes, std::shared_ptr<const void> owne
   return {dtype, std::move(sizes), std::move(owner), const_cast<void*>(data)};
 }
 
+// Little-endian hosts only: the low bytes come first. Of a known size, a copy is one instruction.
 scalar::Bits Tensor::bits(std::int64_t position) const {
   scalar::Bits result;
-  // Little-endian hosts only: the low bytes come first.
-  int size = byte_size(dtype_);
-  std::memcpy(&result.value, static_cast<const char*>(data_) + position * size,
-              static_cast<std::size_t>(size));
+  auto read = [&]<std::size_t size>() {
+    std::memcpy(&result.value, static_cast<const char*>(data_) + position * std::int64_t{size},
+                size);
+  };
+  switch (byte_size(dtype_)) {
+    case 1:
+      read.operator()<1>();
+      break;
+    case 2:
+      read.operator()<2>();
+      break;
+    case 4:
+      read.operator()<4>();
+      break;
+    default:
+      read.operator()<8>();
+      break;
+  }
   return result;
 }
 
@@ -127,7 +142,8 @@ Difference compare(const Tensor& a, const Tensor& b) {
   for (std::int64_t i = 0; i < a.element_count(); ++i) {
     scalar::Bits left = a.bits(i), right = b.bits(i);
     double x = scalar::to_double(a.dtype(), left), y = scalar::to_double(b.dtype(), right);
-    if (std::isfinite(y)) result.largest_reference = std::max(result.largest_reference, std::abs(y));
+    if (std::isfinite(y))
+      result.largest_reference = std::max(result.largest_reference, std::abs(y));
     if (scalar::same_value(a.dtype(), left, right)) continue;
     result.identical = false;
     double difference = std::abs(x - y);
