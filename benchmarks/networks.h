@@ -97,45 +97,93 @@ class Numbers {
   std::uint32_t state_ = 12345;
 };
 
-// The network with weights that keep values at one size from layer to layer. Layer i has the params
-// w<i>, and b<i> or scale<i>, shift<i>, mean<i> and variance<i>.
-inline Model build_model(const Network& network, const Dim& batch) {
-  GraphBuilder builder("network");
-  Numbers numbers;
+// A network's params in a graph, with weights that keep values at one size from layer to layer, and
+// what it gives for an input. Layer i has the params w<i>, and b<i> or scale<i>, shift<i>, mean<i>
+// and variance<i>. Where it is `trained`, layers are normalized by the batch, and the last two are
+// missing.
+class NetworkParams {
+ public:
+  NetworkParams(GraphBuilder& builder, const Network& network, bool trained = false)
+      : network_(network), trained_(trained) {
+    Numbers numbers;
+    std::int64_t channels = network.input[0];
+    for (std::size_t i = 0; i < network.layers.size(); ++i) {
+      const Layer& layer = network.layers[i];
+      Params& params = params_.emplace_back();
+      if (layer.kind == Layer::Kind::max_pool) continue;
+      auto param = [&](const char* name, float scale, float offset) {
+        return builder.param(name + std::to_string(i),
+                             numbers.tensor({layer.outputs}, scale, offset));
+      };
+      std::int64_t inputs = channels / layer.groups;
+      std::int64_t taps =
+          inputs * (layer.kind == Layer::Kind::conv ? layer.kernel * layer.kernel : 1);
+      Tensor::Sizes sizes{layer.outputs, inputs};
+      if (layer.kind == Layer::Kind::conv) sizes.insert(sizes.end(), 2, layer.kernel);
+      params.weight =
+          builder.param("w" + std::to_string(i),
+                        numbers.tensor(sizes, std::sqrt(6.0f / static_cast<float>(taps))));
+      channels = layer.outputs;
+      if (!layer.normalized) {
+        params.bias = param("b", 0.1f, 0);
+        continue;
+      }
+      params.scale = param("scale", 0.1f, 1);
+      params.bias = param("shift", 0.1f, 0);
+      if (trained) continue;
+      params.mean = param("mean", 0.1f, 0);
+      params.variance = param("variance", 0.2f, 1);
+    }
+  }
+
+  Var operator()(Var value) const {
+    for (std::size_t i = 0; i < network_.layers.size(); ++i) {
+      const Layer& layer = network_.layers[i];
+      const Params& params = params_[i];
+      std::vector<std::int64_t> kernel(2, layer.kernel), strides(2, layer.stride),
+          low(2, layer.low), high(2, layer.high);
+      if (layer.kind == Layer::Kind::max_pool) {
+        value = max_pool(value, kernel, strides, {}, low, high);
+        continue;
+      }
+      Var bias = layer.normalized ? Var() : params.bias;
+      value = layer.kind == Layer::Kind::dense
+                  ? linear(value, params.weight, bias)
+                  : conv(value, params.weight, bias, strides, {}, low, high, layer.groups);
+      if (layer.normalized) value = normalized(value, params, layer.outputs);
+      if (layer.slope) value = leaky_relu(value, *layer.slope);
+    }
+    return value;
+  }
+
+ private:
+  struct Params {
+    Var weight, bias, scale, mean, variance;
+  };
+
+  Var normalized(Var value, const Params& params, std::int64_t channels) const {
+    if (!trained_)
+      return batch_norm(value, params.scale, params.bias, params.mean, params.variance);
+    // Running statistics that nobody asks for.
+    Var unused = value.builder().constant(Numbers().tensor({channels}, 0));
+    return batch_norm_training(value, params.scale, params.bias, unused, unused)[0];
+  }
+
+  const Network& network_;
+  bool trained_;
+  std::vector<Params> params_;
+};
+
+inline Shape shape_of_input(const Network& network, const Dim& batch) {
   Shape shape{batch};
   for (std::int64_t size : network.input) shape.emplace_back(size);
-  Var value = builder.input("x", DType::f32, shape);
-  for (std::size_t i = 0; i < network.layers.size(); ++i) {
-    const Layer& layer = network.layers[i];
-    std::string number = std::to_string(i);
-    auto param = [&](const char* name, float scale, float offset) {
-      return builder.param(name + number, numbers.tensor({layer.outputs}, scale, offset));
-    };
-    std::vector<std::int64_t> kernel(2, layer.kernel), strides(2, layer.stride), low(2, layer.low),
-        high(2, layer.high);
-    if (layer.kind == Layer::Kind::max_pool) {
-      value = max_pool(value, kernel, strides, {}, low, high);
-      continue;
-    }
-    std::int64_t inputs = value.shape()[1].value() / layer.groups;
-    std::int64_t taps =
-        inputs * (layer.kind == Layer::Kind::conv ? layer.kernel * layer.kernel : 1);
-    Tensor::Sizes sizes{layer.outputs, inputs};
-    if (layer.kind == Layer::Kind::conv) sizes.insert(sizes.end(), kernel.begin(), kernel.end());
-    Var w = builder.param("w" + number,
-                          numbers.tensor(sizes, std::sqrt(6.0f / static_cast<float>(taps))));
-    Var bias = layer.normalized ? Var() : param("b", 0.1f, 0);
-    value = layer.kind == Layer::Kind::dense
-                ? linear(value, w, bias)
-                : conv(value, w, bias, strides, {}, low, high, layer.groups);
-    if (layer.normalized) {
-      Var scale = param("scale", 0.1f, 1), shift = param("shift", 0.1f, 0);
-      Var mean = param("mean", 0.1f, 0), variance = param("variance", 0.2f, 1);
-      value = batch_norm(value, scale, shift, mean, variance);
-    }
-    if (layer.slope) value = leaky_relu(value, *layer.slope);
-  }
-  builder.output("y", value);
+  return shape;
+}
+
+inline Model build_model(const Network& network, const Dim& batch) {
+  GraphBuilder builder("network");
+  NetworkParams params(builder, network);
+  builder.output("y", params(builder.input("x", DType::f32, shape_of_input(network, batch))));
   return builder.finish();
 }
 
