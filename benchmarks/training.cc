@@ -3,6 +3,7 @@
 // critic's own gradient in it. PyTorch runs in a process of its own, in turns with ours.
 //
 // Both sides start from the same weights and train on one batch; their losses are compared first.
+// `other` is the share of our time outside contractions: these are timed alone, too.
 #include <cstdlib>
 #include <exception>
 #include <filesystem>
@@ -133,13 +134,58 @@ class Folder {
   std::string path_;
 };
 
+// The contractions of a step - whatever sums products of its operands - each compiled alone.
+class Contractions {
+ public:
+  Contractions(const Graph& step, std::int64_t batch) {
+    Numbers numbers;
+    for (const Node& node : step.nodes()) {
+      std::vector<TensorType> types = types_of(step, node.operands);
+      if (!contracts({node.op, types, node.attributes})) continue;
+      GraphBuilder builder("contraction");
+      std::vector<Var> operands;
+      std::vector<Tensor> inputs;
+      for (const TensorType& type : types) {
+        Tensor::Sizes sizes;
+        for (const Dim& dim : type.shape) sizes.push_back(dim.evaluate({{"N", batch}}).value());
+        inputs.push_back(numbers.tensor(std::move(sizes), 1));
+        operands.push_back(
+            builder.input(fmt::format("operand{}", operands.size()), type.dtype, type.shape));
+      }
+      builder.output("y", builder.apply(*node.op, operands, node.attributes));
+      Executable executable = compile(builder.finish());
+      std::vector<Tensor> outputs = executable.run(inputs);
+      calls_.push_back({std::move(executable), std::move(inputs), std::move(outputs)});
+    }
+  }
+
+  void run(const weir_executor* executor) {
+    for (Call& call : calls_) call.executable.run_into(call.inputs, call.outputs, executor);
+  }
+
+ private:
+  struct Call {
+    Executable executable;
+    std::vector<Tensor> inputs, outputs;
+  };
+
+  static bool contracts(const OpInstance& instance) {
+    if (!instance.op->comprehension || instance.op->composite_for(instance)) return false;
+    std::optional<Reduction> reduction = instance.op->comprehension(instance).reduction;
+    return reduction && reduction->name == "dot";
+  }
+
+  std::vector<Call> calls_;
+};
+
 class Steps {
  public:
   explicit Steps(const Options& options)
       : options_(options),
         times_("training", "One step: times as fast as PyTorch",
-               {{"case", 31},
+               {{"case", 30},
                 {"thr", 3},
+                {"other", 5},
                 {"ours", 7},
                 {"PyTorch", 7},
                 {"times as fast", 16},
@@ -155,12 +201,14 @@ class Steps {
     Weights tensors(data.begin(), data.end());
     write_npz(folder / "data.npz", tensors);
     Memory memory{one.name()};
+    Contractions contractions(Trainer(model, {one.optimizer}).step_graph(), one.batch);
     for (int threads : {1, 2}) {
       Trainer trainer(model, {one.optimizer});
       std::vector<Tensor> inputs;
       for (const Signature& input : trainer.inputs()) inputs.push_back(data.at(input.name));
       const weir_executor* executor = threads == 1 ? nullptr : &two_.executor();
-      std::vector<Side> sides{repeated([&, executor] { trainer.step(inputs, kRate, executor); })};
+      std::vector<Side> sides{repeated([&, executor] { trainer.step(inputs, kRate, executor); }),
+                              repeated([&, executor] { contractions.run(executor); })};
       std::optional<TorchPeer> torch;
       write_file(folder / "case.json", {description(one, threads)});
       if (torch_works_) start(torch, folder.path());
@@ -175,11 +223,14 @@ class Steps {
       effort.fewest_rounds = 5;
       if (threads > 1) effort.rest_seconds = 5e-3;
       Samples samples = interleave(sides, effort);
-      std::vector<Cell> row{one.name(), {fmt::format("{}", threads), static_cast<double>(threads)}};
-      for (std::size_t side = 0; side < sides.size(); ++side)
-        row.emplace_back(duration(samples.seconds(side).median), samples.seconds(side));
+      double other = 1 - samples.ratio(1, 0).median;
+      std::vector<Cell> row{one.name(),
+                            {fmt::format("{}", threads), static_cast<double>(threads)},
+                            {fmt::format("{:.0f} %", other * 100), other},
+                            {duration(samples.seconds(0).median), samples.seconds(0)}};
       if (torch) {
-        Spread ratio = samples.ratio(1, 0);
+        row.emplace_back(duration(samples.seconds(2).median), samples.seconds(2));
+        Spread ratio = samples.ratio(2, 0);
         double goal = one.goals[threads - 1];
         row.emplace_back(times(ratio), ratio);
         row.emplace_back(fmt::format("{}{}", goal, ratio.median < goal ? "  BEHIND" : ""), goal);
