@@ -1,5 +1,6 @@
 #include "ir/attribute.h"
 
+#include <algorithm>
 #include <array>
 
 #include <fmt/format.h>
@@ -11,7 +12,7 @@ namespace weir {
 
 std::string_view description(AttributeKind kind) {
   constexpr std::array<std::string_view, 8> kDescriptions{
-      "an integer",         "a number",        "true or false", "a list of integers",
+      "an integer",           "a number",        "true or false", "a list of integers",
       "a list of dimensions", "an element type", "a string",      "a tensor"};
   return kDescriptions[static_cast<std::size_t>(kind)];
 }
@@ -40,7 +41,8 @@ std::string to_string(const Attribute& attribute) { return std::visit(Printer{},
 bool same(const Attribute& a, const Attribute& b) {
   if (a.index() != b.index()) return false;
   if (const double* x = std::get_if<double>(&a))
-    return scalar::same_value(DType::f64, scalar::from_f64(*x), scalar::from_f64(std::get<double>(b)));
+    return scalar::same_value(DType::f64, scalar::from_f64(*x),
+                              scalar::from_f64(std::get<double>(b)));
   if (const auto* x = std::get_if<std::shared_ptr<const Tensor>>(&a)) {
     const auto& y = std::get<std::shared_ptr<const Tensor>>(b);
     return *x == y || ((*x)->dtype() == y->dtype() && (*x)->sizes() == y->sizes() &&
@@ -77,8 +79,61 @@ const std::shared_ptr<const Tensor>& Attributes::tensor(std::string_view name) c
 }
 
 bool operator==(const Attributes& a, const Attributes& b) {
-  auto equal = [](const auto& x, const auto& y) { return x.first == y.first && same(x.second, y.second); };
+  auto equal = [](const auto& x, const auto& y) {
+    return x.first == y.first && same(x.second, y.second);
+  };
   return std::equal(a.items_.begin(), a.items_.end(), b.items_.begin(), b.items_.end(), equal);
+}
+
+namespace {
+
+// Numbers are written without regard to kind in the text form, and lists of integers look like
+// lists of dimensions; an attribute takes any of them that can be meant.
+std::optional<Attribute> converted(const Attribute& value, AttributeKind wanted) {
+  if (kind(value) == wanted) return value;
+  if (const auto* integer = std::get_if<std::int64_t>(&value);
+      integer && wanted == AttributeKind::real)
+    return static_cast<double>(*integer);
+  if (const auto* integers = std::get_if<std::vector<std::int64_t>>(&value);
+      integers && wanted == AttributeKind::dims)
+    return Shape(integers->begin(), integers->end());
+  if (const auto* shape = std::get_if<Shape>(&value); shape && wanted == AttributeKind::integers) {
+    std::vector<std::int64_t> integers;
+    for (const Dim& dim : *shape) {
+      if (!dim.is_constant()) return std::nullopt;
+      integers.push_back(dim.value());
+    }
+    return integers;
+  }
+  return std::nullopt;
+}
+
+}  // namespace
+
+void complete_attributes(std::span<const AttributeSpec> declared, Attributes& attributes) {
+  for (const auto& [name, value] : attributes) {
+    auto matches = [&n = name](const AttributeSpec& spec) { return spec.name == n; };
+    if (std::none_of(declared.begin(), declared.end(), matches)) {
+      std::vector<std::string> names;
+      for (const AttributeSpec& spec : declared) names.push_back(spec.name);
+      throw Error(names.empty() ? fmt::format("has no attribute {}, nor any other", name)
+                                : fmt::format("has no attribute {}; it has {}", name,
+                                              fmt::join(names, ", ")));
+    }
+  }
+  for (const AttributeSpec& spec : declared) {
+    const Attribute* given = attributes.find(spec.name);
+    if (!given) {
+      if (!spec.default_value) throw Error(fmt::format("the attribute {} is missing", spec.name));
+      attributes.set(spec.name, *spec.default_value);
+      continue;
+    }
+    std::optional<Attribute> value = converted(*given, spec.kind);
+    if (!value)
+      throw Error(fmt::format("the attribute {} must be {}, not {}", spec.name,
+                              description(spec.kind), to_string(*given)));
+    attributes.set(spec.name, std::move(*value));
+  }
 }
 
 }  // namespace weir

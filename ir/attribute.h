@@ -4,6 +4,8 @@
 #include <cstdint>
 #include <map>
 #include <memory>
+#include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <variant>
@@ -15,8 +17,8 @@
 
 namespace weir {
 
-// Alternatives in the order of AttributeKind. `Shape` is a list of dimensions, which may be symbolic;
-// a tensor is never null.
+// Alternatives in the order of AttributeKind. `Shape` is a list of dimensions, which may be
+// symbolic; a tensor is never null.
 using Attribute = std::variant<std::int64_t, double, bool, std::vector<std::int64_t>, Shape, DType,
                                std::string, std::shared_ptr<const Tensor>>;
 enum class AttributeKind : std::uint8_t {
@@ -44,9 +46,12 @@ bool same(const Attribute& a, const Attribute& b);
 class Attributes {
  public:
   Attributes() = default;
-  Attributes(std::initializer_list<std::pair<const std::string, Attribute>> items) : items_(items) {}
+  Attributes(std::initializer_list<std::pair<const std::string, Attribute>> items)
+      : items_(items) {}
 
-  void set(std::string name, Attribute value) { items_.insert_or_assign(std::move(name), std::move(value)); }
+  void set(std::string name, Attribute value) {
+    items_.insert_or_assign(std::move(name), std::move(value));
+  }
   const Attribute* find(std::string_view name) const;
   bool empty() const { return items_.empty(); }
   auto begin() const { return items_.begin(); }
@@ -69,5 +74,19 @@ class Attributes {
   const T& get(std::string_view name) const;
   std::map<std::string, Attribute, std::less<>> items_;
 };
+
+// An attribute as an op or an initializer declares it.
+struct AttributeSpec {
+  std::string name;
+  AttributeKind kind;
+  std::optional<Attribute> default_value;  // required when there is none
+  std::string summary;
+  // The ONNX attribute of the same meaning and default; empty if there is none.
+  std::string onnx = {};
+};
+
+// Gives attributes that are left out their defaults, and those that are given the declared kind.
+// Error without a location for one that is not declared, of another kind, or missing.
+void complete_attributes(std::span<const AttributeSpec> declared, Attributes& attributes);
 
 }  // namespace weir

@@ -27,7 +27,8 @@ Var binary(std::string_view op, const Operand& a, const Operand& b) {
 
 Operand constant_like(const Operand& operand, Real value) {
   if (!operand.var.valid()) throw Error("an operand is an empty Var");
-  return {operand.var.builder().scalar(operand.var.dtype(), value.value, operand.where), operand.where};
+  return {operand.var.builder().scalar(operand.var.dtype(), value.value, operand.where),
+          operand.where};
 }
 
 }  // namespace
@@ -52,6 +53,17 @@ Var GraphBuilder::param(std::string name, Tensor value, std::source_location whe
 
 Var GraphBuilder::param(std::string name, DType dtype, Shape shape, std::source_location where) {
   return {*this, graph_.add_param(std::move(name), {dtype, std::move(shape)}, Location(where))};
+}
+
+Var GraphBuilder::param(std::string name, DType dtype, Shape shape, Initializer initializer,
+                        std::source_location where) {
+  Var result = param(std::move(name), dtype, std::move(shape), where);
+  try {
+    graph_.set_initializer(result.id(), std::move(initializer));
+  } catch (const Error& error) {
+    throw Error(Location(where), error.diagnostic().message);
+  }
+  return result;
 }
 
 Var GraphBuilder::constant(Tensor value, std::source_location where) {

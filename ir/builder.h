@@ -60,7 +60,8 @@ struct Operand {
   std::source_location where;
 };
 
-// A number argument of an op function. A float stands for the decimal it is written as: 0.05f is 0.05.
+// A number argument of an op function. A float stands for the decimal it is written as: 0.05f is
+// 0.05.
 struct Real {
   Real(double number) : value(number) {}  // NOLINT
   Real(float number);                     // NOLINT
@@ -83,6 +84,9 @@ class GraphBuilder {
             std::source_location where = std::source_location::current());
   Var param(std::string name, DType dtype, Shape shape,
             std::source_location where = std::source_location::current());
+  // One whose first value comes from initialize() (compiler/initialize.h).
+  Var param(std::string name, DType dtype, Shape shape, Initializer initializer,
+            std::source_location where = std::source_location::current());
   Var constant(Tensor value, std::source_location where = std::source_location::current());
   // A rank-0 constant.
   Var scalar(DType dtype, double value,
@@ -104,8 +108,8 @@ class GraphBuilder {
   // Nodes added without a location of their own get this one.
   void set_location(Location location) { location_ = std::move(location); }
   const Location& location() const { return location_; }
-  // Every node gets this location, whatever its call says, until there is none again: the lines of an
-  // op's gradient rule mean nothing to the user.
+  // Every node gets this location, whatever its call says, until there is none again: the lines of
+  // an op's gradient rule mean nothing to the user.
   void pin_location(std::optional<Location> location) { pinned_ = std::move(location); }
   const std::optional<Location>& pinned_location() const { return pinned_; }
 
@@ -120,8 +124,8 @@ class GraphBuilder {
   std::optional<Location> pinned_;
 };
 
-// What the generated op functions call: adds the node to the operands' graph, at the line of the first
-// one. Empty Vars at the end stand for optional operands that are left out.
+// What the generated op functions call: adds the node to the operands' graph, at the line of the
+// first one. Empty Vars at the end stand for optional operands that are left out.
 Var apply_op(std::string_view op, std::vector<Operand> operands, Attributes attributes = {});
 // The same for an op with several results.
 std::vector<Var> apply_op_all(std::string_view op, std::vector<Operand> operands,

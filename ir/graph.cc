@@ -69,6 +69,17 @@ ValueId Graph::add_param(std::string name, TensorType type, Location location) {
   return id;
 }
 
+void Graph::set_initializer(ValueId param, Initializer initializer) {
+  const Value& target = values_[param.index];
+  WEIR_CHECK(target.kind == Value::Kind::param, target.name);
+  initializers_.insert_or_assign(param.index, completed(std::move(initializer), target.type));
+}
+
+const Initializer* Graph::initializer(ValueId param) const {
+  auto found = initializers_.find(param.index);
+  return found == initializers_.end() ? nullptr : &found->second;
+}
+
 NodeId Graph::add_node(const OpDef& op, std::vector<ValueId> operands, Attributes attributes,
                        Location location, std::span<const std::string> result_names) {
   for (ValueId operand : operands) WEIR_CHECK(operand.index < values_.size(), op.name);
@@ -111,10 +122,12 @@ void Graph::add_output(ValueId value, std::string name) {
 void Graph::add_update(ValueId param, ValueId value, std::string name) {
   const Value& target = values_[param.index];
   if (target.kind != Value::Kind::param)
-    throw Error(fmt::format("{} is no param, and only a param can be updated", value_name(target.name)));
+    throw Error(
+        fmt::format("{} is no param, and only a param can be updated", value_name(target.name)));
   if (!(target.type == values_[value.index].type))
-    throw Error(fmt::format("the param {} is {} and cannot be updated with {}", value_name(target.name),
-                            to_string(target.type), to_string(values_[value.index].type)));
+    throw Error(fmt::format("the param {} is {} and cannot be updated with {}",
+                            value_name(target.name), to_string(target.type),
+                            to_string(values_[value.index].type)));
   if (!updated_.insert(param.index).second)
     throw Error(fmt::format("the param {} is updated twice", value_name(target.name)));
   add_output(value, name.empty() ? target.name : std::move(name));

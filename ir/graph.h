@@ -1,12 +1,12 @@
 // The graph: ops on tensors in static single assignment.
 //
-// Nodes stand in topological order: a node is added after its operands. Types are inferred when a node
-// is added, by its op's declaration, so a graph that could be built is well-typed. Graphs are values;
-// a pass builds a new one.
+// Nodes stand in topological order: a node is added after its operands. Types are inferred when a
+// node is added, by its op's declaration, so a graph that could be built is well-typed. Graphs are
+// values; a pass builds a new one.
 //
 // An output may update a param: its value is what the param holds when the graph has run. Such a
-// param is state, as the parameters of a network and what its optimizer remembers are in training. A
-// compiled program keeps state in memory of the caller's and writes it in place; whoever runs the
+// param is state, as the parameters of a network and what its optimizer remembers are in training.
+// A compiled program keeps state in memory of the caller's and writes it in place; whoever runs the
 // graph otherwise gets the next value as the output that it is.
 #pragma once
 
@@ -21,6 +21,7 @@
 
 #include "ir/attribute.h"
 #include "ir/diagnostic.h"
+#include "ir/initializer.h"
 #include "ir/type.h"
 
 namespace weir {
@@ -74,6 +75,8 @@ class Graph {
   // Names of inputs, params and outputs are unique among their kind; Error otherwise.
   ValueId add_input(std::string name, TensorType type, Location location = {});
   ValueId add_param(std::string name, TensorType type, Location location = {});
+  // How the param gets its first value. Error without a location if it does not fit the param.
+  void set_initializer(ValueId param, Initializer initializer);
   // Fills in default attributes, checks operands and attributes against the op's declaration and
   // infers the results' types. Throws Error at `location` when something does not fit. Result names
   // that are taken get a number appended.
@@ -83,9 +86,9 @@ class Graph {
   void name_result(ValueId result, std::string name);
   // An empty name is replaced by the value's.
   void add_output(ValueId value, std::string name = {});
-  // An output that updates a param; an empty name is replaced by the param's. A param that is updated
-  // with itself is state that the graph only reads. Error if `param` is none, is updated already or
-  // has another type than the value.
+  // An output that updates a param; an empty name is replaced by the param's. A param that is
+  // updated with itself is state that the graph only reads. Error if `param` is none, is updated
+  // already or has another type than the value.
   void add_update(ValueId param, ValueId value, std::string name = {});
   // As `output` of another graph, whose values became these.
   void add_output_like(const Output& output, ValueId value, ValueId updates);
@@ -95,6 +98,8 @@ class Graph {
   std::span<const Output> outputs() const { return outputs_; }
   // Whether some output updates the param.
   bool is_updated(ValueId param) const { return updated_.contains(param.index); }
+  // That of the param, with all of its attributes; null if none is declared.
+  const Initializer* initializer(ValueId param) const;
   std::span<const Node> nodes() const { return nodes_; }
   const Node& node(NodeId id) const { return nodes_[id.index]; }
   const Value& value(ValueId id) const { return values_[id.index]; }
@@ -105,8 +110,8 @@ class Graph {
   ValueId result(NodeId id) const;
   // The value of that name, if there is one.
   ValueId find(std::string_view name) const;
-  // Names of all symbols in the types of inputs and params, in order of appearance. Every dimension in
-  // the graph is made of these.
+  // Names of all symbols in the types of inputs and params, in order of appearance. Every dimension
+  // in the graph is made of these.
   std::vector<std::string> symbols() const;
 
  private:
@@ -117,6 +122,7 @@ class Graph {
   std::vector<Node> nodes_;
   std::deque<Value> values_;  // types are handed out by reference while nodes are added
   std::vector<ValueId> inputs_, params_;
+  std::unordered_map<std::uint32_t, Initializer> initializers_;  // by param
   std::vector<Output> outputs_;
   std::unordered_map<std::string, ValueId> by_name_;
   std::unordered_map<std::string, std::uint64_t> next_suffix_;  // to try, by the name that is taken

@@ -57,52 +57,6 @@ void check_operand_types(const OpDef& op, std::span<const TensorType> operands) 
   }
 }
 
-// Numbers are written without regard to kind in the text form, and lists of integers look like lists
-// of dimensions; an attribute takes any of them that can be meant.
-std::optional<Attribute> converted(const Attribute& value, AttributeKind wanted) {
-  if (kind(value) == wanted) return value;
-  if (const auto* integer = std::get_if<std::int64_t>(&value); integer && wanted == AttributeKind::real)
-    return static_cast<double>(*integer);
-  if (const auto* integers = std::get_if<std::vector<std::int64_t>>(&value);
-      integers && wanted == AttributeKind::dims)
-    return Shape(integers->begin(), integers->end());
-  if (const auto* shape = std::get_if<Shape>(&value); shape && wanted == AttributeKind::integers) {
-    std::vector<std::int64_t> integers;
-    for (const Dim& dim : *shape) {
-      if (!dim.is_constant()) return std::nullopt;
-      integers.push_back(dim.value());
-    }
-    return integers;
-  }
-  return std::nullopt;
-}
-
-void complete_attributes(const OpDef& op, Attributes& attributes) {
-  for (const auto& [name, value] : attributes) {
-    auto matches = [&n = name](const AttributeSpec& spec) { return spec.name == n; };
-    if (std::none_of(op.attributes.begin(), op.attributes.end(), matches)) {
-      std::vector<std::string> names;
-      for (const AttributeSpec& spec : op.attributes) names.push_back(spec.name);
-      throw Error(names.empty() ? fmt::format("has no attribute {}, nor any other", name)
-                                : fmt::format("has no attribute {}; it has {}", name,
-                                              fmt::join(names, ", ")));
-    }
-  }
-  for (const AttributeSpec& spec : op.attributes) {
-    const Attribute* given = attributes.find(spec.name);
-    if (!given) {
-      if (!spec.default_value) throw Error(fmt::format("the attribute {} is missing", spec.name));
-      attributes.set(spec.name, *spec.default_value);
-      continue;
-    }
-    std::optional<Attribute> value = converted(*given, spec.kind);
-    if (!value)
-      throw Error(fmt::format("the attribute {} must be {}, not {}", spec.name, description(spec.kind),
-                              to_string(*given)));
-    attributes.set(spec.name, std::move(*value));
-  }
-}
-
 std::vector<TensorType> infer_pointwise(const OpInstance& instance) {
   Shape shape;
   for (const TensorType& operand : instance.operands) shape = broadcast_shapes(shape, operand.shape);
@@ -177,7 +131,7 @@ std::vector<TensorType> check_and_infer(const OpDef& op, std::span<const TensorT
                                         Attributes& attributes) {
   check_operand_count(op, operands.size());
   check_operand_types(op, operands);
-  complete_attributes(op, attributes);
+  complete_attributes(op.attributes, attributes);
   OpInstance instance{&op, operands, attributes};
   if (op.check) op.check(instance);
   if (op.infer) return op.infer(instance);

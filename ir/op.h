@@ -46,14 +46,6 @@ struct OperandSpec {
   int type_group = 0;
 };
 
-struct AttributeSpec {
-  std::string name;
-  AttributeKind kind;
-  std::optional<Attribute> default_value;  // required when there is none
-  std::string summary;
-  std::string onnx = {};  // the ONNX attribute of the same meaning and default; empty if there is none
-};
-
 // The ONNX op of the same meaning.
 //
 // From opset `since` on, a node of this op is a node of that one: with the same operands and

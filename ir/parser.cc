@@ -85,9 +85,23 @@ class GraphParser {
       lexer_.fail_expected(fmt::format("':' and the type of {}", describe(token)));
     TensorType type = text::parse_type(lexer_);
     if (param) {
-      graph_.add_param(token.name(), std::move(type), lexer_.location(token));
+      ValueId id = graph_.add_param(token.name(), std::move(type), lexer_.location(token));
+      if (lexer_.take_if("=")) parse_initializer(id);
     } else {
       graph_.add_input(token.name(), std::move(type), lexer_.location(token));
+    }
+  }
+
+  // he {negative_slope = 0.05}
+  void parse_initializer(ValueId param) {
+    Token name = lexer_.expect(TokenKind::identifier, "an initializer, as zeros");
+    try {
+      const InitializerDef& definition = find_initializer(name.text);
+      Attributes attributes = parse_attributes(definition.name, definition.attributes);
+      graph_.set_initializer(param, {definition.name, std::move(attributes)});
+    } catch (const Error& error) {
+      if (error.diagnostic().location.known()) throw;
+      lexer_.fail(name, error.diagnostic().message);
     }
   }
 
@@ -118,7 +132,7 @@ class GraphParser {
     defining_ = &results;
     std::vector<ValueId> operands = parse_operands();
     defining_ = nullptr;
-    Attributes attributes = parse_attributes(op);
+    Attributes attributes = parse_attributes(op.name, op.attributes);
     add_node(op, name, results, std::move(operands), std::move(attributes));
   }
 
@@ -166,21 +180,21 @@ class GraphParser {
     return operands;
   }
 
-  // {name = value, ...}
-  Attributes parse_attributes(const OpDef& op) {
+  // {name = value, ...}, of an op or an initializer
+  Attributes parse_attributes(std::string_view owner, std::span<const AttributeSpec> declared) {
     Attributes attributes;
     if (!lexer_.take_if("{") || lexer_.take_if("}")) return attributes;
     do {
       Token name = lexer_.expect(TokenKind::identifier, "the name of an attribute");
       std::string key(name.text);
-      const AttributeSpec& spec = find_attribute(op, name);
+      const AttributeSpec& spec = find_attribute(owner, declared, name);
       if (attributes.find(key))
         lexer_.fail(name, fmt::format("the attribute {} is given twice", key));
       if (!lexer_.take_if("=")) lexer_.fail_expected(fmt::format("'=' and the value of {}", key));
       Token start = lexer_.peek();
       Attribute value = text::parse_attribute(lexer_);
       if (!admits(spec.kind, kind(value)))
-        lexer_.fail(start, fmt::format("{}: the attribute {} must be {}, and this is {}", op.name,
+        lexer_.fail(start, fmt::format("{}: the attribute {} must be {}, and this is {}", owner,
                                        key, description(spec.kind), description(kind(value))));
       attributes.set(std::move(key), std::move(value));
     } while (lexer_.take_if(","));
@@ -188,14 +202,15 @@ class GraphParser {
     return attributes;
   }
 
-  const AttributeSpec& find_attribute(const OpDef& op, const Token& name) {
+  const AttributeSpec& find_attribute(std::string_view owner,
+                                      std::span<const AttributeSpec> declared, const Token& name) {
     std::vector<std::string_view> known;
-    for (const AttributeSpec& spec : op.attributes) {
+    for (const AttributeSpec& spec : declared) {
       if (spec.name == name.text) return spec;
       known.push_back(spec.name);
     }
-    lexer_.fail(name, known.empty() ? fmt::format("{} has no attributes", op.name)
-                                    : fmt::format("{} has no attribute {}; it has {}", op.name,
+    lexer_.fail(name, known.empty() ? fmt::format("{} has no attributes", owner)
+                                    : fmt::format("{} has no attribute {}; it has {}", owner,
                                                   describe(name), fmt::join(known, ", ")));
   }
 

@@ -34,6 +34,10 @@ class Printer {
     for (ValueId id : graph_.params()) {
       text_ += "  param ";
       declare(id);
+      if (const Initializer* declared = graph_.initializer(id)) {
+        text_ += " = " + declared->name;
+        attributes(find_initializer(declared->name).attributes, declared->attributes);
+      }
       comment({}, graph_.value(id).location);
       text_ += "\n";
     }
@@ -90,9 +94,14 @@ class Printer {
     text_ += "(";
     separated(node.operands, [this](ValueId id) { name(id); });
     text_ += ")";
+    attributes(node.op->attributes, node.attributes);
+  }
+
+  // Those that have not their defaults.
+  void attributes(std::span<const AttributeSpec> declared, const Attributes& values) {
     bool first = true;
-    for (const AttributeSpec& spec : node.op->attributes) {
-      const Attribute* value = node.attributes.find(spec.name);
+    for (const AttributeSpec& spec : declared) {
+      const Attribute* value = values.find(spec.name);
       if (!value || (spec.default_value && same(*value, *spec.default_value))) continue;
       text_ += first ? " {" : ", ";
       first = false;

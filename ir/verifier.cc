@@ -162,9 +162,26 @@ Found updates_fit(const Graph& graph) {
     const Value& param = graph.value(output.updates);
     if (param.kind != Value::Kind::param || !(param.type == graph.type(output.value)) ||
         !updated.insert(output.updates.index).second)
-      return Violation{{}, fmt::format("the output {} of type {} updates {}, {}", output.name,
-                                       to_string(graph.type(output.value)), value_name(param.name),
-                                       to_string(param.type))};
+      return Violation{{},
+                       fmt::format("the output {} of type {} updates {}, {}", output.name,
+                                   to_string(graph.type(output.value)), value_name(param.name),
+                                   to_string(param.type))};
+  }
+  return std::nullopt;
+}
+
+Found initializers_fit(const Graph& graph) {
+  for (ValueId id : graph.params()) {
+    const Initializer* declared = graph.initializer(id);
+    if (!declared) continue;
+    try {
+      static_cast<void>(completed(*declared, graph.type(id)));
+    } catch (const Error& error) {
+      return Violation{
+          {},
+          fmt::format("the initializer of {}, {}: {}", value_name(graph.value(id).name),
+                      to_string(graph.type(id)), error.diagnostic().message)};
+    }
   }
   return std::nullopt;
 }
@@ -215,7 +232,7 @@ Found symbols_are_bound(const Graph& graph) {
   });
 }
 
-constexpr std::array<VerifierRule, 8> kRules{{
+constexpr std::array<VerifierRule, 9> kRules{{
     {"ids-exist", "every id of an operand, result, input, param or output is that of a value",
      ids_exist},
     {"one-origin", "a value is one input, one param or one result, and knows which",
@@ -232,6 +249,8 @@ constexpr std::array<VerifierRule, 8> kRules{{
      names_are_unique},
     {"updates-fit", "an output updates a param of its type, which no other output updates",
      updates_fit},
+    {"initializers-fit", "the initializer of a param is a known one that fits its type",
+     initializers_fit},
     {"bound-symbols", "every symbol occurs in the type of an input or param", symbols_are_bound},
 }};
 

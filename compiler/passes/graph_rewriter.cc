@@ -9,10 +9,13 @@ GraphRewriter::GraphRewriter(const Graph& source)
   // Inputs and params may be declared in any order between each other; their ids keep it.
   for (std::uint32_t i = 0; i < source.value_count(); ++i) {
     const Value& value = source.value({i});
-    if (value.kind == Value::Kind::input)
+    if (value.kind == Value::Kind::input) {
       map_[i] = target_.add_input(value.name, value.type, value.location);
-    else if (value.kind == Value::Kind::param)
+    } else if (value.kind == Value::Kind::param) {
       map_[i] = target_.add_param(value.name, value.type, value.location);
+      if (const Initializer* declared = source.initializer({i}))
+        target_.set_initializer(map_[i], *declared);
+    }
   }
 }
 

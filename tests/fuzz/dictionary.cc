@@ -7,6 +7,7 @@
 #include <string_view>
 
 #include "ir/attribute.h"
+#include "ir/initializer.h"
 #include "ir/registry.h"
 
 namespace {
@@ -65,14 +66,21 @@ std::string escaped(std::string_view word) {
 
 int main() {
   std::set<std::string> words(std::begin(kWords), std::end(kWords));
-  for (const auto& op : weir::all_ops()) {
-    words.insert(op->name);
-    words.insert(op->name + ".grad");
-    for (const weir::AttributeSpec& attribute : op->attributes) {
+  auto insert_attributes = [&](std::span<const weir::AttributeSpec> attributes) {
+    for (const weir::AttributeSpec& attribute : attributes) {
       words.insert(attribute.name);
       if (attribute.default_value)
         words.insert(attribute.name + " = " + to_string(*attribute.default_value));
     }
+  };
+  for (const auto& op : weir::all_ops()) {
+    words.insert(op->name);
+    words.insert(op->name + ".grad");
+    insert_attributes(op->attributes);
+  }
+  for (const weir::InitializerDef& initializer : weir::initializers()) {
+    words.insert("= " + initializer.name);
+    insert_attributes(initializer.attributes);
   }
   for (const std::string& word : words) std::printf("\"%s\"\n", escaped(word).c_str());
   return 0;

@@ -19,6 +19,10 @@ bool same_output(const Graph::Output& a, const Graph::Output& b) {
   return a.name == b.name && a.value == b.value;
 }
 
+bool same_initializer(const Initializer* a, const Initializer* b) {
+  return a && b ? a->name == b->name && a->attributes == b->attributes : a == b;
+}
+
 bool same_ids(std::span<const ValueId> a, std::span<const ValueId> b) {
   return std::ranges::equal(a, b);
 }
@@ -28,7 +32,9 @@ bool same_ids(std::span<const ValueId> a, std::span<const ValueId> b) {
 bool same_graph(const Graph& a, const Graph& b) {
   if (a.name() != b.name() || a.value_count() != b.value_count()) return false;
   for (std::uint32_t i = 0; i < a.value_count(); ++i)
-    if (!same_value(a.value({i}), b.value({i}))) return false;
+    if (!same_value(a.value({i}), b.value({i})) ||
+        !same_initializer(a.initializer({i}), b.initializer({i})))
+      return false;
   return same_ids(a.inputs(), b.inputs()) && same_ids(a.params(), b.params()) &&
          std::ranges::equal(a.nodes(), b.nodes(), same_node) &&
          std::ranges::equal(a.outputs(), b.outputs(), same_output);

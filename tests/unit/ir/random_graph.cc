@@ -25,7 +25,7 @@ class Generator {
       if (given.empty() || graph_.find(given).valid())
         given = "v" + std::to_string(graph_.value_count());
       if (below(3) == 0) {
-        graph_.add_param(given, type);
+        initialize(graph_.add_param(given, type));
       } else {
         graph_.add_input(given, type);
       }
@@ -45,6 +45,18 @@ class Generator {
 
  private:
   std::size_t below(std::size_t bound) { return static_cast<std::size_t>(random_() % bound); }
+
+  void initialize(ValueId param) {
+    const InitializerDef& chosen = initializers()[below(initializers().size())];
+    Initializer initializer{chosen.name};
+    for (const AttributeSpec& attribute : chosen.attributes)
+      if (attribute.kind == AttributeKind::real && below(2) == 0)
+        initializer.attributes.set(attribute.name, static_cast<double>(below(5)) / 8);
+    try {
+      graph_.set_initializer(param, std::move(initializer));
+    } catch (const Error&) {  // it does not fit the param
+    }
+  }
 
   std::string name() {
     std::string result;

@@ -55,7 +55,11 @@ TEST(Text, PrintsEveryFeature) {
   EXPECT_EQ(print(graphs[1]),
             R"(graph @"another graph"(%x: f32[2]) -> (f32[2], f32[2], f32[2]) {
   param %w: f32[2]
-  param %"v 2": f32[2]
+  param %"v 2": f32[2] = zeros
+  param %filters: f32[8, 4, 3] = he {negative_slope = -0.25, distribution = "normal", transposed = true}
+  param %bias: f16[8] = constant {value = 0.1}
+  param %even: f64[2, 2] = uniform {low = -0.5}
+  param %matrix: f32[4, 4] = xavier
   %y = relu(%x)
   return %y updates %w, %w updates %"v 2" as "next", %y
 }

@@ -26,6 +26,14 @@ void expect_same(const Graph& a, const Graph& b) {
   };
   same_values(a.inputs(), b.inputs());
   same_values(a.params(), b.params());
+  for (std::size_t i = 0; i < a.params().size(); ++i) {
+    const Initializer* x = a.initializer(a.params()[i]);
+    const Initializer* y = b.initializer(b.params()[i]);
+    ASSERT_EQ(x != nullptr, y != nullptr) << a.value(a.params()[i]).name;
+    if (!x) continue;
+    EXPECT_EQ(x->name, y->name);
+    EXPECT_EQ(x->attributes, y->attributes);
+  }
   ASSERT_EQ(a.nodes().size(), b.nodes().size());
   for (std::size_t i = 0; i < a.nodes().size(); ++i) {
     EXPECT_EQ(a.nodes()[i].op, b.nodes()[i].op);

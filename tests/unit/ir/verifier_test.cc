@@ -43,6 +43,7 @@ template struct Access<&Graph::inputs_, InputsTag>;
 Graph sample() {
   return parse_graph(R"(graph @sample(%x: f32[N, 4], %m: f32[M, 4]) -> (f32[N, 4]) {
   param %w: f32[4, 4]
+  param %k: f32[4, 4] = he {negative_slope = 0.05}
   %h = linear(%x, %w)
   %y = leaky_relu(%h) {negative_slope = 0.05}
   %z = broadcast(%w) {shape = [4, 4]}
@@ -91,11 +92,12 @@ TEST(Verifier, NamesRuleStageNodeAndGraph) {
   EXPECT_EQ(violation_of(graph, "pass fold"),
             R"(internal error: the graph is malformed after pass fold
 rule inferred-types: the results have the types that the op's declaration infers
-node 1, leaky_relu, declared at sample.weir:4:8: result 0 is f64[N, 4], and the op infers f32[N, 4]
+node 1, leaky_relu, declared at sample.weir:5:8: result 0 is f64[N, 4], and the op infers f32[N, 4]
 %y = leaky_relu(%h) {negative_slope = 0.05}  // f64[N, 4]
 
 graph @sample(%x: f32[N, 4], %m: f32[M, 4]) -> (f64[N, 4]) {
   param %w: f32[4, 4]
+  param %k: f32[4, 4] = he {negative_slope = 0.05}
   %h = linear(%x, %w)  // f32[N, 4]
   %y = leaky_relu(%h) {negative_slope = 0.05}  // f64[N, 4]
   %z = broadcast(%w) {shape = [4, 4]}  // f32[4, 4]
@@ -150,6 +152,8 @@ const std::vector<Breach>& breaches() {
        [](Graph& g) { reach(g, OutputsTag{}).push_back(g.outputs()[0]); }},
       {"updates-fit", "the output y of type f32[N, 4] updates %w, f32[4, 4]",
        [](Graph& g) { reach(g, OutputsTag{})[0].updates = g.find("w"); }},
+      {"initializers-fit", "the initializer of %k, f32[4]: he: wants a matrix or filters",
+       [](Graph& g) { value(g, "k").type.shape = {4}; }},
       {"bound-symbols", "the symbol N of [N, 4] occurs in no input or param",
        [](Graph& g) {
          node(g, 2).attributes.set("shape", Shape{Dim::symbol("N"), 4});

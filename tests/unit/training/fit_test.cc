@@ -1,4 +1,4 @@
-// Rounds through a data set, and first values.
+// Rounds through a data set.
 #include "compiler/training/fit.h"
 
 #include <cmath>
@@ -100,50 +100,6 @@ TEST(Fit, RefusesDataThatDoesNotFit) {
               HasSubstr("there are 3 rows of data and 4 of targets"));
   EXPECT_THAT(error_of([] { check_data({Tensor(DType::f32, {0, 2}), Tensor(DType::i64, {0})}); }),
               HasSubstr("the data are f32[0, 2], which has no rows"));
-}
-
-TEST(Initialize, KeepsTheSizeOfValues) {
-  struct Case {
-    Initializer initializer;
-    double variance;
-  };
-  TensorType type{DType::f64, {50, 20, 3, 3}};
-  for (const Case& c :
-       std::vector<Case>{{{.kind = Initializer::Kind::zeros}, 0},
-                         {{.kind = Initializer::Kind::uniform, .scale = 2}, 4.0 / 3},
-                         {{.kind = Initializer::Kind::normal, .scale = 3}, 9},
-                         {{.kind = Initializer::Kind::xavier}, 2.0 / (20 * 9 + 50 * 9)},
-                         {{.kind = Initializer::Kind::he, .slope = 0.5}, 2.0 / (1.25 * 20 * 9)}}) {
-    std::mt19937_64 random(1);
-    Tensor tensor = initial_value(type, c.initializer, random);
-    double sum = 0, squares = 0;
-    for (double x : tensor.elements<double>()) {
-      sum += x;
-      squares += x * x;
-    }
-    auto count = static_cast<double>(tensor.element_count());
-    EXPECT_NEAR(squares / count, c.variance, 0.05 * c.variance);
-    EXPECT_NEAR(sum / count, 0, 4 * std::sqrt(c.variance / count));
-  }
-}
-
-TEST(Initialize, GivesValuesToParamsThatHaveNone) {
-  Model model{test::parse(R"(graph @g(%x: f32[N, 2]) -> (f32[N, 3]) {
-  param %w: f32[3, 2]
-  param %b: f32[3]
-  %y = linear(%x, %w, %b)
-  return %y
-})"),
-              {}};
-  initialize(model, {}, 7);
-  EXPECT_EQ(model.weights.at("b").elements<float>()[2], 0);
-  EXPECT_NE(model.weights.at("w").elements<float>()[0], 0);
-  Model again{model.graph, {{"w", model.weights.at("w")}}};
-  initialize(again, {}, 8);
-  EXPECT_TRUE(compare(again.weights.at("w"), model.weights.at("w")).identical);
-  Model labels{test::parse("graph @g() -> (i32[3]) {\n  param %k: i32[3]\n  return %k\n}"), {}};
-  EXPECT_THAT(error_of([&] { initialize(labels, {}, 1); }),
-              HasSubstr("the param %k is i32[3] and has no value"));
 }
 
 }  // namespace
