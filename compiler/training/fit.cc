@@ -2,140 +2,157 @@
 
 #include <algorithm>
 #include <chrono>
-#include <cstring>
-#include <memory>
-#include <numeric>
-#include <random>
 
 #include <fmt/format.h>
+
+#include "compiler/training/first_not_finite.h"
 
 namespace weir {
 namespace {
 
-// Rows `begin` to `end` as a view.
-Tensor rows_of(const Tensor& all, std::int64_t begin, std::int64_t end) {
-  Tensor::Sizes sizes = all.sizes();
-  std::size_t row_bytes =
-      all.byte_count() / static_cast<std::size_t>(std::max<std::int64_t>(1, sizes[0]));
-  sizes[0] = end - begin;
-  const char* data =
-      static_cast<const char*>(all.data()) + row_bytes * static_cast<std::size_t>(begin);
-  return Tensor::shared(all.dtype(), std::move(sizes), std::make_shared<const Tensor>(all), data);
+double at(const Tensor& tensor, std::int64_t i) {
+  return scalar::to_double(tensor.dtype(), tensor.bits(i));
 }
 
-// Memory for the rows of a batch, of which the last may want fewer.
-class Batch {
- public:
-  Batch(const Tensor& all, std::int64_t rows) : all_(all), rows_(room(all, rows)) {}
+std::int64_t largest_of(const Tensor& rows, std::int64_t row, std::int64_t classes) {
+  std::int64_t best = 0;
+  for (std::int64_t c = 1; c < classes; ++c)
+    if (at(rows, row * classes + c) > at(rows, row * classes + best)) best = c;
+  return best;
+}
 
-  Tensor take(std::span<const std::int64_t> numbers) {
-    std::size_t row_bytes = all_.byte_count() / static_cast<std::size_t>(all_.sizes()[0]);
-    auto* to = static_cast<char*>(rows_.mutable_data());
-    const auto* from = static_cast<const char*>(all_.data());
-    for (std::int64_t number : numbers) {
-      std::memcpy(to, from + row_bytes * static_cast<std::size_t>(number), row_bytes);
-      to += row_bytes;
-    }
-    return rows_of(rows_, 0, static_cast<std::int64_t>(numbers.size()));
-  }
-
- private:
-  static Tensor room(const Tensor& all, std::int64_t rows) {
-    Tensor::Sizes sizes = all.sizes();
-    sizes[0] = rows;
-    return {all.dtype(), std::move(sizes)};
-  }
-
-  const Tensor& all_;
-  Tensor rows_;
-};
-
-// Of the rows of `outputs`, those whose largest element the label names.
-std::int64_t right_rows(const Tensor& outputs, const Tensor& labels) {
-  std::int64_t rows = labels.element_count(), right = 0;
-  std::int64_t classes = rows == 0 ? 0 : outputs.element_count() / rows;
-  auto at = [](const Tensor& tensor, std::int64_t i) {
-    return scalar::to_double(tensor.dtype(), tensor.bits(i));
-  };
+// Of the rows of `outputs`, those whose largest element is that of the target; nothing where
+// neither labels nor classes are compared.
+std::optional<std::int64_t> right_rows(const Tensor& outputs, const Tensor& targets) {
+  std::int64_t rows = targets.sizes()[0];
+  bool labels = !is_float(targets.dtype());
+  if (outputs.rank() != 2 || targets.rank() != (labels ? 1 : 2)) return std::nullopt;
+  std::int64_t classes = outputs.sizes()[1], right = 0;
+  if (!labels && (classes < 2 || targets.sizes() != outputs.sizes())) return std::nullopt;
   for (std::int64_t row = 0; row < rows; ++row) {
-    std::int64_t best = 0;
-    for (std::int64_t c = 1; c < classes; ++c)
-      if (at(outputs, row * classes + c) > at(outputs, row * classes + best)) best = c;
-    if (static_cast<double>(best) == at(labels, row)) ++right;
+    auto largest = static_cast<double>(largest_of(outputs, row, classes));
+    double wanted =
+        labels ? at(targets, row) : static_cast<double>(largest_of(targets, row, classes));
+    if (largest == wanted) ++right;
   }
   return right;
 }
 
+std::optional<double> part_of(std::optional<std::int64_t> right, std::int64_t rows) {
+  if (!right) return std::nullopt;
+  return static_cast<double>(*right) / static_cast<double>(rows);
+}
+
+class Clock {
+ public:
+  double seconds() const {
+    return std::chrono::duration<double>(std::chrono::steady_clock::now() - start_).count();
+  }
+
+ private:
+  std::chrono::steady_clock::time_point start_ = std::chrono::steady_clock::now();
+};
+
 }  // namespace
 
-void check_data(const DataSet& set) {
-  for (const auto& [name, tensor] : {std::pair("data", &set.data), {"targets", &set.targets}}) {
-    if (tensor->rank() == 0 || tensor->sizes()[0] == 0)
-      throw Error(fmt::format("the {} are {}, which has no rows", name,
-                              to_string(tensor->dtype(), tensor->sizes())));
-  }
-  if (set.data.sizes()[0] != set.targets.sizes()[0])
-    throw Error(fmt::format("there are {} rows of data and {} of targets", set.data.sizes()[0],
-                            set.targets.sizes()[0]));
-}
-
-std::pair<DataSet, DataSet> split(const DataSet& set, std::int64_t row) {
-  return {{rows_of(set.data, 0, row), rows_of(set.targets, 0, row)},
-          {rows_of(set.data, row, set.rows()), rows_of(set.targets, row, set.rows())}};
-}
-
-EpochReport::Validation validate(const Trainer& trainer, const DataSet& set, std::int64_t batch,
-                                 const weir_executor* executor) {
-  EpochReport::Validation result;
+Quality validate(const Trainer& trainer, const DataSet& set, std::int64_t batch,
+                 const weir_executor* executor) {
   double total = 0;
-  std::int64_t right = 0;
-  bool labels = !is_float(set.targets.dtype());
+  std::optional<std::int64_t> right = 0;
   for (std::int64_t row = 0; row < set.rows(); row += batch) {
     std::int64_t end = std::min(row + batch, set.rows());
-    std::vector<Tensor> inputs{rows_of(set.data, row, end), rows_of(set.targets, row, end)};
-    std::vector<Tensor> outputs = trainer.evaluate(inputs, executor);
-    const Tensor& loss = outputs.back();
-    total += static_cast<double>(end - row) * scalar::to_double(loss.dtype(), loss.bits(0));
-    if (labels) right += right_rows(outputs.front(), inputs[1]);
+    DataSet rows = rows_of(set, row, end);
+    std::vector<Tensor> outputs = trainer.evaluate(std::vector{rows.data, rows.targets}, executor);
+    total += static_cast<double>(end - row) * at(outputs.back(), 0);
+    std::optional<std::int64_t> more = right_rows(outputs.front(), rows.targets);
+    right = right && more ? std::optional(*right + *more) : std::nullopt;
   }
-  auto rows = static_cast<double>(set.rows());
-  result.loss = total / rows;
-  if (labels) result.accuracy = static_cast<double>(right) / rows;
-  return result;
+  return {total / static_cast<double>(set.rows()), part_of(right, set.rows())};
 }
 
-void fit(Trainer& trainer, const DataSet& training, const std::optional<DataSet>& validation,
-         const FitOptions& options, const std::function<bool(const EpochReport&)>& report) {
-  check_data(training);
-  if (validation) check_data(*validation);
-  std::int64_t rows = training.rows(), batch = std::min(options.batch, rows);
-  Batch data(training.data, batch), targets(training.targets, batch);
-  std::vector<std::int64_t> order(static_cast<std::size_t>(rows));
-  EpochReport now;
-  for (std::int64_t epoch = 0; epoch < options.epochs; ++epoch) {
-    auto start = std::chrono::steady_clock::now();
-    std::iota(order.begin(), order.end(), std::int64_t{0});
-    std::seed_seq seed{options.seed, options.seed >> 32, static_cast<std::uint64_t>(epoch)};
-    std::mt19937_64 random(seed);
-    for (std::size_t i = order.size(); i > 1; --i) std::swap(order[i - 1], order[random() % i]);
-    double total = 0;
-    for (std::int64_t row = 0; row < rows && !now.not_finite; row += batch) {
-      std::int64_t count = std::min(batch, rows - row);
-      auto numbers =
-          std::span(order).subspan(static_cast<std::size_t>(row), static_cast<std::size_t>(count));
-      std::vector<Tensor> inputs{data.take(numbers), targets.take(numbers)};
-      now.rate = options.rate.at(now.step);
-      total += static_cast<double>(count) * trainer.step(inputs, now.rate, options.executor);
-      if (!trainer.finite()) now.not_finite = now.step;
-      ++now.step;
-    }
-    now.epoch = epoch + 1;
-    now.loss = total / static_cast<double>(rows);
-    if (validation)
-      now.validation = validate(trainer, *validation, options.batch, options.executor);
-    now.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-    if (!report(now) || now.not_finite) return;
+Fit::Fit(Trainer& trainer, const DataSet& training, const DataSet* validation,
+         const FitOptions& options)
+    : trainer_(trainer),
+      training_((check_data(training), training)),
+      validation_(validation),
+      options_(options),
+      batch_(training, options.batch) {
+  if (validation != nullptr) check_data(*validation);
+  if (options.batch > training.rows())
+    throw Error(fmt::format("a batch has {} rows, and there are {} to train on", options.batch,
+                            training.rows()));
+  resume({});
+}
+
+std::int64_t Fit::steps_of_epoch() const {
+  return (training_.rows() + options_.batch - 1) / options_.batch;
+}
+
+void Fit::resume(FitState state) {
+  bool within = state.rows < training_.rows() && state.rows % options_.batch == 0 &&
+                state.best_epoch <= state.epochs &&
+                state.steps == state.epochs * steps_of_epoch() + state.rows / options_.batch;
+  Weights params = trainer_.model().weights;
+  for (const auto& [name, value] : params) {
+    auto best = state.best.find(name);
+    within = within && (state.best_epoch == 0 ||
+                        (best != state.best.end() && best->second.type() == value.type()));
   }
+  if (!within) throw Error("this is no place in a training of these rows, batches and params");
+  state_ = std::move(state);
+  order_ = shuffled(training_.rows(), options_.seed, state_.epochs);
+}
+
+void Fit::step() {
+  Clock clock;
+  std::int64_t count = std::min(options_.batch, training_.rows() - state_.rows);
+  std::vector<Tensor> inputs = batch_.take(std::span(order_).subspan(
+      static_cast<std::size_t>(state_.rows), static_cast<std::size_t>(count)));
+  double rate = options_.rate.at(state_.steps);
+  double loss = trainer_.step(inputs, rate, options_.executor);
+  if (!trainer_.finite()) throw not_finite_error(trainer_, inputs, rate, state_.steps + 1);
+  std::optional<std::int64_t> right;
+  if (!trainer_.results().empty()) right = right_rows(trainer_.results()[0], inputs[1]);
+  last_ = {loss, part_of(right, count)};
+  last_rows_ = count;
+  state_.rows += count;
+  state_.steps += 1;
+  state_.loss += static_cast<double>(count) * loss;
+  state_.right += right.value_or(0);
+  state_.seconds += clock.seconds();
+  if (state_.rows == training_.rows()) end_epoch();
+}
+
+void Fit::end_epoch() {
+  Clock clock;
+  EpochReport report;
+  report.epoch = state_.epochs + 1;
+  report.step = state_.steps;
+  report.rows = state_.rows;
+  report.rate = options_.rate.at(state_.steps - 1);
+  report.training.loss = state_.loss / static_cast<double>(state_.rows);
+  if (last_.accuracy) report.training.accuracy = part_of(state_.right, state_.rows);
+  if (validation_ != nullptr) {
+    report.validation = validate(trainer_, *validation_, options_.batch, options_.executor);
+    double least = report.validation->loss;
+    if (least < state_.best_loss || (state_.best_epoch == 0 && least == least)) {
+      state_.best_epoch = report.epoch;
+      state_.best_loss = least;
+      state_.best = trainer_.model().weights;
+    }
+  }
+  report.seconds = state_.seconds + clock.seconds();
+  state_.reports.push_back(report);
+  state_.epochs += 1;
+  state_.rows = state_.right = 0;
+  state_.loss = state_.seconds = 0;
+  order_ = shuffled(training_.rows(), options_.seed, state_.epochs);
+}
+
+Model Fit::best_model() const {
+  Model model = trainer_.model();
+  if (state_.best_epoch > 0) model.weights = state_.best;
+  return model;
 }
 
 }  // namespace weir

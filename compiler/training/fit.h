@@ -1,60 +1,103 @@
-// Rounds through a data set, batch by batch, in an order that the seed and the number of the round
+// Epochs through a data set, batch by batch, in an order that the seed and the number of the epoch
 // fix.
+//
+// Where a fit is, is a value: with the state of the trainer it is all that a checkpoint needs, and
+// a fit that goes on from there gives the same bits as one that was never left.
 #pragma once
 
 #include <cstdint>
-#include <functional>
 #include <optional>
+#include <vector>
 
 #include "compiler/trainer.h"
+#include "compiler/training/data_set.h"
 #include "compiler/training/rate_schedule.h"
 #include "ir/tensor.h"
 
 namespace weir {
 
-// What a model is trained on: row i of the targets belongs to row i of the data.
-struct DataSet {
-  Tensor data, targets;
-  std::int64_t rows() const { return data.sizes()[0]; }
-};
-
-// Error if there are no rows, or not as many of both.
-void check_data(const DataSet& set);
-// The rows before `row`, and the others; views of the same memory.
-std::pair<DataSet, DataSet> split(const DataSet& set, std::int64_t row);
-
 struct FitOptions {
   std::int64_t epochs = 10;
-  std::int64_t batch = 32;  // rows of a batch; the last one of an epoch may have fewer
+  std::int64_t batch = 32;  // rows of a step; the last one of an epoch may have fewer
   RateSchedule rate;
   std::uint64_t seed = 0;
   const weir_executor* executor = nullptr;
 };
 
+// How good a model is on some rows.
+struct Quality {
+  double loss = 0;  // the mean over the rows
+  // Where targets are labels, or probabilities of classes: the part of the rows whose largest
+  // output is that of the target.
+  std::optional<double> accuracy;
+};
+
 struct EpochReport {
   std::int64_t epoch = 0;  // from 1 on
   std::int64_t step = 0;   // steps so far
+  std::int64_t rows = 0;   // that were trained on
   double rate = 0;         // of the last step
-  double loss = 0;         // the mean over the epoch's rows, each before its step
-  double seconds = 0;
-  struct Validation {
-    double loss = 0;
-    std::optional<double>
-        accuracy;  // where targets are labels: the part of the rows whose largest output they name
-  };
-  std::optional<Validation> validation;
-  std::optional<std::int64_t>
-      not_finite;  // the step whose numbers were not finite, with check_finite; it ends the fit
+  double seconds = 0;      // validation included
+  Quality training;        // of each row before its step
+  std::optional<Quality> validation;
 };
 
-// The loss and the accuracy of the model as it is, over all rows.
-EpochReport::Validation validate(const Trainer& trainer, const DataSet& set, std::int64_t batch,
-                                 const weir_executor* executor = nullptr);
+struct FitState {
+  std::int64_t epochs = 0;  // that are done
+  std::int64_t rows = 0;    // of the next one that are done,
+  double loss = 0;          // and over these the sum of the losses,
+  std::int64_t right = 0;   // how many were right,
+  double seconds = 0;       // and the time taken
+  std::int64_t steps = 0;   // of all epochs
+  std::vector<EpochReport> reports;
+  // With validation: the params of the epoch whose loss there is least, and that epoch.
+  std::int64_t best_epoch = 0;  // 0: none yet
+  double best_loss = 0;
+  Weights best = {};
+};
 
-// Trains a model of two inputs, data and targets, whose first output is compared with the targets
-// and whose last one is the loss (with_loss). Calls `report` after every epoch; where that returns
-// false, or a step is not finite, it ends.
-void fit(Trainer& trainer, const DataSet& training, const std::optional<DataSet>& validation,
-         const FitOptions& options, const std::function<bool(const EpochReport&)>& report);
+// The model as it is, over all rows of a set.
+Quality validate(const Trainer& trainer, const DataSet& set, std::int64_t batch,
+                 const weir_executor* executor = nullptr);
+
+class Fit {
+ public:
+  // Of a trainer whose model takes data and targets, in this order, and gives what is compared with
+  // the targets as its first output and as the first of Trainer::results(). All of them must
+  // outlive the fit. Error if there are fewer rows than in a batch, or the sets do not fit
+  // (check_data).
+  Fit(Trainer& trainer, const DataSet& training, const DataSet* validation,
+      const FitOptions& options);
+
+  bool done() const { return state_.epochs >= options_.epochs; }
+  // Trains one batch; behind the last one of an epoch validates, and adds a report to the state.
+  // Error, with the first node at fault, if Trainer::finite() is false; everything is then as
+  // before the step.
+  void step();
+  // The last step's, and its rows.
+  const Quality& last_batch() const { return last_; }
+  std::int64_t last_batch_rows() const { return last_rows_; }
+  std::int64_t steps_of_epoch() const;
+
+  const FitState& state() const { return state_; }
+  // Goes on from there. The trainer's state is the caller's to write. Error if it is a place in a
+  // training of other rows, batches or params.
+  void resume(FitState state);
+  // The best params by validation; without validation, or where none was, those of now.
+  Model best_model() const;
+
+ private:
+  void end_epoch();
+
+  Trainer& trainer_;
+  const DataSet& training_;
+  const DataSet* validation_;
+  FitOptions options_;
+  Batch batch_;
+  std::vector<std::int64_t> order_;
+  FitState state_;
+  Quality last_;
+  std::int64_t last_rows_ = 0;
+};
 
 }  // namespace weir

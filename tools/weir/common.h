@@ -36,6 +36,7 @@ void add_convert_command(CLI::App& app, Action& action);
 void add_ops_command(CLI::App& app, Action& action);
 void add_size_command(CLI::App& app, Action& action);
 void add_verify_command(CLI::App& app, Action& action);
+void add_train_command(CLI::App& app, Action& action);
 
 // A subcommand whose options may each be given once, or the last one counts. `examples` ends its
 // help.
@@ -84,6 +85,17 @@ std::optional<double> given_tolerance(const std::string& option);
 
 // What was asked for is done and its output says that something is wrong: exit code 1, no message.
 class Unsuccessful : public std::exception {};
+
+// A signal asked for the end, and what was under way came to a good one. The exit code is that of a
+// process that the signal ended, as a shell shows it.
+class Interrupted : public std::exception {
+ public:
+  explicit Interrupted(int signal) : signal_(signal) {}
+  int exit_code() const { return 128 + signal_; }
+
+ private:
+  int signal_;
+};
 
 // Standard output did not take what was written: it is full, or closed.
 class OutputError : public std::runtime_error {

@@ -5,6 +5,7 @@
 #include <pthread.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <csignal>
 #include <system_error>
 #include <thread>
@@ -13,6 +14,9 @@
 
 namespace weir::tool {
 namespace {
+
+std::atomic<bool> may_finish = false;
+std::atomic<int> waiting = 0;
 
 // As if the signal had not been blocked.
 [[noreturn]] void end_by(int signal) {
@@ -42,8 +46,10 @@ void remove_unfinished_files_when_interrupted() {
   try {
     std::thread([signals] {
       int signal = 0;
-      while (::sigwait(&signals, &signal) != 0) {
-      }
+      do {
+        while (::sigwait(&signals, &signal) != 0) {
+        }
+      } while (may_finish && waiting.exchange(signal) == 0);
       abandon_writing();
       end_by(signal);
     }).detach();
@@ -52,5 +58,9 @@ void remove_unfinished_files_when_interrupted() {
     pthread_sigmask(SIG_UNBLOCK, &signals, nullptr);
   }
 }
+
+void finish_when_interrupted() { may_finish = true; }
+
+int waiting_interruption() { return waiting; }
 
 }  // namespace weir::tool

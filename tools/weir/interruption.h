@@ -8,4 +8,10 @@ namespace weir::tool {
 // To be called before any other thread is started.
 void remove_unfinished_files_when_interrupted();
 
+// From here on the first of these signals only waits to be seen, by whoever can bring what is under
+// way to a good end; the second one ends the process at once.
+void finish_when_interrupted();
+// The signal that waits, or 0.
+int waiting_interruption();
+
 }  // namespace weir::tool

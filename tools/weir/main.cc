@@ -22,6 +22,7 @@ constexpr const char* kExamples = R"(examples:
   weir run model.weir --input x='[[-1.0, 2.0]]'       run it on one input
   weir inspect model.weir --stage=kernels             the loops it becomes
   weir compile model.weir -o model.o                  for a C program
+  weir train model.weir --data x.npy --targets t.npy  fit it to a data set
   weir convert model.weir -o model.onnx               for other runtimes
   weir ops leaky_relu                                 what an op means
 
@@ -98,6 +99,7 @@ int run_command_line(int argc, char** argv) {
   add_ops_command(app, action);
   add_size_command(app, action);
   add_verify_command(app, action);
+  add_train_command(app, action);
   try {
     app.parse(argc, argv);
   } catch (const CLI::CallForHelp&) {
@@ -130,6 +132,8 @@ int main(int argc, char** argv) {
     return fail(error);
   } catch (const Unsuccessful&) {
     return 1;
+  } catch (const Interrupted& interrupted) {
+    return interrupted.exit_code();
   } catch (const OutputError& error) {
     return error.is_closed_pipe() ? 1 : fail(error.what());
   } catch (const std::bad_alloc&) {

@@ -1,0 +1,83 @@
+#include "compiler/training/first_not_finite.h"
+
+#include <cmath>
+#include <optional>
+
+#include <fmt/format.h>
+
+#include "compiler/passes/graph_rewriter.h"
+#include "compiler/pipeline.h"
+#include "ir/escape.h"
+#include "ir/op.h"
+
+namespace weir {
+namespace {
+
+// The first element that is infinite or NaN.
+std::optional<double> not_finite_element(const Tensor& tensor) {
+  if (!is_float(tensor.dtype())) return std::nullopt;
+  for (std::int64_t i = 0; i < tensor.element_count(); ++i) {
+    double value = scalar::to_double(tensor.dtype(), tensor.bits(i));
+    if (!std::isfinite(value)) return value;
+  }
+  return std::nullopt;
+}
+
+// The step with what every node computes as an output, and nothing updated.
+Graph with_all_results(const Graph& step) {
+  GraphRewriter rewriter(step);
+  std::size_t count = 0;
+  for (const Node& node : step.nodes()) {
+    rewriter.copy(node);
+    for (ValueId result : node.results)
+      rewriter.target().add_output(rewriter.mapped(result), fmt::format("result{}", count++));
+  }
+  return std::move(rewriter.target());
+}
+
+Weights weights_now(const Trainer& trainer) {
+  Weights weights = trainer.model().weights;
+  for (auto& [name, value] : trainer.read_state()) weights.insert_or_assign(name, value);
+  return weights;
+}
+
+}  // namespace
+
+Error not_finite_error(const Trainer& trainer, std::span<const Tensor> inputs, double learning_rate,
+                       std::int64_t step) {
+  const Graph& graph = trainer.step_graph();
+  auto error = [&](const Location& location, double value, std::string_view where) {
+    return Error(location, fmt::format("step {} gives {} first in {}; it updated nothing", step,
+                                       value, where));
+  };
+  for (std::size_t i = 0; i < inputs.size(); ++i)
+    if (auto value = not_finite_element(inputs[i])) {
+      const Value& input = graph.value(graph.inputs()[i]);
+      return error(input.location, *value, fmt::format("the input {}", value_name(input.name)));
+    }
+  Weights weights = weights_now(trainer);
+  for (ValueId id : graph.params()) {
+    const Value& param = graph.value(id);
+    if (auto value = not_finite_element(weights.at(param.name)))
+      return error(param.location, *value, fmt::format("the param {}", value_name(param.name)));
+  }
+  std::vector<Tensor> all(inputs.begin(), inputs.end());
+  Tensor rate(graph.type(graph.inputs().back()).dtype, {});
+  rate.set_bits(0, scalar::bits_of(rate.dtype(), learning_rate));
+  all.push_back(rate);
+  std::vector<Tensor> results = compile({with_all_results(graph), weights}).run(all);
+  std::size_t next = 0;
+  for (const Node& node : graph.nodes())
+    for (ValueId id : node.results)
+      if (auto value = not_finite_element(results[next++])) {
+        const Value& result = graph.value(id);
+        return error(node.location, *value,
+                     result.name.empty()
+                         ? node.op->name
+                         : fmt::format("{} = {}", value_name(result.name), node.op->name));
+      }
+  return Error(
+      fmt::format("step {} gives numbers that are infinite or NaN; it updated nothing", step));
+}
+
+}  // namespace weir

@@ -1,0 +1,17 @@
+// Where numbers first went wrong: for the message about a step that was not finite.
+#pragma once
+
+#include <cstdint>
+#include <span>
+
+#include "compiler/trainer.h"
+
+namespace weir {
+
+// The error about a step that updated nothing because its numbers are infinite or NaN: it names the
+// input, the param or, in the order of the step's nodes, the first node that has one. Every node is
+// computed again, on the trainer's state as it is. `step` counts from 1.
+Error not_finite_error(const Trainer& trainer, std::span<const Tensor> inputs, double learning_rate,
+                       std::int64_t step);
+
+}  // namespace weir

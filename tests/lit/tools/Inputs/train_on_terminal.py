@@ -1,0 +1,37 @@
+"""Runs a command on a terminal of 80 columns, and prints what it shows with a line for each time that it goes back.
+
+usage: train_on_terminal.py [--interrupt WORD] COMMAND...
+
+--interrupt: as soon as WORD is shown, the command gets SIGINT, as from Ctrl-C.
+"""
+
+import os
+import pty
+import signal
+import sys
+
+arguments = sys.argv[1:]
+word = None
+if arguments[0] == "--interrupt":
+    word, arguments = arguments[1].encode(), arguments[2:]
+child, terminal = pty.fork()
+if child == 0:
+    # What runs in the background of a shell ignores it, and so would its children.
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    os.execvp(arguments[0], arguments)
+shown = b""
+while True:
+    try:
+        piece = os.read(terminal, 65536)
+    except OSError:  # the terminal's end, on Linux
+        break
+    if not piece:
+        break
+    shown += piece
+    if word and word in shown:
+        os.kill(child, signal.SIGINT)
+        word = None
+text = shown.decode().replace("\r\n", "\n").replace("\x1b[K", "").replace("\r", "\n")
+print(text)
+print("widest bar:", max(len(line) for line in text.split("\n") if " left" in line))
+print("exit code", os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))

@@ -1,0 +1,368 @@
+// weir train: fits the params of a model to a data set, by one compiled program.
+#include <cerrno>
+#include <chrono>
+#include <filesystem>
+#include <fstream>
+#include <memory>
+#include <optional>
+#include <system_error>
+
+#include <fmt/format.h>
+
+#include "common.h"
+#include "compiler/frontend/file.h"
+#include "compiler/frontend/model_file.h"
+#include "compiler/frontend/save_model.h"
+#include "compiler/frontend/tensor_file.h"
+#include "compiler/initialize.h"
+#include "compiler/training/checkpoint.h"
+#include "compiler/training/fit.h"
+#include "compiler/training/metrics.h"
+#include "interruption.h"
+#include "ir/escape.h"
+#include "ir/text.h"
+#include "runtime/thread_pool.h"
+#include "training_data.h"
+#include "training_options.h"
+#include "training_progress.h"
+
+namespace weir::tool {
+namespace {
+
+constexpr const char* kExamples =
+    R"(A model without a file of values beside it starts from new ones: those of He et
+al. for LeakyReLU, and zeros for what is no matrix. --schedule is constant,
+cosine or step:every=30,factor=0.1, with warmup=E for E epochs of rising rates;
+docs/training.md says more about losses, optimizers and their options.
+
+On a terminal a bar shows how far it is. Ctrl-C finishes the step and writes
+output and checkpoint; the exit code is then 130. The same seed gives the same
+bits, at any number of threads.
+
+examples:
+  weir train net.weir --data x.npy --targets t.npy --loss cross_entropy \
+    --optimizer adamw:weight_decay=0.05 --epochs 20 -o trained.safetensors
+  weir train net.weir --data d.npz:x --targets d.npz:t --loss mse \
+    --validation 0.2 --schedule cosine:warmup=1 --log metrics.jsonl \
+    -o trained.weir)";
+
+// Where epochs are short.
+constexpr std::chrono::seconds kBetweenCheckpoints{1};
+constexpr std::int64_t kMostCount = std::int64_t{1} << 31;
+
+struct TrainArguments {
+  std::string model, output, weights;
+  DataArguments data;
+  TrainingArguments training;
+  std::string rate, schedule, epochs, batch, seed, threads, log;
+  std::string checkpoint, checkpoint_every;
+  bool resume = false;
+  CacheArguments cache;
+  LimitOptions limits;
+};
+
+std::int64_t count_of(const std::string& text, const char* option, std::int64_t otherwise) {
+  return text.empty() ? otherwise : integer_of(text, option, 1, kMostCount);
+}
+
+bool is_params_file(const std::string& output) {
+  std::optional<TensorPlace> place = parse_tensor_place(output);
+  return place && place->format->is_named() && place->name.empty();
+}
+
+std::vector<std::string> files_of_output(const std::string& output) {
+  return is_params_file(output) ? std::vector{output} : files_of_model(output);
+}
+
+// It would be late to find out after hours.
+void check_folder(const std::string& path) {
+  std::filesystem::path folder = std::filesystem::path(path).parent_path();
+  std::error_code ignored;
+  if (!folder.empty() && !std::filesystem::is_directory(folder, ignored))
+    throw Error(fmt::format("{} cannot be written: there is no folder {}", printable(path),
+                            printable(folder.string())));
+}
+
+// The model with the values that it starts from, and the files that it is in.
+Model read_model(const TrainArguments& arguments, std::uint64_t seed,
+                 std::vector<std::string>& files) {
+  LoadLimits limits = given_limits(arguments.limits);
+  std::optional<std::string> weights =
+      arguments.weights.empty() ? std::nullopt : std::optional(arguments.weights);
+  std::filesystem::path beside = arguments.model;
+  bool has_values = weights || beside.extension() != ".weir" ||
+                    std::filesystem::exists(beside.replace_extension(".safetensors"));
+  if (has_values) return load_model(arguments.model, weights, limits, &files);
+  files.push_back(arguments.model);
+  Model model{load_graph(arguments.model, limits), {}};
+  initialize(model, {"he"}, seed);
+  return model;
+}
+
+FitOptions fit_options(const TrainArguments& arguments, std::uint64_t seed, std::int64_t rows,
+                       const Optimizer& optimizer) {
+  FitOptions options;
+  options.epochs = count_of(arguments.epochs, "--epochs", options.epochs);
+  options.batch = count_of(arguments.batch, "--batch", options.batch);
+  options.seed = seed;
+  double rate = arguments.rate.empty() ? checked(optimizer).learning_rate
+                                       : number_of(arguments.rate, "--learning-rate", 0, 1e30);
+  std::int64_t steps = (rows + options.batch - 1) / options.batch;
+  options.rate = parse_rate_schedule(arguments.schedule.empty() ? "constant" : arguments.schedule,
+                                     rate, steps, options.epochs);
+  return options;
+}
+
+// --log: a line of JSON for every epoch, there as soon as the epoch is done.
+class MetricsLog {
+ public:
+  // Begins with the epochs that were done before.
+  MetricsLog(std::string path, const std::vector<EpochReport>& reports) : path_(std::move(path)) {
+    if (path_.empty()) return;
+    write_file(path_, {lines(reports)});
+    file_.open(path_, std::ios::app);
+  }
+
+  void show(const std::vector<EpochReport>& reports) {
+    if (path_.empty() || written_ == reports.size()) return;
+    file_ << lines(reports) << std::flush;
+    if (!file_)
+      throw Error(fmt::format("{} cannot be written: {}", printable(path_),
+                              std::generic_category().message(errno)));
+  }
+
+ private:
+  std::string lines(const std::vector<EpochReport>& reports) {
+    std::string text;
+    for (; written_ < reports.size(); ++written_) text += json_line(reports[written_]);
+    return text;
+  }
+
+  std::string path_;
+  std::ofstream file_;
+  std::size_t written_ = 0;
+};
+
+// What a training that goes on must have in common with the one that it was. The number of epochs
+// may be another one, unless the rate depends on it.
+Checkpoint::Settings settings_of(const TrainArguments& arguments, const GivenTraining& training,
+                                 const TrainingData& data, const FitOptions& options) {
+  const RateSchedule& rate = options.rate;
+  std::string schedule = arguments.schedule.empty() ? "constant" : arguments.schedule;
+  if (rate.shape == RateSchedule::Shape::cosine)
+    schedule += fmt::format(" over {} steps", rate.steps);
+  const Optimizer& optimizer = training.optimizer;
+  std::string update = optimizer.name;
+  for (const Hyperparameter& known : checked(optimizer).hyperparameters) {
+    auto given = optimizer.values.find(known.name);
+    update += fmt::format(" {}={}", known.name,
+                          given == optimizer.values.end() ? known.default_value : given->second);
+  }
+  update += fmt::format(" clip_value={} clip_norm={}", optimizer.clip_value, optimizer.clip_norm);
+  return {{"--batch", fmt::format("{}", options.batch)},
+          {"--seed", fmt::format("{}", options.seed)},
+          {"--learning-rate", fmt::format("{}", rate.base)},
+          {"--schedule", schedule},
+          {"--optimizer", update},
+          {"the data", fingerprint(data.training)},
+          {"--validation", data.validation ? fingerprint(*data.validation) : "left out"},
+          {"the model and its loss", fingerprint(print(training.graph))}};
+}
+
+// --checkpoint: what is on disk of a training, and where it goes on.
+class Checkpoints {
+ public:
+  Checkpoints(const TrainArguments& arguments, Trainer& trainer, Fit& fit)
+      : trainer_(trainer), fit_(fit), resumes_(arguments.resume) {
+    if (arguments.checkpoint.empty()) {
+      if (arguments.resume) throw Error("--resume needs --checkpoint DIR");
+      if (!arguments.checkpoint_every.empty())
+        throw Error("--checkpoint-every needs --checkpoint DIR");
+      return;
+    }
+    every_ = count_of(arguments.checkpoint_every, "--checkpoint-every", 0);
+    folder_.emplace(arguments.checkpoint);
+    if (folder_->holds_one() && !arguments.resume)
+      throw Error(
+          fmt::format("{} holds a checkpoint: --resume goes on from there; to start anew, "
+                      "give another folder, or remove the file",
+                      printable(arguments.checkpoint)));
+  }
+
+  void start(Checkpoint::Settings settings) {
+    settings_ = std::move(settings);
+    if (!resumes_) return;
+    if (!folder_->holds_one())
+      return warn(fmt::format("{} holds no checkpoint; this is a new start", folder_->file()));
+    Checkpoint checkpoint = folder_->read();
+    check_settings(checkpoint.settings, settings_, folder_->file());
+    trainer_.write_state(checkpoint.state);
+    fit_.resume(std::move(checkpoint.fit));
+    written_ = fit_.state().steps;
+    print_out(fmt::format("resumed after step {}, in epoch {}\n", written_,
+                          fit_.state().epochs + (fit_.done() ? 0 : 1)));
+    flush_out();
+  }
+
+  bool is_due() const {
+    if (!folder_) return false;
+    const FitState& state = fit_.state();
+    if (every_ > 0) return state.steps % every_ == 0;
+    return state.rows == 0 && Clock::now() - latest_ >= kBetweenCheckpoints;
+  }
+
+  // If there is something new.
+  void write() {
+    if (!folder_ || fit_.state().steps == written_) return;
+    folder_->write({settings_, trainer_.read_state(), fit_.state()});
+    written_ = fit_.state().steps;
+    latest_ = Clock::now();
+  }
+
+ private:
+  using Clock = std::chrono::steady_clock;
+
+  Trainer& trainer_;
+  Fit& fit_;
+  std::optional<CheckpointFolder> folder_;
+  Checkpoint::Settings settings_;
+  std::int64_t every_ = 0;     // steps; 0: at the end of an epoch
+  std::int64_t written_ = -1;  // the step
+  Clock::time_point latest_ = Clock::now();
+  bool resumes_ = false;
+};
+
+// Steps until all is done, or a signal asks for the end, which is returned; else 0.
+int run(Fit& fit, Checkpoints& checkpoints, TrainingProgress& progress, MetricsLog& log) try {
+  finish_when_interrupted();
+  int signal = 0;
+  while (!fit.done() && (signal = waiting_interruption()) == 0) {
+    try {
+      fit.step();
+    } catch (const Error&) {
+      // All is as before the step.
+      checkpoints.write();
+      throw;
+    }
+    if (checkpoints.is_due()) checkpoints.write();
+    progress.show(fit);
+    log.show(fit.state().reports);
+  }
+  progress.clear();
+  checkpoints.write();
+  return signal;
+} catch (...) {
+  progress.clear();
+  throw;
+}
+
+void save(const TrainArguments& arguments, const Model& start, const Fit& fit) {
+  Model model{start.graph, {}};
+  Model best = fit.best_model();
+  for (ValueId param : start.graph.params()) {
+    const std::string& name = start.graph.value(param).name;
+    model.weights.emplace(name, best.weights.at(name));
+  }
+  if (is_params_file(arguments.output)) {
+    write_tensors(arguments.output, model.weights);
+  } else {
+    save_model(arguments.output, model);
+  }
+}
+
+std::string closing_line(const Fit& fit, const std::string& output) {
+  const FitState& state = fit.state();
+  if (state.best_epoch == 0) return fmt::format("written to {}\n", printable(output));
+  const EpochReport& best = state.reports[static_cast<std::size_t>(state.best_epoch - 1)];
+  return fmt::format("epoch {} did best: validation {}; written to {}\n", state.best_epoch,
+                     text_of(*best.validation), printable(output));
+}
+
+void train_model(const TrainArguments& arguments) {
+  std::uint64_t seed =
+      arguments.seed.empty()
+          ? 0
+          : static_cast<std::uint64_t>(integer_of(arguments.seed, "--seed", 0, INT64_MAX));
+  std::vector<std::string> read = files_of(arguments.data), written;
+  Model model = read_model(arguments, seed, read);
+  written = files_of_output(arguments.output);
+  if (!arguments.log.empty()) written.push_back(arguments.log);
+  check_apart(read, written);
+  for (const std::string& path : written) check_folder(path);
+
+  RawData raw = read_data(arguments.data);
+  GivenTraining training =
+      given_training(model.graph, arguments.training, type_of_labels(raw, model.graph));
+  TrainingData data = rows_for(training, raw, seed);
+  FitOptions options = fit_options(arguments, seed, data.training.rows(), training.optimizer);
+  ThreadPool pool(given_threads(arguments.threads));
+  options.executor = &pool.executor();
+  CompileOptions compile_options;
+  compile_options.cache = given_cache(arguments.cache);
+  compile_options.executor = options.executor;
+  training.options.outputs = {training.graph.outputs()[0].name};
+  Trainer trainer({training.graph, model.weights}, training.optimizer, training.options,
+                  compile_options);
+  Fit fit(trainer, data.training, data.validation ? &*data.validation : nullptr, options);
+
+  Checkpoints checkpoints(arguments, trainer, fit);
+  if (!arguments.checkpoint.empty())
+    checkpoints.start(settings_of(arguments, training, data, options));
+
+  TrainingProgress progress(data.training.rows(), options.epochs);
+  MetricsLog log(arguments.log, fit.state().reports);
+  int signal = run(fit, checkpoints, progress, log);
+  save(arguments, model, fit);
+  print_out(closing_line(fit, arguments.output));
+  flush_out();
+  if (signal != 0) {
+    warn(fmt::format("interrupted after step {}{}", fit.state().steps,
+                     arguments.checkpoint.empty() ? "" : "; --resume goes on from there"));
+    throw Interrupted(signal);
+  }
+}
+
+}  // namespace
+
+void add_train_command(CLI::App& app, Action& action) {
+  auto options = std::make_shared<TrainArguments>();
+  CLI::App* command =
+      add_command(app, "train",
+                  "Fits the params of a model to a data set, by one compiled program.", kExamples);
+  add_model(*command, options->model);
+  add_value(*command, "-o,--output", options->output, "FILE",
+            "What to write: the params, .safetensors or .npz, or the model with them, .weir or "
+            ".onnx.")
+      ->required();
+  add_data(*command, options->data);
+  add_training(*command, options->training);
+  add_value(*command, "--learning-rate", options->rate, "R",
+            "The optimizer's usual one if left out: 0.01 or 0.001.");
+  add_value(*command, "--schedule", options->schedule, "NAME",
+            "How the rate changes; constant if left out.");
+  add_value(*command, "--epochs", options->epochs, "N",
+            "How often the data are gone through; 10 if left out.");
+  add_value(*command, "--batch", options->batch, "B", "Rows of a step; 32 if left out.");
+  add_value(*command, "--seed", options->seed, "S",
+            "Fixes the order of the rows, the rows of --validation and new values; 0 if left out.");
+  add_value(*command, "--weights", options->weights, "FILE",
+            "The params' values to start from, .safetensors or .npz; if left out, those in the "
+            "model or in the .safetensors file beside it, or new ones.");
+  add_value(*command, "--checkpoint", options->checkpoint, "DIR",
+            "Keeps where the training is in a folder, whole at every moment: what is killed there "
+            "goes on from it.");
+  add_value(*command, "--checkpoint-every", options->checkpoint_every, "STEPS",
+            "How often; if left out, at the end of an epoch, but not more than once a second.");
+  command->add_flag("--resume", options->resume,
+                    "Goes on from the checkpoint in the folder, with the bits that it would have "
+                    "had; the other options must be the same.");
+  add_value(*command, "--log", options->log, "FILE", "Writes a line of JSON for every epoch.");
+  add_value(*command, "--threads", options->threads, "K",
+            "Threads to run on; as many as there are processors if left out. The results do not "
+            "depend on it.");
+  add_cache(*command, options->cache);
+  add_limits(*command, options->limits);
+  command->callback([options, &action] { action = [options] { train_model(*options); }; });
+}
+
+}  // namespace weir::tool

@@ -1,0 +1,137 @@
+#include "training_data.h"
+
+#include <charconv>
+
+#include <fmt/format.h>
+
+#include "compiler/frontend/file.h"
+#include "compiler/frontend/tensor_file.h"
+
+namespace weir::tool {
+namespace {
+
+TensorPlace place_of(const std::string& text) {
+  std::optional<TensorPlace> place = parse_tensor_place(text);
+  if (!place)
+    throw Error(
+        fmt::format("{} is no file of tensors; they end in {}", shown(text), tensor_endings()));
+  return std::move(*place);
+}
+
+std::optional<double> as_number(const std::string& text) {
+  double value = 0;
+  auto [end, fault] = std::from_chars(text.data(), text.data() + text.size(), value);
+  if (fault != std::errc() || end != text.data() + text.size()) return std::nullopt;
+  return value;
+}
+
+DataSet read_set(const std::string& data, const std::string& targets) {
+  return {read_tensor(place_of(data), "data"), read_tensor(place_of(targets), "targets")};
+}
+
+// How many classes the labels choose from; 0 if the targets are no labels.
+std::int64_t classes_of(const GivenTraining& training, const TensorType& target) {
+  const TensorType& output = training.graph.type(training.graph.outputs()[0].value);
+  if (is_float(target.dtype) || output.rank() != target.rank() + 1) return 0;
+  for (int axis = output.rank() - 1; axis >= 0; --axis) {
+    Shape shape = output.shape;
+    shape.erase(shape.begin() + axis);
+    const Dim& classes = output.shape[static_cast<std::size_t>(axis)];
+    if (shape == target.shape && classes.is_constant()) return classes.value();
+  }
+  return 0;
+}
+
+}  // namespace
+
+void add_data(CLI::App& command, DataArguments& arguments) {
+  add_value(command, "--data", arguments.data, "FILE",
+            "What the model is given: a file of tensors, FILE:NAME for one of several in it, as "
+            "for weir run. Its first dimension counts rows.")
+      ->required();
+  add_value(command, "--targets", arguments.targets, "FILE", "What each row shall give.")
+      ->required();
+  add_value(command, "--scale", arguments.scale, "R",
+            "Multiplies the data, of the validation as well; whoever uses the model has to do so, "
+            "too.");
+  add_value(command, "--validation", arguments.validation, "FILE",
+            "Rows that are not trained on: data of their own, or a number from 0 to 1, the part of "
+            "the rows that is drawn from --data. The params that do best on them are written.");
+  add_value(command, "--validation-targets", arguments.validation_targets, "FILE",
+            "The targets of --validation FILE; left out if they are in the same file.");
+}
+
+std::vector<std::string> files_of(const DataArguments& arguments) {
+  std::vector<std::string> files;
+  for (const std::string* text :
+       {&arguments.data, &arguments.targets, &arguments.validation, &arguments.validation_targets})
+    if (std::optional<TensorPlace> place = parse_tensor_place(*text)) files.push_back(place->file);
+  return files;
+}
+
+RawData read_data(const DataArguments& arguments) {
+  RawData raw;
+  raw.training = read_set(arguments.data, arguments.targets);
+  if (!arguments.scale.empty()) raw.scale = number_of(arguments.scale, "--scale", -1e30, 1e30);
+  if (arguments.validation.empty()) {
+    if (!arguments.validation_targets.empty())
+      throw Error("--validation-targets needs --validation FILE");
+    return raw;
+  }
+  raw.validation_part = as_number(arguments.validation);
+  if (raw.validation_part) {
+    number_of(arguments.validation, "--validation", 0, 1);
+    if (!arguments.validation_targets.empty())
+      throw Error("--validation-targets needs --validation FILE, and a number is given");
+    return raw;
+  }
+  TensorPlace place = place_of(arguments.validation);
+  std::string targets = arguments.validation_targets;
+  if (targets.empty()) {
+    if (!place.format->is_named())
+      throw Error(fmt::format("the targets of {} are missing: give them by --validation-targets",
+                              shown(arguments.validation)));
+    std::string name = place_of(arguments.targets).name;
+    targets = name.empty() ? place.file : fmt::format("{}:{}", place.file, name);
+  }
+  raw.validation = read_set(arguments.validation, targets);
+  return raw;
+}
+
+DType type_of_labels(const RawData& raw, const Graph& model) {
+  const Tensor& targets = raw.training.targets;
+  if (model.outputs().empty() || !is_float(targets.dtype())) return DType::i64;
+  const TensorType& output = model.type(model.outputs()[0].value);
+  bool for_each_class =
+      targets.rank() == output.rank() && targets.rank() > 1 && targets.sizes().back() > 1;
+  return for_each_class && is_float(output.dtype) ? output.dtype : DType::i64;
+}
+
+TrainingData rows_for(const GivenTraining& training, const RawData& raw, std::uint64_t seed) {
+  const Graph& graph = training.graph;
+  if (graph.inputs().size() != 2)
+    throw Error(fmt::format(
+        "{} has {} input{}; a model that is trained here takes the data, and {}", graph.name(),
+        graph.inputs().size() - (training.target.empty() ? 0 : 1),
+        graph.inputs().size() == 2 ? "" : "s",
+        training.target.empty() ? "the targets of its loss" : "its loss is behind its output"));
+  const TensorType& data = graph.type(graph.inputs()[0]);
+  const TensorType& target = graph.type(graph.inputs()[1]);
+  std::int64_t classes = classes_of(training, target);
+  auto rows = [&](const DataSet& set) {
+    DataSet result{as_rows_of(set.data, data, "data", raw.scale),
+                   as_rows_of(set.targets, target, "targets")};
+    check_data(result);
+    if (classes > 0) check_labels(result.targets, classes);
+    return result;
+  };
+  TrainingData result{rows(raw.training), std::nullopt};
+  if (raw.validation) result.validation = rows(*raw.validation);
+  if (raw.validation_part) {
+    auto [first, second] = split(result.training, *raw.validation_part, seed);
+    result = {std::move(first), std::move(second)};
+  }
+  return result;
+}
+
+}  // namespace weir::tool

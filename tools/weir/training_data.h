@@ -1,0 +1,44 @@
+// What `weir train` trains on: the files of --data, --targets and --validation, as rows for the
+// inputs of a model.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "common.h"
+#include "compiler/training/data_set.h"
+#include "training_options.h"
+
+namespace weir::tool {
+
+// As given; empty for what is left out.
+struct DataArguments {
+  std::string data, targets, scale, validation, validation_targets;
+};
+void add_data(CLI::App& command, DataArguments& arguments);
+// The files that they name.
+std::vector<std::string> files_of(const DataArguments& arguments);
+
+// As the files have them.
+struct RawData {
+  DataSet training;
+  std::optional<DataSet> validation;      // from files of its own,
+  std::optional<double> validation_part;  // or a part of the rows
+  double scale = 1;
+};
+RawData read_data(const DataArguments& arguments);
+
+// The type of the targets that given_training() asks for: that of the model's output if they have a
+// number for each class, else i64.
+DType type_of_labels(const RawData& raw, const Graph& model);
+
+struct TrainingData {
+  DataSet training;
+  std::optional<DataSet> validation;
+};
+// Rows for the model's input and the target. Error if the model has other inputs, if rows do not
+// fit them, or if labels are no classes of the model.
+TrainingData rows_for(const GivenTraining& training, const RawData& raw, std::uint64_t seed);
+
+}  // namespace weir::tool

@@ -1,0 +1,93 @@
+#include "training_progress.h"
+
+#include <unistd.h>
+
+#include <algorithm>
+#include <string>
+
+#include <fmt/format.h>
+
+#include "common.h"
+
+namespace weir::tool {
+namespace {
+
+constexpr std::chrono::milliseconds kBetweenBars{100};
+constexpr std::size_t kColumns = 79, kLongestBar = 30;
+constexpr const char* kClearLine = "\r\x1b[K";
+
+// "0:07", "12:30" or "3:02:00".
+std::string duration_text(double seconds) {
+  auto whole = static_cast<std::int64_t>(std::min(seconds, 1e9) + 0.5);
+  std::int64_t hours = whole / 3600, minutes = whole / 60 % 60;
+  return hours > 0 ? fmt::format("{}:{:02}:{:02}", hours, minutes, whole % 60)
+                   : fmt::format("{}:{:02}", minutes, whole % 60);
+}
+
+std::string line_of(const EpochReport& report, std::int64_t epochs) {
+  std::string text =
+      fmt::format("epoch {}/{}  loss {}", report.epoch, epochs, text_of(report.training));
+  if (report.validation) text += fmt::format("  validation {}", text_of(*report.validation));
+  return text + fmt::format("  {:.0f} rows/s\n", static_cast<double>(report.rows) / report.seconds);
+}
+
+}  // namespace
+
+std::string text_of(const Quality& quality) {
+  std::string text = fmt::format("{:.4f}", quality.loss);
+  if (quality.accuracy) text += fmt::format(" ({:.1f}%)", 100 * *quality.accuracy);
+  return text;
+}
+
+TrainingProgress::TrainingProgress(std::int64_t rows, std::int64_t epochs)
+    : rows_(rows), epochs_(epochs), on_terminal_(isatty(STDOUT_FILENO) == 1) {}
+
+void TrainingProgress::show(const Fit& fit) {
+  const FitState& state = fit.state();
+  std::int64_t rows = state.epochs * rows_ + state.rows;
+  if (latest_rows_ < 0) {
+    // The first step; before it there may be epochs of another process.
+    latest_rows_ = rows - fit.last_batch_rows();
+    reports_ = static_cast<std::size_t>(latest_rows_ / rows_);
+  }
+  rows_done_ += rows - std::exchange(latest_rows_, rows);
+  bool told = reports_ < state.reports.size();
+  if (told) clear();
+  for (; reports_ < state.reports.size(); ++reports_)
+    print_out(line_of(state.reports[reports_], epochs_));
+  if (on_terminal_ && !fit.done() && Clock::now() - latest_bar_ >= kBetweenBars) draw_bar(fit);
+  if (told) flush_out();
+}
+
+void TrainingProgress::draw_bar(const Fit& fit) {
+  latest_bar_ = Clock::now();
+  const FitState& state = fit.state();
+  double seconds = std::chrono::duration<double>(latest_bar_ - start_).count();
+  double speed = static_cast<double>(rows_done_) / std::max(seconds, 1e-9);
+  std::string left = fmt::format("epoch {}/{} ", state.epochs + 1, epochs_);
+  std::string right;
+  if (state.rows > 0) {
+    Quality quality{state.loss / static_cast<double>(state.rows), std::nullopt};
+    if (fit.last_batch().accuracy)
+      quality.accuracy = static_cast<double>(state.right) / static_cast<double>(state.rows);
+    right += fmt::format(" loss {}", text_of(quality));
+  }
+  right += fmt::format("  {:.0f} rows/s  {} left", speed,
+                       duration_text(static_cast<double>(epochs_ * rows_ - latest_rows_) / speed));
+  std::string bar;
+  if (left.size() + right.size() + 4 < kColumns) {
+    std::size_t width = std::min(kLongestBar, kColumns - left.size() - right.size() - 2);
+    auto full = static_cast<std::size_t>(
+        static_cast<double>(width) * static_cast<double>(state.rows) / static_cast<double>(rows_));
+    bar = "[" + std::string(full, '#') + std::string(width - full, '.') + "]";
+  }
+  print_out(fmt::format("{}{}", kClearLine, (left + bar + right).substr(0, kColumns)));
+  flush_out();
+  drawn_ = true;
+}
+
+void TrainingProgress::clear() {
+  if (std::exchange(drawn_, false)) print_out(kClearLine);
+}
+
+}  // namespace weir::tool
