@@ -357,7 +357,7 @@ Comprehension conv_transpose_comprehension(const OpInstance& instance) {
 std::vector<OnnxValue> conv_transpose_to_onnx(OnnxNodes& nodes, const OpInstance& instance,
                                               std::span<const OnnxValue> operands) {
   Window window = window_of(instance, spatial(instance.operand(1).shape));
-  Integers padding, frame(2 * (window.size() + kSpatial), 0);
+  Integers padding, frame(2 * (window.size() + kSpatial), 0), cut_axes, cut_ends;
   bool framed = false;
   for (std::size_t i = 0; i < window.size(); ++i) {
     WindowAxis& axis = window[i];
@@ -369,6 +369,17 @@ std::vector<OnnxValue> conv_transpose_to_onnx(OnnxNodes& nodes, const OpInstance
     bool fits = behind < std::max(axis.stride, axis.dilation);
     padding.push_back(fits ? behind : 0);
     if (fits) behind = 0;
+    // Of no elements the node itself would give less than nothing where the zeros before it make up
+    // for that. It gives as many more, which are cut off again.
+    Dim size = axis.spread(instance.operand(0).shape[kSpatial + i]) + Dim(padding.back());
+    std::int64_t lacking = -(axis.spread(0).value() + padding.back());
+    if (before > 0 && lacking > 0 && !never_negative(size)) {
+      std::int64_t kept = std::min(lacking, axis.high);
+      axis.high -= kept;
+      padding.back() += lacking - kept;
+      cut_axes.push_back(static_cast<std::int64_t>(kSpatial + i));
+      cut_ends.push_back(-lacking);
+    }
     frame[kSpatial + i] = before;
     frame[2 * kSpatial + window.size() + i] = behind;
     framed = framed || before > 0 || behind > 0;
@@ -378,6 +389,9 @@ std::vector<OnnxValue> conv_transpose_to_onnx(OnnxNodes& nodes, const OpInstance
   if (!framed) return {nodes.add("ConvTranspose", {operands.begin(), operands.end()}, attributes)};
   OnnxValue y = nodes.add("ConvTranspose", {operands[0], operands[1]}, attributes);
   y = nodes.add("Pad", {y, nodes.integers(frame)});
+  if (!cut_axes.empty())
+    y = nodes.add("Slice", {y, nodes.integers(Integers(cut_axes.size(), 0)),
+                            nodes.integers(cut_ends), nodes.integers(cut_axes)});
   if (operands.size() < 3) return {y};
   Shape spread(window.size() + 1, Dim(1));
   spread[0] = instance.operand(2).shape[0];

@@ -122,10 +122,12 @@ Comprehension reduce_comprehension(const OpInstance& instance, TypeRule result_t
 }
 
 // ONNX's sum takes the axes as an input, and its other reductions as an attribute. None given means
-// all, here and there.
+// all, here and there. The axes are counted from the start: of an empty operand ONNX Runtime does
+// not find those that are counted from the end.
 std::vector<OnnxValue> reduce_to_onnx(OnnxNodes& nodes, const OpInstance& instance,
                                       std::span<const OnnxValue> operands, bool axes_as_input) {
-  std::vector<std::int64_t> axes = instance.attributes.integers("axes");
+  std::vector<int> given = instance.axes(instance.operand(0).rank());
+  std::vector<std::int64_t> axes(given.begin(), given.end());
   std::vector<OnnxValue> inputs{operands[0]};
   Attributes attributes{{"keepdims", instance.attributes.boolean("keep_dims")}};
   if (!axes.empty() && axes_as_input) inputs.push_back(nodes.integers(axes));

@@ -63,8 +63,11 @@ Var spread_over(GraphBuilder& builder, const Window& window, const Shape& shape,
     }
     is_known = false;
     spread[i].high = 0;
-    Dim missing = size + Dim(window[i].high) - spread[i].spread(window[i].positions(size));
-    behind[kSpatial + i] = missing + Dim(std::max<std::int64_t>(0, -window[i].high));
+    Dim extent = spread[i].spread(window[i].positions(size));
+    behind[kSpatial + i] = size + Dim(std::max<std::int64_t>(0, window[i].high)) - extent;
+    // That of no windows may be less than nothing; as many elements more are cut off again.
+    if (!never_negative(extent))
+      spread[i].high = std::min<std::int64_t>(0, spread[i].spread(0).value());
   }
   Var result = apply(spread);
   if (is_known) return result;
