@@ -8,6 +8,7 @@
 
 #include <llvm/MC/MCSubtargetInfo.h>
 
+#include "compiler/codegen/cpu_check_aarch64.h"
 #include "runtime/abi.h"
 
 namespace weir {
@@ -181,6 +182,8 @@ llvm::Function* emit_cpu_check(llvm::Module& module, const std::string& name,
   const llvm::Triple& triple = machine.getTargetTriple();
   if (triple.isX86() && triple.isArch64Bit()) {
     CpuCheckEmitter(module, prefix).emit(function, *machine.getMCSubtargetInfo());
+  } else if (can_ask_aarch64(triple)) {
+    emit_aarch64_check(*function, *machine.getMCSubtargetInfo());
   } else {
     b.SetInsertPoint(llvm::BasicBlock::Create(module.getContext(), "entry", function));
     b.CreateRet(b.getInt32(WEIR_OK));

@@ -1,9 +1,10 @@
 // A function that tells whether the processor it runs on has the instructions that code for a
 // target may use: asked of the processor and the operating system, never concluded from a name.
-// x86-64 alone needs it; code for other machines is for what their triple and CPU name promise.
+// x86-64 and aarch64 are asked; code for other machines is for what their triple and CPU name
+// promise, and so is code for aarch64 under a system that does not let programs ask.
 //
-// LLVM has no instruction for cpuid, and text of assembly would need a parser, so two small
-// functions are bytes of machine code: the data that LLVM lays in front of a function's first
+// Of x86-64: LLVM has no instruction for cpuid, and text of assembly would need a parser, so two
+// small functions are bytes of machine code: the data that LLVM lays in front of a function's first
 // instruction ends with a return.
 #pragma once
 
