@@ -20,7 +20,7 @@
 extern "C" {
 #endif
 
-#define WEIR_ABI_VERSION 2
+#define WEIR_ABI_VERSION 3
 
 /* Alignment in bytes that the workspace, the weight block and the state block must have. Inputs and
  * outputs need only the alignment of their element type. */

@@ -35,6 +35,21 @@ typedef struct weir_tensor_info {
   int rank;
 } weir_tensor_info;
 
+/* What programs update in place. */
+typedef struct weir_variable {
+  const char* name;
+  const char* text; /* "f32[10, 64]" */
+  size_t offset;    /* in bytes into the state block, a multiple of WEIR_ALIGNMENT */
+  size_t bytes;
+} weir_variable;
+
+/* What a program does with weir_call::state. */
+enum weir_state_use {
+  WEIR_NO_STATE = 0,     /* it may be null */
+  WEIR_READS_STATE = 1,  /* runs at the same time may share it */
+  WEIR_UPDATES_STATE = 2
+};
+
 typedef struct weir_program_info {
   const char* name; /* "forward" */
   weir_program run;
@@ -43,6 +58,7 @@ typedef struct weir_program_info {
   int inputs, outputs, dims;        /* how many there are */
   const weir_tensor_info* tensors;  /* inputs, then outputs */
   const char* const* dim_names;     /* in the order of weir_call::dims */
+  int state;                        /* a weir_state_use */
 } weir_program_info;
 
 typedef struct weir_model_info {
@@ -59,6 +75,12 @@ typedef struct weir_model_info {
   /* Null, or what has to be called once for every workspace before it is used. */
   int (*init)(void* workspace);
   const weir_program_info* program;
+  size_t state_bytes;       /* of the one block that all programs take as weir_call::state */
+  /* Null, or writes the first values into such a block; `weights` are those of weir_call. WEIR_OK, or
+   * WEIR_INVALID_CALL where a pointer that is needed is null. */
+  int (*init_state)(void* state, const void* weights);
+  int variables;            /* how many there are */
+  const weir_variable* variable;
 } weir_model_info;
 
 #ifdef __cplusplus

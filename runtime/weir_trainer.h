@@ -12,18 +12,11 @@
 #define WEIR_RUNTIME_WEIR_TRAINER_H
 
 #include "abi.h"
+#include "model_info.h"
 
 #ifdef __cplusplus
 extern "C" {
 #endif
-
-/* What the step updates in place. */
-typedef struct weir_variable {
-  const char* name;
-  const char* text; /* "f32[10, 64]" */
-  size_t offset;    /* in bytes into the state block, a multiple of WEIR_ALIGNMENT */
-  size_t bytes;
-} weir_variable;
 
 /* A program, the memory that it needs, and its weight block. */
 typedef struct weir_step_program {

@@ -1,5 +1,6 @@
 #include "compiler/aot/compile_model.h"
 
+#include <algorithm>
 #include <array>
 #include <filesystem>
 
@@ -9,6 +10,7 @@
 #include "compiler/aot/c_names.h"
 #include "compiler/aot/header.h"
 #include "compiler/aot/record_self_test.h"
+#include "compiler/aot/shared_state.h"
 #include "compiler/aot/shared_weights.h"
 #include "compiler/cache/entry.h"
 #include "compiler/codegen/link_shared.h"
@@ -102,21 +104,31 @@ CompiledModel compile_model(std::span<const ModelProgram> programs, const Weight
   std::vector<Program*> sharing;
   for (ModelObject::Entry& entry : model.programs) sharing.push_back(&entry.program);
   WeightLayout layout = share_weights(sharing);
-  model.weight_bytes = layout.bytes;
+  StateLayout state = share_state(sharing);
+  std::string first = first_values(state, weights, options.strip_weights);
   CompiledModel result;
   std::string block;
-  if (!options.strip_weights) {
+  // Constants are known even where params are not, but stand among them.
+  bool stripped = options.strip_weights &&
+                  std::any_of(layout.entries.begin(), layout.entries.end(),
+                              [](const WeightEntry& entry) { return !entry.param.empty(); });
+  if (!options.strip_weights)
     for (Program* program : sharing) check_weights(program->weights, weights);
+  if (!stripped) {
     block.resize(layout.bytes);
     fill_weight_block(layout.entries, weights, block);
+    block += first;
   }
-  bool embed = options.embed_weights && !options.strip_weights && layout.bytes > 0;
+  model.state = {state.entries, state.bytes, layout.bytes, first.size(),
+                 stripped ? &first : nullptr};
+  model.weight_bytes = stripped ? layout.bytes : block.size();
+  bool embed = options.embed_weights && !stripped && model.weight_bytes > 0;
   bool text = options.form == ObjectForm::assembly || options.form == ObjectForm::llvm_ir;
-  if (embed && layout.bytes > kMostEmbedded)
+  if (embed && model.weight_bytes > kMostEmbedded)
     throw Error(
         fmt::format("the weights take {} bytes, and a file of code may hold {}; keep them in a "
                     "file of their own",
-                    layout.bytes, kMostEmbedded));
+                    model.weight_bytes, kMostEmbedded));
   if (embed) {
     model.weights = &block;
     if (text) model.weights_file = weights_file(options.file_name);
@@ -129,7 +141,7 @@ CompiledModel compile_model(std::span<const ModelProgram> programs, const Weight
       // interpreter to do.
       model.programs[i].self_test =
           record_self_test(optimize(programs[i].graph, options.compile), weights,
-                           model.programs[i].program.symbols, model.variants);
+                           model.programs[i].program, model.variants);
   }
   model.hash = hash_of(programs, block);
   result.code = generate_model(model, code_form(options.form),

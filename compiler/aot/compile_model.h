@@ -36,7 +36,8 @@ struct CompileModelOptions {
   std::string prefix;  // of all names; empty: the name of the first graph
   ObjectForm form = ObjectForm::object;
   bool embed_weights = true;
-  // No weights at all: the params need no values. Implies that none are embedded.
+  // No params: they need no values. Implies that no weights are embedded, unless all that there are
+  // are constants. State starts from zeros, where `weights` has no value for it.
   bool strip_weights = false;
   // What the result's file will be called, without a folder. A form that is text finds the weights
   // beside it, in the file of that name that ends in .weights; a shared object is looked for under

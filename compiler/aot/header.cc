@@ -1,5 +1,6 @@
 #include "compiler/aot/header.h"
 
+#include <algorithm>
 #include <filesystem>
 #include <memory>
 #include <utility>
@@ -57,6 +58,7 @@ class HeaderWriter {
     line("#define {}_WEIR_VERSION \"{}\"", macro_, model_.version);
     line("#define {}_MODEL_HASH \"{}\"\n", macro_, model_.hash);
     write_weights();
+    write_state();
     for (const ModelObject::Entry& entry : model_.programs) write_program(entry);
     line("/* What a status means. Never null. */");
     line("const char* {}_message(int status);\n", model_.name);
@@ -93,19 +95,18 @@ class HeaderWriter {
         "/* Runs every program on recorded values, in memory aligned to WEIR_ALIGNMENT. WEIR_OK, "
         "or WEIR_WRONG_RESULT. */");
     line("#define {}_SELFTEST_BYTES {}", macro_, bytes);
-    bool given = model_.weights == nullptr && layout_.bytes > 0;
+    bool given = model_.weights == nullptr && model_.weight_bytes > 0;
     line("int {}_selftest(void* memory{});\n", model_.name, given ? ", const void* weights" : "");
   }
 
   void write_weights() {
-    if (layout_.bytes == 0) return;
+    if (model_.weight_bytes == 0) return;
     line("/* The block of weights{}. */",
          model_.weights == nullptr ? ", which every run is given, aligned to WEIR_ALIGNMENT" : "");
-    line("#define {}_WEIGHTS_BYTES {}", macro_, layout_.bytes);
+    line("#define {}_WEIGHTS_BYTES {}", macro_, model_.weight_bytes);
     if (model_.weights != nullptr) return line("");
-    CScope names;
     for (const WeightEntry& entry : layout_.entries) {
-      std::string name = in_capitals(names.add(entry.param.empty() ? "constant" : entry.param));
+      std::string name = macro(entry.param.empty() ? "constant" : entry.param);
       std::string order = entry.order.empty() ? ""
                                               : fmt::format(", dimensions in the order {}",
                                                             fmt::join(entry.order, ", "));
@@ -114,6 +115,23 @@ class HeaderWriter {
     }
     line("");
   }
+
+  void write_state() {
+    const ModelObject::State& state = model_.state;
+    if (state.bytes == 0) return;
+    line("/* The block of state, which programs update in place: the caller's memory, aligned to");
+    line(" * WEIR_ALIGNMENT. A program that does not return WEIR_OK leaves it as it was. */");
+    line("#define {}_STATE_BYTES {}", macro_, state.bytes);
+    for (const StateEntry& entry : state.entries)
+      line("#define {}_{}_OFFSET {} /* {} */", macro_, macro("state_" + entry.param), entry.offset,
+           in_comment(to_string(entry.type)));
+    line("\n/* Writes the first values of all of it. */");
+    line("int {}_init_state(void* state{});\n", model_.name,
+         model_.first_values_are_given() ? ", const void* weights" : "");
+  }
+
+  // A name behind the model's, in capitals, that no other macro of the blocks has.
+  std::string macro(std::string_view name) { return macros_.add(in_capitals(c_identifier(name))); }
 
   // One struct of pointers; its members' names.
   std::vector<std::string> write_side(const std::string& name, const Side& side, bool inputs) {
@@ -142,7 +160,8 @@ class HeaderWriter {
     std::vector<std::string> outputs = write_side(function + "_outputs", program.outputs, false);
     std::vector<std::string> parameters, dims;
     CScope scope;
-    for (const char* name : {"inputs", "outputs", "weights", "workspace", "executor", "sizes"})
+    for (const char* name :
+         {"inputs", "outputs", "weights", "state", "workspace", "executor", "sizes"})
       scope.add(name);
     if (!program.inputs.empty())
       parameters.push_back(fmt::format("const {}_inputs* inputs", function));
@@ -153,6 +172,11 @@ class HeaderWriter {
     parameters.insert(parameters.end(), dims.begin(), dims.end());
     if (program.weight_bytes > 0 && model_.weights == nullptr)
       parameters.emplace_back("const void* weights");
+    auto updated = [](const StateEntry& state) { return state.updated; };
+    if (program.state_bytes > 0)
+      parameters.emplace_back(std::any_of(program.state.begin(), program.state.end(), updated)
+                                  ? "void* state"
+                                  : "const void* state");
     parameters.emplace_back("void* workspace");
     parameters.emplace_back("const weir_executor* executor");
     if (is_static(program))
@@ -202,7 +226,7 @@ class HeaderWriter {
     CScope names;
     auto counts = [&](const Side& side, const std::vector<std::string>& members) {
       for (std::size_t i = 0; i < side.size(); ++i)
-        line("#define {}_{}_ELEMENTS {}", prefix, in_capitals(names.add(members[i])),
+        line("#define {}_{}_ELEMENTS {}", prefix, names.add(in_capitals(members[i])),
              element_count(side[i].second.shape).value());
     };
     counts(program.inputs, inputs);
@@ -232,6 +256,7 @@ class HeaderWriter {
   const WeightLayout& layout_;
   const Target& target_;
   std::string macro_;
+  CScope macros_;
   std::string text_;
 };
 

@@ -33,10 +33,22 @@ Inputs inputs_of(const Graph& graph, const Dim::Bindings& bindings, std::uint32_
   return inputs;
 }
 
+// The graph's outputs as a SelfTest has them: those that are the program's, then the updates.
+std::vector<std::size_t> order_of_results(const Graph& graph, const Program& program) {
+  std::vector<std::size_t> order;
+  for (std::size_t i = 0; i < graph.outputs().size(); ++i)
+    if (!graph.outputs()[i].updates.valid()) order.push_back(i);
+  for (const StateEntry& entry : program.state)
+    if (entry.updated) order.push_back(entry.output);
+  return order;
+}
+
 }  // namespace
 
-SelfTest record_self_test(const Graph& graph, const Weights& weights,
-                          std::span<const std::string> symbols, std::span<const Target> variants) {
+SelfTest record_self_test(const Graph& graph, const Weights& weights, const Program& program,
+                          std::span<const Target> variants) {
+  const std::vector<std::string>& symbols = program.symbols;
+  const std::vector<std::size_t> order = order_of_results(graph, program);
   std::string fault;
   for (std::uint32_t range : kRanges) {
     for (std::int64_t size : kSizes) {
@@ -56,8 +68,9 @@ SelfTest record_self_test(const Graph& graph, const Weights& weights,
           auto [found, inserted] = known.try_emplace(variant.fma);
           if (inserted) {
             InterpretOptions options{{scalar::Numerics::Mode::expanded, variant.fma}};
-            for (const Tensor& output : interpret(graph, weights, inputs, options))
-              found->second.push_back(self_test_digest(output));
+            std::vector<Tensor> outputs = interpret(graph, weights, inputs, options);
+            for (std::size_t output : order)
+              found->second.push_back(self_test_digest(outputs[output]));
           }
           test.digests.push_back(found->second);
         }

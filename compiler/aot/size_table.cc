@@ -8,6 +8,7 @@
 #include "compiler/lowering/memory_plan.h"
 #include "ir/diagnostic.h"
 #include "ir/escape.h"
+#include "runtime/abi.h"
 
 namespace weir {
 namespace {
@@ -141,6 +142,7 @@ std::string SizeTable::to_string() const {
   append_part(text, "code", code);
   append_part(text, "constants", constants);
   append_part(text, "weights", weights);
+  append_part(text, "state", state);
   append_part(text, "workspace", workspace);
   text += fmt::format("{:<60} {:>15}\n", "names, lines and headers", other);
   return text;
@@ -181,7 +183,13 @@ void add_model_sizes(SizeTable& table, const ModelObject& model, const WeightLay
     std::string name = entry.param.empty() ? "a constant" : value_name(entry.param);
     table.weights.emplace_back(name + " " + weir::to_string(entry.type), end - *entry.offset);
   }
+  if (model.state.first_bytes > 0)
+    table.weights.emplace_back("first values of the state", model.state.first_bytes);
   sort_rows(table.weights);
+  for (const StateEntry& entry : model.state.entries)
+    table.state.emplace_back(value_name(entry.param) + " " + weir::to_string(entry.type),
+                             (entry.bytes + WEIR_ALIGNMENT - 1) / WEIR_ALIGNMENT * WEIR_ALIGNMENT);
+  sort_rows(table.state);
   for (const ModelObject::Entry& entry : model.programs) {
     Dim::Bindings bindings;
     for (const std::string& symbol : entry.program.symbols) bindings.emplace(symbol, 1);

@@ -18,6 +18,7 @@ struct SizeTable {
   Rows code;                                                        // functions, the largest first
   Rows constants;           // read-only data beside the weights, one row
   Rows weights;             // params and constants of the model
+  Rows state;               // what programs update in place
   Rows workspace;           // of each program; for symbolic dimensions of 1
   std::uint64_t other = 0;  // names for linkers and debuggers, headers
 

@@ -9,6 +9,7 @@
 #include "compiler/codegen/cpu_check.h"
 #include "compiler/codegen/entry_emitter.h"
 #include "compiler/codegen/self_test_emitter.h"
+#include "compiler/codegen/state_emitter.h"
 #include "compiler/codegen/target_machine.h"
 #include "ir/diagnostic.h"
 #include "runtime/abi.h"
@@ -53,6 +54,8 @@ class FaceEmitter {
 
   void emit() {
     emit_weights();
+    init_state_ = emit_init_state(module_, model_);
+    if (init_state_ != nullptr) emit_init_state_face();
     for (const ModelObject::Entry& entry : model_.programs) {
       emit_run(entry);
       if (!entry.program.symbols.empty()) emit_get_sizes(entry);
@@ -136,6 +139,20 @@ class FaceEmitter {
   bool weights_are_given(const Program& program) const {
     return program.weight_bytes > 0 && model_.weights == nullptr;
   }
+  // The argument, or what the file carries.
+  llvm::Value* weights_of(bool given, Arguments& arguments) {
+    if (given) return arguments.next("weights");
+    return weights_ == nullptr ? static_cast<llvm::Value*>(null()) : weights_;
+  }
+
+  void emit_init_state_face() {
+    std::vector<llvm::Type*> types{pointer_};
+    if (model_.first_values_are_given()) types.push_back(pointer_);
+    Arguments arguments(function(model_.name + "_init_state", status_, types));
+    llvm::Value* state = arguments.next("state");
+    llvm::Value* weights = weights_of(model_.first_values_are_given(), arguments);
+    b_.CreateRet(b_.CreateCall(init_state_, {state, weights}));
+  }
 
   // Reads the arguments for the symbolic dimensions into an array.
   llvm::Value* dims_array(const Program& program, Arguments& arguments) {
@@ -154,20 +171,19 @@ class FaceEmitter {
     if (!program.outputs.empty()) types.push_back(pointer_);
     types.insert(types.end(), program.symbols.size(), word_);
     if (weights_are_given(program)) types.push_back(pointer_);
+    if (program.state_bytes > 0) types.push_back(pointer_);
     types.insert(types.end(), 2, pointer_);
     Arguments arguments(function(model_.name + "_" + entry.name, status_, types));
     // A struct of pointers is laid out like an array of them.
     llvm::Value* inputs = program.inputs.empty() ? null() : arguments.next("inputs");
     llvm::Value* outputs = program.outputs.empty() ? null() : arguments.next("outputs");
     llvm::Value* dims = dims_array(program, arguments);
-    llvm::Value* weights = weights_are_given(program) ? arguments.next("weights")
-                           : weights_ == nullptr      ? static_cast<llvm::Value*>(null())
-                                                      : weights_;
+    llvm::Value* weights = weights_of(weights_are_given(program), arguments);
+    llvm::Value* state = program.state_bytes == 0 ? null() : arguments.next("state");
     llvm::Value* workspace = arguments.next("workspace");
     llvm::Value* executor = arguments.next("executor");
     llvm::Value* call = b_.CreateAlloca(call_type_);
     unsigned field = 0;
-    auto* state = static_cast<llvm::Value*>(null());
     for (llvm::Value* value : {inputs, outputs, weights, workspace, dims, executor, state})
       b_.CreateStore(value, b_.CreateStructGEP(call_type_, call, field++));
     b_.CreateRet(b_.CreateCall(program_of(program), {call}));
@@ -369,11 +385,16 @@ class FaceEmitter {
       return llvm::cast<llvm::Constant>(callee.getCallee());
     };
     llvm::Type* tensor_type = tensors.empty() ? nullptr : tensors[0]->getType();
+    auto updated = [](const StateEntry& state) { return state.updated; };
+    int state = program.state_bytes == 0 ? WEIR_NO_STATE
+                : std::any_of(program.state.begin(), program.state.end(), updated)
+                    ? WEIR_UPDATES_STATE
+                    : WEIR_READS_STATE;
     return llvm::ConstantStruct::getAnon(
         {text(entry.name), code(program_of(program)), code(workspace_of(program)),
          code(shapes_of(program)), number(program.inputs.size()), number(program.outputs.size()),
          number(program.symbols.size()), table(tensors, tensor_type, "tensors"),
-         table(dims, pointer_, "dims")});
+         table(dims, pointer_, "dims"), b_.getInt32(static_cast<std::uint32_t>(state))});
   }
 
   void emit_description() {
@@ -383,12 +404,22 @@ class FaceEmitter {
     for (const Target& variant : model_.variants)
       cpu += (cpu.empty() ? "" : ", ") + variant.cpu +
              (variant.features.empty() ? "" : " " + variant.features);
+    std::vector<llvm::Constant*> variables;
+    for (const StateEntry& entry : model_.state.entries)
+      variables.push_back(
+          llvm::ConstantStruct::getAnon({text(entry.param), text(to_string(entry.type)),
+                                         llvm::ConstantInt::get(word_, entry.offset),
+                                         llvm::ConstantInt::get(word_, entry.bytes)}));
+    llvm::Type* variable_type = variables.empty() ? nullptr : variables[0]->getType();
     llvm::Constant* info = llvm::ConstantStruct::getAnon(
         {number(WEIR_ABI_VERSION), number(programs.size()), text(model_.name), text(model_.version),
          text(model_.hash), text(model_.base.triple), text(cpu),
          weights_ == nullptr ? null() : weights_,
          llvm::ConstantInt::get(word_, model_.weight_bytes), check_cpu_,
-         init_ == nullptr ? null() : init_, table(programs, programs[0]->getType(), "programs")});
+         init_ == nullptr ? null() : init_, table(programs, programs[0]->getType(), "programs"),
+         llvm::ConstantInt::get(word_, model_.state.bytes),
+         init_state_ == nullptr ? null() : init_state_, number(variables.size()),
+         table(variables, variable_type, "variables")});
     new llvm::GlobalVariable(module_, info->getType(), true, llvm::GlobalValue::ExternalLinkage,
                              info, model_.name + "_model");
     if (!model_.shared) return;
@@ -416,6 +447,7 @@ class FaceEmitter {
   llvm::GlobalVariable* weights_ = nullptr;
   llvm::Function* check_cpu_ = nullptr;
   llvm::Function* init_ = nullptr;
+  llvm::Function* init_state_ = nullptr;
   llvm::StringMap<llvm::Constant*> texts_;
 };
 

@@ -1,15 +1,18 @@
 // A model as one file of code: its programs behind C functions, its weights as data, and a
 // description for loaders. Of a model `NAME` with a program `forward` the file defines
 //
-//   int NAME_forward(const NAME_forward_inputs*, const NAME_forward_outputs*, ptrdiff_t..., const
-//   void* weights,
-//                    void* workspace, const weir_executor*)
+//   int NAME_forward(const NAME_forward_inputs*, const NAME_forward_outputs*, ptrdiff_t...,
+//                    const void* weights, void* state, void* workspace, const weir_executor*)
 //     runs the program. The structs hold one pointer for each input and output; a side that is
 //     empty has no argument, each symbolic dimension has one, and weights have one if the file does
-//     not carry them.
+//     not carry them. State is what the program updates in place; it is const where it is only
+//     read, and no argument where there is none.
 //   int NAME_forward_get_sizes(ptrdiff_t..., size_t* sizes)
 //     if there are symbolic dimensions: bytes of workspace, fixed and for each worker, then the
 //     number of elements of each input and output.
+//   int NAME_init_state(void* state, const void* weights)
+//     if programs have state: writes the first values of all of it. Weights are an argument if the
+//     first values lie in them and the file does not carry them.
 //   int NAME_selftest(void* memory, const void* weights)
 //     if programs have tests: runs them in self_test_bytes() of memory. WEIR_OK, or else
 //     WEIR_WRONG_RESULT or the status of the program that failed. Weights are an argument as they
@@ -49,12 +52,29 @@ struct ModelObject {
     Program program;   // its weights have their places in the block that all programs share
     std::optional<SelfTest> self_test;
   };
+  // What the programs update in place: a block of the caller's, in which all of them find the same
+  // entries at the same places.
+  struct State {
+    std::vector<StateEntry> entries;
+    std::uint64_t bytes = 0;
+    // Its first values are so many bytes of the block of weights, from there on, and then zeros.
+    // Both are multiples of WEIR_ALIGNMENT.
+    std::uint64_t first_offset = 0;
+    std::uint64_t first_bytes = 0;
+    // Where there is no block of weights to be: those bytes, which the file then carries.
+    const std::string* own_values = nullptr;
+  };
   std::string name;  // a C identifier: what every symbol begins with
   std::vector<Entry> programs;
   // The block of weights, or null: then the caller hands it to every run. In the text forms it does
   // not stand among the code but in a file, `weights_file`, which the assembler includes.
   const std::string* weights = nullptr;
   std::uint64_t weight_bytes = 0;
+  State state;
+  // Whether the first values come from a block that the caller has.
+  bool first_values_are_given() const {
+    return weights == nullptr && state.own_values == nullptr && state.first_bytes > 0;
+  }
   std::string weights_file;
   std::string version;  // of Weir
   std::string hash;     // of the model
@@ -68,8 +88,8 @@ struct ModelObject {
 std::string generate_model(const ModelObject& model, CodeForm form,
                            const CodegenOptions& options = {});
 
-// The bytes of memory, aligned to WEIR_ALIGNMENT, that the self test takes: inputs, outputs and
-// workspace of the program that needs most. Error if that leaves 63 bits.
+// The bytes of memory, aligned to WEIR_ALIGNMENT, that the self test takes: inputs, outputs,
+// state and workspace of the program that needs most. Error if that leaves 63 bits.
 std::uint64_t self_test_bytes(const ModelObject& model);
 
 }  // namespace weir

@@ -27,11 +27,12 @@ struct SelfTestDigest {
   std::uint32_t a = 2166136261u, b = 2166136261u;
 };
 
-// What one program does in the test.
+// What one program does in the test, from the first values of its state on.
 struct SelfTest {
   std::vector<std::int64_t> dims;  // of each symbol
   std::uint32_t range = 10;        // of integer inputs
-  // For every variant of the code, those of the outputs in order.
+  // For every variant of the code, those of the program's outputs in order, and then of the state
+  // that it updates, in order.
   std::vector<std::vector<SelfTestDigest>> digests;
 };
 

@@ -7,6 +7,7 @@
 
 #include "compiler/codegen/entry_emitter.h"
 #include "compiler/codegen/primitive_emitter.h"
+#include "compiler/codegen/state_emitter.h"
 #include "compiler/lowering/memory_plan.h"
 #include "ir/diagnostic.h"
 #include "runtime/abi.h"
@@ -20,10 +21,10 @@ struct Piece {
   std::uint64_t offset;  // in the test's memory
 };
 
-// Where a program's inputs, outputs and workspace lie in the test's memory.
+// Where a program's inputs, outputs, state and workspace lie in the test's memory.
 struct Layout {
   std::vector<Piece> inputs, outputs;
-  std::uint64_t workspace = 0;
+  std::uint64_t state = 0, workspace = 0;
   std::uint64_t bytes = 0;
 };
 
@@ -52,6 +53,8 @@ Layout layout_of(const ModelObject::Entry& entry, std::uint64_t extra_workspace)
   };
   place(program.inputs, layout.inputs);
   place(program.outputs, layout.outputs);
+  layout.state = layout.bytes;
+  layout.bytes = add_aligned(layout.bytes, program.state_bytes);
   layout.workspace = layout.bytes;
   layout.bytes =
       add_aligned(layout.bytes, workspace_bytes(program, bindings).value() + extra_workspace);
@@ -167,32 +170,45 @@ class SelfTestEmitter {
             llvm::ConstantInt::get(word_, static_cast<std::uint64_t>(entry.self_test->dims[i])),
             b_.CreateConstGEP2_32(type, dims, 0, i));
     }
+    llvm::Value* null = llvm::ConstantPointerNull::get(pointer_);
+    llvm::Value* state = null;
+    if (program.state_bytes > 0) {
+      state = at(layout.state);
+      llvm::Value* status = b_.CreateCall(init_state_of(module_), {state, weights_});
+      require(b_.CreateIsNull(status), status);
+    }
     llvm::StructType* type = call_type(context_);
     llvm::Value* call = slot(type);
-    llvm::Value* null = llvm::ConstantPointerNull::get(pointer_);
     unsigned field = 0;
-    for (llvm::Value* value :
-         {array_of(layout.inputs), array_of(layout.outputs), weights_, workspace, dims, null, null})
+    for (llvm::Value* value : {array_of(layout.inputs), array_of(layout.outputs), weights_,
+                               workspace, dims, null, state})
       b_.CreateStore(value, b_.CreateStructGEP(type, call, field++));
     llvm::Value* status = b_.CreateCall(module_.getFunction(program_symbol(program)), {call});
     require(b_.CreateIsNull(status), status);
-    for (std::size_t i = 0; i < layout.outputs.size(); ++i) {
-      const Piece& piece = layout.outputs[i];
+    std::vector<Piece> results = layout.outputs;
+    for (const StateEntry& variable : program.state)
+      if (variable.updated)
+        results.push_back(
+            {variable.type.dtype,
+             variable.bytes / static_cast<std::uint64_t>(byte_size(variable.type.dtype)),
+             layout.state + variable.offset});
+    for (std::size_t i = 0; i < results.size(); ++i) {
+      const Piece& piece = results[i];
       llvm::Value* found = b_.CreateCall(
           digester(piece.type), {at(piece.offset), llvm::ConstantInt::get(word_, piece.elements)});
       require(b_.CreateICmpEQ(found, recorded(*entry.self_test, i)), WEIR_WRONG_RESULT);
     }
   }
 
-  llvm::Value* recorded(const SelfTest& test, std::size_t output) {
+  llvm::Value* recorded(const SelfTest& test, std::size_t result) {
     auto joined = [&](const SelfTestDigest& digest) {
       return b_.getInt64(std::uint64_t{digest.b} << 32 | digest.a);
     };
-    llvm::Value* value = joined(test.digests[0][output]);
+    llvm::Value* value = joined(test.digests[0][result]);
     for (std::uint32_t v = 1; v < test.digests.size(); ++v)
       value =
           b_.CreateSelect(b_.CreateICmpEQ(b_.CreateLoad(b_.getInt32Ty(), chosen_), b_.getInt32(v)),
-                          joined(test.digests[v][output]), value);
+                          joined(test.digests[v][result]), value);
     return value;
   }
 

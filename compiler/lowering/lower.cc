@@ -100,12 +100,13 @@ class Lowerer {
       const Graph::Output& output = graph_.outputs()[entry.output];
       std::uint32_t param = buffers_.at(output.updates);
       entry.buffer = param;
-      if (output.value == output.updates) continue;
+      entry.updated = output.value != output.updates;
+      if (!entry.updated) continue;
       std::uint32_t value = buffer_of(output.value);
       bool own = program_.buffers[value].place == Buffer::Place::workspace;
       if (!own || !taken.insert(value).second) {
-        std::uint32_t copy = add_buffer(
-            {entry.param + "_next", entry.type, Buffer::Place::workspace, 0, 0, {}});
+        std::uint32_t copy =
+            add_buffer({entry.param + "_next", entry.type, Buffer::Place::workspace, 0, 0, {}});
         add_call(build_copy_kernel(graph_, output.value).kernel,
                  copy_call(output.value, value, copy, "%" + program_.buffers[copy].name));
         value = copy;
@@ -116,8 +117,12 @@ class Lowerer {
     for (const Update& update : place_updates(program_, updates)) {
       auto entry = std::find_if(program_.state.begin(), program_.state.end(),
                                 [&](const StateEntry& e) { return e.buffer == update.next; });
-      std::uint32_t copy = add_buffer({program_.buffers[update.next].name, entry->type,
-                                       Buffer::Place::state, 0, entry->offset, {}});
+      std::uint32_t copy = add_buffer({program_.buffers[update.next].name,
+                                       entry->type,
+                                       Buffer::Place::state,
+                                       0,
+                                       entry->offset,
+                                       {}});
       ValueId value = graph_.outputs()[entry->output].value;
       entry->buffer = copy;
       add_call(build_copy_kernel(graph_, value).kernel,
@@ -128,7 +133,7 @@ class Lowerer {
   // Params that are updated get their places in the state block.
   void add_state(ValueId param) {
     const Value& value = graph_.value(param);
-    StateEntry entry{value.name, value.type, program_.state_bytes, 0, 0, 0};
+    StateEntry entry{value.name, value.type, program_.state_bytes, 0, 0, 0, false};
     entry.bytes = static_cast<std::uint64_t>(byte_size(value.type.dtype));
     for (const Dim& dim : value.type.shape) entry.bytes *= static_cast<std::uint64_t>(dim.value());
     program_.state_bytes += (entry.bytes + WEIR_ALIGNMENT - 1) / WEIR_ALIGNMENT * WEIR_ALIGNMENT;
@@ -169,7 +174,11 @@ class Lowerer {
         bool computed = value.kind == Value::Kind::result && !graph_.node(value.producer).op->data;
         if (computed && !buffers_.contains(output.value))
           buffers_[output.value] = add_buffer({value.name.empty() ? param + "_next" : value.name,
-                                               value.type, Buffer::Place::workspace, 0, 0, {}});
+                                               value.type,
+                                               Buffer::Place::workspace,
+                                               0,
+                                               0,
+                                               {}});
         continue;
       }
       auto number = static_cast<std::uint32_t>(program_.outputs.size());

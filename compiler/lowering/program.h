@@ -31,22 +31,23 @@ struct Buffer {
 
 // One run of a kernel on buffers.
 struct KernelCall {
-  std::uint32_t kernel;                 // in Program::kernels
-  std::vector<std::uint32_t> buffers;   // one for each kernel parameter
-  std::vector<Dim> dims;                // the value of each of the kernel's symbols
-  std::string description;              // names of the values it computes
-  // Where it comes from, for who shows it: the nodes of the graph that it computes, with those that other
-  // kernels compute again; and the value in each buffer, which for a transposed copy is the value copied,
-  // and none for scratch.
+  std::uint32_t kernel;                // in Program::kernels
+  std::vector<std::uint32_t> buffers;  // one for each kernel parameter
+  std::vector<Dim> dims;               // the value of each of the kernel's symbols
+  std::string description;             // names of the values it computes
+  // Where it comes from, for who shows it: the nodes of the graph that it computes, with those that
+  // other kernels compute again; and the value in each buffer, which for a transposed copy is the
+  // value copied, and none for scratch.
   std::vector<NodeId> nodes;
   std::vector<ValueId> values;
 };
 
-// A check of an operand of indices, which a kernel of its own makes: it leaves the position of the first index, in row-major
-// order, that is out of range, and the index. Without one the position is kNoFault.
+// A check of an operand of indices, which a kernel of its own makes: it leaves the position of the
+// first index, in row-major order, that is out of range, and the index. Without one the position is
+// kNoFault.
 struct IndexCheck {
   static constexpr std::int64_t kNoFault = INT64_MAX;
-  std::uint32_t call;             // in Program::calls; the program goes on behind it if there is no fault
+  std::uint32_t call;  // in Program::calls; the program goes on behind it if there is no fault
   std::uint32_t position, index;  // buffers of one i64
   // For the message: the type of the operand, its sizes as in IndexOperand, and the node.
   DType type;
@@ -55,8 +56,8 @@ struct IndexCheck {
   Location location;
 };
 
-// A stretch of the workspace, used by buffers that are never alive together. Its size in bytes is the
-// maximum of `sizes`; slots follow each other, each aligned to WEIR_ALIGNMENT.
+// A stretch of the workspace, used by buffers that are never alive together. Its size in bytes is
+// the maximum of `sizes`; slots follow each other, each aligned to WEIR_ALIGNMENT.
 struct WorkspaceSlot {
   std::vector<SlotSize> sizes;
 };
@@ -78,15 +79,17 @@ struct StateEntry {
   std::uint64_t offset = 0;  // in bytes
   std::uint64_t bytes = 0;
   std::uint32_t output = 0;  // which of the graph's outputs updates it
-  std::uint32_t buffer = 0;  // what holds its next value at the end: the param's own, if it is only read
+  std::uint32_t buffer =
+      0;  // what holds its next value at the end: the param's own, if it is only read
+  bool updated = false;  // it has a next value; otherwise it is only read
 };
 
 struct Program {
   std::string name;
-  std::vector<std::string> symbols;     // in the order of weir_call::dims
-  std::vector<Kernel> kernels;          // each structure once
+  std::vector<std::string> symbols;  // in the order of weir_call::dims
+  std::vector<Kernel> kernels;       // each structure once
   std::vector<KernelCall> calls;
-  std::vector<IndexCheck> checks;       // in the order of their calls
+  std::vector<IndexCheck> checks;  // in the order of their calls
   std::vector<Buffer> buffers;
   std::vector<WorkspaceSlot> slots;
   std::vector<WeightEntry> weights;

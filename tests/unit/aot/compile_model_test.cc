@@ -13,8 +13,10 @@
 #include "compiler/frontend/file.h"
 #include "compiler/frontend/model_file.h"
 #include "compiler/frontend/npy.h"
+#include "compiler/trainer.h"
 #include "function_bytes.h"
 #include "runtime/weir_runtime.h"
+#include "runtime/workspace.h"
 #include "tests/support/temporary_folder.h"
 
 namespace weir {
@@ -128,6 +130,138 @@ TEST(LoadedModel, HasTheBitsOfTheJit) {
                 program.graph.outputs()[i].name);
     }
     weir_workspace_destroy(workspace);
+  }
+  weir_model_close(loaded);
+}
+
+// The digits with a loss, and their training step and evaluation on one block of state.
+struct Training {
+  Model model = digits();
+  Optimizer optimizer{"adagrad"};
+  TrainingOptions options;
+  std::vector<ModelProgram> programs;
+  Weights first;
+
+  Training() {
+    model.graph = with_loss(model.graph, {"cross_entropy"});
+    // A param that is not trained is a weight of both.
+    options.trained = {"w1", "b1", "w3", "b3"};
+    optimizer.values["initial_sum"] = 0.25;
+    TrainingStep step = training_step(model.graph, optimizer, options);
+    programs = {{"evaluate", on_state(model.graph, options)}, {"step", step.graph}};
+    first = model.weights;
+    first.merge(step.initial);
+  }
+};
+
+// One call of a loaded program, with memory of its own.
+int run(const weir_program_info& program, const void* weights, void* state,
+        std::span<const Tensor> inputs, std::span<Tensor> outputs) {
+  std::ptrdiff_t rows = inputs[0].sizes()[0];
+  std::size_t fixed = 0, per_worker = 0;
+  EXPECT_EQ(program.workspace_size(&rows, &fixed, &per_worker), WEIR_OK);
+  Workspace workspace;
+  std::vector<const void*> from;
+  std::vector<void*> to;
+  for (const Tensor& tensor : inputs) from.push_back(tensor.data());
+  for (Tensor& tensor : outputs) to.push_back(tensor.mutable_data());
+  weir_call call{from.data(), to.data(), weights, workspace.reserve(fixed), &rows, nullptr, state};
+  return program.run(&call);
+}
+
+TEST(LoadedModel, TrainsAsTheTrainerDoes) {
+  Training training;
+  Trainer trainer(training.model, training.optimizer, training.options);
+  test::TemporaryFolder folder;
+  Tensor x = read_npy(WEIR_SOURCE_DIR "/examples/digits/x_test.npy");
+  Tensor labels = read_npy(WEIR_SOURCE_DIR "/examples/digits/labels.npy");
+  Tensor rate = Tensor::from<float>({0.01F}, {});
+  std::vector<std::string> states;
+  for (bool embed : {true, false}) {
+    CompileModelOptions options;
+    options.form = ObjectForm::shared;
+    options.embed_weights = embed;
+    CompiledModel compiled = compile_model(training.programs, training.first, options);
+    std::string path = folder / (embed ? "embedded.so" : "apart.so");
+    write_file(path, {compiled.code});
+    char reason[200] = "";
+    weir_loaded_model* loaded = weir_model_open(path.c_str(), reason, sizeof(reason));
+    ASSERT_NE(loaded, nullptr) << reason;
+    const weir_model_info* info = weir_model_describe(loaded);
+    Workspace block, copy;
+    auto* weights = static_cast<char*>(copy.reserve(info->weight_bytes));
+    ASSERT_EQ(info->weights == nullptr, !embed);
+    if (!embed) {
+      ASSERT_EQ(compiled.weights.size(), info->weight_bytes);
+      std::memcpy(weights, compiled.weights.data(), info->weight_bytes);
+    }
+    const void* given = embed ? info->weights : weights;
+    // What evaluation reads stands first, the optimizer's memory behind it.
+    ASSERT_EQ(info->state_bytes, trainer.step_executable().state_bytes());
+    auto* state = static_cast<char*>(block.reserve(info->state_bytes));
+    EXPECT_EQ(info->init_state(nullptr, given), WEIR_INVALID_CALL);
+    EXPECT_EQ(info->init_state(state, nullptr), WEIR_INVALID_CALL);
+    std::memset(state, 1, info->state_bytes);
+    ASSERT_EQ(info->init_state(state, given), WEIR_OK);
+    for (int i = 0; i < info->variables; ++i) {
+      const weir_variable& variable = info->variable[i];
+      const StateVariable& expected = trainer.state()[static_cast<std::size_t>(i)];
+      EXPECT_EQ(variable.name, expected.name);
+      EXPECT_EQ(variable.text, to_string(expected.type));
+      EXPECT_EQ(std::memcmp(state + variable.offset,
+                            static_cast<const char*>(trainer.step_executable().initial_state()) +
+                                expected.offset,
+                            variable.bytes),
+                0)
+          << variable.name;
+    }
+    const weir_program_info* step = weir_model_program(loaded, "step");
+    const weir_program_info* evaluate = weir_model_program(loaded, "evaluate");
+    EXPECT_EQ(step->state, WEIR_UPDATES_STATE);
+    EXPECT_EQ(evaluate->state, WEIR_READS_STATE);
+    std::vector<Tensor> inputs{x, labels, rate}, loss{Tensor(DType::f32, {})};
+    EXPECT_EQ(run(*step, given, nullptr, inputs, loss), WEIR_INVALID_CALL);
+    for (int i = 0; i < 3; ++i) EXPECT_EQ(run(*step, given, state, inputs, loss), WEIR_OK);
+    std::vector<Tensor> results{Tensor(DType::f32, {x.sizes()[0], 10}), Tensor(DType::f32, {})};
+    EXPECT_EQ(run(*evaluate, given, state, std::vector{x, labels}, results), WEIR_OK);
+    if (embed)
+      for (int i = 0; i < 3; ++i) trainer.step(std::vector{x, labels}, 0.01F);
+    std::vector<Tensor> expected = trainer.evaluate(std::vector{x, labels});
+    for (std::size_t i = 0; i < results.size(); ++i)
+      EXPECT_TRUE(compare(results[i], expected[i]).identical) << evaluate->tensors[2 + i].name;
+    for (int i = 0; i < info->variables; ++i) {
+      const weir_variable& variable = info->variable[i];
+      Tensor now = trainer.read(variable.name);
+      EXPECT_EQ(std::memcmp(state + variable.offset, now.data(), variable.bytes), 0)
+          << variable.name;
+    }
+    weir_model_close(loaded);
+  }
+}
+
+TEST(CompileModel, KnowsTheFirstValuesOfAnOptimizerWithoutThoseOfParams) {
+  Training training;
+  for (const auto& [name, value] : training.model.weights) training.first.erase(name);
+  CompileModelOptions options;
+  options.form = ObjectForm::shared;
+  options.strip_weights = true;
+  test::TemporaryFolder folder;
+  std::string path = folder / "bare.so";
+  write_file(path, {compile_model(training.programs, training.first, options).code});
+  weir_loaded_model* loaded = weir_model_open(path.c_str(), nullptr, 0);
+  ASSERT_NE(loaded, nullptr);
+  const weir_model_info* info = weir_model_describe(loaded);
+  Workspace block;
+  auto* state = static_cast<char*>(block.reserve(info->state_bytes));
+  std::memset(state, 1, info->state_bytes);
+  EXPECT_EQ(info->init_state(state, nullptr), WEIR_OK);
+  for (int i = 0; i < info->variables; ++i) {
+    const weir_variable& variable = info->variable[i];
+    float first = 0;
+    std::memcpy(&first, state + variable.offset, sizeof(first));
+    bool remembered = std::string(variable.name).find('.') != std::string::npos &&
+                      std::string(variable.name) != "optimizer.step";
+    EXPECT_EQ(first, remembered ? 0.25F : 0.0F) << variable.name;
   }
   weir_model_close(loaded);
 }

@@ -1,0 +1,59 @@
+#include "compiler/aot/shared_state.h"
+
+#include <algorithm>
+#include <map>
+
+#include "compiler/weight_block.h"
+#include "ir/diagnostic.h"
+#include "runtime/abi.h"
+
+namespace weir {
+namespace {
+
+std::uint64_t aligned(std::uint64_t bytes) {
+  return (bytes + WEIR_ALIGNMENT - 1) / WEIR_ALIGNMENT * WEIR_ALIGNMENT;
+}
+
+}  // namespace
+
+StateLayout share_state(std::span<Program* const> programs) {
+  StateLayout layout;
+  for (Program* program : programs) {
+    std::map<std::uint64_t, std::uint64_t> places;  // in the program's own block, in the shared one
+    for (StateEntry& entry : program->state) {
+      auto known =
+          std::find_if(layout.entries.begin(), layout.entries.end(),
+                       [&](const StateEntry& other) { return other.param == entry.param; });
+      WEIR_CHECK(known == layout.entries.end() || known->type == entry.type, entry.param);
+      std::uint64_t place = known == layout.entries.end() ? layout.bytes : known->offset;
+      // One without elements has no place that matters, and shares it with the next.
+      if (entry.bytes > 0) places.emplace(entry.offset, place);
+      entry.offset = place;
+      if (known != layout.entries.end()) continue;
+      layout.entries.push_back(entry);
+      layout.bytes += aligned(entry.bytes);
+    }
+    for (Buffer& buffer : program->buffers) {
+      if (buffer.place != Buffer::Place::state) continue;
+      auto found = places.find(buffer.offset);
+      if (found != places.end()) buffer.offset = found->second;
+    }
+  }
+  for (Program* program : programs)
+    program->state_bytes = program->state_bytes == 0 ? 0 : layout.bytes;
+  return layout;
+}
+
+std::string first_values(const StateLayout& layout, const Weights& values, bool some_only) {
+  std::vector<WeightEntry> entries;
+  for (const StateEntry& entry : layout.entries)
+    if (!some_only || values.contains(entry.param))
+      entries.push_back({entry.param, nullptr, entry.type, {}, entry.offset});
+  check_weights(entries, values);
+  std::string block(layout.bytes, '\0');
+  fill_weight_block(entries, values, block);
+  block.resize(aligned(block.find_last_not_of('\0') + 1));
+  return block;
+}
+
+}  // namespace weir
