@@ -125,6 +125,8 @@ struct Trainer::Parts {
 
 Trainer::Trainer(Model model, const Optimizer& optimizer, const TrainingOptions& options,
                  const CompileOptions& compile_options) {
+  if (options.learning_rate)
+    throw Error("a Trainer is told the rate of every step; its options may not fix one");
   TrainingStep step = training_step(model.graph, optimizer, options);
   parts_ = std::make_unique<Parts>(std::move(model), std::move(step), options, compile_options);
 }

@@ -96,11 +96,14 @@ class StepBuilder {
 
   TrainingStep run() {
     std::vector<Var> gradients = prepare_gradients();
-    Location of_rate = builder_.graph().value(param(0).id()).location.derived(kUpdateOf);
     DType rate_type = DType::f32;
     for (std::size_t i = 0; i < trained_.size(); ++i)
       if (param(i).dtype() == DType::f64) rate_type = DType::f64;
-    rate_ = Var(builder_, builder_.graph().add_input(std::string(kRate), {rate_type, {}}, of_rate));
+    pin(0);
+    rate_ = options_.learning_rate
+                ? builder_.scalar(rate_type, *options_.learning_rate)
+                : Var(builder_, builder_.graph().add_input(std::string(kRate), {rate_type, {}},
+                                                           builder_.pinned_location().value()));
     for (std::size_t i = 0; i < trained_.size(); ++i) {
       pin(i);
       Update update(*this, i, gradients[i]);

@@ -9,6 +9,7 @@
 // optimizer.step.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -26,14 +27,17 @@ struct TrainingOptions {
   std::vector<std::string> trained = {};
   // Outputs that the step has besides the loss.
   std::vector<std::string> outputs = {};
+  // The rate of every step; otherwise each is given its own, as the input learning_rate.
+  std::optional<double> learning_rate = std::nullopt;
   // Gives the step a last plain output `finite`, of bool: whether the loss, the gradients and all
   // next values are neither infinite nor NaN. Where it is false, nothing is updated.
   bool check_finite = false;
 };
 
 struct TrainingStep {
-  // Inputs: those of the graph, and the scalar learning_rate, which is f64 if a trained param is,
-  // else f32. Outputs: the loss, those asked for, `finite`, and the updates.
+  // Inputs: those of the graph, and, unless the options fix it, the scalar learning_rate, which is
+  // f64 if a trained param is, else f32. Outputs: the loss, those asked for, `finite`, and the
+  // updates.
   Graph graph;
   // The first values of what the optimizer remembers.
   Weights initial;

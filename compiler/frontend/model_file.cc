@@ -28,11 +28,15 @@ std::string listed(const Weights& weights) {
   return names.empty() ? "nothing" : listed(names);
 }
 
-// The file beside the model, which must be there.
-std::string weights_beside(const std::string& path, const Graph& graph) {
+// The file beside the model, if it is there.
+std::optional<std::string> weights_beside(const std::string& path) {
   std::string beside = std::filesystem::path(path).replace_extension(".safetensors").string();
   std::error_code ignored;
-  if (std::filesystem::exists(beside, ignored)) return beside;
+  return std::filesystem::exists(beside, ignored) ? std::optional(beside) : std::nullopt;
+}
+
+[[noreturn]] void refuse_without_weights(const std::string& path, const Graph& graph) {
+  std::string beside = std::filesystem::path(path).replace_extension(".safetensors").string();
   std::vector<std::string> names;
   for (ValueId param : graph.params()) names.push_back(graph.value(param).name);
   throw Error(
@@ -81,10 +85,8 @@ Graph parse_within(const FileBytes& file, const LoadLimits& limits) {
   return graph;
 }
 
-}  // namespace
-
-Model load_model(const std::string& path, const std::optional<std::string>& weights,
-                 const LoadLimits& limits, std::vector<std::string>* files_read) {
+Model load(const std::string& path, std::optional<std::string> weights, const LoadLimits& limits,
+           std::vector<std::string>* files_read, bool needs_values) {
   FileBytes bytes = map_file(path);
   std::vector<std::string> files;
   Model model;
@@ -95,8 +97,12 @@ Model load_model(const std::string& path, const std::optional<std::string>& weig
     model.graph = parse_within(bytes, limits);
   }
   bool has_values = !model.weights.empty() || model.graph.params().empty();
-  if (weights || !has_values) {
-    files.push_back(weights ? *weights : weights_beside(path, model.graph));
+  if (!weights && !has_values) {
+    weights = weights_beside(path);
+    if (!weights && needs_values) refuse_without_weights(path, model.graph);
+  }
+  if (weights) {
+    files.push_back(*weights);
     FileBytes file = map_file(files.back());
     limits.check_memory(file, static_cast<std::int64_t>(bytes.bytes.size() + file.bytes.size()));
     model.weights = select_params(model.graph, read_tensors(file), file.name);
@@ -104,6 +110,18 @@ Model load_model(const std::string& path, const std::optional<std::string>& weig
   files.insert(files.begin(), path);
   if (files_read != nullptr) *files_read = std::move(files);
   return model;
+}
+
+}  // namespace
+
+Model load_model(const std::string& path, const std::optional<std::string>& weights,
+                 const LoadLimits& limits, std::vector<std::string>* files_read) {
+  return load(path, weights, limits, files_read, true);
+}
+
+Model load_model_to_train(const std::string& path, const std::optional<std::string>& weights,
+                          const LoadLimits& limits, std::vector<std::string>* files_read) {
+  return load(path, weights, limits, files_read, false);
 }
 
 Graph load_graph(const std::string& path, const LoadLimits& limits) {

@@ -23,6 +23,13 @@ namespace weir {
 Model load_model(const std::string& path, const std::optional<std::string>& weights = std::nullopt,
                  const LoadLimits& limits = {}, std::vector<std::string>* files_read = nullptr);
 
+// Likewise of a model that is to be trained: one that has values nowhere, no file being given and
+// none beside it, is read without.
+Model load_model_to_train(const std::string& path,
+                          const std::optional<std::string>& weights = std::nullopt,
+                          const LoadLimits& limits = {},
+                          std::vector<std::string>* files_read = nullptr);
+
 // The graph alone, whose params need not have values anywhere.
 Graph load_graph(const std::string& path, const LoadLimits& limits = {});
 

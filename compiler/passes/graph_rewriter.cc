@@ -4,12 +4,12 @@
 
 namespace weir {
 
-GraphRewriter::GraphRewriter(const Graph& source)
+GraphRewriter::GraphRewriter(const Graph& source, const std::function<bool(ValueId)>& keeps_input)
     : source_(source), target_(source.name()), map_(source.value_count()) {
   // Inputs and params may be declared in any order between each other; their ids keep it.
   for (std::uint32_t i = 0; i < source.value_count(); ++i) {
     const Value& value = source.value({i});
-    if (value.kind == Value::Kind::input) {
+    if (value.kind == Value::Kind::input && (!keeps_input || keeps_input({i}))) {
       map_[i] = target_.add_input(value.name, value.type, value.location);
     } else if (value.kind == Value::Kind::param) {
       map_[i] = target_.add_param(value.name, value.type, value.location);

@@ -11,6 +11,7 @@
 // pass over them suffices.
 #pragma once
 
+#include <functional>
 #include <span>
 #include <string>
 #include <vector>
@@ -22,7 +23,9 @@ namespace weir {
 class GraphRewriter {
  public:
   // Starts a graph with the source's name, inputs and params. The source must outlive the rewriter.
-  explicit GraphRewriter(const Graph& source);
+  // Of the inputs it has those that `keeps_input` admits, if that is given; the others are not
+  // mapped.
+  explicit GraphRewriter(const Graph& source, const std::function<bool(ValueId)>& keeps_input = {});
 
   const Graph& source() const { return source_; }
   Graph& target() { return target_; }

@@ -8,8 +8,11 @@
 
 #include "common.h"
 #include "compiler/aot/compile_model.h"
+#include "compiler/aot/model_programs.h"
 #include "compiler/frontend/file.h"
 #include "compiler/frontend/model_file.h"
+#include "compiler/initialize.h"
+#include "training_options.h"
 
 namespace weir::tool {
 namespace {
@@ -26,14 +29,28 @@ The function digits_forward runs a model `digits`. With --gradient there is also
 digits_gradient, whose outputs are those of forward and the gradients; both read
 the same weights.
 
+With --train there are three functions on one block of state, the params:
+  digits_forward   the model
+  digits_step      forward, backward and update of one batch
+  digits_evaluate  the model with its loss
+Targets that are labels are of i32. Params without a value get one: by their
+initializers, or He's for LeakyReLU.
+
 examples:
   weir compile digits.weir -o digits.o
   weir compile digits.weir -o digits.o --gradient x
   weir compile digits.onnx -o digits.a --target aarch64-linux-gnu --prefix net
-  weir compile digits.weir -o digits.o --weights=extern)";
+  weir compile digits.weir -o digits.o --weights=extern
+  weir compile digits.weir -o digits.o --train --loss cross_entropy
+    --optimizer adamw:weight_decay=0.1)";
+
+constexpr double kLargestRate = 1e30;
 
 struct CompileArguments {
   std::string model, output, header, emit, prefix, depfile;
+  std::string learning_rate, seed;
+  TrainingArguments training;
+  bool train = false;
   std::string max_code, max_weights, max_workspace;
   std::vector<std::string> gradient, weights, programs, variants;
   LimitOptions limits;
@@ -75,29 +92,30 @@ WeightChoice given_weights(const std::vector<std::string>& values) {
   return choice;
 }
 
-std::vector<ModelProgram> given_programs(const Graph& graph, const CompileArguments& arguments) {
-  std::vector<ModelProgram> programs{{"forward", graph}};
-  if (!arguments.gradient.empty())
-    programs.push_back({"gradient", with_gradients(graph, arguments.gradient)});
-  if (arguments.programs.empty()) return programs;
-  std::vector<ModelProgram> chosen;
-  for (const std::string& name : arguments.programs) {
-    auto found = std::find_if(programs.begin(), programs.end(),
-                              [&](const ModelProgram& program) { return program.name == name; });
-    if (found == programs.end())
-      throw Error(fmt::format(
-          "there is no program {}; forward is one, and gradient with --gradient", shown(name)));
-    bool twice = std::any_of(chosen.begin(), chosen.end(),
-                             [&](const ModelProgram& program) { return program.name == name; });
-    if (!twice) chosen.push_back(*found);
+// The model's programs. What training needs besides is among its weights then.
+std::vector<ModelProgram> given_programs(Model& model, const CompileArguments& arguments) {
+  if (!arguments.train) {
+    std::vector<ModelProgram> programs{{"forward", model.graph}};
+    if (!arguments.gradient.empty())
+      programs.push_back({"gradient", with_gradients(model.graph, arguments.gradient)});
+    return programs;
   }
-  return chosen;
+  GivenTraining training = given_training(model.graph, arguments.training, DType::i32);
+  if (!arguments.learning_rate.empty())
+    training.options.learning_rate =
+        number_of(arguments.learning_rate, "--learning-rate", 0, kLargestRate);
+  TrainingPrograms programs =
+      training_programs(training.graph, training.optimizer, training.options);
+  std::int64_t seed =
+      arguments.seed.empty() ? 1 : integer_of(arguments.seed, "--seed", 0, INT64_MAX);
+  if (!arguments.strip_weights) initialize(model, {"he"}, static_cast<std::uint64_t>(seed));
+  model.weights.merge(programs.initial);
+  return std::move(programs.programs);
 }
 
 // A rule for make: what is written is made from what was read.
 std::string make_rule(const CompileArguments& arguments, const std::string& header,
-                      std::vector<std::string> read) {
-  if (read.empty()) read.push_back(arguments.model);
+                      const std::vector<std::string>& read) {
   auto escaped = [](const std::string& path) {
     std::string text;
     for (char c : path) {
@@ -110,6 +128,18 @@ std::string make_rule(const CompileArguments& arguments, const std::string& head
   std::string rule = fmt::format("{} {}:", escaped(arguments.output), escaped(header));
   for (const std::string& path : read) rule += " \\\n  " + escaped(path);
   return rule + "\n";
+}
+
+// What is stripped needs no values, and what is to be trained can get its first ones.
+Model read_model(const CompileArguments& arguments, const std::optional<std::string>& weights,
+                 std::vector<std::string>& read) {
+  LoadLimits limits = given_limits(arguments.limits);
+  if (arguments.strip_weights) {
+    read.push_back(arguments.model);
+    return {load_graph(arguments.model, limits), {}};
+  }
+  return arguments.train ? load_model_to_train(arguments.model, weights, limits, &read)
+                         : load_model(arguments.model, weights, limits, &read);
 }
 
 void compile_file(const CompileArguments& arguments) {
@@ -138,12 +168,11 @@ void compile_file(const CompileArguments& arguments) {
   std::string block = weights_file(arguments.output);
   options.file_name = std::filesystem::path(arguments.output).filename().string();
   std::vector<std::string> read;
-  LoadLimits limits = given_limits(arguments.limits);
-  Model model = arguments.strip_weights ? Model{load_graph(arguments.model, limits), {}}
-                                        : load_model(arguments.model, weights.file, limits, &read);
+  Model model = read_model(arguments, weights.file, read);
   check_apart(read, {arguments.output, header, block});
   CompiledModel compiled =
-      compile_model(given_programs(model.graph, arguments), model.weights, options);
+      compile_model(chosen_programs(given_programs(model, arguments), arguments.programs),
+                    model.weights, options);
   std::string_view code = compiled.code, text = compiled.header, values = compiled.weights;
   std::string depends = make_rule(arguments, header, read);
   std::string_view rule = depends;
@@ -151,6 +180,22 @@ void compile_file(const CompileArguments& arguments) {
   if (!values.empty()) files.push_back({block, {&values, 1}});
   if (!arguments.depfile.empty()) files.push_back({arguments.depfile, {&rule, 1}});
   write_files(files);
+}
+
+// --train, and the options that say nothing without it.
+void add_training_programs(CLI::App& command, CompileArguments& arguments) {
+  std::size_t before = command.get_options().size();
+  CLI::Option* train = command.add_flag(
+      "--train", arguments.train,
+      "Compiles training: the programs forward, step and evaluate on one block of state.");
+  add_training(command, arguments.training);
+  add_value(command, "--learning-rate", arguments.learning_rate, "R",
+            "The rate of every step; if left out, each is given its own.");
+  add_value(command, "--seed", arguments.seed, "N",
+            "Where the first values of params come from that have none; 1 if left out.");
+  std::vector<CLI::Option*> all = command.get_options();
+  for (std::size_t i = before + 1; i < all.size(); ++i) all[i]->required(false)->needs(train);
+  train->needs("--loss")->excludes("--gradient");
 }
 
 }  // namespace
@@ -175,7 +220,10 @@ void add_compile_command(CLI::App& app, Action& action) {
             "goes into one program.");
   add_gradient(*command, options->gradient);
   add_list(*command, "--programs", options->programs, "NAMES",
-           "Those to compile of forward and gradient; all if left out.", true);
+           "Those to compile of forward, gradient, step and evaluate; all that there are if left "
+           "out.",
+           true);
+  add_training_programs(*command, *options);
   add_list(*command, "--weights", options->weights, "FILE",
            "The params' values, .safetensors or .npz; if left out, those in the model or in the "
            ".safetensors file "

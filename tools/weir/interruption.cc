@@ -32,6 +32,8 @@ std::atomic<int> waiting = 0;
 }  // namespace
 
 void remove_unfinished_files_when_interrupted() {
+  // A file that passes the limit to sizes of files is a write that fails, which is reported.
+  std::signal(SIGXFSZ, SIG_IGN);
   sigset_t signals;
   sigemptyset(&signals);
   bool any = false;

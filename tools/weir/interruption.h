@@ -5,6 +5,7 @@ namespace weir::tool {
 
 // From here on SIGINT, SIGTERM and SIGHUP end the process as they always do, but first what is half
 // written is removed. One that the process was started with as ignored (as under nohup) stays so.
+// Nor does the limit to sizes of files end it (SIGXFSZ): writing then fails, and says why.
 // To be called before any other thread is started.
 void remove_unfinished_files_when_interrupted();
 

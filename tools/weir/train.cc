@@ -86,15 +86,10 @@ void check_folder(const std::string& path) {
 // The model with the values that it starts from, and the files that it is in.
 Model read_model(const TrainArguments& arguments, std::uint64_t seed,
                  std::vector<std::string>& files) {
-  LoadLimits limits = given_limits(arguments.limits);
   std::optional<std::string> weights =
       arguments.weights.empty() ? std::nullopt : std::optional(arguments.weights);
-  std::filesystem::path beside = arguments.model;
-  bool has_values = weights || beside.extension() != ".weir" ||
-                    std::filesystem::exists(beside.replace_extension(".safetensors"));
-  if (has_values) return load_model(arguments.model, weights, limits, &files);
-  files.push_back(arguments.model);
-  Model model{load_graph(arguments.model, limits), {}};
+  Model model =
+      load_model_to_train(arguments.model, weights, given_limits(arguments.limits), &files);
   initialize(model, {"he"}, seed);
   return model;
 }

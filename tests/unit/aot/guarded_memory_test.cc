@@ -1,0 +1,147 @@
+// A compiled object touches nothing but what it is handed: every input, output, workspace, block of
+// state and of weights lies between pages that may not be touched, once up against the page behind
+// it and once against the page before it.
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include <cstring>
+#include <memory>
+#include <new>
+#include <vector>
+
+#include <gtest/gtest.h>
+
+#include "compiler/aot/model_programs.h"
+#include "compiler/frontend/file.h"
+#include "compiler/frontend/model_file.h"
+#include "runtime/weir_runtime.h"
+#include "tests/support/graphs.h"
+#include "tests/support/temporary_folder.h"
+
+namespace weir {
+namespace {
+
+enum class Against { page_behind, page_before };
+
+class GuardedMemory {
+ public:
+  GuardedMemory(std::size_t bytes, Against against) {
+    const auto page = static_cast<std::size_t>(::sysconf(_SC_PAGESIZE));
+    std::size_t inner = (bytes + page - 1) / page * page;
+    size_ = inner + 2 * page;
+    pages_ =
+        static_cast<char*>(::mmap(nullptr, size_, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0));
+    if (pages_ == MAP_FAILED) throw std::bad_alloc();
+    if (inner > 0) ::mprotect(pages_ + page, inner, PROT_READ | PROT_WRITE);
+    data_ = pages_ + page + (against == Against::page_behind ? inner - bytes : 0);
+  }
+  GuardedMemory(const GuardedMemory&) = delete;
+  GuardedMemory& operator=(const GuardedMemory&) = delete;
+  ~GuardedMemory() { ::munmap(pages_, size_); }
+  char* data() const { return data_; }
+
+ private:
+  char* pages_;
+  char* data_;
+  std::size_t size_;
+};
+
+// A model with its training, the params being state, in a shared object without weights.
+class GuardedObject {
+ public:
+  GuardedObject(Model model, const TrainingOptions& training) {
+    TrainingPrograms programs = training_programs(model.graph, {"adamw"}, training);
+    model.weights.merge(programs.initial);
+    CompileModelOptions options;
+    options.form = ObjectForm::shared;
+    options.embed_weights = false;
+    CompiledModel compiled = compile_model(programs.programs, model.weights, options);
+    weights_ = compiled.weights;
+    std::string path = folder_ / "digits.so";
+    write_file(path, {compiled.code});
+    loaded_ = weir_model_open(path.c_str(), nullptr, 0);
+  }
+  ~GuardedObject() { weir_model_close(loaded_); }
+
+  GuardedObject(const GuardedObject&) = delete;
+  GuardedObject& operator=(const GuardedObject&) = delete;
+  bool is_loaded() const { return loaded_ != nullptr; }
+
+  // The program's status. All inputs of i32 are `integer`, all others 0.25.
+  int run(const char* name, std::ptrdiff_t rows, int integer, Against against) {
+    const weir_model_info& info = *weir_model_describe(loaded_);
+    const weir_program_info& program = *weir_model_program(loaded_, name);
+    GuardedMemory weights(info.weight_bytes, against), state(info.state_bytes, against);
+    std::memcpy(weights.data(), weights_.data(), info.weight_bytes);
+    EXPECT_EQ(info.init_state(state.data(), weights.data()), WEIR_OK);
+    std::size_t fixed = 0, per_worker = 0;
+    EXPECT_EQ(program.workspace_size(&rows, &fixed, &per_worker), WEIR_OK);
+    GuardedMemory workspace(fixed, against);
+    std::vector<std::ptrdiff_t> sizes(20);
+    EXPECT_EQ(program.shapes(&rows, sizes.data()), WEIR_OK);
+    std::vector<std::unique_ptr<GuardedMemory>> tensors;
+    std::vector<void*> pointers;
+    std::size_t next = 0;
+    for (int i = 0; i < program.inputs + program.outputs; ++i) {
+      std::size_t elements = 1;
+      for (int k = 0; k < program.tensors[i].rank; ++k)
+        elements *= static_cast<std::size_t>(sizes[next++]);
+      tensors.push_back(std::make_unique<GuardedMemory>(elements * sizeof(float), against));
+      char* to = tensors.back()->data();
+      pointers.push_back(to);
+      for (std::size_t k = 0; i < program.inputs && k < elements; ++k) {
+        if (program.tensors[i].type == WEIR_I32) {
+          std::memcpy(to + k * sizeof(int), &integer, sizeof(int));
+        } else {
+          float number = 0.25F;
+          std::memcpy(to + k * sizeof(float), &number, sizeof(float));
+        }
+      }
+    }
+    weir_call call{pointers.data(), pointers.data() + program.inputs,
+                   weights.data(),  workspace.data(),
+                   &rows,           nullptr,
+                   state.data()};
+    return program.run(&call);
+  }
+
+ private:
+  test::TemporaryFolder folder_;
+  std::string weights_;
+  weir_loaded_model* loaded_ = nullptr;
+};
+
+TEST(GuardedObject, TouchesOnlyWhatItIsHanded) {
+  Model model = load_model(WEIR_SOURCE_DIR "/examples/digits/digits.weir");
+  model.graph = with_loss(model.graph, {.op = "cross_entropy", .labels = DType::i32});
+  // Not all is trained, so there are weights, too.
+  GuardedObject object(std::move(model), {.trained = {"w1", "b1", "w3", "b3"}});
+  ASSERT_TRUE(object.is_loaded());
+  for (const char* program : {"forward", "step", "evaluate"})
+    for (std::ptrdiff_t rows : {1, 2, 3, 7, 16, 37})
+      for (Against against : {Against::page_behind, Against::page_before})
+        EXPECT_EQ(object.run(program, rows, 9, against), WEIR_OK) << program << " " << rows;
+}
+
+TEST(GuardedObject, IsHandedIndicesThatAreNone) {
+  Graph graph = test::parse(R"(graph @embedding(%at: i32[N]) -> (f32[N, 4], f32[]) {
+  param %table: f32[6, 4]
+  %rows = gather(%table, %at)
+  %squares = mul(%rows, %rows)
+  %loss = reduce_mean(%squares)
+  return %rows, %loss
+})");
+  GuardedObject object({std::move(graph), {{"table", Tensor(DType::f32, {6, 4})}}}, {});
+  ASSERT_TRUE(object.is_loaded());
+  for (const char* program : {"forward", "step", "evaluate"})
+    for (Against against : {Against::page_behind, Against::page_before}) {
+      for (int index : {5, -6})
+        EXPECT_EQ(object.run(program, 7, index, against), WEIR_OK) << program << " " << index;
+      for (int index : {6, -7, 1 << 20, INT32_MAX, INT32_MIN})
+        EXPECT_EQ(object.run(program, 7, index, against), WEIR_DATA_FAULT)
+            << program << " " << index;
+    }
+}
+
+}  // namespace
+}  // namespace weir
