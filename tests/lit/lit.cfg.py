@@ -46,5 +46,15 @@ for machine in ("x86_64", "aarch64", "arm", "riscv64"):
 if platform.machine() == "x86_64":
     config.available_features.add("x86_64")
 
+# A disk that is soon full, in a namespace of mounts: some containers have none.
+small_disk = ["unshare", "--user", "--map-root-user", "--mount", "sh", "-c", "mount -t tmpfs -o size=64k weir /mnt"]
+try:
+    subprocess.run(small_disk, check=True, capture_output=True)
+    config.available_features.add("small_disk")
+except (OSError, subprocess.CalledProcessError):
+    lit_config.note("no small disk can be mounted here: what happens when it is full is left out")
+if shutil.which("valgrind"):
+    config.available_features.add("valgrind")
+
 # `FileCheck` and `not` by name.
 config.environment["PATH"] = os.pathsep.join([config.llvm_tools_dir, config.environment["PATH"]])
