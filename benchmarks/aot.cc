@@ -1,7 +1,9 @@
 // A model in a C program: the classifier 784-512-256-10 compiled ahead of time, what its file
 // takes, how long a process takes from its start to the first result, how much memory stays with
 // it, how long a shared object takes to open, and what a call costs beside its work (of a LeakyReLU
-// on four numbers).
+// on four numbers). Where WEIR_ONNXRUNTIME names its library, the same of ONNX Runtime in a C
+// program, one after the other: there the file is the model's, the code is the library, and opening
+// it is loading the library and making a session.
 //
 // Goals: 3 ms, weights + workspace + 3 MB, 50 ns.
 #include <fcntl.h>
@@ -9,13 +11,20 @@
 #include <sys/wait.h>
 
 #include <exception>
+#include <filesystem>
+#include <optional>
+#include <sstream>
 #include <stdexcept>
+#include <tuple>
 
+#include "benchmarks/onnxruntime_process.h"
 #include "benchmarks/report.h"
 #include "compiler/aot/compile_model.h"
 #include "compiler/frontend/file.h"
+#include "compiler/frontend/save_model.h"
 #include "ir/builder_ops.h"
 #include "runtime/weir_runtime.h"
+#include "tests/support/onnxruntime.h"
 
 extern char** environ;
 
@@ -124,12 +133,57 @@ CompiledModel compile_to(const Model& model, const std::filesystem::path& file, 
   return compiled;
 }
 
-void build(const std::filesystem::path& folder, const std::string& name, const char* source) {
+void build(const std::filesystem::path& folder, const std::string& name, const char* source,
+           const std::string& with) {
   std::string base = folder / name;
   write_file(base + ".c", {source});
-  run_process("cc -O2 -I " + folder.string() + " " + base + ".c " + base + ".o -o " + base,
+  run_process("cc -O2 -I " + folder.string() + " " + base + ".c " + with + " -o " + base,
               "/dev/null");
 }
+
+// ONNX Runtime in processes of its own.
+class OnnxRuntimeProcess {
+ public:
+  OnnxRuntimeProcess(const std::filesystem::path& folder, const char* library)
+      : folder_(folder), library_(library) {
+    build(folder, "ort", kOnnxRuntimeProcess, "-ldl");
+    save_model(folder / "mlp.onnx", classifier());
+    save_model(folder / "call.onnx", one_leaky_relu());
+  }
+  double file_bytes() const {
+    return static_cast<double>(std::filesystem::file_size(folder_ / "mlp.onnx"));
+  }
+  // One process to the first result of the classifier.
+  void run_first() {
+    first.push_back(run("mlp.onnx", kSizes[0], 0));
+    auto [session, call, kilobytes] = printed();
+    opening.push_back(session);
+    resident = kilobytes * 1024;
+  }
+  void run_calls() {
+    run("call.onnx", 4, 200000);
+    calls.push_back(std::get<1>(printed()));
+  }
+
+  std::vector<double> first, opening, calls;
+  double resident = 0;
+
+ private:
+  double run(const char* model, std::int64_t elements, int count) {
+    return run_process(fmt::format("exec {} {} {} {} {}", (folder_ / "ort").string(), library_,
+                                   (folder_ / model).string(), elements, count),
+                       folder_ / "ort.out");
+  }
+  std::tuple<double, double, double> printed() const {
+    std::istringstream text(read_file(folder_ / "ort.out"));
+    double session = 0, call = 0, kilobytes = 0;
+    text >> session >> call >> kilobytes;
+    return {session, call, kilobytes};
+  }
+
+  std::filesystem::path folder_;
+  std::string library_;
+};
 
 std::string megabytes(double bytes) { return fmt::format("{:.2f} MB", bytes * 1e-6); }
 
@@ -137,8 +191,15 @@ void measure(const std::filesystem::path& folder, const Options& options) {
   CompiledModel mlp = compile_to(classifier(), folder / "mlp.o", ObjectForm::object);
   compile_to(classifier(), folder / "mlp.so", ObjectForm::shared);
   compile_to(one_leaky_relu(), folder / "call.o", ObjectForm::object);
-  build(folder, "mlp", kFirstResult);
-  build(folder, "call", kCalls);
+  build(folder, "mlp", kFirstResult, folder / "mlp.o");
+  build(folder, "call", kCalls, folder / "call.o");
+  std::optional<OnnxRuntimeProcess> other;
+  if (const char* library = test::onnxruntime_path())
+    other.emplace(folder, library);
+  else
+    std::printf(
+        "ONNX Runtime: set WEIR_ONNXRUNTIME to the path of libonnxruntime.so; ./dev setup "
+        "--peers fetches it.\n");
   double weights = static_cast<double>(SizeTable::total(mlp.sizes.weights));
   double workspace = static_cast<double>(SizeTable::total(mlp.sizes.workspace));
   int rounds = options.quick ? 5 : 50;
@@ -151,6 +212,7 @@ void measure(const std::filesystem::path& folder, const Options& options) {
         std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count());
     if (model == nullptr) throw std::runtime_error("the shared object is refused");
     weir_model_close(model);
+    if (other) other->run_first();
   }
   // In kilobytes, as the system counts the pages that the process has touched.
   run_process((folder / "mlp").string() + " resident", folder / "resident");
@@ -158,27 +220,43 @@ void measure(const std::filesystem::path& folder, const Options& options) {
   for (int i = 0; i < (options.quick ? 2 : 5); ++i) {
     run_process(folder / "call", folder / "seconds");
     calls.push_back(std::stod(read_file(folder / "seconds")));
+    if (other) other->run_calls();
   }
   Table table("aot", "784-512-256-10 in a C program",
-              {{"what", 28}, {"median", 10}, {"goal", 10}, {"", 0}}, options);
-  auto row = [&](const char* what, std::string text, double value, std::string goal, double most) {
-    table.row({what, {text, value}, goal, most > 0 && value > most ? "ABOVE" : ""});
+              {{"what", 26}, {"median", 10}, {"goal", 10}, {"ORT", 10}, {"", 0}}, options);
+  auto row = [&](const char* what, std::string text, double value, std::string goal, double most,
+                 const Cell& theirs) {
+    table.row({what, {text, value}, goal, theirs, most > 0 && value > most ? "ABOVE" : ""});
   };
-  auto timed = [&](const char* what, const std::vector<double>& samples, double goal) {
+  auto in_megabytes = [](double bytes) { return Cell(megabytes(bytes), bytes); };
+  const Cell none("");
+  auto timed = [&](const char* what, const std::vector<double>& samples, double goal,
+                   std::vector<double> OnnxRuntimeProcess::* theirs) {
     double median = spread_of(samples).median;
-    row(what, duration(median), median, goal > 0 ? duration(goal) : "", goal);
+    Cell them = none;
+    if (other) {
+      double their_median = spread_of((*other).*theirs).median;
+      them = Cell(duration(their_median), their_median);
+    }
+    row(what, duration(median), median, goal > 0 ? duration(goal) : "", goal, them);
   };
   auto code =
       static_cast<double>(SizeTable::total(mlp.sizes.code) + SizeTable::total(mlp.sizes.constants));
   double file = static_cast<double>(mlp.code.size());
-  row("object file", megabytes(file), file, "", 0);
-  row("weights in it", megabytes(weights), weights, "", 0);
-  row("code and constants in it", fmt::format("{:.1f} kB", code * 1e-3), code, "", 0);
-  timed("start to first result", first, 0.003);
+  row("object file", megabytes(file), file, "", 0,
+      other ? in_megabytes(other->file_bytes()) : none);
+  row("weights in it", megabytes(weights), weights, "", 0, none);
+  auto library = [&] {
+    return in_megabytes(static_cast<double>(std::filesystem::file_size(test::onnxruntime_path())));
+  };
+  row("code and constants", fmt::format("{:.1f} kB", code * 1e-3), code, "", 0,
+      other ? library() : none);
+  timed("start to first result", first, 0.003, &OnnxRuntimeProcess::first);
   double most = weights + workspace + 3e6;
-  row("resident memory", megabytes(resident), resident, megabytes(most), most);
-  timed("opening the shared object", opening, 0);
-  timed("a call on four numbers", calls, 50e-9);
+  row("resident memory", megabytes(resident), resident, megabytes(most), most,
+      other ? in_megabytes(other->resident) : none);
+  timed("opening the shared object", opening, 0, &OnnxRuntimeProcess::opening);
+  timed("a call on four numbers", calls, 50e-9, &OnnxRuntimeProcess::calls);
 }
 
 }  // namespace
