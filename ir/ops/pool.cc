@@ -166,10 +166,11 @@ std::vector<OnnxValue> max_pool_to_onnx(OnnxNodes& nodes, const OpInstance& inst
                                         std::span<const OnnxValue> operands) {
   const TensorType& x = instance.operand(0);
   Window window = pool_window(instance, x.shape);
-  // Frames as wide as a window, negative ones, and integers of more than a byte are not ONNX's.
+  // Frames of as many elements as the kernel, negative ones, and integers of more than a byte are
+  // not ONNX's.
   if (!is_float(x.dtype) && byte_size(x.dtype) > 1) return {};
   for (const WindowAxis& axis : window)
-    if (axis.low < 0 || axis.high < 0 || axis.low > axis.reach() || axis.high > axis.reach())
+    if (axis.low < 0 || axis.high < 0 || axis.low >= axis.kernel || axis.high >= axis.kernel)
       return {};
   return {pool_to_onnx(nodes, "MaxPool", window, operands[0], {})};
 }

@@ -1,5 +1,7 @@
 #include "ir/ops/window.h"
 
+#include <algorithm>
+
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
@@ -54,16 +56,10 @@ std::optional<WindowAxis> WindowAxis::spread_to(const Dim& size) const {
 
 WindowAxis WindowAxis::ceiling(const Dim& size) const {
   WindowAxis result = *this;
-  Dim last = (positions(size + Dim(stride - 1)) - Dim(1)) * Dim(stride);
-  Dim behind = last - size - Dim(low);
-  Dim rest = last + Dim(reach() + 1) - Dim(low) - Dim(high) - size;
-  if (!behind.is_constant() || !rest.is_constant())
-    throw Error(
-        fmt::format("whether another window begins in an axis of {} depends on its symbols; "
-                    "declare the size as an integer",
-                    size.to_string()));
-  result.high += rest.value() - (behind.value() >= 0 ? stride : 0);
-  return result;
+  // ceil((size + low + high - reach - 1) / stride) + 1 windows, or fewer: as many as begin before
+  // the end of the axis are ceil((size + low) / stride).
+  result.high = std::min(high + stride - 1, reach());
+  return result.spread_to(size).value_or(result);
 }
 
 Expr WindowAxis::tap(Expr o, Expr k) const {

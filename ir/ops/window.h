@@ -28,8 +28,9 @@ struct WindowAxis {
   // that depends on the symbols in it.
   std::optional<WindowAxis> spread_to(const Dim& size) const;
 
-  // The same window with the `high` that lets one more in where the last elements of an axis of
-  // `size` would be left over; but none that begins behind the axis.
+  // The same window with a `high` that lets one more in where the last elements of an axis of `size`
+  // would be left over; but none that begins behind the axis. Without need it is no wider than
+  // that, unless the symbols in `size` decide how wide that is.
   WindowAxis ceiling(const Dim& size) const;
 
   // The element under tap `k` of position `o`; and whether it is there, invalid where it always is.

@@ -105,19 +105,22 @@ std::vector<Var> under_taps(GraphBuilder& builder, Var x, const Window& window, 
 }
 
 Var from_taps(GraphBuilder& builder, std::span<const Var> values, const Window& window) {
+  // What a frame leaves out of the windows is added around each part: of no windows a part alone
+  // may have less than nothing. What it adds to them is cut off the sum.
   Integers interior(values[0].shape().size(), 0), low, high;
   for (std::size_t i = 0; i < window.size(); ++i) {
     interior[kSpatial + i] = window[i].stride - 1;
-    low.push_back(-window[i].low);
-    high.push_back(-window[i].high);
+    low.push_back(std::min<std::int64_t>(0, -window[i].low));
+    high.push_back(std::min<std::int64_t>(0, -window[i].high));
   }
   Var sum;
   for (std::size_t number = 0; number < values.size(); ++number) {
     Integers tap = tap_at(window, static_cast<std::int64_t>(number));
     Shape before(interior.size(), Dim(0)), behind = before;
     for (std::size_t i = 0; i < window.size(); ++i) {
-      before[kSpatial + i] = tap[i] * window[i].dilation;
-      behind[kSpatial + i] = window[i].reach() - tap[i] * window[i].dilation;
+      std::int64_t at = tap[i] * window[i].dilation;
+      before[kSpatial + i] = at + std::max<std::int64_t>(0, -window[i].low);
+      behind[kSpatial + i] = window[i].reach() - at + std::max<std::int64_t>(0, -window[i].high);
     }
     Var part = builder.apply("pad", {values[number]},
                              {{"low", before}, {"high", behind}, {"interior", interior}});

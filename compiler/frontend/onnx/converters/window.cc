@@ -101,33 +101,84 @@ Window stated_window(Node& node, const Integers& kernel) {
   return window;
 }
 
-// The window of a convolution or a pool of x, its frame from auto_pad where that is given.
-Window window_of(Node& node, const Integers& kernel) {
-  Window window = stated_window(node, kernel);
-  AutoPad mode = auto_pad_of(node);
-  if (mode == AutoPad::none) return window;
-  for (std::size_t i = 0; i < window.size(); ++i) {
-    ops::WindowAxis& axis = window[i];
-    axis.low = axis.high = 0;
-    if (mode == AutoPad::valid) continue;
-    // As many windows as strides begin in the axis.
-    const Dim& size = node.shape(0)[kSpatial + i];
-    Dim positions = floor_quotient(size + Dim(axis.stride - 1), axis.stride);
-    Dim total = (positions - Dim(1)) * Dim(axis.stride) + Dim(axis.reach() + 1) - size;
-    if (!total.is_constant())
+// A window of a convolution or a pool of x, and what x is framed with before, one frame around the
+// other, where auto_pad depends on symbols: the window is then that of the framed x.
+struct FramedWindow {
+  struct Frame {
+    Shape low, high;  // of all axes of x
+  };
+  Window window;
+  std::vector<Frame> frames;
+};
+
+// auto_pad SAME along an axis of a size of symbols: the windows are the size over the stride,
+// rounded up, and what they need more than there is, max(0, room), is parted. The room lies between
+// extent - stride and extent - 1. Half of it is the number of the even ones among 1, 2, ... up to
+// it, and the greater half that of the odd ones; whether one of them is among these is a floor
+// quotient, 0 or 1. Each of those is a frame of its own, at the start. At the end it need not be
+// exact: elements that no window reaches are none.
+void frame_same(FramedWindow& result, std::size_t axis, const Dim& size, std::size_t rank,
+                bool upper) {
+  const ops::WindowAxis& window = result.window[axis];
+  constexpr std::int64_t kMostFrames = 16;
+  const std::int64_t extent = window.reach() + 1, stride = window.stride;
+  Dim room =
+      floor_quotient(size + Dim(stride - 1), stride) * Dim(stride) + Dim(extent - stride) - size;
+  std::int64_t first = upper ? 2 : 1, certain = std::max<std::int64_t>(0, extent - stride);
+  Dim low = certain < first ? 0 : (certain - first) / 2 + 1;
+  Shape steps{low};
+  for (std::int64_t least = first + 2 * low.value(); least < extent; least += 2) {
+    if (steps.size() > kMostFrames)
       throw Unsupported(
           fmt::format("auto_pad depends on an axis of {}, {} elements from window to window; "
                       "declare the size as a number",
-                      size.to_string(), axis.stride));
-    split_frame(axis, std::max<std::int64_t>(0, total.value()), mode == AutoPad::same_upper);
+                      size.to_string(), stride));
+    steps.push_back(floor_quotient(room + Dim(stride - least), stride));
+    low = low + steps.back();
   }
-  return window;
+  if (steps.size() > 1) {
+    steps[1] = steps[1] + steps[0];
+    steps.erase(steps.begin());
+  }
+  const Shape none(rank, Dim(0));
+  if (result.frames.size() < steps.size()) result.frames.resize(steps.size(), {none, none});
+  for (std::size_t i = 0; i < steps.size(); ++i) result.frames[i].low[kSpatial + axis] = steps[i];
+  result.frames.back().high[kSpatial + axis] = room - low + Dim(stride - 1);
 }
 
-void set_filtered(Node& node, std::string_view op, const Window& window) {
+FramedWindow framed_window_of(Node& node, const Integers& kernel) {
+  FramedWindow result{stated_window(node, kernel), {}};
+  AutoPad mode = auto_pad_of(node);
+  if (mode == AutoPad::none) return result;
+  for (std::size_t i = 0; i < result.window.size(); ++i) {
+    ops::WindowAxis& axis = result.window[i];
+    axis.low = axis.high = 0;
+    if (mode == AutoPad::valid) continue;
+    const Dim& size = node.shape(0)[kSpatial + i];
+    Dim positions = floor_quotient(size + Dim(axis.stride - 1), axis.stride);
+    Dim total = (positions - Dim(1)) * Dim(axis.stride) + Dim(axis.reach() + 1) - size;
+    bool upper = mode == AutoPad::same_upper;
+    if (total.is_constant()) {
+      split_frame(axis, std::max<std::int64_t>(0, total.value()), upper);
+    } else if (axis.reach() > 0) {
+      frame_same(result, i, size, node.shape(0).size(), upper);
+    }
+  }
+  return result;
+}
+
+// x with the frames that depend on symbols, filled with a value.
+Var framed(Node& node, Var x, const FramedWindow& window, double fill) {
+  for (const FramedWindow::Frame& frame : window.frames)
+    x = node.apply("pad", {x}, {{"low", frame.low}, {"high", frame.high}, {"value", fill}});
+  return x;
+}
+
+// Sets the result of a convolution of x, which is the first input or that in a frame.
+void set_filtered(Node& node, std::string_view op, Var x, const Window& window) {
   Attributes attributes = ops::attributes_of(window);
   attributes.set("groups", node.integer("group", 1));
-  std::vector<Var> operands{node.input(0), node.input(1)};
+  std::vector<Var> operands{x, node.input(1)};
   if (node.has_input(2)) operands.push_back(node.input(2));
   node.set(0, node.apply(op, std::move(operands), std::move(attributes)));
 }
@@ -135,7 +186,8 @@ void set_filtered(Node& node, std::string_view op, const Window& window) {
 void convert_conv(Node& node) {
   node.check_inputs(2, 3);
   check_spatial(node);
-  set_filtered(node, "conv", window_of(node, kernel_of(node, &node.shape(1))));
+  FramedWindow window = framed_window_of(node, kernel_of(node, &node.shape(1)));
+  set_filtered(node, "conv", framed(node, node.input(0), window, 0), window.window);
 }
 
 // Sizes of the result go before the frame, which is then parted as auto_pad says, or with the odd
@@ -176,7 +228,7 @@ void convert_conv_transpose(Node& node) {
     split_frame(axis, std::max<std::int64_t>(0, total.value()), mode == AutoPad::same_upper);
     axis.high += std::min<std::int64_t>(0, total.value()) - padding[i];
   }
-  set_filtered(node, "conv_transpose", window);
+  set_filtered(node, "conv_transpose", node.input(0), window);
 }
 
 // --- Pools -------------------------------------------------------------------
@@ -189,12 +241,19 @@ Attributes pool_attributes(const Window& window) {
   return attributes;
 }
 
-// The window of a pool, ceil_mode included.
-Attributes pool_of(Node& node) {
+// A pool as the op has it, ceil_mode included.
+struct Pool {
+  FramedWindow window;
+  Attributes attributes;
+};
+
+Pool pool_of(Node& node) {
+  node.check_inputs(1, 1);
   check_spatial(node);
-  Attributes attributes = pool_attributes(window_of(node, kernel_of(node, nullptr)));
-  attributes.set("ceil_mode", node.flag("ceil_mode", false));
-  return attributes;
+  Pool pool{framed_window_of(node, kernel_of(node, nullptr)), {}};
+  pool.attributes = pool_attributes(pool.window.window);
+  pool.attributes.set("ceil_mode", node.flag("ceil_mode", false));
+  return pool;
 }
 
 // A place of each window along an axis of the result, as an i64 that broadcasts over the others.
@@ -246,42 +305,56 @@ Var places_in_x(Node& node, Var taps, const Window& window, bool column_major) {
 }
 
 void convert_max_pool(Node& node) {
-  node.check_inputs(1, 1);
   bool column_major = node.flag("storage_order", false);
-  Attributes attributes = pool_of(node);
+  Pool pool = pool_of(node);
   if (!node.wants(1)) {
-    node.set(0, node.apply("max_pool", {node.input(0)}, std::move(attributes)));
-    return;
+    // The least there is takes no part.
+    constexpr double kLeast = -std::numeric_limits<double>::infinity();
+    Var x = framed(node, node.input(0), pool.window, kLeast);
+    return node.set(0, node.apply("max_pool", {x}, std::move(pool.attributes)));
   }
+  if (!pool.window.frames.empty())
+    throw Unsupported(
+        fmt::format("it gives places in x, and its auto_pad depends on the symbols in {}; declare "
+                    "the sizes as numbers",
+                    to_string(node.type(0))));
   std::vector<Var> results =
-      node.builder().apply_all("arg_max_pool", {node.input(0)}, std::move(attributes));
+      node.builder().apply_all("arg_max_pool", {node.input(0)}, std::move(pool.attributes));
   node.set(0, results[0]);
-  node.set(1,
-           places_in_x(node, results[1], window_of(node, kernel_of(node, nullptr)), column_major));
+  node.set(1, places_in_x(node, results[1], pool.window.window, column_major));
+}
+
+// The mean of windows of x. A frame that depends on symbols is part of what the op sees, so that
+// the frame counts; where it is not to count, the mean is that over the share of x in each window.
+Var average_of(Node& node, Var x, Pool pool, bool counts_frame) {
+  if (pool.window.frames.empty()) {
+    pool.attributes.set("count_include_pad", counts_frame);
+    return node.apply("average_pool", {x}, std::move(pool.attributes));
+  }
+  Var mean = node.apply("average_pool", {framed(node, x, pool.window, 0)}, pool.attributes);
+  if (counts_frame) return mean;
+  Var ones = ops::broadcast_to(node.builder(), node.like(x, 1), x.shape());
+  return node.apply("div", {mean, node.apply("average_pool", {framed(node, ones, pool.window, 0)},
+                                             pool.attributes)});
 }
 
 void convert_average_pool(Node& node) {
-  node.check_inputs(1, 1);
-  Attributes attributes = pool_of(node);
-  attributes.set("count_include_pad", node.flag("count_include_pad", false));
-  node.set(0, node.apply("average_pool", {node.input(0)}, std::move(attributes)));
+  Pool pool = pool_of(node);
+  bool counts_frame = node.flag("count_include_pad", false);
+  node.set(0, average_of(node, node.input(0), std::move(pool), counts_frame));
 }
 
 // (the sum of |x|^p)^(1 / p), as the mean with the frame counted times the size of the window.
 void convert_lp_pool(Node& node) {
-  node.check_inputs(1, 1);
-  check_spatial(node);
+  Pool pool = pool_of(node);
   double p = static_cast<double>(node.integer("p", 2));
   Var x = node.input(0);
-  Integers kernel = kernel_of(node, nullptr);
-  Attributes attributes = pool_of(node);
-  attributes.set("count_include_pad", true);
   double count = 1;
-  for (std::int64_t size : kernel) count *= static_cast<double>(size);
+  for (const ops::WindowAxis& axis : pool.window.window) count *= static_cast<double>(axis.kernel);
   Var powers = p == 2 ? node.apply("mul", {x, x}) : node.apply("abs", {x});
   if (p != 1 && p != 2) powers = node.apply("pow", {powers, node.like(x, p)});
-  Var sum = node.apply(
-      "mul", {node.apply("average_pool", {powers}, std::move(attributes)), node.like(x, count)});
+  Var sum =
+      node.apply("mul", {average_of(node, powers, std::move(pool), true), node.like(x, count)});
   if (p == 1) return node.set(0, sum);
   node.set(0, p == 2 ? node.apply("sqrt", {sum}) : node.apply("pow", {sum, node.like(x, 1 / p)}));
 }
