@@ -1,7 +1,8 @@
 // Models that others trained, in ONNX's test folders: those that the project has, and those of the
 // folder that the environment variable WEIR_MODELS names, if it names one.
 //
-// A model passes with its gradients, or it needs ops that Weir does not have, and says which.
+// A model passes with its gradients, or it needs ops that Weir does not have, and says which. One
+// whose sizes are symbols computes at other sizes than that of its folder, too.
 #include <cstdlib>
 #include <filesystem>
 #include <set>
@@ -9,8 +10,12 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "compiler/frontend/model_file.h"
 #include "compiler/frontend/onnx/test_folder.h"
+#include "compiler/pipeline.h"
 #include "compiler/verify.h"
+#include "ir/interpreter.h"
+#include "tests/support/onnxruntime.h"
 
 namespace weir {
 namespace {
@@ -48,6 +53,47 @@ TEST(RealModels, OfAnotherFolderPassOrSayWhichOpsAreMissing) {
     }
   }
   EXPECT_GT(passed, 0);
+}
+
+Tensor picture(std::int64_t height, std::int64_t width) {
+  Tensor result(DType::f32, {1, 3, height, width});
+  std::uint32_t state = 1;
+  for (float& element : result.mutable_elements<float>()) {
+    state = state * 1664525 + 1013904223;
+    element = static_cast<float>(state >> 24) - 128;
+  }
+  return result;
+}
+
+// Strided convolutions of sizes that are odd, shape arithmetic between levels, and results as long
+// as the picture has places. The reference is ONNX Runtime, or the interpreter.
+TEST(RealModels, ADetectorComputesEverySizeInOneProgram) {
+  const char* folder = std::getenv("WEIR_MODELS");
+  if (folder == nullptr) GTEST_SKIP() << "WEIR_MODELS names no folder of models";
+  std::string path = std::string(folder) + "/retinaface_mbnet025/model.onnx";
+  if (!std::filesystem::exists(path)) GTEST_SKIP() << path << " is not there";
+  Model model = load_model(path);
+  Executable executable = compile(model);
+  std::optional<test::OnnxRuntime> runtime;
+  std::optional<test::OnnxSession> session;
+  if (test::onnxruntime_path() != nullptr) {
+    runtime.emplace(test::onnxruntime_path());
+    session.emplace(test::OnnxSession::of_file(*runtime, path));
+  }
+  std::vector<std::string> outputs;
+  for (const Graph::Output& output : model.graph.outputs()) outputs.push_back(output.name);
+  for (auto [height, width] : {std::pair{32, 64}, {37, 50}, {65, 33}, {96, 161}}) {
+    Inputs inputs{{"input", picture(height, width)}};
+    std::vector<Tensor> actual = executable.run(inputs);
+    std::vector<Tensor> expected = session ? test::run_onnx(*runtime, *session, inputs, outputs)
+                                           : interpret(model.graph, model.weights, inputs);
+    ASSERT_EQ(actual.size(), 3u);
+    for (std::size_t i = 0; i < actual.size(); ++i) {
+      ASSERT_EQ(to_string(actual[i].type()), to_string(expected[i].type()));
+      EXPECT_LE(compare(actual[i], expected[i]).relative(), 1e-5)
+          << outputs[i] << " at " << height << " x " << width;
+    }
+  }
 }
 
 }  // namespace
