@@ -9,6 +9,7 @@
 #include <gtest/gtest.h>
 
 #include "compiler/pipeline.h"
+#include "compiler/trainer.h"
 #include "ir/interpreter.h"
 #include "ir/verifier.h"
 #include "runtime/thread_pool.h"
@@ -49,6 +50,23 @@ TEST(TrainingStep, IsTheGraphWithItsUpdates) {
   EXPECT_TRUE(step.initial.empty());
   // What is printed can be read back, and steps alike.
   EXPECT_EQ(print(parse(print(step.graph))), print(step.graph));
+}
+
+// loss = (2 * 3 - 1)^2, so that w = 3 - 0.125 * 2 * 2 * (2 * 3 - 1).
+TEST(TrainingStep, MayHaveOneRate) {
+  Graph step = training_step(one_param(), {"sgd"}, {.learning_rate = 0.125}).graph;
+  verify(step);
+  EXPECT_FALSE(step.find("learning_rate").valid());
+  std::vector<Tensor> outputs =
+      interpret(step, {{"w", Tensor::from<double>({3}, {})}},
+                {{"x", Tensor::from<double>({2}, {1})}, {"t", Tensor::from<double>({1}, {1})}});
+  EXPECT_EQ(outputs[0].elements<double>()[0], 25);
+  EXPECT_EQ(outputs[1].elements<double>()[0], 0.5);
+  EXPECT_THAT(error_of([] {
+                Model model{one_param(), {{"w", Tensor::from<double>({3}, {})}}};
+                Trainer(std::move(model), {"sgd"}, {.learning_rate = 0.125});
+              }),
+              HasSubstr("a Trainer is told the rate of every step"));
 }
 
 TEST(TrainingStep, StateIsNamedAfterItsParam) {
