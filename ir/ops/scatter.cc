@@ -267,6 +267,26 @@ std::vector<Var> extreme_by_comparison(GraphBuilder& builder, std::span<const Va
   return {result};
 }
 
+// A step for each update, put at its place in the result. Along `count` axes of the updates from
+// `first` on, places may meet.
+Steps updates_in_order(const OpInstance& instance, std::size_t first, std::size_t count,
+                       std::function<std::vector<Expr>(const Element&)> place_of) {
+  Steps steps;
+  steps.extents = instance.operand(2).shape;
+  steps.in_order.assign(steps.extents.size(), false);
+  for (std::size_t i = 0; i < count; ++i) steps.in_order[first + i] = true;
+  steps.start = 0;
+  steps.body = [place_of = std::move(place_of),
+                mode = mode_of(instance.attributes)](const Element& element) {
+    std::vector<Expr> at = place_of(element);
+    Expr update = element.load(2, element.index);
+    Expr value =
+        mode == Mode::none ? update : combined(mode, element.load(Element::kResult, at), update);
+    return Steps::Step{at, value};
+  };
+  return steps;
+}
+
 OpDef scatter_elements_op() {
   OpDef op =
       scatter({"scatter_elements",
@@ -291,20 +311,11 @@ OpDef scatter_elements_op() {
   };
   op.steps = [](const OpInstance& instance) {
     std::size_t axis = axis_of(instance);
-    Steps steps;
-    steps.extents = instance.operand(2).shape;
-    steps.in_order.assign(steps.extents.size(), false);
-    steps.in_order[axis] = true;
-    steps.start = 0;
-    steps.body = [axis, mode = mode_of(instance.attributes)](const Element& element) {
+    return updates_in_order(instance, axis, 1, [axis](const Element& element) {
       std::vector<Expr> at(element.index.begin(), element.index.end());
       at[axis] = place(element, 1, element.index, element.instance.operand(0).shape[axis]);
-      Expr update = element.load(2, element.index);
-      Expr value =
-          mode == Mode::none ? update : combined(mode, element.load(Element::kResult, at), update);
-      return Steps::Step{at, value};
-    };
-    return steps;
+      return at;
+    });
   };
   op.to_onnx = [](OnnxNodes& nodes, const OpInstance& instance,
                   std::span<const OnnxValue> operands) -> std::vector<OnnxValue> {
@@ -378,19 +389,9 @@ OpDef scatter_nd_op() {
   };
   op.steps = [](const OpInstance& instance) {
     TupleLayout layout = tuple_layout(instance);
-    Steps steps;
-    steps.extents = instance.operand(2).shape;
-    steps.in_order.assign(steps.extents.size(), false);
-    for (std::size_t i = 0; i < layout.tuples.size(); ++i) steps.in_order[layout.batch + i] = true;
-    steps.start = 0;
-    steps.body = [layout, mode = mode_of(instance.attributes)](const Element& element) {
-      std::vector<Expr> at = tuple_place(element, layout);
-      Expr update = element.load(2, element.index);
-      Expr value =
-          mode == Mode::none ? update : combined(mode, element.load(Element::kResult, at), update);
-      return Steps::Step{at, value};
-    };
-    return steps;
+    return updates_in_order(
+        instance, layout.batch, layout.tuples.size(),
+        [layout](const Element& element) { return tuple_place(element, layout); });
   };
   op.to_onnx = [](OnnxNodes& nodes, const OpInstance& instance,
                   std::span<const OnnxValue> operands) -> std::vector<OnnxValue> {
