@@ -22,61 +22,70 @@ constexpr std::int64_t kMostSteps = 256;
 
 // --- Activations -------------------------------------------------------------
 
-struct Activation {
-  std::string name;
-  double alpha = 0, beta = 0;
-};
+Var scaled(Node& node, Var x, double factor) {
+  return factor == 1 ? x : node.apply("mul", {x, node.like(x, factor)});
+}
 
-// How often it takes a number from the lists of alphas and betas, and what they are else.
+// How often it takes a number from the lists of alphas and betas, what they are else, and what it
+// is of x with them.
 struct ActivationKind {
   std::string_view name;
   bool has_alpha, has_beta;
   double alpha, beta;
+  Var (*of)(Node& node, Var x, double alpha, double beta);
 };
 
+// An activation that is an op without attributes.
+constexpr ActivationKind plain(std::string_view name, Var (*of)(Node&, Var, double, double)) {
+  return {name, false, false, 0, 0, of};
+}
+
 constexpr std::array kActivations{
-    ActivationKind{"Relu", false, false, 0, 0},
-    ActivationKind{"Tanh", false, false, 0, 0},
-    ActivationKind{"Sigmoid", false, false, 0, 0},
-    ActivationKind{"Affine", true, true, 1, 0},
-    ActivationKind{"LeakyRelu", true, false, 0.01, 0},
-    ActivationKind{"ThresholdedRelu", true, false, 1, 0},
-    ActivationKind{"ScaledTanh", true, true, 1, 1},
-    ActivationKind{"HardSigmoid", true, true, 0.2, 0.5},
-    ActivationKind{"Elu", true, false, 1, 0},
-    ActivationKind{"Softsign", false, false, 0, 0},
-    ActivationKind{"Softplus", false, false, 0, 0},
+    plain("Relu", [](Node& node, Var x, double, double) { return node.apply("relu", {x}); }),
+    plain("Tanh", [](Node& node, Var x, double, double) { return node.apply("tanh", {x}); }),
+    plain("Sigmoid", [](Node& node, Var x, double, double) { return node.apply("sigmoid", {x}); }),
+    plain("Softsign",
+          [](Node& node, Var x, double, double) { return node.apply("softsign", {x}); }),
+    plain("Softplus",
+          [](Node& node, Var x, double, double) { return node.apply("softplus", {x}); }),
+    ActivationKind{"Affine", true, true, 1, 0,
+                   [](Node& node, Var x, double alpha, double beta) {
+                     return node.apply("add", {scaled(node, x, alpha), node.like(x, beta)});
+                   }},
+    ActivationKind{"LeakyRelu", true, false, 0.01, 0,
+                   [](Node& node, Var x, double alpha, double) {
+                     return node.apply("leaky_relu", {x}, {{"negative_slope", alpha}});
+                   }},
+    ActivationKind{"ThresholdedRelu", true, false, 1, 0,
+                   [](Node& node, Var x, double alpha, double) {
+                     Var above = node.apply("greater", {x, node.like(x, alpha)});
+                     return node.apply("select", {above, x, node.like(x, 0)});
+                   }},
+    ActivationKind{"ScaledTanh", true, true, 1, 1,
+                   [](Node& node, Var x, double alpha, double beta) {
+                     return scaled(node, node.apply("tanh", {scaled(node, x, beta)}), alpha);
+                   }},
+    ActivationKind{"HardSigmoid", true, true, 0.2, 0.5,
+                   [](Node& node, Var x, double alpha, double beta) {
+                     return node.apply("hard_sigmoid", {x}, {{"alpha", alpha}, {"beta", beta}});
+                   }},
+    ActivationKind{"Elu", true, false, 1, 0,
+                   [](Node& node, Var x, double alpha, double) {
+                     return node.apply("elu", {x}, {{"alpha", alpha}});
+                   }},
+};
+
+struct Activation {
+  const ActivationKind* kind;
+  double alpha, beta;
+
+  Var of(Node& node, Var x) const { return kind->of(node, x, alpha, beta); }
 };
 
 bool same_letters(std::string_view a, std::string_view b) {
   auto lower = [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; };
   return std::equal(a.begin(), a.end(), b.begin(), b.end(),
                     [&](char x, char y) { return lower(x) == lower(y); });
-}
-
-Var activated(Node& node, const Activation& f, Var x) {
-  auto scaled = [&](Var value, double factor) {
-    return factor == 1 ? value : node.apply("mul", {value, node.like(value, factor)});
-  };
-  if (f.name == "Affine") return node.apply("add", {scaled(x, f.alpha), node.like(x, f.beta)});
-  if (f.name == "LeakyRelu") return node.apply("leaky_relu", {x}, {{"negative_slope", f.alpha}});
-  if (f.name == "ThresholdedRelu") {
-    Var above = node.apply("greater", {x, node.like(x, f.alpha)});
-    return node.apply("select", {above, x, node.like(x, 0)});
-  }
-  if (f.name == "ScaledTanh") return scaled(node.apply("tanh", {scaled(x, f.beta)}), f.alpha);
-  if (f.name == "HardSigmoid")
-    return node.apply("hard_sigmoid", {x}, {{"alpha", f.alpha}, {"beta", f.beta}});
-  if (f.name == "Elu") return node.apply("elu", {x}, {{"alpha", f.alpha}});
-  constexpr std::array<std::pair<std::string_view, std::string_view>, 5> kPlain{
-      {{"Relu", "relu"},
-       {"Tanh", "tanh"},
-       {"Sigmoid", "sigmoid"},
-       {"Softsign", "softsign"},
-       {"Softplus", "softplus"}}};
-  for (auto [name, op] : kPlain)
-    if (f.name == name) return node.apply(op, {x});
-  throw Error(fmt::format("there is no activation \"{}\"", f.name));
 }
 
 // Those of all directions, one direction after the other. A number of the lists is that of the next
@@ -101,8 +110,7 @@ std::vector<Activation> activations_of(Node& node, std::span<const std::string_v
     auto kind = std::find_if(kActivations.begin(), kActivations.end(),
                              [&](const ActivationKind& k) { return same_letters(k.name, name); });
     if (kind == kActivations.end()) throw Error(fmt::format("there is no activation \"{}\"", name));
-    activations.push_back({std::string(kind->name),
-                           take(alphas, next_alpha, kind->has_alpha, kind->alpha),
+    activations.push_back({&*kind, take(alphas, next_alpha, kind->has_alpha, kind->alpha),
                            take(betas, next_beta, kind->has_beta, kind->beta)});
   }
   return activations;
@@ -142,7 +150,7 @@ struct Recurrence {
   }
   Var activate(std::size_t f, Var x) const {
     if (clip > 0) x = node.apply("clip", {x}, {{"min", -clip}, {"max", clip}});
-    return activated(node, activations[f], x);
+    return activations[f].of(node, x);
   }
   Var one_minus(Var x) const { return op("sub", node.like(x, 1), x); }
 };
@@ -178,7 +186,7 @@ State lstm_step(const Recurrence& r, Var z, const State& before) {
   Var cell = r.op("add", r.op("mul", forget, before.cell), r.op("mul", input, candidate));
   Var output = r.activate(0, gate(1, cell));
   // The cell's own activation is not clipped.
-  return {r.op("mul", output, activated(r.node, r.activations[2], cell)), cell};
+  return {r.op("mul", output, r.activations[2].of(r.node, cell)), cell};
 }
 
 struct CellKind {
