@@ -199,6 +199,25 @@ TEST(OnnxEarlierOpsets, SlicesHadAttributes) {
   EXPECT_EQ(run(model, kMatrix).at(0).to_string(), "[[-2.0, 3.0], [5.0, -6.0]]");
 }
 
+TEST(OnnxEarlierOpsets, SequencesOfSymbolicLengthAreReversed) {
+  OnnxModel model(10);
+  model.input("x", {"B", "T"}).input("lengths", {"B"}, onnx::TensorProto::INT64).output("y");
+  auto& node = model.node("ReverseSequence", {"x", "lengths"}, {"y"});
+  set_int(node, "time_axis", 1);
+  set_int(node, "batch_axis", 0);
+  Model loaded = model.load();
+  auto reversed = [&](std::int64_t length) {
+    return interpret(loaded.graph, {},
+                     {{"x", Tensor::from<float>({1, 2, 3, 4, 5, 6}, {2, 3})},
+                      {"lengths", Tensor::from<std::int64_t>({2, length}, {2})}})
+        .at(0)
+        .to_string();
+  };
+  EXPECT_EQ(reversed(3), "[[2.0, 1.0, 3.0], [6.0, 5.0, 4.0]]");
+  EXPECT_EQ(reversed(0), "[[2.0, 1.0, 3.0], [4.0, 5.0, 6.0]]");
+  EXPECT_THAT(error_of([&] { reversed(4); }), HasSubstr("index 3 is out of range [-3, 3)"));
+}
+
 TEST(OnnxLackingOps, QuantizedModelsAreRefusedClearly) {
   OnnxModel model(13);
   model.input("x", {2}).output("y");

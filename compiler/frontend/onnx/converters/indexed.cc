@@ -29,6 +29,35 @@ void convert_gather_nd(Node& node) {
   node.set(0, node.apply("gather_nd", node.inputs(), {{"batch_dims", batch}}));
 }
 
+// The first elements of each example, as many as its length, from the last to the first; an element
+// is that at an index. A length that is out of range makes one that is.
+void convert_reverse_sequence(Node& node) {
+  node.check_inputs(2, 2);
+  check_indices(node, 1);
+  int rank = node.rank(0);
+  auto time = static_cast<std::size_t>(node.axis_attribute(rank, 0, "time_axis"));
+  auto batch = static_cast<std::size_t>(node.axis_attribute(rank, 1, "batch_axis"));
+  if (time == batch) throw Error(fmt::format("time_axis and batch_axis are both {}", time));
+  const Shape& x = node.shape(0);
+  if (node.rank(1) != 1 || node.shape(1)[0] != x[batch])
+    throw Error(
+        fmt::format("its lengths are {}; x is {}, and there must be one for each of its {} "
+                    "examples",
+                    to_string(node.type(1)), to_string(node.type(0)), x[batch].to_string()));
+  auto along = [&](Var list, std::size_t axis) {
+    Shape spread(x.size(), Dim(1));
+    spread[axis] = x[axis];
+    return node.reshaped(list, spread);
+  };
+  Shape steps(1, x[time]);
+  Var step = along(node.apply("iota", {}, {{"shape", steps}, {"dtype", DType::i64}}), time);
+  Var length = along(node.cast(node.input(1), DType::i64), batch);
+  Var mirrored = node.apply("sub", {node.apply("sub", {length, node.like(length, 1)}), step});
+  Var index = node.apply("select", {node.apply("less", {step, length}), mirrored, step});
+  node.set(0, node.apply("gather_elements", {node.input(0), node.broadcast(index, x)},
+                         with_axis(static_cast<std::int64_t>(time))));
+}
+
 std::string reduction_of(Node& node) {
   return node.opset() >= 16 ? node.text("reduction", "none") : "none";
 }
@@ -94,6 +123,7 @@ void convert_arg(Node& node) {
 void add_indexed_converters(ConverterTable& table) {
   table.add("GatherElements", 11, convert_gather_elements);
   table.add("GatherND", 11, convert_gather_nd);
+  table.add("ReverseSequence", 10, convert_reverse_sequence);
   table.add("Scatter", 9, convert_scatter_elements);
   table.add("ScatterElements", 11, convert_scatter_elements);
   table.add("ScatterND", 11, convert_scatter_nd);

@@ -38,7 +38,6 @@ constexpr std::array kLacking{
     LackingOp{"MaxRoiPool", kNotYet},
     LackingOp{"MaxUnpool", kNotYet},
     LackingOp{"MelWeightMatrix", kNotYet},
-    LackingOp{"ReverseSequence", kNotYet},
     LackingOp{"RoiAlign", kNotYet},
     LackingOp{"RotaryEmbedding", kNotYet},
     LackingOp{"TensorScatter", kNotYet},
