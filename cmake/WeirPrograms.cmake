@@ -149,7 +149,8 @@ function(weir_tool)
 endfunction()
 
 # An example is a host program as a user would write it; its test is that it runs and returns 0. What else one needs
-# stands in its example.cmake, which makes the target example_<name>, or none where something is missing.
+# stands in its example.cmake, which makes the target example_<name>, or none where something is missing; it may set
+# example_arguments, for the test.
 function(weir_examples)
   weir_folders(names examples)
   foreach(name IN LISTS names)
@@ -157,6 +158,7 @@ function(weir_examples)
     if(NOT sources OR NOT TARGET weir)
       continue()
     endif()
+    set(example_arguments)
     if(EXISTS "${PROJECT_SOURCE_DIR}/examples/${name}/example.cmake")
       include("${PROJECT_SOURCE_DIR}/examples/${name}/example.cmake")
     else()
@@ -170,8 +172,10 @@ function(weir_examples)
     set_target_properties(example_${name} PROPERTIES RUNTIME_OUTPUT_DIRECTORY "${PROJECT_BINARY_DIR}/bin/examples")
     target_compile_definitions(example_${name} PRIVATE WEIR_SOURCE_DIR="${PROJECT_SOURCE_DIR}")
     if(BUILD_TESTING)
-      add_test(NAME example_${name} COMMAND example_${name} WORKING_DIRECTORY "${PROJECT_SOURCE_DIR}")
-      set_tests_properties(example_${name} PROPERTIES LABELS examples)
+      add_test(NAME example_${name} COMMAND example_${name} ${example_arguments}
+        WORKING_DIRECTORY "${PROJECT_SOURCE_DIR}")
+      # Of a test that makes what the example reads, where there is one.
+      set_tests_properties(example_${name} PROPERTIES LABELS examples FIXTURES_REQUIRED example_${name}_data)
     endif()
   endforeach()
 endfunction()

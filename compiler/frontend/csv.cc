@@ -138,6 +138,16 @@ ElementText parse_cell(std::string_view text, DType dtype) {
   return element;
 }
 
+// With doubled quotes as single ones.
+std::string unescaped(std::string_view text) {
+  std::string result;
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    result += text[i];
+    if (text.substr(i, 2) == "\"\"") ++i;
+  }
+  return result;
+}
+
 // Skips the first row if it is a header, and returns how many cells it has; 0 if it is none.
 std::int64_t skip_header(CsvText& text) {
   std::size_t start = text.position();
@@ -281,6 +291,15 @@ Tensor read_csv(const FileBytes& file, const TensorType* expected) {
     tensor.set_bits(i, element.bits);
   }
   return tensor;
+}
+
+CsvTable read_csv_table(const FileBytes& file) {
+  CsvTable table{{}, read_csv(file)};
+  CsvText text(file);
+  auto count = static_cast<std::size_t>(skip_header(text));
+  CsvText header(file);
+  while (table.names.size() < count) table.names.push_back(unescaped(header.next().text));
+  return table;
 }
 
 std::string csv_text(const Tensor& tensor) {

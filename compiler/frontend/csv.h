@@ -13,6 +13,7 @@
 #pragma once
 
 #include <string>
+#include <vector>
 
 #include "compiler/frontend/file.h"
 #include "ir/tensor.h"
@@ -27,6 +28,14 @@ namespace weir {
 // lengths, and for cells that do not fit the expected type. Cells of a bool are true or false in
 // lower case, upper case or capitalized, or 1 or 0.
 Tensor read_csv(const FileBytes& file, const TensorType* expected = nullptr);
+
+// A table: the names in its header, none if it has no header, and its cells, as of read_csv() where
+// no type is expected.
+struct CsvTable {
+  std::vector<std::string> names;
+  Tensor cells;
+};
+CsvTable read_csv_table(const FileBytes& file);
 
 // Without a header; numbers in the shortest form that reads back as the same number. Error if the
 // tensor has no elements: CSV has no text for its sizes.

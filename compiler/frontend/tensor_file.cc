@@ -7,6 +7,7 @@
 #include <fmt/ranges.h>
 
 #include "compiler/frontend/csv.h"
+#include "compiler/frontend/idx.h"
 #include "compiler/frontend/npy.h"
 #include "compiler/frontend/npz.h"
 #include "compiler/frontend/onnx/pb_file.h"
@@ -63,6 +64,12 @@ constexpr std::array kFormats{
     TensorFormat{".pb", "an ONNX tensor", read_single<read_pb>, write_pb_one},
     TensorFormat{".csv", "rows of numbers, with a header or without", read_csv_as,
                  write_single<write_csv>},
+    TensorFormat{".idx", "an IDX array, as of MNIST", read_single<read_idx>,
+                 write_single<write_idx>},
+    TensorFormat{"-ubyte", "the same under MNIST's names", read_single<read_idx>,
+                 write_single<write_idx>},
+    TensorFormat{".gz", "the same, compressed by gzip", read_single<read_idx>,
+                 write_single<write_idx>},
 };
 
 std::string listed(const std::vector<std::string>& names) {

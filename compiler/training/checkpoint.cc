@@ -6,6 +6,7 @@
 
 #include <array>
 #include <cerrno>
+#include <cmath>
 #include <filesystem>
 #include <limits>
 #include <system_error>
@@ -39,7 +40,7 @@ double or_nan(std::optional<double> number) {
   return number.value_or(std::numeric_limits<double>::quiet_NaN());
 }
 std::optional<double> unless_nan(double number) {
-  return number == number ? std::optional(number) : std::nullopt;
+  return std::isnan(number) ? std::nullopt : std::optional(number);
 }
 
 Tensor table(std::span<const double> numbers, std::int64_t columns) {

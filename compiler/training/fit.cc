@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <cmath>
 
 #include <fmt/format.h>
 
@@ -43,6 +44,11 @@ std::optional<double> part_of(std::optional<std::int64_t> right, std::int64_t ro
   return static_cast<double>(*right) / static_cast<double>(rows);
 }
 
+const DataSet& checked(const DataSet& set) {
+  check_data(set);
+  return set;
+}
+
 class Clock {
  public:
   double seconds() const {
@@ -73,7 +79,7 @@ Quality validate(const Trainer& trainer, const DataSet& set, std::int64_t batch,
 Fit::Fit(Trainer& trainer, const DataSet& training, const DataSet* validation,
          const FitOptions& options)
     : trainer_(trainer),
-      training_((check_data(training), training)),
+      training_(checked(training)),
       validation_(validation),
       options_(options),
       batch_(training, options.batch) {
@@ -135,7 +141,7 @@ void Fit::end_epoch() {
   if (validation_ != nullptr) {
     report.validation = validate(trainer_, *validation_, options_.batch, options_.executor);
     double least = report.validation->loss;
-    if (least < state_.best_loss || (state_.best_epoch == 0 && least == least)) {
+    if (least < state_.best_loss || (state_.best_epoch == 0 && !std::isnan(least))) {
       state_.best_epoch = report.epoch;
       state_.best_loss = least;
       state_.best = trainer_.model().weights;

@@ -33,6 +33,12 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   const TensorType* expected = expected_type(data[0]);
   FileBytes file = fuzz::file_of(data + 1, size - 1, "input.csv");
   auto tensor = fuzz::accepted(size, kBound, [&] { return read_csv(file, expected); });
+  if (tensor && expected == nullptr) {
+    CsvTable table = read_csv_table(file);
+    fuzz::require(compare(table.cells, *tensor).identical, "the table has other cells");
+    auto columns = static_cast<std::size_t>(tensor->sizes()[1]);
+    fuzz::require(table.names.empty() || table.names.size() == columns, "a name for each column");
+  }
   if (!tensor || tensor->element_count() == 0) return 0;
   TensorType type = tensor->type();
   Tensor again = read_csv(memory_file(csv_text(*tensor), "written.csv"), &type);

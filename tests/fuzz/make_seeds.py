@@ -7,6 +7,7 @@ Needs NumPy and python3-onnx. The files are small, and each one leads to another
 are letters where they can be, so that headers are easily told from data.
 """
 
+import gzip
 import io
 import json
 import pathlib
@@ -129,6 +130,23 @@ def npz_files():
     write("npz", "not_npy.npz", npz({"readme.txt": b"text"}))
 
 
+# --- IDX ----------------------------------------------------------------------------------------
+
+
+def idx(code, array):
+    return struct.pack(f">HBB{array.ndim}I", 0, code, array.ndim, *array.shape) + array.tobytes()
+
+
+def idx_files():
+    write("idx", "u8.idx", idx(8, letters("u1", 2, 3, 2)))
+    write("idx", "i16.idx", idx(11, letters(">i2", 3)))
+    write("idx", "f4.idx", idx(13, letters(">f4", 2, 2)))
+    write("idx", "scalar.idx", idx(14, letters(">f8", *())))
+    write("idx", "no_rows.idx", idx(9, letters("i1", 0, 4)))
+    write("idx", "labels.gz", gzip.compress(idx(8, letters("u1", 5)), mtime=0))
+    write("idx", "zeros.gz", gzip.compress(idx(12, numpy.zeros(4000, ">i4")), mtime=0))
+
+
 # --- CSV: a byte for the expected type, and the text --------------------------------------------
 
 ANY, MATRIX, VECTOR, CUBE, SQUARE_OF_INTEGERS, BOOLS, NUMBER = range(7)
@@ -248,5 +266,6 @@ if __name__ == "__main__":
     npy_files()
     safetensors_files()
     npz_files()
+    idx_files()
     csv_files()
     onnx_models()

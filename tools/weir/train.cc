@@ -17,6 +17,7 @@
 #include "compiler/initialize.h"
 #include "compiler/training/checkpoint.h"
 #include "compiler/training/fit.h"
+#include "compiler/training/loss_plot.h"
 #include "compiler/training/metrics.h"
 #include "interruption.h"
 #include "ir/escape.h"
@@ -42,6 +43,8 @@ bits, at any number of threads.
 examples:
   weir train net.weir --data x.npy --targets t.npy --loss cross_entropy \
     --optimizer adamw:weight_decay=0.05 --epochs 20 -o trained.safetensors
+  weir train net.weir --data flowers.csv --target kind --loss cross_entropy \
+    --validation 0.2 --plot loss.svg -o trained.safetensors
   weir train net.weir --data d.npz:x --targets d.npz:t --loss mse \
     --validation 0.2 --schedule cosine:warmup=1 --log metrics.jsonl \
     -o trained.weir)";
@@ -54,7 +57,7 @@ struct TrainArguments {
   std::string model, output, weights;
   DataArguments data;
   TrainingArguments training;
-  std::string rate, schedule, epochs, batch, seed, threads, log;
+  std::string rate, schedule, epochs, batch, seed, threads, log, plot;
   std::string checkpoint, checkpoint_every;
   bool resume = false;
   CacheArguments cache;
@@ -281,7 +284,8 @@ void train_model(const TrainArguments& arguments) {
   std::vector<std::string> read = files_of(arguments.data), written;
   Model model = read_model(arguments, seed, read);
   written = files_of_output(arguments.output);
-  if (!arguments.log.empty()) written.push_back(arguments.log);
+  for (const std::string& path : {arguments.log, arguments.plot})
+    if (!path.empty()) written.push_back(path);
   check_apart(read, written);
   for (const std::string& path : written) check_folder(path);
 
@@ -308,6 +312,7 @@ void train_model(const TrainArguments& arguments) {
   MetricsLog log(arguments.log, fit.state().reports);
   int signal = run(fit, checkpoints, progress, log);
   save(arguments, model, fit);
+  if (!arguments.plot.empty()) write_file(arguments.plot, {loss_plot(fit.state().reports)});
   print_out(closing_line(fit, arguments.output));
   flush_out();
   if (signal != 0) {
@@ -352,6 +357,7 @@ void add_train_command(CLI::App& app, Action& action) {
                     "Goes on from the checkpoint in the folder, with the bits that it would have "
                     "had; the other options must be the same.");
   add_value(*command, "--log", options->log, "FILE", "Writes a line of JSON for every epoch.");
+  add_value(*command, "--plot", options->plot, "FILE", "Draws the losses by epoch, as SVG.");
   add_value(*command, "--threads", options->threads, "K",
             "Threads to run on; as many as there are processors if left out. The results do not "
             "depend on it.");

@@ -6,6 +6,7 @@
 
 #include "compiler/frontend/file.h"
 #include "compiler/frontend/tensor_file.h"
+#include "compiler/training/table_data.h"
 
 namespace weir::tool {
 namespace {
@@ -23,6 +24,14 @@ std::optional<double> as_number(const std::string& text) {
   auto [end, fault] = std::from_chars(text.data(), text.data() + text.size(), value);
   if (fault != std::errc() || end != text.data() + text.size()) return std::nullopt;
   return value;
+}
+
+// One table, of which the columns of --target are the targets.
+DataSet read_columns(const std::string& data, const std::vector<std::string>& columns) {
+  TensorPlace place = place_of(data);
+  if (place.format->ending != ".csv")
+    throw Error(fmt::format("--target names columns of a .csv file, and {} is given", shown(data)));
+  return read_table(map_file(place.file), columns);
 }
 
 DataSet read_set(const std::string& data, const std::string& targets) {
@@ -49,8 +58,14 @@ void add_data(CLI::App& command, DataArguments& arguments) {
             "What the model is given: a file of tensors, FILE:NAME for one of several in it, as "
             "for weir run. Its first dimension counts rows.")
       ->required();
-  add_value(command, "--targets", arguments.targets, "FILE", "What each row shall give.")
-      ->required();
+  CLI::Option* targets =
+      add_value(command, "--targets", arguments.targets, "FILE", "What each row shall give.");
+  add_list(
+      command, "--target", arguments.columns, "COLUMN",
+      "In place of --targets: the name or the number of a column of --data FILE.csv; all other "
+      "columns are the data. Several: --target height,width.",
+      true)
+      ->excludes(targets);
   add_value(command, "--scale", arguments.scale, "R",
             "Multiplies the data, of the validation as well; whoever uses the model has to do so, "
             "too.");
@@ -71,7 +86,11 @@ std::vector<std::string> files_of(const DataArguments& arguments) {
 
 RawData read_data(const DataArguments& arguments) {
   RawData raw;
-  raw.training = read_set(arguments.data, arguments.targets);
+  bool is_table = !arguments.columns.empty();
+  if (!is_table && arguments.targets.empty())
+    throw Error("the targets are missing: give --targets FILE, or --target COLUMN of a .csv file");
+  raw.training = is_table ? read_columns(arguments.data, arguments.columns)
+                          : read_set(arguments.data, arguments.targets);
   if (!arguments.scale.empty()) raw.scale = number_of(arguments.scale, "--scale", -1e30, 1e30);
   if (arguments.validation.empty()) {
     if (!arguments.validation_targets.empty())
@@ -83,6 +102,12 @@ RawData read_data(const DataArguments& arguments) {
     number_of(arguments.validation, "--validation", 0, 1);
     if (!arguments.validation_targets.empty())
       throw Error("--validation-targets needs --validation FILE, and a number is given");
+    return raw;
+  }
+  if (is_table) {
+    if (!arguments.validation_targets.empty())
+      throw Error("--validation-targets is for --targets; with --target they are columns");
+    raw.validation = read_columns(arguments.validation, arguments.columns);
     return raw;
   }
   TensorPlace place = place_of(arguments.validation);

@@ -15,6 +15,7 @@ namespace weir::tool {
 // As given; empty for what is left out.
 struct DataArguments {
   std::string data, targets, scale, validation, validation_targets;
+  std::vector<std::string> columns;  // of --target
 };
 void add_data(CLI::App& command, DataArguments& arguments);
 // The files that they name.

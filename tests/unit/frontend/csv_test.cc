@@ -12,6 +12,7 @@ namespace weir {
 namespace {
 
 using test::error_of;
+using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 
 const Dim kN = Dim::symbol("N");
@@ -157,6 +158,16 @@ TEST(Csv, mutated_files_give_a_tensor_or_an_error) {
     error_of([&] { read(mutated).to_string(); });
     error_of([&] { read(mutated, f32({kN, 2})).to_string(); });
   }
+}
+
+TEST(Csv, ATableHasTheNamesOfItsHeader) {
+  CsvTable table =
+      read_csv_table(memory_file("width, \"a \"\"b\"\", c\" ,label\n1.5,2,3\n4,5,6\n", "x.csv"));
+  EXPECT_THAT(table.names, ElementsAre("width", "a \"b\", c", "label"));
+  EXPECT_THAT(table.cells.elements<double>(), ElementsAre(1.5, 2, 3, 4, 5, 6));
+  CsvTable plain = read_csv_table(memory_file("1,2\n", "x.csv"));
+  EXPECT_TRUE(plain.names.empty());
+  EXPECT_EQ(plain.cells.sizes(), (Tensor::Sizes{1, 2}));
 }
 
 }  // namespace

@@ -1,0 +1,17 @@
+// A data set from one table: some columns are the targets, and all others the data.
+#pragma once
+
+#include <span>
+#include <string>
+
+#include "compiler/frontend/file.h"
+#include "compiler/training/data_set.h"
+
+namespace weir {
+
+// Of a CSV file (frontend/csv.h). A target is the name of a column, as in the header, or its number
+// from 1 on; the targets are a vector if there is one of them, else a row for each row. Error if
+// there is no such column, if one is named twice, or if no column is left.
+DataSet read_table(const FileBytes& file, std::span<const std::string> targets);
+
+}  // namespace weir
