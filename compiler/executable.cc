@@ -247,7 +247,7 @@ void add_outputs(Executable::Parts& parts, const Program& program) {
 Executable make_executable(const Program& program, LoadedCode code, const Weights& weights) {
   std::vector<WeightEntry> values = program.weights;
   for (const StateEntry& entry : program.state)
-    values.push_back({entry.param, nullptr, entry.type, {}, {}});
+    values.push_back({entry.param, nullptr, entry.type, {}, 0, {}});
   check_weights(values, weights);
   auto parts = std::make_unique<Executable::Parts>(std::move(code));
   parts->symbols = program.symbols;

@@ -11,12 +11,20 @@
 namespace weir {
 namespace {
 
-// Lays out a tensor with its dimensions in another order, outermost first.
-void put_in_order(char* to, const Tensor& tensor, std::span<const std::uint32_t> order) {
+// Lays out a tensor as WeightEntry says.
+void put_in_order(char* to, const Tensor& tensor, const WeightEntry& entry) {
   const auto size = static_cast<std::size_t>(byte_size(tensor.type().dtype));
-  std::span<const std::int64_t> sizes = tensor.sizes();
+  std::vector<std::int64_t> sizes = tensor.sizes();
   std::vector<std::int64_t> strides(sizes.size(), 1);
   for (std::size_t i = sizes.size(); i-- > 1;) strides[i - 1] = strides[i] * sizes[i];
+  std::vector<std::uint32_t> order = entry.order;
+  if (entry.panel != 0) {
+    std::uint32_t cut = order.back();
+    order.insert(order.begin(), static_cast<std::uint32_t>(sizes.size()));
+    sizes.push_back(sizes[cut] / entry.panel);
+    strides.push_back(strides[cut] * entry.panel);
+    sizes[cut] = entry.panel;
+  }
   std::vector<std::int64_t> at(sizes.size());
   const char* from = static_cast<const char*>(tensor.data());
   std::int64_t offset = 0;
@@ -59,7 +67,7 @@ void fill_weight_block(std::span<const WeightEntry> entries, const Weights& weig
     WEIR_CHECK(*entry.offset + value.byte_count() <= block.size(), entry.param);
     char* to = block.data() + *entry.offset;
     if (!entry.order.empty())
-      put_in_order(to, value, entry.order);
+      put_in_order(to, value, entry);
     else if (value.byte_count() > 0)
       std::memcpy(to, value.data(), value.byte_count());
   }

@@ -110,6 +110,8 @@ class HeaderWriter {
       std::string order = entry.order.empty() ? ""
                                               : fmt::format(", dimensions in the order {}",
                                                             fmt::join(entry.order, ", "));
+      if (entry.panel != 0)
+        order += fmt::format(", in panels of {} along {}", entry.panel, entry.order.back());
       line("#define {}_{}_OFFSET {} /* {}{} */", macro_, name, *entry.offset,
            in_comment(to_string(entry.type)), order);
     }

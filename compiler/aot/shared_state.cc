@@ -48,7 +48,7 @@ std::string first_values(const StateLayout& layout, const Weights& values, bool 
   std::vector<WeightEntry> entries;
   for (const StateEntry& entry : layout.entries)
     if (!some_only || values.contains(entry.param))
-      entries.push_back({entry.param, nullptr, entry.type, {}, entry.offset});
+      entries.push_back({entry.param, nullptr, entry.type, {}, 0, entry.offset});
   check_weights(entries, values);
   std::string block(layout.bytes, '\0');
   fill_weight_block(entries, values, block);

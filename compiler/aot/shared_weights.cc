@@ -16,7 +16,8 @@ bool equal_content(const Tensor& a, const Tensor& b) {
 }
 
 bool equal_weights(const WeightEntry& a, const WeightEntry& b) {
-  if (a.param != b.param || !(a.type == b.type) || a.order != b.order) return false;
+  if (a.param != b.param || !(a.type == b.type)) return false;
+  if (a.order != b.order || a.panel != b.panel) return false;
   return a.value && b.value ? equal_content(*a.value, *b.value) : !a.value && !b.value;
 }
 

@@ -149,16 +149,31 @@ llvm::Value* KernelEmitter::emit_load(Id id, const Access& access, const Lanes& 
   std::uint32_t parameter = static_cast<std::uint32_t>(node.payload);
   DType dtype = kernel_.parameters[parameter].type.dtype;
   llvm::Align align(static_cast<std::uint64_t>(byte_size(dtype)));
+  // A guard that is the same in all lanes chooses an address, and there is no branch and no mask.
+  const bool guarded = node.primitive == Primitive::load_if;
   llvm::Value* guard = nullptr;
   llvm::Value* otherwise = nullptr;
-  if (node.primitive == Primitive::load_if) {
-    guard = value(kernel_.arena.operand(id, 0), lanes, slot, row);
-    otherwise = value(kernel_.arena.operand(id, 1), lanes, slot, row);
+  bool same_guard = false, otherwise_zero = false;
+  if (guarded) {
+    Id condition = kernel_.arena.operand(id, 0), alternative = kernel_.arena.operand(id, 1);
+    same_guard = lanes.width == 1 || !schedule_.varies[condition.index];
+    guard = value(condition, same_guard ? Lanes{1, lanes.slots, lanes.start, nullptr} : lanes, slot,
+                  row);
+    otherwise = value(alternative, lanes, slot, row);
+    otherwise_zero =
+        kernel_.arena.is_constant(alternative) && kernel_.arena.bits(alternative).value == 0;
   }
   // A bool is a byte in memory.
   auto from_memory = [&](llvm::Value* loaded) -> llvm::Value* {
     if (dtype != DType::boolean) return loaded;
     return b_.CreateICmpNE(loaded, llvm::Constant::getNullValue(loaded->getType()));
+  };
+  auto guarded_address = [&](llvm::Value* where) {
+    return guarded && same_guard ? b_.CreateSelect(guard, where, zeros_) : where;
+  };
+  // What a load of a guarded address gives: zeros where the guard is false.
+  auto chosen = [&](llvm::Value* loaded) {
+    return guarded && !otherwise_zero ? b_.CreateSelect(guard, loaded, otherwise) : loaded;
   };
   bool single = lanes.width == 1 || access.kind == Access::Kind::uniform;
   if (single) {
@@ -169,32 +184,36 @@ llvm::Value* KernelEmitter::emit_load(Id id, const Access& access, const Lanes& 
                            i64(slot))
             : lane_offsets(access, lanes, slot, row);
     llvm::Value* where = address(parameter, offset);
-    if (!guard || lanes.width == 1) {
-      // Where the guard is false the load looks at a dummy, so that there is no branch.
-      if (guard) where = b_.CreateSelect(guard, where, dummy_);
-      llvm::Value* loaded = from_memory(b_.CreateAlignedLoad(memory_type(dtype, 1), where, align));
-      return guard ? b_.CreateSelect(guard, loaded, otherwise) : loaded;
-    }
+    if (!guarded || lanes.width == 1)
+      return chosen(
+          from_memory(b_.CreateAlignedLoad(memory_type(dtype, 1), guarded_address(where), align)));
     // One address under a guard that varies: it may be touched if any lane may.
-    llvm::Value* any = b_.CreateOrReduce(guard);
+    llvm::Value* any = same_guard ? guard : b_.CreateOrReduce(guard);
     llvm::Value* loaded = from_memory(
-        b_.CreateAlignedLoad(memory_type(dtype, 1), b_.CreateSelect(any, where, dummy_), align));
+        b_.CreateAlignedLoad(memory_type(dtype, 1), b_.CreateSelect(any, where, zeros_), align));
     return b_.CreateSelect(guard, widened(loaded, lanes.width), otherwise);
   }
-  llvm::Value* mask = lanes.mask;
-  if (guard) mask = mask ? b_.CreateAnd(mask, guard) : guard;
   llvm::Type* type = memory_type(dtype, lanes.width);
+  llvm::Value* mask = lanes.mask;
+  const bool contiguous = access.kind == Access::Kind::contiguous;
+  const bool address_guards = guarded && same_guard && contiguous;
+  if (guarded && !address_guards) {
+    llvm::Value* each = widened(guard, lanes.width);
+    mask = mask ? b_.CreateAnd(mask, each) : each;
+  }
   // Lanes that are masked off take the alternative on the way.
-  llvm::Value* replacement =
-      guard && dtype != DType::boolean ? otherwise : llvm::Constant::getNullValue(type);
+  const bool replaces = guarded && !address_guards && dtype != DType::boolean;
+  llvm::Value* replacement = replaces ? otherwise : llvm::Constant::getNullValue(type);
   llvm::Value* loaded;
-  if (access.kind == Access::Kind::contiguous) {
+  if (contiguous) {
     llvm::Value* offset = b_.CreateAdd(scalar_index(access.offset, lanes, row), lanes.start);
     llvm::Value* where = address(
         parameter, b_.CreateAdd(offset, i64(static_cast<std::int64_t>(slot) * lanes.width)));
+    if (address_guards) where = b_.CreateSelect(guard, where, zeros_);
     loaded =
         mask ? static_cast<llvm::Value*>(b_.CreateMaskedLoad(type, where, align, mask, replacement))
              : b_.CreateAlignedLoad(type, where, align);
+    if (address_guards) return chosen(from_memory(loaded));
   } else {
     llvm::Value* where = address(parameter, lane_offsets(access, lanes, slot, row));
     if (!mask)
@@ -204,7 +223,7 @@ llvm::Value* KernelEmitter::emit_load(Id id, const Access& access, const Lanes& 
   }
   if (dtype != DType::boolean) return loaded;
   loaded = from_memory(loaded);
-  return guard ? b_.CreateSelect(guard, loaded, otherwise) : loaded;
+  return guarded ? b_.CreateSelect(guard, loaded, otherwise) : loaded;
 }
 
 void KernelEmitter::emit_store(std::uint32_t parameter, const Access& access, llvm::Value* value,

@@ -15,6 +15,10 @@ namespace {
 
 // More accumulators than this stay in memory, where a loop visits them.
 constexpr int kMaxRegisterVectors = 8;
+// A fold of no more steps is written out step by step: its loops, and what depends on them alone,
+// would cost as much as the steps. So many multiply-adds may then stand in a row.
+constexpr std::int64_t kWrittenOutSteps = 16;
+constexpr std::int64_t kWrittenOutFields = 160;
 // Levels for any number of chunks: no size is above 2^47 bytes, and no chunk is shorter than 256
 // elements.
 constexpr std::int64_t kTreeLevels = 40;
@@ -184,7 +188,12 @@ KernelEmitter::Values KernelEmitter::chain_partial(const Stage& stage, const Lan
       step(index);
     };
   };
-  if (stage.digits.empty())
+  const Dim& extent = kernel_.arena.axis_extent(*stage.axis);
+  const int fields = rows_ * lanes.slots;
+  if (!stage.digits.empty() && extent.is_constant() && extent.value() <= kWrittenOutSteps &&
+      extent.value() * fields <= kWrittenOutFields)
+    write_out_digits(stage, lanes, at_axis(stage.digits.back()));
+  else if (stage.digits.empty())
     loop(begin, end, 1, at_axis(*stage.axis));
   else
     digit_loops(stage, lanes, begin, end, at_axis(stage.digits.back()));
@@ -196,16 +205,16 @@ KernelEmitter::Values KernelEmitter::chain_partial(const Stage& stage, const Lan
   return results;
 }
 
-// The points begin ... end - 1 of a stage's axis in its digits: a loop over the last digit within one
-// over all others, whose values are worked out once.
+// The points begin ... end - 1 of a stage's axis in its digits: a loop over the last digit within
+// one over all others, whose values are worked out once.
 void KernelEmitter::digit_loops(const Stage& stage, const Lanes& lanes, llvm::Value* begin,
                                 llvm::Value* end, const Body& step) {
   const Dim& extent = kernel_.arena.axis_extent(stage.digits.back());
   llvm::Value* length = dimension(extent);
   // Where there is no point, the length may be 0.
-  llvm::Value* divisor =
-      extent.is_constant() ? i64(std::max<std::int64_t>(extent.value(), 1))
-                           : b_.CreateSelect(b_.CreateICmpSLT(length, i64(1)), i64(1), length);
+  llvm::Value* divisor = extent.is_constant()
+                             ? i64(std::max<std::int64_t>(extent.value(), 1))
+                             : b_.CreateSelect(b_.CreateICmpSLT(length, i64(1)), i64(1), length);
   auto* first_point = llvm::dyn_cast<llvm::ConstantInt>(begin);
   auto* end_point = llvm::dyn_cast<llvm::ConstantInt>(end);
   bool whole = first_point && first_point->isZero() && end_point && extent.is_constant() &&
@@ -236,6 +245,23 @@ void KernelEmitter::digit_loops(const Stage& stage, const Lanes& lanes, llvm::Va
          }
          loop(low, high, 1, step);
        });
+}
+
+// All points of a stage's axis, of which there are few, one after the other.
+void KernelEmitter::write_out_digits(const Stage& stage, const Lanes& lanes, const Body& step) {
+  std::vector<std::int64_t> at(stage.digits.size());
+  for (std::int64_t point = 0; point < kernel_.arena.axis_extent(*stage.axis).value(); ++point) {
+    std::int64_t rest = point;
+    for (std::size_t i = at.size(); i-- > 0;) {
+      std::int64_t size = kernel_.arena.axis_extent(stage.digits[i]).value();
+      at[i] = rest % size;
+      rest /= size;
+    }
+    Scope scope(*this);
+    for (std::size_t i = 0; i + 1 < at.size(); ++i) axes_[stage.digits[i]] = i64(at[i]);
+    hoist(stage, {}, Level::stage, lanes);
+    step(i64(at.back()));
+  }
 }
 
 // One chunk in lanes order: element r goes to lane r mod L, then the lanes are merged by halves.

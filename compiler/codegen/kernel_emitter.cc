@@ -87,8 +87,7 @@ void KernelEmitter::emit_function(llvm::Function* function) {
   if (schedule_.streams && llvm::Triple(target_.triple).isX86())
     stream_ = field(kernel_.parameters.size() + symbols.size());
   locals_.assign(kernel_.locals.size(), {});
-  dummy_ = slot(b_.getInt64Ty(), "dummy");
-  b_.CreateStore(i64(0), dummy_);
+  zeros_ = zeros();
   static const std::vector<Access> kNone;
   for (std::size_t i = 0; i < kernel_.stages.size(); ++i)
     hoist(kernel_.stages[i], i < schedule_.stores.size() ? schedule_.stores[i] : kNone, Level::row,
@@ -294,6 +293,20 @@ void KernelEmitter::emit_stores(const Stage& stage, const std::vector<Access>& a
       emit_store(stage.stores[i].parameter, accesses[i], value(stage.stores[i].value, at, slot), at,
                  slot);
   }
+}
+
+// A vector of zeros, whatever its elements. It is no stack slot, or SROA would know what is in it, and put a branch
+// around every load that may look there.
+llvm::Constant* KernelEmitter::zeros() {
+  constexpr const char* kName = "weir.zeros";
+  if (llvm::GlobalVariable* known = module_.getNamedGlobal(kName)) return known;
+  constexpr std::uint64_t kBytes = 256;
+  auto* type = llvm::ArrayType::get(b_.getInt8Ty(), kBytes);
+  auto* made = new llvm::GlobalVariable(module_, type, true, llvm::GlobalValue::PrivateLinkage,
+                                        llvm::Constant::getNullValue(type), kName);
+  made->setUnnamedAddr(llvm::GlobalValue::UnnamedAddr::Global);
+  made->setAlignment(llvm::Align(64));
+  return made;
 }
 
 llvm::AllocaInst* KernelEmitter::slot(llvm::Type* type, const char* name, std::int64_t count) {

@@ -86,6 +86,8 @@ class KernelEmitter {
                        llvm::Value* end);
   void digit_loops(const Stage& stage, const Lanes& lanes, llvm::Value* begin, llvm::Value* end,
                    const std::function<void(llvm::Value* index)>& step);
+  void write_out_digits(const Stage& stage, const Lanes& lanes,
+                        const std::function<void(llvm::Value* index)>& step);
   llvm::Value* partial_address(const Fold& fold, std::size_t i, llvm::Value* chunk,
                                const Lanes& lanes, int slot);
   Values lane_partial(const Stage& stage, llvm::Value* begin, llvm::Value* end,
@@ -129,6 +131,7 @@ class KernelEmitter {
                            const LaneBody& body);
   void remainder(llvm::Value* begin, llvm::Value* end, std::optional<std::int64_t> count,
                  const LaneBody& body);
+  llvm::Constant* zeros();
   llvm::AllocaInst* slot(llvm::Type* type, const char* name, std::int64_t count = 1);
   // Memory for the results of chunks; all folds of a function share it, one after the other.
   llvm::AllocaInst* tree_slot(llvm::Type* type, std::size_t number, std::int64_t levels);
@@ -172,7 +175,7 @@ class KernelEmitter {
   std::unordered_map<std::uint32_t, Values> values_;  // by arena id
   std::vector<std::uint32_t> defined_;
   std::vector<llvm::AllocaInst*> trees_;
-  llvm::AllocaInst* dummy_ = nullptr;  // where guarded scalar loads look when the guard is false
+  llvm::Constant* zeros_ = nullptr;  // where guarded loads look when the guard is false
 };
 
 }  // namespace weir

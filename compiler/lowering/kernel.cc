@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include "ir/scalar/affine.h"
+
 namespace weir {
 
 using scalar::Arena;
@@ -56,8 +58,7 @@ std::vector<std::string> kernel_symbols(const Kernel& kernel) {
   for (const Stage& stage : kernel.stages)
     if (stage.axis) kernel.arena.axis_extent(*stage.axis).collect_symbols(names);
   for (const Stage& stage : kernel.stages)
-    for (std::uint32_t digit : stage.digits)
-      kernel.arena.axis_extent(digit).collect_symbols(names);
+    for (std::uint32_t digit : stage.digits) kernel.arena.axis_extent(digit).collect_symbols(names);
   for (Id id : scalar::reachable(kernel.arena, roots_of(kernel)))
     if (kernel.arena[id].primitive == Primitive::size)
       kernel.arena.dim(kernel.arena[id].payload).collect_symbols(names);
@@ -81,6 +82,46 @@ void rewrite(Kernel& kernel, const std::function<Id(const Arena&, Id, Arena&)>& 
   kernel.locations = std::move(locations);
 }
 
+void cut_last_row(Kernel& kernel, std::int64_t width) {
+  auto last = static_cast<std::uint32_t>(kernel.rows.size() - 1);
+  Arena into;
+  Id piece = into.axis(0, Dim(kernel.rows[last].value() / width));
+  auto moved = [&](std::uint32_t number) {
+    return into.axis(number + 1, number == last ? Dim(width) : kernel.arena.axis_extent(number));
+  };
+  Id whole = into.make(Primitive::add,
+                       {into.make(Primitive::mul, {piece, into.index(width)}), moved(last)});
+  std::vector<Location> locations;
+  std::vector<Id> made(kernel.arena.size());
+  for (std::uint32_t number = 0; number < last; ++number) moved(number);
+  for (Id id : scalar::reachable(kernel.arena, roots_of(kernel))) {
+    const scalar::Node& node = kernel.arena[id];
+    std::vector<Id> operands;
+    for (Id operand : kernel.arena.operands(id)) operands.push_back(made[operand.index]);
+    if (node.primitive == Primitive::axis) {
+      auto number = static_cast<std::uint32_t>(node.payload);
+      made[id.index] = number == last ? whole : moved(number);
+    } else {
+      made[id.index] = scalar::copy_node(kernel.arena, id, into, operands);
+      if (node.primitive == Primitive::floor_div || node.primitive == Primitive::modulo)
+        made[id.index] = scalar::simplify_index(into, made[id.index]);
+    }
+    locations.resize(into.size());
+    if (id.index < kernel.locations.size() && !locations[made[id.index].index].known())
+      locations[made[id.index].index] = kernel.locations[id.index];
+  }
+  for_each_root(kernel, [&](Id& id) { id = made[id.index]; });
+  for (Stage& stage : kernel.stages) {
+    if (stage.axis) moved((*stage.axis)++);
+    for (std::uint32_t& digit : stage.digits) moved(digit++);
+  }
+  locations.resize(into.size());
+  kernel.rows[last] = Dim(width);
+  kernel.rows.insert(kernel.rows.begin(), into.axis_extent(0));
+  kernel.arena = std::move(into);
+  kernel.locations = std::move(locations);
+}
+
 void renumber_parameters(Kernel& kernel, const std::vector<std::uint32_t>& number) {
   // Rebuilt bottom up, so that the operands of every load are renumbered before it.
   Arena into;
@@ -95,8 +136,8 @@ void renumber_parameters(Kernel& kernel, const std::vector<std::uint32_t>& numbe
     if (node.primitive == Primitive::load) {
       made[id.index] = into.load(number[parameter], node.type, operands);
     } else if (node.primitive == Primitive::load_if) {
-      made[id.index] = into.load_if(number[parameter], operands[0], operands[1],
-                                    std::span(operands).subspan(2));
+      made[id.index] =
+          into.load_if(number[parameter], operands[0], operands[1], std::span(operands).subspan(2));
     } else {
       made[id.index] = scalar::copy_node(kernel.arena, id, into, operands);
     }

@@ -98,6 +98,10 @@ void rewrite(Kernel& kernel,
              const std::function<scalar::Id(const scalar::Arena& from, scalar::Id id,
                                             scalar::Arena& into)>& leaf);
 
+// Cuts the last row axis, whose extent is a multiple of `width`, into pieces: the number of the piece
+// becomes the first row axis, and the place in it the last.
+void cut_last_row(Kernel& kernel, std::int64_t width);
+
 // Gives every parameter that loads and stores name its new number.
 void renumber_parameters(Kernel& kernel, const std::vector<std::uint32_t>& number);
 

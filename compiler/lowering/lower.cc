@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <map>
+#include <tuple>
 #include <unordered_map>
 #include <unordered_set>
 
@@ -161,7 +162,7 @@ class Lowerer {
         continue;
       }
       buffers_[param] =
-          add_weight({value.name, nullptr, value.type, {}, {}}, value.name, value.type);
+          add_weight({value.name, nullptr, value.type, {}, 0, {}}, value.name, value.type);
     }
     for (std::size_t i = 0; i < graph_.outputs().size(); ++i) {
       const Graph::Output& output = graph_.outputs()[i];
@@ -198,7 +199,7 @@ class Lowerer {
     const Node* node = value.kind == Value::Kind::result ? &graph_.node(value.producer) : nullptr;
     std::uint32_t number =
         node && node->op->data
-            ? add_weight({"", node->op->data(node->attributes), value.type, {}, {}}, value.name,
+            ? add_weight({"", node->op->data(node->attributes), value.type, {}, 0, {}}, value.name,
                          value.type)
             : add_buffer({value.name, value.type, Buffer::Place::workspace, 0, 0, {}});
     buffers_.emplace(id, number);
@@ -207,7 +208,8 @@ class Lowerer {
 
   void add_call(BuiltKernel built, std::vector<NodeId> nodes) {
     order_rows(built.kernel);
-    std::vector<PackedCopy> packed = pack_operands(built);
+    std::vector<PackedCopy> packed = pack_operands(
+        built, [&](ValueId value) { return weights_.contains(buffer_of(value)); });
     KernelCall call;
     call.nodes = std::move(nodes);
     std::vector<std::uint32_t>& buffers = call.buffers;
@@ -262,7 +264,7 @@ class Lowerer {
   // The buffer of a transposed copy; one copy serves all kernels that want it. Weights are laid out
   // that way before the program runs.
   std::uint32_t packed_buffer(const PackedCopy& copy) {
-    auto [found, inserted] = packed_.try_emplace({copy.source, copy.order}, 0);
+    auto [found, inserted] = packed_.try_emplace({copy.source, copy.order, copy.panel}, 0);
     if (!inserted) return found->second;
     std::string name = graph_.value(copy.source).name;
     if (!name.empty()) name += "_packed";
@@ -270,6 +272,7 @@ class Lowerer {
     if (auto weight = weights_.find(source); weight != weights_.end()) {
       WeightEntry entry = program_.weights[weight->second];
       entry.order = copy.order;
+      entry.panel = copy.panel;
       return found->second = add_weight(std::move(entry), std::move(name), copy.type);
     }
     std::uint32_t number = add_buffer({name, copy.type, Buffer::Place::workspace, 0, 0, {}});
@@ -304,7 +307,7 @@ class Lowerer {
   std::unordered_map<ValueId, std::uint32_t> buffers_;
   std::unordered_map<std::uint32_t, std::size_t> weights_;  // by buffer: its entry
   std::vector<std::pair<ValueId, std::uint32_t>> copies_;
-  std::map<std::pair<ValueId, std::vector<std::uint32_t>>, std::uint32_t> packed_;
+  std::map<std::tuple<ValueId, std::vector<std::uint32_t>, std::int64_t>, std::uint32_t> packed_;
   std::unordered_map<std::string, std::uint32_t> kernels_;
 };
 

@@ -13,14 +13,19 @@ using scalar::Arena;
 using scalar::Id;
 using scalar::Primitive;
 
-// The order of dimensions that brings the vector axis innermost, behind the others in the order of their
-// loops; nothing if the load is fine as it is, or is not a plain permutation of axes.
-std::optional<std::vector<std::uint32_t>> wanted_order(const Kernel& kernel, const Shape& shape,
-                                                       std::span<const Id> indices,
-                                                       std::uint32_t vector_axis) {
+// Columns of a panel: those of a register tile, or as many as leave no vector of it half empty.
+constexpr std::int64_t kPanels[] = {64, 48};
+// Fewer rows of weights than this stay in the caches however they lie.
+constexpr std::int64_t kPanelRows = 64;
+
+// The order of dimensions that brings the vector axis innermost, behind the others in the order of
+// their loops; nothing if the load does not run along that axis, or is not a plain permutation of
+// axes.
+std::optional<std::vector<std::uint32_t>> order_along(const Kernel& kernel, const Shape& shape,
+                                                      std::span<const Id> indices,
+                                                      std::uint32_t vector_axis) {
   std::vector<std::uint32_t> order;
   std::optional<std::uint32_t> vector_dimension;
-  std::uint32_t last = 0;
   for (std::uint32_t i = 0; i < indices.size(); ++i) {
     if (shape[i] == Dim(1)) {
       order.push_back(i);
@@ -28,7 +33,6 @@ std::optional<std::vector<std::uint32_t>> wanted_order(const Kernel& kernel, con
     }
     const scalar::Node& index = kernel.arena[indices[i]];
     if (index.primitive != Primitive::axis) return std::nullopt;
-    last = i;
     if (index.payload == vector_axis) {
       if (vector_dimension) return std::nullopt;
       vector_dimension = i;
@@ -36,7 +40,7 @@ std::optional<std::vector<std::uint32_t>> wanted_order(const Kernel& kernel, con
       order.push_back(i);
     }
   }
-  if (!vector_dimension || *vector_dimension == last) return std::nullopt;
+  if (!vector_dimension) return std::nullopt;
   auto depth = [&](std::uint32_t dimension) {
     const scalar::Node& index = kernel.arena[indices[dimension]];
     return index.primitive == Primitive::axis ? index.payload + 1 : 0;
@@ -46,6 +50,21 @@ std::optional<std::vector<std::uint32_t>> wanted_order(const Kernel& kernel, con
   });
   order.push_back(*vector_dimension);
   return order;
+}
+
+// Whether dimension `inner` of a shape has contiguous elements.
+bool is_innermost(const Shape& shape, std::uint32_t inner) {
+  return std::all_of(shape.begin() + inner + 1, shape.end(),
+                     [](const Dim& dim) { return dim == Dim(1); });
+}
+
+// The columns of the panels into which the last row axis is cut; 0 if it is left whole. `rows` is
+// how many rows of columns the fold reads.
+std::int64_t panel_width(const Dim& columns, const Dim& rows) {
+  if (!columns.is_constant() || !rows.is_constant() || rows.value() < kPanelRows) return 0;
+  for (std::int64_t width : kPanels)
+    if (columns.value() > width && columns.value() % width == 0) return width;
+  return 0;
 }
 
 // Removes the parameters that nothing reads or writes any more, and renumbers the others.
@@ -79,7 +98,8 @@ void drop_unused(BuiltKernel& built, std::vector<PackedCopy>& copies) {
 
 }  // namespace
 
-std::vector<PackedCopy> pack_operands(BuiltKernel& built) {
+std::vector<PackedCopy> pack_operands(BuiltKernel& built,
+                                      const std::function<bool(ValueId)>& is_weight) {
   Kernel& kernel = built.kernel;
   std::vector<PackedCopy> copies;
   auto is_chain = [](const Stage& stage) {
@@ -90,15 +110,34 @@ std::vector<PackedCopy> pack_operands(BuiltKernel& built) {
     drop_unused(built, copies);
     return copies;
   }
-  std::uint32_t vector_axis = static_cast<std::uint32_t>(kernel.rows.size() - 1);
-  std::uint32_t original_count = static_cast<std::uint32_t>(kernel.parameters.size());
-  rewrite(kernel, [&](const Arena& from, Id id, Arena& into) -> Id {
+  auto vector_axis = static_cast<std::uint32_t>(kernel.rows.size() - 1);
+  const Dim columns = kernel.rows.back();
+  auto original_count = static_cast<std::uint32_t>(kernel.parameters.size());
+  auto order_of = [&](const Arena& from, Id id) {
     const scalar::Node& node = from[id];
-    if (node.primitive != Primitive::load || node.payload >= original_count) return {};
-    std::uint32_t parameter = static_cast<std::uint32_t>(node.payload);
-    TensorType type = kernel.parameters[parameter].type;
-    auto order = wanted_order(kernel, type.shape, from.operands(id), vector_axis);
+    bool is_original = node.primitive == Primitive::load && node.payload < original_count;
+    return is_original ? order_along(kernel, kernel.parameters[node.payload].type.shape,
+                                     from.operands(id), vector_axis)
+                       : std::nullopt;
+  };
+
+  std::int64_t panel = 0;
+  for (const Stage& stage : kernel.stages) {
+    if (!is_chain(stage)) continue;
+    for (Id id : scalar::reachable(kernel.arena, stage.fold->elements)) {
+      if (panel == 0 && order_of(kernel.arena, id) &&
+          is_weight(built.values[kernel.arena[id].payload]))
+        panel = panel_width(columns, kernel.arena.axis_extent(*stage.axis));
+    }
+  }
+  rewrite(kernel, [&](const Arena& from, Id id, Arena& into) -> Id {
+    auto order = order_of(from, id);
     if (!order) return {};
+    const scalar::Node& node = from[id];
+    auto parameter = static_cast<std::uint32_t>(node.payload);
+    TensorType type = kernel.parameters[parameter].type;
+    std::int64_t width = is_weight(built.values[parameter]) ? panel : 0;
+    if (width == 0 && is_innermost(type.shape, order->back())) return {};
     auto found = std::find_if(copies.begin(), copies.end(), [&](const PackedCopy& copy) {
       return copy.source == built.values[parameter] && copy.order == *order;
     });
@@ -106,8 +145,13 @@ std::vector<PackedCopy> pack_operands(BuiltKernel& built) {
       PackedCopy copy{built.values[parameter],
                       static_cast<std::uint32_t>(kernel.parameters.size()),
                       {type.dtype, {}},
-                      *order};
+                      *order,
+                      width};
       for (std::uint32_t dimension : *order) copy.type.shape.push_back(type.shape[dimension]);
+      if (width != 0) {
+        copy.type.shape.back() = Dim(width);
+        copy.type.shape.insert(copy.type.shape.begin(), Dim(columns.value() / width));
+      }
       std::string name = kernel.parameters[parameter].name;
       kernel.parameters.push_back({name.empty() ? name : name + "_packed", copy.type, false});
       copies.push_back(std::move(copy));
@@ -121,8 +165,14 @@ std::vector<PackedCopy> pack_operands(BuiltKernel& built) {
                                         from.axis_extent(index.payload))
                             : into.index(0));
     }
+    if (width != 0) {
+      Id column = indices.back();
+      indices.back() = into.make(Primitive::modulo, {column, into.index(width)});
+      indices.insert(indices.begin(), into.make(Primitive::floor_div, {column, into.index(width)}));
+    }
     return into.load(found->parameter, type.dtype, indices);
   });
+  if (panel != 0) cut_last_row(kernel, panel);
   built.values.resize(kernel.parameters.size());
   drop_unused(built, copies);
   return copies;
@@ -140,8 +190,7 @@ Kernel build_pack_kernel(const TensorType& source, const PackedCopy& copy) {
   for (std::size_t i = 0; i < target.size(); ++i) from[copy.order[i]] = target[i];
   kernel.parameters = {{"source", source, false}, {"packed", copy.type, true}};
   kernel.stages.emplace_back();
-  kernel.stages.back().stores.push_back(
-      {1, target, kernel.arena.load(0, source.dtype, from)});
+  kernel.stages.back().stores.push_back({1, target, kernel.arena.load(0, source.dtype, from)});
   kernel.locations.resize(kernel.arena.size());
   return kernel;
 }

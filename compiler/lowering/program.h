@@ -68,6 +68,8 @@ struct WeightEntry {
   TensorType type;                      // of the param or constant
   // Its dimensions in the order in which the block holds them, outermost first; empty: as they are.
   std::vector<std::uint32_t> order;
+  // Not 0: the last of these is cut into panels of so many elements, which follow one another.
+  std::int64_t panel = 0;
   std::optional<std::uint64_t> offset;  // in bytes; none if no kernel reads it
 };
 

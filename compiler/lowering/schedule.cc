@@ -259,6 +259,33 @@ class Scheduler {
     return false;
   }
 
+  // The innermost loop that an index depends on.
+  Level level_of_index(Id index) const {
+    Level level = Level::call;
+    for (Id id : scalar::reachable(result_.kernel.arena, std::span(&index, 1))) {
+      const scalar::Node& node = result_.kernel.arena[id];
+      if (node.primitive == Primitive::axis)
+        level = std::max(level, level_of(static_cast<std::uint32_t>(node.payload)));
+      else if (is_load(node.primitive) || node.primitive == Primitive::local)
+        level = Level::stage;
+    }
+    return level;
+  }
+
+  // The terms that change least often are added first, so that every loop adds its own to what is there.
+  Id sum_by_level(const Affine& affine) {
+    std::map<Level, Affine> parts;
+    parts[Level::call].constant = affine.constant;
+    for (const auto& term : affine.terms) parts[level_of_index(term.first)].terms.push_back(term);
+    Id sum;
+    for (const auto& [level, part] : parts) {
+      if (part.is_constant() && part.constant == Dim(0) && parts.size() > 1) continue;
+      Id own = scalar::rebuild_index(arena(), part);
+      sum = sum.valid() ? arena().make(Primitive::add, {sum, own}) : own;
+    }
+    return sum;
+  }
+
   Access classify(const Affine& offset) {
     Access access;
     Affine rest;
@@ -285,7 +312,7 @@ class Scheduler {
       access.offset = scalar::rebuild_index(arena(), whole);
       return access;
     }
-    access.offset = scalar::rebuild_index(arena(), rest);
+    access.offset = sum_by_level(rest);
     access.stride = stride;
     access.kind = stride == Dim(0)   ? Access::Kind::uniform
                   : stride == Dim(1) ? Access::Kind::contiguous

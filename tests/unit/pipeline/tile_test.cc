@@ -13,7 +13,8 @@ void expect_equal(const std::string& text, const Dim::Bindings& bindings) {
   Graph graph = parse(text);
   Generator generator(11);
   Inputs inputs = random_values(graph, graph.inputs(), generator, false, bindings);
-  Program program{std::move(graph), {}, std::move(inputs)};
+  Weights weights = random_values(graph, graph.params(), generator, false, bindings);
+  Program program{std::move(graph), std::move(weights), std::move(inputs)};
   for (const VectorLevel& level : vector_levels()) {
     std::vector<Tensor> expected = interpret_expanded(program, level.has_fma);
     auto found = difference_compiled(program, {level}, expected, test_executors());
@@ -72,6 +73,57 @@ TEST(Tiles, BatchesAndTransposedOperands) {
         "graph @m(%a: f64[20, M], %b: f64[70, 20]) -> (f64[M, 70]) { "
         "%c = matmul(%a, %b) {transpose_a = true, transpose_b = true} return %c }",
         {{"M", rows}});
+  }
+}
+
+// Weights of many columns are cut into panels of 64 or 48, whether they are stored transposed or
+// not.
+TEST(Tiles, WeightsInPanels) {
+  for (auto [columns, depth] : {std::pair{128, 64}, {96, 1030}, {144, 70}}) {
+    expect_equal(
+        fmt::format("graph @m(%a: f32[M, {1}]) -> (f32[M, {0}]) {{ param %w: f32[{0}, {1}] "
+                    "param %b: f32[{0}] %y = linear(%a, %w, %b) %z = leaky_relu(%y) return %z }}",
+                    columns, depth),
+        {{"M", 7}});
+    expect_equal(
+        fmt::format("graph @m(%a: f64[1, {1}]) -> (f64[1, {0}]) {{ param %w: f64[{1}, {0}] "
+                    "%y = matmul(%a, %w) return %y }}",
+                    columns, depth),
+        {});
+  }
+  expect_equal(
+      "graph @c(%x: f32[N, 8, 5, 7]) -> (f32[N, 128, 5, 7]) { param %w: f32[128, 8, 3, 3] param "
+      "%b: f32[128] "
+      "%y = conv(%x, %w, %b) {low = [1, 1], high = [1, 1]} return %y }",
+      {{"N", 2}});
+}
+
+// Vectors along an image's rows, and filters as the rows of a tile; windows that are written out.
+TEST(Tiles, FewFiltersOverWideImages) {
+  struct Case {
+    const char* attributes;
+    int rows;
+    int (*columns)(int width);
+  };
+  const Case cases[] = {
+      {"low = [1, 1], high = [1, 1]", 6, [](int width) { return width; }},
+      {"low = [0, 2], high = [1, 0], strides = [2, 2]", 3,
+       [](int width) { return (width + 1) / 2; }},
+      {"dilations = [1, 2]", 4, [](int width) { return width - 4; }},
+  };
+  for (const Case& each : cases) {
+    for (int width : {33, 64})
+      expect_equal(
+          fmt::format(
+              "graph @c(%x: f32[1, 3, 6, {}], %w: f32[7, 3, 3, 3]) -> (f32[1, 7, {}, {}]) {{ "
+              "%y = conv(%x, %w) {{{}}} return %y }}",
+              width, each.rows, each.columns(width), each.attributes),
+          {});
+    expect_equal(
+        fmt::format("graph @c(%x: f32[2, 5, 6, 20], %w: f32[5, 1, 3, 3]) -> (f32[2, 5, {}, {}]) {{ "
+                    "%y = conv(%x, %w) {{{}, groups = 5}} return %y }}",
+                    each.rows, each.columns(20), each.attributes),
+        {});
   }
 }
 
