@@ -10,7 +10,9 @@
 
 namespace weir {
 
-Tensor read_pb(const FileBytes& file) {
+namespace {
+
+Tensor read(const FileBytes& file, bool uint16_is_bf16) {
   if (file.bytes.size() > static_cast<std::size_t>(std::numeric_limits<int>::max()))
     file.refuse("an ONNX tensor file has at most 2 GiB");
   auto proto = std::make_shared<onnx::TensorProto>();
@@ -18,6 +20,8 @@ Tensor read_pb(const FileBytes& file) {
     file.refuse("this is no ONNX tensor, or one that is cut off");
   if (!proto->has_data_type())
     file.refuse("this is no ONNX tensor: it does not say what type its elements have");
+  if (uint16_is_bf16 && proto->data_type() == onnx::TensorProto::UINT16)
+    proto->set_data_type(onnx::TensorProto::BFLOAT16);
   Location place(std::make_shared<const std::string>(file.name), 0, 0);
   try {
     return onnx_format::tensor_of(*proto, {}, proto);
@@ -27,6 +31,12 @@ Tensor read_pb(const FileBytes& file) {
     throw Error(place, fmt::format("the tensor is wrong: {}", error.diagnostic().message));
   }
 }
+
+}  // namespace
+
+Tensor read_pb(const FileBytes& file) { return read(file, false); }
+
+Tensor read_pb_as_bf16(const FileBytes& file) { return read(file, true); }
 
 void write_pb(const std::string& path, const Tensor& tensor, const std::string& name) {
   if (tensor.byte_count() > static_cast<std::size_t>(std::numeric_limits<int>::max()) - 4096)

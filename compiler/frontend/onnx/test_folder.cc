@@ -67,7 +67,9 @@ std::vector<Tensor> read_numbered(const fs::path& folder, const char* what,
     if (!fs::exists(path, ignored))
       refuse(folder, fmt::format("there is no {} for {}", path.filename().string(),
                                  value_name(values[i]->name())));
-    tensors.push_back(read_pb(map_file(path.string())));
+    bool is_bf16 = values[i]->type().tensor_type().elem_type() == onnx::TensorProto::BFLOAT16;
+    FileBytes file = map_file(path.string());
+    tensors.push_back(is_bf16 ? read_pb_as_bf16(file) : read_pb(file));
   }
   fs::path beyond = folder / fmt::format("{}_{}.pb", what, values.size());
   std::error_code ignored;
