@@ -232,26 +232,27 @@ OpDef silu_op() {
 OpDef mish_op() {
   // tanh(softplus(x)) is q / (q + 2) with q = exp(x) * (exp(x) + 2); for x >= 0 both are multiplied
   // by e^2, so that nothing overflows; for x < 0 a factor e comes last, so that no digits are lost
-  // where it is a denormal number.
-  auto numerator = [](Expr x, Expr e) { return select(x >= 0.0, 1.0 + 2.0 * e, e + 2.0); };
-  auto denominator = [](Expr x, Expr e, Expr q) {
-    return select(x >= 0.0, q + 2.0 * (e * e), e * q + 2.0);
+  // where it is a denormal number. The quotient that is left is near 1 far from 0, so it is
+  // computed as 1 - t, where what rounding takes from t counts little.
+  auto denominator = [](Expr x, Expr e) {
+    return select(x >= 0.0, (1.0 + 2.0 * e) + 2.0 * (e * e), e * (e + 2.0) + 2.0);
+  };
+  auto quotient = [](Expr x, Expr e, Expr d) {
+    return 1.0 - e * select(x >= 0.0, 2.0 * e, 1.0 + e) / d;
   };
   auto times_e = [](Expr x, Expr value) {
     return select(x >= 0.0, value, scaled_exp(value, -abs(x), 1.0));
   };
   auto value = [=](Expr x) {
     Expr e = exp(-abs(x));
-    Expr q = numerator(x, e);
-    return times_e(x, bounded_below(x) * (q / denominator(x, e, q)));
+    return times_e(x, bounded_below(x) * quotient(x, e, denominator(x, e)));
   };
   auto derivative = [=](Expr x) {
     Expr e = exp(-abs(x));
-    Expr q = numerator(x, e);
-    Expr d = denominator(x, e, q);
+    Expr d = denominator(x, e);
     // The derivative of the quotient is 4 exp(x) (exp(x) + 1) / (q + 2)^2.
     Expr slope = 4.0 * (1.0 + e) * select(x >= 0.0, e * e, e.like(1.0)) / (d * d);
-    return times_e(x, q / d + bounded(x) * slope);
+    return times_e(x, quotient(x, e, d) + bounded(x) * slope);
   };
   return with_derivative(
       activation({"mish",
