@@ -234,25 +234,33 @@ OpDef mish_op() {
   // by e^2, so that nothing overflows; for x < 0 a factor e comes last, so that no digits are lost
   // where it is a denormal number. The quotient that is left is near 1 far from 0, so it is
   // computed as 1 - t, where what rounding takes from t counts little.
-  auto denominator = [](Expr x, Expr e) {
-    return select(x >= 0.0, (1.0 + 2.0 * e) + 2.0 * (e * e), e * (e + 2.0) + 2.0);
+  struct Parts {
+    Expr e, positive, quotient, denominator;
   };
-  auto quotient = [](Expr x, Expr e, Expr d) {
-    return 1.0 - e * select(x >= 0.0, 2.0 * e, 1.0 + e) / d;
+  auto parts = [](Expr x) {
+    Expr e = exp(-abs(x));
+    Expr positive = x >= 0.0;
+    Expr twice = 2.0 * e;
+    Expr above = (1.0 + twice) + 2.0 * (e * e);
+    Expr below = e * (e + 2.0) + 2.0;
+    Expr denominator = select(positive, above, below);
+    Expr last = 1.0 + e;
+    Expr t = e * select(positive, twice, last) / denominator;
+    return Parts{e, positive, 1.0 - t, denominator};
   };
-  auto times_e = [](Expr x, Expr value) {
-    return select(x >= 0.0, value, scaled_exp(value, -abs(x), 1.0));
+  auto times_e = [](Expr x, Expr positive, Expr value) {
+    return select(positive, value, scaled_exp(value, -abs(x), 1.0));
   };
   auto value = [=](Expr x) {
-    Expr e = exp(-abs(x));
-    return times_e(x, bounded_below(x) * quotient(x, e, denominator(x, e)));
+    Parts p = parts(x);
+    return times_e(x, p.positive, bounded_below(x) * p.quotient);
   };
   auto derivative = [=](Expr x) {
-    Expr e = exp(-abs(x));
-    Expr d = denominator(x, e);
+    Parts p = parts(x);
     // The derivative of the quotient is 4 exp(x) (exp(x) + 1) / (q + 2)^2.
-    Expr slope = 4.0 * (1.0 + e) * select(x >= 0.0, e * e, e.like(1.0)) / (d * d);
-    return times_e(x, quotient(x, e, d) + bounded(x) * slope);
+    Expr factor = select(p.positive, p.e * p.e, p.e.like(1.0));
+    Expr slope = 4.0 * (1.0 + p.e) * factor / (p.denominator * p.denominator);
+    return times_e(x, p.positive, p.quotient + bounded(x) * slope);
   };
   return with_derivative(
       activation({"mish",
