@@ -1,4 +1,4 @@
-// Random programs, compiled at every vector level, against the interpreter bit for bit.
+// Random programs, compiled, against the interpreter bit for bit.
 //
 // Every program runs at this machine's level and at one of the lesser ones in turn, and every third
 // unfused at one of them all, on one thread and on executors of several workers. A program that
