@@ -73,6 +73,20 @@ void resolve_targets(ModelObject& model, const CompileModelOptions& options) {
   model.base = resolve_target(spec);
 }
 
+// Where a processor lacks an instruction, LLVM calls a function of the compiler's library, without
+// a word. What every C environment has is allowed, but in code that is to need nothing.
+void check_needs(const std::string& object, const Target& target, bool freestanding) {
+  std::vector<std::string> needed = undefined_symbols(object);
+  auto everywhere = [](const std::string& name) { return name == "memcpy" || name == "memset"; };
+  bool lacks = !std::all_of(needed.begin(), needed.end(), everywhere);
+  if (!lacks && (needed.empty() || !freestanding)) return;
+  throw Error(fmt::format("the code for {} needs {} from elsewhere{}", target.triple,
+                          fmt::join(needed, ", "),
+                          lacks ? ": the processor has no instructions for what they do; name one "
+                                  "that has, with --cpu or --features"
+                                : ""));
+}
+
 }  // namespace
 
 std::span<const std::string_view> object_endings() { return kEndings; }
@@ -148,13 +162,8 @@ CompiledModel compile_model(std::span<const ModelProgram> programs, const Weight
                                {.debug_lines = options.compile.debug_lines,
                                 .executor = nullptr,
                                 .timing = options.compile.timing});
-  if (options.freestanding &&
-      (options.form == ObjectForm::object || options.form == ObjectForm::archive ||
-       options.form == ObjectForm::shared)) {
-    std::string needed = fmt::format("{}", fmt::join(undefined_symbols(result.code), ", "));
-    if (!needed.empty())
-      throw Error(fmt::format("the code for {} needs {} from elsewhere", target.triple, needed));
-  }
+  if (code_form(options.form) == CodeForm::object)
+    check_needs(result.code, target, options.freestanding);
   if (result.code.starts_with("\x7f"
                               "ELF")) {
     result.sizes = sizes_of_file(result.code, options.file_name);

@@ -17,11 +17,11 @@ T take(llvm::Expected<T> expected, const char* what) {
   return std::move(*expected);
 }
 
-// WebAssembly's memory, stack and table, and ARM's empty first symbol.
+// WebAssembly's memory, stack and table, ARM's empty first symbol, and a mark for Windows' linker.
 bool is_the_linkers(llvm::StringRef name) {
   return name.empty() || name == "_GLOBAL_OFFSET_TABLE_" || name == "__linear_memory" ||
          name == "__stack_pointer" || name == "__indirect_function_table" ||
-         name == "__memory_base" || name == "__table_base";
+         name == "__memory_base" || name == "__table_base" || name == "_fltused";
 }
 
 }  // namespace

@@ -32,6 +32,10 @@ const llvm::Target& lookup(const std::string& triple) {
   const llvm::Target* target = find_backend(llvm::Triple(triple), message);
   if (!target)
     throw Error(fmt::format("there is no target {}; available are {}", triple, available_targets()));
+  if (!llvm::Triple(triple).isLittleEndian())
+    throw Error(fmt::format("{} keeps the high byte first, and code is made for the other order "
+                            "only; available are {}",
+                            triple, available_targets()));
   return *target;
 }
 
@@ -177,7 +181,11 @@ void initialize_backends() {
 std::string available_targets() {
   initialize_backends();
   std::vector<std::string> names;
-  for (const llvm::Target& target : llvm::TargetRegistry::targets()) names.push_back(target.getName());
+  for (const llvm::Target& target : llvm::TargetRegistry::targets()) {
+    llvm::Triple triple;
+    triple.setArch(llvm::Triple::getArchTypeForLLVMName(target.getName()));
+    if (triple.isLittleEndian()) names.push_back(target.getName());
+  }
   std::sort(names.begin(), names.end());
   return fmt::format("{}", fmt::join(names, ", "));
 }
