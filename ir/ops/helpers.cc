@@ -103,7 +103,7 @@ void check_finite(const OpInstance& instance, std::string_view attribute) {
   if (!std::isfinite(value))
     throw Error(fmt::format("the attribute {} must be finite, not {}", attribute, value));
   if (instance.operands.empty() || !is_float(instance.operands[0].dtype)) return;
-  DType dtype = instance.operands[0].dtype;
+  DType dtype = compute_type(instance.operands[0].dtype);
   if (!std::isfinite(scalar::to_double(dtype, scalar::bits_of(dtype, value))))
     throw Error(fmt::format("the attribute {} is {}, which is out of the range of {}", attribute,
                             value, name(dtype)));
