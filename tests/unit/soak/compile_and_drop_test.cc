@@ -1,11 +1,10 @@
 // Ten thousand models compiled, run and dropped, each with code of its own: the memory that stays
 // resident does not grow. And what each model keeps resident while it lives. Both take minutes, so
-// they run where WEIR_SOAK is set: ./dev test --soak.
+// they have a label of their own: ./dev test --soak.
 
 #include <unistd.h>
 
 #include <cstdio>
-#include <cstdlib>
 #include <fstream>
 #include <vector>
 
@@ -15,13 +14,6 @@
 
 namespace weir {
 namespace {
-
-class Soak : public testing::Test {
- protected:
-  void SetUp() override {
-    if (std::getenv("WEIR_SOAK") == nullptr) GTEST_SKIP() << "WEIR_SOAK is not set";
-  }
-};
 
 std::size_t resident_bytes() {
   std::size_t total = 0, resident = 0;
@@ -39,7 +31,7 @@ Executable compiled(int number) {
   return compile(builder.finish());
 }
 
-TEST_F(Soak, ten_thousand_models_leave_nothing_behind) {
+TEST(Soak, ten_thousand_models_leave_nothing_behind) {
   constexpr int kModels = 10000, kWarmUp = 500;
   // Half a page a model would be ten times as much.
   constexpr std::size_t kCeiling = std::size_t{2} << 20;
@@ -58,7 +50,7 @@ TEST_F(Soak, ten_thousand_models_leave_nothing_behind) {
   }
 }
 
-TEST_F(Soak, a_small_model_keeps_less_than_64_kilobytes_resident) {
+TEST(Soak, a_small_model_keeps_less_than_64_kilobytes_resident) {
   constexpr int kWarmUp = 200, kModels = 400;
   for (int i = 0; i < kWarmUp; ++i) compiled(i);
   std::size_t before = resident_bytes();
