@@ -39,6 +39,14 @@ Tensor::Sizes sizes_of(const TensorType& type) {
   return sizes;
 }
 
+std::size_t output_number(const Executable& executable, const std::string& name) {
+  std::span<const Signature> outputs = executable.outputs();
+  auto found = std::find_if(outputs.begin(), outputs.end(),
+                            [&](const Signature& output) { return output.name == name; });
+  WEIR_CHECK(found != outputs.end(), name);
+  return static_cast<std::size_t>(found - outputs.begin());
+}
+
 double number(const Tensor& scalar) { return scalar::to_double(scalar.dtype(), scalar.bits(0)); }
 
 }  // namespace
@@ -51,6 +59,7 @@ struct Trainer::Parts {
         step_program(
             compile(with_initial(step_graph, model.weights, step.initial), compile_options)),
         evaluation(compile({on_state(model.graph, options), model.weights}, compile_options)),
+        loss(output_number(evaluation, options.loss)),
         checks_finite(options.check_finite) {
     std::span<const Signature> all = step_program.inputs();
     std::copy_if(all.begin(), all.end(), std::back_inserter(inputs),
@@ -112,6 +121,7 @@ struct Trainer::Parts {
   Graph step_graph;
   Executable step_program;
   Executable evaluation;
+  std::size_t loss;
   bool checks_finite;
   std::vector<Signature> inputs;
   Workspace state;
@@ -182,6 +192,8 @@ std::vector<Tensor> Trainer::evaluate(const NamedTensors& inputs,
                                       const weir_executor* executor) const {
   return evaluate(in_order(parts_->evaluation.inputs(), inputs), executor);
 }
+
+std::size_t Trainer::loss_output() const { return parts_->loss; }
 
 std::span<const StateVariable> Trainer::state() const { return parts_->step_program.state(); }
 

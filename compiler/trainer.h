@@ -53,6 +53,8 @@ class Trainer {
                                const weir_executor* executor = nullptr) const;
   std::vector<Tensor> evaluate(const NamedTensors& inputs,
                                const weir_executor* executor = nullptr) const;
+  // Which of them is the loss.
+  std::size_t loss_output() const;
 
   // What is updated, by name: the params that are trained, in order, and what the optimizer
   // remembers. Reading copies. Error if there is no such name, or the type is another.

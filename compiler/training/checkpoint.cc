@@ -73,8 +73,10 @@ Weights tensors_of(const Checkpoint& checkpoint) {
   for (const auto& [name, value] : checkpoint.state) tensors.emplace(kState + name, value);
   for (const auto& [name, value] : checkpoint.fit.best) tensors.emplace(kBest + name, value);
   const FitState& fit = checkpoint.fit;
-  tensors.emplace(kCounts, Tensor::from<std::int64_t>(
-                               {fit.epochs, fit.rows, fit.right, fit.steps, fit.best_epoch}, {5}));
+  tensors.emplace(kCounts,
+                  Tensor::from<std::int64_t>({fit.epochs, fit.rows, fit.right ? 1 : 0,
+                                              fit.right.value_or(0), fit.steps, fit.best_epoch},
+                                             {6}));
   tensors.emplace(kNumbers, Tensor::from<double>({fit.loss, fit.seconds, fit.best_loss}, {3}));
   add_reports(fit.reports, tensors);
   return tensors;
@@ -200,7 +202,7 @@ void CheckpointFolder::write(const Checkpoint& checkpoint) const {
 
 Checkpoint CheckpointFolder::read() const {
   Parts parts(file());
-  auto counts = parts.elements<std::int64_t>(kCounts, {5});
+  auto counts = parts.elements<std::int64_t>(kCounts, {6});
   auto numbers = parts.elements<double>(kNumbers, {3});
   for (std::int64_t count : counts)
     if (count < 0) parts.refuse(fmt::format("{} has {}", kCounts, count));
@@ -210,9 +212,9 @@ Checkpoint CheckpointFolder::read() const {
   FitState& fit = result.fit;
   fit.epochs = counts[0];
   fit.rows = counts[1];
-  fit.right = counts[2];
-  fit.steps = counts[3];
-  fit.best_epoch = counts[4];
+  fit.right = counts[2] != 0 ? std::optional(counts[3]) : std::nullopt;
+  fit.steps = counts[4];
+  fit.best_epoch = counts[5];
   fit.loss = numbers[0];
   fit.seconds = numbers[1];
   fit.best_loss = numbers[2];

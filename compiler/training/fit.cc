@@ -39,13 +39,20 @@ std::optional<std::int64_t> right_rows(const Tensor& outputs, const Tensor& targ
   return right;
 }
 
+std::optional<std::int64_t> sum_of(std::optional<std::int64_t> a, std::optional<std::int64_t> b) {
+  return a && b ? std::optional(*a + *b) : std::nullopt;
+}
+
 std::optional<double> part_of(std::optional<std::int64_t> right, std::int64_t rows) {
   if (!right) return std::nullopt;
   return static_cast<double>(*right) / static_cast<double>(rows);
 }
 
-const DataSet& checked(const DataSet& set) {
+const DataSet& checked(const DataSet& set, std::int64_t batch) {
   check_data(set);
+  if (batch < 1 || batch > set.rows())
+    throw Error(
+        fmt::format("a batch has {} rows, and there are {} to train on", batch, set.rows()));
   return set;
 }
 
@@ -69,9 +76,8 @@ Quality validate(const Trainer& trainer, const DataSet& set, std::int64_t batch,
     std::int64_t end = std::min(row + batch, set.rows());
     DataSet rows = rows_of(set, row, end);
     std::vector<Tensor> outputs = trainer.evaluate(std::vector{rows.data, rows.targets}, executor);
-    total += static_cast<double>(end - row) * at(outputs.back(), 0);
-    std::optional<std::int64_t> more = right_rows(outputs.front(), rows.targets);
-    right = right && more ? std::optional(*right + *more) : std::nullopt;
+    total += static_cast<double>(end - row) * at(outputs[trainer.loss_output()], 0);
+    right = sum_of(right, right_rows(outputs.front(), rows.targets));
   }
   return {total / static_cast<double>(set.rows()), part_of(right, set.rows())};
 }
@@ -79,14 +85,14 @@ Quality validate(const Trainer& trainer, const DataSet& set, std::int64_t batch,
 Fit::Fit(Trainer& trainer, const DataSet& training, const DataSet* validation,
          const FitOptions& options)
     : trainer_(trainer),
-      training_(checked(training)),
+      training_(checked(training, options.batch)),
       validation_(validation),
       options_(options),
       batch_(training, options.batch) {
-  if (validation != nullptr) check_data(*validation);
-  if (options.batch > training.rows())
-    throw Error(fmt::format("a batch has {} rows, and there are {} to train on", options.batch,
-                            training.rows()));
+  if (validation != nullptr) {
+    check_data(*validation);
+    validate(trainer, *validation, options.batch, options.executor);
+  }
   resume({});
 }
 
@@ -95,9 +101,11 @@ std::int64_t Fit::steps_of_epoch() const {
 }
 
 void Fit::resume(FitState state) {
-  bool within = state.rows < training_.rows() && state.rows % options_.batch == 0 &&
+  std::int64_t steps = (state.rows + options_.batch - 1) / options_.batch;  // of the next epoch
+  bool within = state.rows <= training_.rows() &&
+                (state.rows % options_.batch == 0 || state.rows == training_.rows()) &&
                 state.best_epoch <= state.epochs &&
-                state.steps == state.epochs * steps_of_epoch() + state.rows / options_.batch;
+                state.steps == state.epochs * steps_of_epoch() + steps;
   Weights params = trainer_.model().weights;
   for (const auto& [name, value] : params) {
     auto best = state.best.find(name);
@@ -110,6 +118,7 @@ void Fit::resume(FitState state) {
 }
 
 void Fit::step() {
+  if (state_.rows == training_.rows()) return end_epoch();
   Clock clock;
   std::int64_t count = std::min(options_.batch, training_.rows() - state_.rows);
   std::vector<Tensor> inputs = batch_.take(std::span(order_).subspan(
@@ -119,12 +128,10 @@ void Fit::step() {
   if (!trainer_.finite()) throw not_finite_error(trainer_, inputs, rate, state_.steps + 1);
   std::optional<std::int64_t> right;
   if (!trainer_.results().empty()) right = right_rows(trainer_.results()[0], inputs[1]);
-  last_ = {loss, part_of(right, count)};
-  last_rows_ = count;
   state_.rows += count;
   state_.steps += 1;
   state_.loss += static_cast<double>(count) * loss;
-  state_.right += right.value_or(0);
+  state_.right = sum_of(state_.right, right);
   state_.seconds += clock.seconds();
   if (state_.rows == training_.rows()) end_epoch();
 }
@@ -137,7 +144,7 @@ void Fit::end_epoch() {
   report.rows = state_.rows;
   report.rate = options_.rate.at(state_.steps - 1);
   report.training.loss = state_.loss / static_cast<double>(state_.rows);
-  if (last_.accuracy) report.training.accuracy = part_of(state_.right, state_.rows);
+  report.training.accuracy = part_of(state_.right, state_.rows);
   if (validation_ != nullptr) {
     report.validation = validate(trainer_, *validation_, options_.batch, options_.executor);
     double least = report.validation->loss;
@@ -150,7 +157,8 @@ void Fit::end_epoch() {
   report.seconds = state_.seconds + clock.seconds();
   state_.reports.push_back(report);
   state_.epochs += 1;
-  state_.rows = state_.right = 0;
+  state_.rows = 0;
+  state_.right = 0;
   state_.loss = state_.seconds = 0;
   order_ = shuffled(training_.rows(), options_.seed, state_.epochs);
 }

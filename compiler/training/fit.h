@@ -44,11 +44,13 @@ struct EpochReport {
 
 struct FitState {
   std::int64_t epochs = 0;  // that are done
-  std::int64_t rows = 0;    // of the next one that are done,
-  double loss = 0;          // and over these the sum of the losses,
-  std::int64_t right = 0;   // how many were right,
-  double seconds = 0;       // and the time taken
-  std::int64_t steps = 0;   // of all epochs
+  // Of the next one: the rows that are done - all of them, if it has still to be closed - and over
+  // these the sum of the losses, how many were right, if that can be told, and the time taken.
+  std::int64_t rows = 0;
+  double loss = 0;
+  std::optional<std::int64_t> right = 0;
+  double seconds = 0;
+  std::int64_t steps = 0;  // of all epochs
   std::vector<EpochReport> reports;
   // With validation: the params of the epoch whose loss there is least, and that epoch.
   std::int64_t best_epoch = 0;  // 0: none yet
@@ -64,19 +66,18 @@ class Fit {
  public:
   // Of a trainer whose model takes data and targets, in this order, and gives what is compared with
   // the targets as its first output and as the first of Trainer::results(). All of them must
-  // outlive the fit. Error if there are fewer rows than in a batch, or the sets do not fit
-  // (check_data).
+  // outlive the fit. Error if there are fewer rows than in a batch, if the sets do not fit
+  // (check_data), or if the model cannot be run on those for validation, which is tried.
   Fit(Trainer& trainer, const DataSet& training, const DataSet* validation,
       const FitOptions& options);
 
   bool done() const { return state_.epochs >= options_.epochs; }
-  // Trains one batch; behind the last one of an epoch validates, and adds a report to the state.
-  // Error, with the first node at fault, if Trainer::finite() is false; everything is then as
-  // before the step.
+  // Trains one batch; behind the last one of an epoch closes that: validates, and adds a report to
+  // the state. Where an epoch has still to be closed, it does only this. Error, with the first node
+  // at fault, if Trainer::finite() is false; everything is then as before the step. After an error
+  // in validation the batch is trained, and the epoch has still to be closed. Either is a place to
+  // resume from.
   void step();
-  // The last step's, and its rows.
-  const Quality& last_batch() const { return last_; }
-  std::int64_t last_batch_rows() const { return last_rows_; }
   std::int64_t steps_of_epoch() const;
 
   const FitState& state() const { return state_; }
@@ -96,8 +97,6 @@ class Fit {
   Batch batch_;
   std::vector<std::int64_t> order_;
   FitState state_;
-  Quality last_;
-  std::int64_t last_rows_ = 0;
 };
 
 }  // namespace weir

@@ -196,8 +196,8 @@ class Checkpoints {
     check_settings(checkpoint.settings, settings_, folder_->file());
     trainer_.write_state(checkpoint.state);
     fit_.resume(std::move(checkpoint.fit));
-    written_ = fit_.state().steps;
-    print_out(fmt::format("resumed after step {}, in epoch {}\n", written_,
+    written_ = place();
+    print_out(fmt::format("resumed after step {}, in epoch {}\n", fit_.state().steps,
                           fit_.state().epochs + (fit_.done() ? 0 : 1)));
     flush_out();
   }
@@ -211,21 +211,25 @@ class Checkpoints {
 
   // If there is something new.
   void write() {
-    if (!folder_ || fit_.state().steps == written_) return;
+    if (!folder_ || place() == written_) return;
     folder_->write({settings_, trainer_.read_state(), fit_.state()});
-    written_ = fit_.state().steps;
+    written_ = place();
     latest_ = Clock::now();
   }
 
  private:
   using Clock = std::chrono::steady_clock;
+  // Steps and epochs: the last step of an epoch may be done while that has still to be closed.
+  using Place = std::pair<std::int64_t, std::int64_t>;
+
+  Place place() const { return {fit_.state().steps, fit_.state().epochs}; }
 
   Trainer& trainer_;
   Fit& fit_;
   std::optional<CheckpointFolder> folder_;
   Checkpoint::Settings settings_;
-  std::int64_t every_ = 0;     // steps; 0: at the end of an epoch
-  std::int64_t written_ = -1;  // the step
+  std::int64_t every_ = 0;  // steps; 0: at the end of an epoch
+  std::optional<Place> written_;
   Clock::time_point latest_ = Clock::now();
   bool resumes_ = false;
 };
@@ -238,7 +242,7 @@ int run(Fit& fit, Checkpoints& checkpoints, TrainingProgress& progress, MetricsL
     try {
       fit.step();
     } catch (const Error&) {
-      // All is as before the step.
+      // Either all is as before the step, or its epoch has still to be closed.
       checkpoints.write();
       throw;
     }
@@ -308,7 +312,7 @@ void train_model(const TrainArguments& arguments) {
   if (!arguments.checkpoint.empty())
     checkpoints.start(settings_of(arguments, training, data, options));
 
-  TrainingProgress progress(data.training.rows(), options.epochs);
+  TrainingProgress progress(data.training.rows(), options.epochs, fit.state());
   MetricsLog log(arguments.log, fit.state().reports);
   int signal = run(fit, checkpoints, progress, log);
   save(arguments, model, fit);

@@ -39,18 +39,17 @@ std::string text_of(const Quality& quality) {
   return text;
 }
 
-TrainingProgress::TrainingProgress(std::int64_t rows, std::int64_t epochs)
-    : rows_(rows), epochs_(epochs), on_terminal_(isatty(STDOUT_FILENO) == 1) {}
+TrainingProgress::TrainingProgress(std::int64_t rows, std::int64_t epochs, const FitState& before)
+    : rows_(rows),
+      epochs_(epochs),
+      on_terminal_(isatty(STDOUT_FILENO) == 1),
+      reports_(before.reports.size()),
+      first_row_(before.epochs * rows + before.rows),
+      rows_done_(first_row_) {}
 
 void TrainingProgress::show(const Fit& fit) {
   const FitState& state = fit.state();
-  std::int64_t rows = state.epochs * rows_ + state.rows;
-  if (latest_rows_ < 0) {
-    // The first step; before it there may be epochs of another process.
-    latest_rows_ = rows - fit.last_batch_rows();
-    reports_ = static_cast<std::size_t>(latest_rows_ / rows_);
-  }
-  rows_done_ += rows - std::exchange(latest_rows_, rows);
+  rows_done_ = state.epochs * rows_ + state.rows;
   bool told = reports_ < state.reports.size();
   if (told) clear();
   for (; reports_ < state.reports.size(); ++reports_)
@@ -63,17 +62,17 @@ void TrainingProgress::draw_bar(const Fit& fit) {
   latest_bar_ = Clock::now();
   const FitState& state = fit.state();
   double seconds = std::chrono::duration<double>(latest_bar_ - start_).count();
-  double speed = static_cast<double>(rows_done_) / std::max(seconds, 1e-9);
+  double speed = static_cast<double>(rows_done_ - first_row_) / std::max(seconds, 1e-9);
   std::string left = fmt::format("epoch {}/{} ", state.epochs + 1, epochs_);
   std::string right;
   if (state.rows > 0) {
     Quality quality{state.loss / static_cast<double>(state.rows), std::nullopt};
-    if (fit.last_batch().accuracy)
-      quality.accuracy = static_cast<double>(state.right) / static_cast<double>(state.rows);
+    if (state.right)
+      quality.accuracy = static_cast<double>(*state.right) / static_cast<double>(state.rows);
     right += fmt::format(" loss {}", text_of(quality));
   }
   right += fmt::format("  {:.0f} rows/s  {} left", speed,
-                       duration_text(static_cast<double>(epochs_ * rows_ - latest_rows_) / speed));
+                       duration_text(static_cast<double>(epochs_ * rows_ - rows_done_) / speed));
   std::string bar;
   if (left.size() + right.size() + 4 < kColumns) {
     std::size_t width = std::min(kLongestBar, kColumns - left.size() - right.size() - 2);

@@ -11,8 +11,9 @@ namespace weir::tool {
 
 class TrainingProgress {
  public:
-  // The rows of an epoch, and the epochs of the whole training.
-  TrainingProgress(std::int64_t rows, std::int64_t epochs);
+  // The rows of an epoch, the epochs of the whole training, and what other processes have done of
+  // it and shown.
+  TrainingProgress(std::int64_t rows, std::int64_t epochs, const FitState& before);
 
   // After every step: the bar, now and then; the line of the epoch that the step has ended.
   void show(const Fit& fit);
@@ -27,9 +28,9 @@ class TrainingProgress {
   std::int64_t rows_, epochs_;
   bool on_terminal_;
   bool drawn_ = false;
-  std::size_t reports_ = 0;     // shown
-  std::int64_t rows_done_ = 0;  // by this process
-  std::int64_t latest_rows_ = -1;
+  std::size_t reports_;     // shown
+  std::int64_t first_row_;  // of this process, and
+  std::int64_t rows_done_;  // those of all
   Clock::time_point start_ = Clock::now(), latest_bar_;
 };
 

@@ -61,8 +61,8 @@ FitOptions make_options() {
 
 // All of a training, but its duration.
 std::string text_of(const Trainer& trainer, const FitState& fit) {
-  std::string text = fmt::format("{} {} {} {} {} {} {}", fit.epochs, fit.rows, fit.loss, fit.right,
-                                 fit.steps, fit.best_epoch, fit.best_loss);
+  std::string text = fmt::format("{} {} {} {} {} {} {}", fit.epochs, fit.rows, fit.loss,
+                                 fit.right.value_or(-1), fit.steps, fit.best_epoch, fit.best_loss);
   auto add = [&](const Weights& tensors) {
     for (const auto& [name, value] : tensors) text += name + std::string(bytes_of(value));
   };
@@ -192,6 +192,31 @@ TEST(Checkpoint, SurvivesAFullDisk) {
   std::signal(SIGXFSZ, old_handler);
   Fit resumed = training.resumed(folder.read());
   EXPECT_EQ(text_of(trainer, resumed.state()), before);
+}
+
+// Where validation fails, all batches of the epoch are trained. What goes on from there validates
+// first, and ends where a training does that never failed.
+TEST(Checkpoint, ClosesTheEpochWhoseValidationFailed) {
+  test::TemporaryFolder temporary;
+  DataSet set = make_set(kRows), validation = make_set(kValidated);
+  Trainer trainer = make_trainer(), uninterrupted = make_trainer();
+  Fit reference(uninterrupted, set, &validation, make_options());
+  for (int i = 0; i < 3; ++i) reference.step();
+  Training training{trainer, set, validation};
+  Fit fit = training.start();
+  fit.step();
+  fit.step();
+  DataSet good = validation;
+  validation.data = Tensor(DType::f32, {kValidated, 5});
+  EXPECT_THAT(error_of([&] { fit.step(); }), HasSubstr("f32[8, 5]"));
+  EXPECT_THAT(error_of([&] { training.start(); }), HasSubstr("f32[8, 5]"));
+  EXPECT_EQ(fit.state().rows, kRows);
+  CheckpointFolder folder(temporary.path("checkpoints"));
+  folder.write({{}, trainer.read_state(), fit.state()});
+  validation = good;
+  Fit resumed = training.resumed(folder.read());
+  resumed.step();
+  EXPECT_EQ(text_of(trainer, resumed.state()), text_of(uninterrupted, reference.state()));
 }
 
 TEST(Checkpoint, IsUsedByOneProcess) {

@@ -120,6 +120,24 @@ TEST(Fit, CountsWhatIsRight) {
   EXPECT_DOUBLE_EQ(*fit.state().reports[0].training.accuracy, 2.0 / 3);
 }
 
+TEST(Fit, ValidatesByTheLossWhereverItIsAmongTheOutputs) {
+  for (const char* outputs : {"%loss, %y, %sum", "%y, %loss, %sum", "%y, %sum, %loss"}) {
+    bool is_first = std::string_view(outputs).starts_with("%loss");
+    Graph graph = test::parse(fmt::format(
+        R"(graph @g(%x: f64[N, 2], %t: f64[N, 2]) -> ({}) {{
+  param %w: f64[]
+  %y = mul(%x, %w)
+  %loss = mse_loss(%y, %t)
+  %sum = reduce_sum(%y)
+  return {}
+}})",
+        is_first ? "f64[], f64[N, 2], f64[]" : "f64[N, 2], f64[], f64[]", outputs));
+    Trainer trainer({graph, {{"w", Tensor::from({2.0}, {})}}}, {"sgd"});
+    DataSet set{Tensor::from({1.0, 2.0, 3.0, 4.0}, {2, 2}), Tensor(DType::f64, {2, 2})};
+    EXPECT_DOUBLE_EQ(validate(trainer, set, 2).loss, (4 + 16 + 36 + 64) / 4.0) << outputs;
+  }
+}
+
 TEST(Fit, IsFixedByTheSeed) {
   auto weights = [](std::uint64_t seed) {
     Trainer trainer = line_trainer();
@@ -168,6 +186,11 @@ TEST(DataSet, RefusesWhatDoesNotFit) {
   Trainer trainer = line_trainer();
   EXPECT_THAT(error_of([&] { Fit(trainer, set, nullptr, options_of(1)); }),
               HasSubstr("a batch has 8 rows, and there are 5 to train on"));
+  // Before there is memory for them.
+  FitOptions large = options_of(1);
+  large.batch = std::int64_t{1} << 50;
+  EXPECT_THAT(error_of([&] { Fit(trainer, set, nullptr, large); }),
+              HasSubstr("a batch has 1125899906842624 rows, and there are 5 to train on"));
   EXPECT_THAT(error_of([&] { split(set, 0.01, 0); }), HasSubstr("leaves none to train on"));
 }
 
