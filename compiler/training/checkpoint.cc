@@ -170,6 +170,8 @@ class Hash {
 
 }  // namespace
 
+std::string checkpoint_in(const std::string& folder) { return folder + "/checkpoint.safetensors"; }
+
 CheckpointFolder::CheckpointFolder(std::string folder) : folder_(std::move(folder)) {
   std::error_code fault;
   std::filesystem::create_directories(folder_, fault);

@@ -26,6 +26,9 @@ struct Checkpoint {
   FitState fit;
 };
 
+// The file in a folder for checkpoints.
+std::string checkpoint_in(const std::string& folder);
+
 class CheckpointFolder {
  public:
   // Makes the folder if it is missing, and removes what a process that was killed has left half
@@ -35,7 +38,7 @@ class CheckpointFolder {
   CheckpointFolder(const CheckpointFolder&) = delete;
   CheckpointFolder& operator=(const CheckpointFolder&) = delete;
 
-  std::string file() const { return folder_ + "/checkpoint.safetensors"; }
+  std::string file() const { return checkpoint_in(folder_); }
   bool holds_one() const;
   // Error if the file cannot be written; the one before is then untouched.
   void write(const Checkpoint& checkpoint) const;

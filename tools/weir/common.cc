@@ -168,6 +168,17 @@ void check_apart(const std::vector<std::string>& read, const std::vector<std::st
                         "another name",
                         shown(from)));
     }
+  std::set<std::filesystem::path> places;
+  for (const std::string& to : written) {
+    std::error_code fault;
+    std::filesystem::path place = to;
+    if (!to.empty())
+      place = std::filesystem::weakly_canonical(std::filesystem::absolute(to), fault);
+    bool is_other =
+        std::filesystem::exists(place, fault) && !std::filesystem::is_regular_file(place, fault);
+    if (place.empty() || is_other || places.insert(std::move(place)).second) continue;
+    throw Error(fmt::format("{} would be written twice; give each output its own name", shown(to)));
+  }
 }
 
 std::string plain_name(std::string_view name) {

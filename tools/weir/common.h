@@ -66,8 +66,9 @@ void add_target(CLI::App& command, TargetSpec& target);
 // The graph with the gradients that --gradient asks for.
 Graph with_gradients(const Graph& graph, std::vector<std::string> names);
 
-// Error if a file that is written is one that was read, under whatever name: the user keeps what
-// there was.
+// Error if a file that is written is one that was read, or is written a second time, under whatever
+// name: the user keeps what there was, and gets all that was asked for. Names that are empty are
+// left out, and so is, where it is written twice, what is no regular file.
 void check_apart(const std::vector<std::string>& read, const std::vector<std::string>& written);
 
 // "x" for both "x" and "%x".

@@ -169,7 +169,7 @@ void compile_file(const CompileArguments& arguments) {
   options.file_name = std::filesystem::path(arguments.output).filename().string();
   std::vector<std::string> read;
   Model model = read_model(arguments, weights.file, read);
-  check_apart(read, {arguments.output, header, block});
+  check_apart(read, {arguments.output, header, block, arguments.depfile});
   CompiledModel compiled =
       compile_model(chosen_programs(given_programs(model, arguments), arguments.programs),
                     model.weights, options);

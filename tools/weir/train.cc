@@ -162,6 +162,9 @@ Checkpoint::Settings settings_of(const TrainArguments& arguments, const GivenTra
           {"--learning-rate", fmt::format("{}", rate.base)},
           {"--schedule", schedule},
           {"--optimizer", update},
+          {"--loss", training.target.empty() ? training.options.loss
+                                             : parse_loss(arguments.training.loss).op},
+          {"--check-finite", training.options.check_finite ? "given" : "left out"},
           {"the data", fingerprint(data.training)},
           {"--validation", data.validation ? fingerprint(*data.validation) : "left out"},
           {"the model and its loss", fingerprint(print(training.graph))}};
@@ -288,9 +291,10 @@ void train_model(const TrainArguments& arguments) {
   std::vector<std::string> read = files_of(arguments.data), written;
   Model model = read_model(arguments, seed, read);
   written = files_of_output(arguments.output);
-  for (const std::string& path : {arguments.log, arguments.plot})
-    if (!path.empty()) written.push_back(path);
-  check_apart(read, written);
+  written.insert(written.end(), {arguments.log, arguments.plot});
+  std::vector<std::string> apart = written;
+  if (!arguments.checkpoint.empty()) apart.push_back(checkpoint_in(arguments.checkpoint));
+  check_apart(read, apart);
   for (const std::string& path : written) check_folder(path);
 
   RawData raw = read_data(arguments.data);
