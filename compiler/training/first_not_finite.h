@@ -9,8 +9,10 @@
 namespace weir {
 
 // The error about a step that updated nothing because its numbers are infinite or NaN: it names the
-// input, the param or, in the order of the step's nodes, the first node that has one. Every node is
-// computed again, on the trainer's state as it is. `step` counts from 1.
+// input, the param or, in the order of the step's nodes, the first node that has one. A mask may be
+// infinite on purpose: infinities are no fault in what has no operands, nor in a param that the
+// step does not update, nor in a node that was given some, unless there is no other to name. Every
+// node is computed again, on the trainer's state as it is. `step` counts from 1.
 Error not_finite_error(const Trainer& trainer, std::span<const Tensor> inputs, double learning_rate,
                        std::int64_t step);
 

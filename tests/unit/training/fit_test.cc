@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -173,6 +174,40 @@ TEST(Fit, NamesTheFirstNodeThatIsNotFinite) {
   Fit spoilt(other, set, nullptr, options);
   EXPECT_THAT(error_of([&] { spoilt.step(); }),
               HasSubstr("step 1 gives nan first in the input %x"));
+}
+
+// What hides the second column is infinite on purpose, as a constant and as a param that is not
+// trained.
+TEST(Fit, NamesNoMaskAsWhatIsNotFinite) {
+  auto error_with = [](std::string_view mask, const Weights& masks) {
+    Model model{with_loss(test::parse(fmt::format(R"(graph @g(%x: f64[N, 2]) -> (f64[N, 2]) {{
+  param %w: f64[2, 2]
+  {}
+  %scores = linear(%x, %w)
+  %hidden = add(%scores, %mask)
+  %parts = softmax(%hidden)
+  %y = mul(%parts, %scores)
+  return %y
+}})",
+                                                  mask)),
+                          {.op = "mse"}),
+                masks};
+    initialize(model, {"he"}, 4);
+    Trainer trainer(std::move(model), {"sgd"}, {.trained = {"w"}, .check_finite = true});
+    DataSet set = line(8);
+    set.targets = set.data;
+    FitOptions options = options_of(2);
+    options.rate.base = 1e200;
+    Fit fit(trainer, set, nullptr, options);
+    return error_of([&] { run(fit); });
+  };
+  Tensor mask = Tensor::from({0.0, -std::numeric_limits<double>::infinity()}, {2});
+  EXPECT_THAT(error_with("%mask = constant {value = f64[2] [0.0, -inf]}", {}),
+              HasSubstr("step 2 gives inf first in mul; it updated nothing"));
+  EXPECT_THAT(error_with("param %mask: f64[2]", {{"mask", mask}}),
+              HasSubstr("step 2 gives inf first in mul; it updated nothing"));
+  EXPECT_THAT(error_with("param %mask: f64[2]", {{"mask", Tensor::from({0.0, std::nan("")}, {2})}}),
+              HasSubstr("step 1 gives nan first in the param %mask"));
 }
 
 TEST(DataSet, RefusesWhatDoesNotFit) {
