@@ -22,7 +22,8 @@ Source uniform_between(double low, double high) {
   return [low, width = high - low](std::mt19937_64& random) { return low + width * unit(random); };
 }
 
-// Box and Muller's; the logarithm's argument is never 0.
+// Box and Muller's; the logarithm's argument is never 0, but at least 2^-53.
+constexpr double kFarthest = 8.6;  // deviations from the mean: above sqrt(2 * 53 * log 2)
 Source normal_around(double mean, double deviation) {
   return [mean, deviation](std::mt19937_64& random) {
     double radius = std::sqrt(-2 * std::log(1 - unit(random)));
@@ -78,6 +79,12 @@ void check_finite(const Attributes& attributes, std::string_view name) {
                             scalar::shortest(attributes.real(name))));
 }
 
+void check_held(DType type, std::string_view what, double value) {
+  if (!std::isfinite(scalar::to_double(type, scalar::bits_of(type, value))))
+    throw Error(
+        fmt::format("{} is {}, which {} does not hold", what, scalar::shortest(value), name(type)));
+}
+
 InitializerDef zeros() {
   return {"zeros",
           "0 everywhere.",
@@ -111,10 +118,13 @@ InitializerDef uniform() {
             check_float(type);
             check_finite(attributes, "low");
             check_finite(attributes, "high");
-            if (attributes.real("low") > attributes.real("high"))
-              throw Error(fmt::format("low is {}, above high, which is {}",
-                                      scalar::shortest(attributes.real("low")),
-                                      scalar::shortest(attributes.real("high"))));
+            double low = attributes.real("low"), high = attributes.real("high");
+            if (low > high)
+              throw Error(fmt::format("low is {}, above high, which is {}", scalar::shortest(low),
+                                      scalar::shortest(high)));
+            check_held(type.dtype, "low", low);
+            check_held(type.dtype, "high", high);
+            check_held(DType::f64, "high - low", high - low);
           },
           [](const TensorType&, const Attributes& attributes) {
             return uniform_between(attributes.real("low"), attributes.real("high"));
@@ -133,6 +143,9 @@ InitializerDef normal() {
             if (attributes.real("deviation") < 0)
               throw Error(fmt::format("the attribute deviation must not be negative, and is {}",
                                       scalar::shortest(attributes.real("deviation"))));
+            double mean = attributes.real("mean"), deviation = attributes.real("deviation");
+            check_held(type.dtype, "the largest value, |mean| + 8.6 * deviation,",
+                       std::abs(mean) + kFarthest * deviation);
           },
           [](const TensorType&, const Attributes& attributes) {
             return normal_around(attributes.real("mean"), attributes.real("deviation"));
