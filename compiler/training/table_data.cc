@@ -28,7 +28,14 @@ std::string known_columns(const CsvTable& table, std::int64_t count) {
 std::int64_t column_of(const FileBytes& file, const CsvTable& table, const std::string& target) {
   std::int64_t columns = table.cells.sizes()[1];
   auto named = std::find(table.names.begin(), table.names.end(), target);
-  if (named != table.names.end()) return named - table.names.begin();
+  if (named != table.names.end()) {
+    auto other = std::find(named + 1, table.names.end(), target);
+    if (other != table.names.end())
+      file.refuse(fmt::format(
+          "the columns {} and {} are both named {}; say by the number which one",
+          named - table.names.begin() + 1, other - table.names.begin() + 1, shown(target)));
+    return named - table.names.begin();
+  }
   std::int64_t number = 0;
   auto [end, fault] = std::from_chars(target.data(), target.data() + target.size(), number);
   if (fault != std::errc() || end != target.data() + target.size() || number < 1 ||

@@ -11,7 +11,8 @@ namespace weir {
 
 // Of a CSV file (frontend/csv.h). A target is the name of a column, as in the header, or its number
 // from 1 on; the targets are a vector if there is one of them, else a row for each row. Error if
-// there is no such column, if one is named twice, or if no column is left.
+// there is no such column, if several have the name, if one is chosen twice, or if no column is
+// left.
 DataSet read_table(const FileBytes& file, std::span<const std::string> targets);
 
 }  // namespace weir

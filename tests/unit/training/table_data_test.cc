@@ -37,6 +37,8 @@ TEST(TableData, RefusesWhatIsNotThere) {
   EXPECT_THAT(message("1,2\n", {"a"}), HasSubstr("it has no header, and columns 1 to 2"));
   EXPECT_THAT(message("1,2\n", {"0"}), HasSubstr("the file has no column '0'"));
   EXPECT_THAT(message("a,b\n1,2\n", {"a", "1"}), HasSubstr("the column '1' is named twice"));
+  EXPECT_THAT(message("b,a,a\n1,2,3\n", {"a"}),
+              HasSubstr("the columns 2 and 3 are both named 'a'; say by the number which one"));
   EXPECT_THAT(message("a,b\n1,2\n", {"a", "b"}), HasSubstr("none is left for the data"));
   EXPECT_THAT(message("a,b\n1,two\n", {"a"}), HasSubstr("x.csv:2:3: error: 'two' is not a number"));
 }
