@@ -1,6 +1,7 @@
 #include "compiler/frontend/file.h"
 
 #include <fcntl.h>
+#include <signal.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -8,11 +9,13 @@
 #include <algorithm>
 #include <atomic>
 #include <cerrno>
+#include <charconv>
 #include <cstdlib>
 #include <cstring>
 #include <deque>
 #include <filesystem>
 #include <mutex>
+#include <optional>
 #include <set>
 #include <system_error>
 #include <utility>
@@ -135,6 +138,34 @@ Unfinished& unfinished() {
   return *all;
 }
 
+constexpr std::string_view kTemporary = ".weir-", kTemporaryEnd = ".tmp";
+
+std::string temporary_name() {
+  static std::atomic<unsigned> counter = 0;
+  return fmt::format("{}{}-{}{}", kTemporary, ::getpid(), counter.fetch_add(1), kTemporaryEnd);
+}
+
+// The process that made a file of this name; nothing for another name.
+std::optional<pid_t> maker_of(std::string_view name) {
+  if (!name.starts_with(kTemporary) || !name.ends_with(kTemporaryEnd)) return std::nullopt;
+  name.remove_prefix(kTemporary.size());
+  pid_t process = 0;
+  auto [end, fault] = std::from_chars(name.data(), name.data() + name.size(), process);
+  if (fault != std::errc() || *end != '-' || process <= 0) return std::nullopt;
+  return process;
+}
+
+// Called under the mutex of the unfinished files. A process may have the number of an earlier one.
+bool is_abandoned(const std::filesystem::path& file) {
+  std::string name = file.filename().string();
+  std::optional<pid_t> maker = maker_of(name);
+  if (!maker) return false;
+  if (*maker != ::getpid()) return ::kill(*maker, 0) != 0 && errno == ESRCH;
+  const auto& files = unfinished().files;
+  return std::none_of(files.begin(), files.end(),
+                      [&](const std::filesystem::path& own) { return own.filename() == name; });
+}
+
 // A file of new content under a temporary name beside the one that it is to have. Destroyed before
 // `keep`, it leaves everything as it was. `take_name` and `keep` are called under the mutex of the
 // unfinished files.
@@ -197,16 +228,18 @@ class NewFile {
   }
 
  private:
-  std::filesystem::path free_name() const {
-    static std::atomic<unsigned> counter = 0;
-    return folder_ / fmt::format(".weir-{}-{}.tmp", ::getpid(), counter.fetch_add(1));
-  }
+  std::filesystem::path free_name() const { return folder_ / temporary_name(); }
 
   Descriptor create() {
     std::lock_guard lock(unfinished().mutex);
-    std::filesystem::path name = free_name();
-    Descriptor descriptor(::open(name.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666));
-    if (descriptor.number() >= 0) {
+    std::filesystem::path name;
+    int number = -1;
+    do {
+      name = free_name();
+      number = ::open(name.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+    } while (number < 0 && errno == EEXIST);
+    Descriptor descriptor(number);
+    if (number >= 0) {
       unfinished().files.insert(name);
       new_ = std::move(name);
     }
@@ -281,6 +314,13 @@ void write_files(std::span<const FileToWrite> files) {
 void abandon_writing() {
   unfinished().mutex.lock();
   for (const std::filesystem::path& file : unfinished().files) ::unlink(file.c_str());
+}
+
+void remove_abandoned(const std::string& folder) {
+  std::lock_guard lock(unfinished().mutex);
+  std::error_code ignored;
+  for (const auto& entry : std::filesystem::directory_iterator(folder, ignored))
+    if (is_abandoned(entry.path())) std::filesystem::remove(entry.path(), ignored);
 }
 
 Tensor tensor_in_file(const FileBytes& file, std::size_t offset, DType dtype, Tensor::Sizes sizes) {

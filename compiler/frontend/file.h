@@ -54,6 +54,9 @@ void write_files(std::span<const FileToWrite> files);
 // end of the process. To be called once, by an ordinary thread, not in a handler of a signal.
 void abandon_writing();
 
+// Removes from a folder what processes that are no more have left half written.
+void remove_abandoned(const std::string& folder);
+
 // The tensor stored row-major and little-endian from byte `offset` on: in place, or copied where it
 // is not aligned. Error if it does not lie within the file or a bool is neither 0 nor 1.
 Tensor tensor_in_file(const FileBytes& file, std::size_t offset, DType dtype, Tensor::Sizes sizes);

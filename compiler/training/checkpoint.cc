@@ -183,12 +183,7 @@ CheckpointFolder::CheckpointFolder(std::string folder) : folder_(std::move(folde
     throw Error(Location(std::make_shared<const std::string>(folder_), 0, 0),
                 "another process trains with this folder for checkpoints");
   }
-  for (const auto& entry : std::filesystem::directory_iterator(folder_, fault)) {
-    std::string name = entry.path().filename().string();
-    std::error_code ignored;
-    if (name.starts_with(".weir-") && name.ends_with(".tmp"))
-      std::filesystem::remove(entry.path(), ignored);
-  }
+  remove_abandoned(folder_);
 }
 
 CheckpointFolder::~CheckpointFolder() { ::close(lock_); }

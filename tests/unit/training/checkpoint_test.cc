@@ -229,6 +229,25 @@ TEST(Checkpoint, IsUsedByOneProcess) {
               HasSubstr("the folder for checkpoints cannot be made: "));
 }
 
+// Outputs and logs may lie in the folder, and be written just now. A process that is no more may
+// have had the number of this one.
+TEST(Checkpoint, LeavesWhatAProcessThatLivesIsWriting) {
+  test::TemporaryFolder temporary;
+  pid_t child = ::fork();
+  ASSERT_GE(child, 0);
+  if (child == 0) ::_exit(0);
+  ASSERT_EQ(::waitpid(child, nullptr, 0), child);
+  std::vector<std::string> kept{fmt::format(".weir-{}-7.tmp", ::getppid()), ".weir-.tmp",
+                                fmt::format(".weir-{}.tmp", child),
+                                fmt::format("weir-{}-7.tmp", child)};
+  std::vector<std::string> all = kept;
+  all.push_back(fmt::format(".weir-{}-7.tmp", child));
+  for (int i = 0; i < 20; ++i) all.push_back(fmt::format(".weir-{}-{}.tmp", ::getpid(), i));
+  for (const std::string& name : all) write_file(temporary.path(name), {"half"});
+  CheckpointFolder folder(temporary.path(""));
+  EXPECT_THAT(temporary.names(), testing::UnorderedElementsAreArray(kept));
+}
+
 TEST(Checkpoint, IsRefusedWhereItDoesNotFit) {
   test::TemporaryFolder temporary;
   DataSet set = make_set(kRows), validation = make_set(kValidated);
