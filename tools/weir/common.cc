@@ -203,6 +203,21 @@ std::int64_t integer_of(std::string_view text, std::string_view option, std::int
   return number;
 }
 
+std::optional<double> as_number(std::string_view text) {
+  double value = 0;
+  auto [end, fault] = std::from_chars(text.data(), text.data() + text.size(), value);
+  if (fault != std::errc() || end != text.data() + text.size()) return std::nullopt;
+  return value;
+}
+
+double number_of(std::string_view text, std::string_view option, double least, double most) {
+  std::optional<double> value = as_number(text);
+  if (!value || !(*value >= least) || !(*value <= most))
+    throw Error(fmt::format("{} takes a number from {} to {}, and {} is given", option, least, most,
+                            shown(text)));
+  return *value;
+}
+
 int given_threads(const std::string& option) {
   if (option.empty()) return std::min(default_thread_count(), ThreadPool::maximum_threads);
   return static_cast<int>(integer_of(option, "--threads", 1, ThreadPool::maximum_threads));
@@ -210,10 +225,8 @@ int given_threads(const std::string& option) {
 
 std::optional<double> given_tolerance(const std::string& option) {
   if (option.empty()) return std::nullopt;
-  double value = 0;
-  auto [end, fault] = std::from_chars(option.data(), option.data() + option.size(), value);
-  if (fault != std::errc() || end != option.data() + option.size() || !(value >= 0) ||
-      std::isinf(value))
+  std::optional<double> value = as_number(option);
+  if (!value || !(*value >= 0) || std::isinf(*value))
     throw Error(fmt::format("--tolerance takes a number from 0, and {} is given", shown(option)));
   return value;
 }

@@ -78,6 +78,12 @@ std::pair<std::string, std::string> name_and_value(std::string_view text, std::s
 // Error if the text is not an integer from `least` to `most`.
 std::int64_t integer_of(std::string_view text, std::string_view option, std::int64_t least,
                         std::int64_t most);
+// The whole text as a number, if it is one.
+std::optional<double> as_number(std::string_view text);
+// Error if the text is not a number from `least` to `most`.
+inline constexpr double kLargestNumber = 1e30;
+double number_of(std::string_view text, std::string_view option, double least,
+                 double most = kLargestNumber);
 
 // The value of --threads, and how many there are if it is not given.
 int given_threads(const std::string& option);

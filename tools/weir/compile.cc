@@ -41,10 +41,8 @@ examples:
   weir compile digits.weir -o digits.o --gradient x
   weir compile digits.onnx -o digits.a --target aarch64-linux-gnu --prefix net
   weir compile digits.weir -o digits.o --weights=extern
-  weir compile digits.weir -o digits.o --train --loss cross_entropy
+  weir compile digits.weir -o digits.o --train --loss cross_entropy \
     --optimizer adamw:weight_decay=0.1)";
-
-constexpr double kLargestRate = 1e30;
 
 struct CompileArguments {
   std::string model, output, header, emit, prefix, depfile;
@@ -102,13 +100,11 @@ std::vector<ModelProgram> given_programs(Model& model, const CompileArguments& a
   }
   GivenTraining training = given_training(model.graph, arguments.training, DType::i32);
   if (!arguments.learning_rate.empty())
-    training.options.learning_rate =
-        number_of(arguments.learning_rate, "--learning-rate", 0, kLargestRate);
+    training.options.learning_rate = number_of(arguments.learning_rate, "--learning-rate", 0);
   TrainingPrograms programs =
       training_programs(training.graph, training.optimizer, training.options);
-  std::int64_t seed =
-      arguments.seed.empty() ? 1 : integer_of(arguments.seed, "--seed", 0, INT64_MAX);
-  if (!arguments.strip_weights) initialize(model, {"he"}, static_cast<std::uint64_t>(seed));
+  std::uint64_t seed = given_seed(arguments.seed);
+  if (!arguments.strip_weights) initialize(model, {"he"}, seed);
   model.weights.merge(programs.initial);
   return std::move(programs.programs);
 }
@@ -192,7 +188,7 @@ void add_training_programs(CLI::App& command, CompileArguments& arguments) {
   add_value(command, "--learning-rate", arguments.learning_rate, "R",
             "The rate of every step; if left out, each is given its own.");
   add_value(command, "--seed", arguments.seed, "N",
-            "Where the first values of params come from that have none; 1 if left out.");
+            "Where the first values of params come from that have none; 0 if left out.");
   std::vector<CLI::Option*> all = command.get_options();
   for (std::size_t i = before + 1; i < all.size(); ++i) all[i]->required(false)->needs(train);
   train->needs("--loss")->excludes("--gradient");

@@ -104,7 +104,7 @@ FitOptions fit_options(const TrainArguments& arguments, std::uint64_t seed, std:
   options.batch = count_of(arguments.batch, "--batch", options.batch);
   options.seed = seed;
   double rate = arguments.rate.empty() ? checked(optimizer).learning_rate
-                                       : number_of(arguments.rate, "--learning-rate", 0, 1e30);
+                                       : number_of(arguments.rate, "--learning-rate", 0);
   std::int64_t steps = (rows + options.batch - 1) / options.batch;
   options.rate = parse_rate_schedule(arguments.schedule.empty() ? "constant" : arguments.schedule,
                                      rate, steps, options.epochs);
@@ -284,10 +284,7 @@ std::string closing_line(const Fit& fit, const std::string& output) {
 }
 
 void train_model(const TrainArguments& arguments) {
-  std::uint64_t seed =
-      arguments.seed.empty()
-          ? 0
-          : static_cast<std::uint64_t>(integer_of(arguments.seed, "--seed", 0, INT64_MAX));
+  std::uint64_t seed = given_seed(arguments.seed);
   std::vector<std::string> read = files_of(arguments.data), written;
   Model model = read_model(arguments, seed, read);
   written = files_of_output(arguments.output);

@@ -1,7 +1,5 @@
 #include "training_data.h"
 
-#include <charconv>
-
 #include <fmt/format.h>
 
 #include "compiler/frontend/file.h"
@@ -17,13 +15,6 @@ TensorPlace place_of(const std::string& text) {
     throw Error(
         fmt::format("{} is no file of tensors; they end in {}", shown(text), tensor_endings()));
   return std::move(*place);
-}
-
-std::optional<double> as_number(const std::string& text) {
-  double value = 0;
-  auto [end, fault] = std::from_chars(text.data(), text.data() + text.size(), value);
-  if (fault != std::errc() || end != text.data() + text.size()) return std::nullopt;
-  return value;
 }
 
 // One table, of which the columns of --target are the targets.
@@ -91,7 +82,7 @@ RawData read_data(const DataArguments& arguments) {
     throw Error("the targets are missing: give --targets FILE, or --target COLUMN of a .csv file");
   raw.training = is_table ? read_columns(arguments.data, arguments.columns)
                           : read_set(arguments.data, arguments.targets);
-  if (!arguments.scale.empty()) raw.scale = number_of(arguments.scale, "--scale", -1e30, 1e30);
+  if (!arguments.scale.empty()) raw.scale = number_of(arguments.scale, "--scale", -kLargestNumber);
   if (arguments.validation.empty()) {
     if (!arguments.validation_targets.empty())
       throw Error("--validation-targets needs --validation FILE");

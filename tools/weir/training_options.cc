@@ -1,7 +1,6 @@
 #include "training_options.h"
 
 #include <algorithm>
-#include <charconv>
 
 #include <fmt/format.h>
 
@@ -10,13 +9,11 @@
 namespace weir::tool {
 namespace {
 
-constexpr double kLargestNumber = 1e30;
-
 // An option of its own for what can also stand behind the optimizer's name.
 void add_hyperparameter(Optimizer& optimizer, const char* name, const std::string& text,
                         std::string_view option) {
   if (text.empty()) return;
-  double value = number_of(text, option, 0, kLargestNumber);
+  double value = number_of(text, option, 0);
   if (!optimizer.values.emplace(name, value).second)
     throw Error(fmt::format("{} is given twice: by {} and behind --optimizer", name, option));
 }
@@ -65,7 +62,7 @@ Optimizer given_optimizer(const TrainingArguments& arguments) {
   add_hyperparameter(optimizer, "momentum", arguments.momentum, "--momentum");
   add_hyperparameter(optimizer, "weight_decay", arguments.weight_decay, "--weight-decay");
   auto clip = [](const std::string& text, std::string_view option) {
-    return text.empty() ? 0 : number_of(text, option, 0, kLargestNumber);
+    return text.empty() ? 0 : number_of(text, option, 0);
   };
   optimizer.clip_value = clip(arguments.clip_value, "--clip-value");
   optimizer.clip_norm = clip(arguments.clip_norm, "--clip-norm");
@@ -96,14 +93,9 @@ GivenTraining given_training(const Graph& graph, const TrainingArguments& argume
   return training;
 }
 
-double number_of(std::string_view text, std::string_view option, double least, double most) {
-  double value = 0;
-  auto [end, fault] = std::from_chars(text.data(), text.data() + text.size(), value);
-  if (fault != std::errc() || end != text.data() + text.size() || !(value >= least) ||
-      !(value <= most))
-    throw Error(fmt::format("{} takes a number from {} to {}, and {} is given", option, least, most,
-                            shown(text)));
-  return value;
+std::uint64_t given_seed(const std::string& option) {
+  if (option.empty()) return 0;
+  return static_cast<std::uint64_t>(integer_of(option, "--seed", 0, INT64_MAX));
 }
 
 }  // namespace weir::tool

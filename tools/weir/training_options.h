@@ -34,7 +34,7 @@ struct GivenTraining {
 GivenTraining given_training(const Graph& graph, const TrainingArguments& arguments,
                              DType labels = DType::i64);
 
-// Error if the text is not a number from `least` to `most`.
-double number_of(std::string_view text, std::string_view option, double least, double most);
+// The value of --seed, which is 0 if left out.
+std::uint64_t given_seed(const std::string& option);
 
 }  // namespace weir::tool
