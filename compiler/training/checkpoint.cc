@@ -77,7 +77,7 @@ Weights tensors_of(const Checkpoint& checkpoint) {
                   Tensor::from<std::int64_t>({fit.epochs, fit.rows, fit.right ? 1 : 0,
                                               fit.right.value_or(0), fit.steps, fit.best_epoch},
                                              {6}));
-  tensors.emplace(kNumbers, Tensor::from<double>({fit.loss, fit.seconds, fit.best_loss}, {3}));
+  tensors.emplace(kNumbers, Tensor::from<double>({fit.loss, fit.seconds}, {2}));
   add_reports(fit.reports, tensors);
   return tensors;
 }
@@ -200,7 +200,7 @@ void CheckpointFolder::write(const Checkpoint& checkpoint) const {
 Checkpoint CheckpointFolder::read() const {
   Parts parts(file());
   auto counts = parts.elements<std::int64_t>(kCounts, {6});
-  auto numbers = parts.elements<double>(kNumbers, {3});
+  auto numbers = parts.elements<double>(kNumbers, {2});
   for (std::int64_t count : counts)
     if (count < 0) parts.refuse(fmt::format("{} has {}", kCounts, count));
   Checkpoint result;
@@ -214,7 +214,6 @@ Checkpoint CheckpointFolder::read() const {
   fit.best_epoch = counts[5];
   fit.loss = numbers[0];
   fit.seconds = numbers[1];
-  fit.best_loss = numbers[2];
   fit.reports = reports_of(parts, fit.epochs);
   fit.best = parts.below(kBest);
   return result;

@@ -48,6 +48,17 @@ std::optional<double> part_of(std::optional<std::int64_t> right, std::int64_t ro
   return static_cast<double>(*right) / static_cast<double>(rows);
 }
 
+// By validation; nothing if no epoch is the best one yet.
+std::optional<Quality> best_quality(const FitState& state) {
+  if (state.best_epoch == 0) return std::nullopt;
+  return state.reports[static_cast<std::size_t>(state.best_epoch - 1)].validation;
+}
+
+bool is_better(const Quality& quality, const Quality& than, bool labels) {
+  if (labels && quality.accuracy != than.accuracy) return quality.accuracy > than.accuracy;
+  return quality.loss < than.loss;
+}
+
 const DataSet& checked(const DataSet& set, std::int64_t batch) {
   check_data(set);
   if (batch < 1 || batch > set.rows())
@@ -104,8 +115,9 @@ void Fit::resume(FitState state) {
   std::int64_t steps = (state.rows + options_.batch - 1) / options_.batch;  // of the next epoch
   bool within = state.rows <= training_.rows() &&
                 (state.rows % options_.batch == 0 || state.rows == training_.rows()) &&
-                state.best_epoch <= state.epochs &&
-                state.steps == state.epochs * steps_of_epoch() + steps;
+                state.steps == state.epochs * steps_of_epoch() + steps &&
+                std::ssize(state.reports) == state.epochs && state.best_epoch <= state.epochs &&
+                (state.best_epoch == 0 || best_quality(state));
   Weights params = trainer_.model().weights;
   for (const auto& [name, value] : params) {
     auto best = state.best.find(name);
@@ -147,10 +159,11 @@ void Fit::end_epoch() {
   report.training.accuracy = part_of(state_.right, state_.rows);
   if (validation_ != nullptr) {
     report.validation = validate(trainer_, *validation_, options_.batch, options_.executor);
-    double least = report.validation->loss;
-    if (least < state_.best_loss || (state_.best_epoch == 0 && !std::isnan(least))) {
+    bool labels = !is_float(validation_->targets.dtype());
+    std::optional<Quality> best = best_quality(state_);
+    if (!std::isnan(report.validation->loss) &&
+        (!best || is_better(*report.validation, *best, labels))) {
       state_.best_epoch = report.epoch;
-      state_.best_loss = least;
       state_.best = trainer_.model().weights;
     }
   }

@@ -52,9 +52,10 @@ struct FitState {
   double seconds = 0;
   std::int64_t steps = 0;  // of all epochs
   std::vector<EpochReport> reports;
-  // With validation: the params of the epoch whose loss there is least, and that epoch.
+  // With validation: the params of the epoch that did best there, and that epoch. Where targets are
+  // labels it is that of the highest accuracy, of several the one with the least loss; else that
+  // with the least loss.
   std::int64_t best_epoch = 0;  // 0: none yet
-  double best_loss = 0;
   Weights best = {};
 };
 

@@ -62,7 +62,8 @@ void add_data(CLI::App& command, DataArguments& arguments) {
             "too.");
   add_value(command, "--validation", arguments.validation, "FILE",
             "Rows that are not trained on: data of their own, or a number from 0 to 1, the part of "
-            "the rows that is drawn from --data. The params that do best on them are written.");
+            "the rows that is drawn from --data. The params that do best on them are written: of "
+            "the highest accuracy, if the targets are labels, else of the least loss.");
   add_value(command, "--validation-targets", arguments.validation_targets, "FILE",
             "The targets of --validation FILE; left out if they are in the same file.");
 }
