@@ -21,6 +21,8 @@ struct FeatureField {
 
 constexpr const char* kSet0 = "ID_AA64ISAR0_EL1";
 constexpr const char* kSet1 = "ID_AA64ISAR1_EL1";
+constexpr const char* kSet2 = "ID_AA64ISAR2_EL1";
+constexpr const char* kVectors = "ID_AA64ZFR0_EL1";
 constexpr const char* kProcessor = "ID_AA64PFR0_EL1";
 
 // The features that change which instructions are chosen (Arm Architecture Reference Manual,
@@ -50,7 +52,12 @@ constexpr auto kFields = std::to_array<FeatureField>({
     {"sb", kSet1, 36, 1},
     {"bf16", kSet1, 44, 1},
     {"i8mm", kSet1, 52, 1},
-    {"sve2", "ID_AA64ZFR0_EL1", 0, 1},
+    {"mops", kSet2, 16, 1},
+    {"cssc", kSet2, 52, 1},
+    {"sve2", kVectors, 0, 1},
+    {"sve2p1", kVectors, 0, 2},
+    {"f32mm", kVectors, 52, 1},
+    {"f64mm", kVectors, 56, 1},
 });
 
 }  // namespace
