@@ -136,7 +136,11 @@ std::vector<PackedCopy> pack_operands(BuiltKernel& built,
     const scalar::Node& node = from[id];
     auto parameter = static_cast<std::uint32_t>(node.payload);
     TensorType type = kernel.parameters[parameter].type;
-    std::int64_t width = is_weight(built.values[parameter]) ? panel : 0;
+    // What has these columns alone, as a bias, is one run of memory as it is.
+    auto counts = [](const Dim& dim) { return dim != Dim(1); };
+    bool cut = is_weight(built.values[parameter]) &&
+               std::count_if(type.shape.begin(), type.shape.end(), counts) > 1;
+    std::int64_t width = cut ? panel : 0;
     if (width == 0 && is_innermost(type.shape, order->back())) return {};
     auto found = std::find_if(copies.begin(), copies.end(), [&](const PackedCopy& copy) {
       return copy.source == built.values[parameter] && copy.order == *order;
