@@ -25,6 +25,7 @@
 #include "ir/builder_ops.h"
 #include "runtime/weir_runtime.h"
 #include "tests/support/onnxruntime.h"
+#include "tests/support/temporary_folder.h"
 
 extern char** environ;
 
@@ -268,10 +269,8 @@ int main(int argc, char** argv) try {
       argc, argv, "Measures a model that is compiled ahead of time, in a C program.");
   TimingLock lock;
   print_machine();
-  std::string pattern = (std::filesystem::temp_directory_path() / "weir-aot-XXXXXX").string();
-  if (::mkdtemp(pattern.data()) == nullptr) throw std::runtime_error("no folder for the benchmark");
-  measure(pattern, options);
-  std::filesystem::remove_all(pattern);
+  weir::test::TemporaryFolder folder;
+  measure(folder.path(), options);
   return 0;
 } catch (const std::exception& error) {
   std::fprintf(stderr, "%s\n", error.what());

@@ -25,7 +25,7 @@ class TorchPeer {
  public:
   // `folder` holds the case. Error if there is no PyTorch: WEIR_PYTHON names an interpreter that
   // has it, python3 of the system if it names none.
-  explicit TorchPeer(const std::string& folder) {
+  explicit TorchPeer(const std::string& folder) : TorchPeer() {
     const char* python = std::getenv("WEIR_PYTHON");
     std::string interpreter = python != nullptr ? python : "/usr/bin/python3";
     std::string script = WEIR_SOURCE_DIR "/benchmarks/training_peer.py", where = folder;
@@ -50,8 +50,8 @@ class TorchPeer {
     version_ = answer();
   }
   ~TorchPeer() {
-    std::fclose(commands_);  // which ends it
-    std::fclose(answers_);
+    if (commands_ != nullptr) std::fclose(commands_);  // which ends it
+    if (answers_ != nullptr) std::fclose(answers_);
     if (process_ != 0) ::waitpid(process_, nullptr, 0);
   }
   TorchPeer(const TorchPeer&) = delete;
@@ -64,6 +64,9 @@ class TorchPeer {
   double step_bytes() { return ask("memory"); }
 
  private:
+  // What the other constructor stands on, so that the destructor tidies up where that one throws.
+  TorchPeer() = default;
+
   double ask(const std::string& command) {
     std::fprintf(commands_, "%s\n", command.c_str());
     std::fflush(commands_);

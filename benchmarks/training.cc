@@ -4,9 +4,9 @@
 //
 // Both sides start from the same weights and train on one batch; their losses are compared first.
 // `other` is the share of our time outside contractions: these are timed alone, too.
+#include <csignal>
 #include <cstdlib>
 #include <exception>
-#include <filesystem>
 #include <optional>
 
 #include <nlohmann/json.hpp>
@@ -19,6 +19,7 @@
 #include "compiler/frontend/file.h"
 #include "compiler/frontend/npz.h"
 #include "compiler/trainer.h"
+#include "tests/support/temporary_folder.h"
 
 namespace weir::bench {
 namespace {
@@ -111,29 +112,6 @@ std::string description(const Case& one, int threads) {
       .dump();
 }
 
-// Where PyTorch reads a case; gone with this.
-class Folder {
- public:
-  Folder() {
-    std::string pattern =
-        (std::filesystem::temp_directory_path() / "weir-training-XXXXXX").string();
-    if (::mkdtemp(pattern.data()) == nullptr) throw Error("no temporary folder: " + pattern);
-    path_ = pattern;
-  }
-  ~Folder() {
-    std::error_code ignored;
-    std::filesystem::remove_all(path_, ignored);
-  }
-  Folder(const Folder&) = delete;
-  Folder& operator=(const Folder&) = delete;
-
-  std::string operator/(const char* name) const { return path_ + "/" + name; }
-  const std::string& path() const { return path_; }
-
- private:
-  std::string path_;
-};
-
 // The contractions of a step - whatever sums products of its operands - each compiled alone.
 class Contractions {
  public:
@@ -196,7 +174,7 @@ class Steps {
     if (!options_.wants(one.name())) return;
     Model model = model_of(one);
     NamedTensors data = one.data();
-    Folder folder;
+    test::TemporaryFolder folder;  // where PyTorch reads the case
     write_npz(folder / "weights.npz", model.weights);
     Weights tensors(data.begin(), data.end());
     write_npz(folder / "data.npz", tensors);
@@ -332,6 +310,7 @@ void measure(const Options& options) {
 int main(int argc, char** argv) try {
   using namespace weir::bench;
   Options options = Options::parse(argc, argv, "Times training steps against PyTorch's.");
+  std::signal(SIGPIPE, SIG_IGN);  // PyTorch's process may end before ours
   TimingLock lock;
   print_machine();
   measure(options);

@@ -24,6 +24,7 @@ class TemporaryFolder {
     std::filesystem::remove_all(path_, ignored);
   }
 
+  std::string path() const { return path_.string(); }
   std::string path(const std::string& name) const { return (path_ / name).string(); }
   std::string operator/(const std::string& name) const { return path(name); }
   std::vector<std::string> names() const {
