@@ -157,7 +157,7 @@ CompiledModel compile_model(std::span<const ModelProgram> programs, const Weight
           record_self_test(optimize(programs[i].graph, options.compile), weights,
                            model.programs[i].program, model.variants);
   }
-  model.hash = hash_of(programs, block);
+  model.hash = hash_of(programs, stripped ? first : block);
   result.code = generate_model(model, code_form(options.form),
                                {.debug_lines = options.compile.debug_lines,
                                 .executor = nullptr,

@@ -174,11 +174,8 @@ class HeaderWriter {
     parameters.insert(parameters.end(), dims.begin(), dims.end());
     if (program.weight_bytes > 0 && model_.weights == nullptr)
       parameters.emplace_back("const void* weights");
-    auto updated = [](const StateEntry& state) { return state.updated; };
     if (program.state_bytes > 0)
-      parameters.emplace_back(std::any_of(program.state.begin(), program.state.end(), updated)
-                                  ? "void* state"
-                                  : "const void* state");
+      parameters.emplace_back(program.updates_state() ? "void* state" : "const void* state");
     parameters.emplace_back("void* workspace");
     parameters.emplace_back("const weir_executor* executor");
     if (is_static(program))

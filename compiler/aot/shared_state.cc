@@ -3,19 +3,14 @@
 #include <algorithm>
 #include <map>
 
+#include <fmt/format.h>
+
+#include "compiler/aot/shared_block.h"
 #include "compiler/weight_block.h"
 #include "ir/diagnostic.h"
-#include "runtime/abi.h"
+#include "ir/escape.h"
 
 namespace weir {
-namespace {
-
-std::uint64_t aligned(std::uint64_t bytes) {
-  return (bytes + WEIR_ALIGNMENT - 1) / WEIR_ALIGNMENT * WEIR_ALIGNMENT;
-}
-
-}  // namespace
-
 StateLayout share_state(std::span<Program* const> programs) {
   StateLayout layout;
   for (Program* program : programs) {
@@ -24,7 +19,10 @@ StateLayout share_state(std::span<Program* const> programs) {
       auto known =
           std::find_if(layout.entries.begin(), layout.entries.end(),
                        [&](const StateEntry& other) { return other.param == entry.param; });
-      WEIR_CHECK(known == layout.entries.end() || known->type == entry.type, entry.param);
+      if (known != layout.entries.end() && known->type != entry.type)
+        throw Error(fmt::format("the state {} is {} in one program and {} in another",
+                                value_name(entry.param), to_string(known->type),
+                                to_string(entry.type)));
       std::uint64_t place = known == layout.entries.end() ? layout.bytes : known->offset;
       // One without elements has no place that matters, and shares it with the next.
       if (entry.bytes > 0) places.emplace(entry.offset, place);
@@ -33,11 +31,7 @@ StateLayout share_state(std::span<Program* const> programs) {
       layout.entries.push_back(entry);
       layout.bytes += aligned(entry.bytes);
     }
-    for (Buffer& buffer : program->buffers) {
-      if (buffer.place != Buffer::Place::state) continue;
-      auto found = places.find(buffer.offset);
-      if (found != places.end()) buffer.offset = found->second;
-    }
+    move_buffers(*program, Buffer::Place::state, places);
   }
   for (Program* program : programs)
     program->state_bytes = program->state_bytes == 0 ? 0 : layout.bytes;

@@ -4,8 +4,7 @@
 #include <cstring>
 #include <map>
 
-#include "ir/diagnostic.h"
-#include "runtime/abi.h"
+#include "compiler/aot/shared_block.h"
 
 namespace weir {
 namespace {
@@ -24,7 +23,7 @@ bool equal_weights(const WeightEntry& a, const WeightEntry& b) {
 std::uint64_t aligned_bytes(const TensorType& type) {
   auto bytes = static_cast<std::uint64_t>(byte_size(type.dtype));
   for (const Dim& dim : type.shape) bytes *= static_cast<std::uint64_t>(dim.value());
-  return (bytes + WEIR_ALIGNMENT - 1) / WEIR_ALIGNMENT * WEIR_ALIGNMENT;
+  return aligned(bytes);
 }
 
 }  // namespace
@@ -46,12 +45,7 @@ WeightLayout share_weights(std::span<Program* const> programs) {
       layout.entries.push_back(entry);
       layout.bytes += aligned_bytes(entry.type);
     }
-    for (Buffer& buffer : program->buffers) {
-      if (buffer.place != Buffer::Place::weights) continue;
-      // A buffer that no kernel reads has no place of its own.
-      auto found = places.find(buffer.offset);
-      if (found != places.end()) buffer.offset = found->second;
-    }
+    move_buffers(*program, Buffer::Place::weights, places);
   }
   for (Program* program : programs)
     program->weight_bytes = program->weight_bytes == 0 ? 0 : layout.bytes;

@@ -188,7 +188,7 @@ void add_model_sizes(SizeTable& table, const ModelObject& model, const WeightLay
   sort_rows(table.weights);
   for (const StateEntry& entry : model.state.entries)
     table.state.emplace_back(value_name(entry.param) + " " + weir::to_string(entry.type),
-                             (entry.bytes + WEIR_ALIGNMENT - 1) / WEIR_ALIGNMENT * WEIR_ALIGNMENT);
+                             aligned(entry.bytes));
   sort_rows(table.state);
   for (const ModelObject::Entry& entry : model.programs) {
     Dim::Bindings bindings;

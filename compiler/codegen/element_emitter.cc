@@ -191,7 +191,8 @@ llvm::Value* KernelEmitter::emit_load(Id id, const Access& access, const Lanes& 
     llvm::Value* any = same_guard ? guard : b_.CreateOrReduce(guard);
     llvm::Value* loaded = from_memory(
         b_.CreateAlignedLoad(memory_type(dtype, 1), b_.CreateSelect(any, where, zeros_), align));
-    return b_.CreateSelect(guard, widened(loaded, lanes.width), otherwise);
+    llvm::Value* all = widened(loaded, lanes.width);
+    return same_guard ? chosen(all) : b_.CreateSelect(guard, all, otherwise);
   }
   llvm::Type* type = memory_type(dtype, lanes.width);
   llvm::Value* mask = lanes.mask;
@@ -209,7 +210,11 @@ llvm::Value* KernelEmitter::emit_load(Id id, const Access& access, const Lanes& 
     llvm::Value* offset = b_.CreateAdd(scalar_index(access.offset, lanes, row), lanes.start);
     llvm::Value* where = address(
         parameter, b_.CreateAdd(offset, i64(static_cast<std::int64_t>(slot) * lanes.width)));
-    if (address_guards) where = b_.CreateSelect(guard, where, zeros_);
+    if (address_guards) {
+      std::int64_t bytes = std::int64_t{lanes.width} * byte_size(dtype);
+      WEIR_CHECK(bytes <= static_cast<std::int64_t>(kZeroBytes), "a vector longer than the zeros");
+      where = guarded_address(where);
+    }
     loaded =
         mask ? static_cast<llvm::Value*>(b_.CreateMaskedLoad(type, where, align, mask, replacement))
              : b_.CreateAlignedLoad(type, where, align);

@@ -30,6 +30,7 @@ constexpr std::uint32_t kFirstVariant = 0x57454900;
 // Of a weir_fault, which are words.
 constexpr unsigned kFaultWords = 3;
 static_assert(sizeof(weir_fault) == kFaultWords * sizeof(std::ptrdiff_t));
+static_assert(sizeof(weir_fault) <= WEIR_ALIGNMENT / 2, "variant_note stands behind it");
 
 constexpr auto kMessages = std::to_array<std::pair<int, const char*>>({
     {WEIR_OK, "no error"},
@@ -385,11 +386,9 @@ class FaceEmitter {
       return llvm::cast<llvm::Constant>(callee.getCallee());
     };
     llvm::Type* tensor_type = tensors.empty() ? nullptr : tensors[0]->getType();
-    auto updated = [](const StateEntry& state) { return state.updated; };
-    int state = program.state_bytes == 0 ? WEIR_NO_STATE
-                : std::any_of(program.state.begin(), program.state.end(), updated)
-                    ? WEIR_UPDATES_STATE
-                    : WEIR_READS_STATE;
+    int state = program.state_bytes == 0  ? WEIR_NO_STATE
+                : program.updates_state() ? WEIR_UPDATES_STATE
+                                          : WEIR_READS_STATE;
     return llvm::ConstantStruct::getAnon(
         {text(entry.name), code(program_of(program)), code(workspace_of(program)),
          code(shapes_of(program)), number(program.inputs.size()), number(program.outputs.size()),

@@ -295,13 +295,12 @@ void KernelEmitter::emit_stores(const Stage& stage, const std::vector<Access>& a
   }
 }
 
-// A vector of zeros, whatever its elements. It is no stack slot, or SROA would know what is in it, and put a branch
-// around every load that may look there.
+// It is no stack slot, or SROA would know what is in it, and put a branch around every load that
+// may look there.
 llvm::Constant* KernelEmitter::zeros() {
   constexpr const char* kName = "weir.zeros";
   if (llvm::GlobalVariable* known = module_.getNamedGlobal(kName)) return known;
-  constexpr std::uint64_t kBytes = 256;
-  auto* type = llvm::ArrayType::get(b_.getInt8Ty(), kBytes);
+  auto* type = llvm::ArrayType::get(b_.getInt8Ty(), kZeroBytes);
   auto* made = new llvm::GlobalVariable(module_, type, true, llvm::GlobalValue::PrivateLinkage,
                                         llvm::Constant::getNullValue(type), kName);
   made->setUnnamedAddr(llvm::GlobalValue::UnnamedAddr::Global);

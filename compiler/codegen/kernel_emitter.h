@@ -175,7 +175,9 @@ class KernelEmitter {
   std::unordered_map<std::uint32_t, Values> values_;  // by arena id
   std::vector<std::uint32_t> defined_;
   std::vector<llvm::AllocaInst*> trees_;
-  llvm::Constant* zeros_ = nullptr;  // where guarded loads look when the guard is false
+  // Where guarded loads look when the guard is false: more bytes than any vector has.
+  static constexpr std::uint64_t kZeroBytes = 256;
+  llvm::Constant* zeros_ = nullptr;
 };
 
 }  // namespace weir

@@ -33,7 +33,7 @@ std::uint64_t add_aligned(std::uint64_t offset, std::uint64_t bytes) {
   if (__builtin_add_overflow(offset, bytes, &end) ||
       end > static_cast<std::uint64_t>(INT64_MAX) - WEIR_ALIGNMENT)
     throw Error("the memory of the self test has more bytes than 63 bits can count");
-  return (end + WEIR_ALIGNMENT - 1) / WEIR_ALIGNMENT * WEIR_ALIGNMENT;
+  return aligned(end);
 }
 
 Layout layout_of(const ModelObject::Entry& entry, std::uint64_t extra_workspace) {

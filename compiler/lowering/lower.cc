@@ -89,7 +89,7 @@ class Lowerer {
       // The sizes were checked when the value entered the graph.
       std::uint64_t bytes = static_cast<std::uint64_t>(byte_size(entry.type.dtype));
       for (const Dim& dim : entry.type.shape) bytes *= static_cast<std::uint64_t>(dim.value());
-      program_.weight_bytes += (bytes + WEIR_ALIGNMENT - 1) / WEIR_ALIGNMENT * WEIR_ALIGNMENT;
+      program_.weight_bytes += aligned(bytes);
     }
   }
 
@@ -137,7 +137,7 @@ class Lowerer {
     StateEntry entry{value.name, value.type, program_.state_bytes, 0, 0, 0, false};
     entry.bytes = static_cast<std::uint64_t>(byte_size(value.type.dtype));
     for (const Dim& dim : value.type.shape) entry.bytes *= static_cast<std::uint64_t>(dim.value());
-    program_.state_bytes += (entry.bytes + WEIR_ALIGNMENT - 1) / WEIR_ALIGNMENT * WEIR_ALIGNMENT;
+    program_.state_bytes += aligned(entry.bytes);
     buffers_[param] =
         add_buffer({value.name, value.type, Buffer::Place::state, 0, entry.offset, {}});
     program_.state.push_back(std::move(entry));

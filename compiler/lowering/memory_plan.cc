@@ -151,7 +151,7 @@ std::optional<std::uint64_t> workspace_bytes(const Program& program, const Dim::
       if (__builtin_add_overflow(quotient, *extra, &bytes)) return std::nullopt;
       size = std::max(size, static_cast<std::uint64_t>(bytes));
     }
-    size = (size + WEIR_ALIGNMENT - 1) / WEIR_ALIGNMENT * WEIR_ALIGNMENT;
+    size = aligned(size);
     if (__builtin_add_overflow(total, size, &total)) return std::nullopt;
   }
   if (total > static_cast<std::uint64_t>(INT64_MAX)) return std::nullopt;

@@ -1,6 +1,7 @@
 // Programs: kernels in order, the buffers they work on, and where each buffer lives.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <memory>
 #include <optional>
@@ -10,6 +11,7 @@
 #include "compiler/lowering/kernel.h"
 #include "ir/graph.h"
 #include "ir/tensor.h"
+#include "runtime/abi.h"
 
 namespace weir {
 
@@ -81,8 +83,8 @@ struct StateEntry {
   std::uint64_t offset = 0;  // in bytes
   std::uint64_t bytes = 0;
   std::uint32_t output = 0;  // which of the graph's outputs updates it
-  std::uint32_t buffer =
-      0;  // what holds its next value at the end: the param's own, if it is only read
+  // What holds its next value at the end: the param's own, if it is only read.
+  std::uint32_t buffer = 0;
   bool updated = false;  // it has a next value; otherwise it is only read
 };
 
@@ -100,7 +102,18 @@ struct Program {
   std::uint64_t state_bytes = 0;
   // In the order of weir_call. The outputs are those of the graph that update no param.
   std::vector<std::pair<std::string, TensorType>> inputs, outputs;
+
+  // Whether some of the state has a next value.
+  bool updates_state() const {
+    return std::any_of(state.begin(), state.end(),
+                       [](const StateEntry& entry) { return entry.updated; });
+  }
 };
+
+// As many bytes, and up to WEIR_ALIGNMENT more: what a place in a block takes.
+inline std::uint64_t aligned(std::uint64_t bytes) {
+  return (bytes + WEIR_ALIGNMENT - 1) / WEIR_ALIGNMENT * WEIR_ALIGNMENT;
+}
 
 // The program as text: the memory plan, then every kernel with its calls.
 std::string print(const Program& program);
