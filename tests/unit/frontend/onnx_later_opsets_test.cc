@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <limits>
 
 #include "ir/interpreter.h"
 #include "onnx_models.h"
@@ -215,7 +216,11 @@ TEST(OnnxEarlierOpsets, SequencesOfSymbolicLengthAreReversed) {
   };
   EXPECT_EQ(reversed(3), "[[2.0, 1.0, 3.0], [6.0, 5.0, 4.0]]");
   EXPECT_EQ(reversed(0), "[[2.0, 1.0, 3.0], [4.0, 5.0, 6.0]]");
+  EXPECT_EQ(reversed(1), reversed(0));
   EXPECT_THAT(error_of([&] { reversed(4); }), HasSubstr("index 3 is out of range [-3, 3)"));
+  EXPECT_THAT(error_of([&] { reversed(-1); }), HasSubstr("index 3 is out of range [-3, 3)"));
+  EXPECT_THAT(error_of([&] { reversed(std::numeric_limits<std::int64_t>::min()); }),
+              HasSubstr("is out of range [-3, 3)"));
 }
 
 TEST(OnnxLackingOps, QuantizedModelsAreRefusedClearly) {

@@ -30,7 +30,8 @@ void convert_gather_nd(Node& node) {
 }
 
 // The first elements of each example, as many as its length, from the last to the first; an element
-// is that at an index. A length that is out of range makes one that is.
+// is that at an index. A length that is out of range makes one that is: too long a one at the first
+// step, a negative one at the last.
 void convert_reverse_sequence(Node& node) {
   node.check_inputs(2, 2);
   check_indices(node, 1);
@@ -53,7 +54,9 @@ void convert_reverse_sequence(Node& node) {
   Var step = along(node.apply("iota", {}, {{"shape", steps}, {"dtype", DType::i64}}), time);
   Var length = along(node.cast(node.input(1), DType::i64), batch);
   Var mirrored = node.apply("sub", {node.apply("sub", {length, node.like(length, 1)}), step});
-  Var index = node.apply("select", {node.apply("less", {step, length}), mirrored, step});
+  Var negative = node.apply("minimum", {length, node.like(length, 0)});
+  Var kept = node.apply("sub", {step, negative});
+  Var index = node.apply("select", {node.apply("less", {step, length}), mirrored, kept});
   node.set(0, node.apply("gather_elements", {node.input(0), node.broadcast(index, x)},
                          with_axis(static_cast<std::int64_t>(time))));
 }

@@ -241,7 +241,8 @@ Attributes pool_attributes(const Window& window) {
   return attributes;
 }
 
-// A pool as the op has it, ceil_mode included.
+// A pool as the op has it, ceil_mode included; but auto_pad SAME has decided how many windows there
+// are, and of what its frames have left over at the end ceil_mode would make one more.
 struct Pool {
   FramedWindow window;
   Attributes attributes;
@@ -252,7 +253,8 @@ Pool pool_of(Node& node) {
   check_spatial(node);
   Pool pool{framed_window_of(node, kernel_of(node, nullptr)), {}};
   pool.attributes = pool_attributes(pool.window.window);
-  pool.attributes.set("ceil_mode", node.flag("ceil_mode", false));
+  bool ceil_mode = node.flag("ceil_mode", false);
+  pool.attributes.set("ceil_mode", ceil_mode && pool.window.frames.empty());
   return pool;
 }
 
@@ -324,18 +326,42 @@ void convert_max_pool(Node& node) {
   node.set(1, places_in_x(node, results[1], pool.window.window, column_major));
 }
 
-// The mean of windows of x. A frame that depends on symbols is part of what the op sees, so that
-// the frame counts; where it is not to count, the mean is that over the share of x in each window.
+// The sums of the windows of each channel of x, as average_pool has them before it divides.
+Var sum_of(Node& node, Var x, const Pool& pool) {
+  Window window = pool.window.window;
+  x = framed(node, x, pool.window, 0);
+  const Shape shape = x.shape();
+  Shape one_channel{shape[0] * shape[1], Dim(1)}, taps{Dim(1), Dim(1)}, sums{shape[0], shape[1]};
+  for (std::size_t i = 0; i < window.size(); ++i) {
+    const Dim& size = shape[kSpatial + i];
+    if (pool.attributes.boolean("ceil_mode")) window[i] = window[i].ceiling(size);
+    one_channel.push_back(size);
+    taps.emplace_back(window[i].kernel);
+    sums.push_back(window[i].positions(size));
+  }
+  Var ones = ops::broadcast_to(node.builder(), node.like(x, 1), taps);
+  Var sum = node.apply("conv", {node.reshaped(x, one_channel), ones}, ops::attributes_of(window));
+  return node.reshaped(sum, sums);
+}
+
+// The mean of windows of x. A frame that depends on symbols is part of what is added up; it counts
+// as it would in average_pool, with the same bits.
 Var average_of(Node& node, Var x, Pool pool, bool counts_frame) {
   if (pool.window.frames.empty()) {
     pool.attributes.set("count_include_pad", counts_frame);
     return node.apply("average_pool", {x}, std::move(pool.attributes));
   }
-  Var mean = node.apply("average_pool", {framed(node, x, pool.window, 0)}, pool.attributes);
-  if (counts_frame) return mean;
-  Var ones = ops::broadcast_to(node.builder(), node.like(x, 1), x.shape());
-  return node.apply("div", {mean, node.apply("average_pool", {framed(node, ones, pool.window, 0)},
-                                             pool.attributes)});
+  Var count;
+  if (counts_frame) {
+    double taps = 1;
+    for (const ops::WindowAxis& axis : pool.window.window) taps *= static_cast<double>(axis.kernel);
+    count = node.like(x, taps);
+  } else {
+    Shape space(x.shape());
+    space[0] = space[1] = Dim(1);
+    count = sum_of(node, ops::broadcast_to(node.builder(), node.like(x, 1), space), pool);
+  }
+  return node.apply("div", {sum_of(node, x, pool), count});
 }
 
 void convert_average_pool(Node& node) {
@@ -344,17 +370,14 @@ void convert_average_pool(Node& node) {
   node.set(0, average_of(node, node.input(0), std::move(pool), counts_frame));
 }
 
-// (the sum of |x|^p)^(1 / p), as the mean with the frame counted times the size of the window.
+// (the sum of |x|^p)^(1 / p).
 void convert_lp_pool(Node& node) {
   Pool pool = pool_of(node);
   double p = static_cast<double>(node.integer("p", 2));
   Var x = node.input(0);
-  double count = 1;
-  for (const ops::WindowAxis& axis : pool.window.window) count *= static_cast<double>(axis.kernel);
   Var powers = p == 2 ? node.apply("mul", {x, x}) : node.apply("abs", {x});
   if (p != 1 && p != 2) powers = node.apply("pow", {powers, node.like(x, p)});
-  Var sum =
-      node.apply("mul", {average_of(node, powers, std::move(pool), true), node.like(x, count)});
+  Var sum = sum_of(node, powers, pool);
   if (p == 1) return node.set(0, sum);
   node.set(0, p == 2 ? node.apply("sqrt", {sum}) : node.apply("pow", {sum, node.like(x, 1 / p)}));
 }
