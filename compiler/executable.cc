@@ -149,7 +149,7 @@ std::vector<std::vector<DimPlan>> plans_of(const std::vector<Signature>& signatu
   const IndexCheck& check = parts.checks[static_cast<std::size_t>(fault.check)];
   const Dim& size = check.sizes[static_cast<std::size_t>(fault.position) % check.sizes.size()];
   IndexFault index{fault.position, fault.index, plan_of(size, parts.symbols).evaluate(dims),
-                   check.type};
+                   check.from_end};
   throw Error(check.location, fmt::format("{}: {}", check.op, index.message()));
 }
 

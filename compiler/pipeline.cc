@@ -13,6 +13,7 @@
 #include "compiler/make_executable.h"
 #include "compiler/lowering/lower.h"
 #include "compiler/passes/pass_manager.h"
+#include "compiler/rematerialize/kept_values.h"
 #include "ir/text.h"
 #include "ir/verifier.h"
 
@@ -100,7 +101,8 @@ LoadedCode generate_or_find(const Program& program, const CompileOptions& option
 }  // namespace
 
 std::span<const std::string_view> stage_names() {
-  static constexpr std::array<std::string_view, 5> kNames{"graph", "optimized", "kernels", "llvm", "asm"};
+  static constexpr std::array<std::string_view, 6> kNames{"graph", "optimized", "kept",
+                                                           "kernels", "llvm", "asm"};
   return kNames;
 }
 
@@ -111,7 +113,9 @@ std::optional<InspectStage> parse_stage(std::string_view name) {
   return std::nullopt;
 }
 
-Graph optimize(Graph graph, const CompileOptions& options) {
+namespace {
+
+Graph run_graph_passes(Graph graph, const CompileOptions& options) {
   std::span<const std::string> names = options.passes;
   if (names.empty()) names = default_passes();
   if (options.timing && options.time_passes) {
@@ -125,6 +129,18 @@ Graph optimize(Graph graph, const CompileOptions& options) {
   return timed(options, "graph passes", [&] {
     check_graph(graph);
     return run_passes(std::move(graph), names);
+  });
+}
+
+}  // namespace
+
+Graph optimize(Graph graph, const CompileOptions& options) {
+  Graph optimized = run_graph_passes(std::move(graph), options);
+  if (!options.passes.empty()) return optimized;
+  return timed(options, "rematerialize", [&] {
+    return rematerialize(std::move(optimized), {.fuse = options.fuse,
+                                                .reuse_memory = options.reuse_memory,
+                                                .budget = options.memory_budget});
   });
 }
 
@@ -150,6 +166,11 @@ Executable compile(const Model& model, const CompileOptions& options) {
 std::string inspect(const Graph& graph, InspectStage stage, const CompileOptions& options) {
   if (stage == InspectStage::graph) return print(graph);
   if (stage == InspectStage::optimized) return print(optimize(graph, options));
+  if (stage == InspectStage::kept) {
+    static const Dim::Bindings kNoSizes;
+    return print_kept_values(optimize(graph, options), options.fuse,
+                             options.memory_budget ? options.memory_budget->sizes : kNoSizes);
+  }
   Program program = lower_graph(graph, options);
   if (stage == InspectStage::kernels) return print(program);
   Target target = resolve_target(options.target);

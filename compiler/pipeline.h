@@ -2,6 +2,8 @@
 //
 //   graph --passes--> optimized --lowering--> kernels --codegen--> llvm --> asm, object or memory
 //
+// What the optimized graph of a backward pass keeps is shown as a table of its own (kept).
+//
 // Each step can be looked at (inspect), timed (CompileOptions::timing) and taken alone.
 #pragma once
 
@@ -17,6 +19,7 @@
 #include "compiler/executable.h"
 #include "compiler/lowering/program.h"
 #include "compiler/lowering/target.h"
+#include "compiler/rematerialize/rematerialize.h"
 #include "ir/builder.h"
 #include "ir/graph.h"
 
@@ -27,6 +30,9 @@ struct CompileOptions {
   std::vector<std::string> passes;  // graph passes by name; empty: the default ones
   bool fuse = true;              // false: a kernel for every node
   bool reuse_memory = true;      // false: workspace of its own for every value
+  // What the backward pass reads of the forward pass is kept in its smallest form, and computed again as far as this
+  // budget for the workspace asks for it (compiler/rematerialize/rematerialize.h); not if `passes` are given.
+  std::optional<MemoryBudget> memory_budget = {};
   bool debug_lines = true;       // model lines as debug info, in object files
   // Gives the threads on which compile() generates code. Null: the calling thread does it all. The code
   // does not depend on it.
@@ -39,12 +45,12 @@ struct CompileOptions {
   bool time_passes = false;
 };
 
-enum class InspectStage { graph, optimized, kernels, llvm, assembly };
-// "graph", "optimized", "kernels", "llvm", "asm": in the order of InspectStage.
+enum class InspectStage { graph, optimized, kept, kernels, llvm, assembly };
+// "graph", "optimized", "kept", "kernels", "llvm", "asm": in the order of InspectStage.
 std::span<const std::string_view> stage_names();
 std::optional<InspectStage> parse_stage(std::string_view name);
 
-// Graph passes alone. Throws Error for a graph that cannot be compiled (check_graph of
+// Graph passes and rematerialization. Throws Error for a graph that cannot be compiled (check_graph of
 // ir/verifier.h); so does every step that begins with them.
 Graph optimize(Graph graph, const CompileOptions& options = {});
 // Graph passes and lowering.

@@ -7,7 +7,6 @@
 #include <span>
 #include <string>
 
-#include "ir/dtype.h"
 #include "ir/tensor.h"
 
 namespace weir {
@@ -17,15 +16,16 @@ struct IndexFault {
   std::int64_t position;  // row-major, in the operand
   std::int64_t index;
   std::int64_t size;
-  DType type;  // of the operand
+  bool from_end;  // whether negative ones are in range
 
   // "index 12 is out of range [-5, 5)"
   std::string message() const;
 };
 
 // The first element, in row-major order, that is not within its size. `sizes` has one size for all
-// elements, or one for each place along the last axis.
+// elements, or one for each place along the last axis; negative indices of a signed type are within
+// it where they count from the end.
 std::optional<IndexFault> find_index_fault(const Tensor& indices,
-                                           std::span<const std::int64_t> sizes);
+                                           std::span<const std::int64_t> sizes, bool from_end);
 
 }  // namespace weir

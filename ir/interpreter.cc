@@ -189,8 +189,10 @@ std::vector<Tensor> Interpreter::evaluate(const Graph& graph, const Node& node,
 
   if (op.index_operands) {
     for (const IndexOperand& indices : op.index_operands(use.instance))
-      if (auto fault = find_index_fault(operands[indices.operand], sizes_of(indices.sizes)))
-        throw Error(fault->message());
+      if (auto fault = find_index_fault(operands[indices.operand], sizes_of(indices.sizes),
+                                        indices.from_end))
+        throw Error(node.location, fmt::format("{}: {}", indices.op.empty() ? op.name : indices.op,
+                                               fault->message()));
   }
   std::vector<Tensor> results;
   if (op.composite_for(use.instance)) {

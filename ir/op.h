@@ -81,13 +81,15 @@ struct OpInstance {
   std::vector<int> axes(int rank) const;
 };
 
-// What an op needs of an operand that holds indices: each of them lies within a size, -size <= i < size, or 0 <= i <
-// size for an unsigned type. One that does not is a data fault: the interpreter throws the Error of
+// What an op needs of an operand that holds indices: each of them lies within a size, 0 <= i < size, or -size <= i <
+// size where negative ones count from the end. One that does not is a data fault: the interpreter throws the Error of
 // ir/index_range_check.h, and a compiled program ends with WEIR_DATA_FAULT before any kernel reads by that index.
 struct IndexOperand {
   std::size_t operand;
   // One size for all elements, or one for each place along the operand's last axis.
   Shape sizes;
+  bool from_end = true;  // whether indices of a signed type may be negative
+  std::string op = {};   // who the message names; empty: this op
 };
 
 // The place of one result element, while its expression is being written.
@@ -176,6 +178,20 @@ struct GradientContext {
   std::span<const bool> wanted;     // operands whose gradient somebody reads
 };
 
+// The training step that an op becomes part of, for OpDef::in_training.
+class TrainingForm {
+ public:
+  virtual ~TrainingForm() = default;
+
+  // What random numbers are made from: an i64 scalar that grows by 1 with every step, and another number for every
+  // place that draws in one step, from 0 on.
+  virtual Var counter() = 0;
+  virtual std::int64_t next_site() = 0;
+  virtual bool is_param(Var value) const = 0;
+  // The value that the param has when the step has run.
+  virtual void update(Var param, Var value) = 0;
+};
+
 // Whether and how an op is differentiated.
 struct GradientRule {
   enum class Kind : std::uint8_t {
@@ -217,8 +233,11 @@ struct OpDef {
   std::function<std::vector<Var>(GraphBuilder&, std::span<const Var>, const Attributes&)> composite;
   // Of an op that has both: whether the body stands for this instance. Absent means yes.
   std::function<bool(const OpInstance&)> is_composite;
-  // The operands that hold indices, if there are any.
+  // The operands that hold indices, if there are any. The body of a composite op checks them itself, with in_range.
   std::function<std::vector<IndexOperand>(const OpInstance&)> index_operands;
+  // What a training step has in the op's place; nothing where the instance stays as it is. Absent: the op is the same in
+  // training.
+  std::function<std::vector<Var>(TrainingForm&, std::span<const Var>, const Attributes&)> in_training;
   // The result as data, for constants.
   std::function<std::shared_ptr<const Tensor>(const Attributes&)> data;
 
@@ -228,6 +247,10 @@ struct OpDef {
   // True for a movement of one operand in which each of its elements is found, if the result has any: what holds for all
   // elements of the result holds for all of the operand.
   bool keeps_elements = false;
+  // True for one whose result is stored in memory, and its operand nowhere computed again for it.
+  bool is_stored = false;
+  // An operand that is computed, and stored, before anything that is made of the result; its elements are not read.
+  std::optional<std::size_t> waits_for;
   // True for a pointwise expression without arithmetic, which takes f16 and bf16 as they are.
   bool keeps_types = false;
   GradientRule gradient;

@@ -5,12 +5,14 @@
 #include <limits>
 #include <memory>
 #include <optional>
+#include <unordered_set>
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
 #include "compiler/autodiff/gradient.h"
 #include "compiler/autodiff/named_options.h"
+#include "compiler/autodiff/training_form.h"
 #include "compiler/passes/graph_rewriter.h"
 #include "ir/escape.h"
 #include "ir/notes.h"
@@ -44,17 +46,24 @@ void check_loss(const Graph& graph, const std::string& name) {
                             value_name(name), to_string(type)));
 }
 
-// Names of the params that are trained, in the order of the graph.
-std::vector<std::string> trained_params(const Graph& graph, const TrainingOptions& options) {
+// Names of the params that are trained, in the order of the graph. What the model updates by itself
+// is not among them.
+std::vector<std::string> trained_params(const TrainedModel& model, const TrainingOptions& options) {
+  const Graph& graph = model.graph;
   std::vector<std::string> names;
   for (ValueId id : graph.params()) {
     const Value& value = graph.value(id);
     bool named = std::find(options.trained.begin(), options.trained.end(), value.name) !=
                  options.trained.end();
+    bool updated = model.updated.contains(value.name);
+    if (updated && named)
+      throw Error(value.location,
+                  fmt::format("the param {} is updated by the model itself, and cannot be trained",
+                              value_name(value.name)));
     if (!is_float(value.type.dtype) && named)
       throw Error(value.location, fmt::format("the param {} is {}, which cannot be trained",
                                               value_name(value.name), to_string(value.type)));
-    if (is_float(value.type.dtype) && (named || options.trained.empty()))
+    if (is_float(value.type.dtype) && !updated && (named || options.trained.empty()))
       names.push_back(value.name);
   }
   for (const std::string& name : options.trained)
@@ -67,16 +76,20 @@ std::vector<std::string> trained_params(const Graph& graph, const TrainingOption
   return names;
 }
 
-// The graph with the outputs that `kept` admits.
+// The graph with the outputs that are asked for, and next to it what it updates.
 struct Pruned {
   Graph graph;
   std::vector<ValueId> gradients;
+  std::vector<std::pair<ValueId, ValueId>> updates;  // params and their next values
 };
 
 Pruned prune(const Gradients& gradients, std::span<const std::string> outputs) {
   GraphRewriter rewriter(gradients.graph);
   for (const Node& node : gradients.graph.nodes()) rewriter.copy(node);
-  Pruned result{Graph(), rewriter.mapped(gradients.values)};
+  Pruned result{Graph(), rewriter.mapped(gradients.values), {}};
+  for (const Graph::Output& output : gradients.graph.outputs())
+    if (output.updates.valid())
+      result.updates.emplace_back(rewriter.mapped(output.updates), rewriter.mapped(output.value));
   for (const std::string& name : outputs)
     rewriter.target().add_output(rewriter.mapped(find_output(gradients.graph, name).value), name);
   result.graph = std::move(rewriter.target());
@@ -86,13 +99,17 @@ Pruned prune(const Gradients& gradients, std::span<const std::string> outputs) {
 class StepBuilder {
  public:
   StepBuilder(Pruned step, const Optimizer& optimizer, const TrainingOptions& options,
-              std::vector<std::string> trained)
+              std::vector<std::string> trained, Weights initial)
       : optimizer_(optimizer),
         definition_(checked(optimizer)),
         options_(options),
         trained_(std::move(trained)),
         gradients_(std::move(step.gradients)),
-        builder_(std::move(step.graph)) {}
+        builder_(std::move(step.graph)),
+        initial_(std::move(initial)) {
+    for (const auto& [param, value] : step.updates)
+      set_next(Var(builder_, param), Var(builder_, value));
+  }
 
   TrainingStep run() {
     std::vector<Var> gradients = prepare_gradients();
@@ -252,8 +269,8 @@ class StepBuilder {
   std::vector<ValueId> gradients_;
   GraphBuilder builder_;
   Var rate_, steps_, next_steps_, step_;
-  std::vector<std::pair<Var, Var>> next_;  // state and its next value
   Weights initial_;
+  std::vector<std::pair<Var, Var>> next_;  // state and its next value
 };
 
 // "mse" and "mse_loss" are the same.
@@ -284,23 +301,36 @@ TrainingStep training_step(const Graph& graph, const Optimizer& optimizer,
                            const TrainingOptions& options) {
   check_loss(graph, options.loss);
   checked(optimizer);
-  std::vector<std::string> trained = trained_params(graph, options);
+  TrainedModel model = training_form(graph);
+  std::vector<std::string> trained = trained_params(model, options);
   std::vector<std::string> outputs{options.loss};
   for (const std::string& name : options.outputs)
     if (std::find(outputs.begin(), outputs.end(), name) == outputs.end()) outputs.push_back(name);
-  Gradients gradients = differentiate(graph, trained, {{options.loss}});
-  return StepBuilder(prune(gradients, outputs), optimizer, options, std::move(trained)).run();
+  Gradients gradients = differentiate(model.graph, trained, {{options.loss}});
+  return StepBuilder(prune(gradients, outputs), optimizer, options, std::move(trained),
+                     std::move(model.initial))
+      .run();
 }
 
 Graph on_state(const Graph& graph, const TrainingOptions& options) {
-  Graph result = graph;
-  for (const std::string& name : trained_params(graph, options)) {
+  TrainedModel model = training_form(graph);
+  std::vector<std::string> trained = trained_params(model, options);
+  std::unordered_set<std::string> state(trained.begin(), trained.end());
+  state.insert(model.updated.begin(), model.updated.end());
+  GraphRewriter rewriter(graph);
+  for (const Node& node : graph.nodes()) rewriter.copy(node);
+  Graph& result = rewriter.target();
+  for (const Graph::Output& output : graph.outputs())
+    if (!output.updates.valid()) result.add_output(rewriter.mapped(output.value), output.name);
+  for (ValueId id : graph.params()) {
+    const std::string& name = graph.value(id).name;
+    if (!state.contains(name)) continue;
     std::string output = name;
     for (const Graph::Output& other : graph.outputs())
       if (other.name == output) output += ".state";
-    result.add_update(result.find(name), result.find(name), output);
+    result.add_update(rewriter.mapped(id), rewriter.mapped(id), output);
   }
-  return result;
+  return std::move(result);
 }
 
 LossOptions parse_loss(std::string_view text) {

@@ -4,6 +4,10 @@
 //           params w, b                    params w, b, and what the optimizer remembers, all
 //           updated outputs logits, loss           outputs loss
 //
+// What the model updates by itself - the running statistics of batch_norm, the counter of dropout -
+// is updated too: the step is that of the model's training form
+// (compiler/autodiff/training_form.h).
+//
 // The step prints, compiles and is compiled ahead of time like any other graph. Its params that are
 // trained are state (ir/graph.h), and so is what the optimizer remembers: w.momentum,
 // optimizer.step.
@@ -23,7 +27,8 @@ namespace weir {
 struct TrainingOptions {
   // The output that is minimized: a floating-point scalar.
   std::string loss = "loss";
-  // Names of the params that are trained; empty: all of floating point.
+  // Names of the params that are trained; empty: all of floating point that the model does not
+  // update by itself.
   std::vector<std::string> trained = {};
   // Outputs that the step has besides the loss.
   std::vector<std::string> outputs = {};
@@ -39,7 +44,7 @@ struct TrainingStep {
   // f64 if a trained param is, else f32. Outputs: the loss, those asked for, `finite`, and the
   // updates.
   Graph graph;
-  // The first values of what the optimizer remembers.
+  // The first values of what the optimizer remembers, and of the counter of random numbers.
   Weights initial;
 };
 
@@ -49,8 +54,9 @@ struct TrainingStep {
 TrainingStep training_step(const Graph& graph, const Optimizer& optimizer,
                            const TrainingOptions& options = {});
 
-// The graph itself, with the params that are trained as state that is only read, at the places in
-// the state block that they have in the training step: both run on one block.
+// The graph itself, in its form for inference, with the params that the training step updates as
+// state that is only read, at the places in the state block that they have there: both run on one
+// block.
 Graph on_state(const Graph& graph, const TrainingOptions& options = {});
 
 // How an output of a model becomes a loss.

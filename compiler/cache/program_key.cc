@@ -60,7 +60,7 @@ void put(Writer& writer, const Buffer& buffer) {
 }
 
 void put(Writer& writer, const IndexCheck& check) {
-  const auto& [call, position, index, type, sizes, op, location] = check;
+  const auto& [call, position, index, from_end, sizes, op, location] = check;
   writer.number(std::uint64_t{call});
   writer.number(std::uint64_t{position});
   writer.number(std::uint64_t{index});

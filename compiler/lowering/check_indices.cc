@@ -17,6 +17,10 @@ using scalar::Id;
 
 constexpr std::int64_t kChunk = 4096;
 
+const std::string& named_op(const Node& node, const IndexOperand& indices) {
+  return indices.op.empty() ? node.op->name : indices.op;
+}
+
 // Constant indices within constant sizes.
 bool is_certain(const Graph& graph, const Node& node, const IndexOperand& indices) {
   const Value& value = graph.value(node.operands[indices.operand]);
@@ -27,8 +31,9 @@ bool is_certain(const Graph& graph, const Node& node, const IndexOperand& indice
     sizes.push_back(size.value());
   }
   const Node& constant = graph.node(value.producer);
-  if (auto fault = find_index_fault(*constant.op->data(constant.attributes), sizes))
-    throw Error(node.location, fmt::format("{}: {}", node.op->name, fault->message()));
+  if (auto fault =
+          find_index_fault(*constant.op->data(constant.attributes), sizes, indices.from_end))
+    throw Error(node.location, fmt::format("{}: {}", named_op(node, indices), fault->message()));
   return true;
 }
 
@@ -61,9 +66,10 @@ IndexCheckPlan plan_index_checks(const Graph& graph) {
     for (const IndexOperand& indices : node.op->index_operands({node.op, types, node.attributes})) {
       if (is_certain(graph, node, indices)) continue;
       ValueId value = node.operands[indices.operand];
+      bool from_end = indices.from_end && is_signed(graph.type(value).dtype);
       auto equal_check = [&](ValueId of) {
         return std::find_if(plan.checks.begin(), plan.checks.end(), [&](const PlannedCheck& check) {
-          return check.value == of && check.sizes == indices.sizes;
+          return check.value == of && check.sizes == indices.sizes && check.from_end == from_end;
         });
       };
       // Of repeated indices what is repeated is enough; but if there might be no repetition, they
@@ -76,15 +82,27 @@ IndexCheckPlan plan_index_checks(const Graph& graph) {
       }
       if (check == plan.checks.end()) check = equal_check(value);
       if (check == plan.checks.end())
-        check = plan.checks.insert(check, PlannedCheck{value, indices.sizes, NodeId{i}});
+        check = plan.checks.insert(check, PlannedCheck{value, indices.sizes, from_end, NodeId{i},
+                                                       named_op(node, indices)});
       plan.needed[i].push_back(static_cast<std::size_t>(check - plan.checks.begin()));
     }
   }
   return plan;
 }
 
-Kernel build_check_kernel(const TensorType& indices, const Shape& sizes, const std::string& name,
-                          const Location& location) {
+std::vector<std::vector<ValueId>> checked_values(const IndexCheckPlan& plan) {
+  std::vector<std::vector<ValueId>> checked;
+  if (plan.checks.empty()) return checked;
+  for (const std::vector<std::size_t>& needed : plan.needed) {
+    checked.emplace_back();
+    for (std::size_t check : needed) checked.back().push_back(plan.checks[check].value);
+  }
+  return checked;
+}
+
+Kernel build_check_kernel(const TensorType& indices, const PlannedCheck& check,
+                          const std::string& name, const Location& location) {
+  const Shape& sizes = check.sizes;
   Kernel kernel;
   scalar::Arena& arena = kernel.arena;
   kernel.name = "check_indices";
@@ -105,7 +123,8 @@ Kernel build_check_kernel(const TensorType& indices, const Shape& sizes, const s
                     size);
   }
   Expr fits = index < size;
-  if (is_signed(indices.dtype)) fits = fits & (number(0) - size <= index);
+  if (is_signed(indices.dtype))
+    fits = fits & ((check.from_end ? number(0) - size : number(0)) <= index);
   Fold fold;
   fold.name = "first";
   fold.order = Reduction::Order::lanes;

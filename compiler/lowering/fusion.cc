@@ -44,7 +44,8 @@ struct Planner {
   std::vector<int> use_count;  // by value
   std::vector<int> cost;       // by node: of one element when inline, operands included
   std::vector<bool> is_output;  // by value
-  std::vector<bool> is_checked;  // by value
+  std::vector<bool> is_checked;  // by value: stored because something waits for it
+  bool has_waits = false;        // whether anything waits for a value that it does not read
 
   Planner(const Graph& g, const FusionOptions& o) : graph(g), options(o) {
     plan.group_of.assign(graph.nodes().size(), FusionPlan::kInline);
@@ -61,6 +62,12 @@ struct Planner {
     }
     for (const std::vector<ValueId>& values : options.checked)
       for (ValueId value : values) is_checked[value.index] = true;
+    has_waits = !options.checked.empty();
+    for (const Node& node : graph.nodes()) {
+      if (!node.op->waits_for) continue;
+      has_waits = true;
+      is_checked[node.operands[*node.op->waits_for].index] = true;
+    }
   }
 
   bool is_member(NodeId id) const { return plan.group_of[id.index] >= 0; }
@@ -101,7 +108,9 @@ int Planner::own_cost(const Node& node) const {
   if (node.op->data) return 0;
   std::vector<TensorType> types = types_of(graph, node.operands);
   if (!node.op->pointwise)
-    return node.op->is_movement ? static_cast<int>(node.operands.size()) - 1 : 1;
+    return node.op->is_movement
+               ? static_cast<int>(node.operands.size()) - (node.op->waits_for ? 2 : 1)
+               : 1;
   Arena arena;
   Id root = pointwise_expression(arena, instance_of(node, types)).id();
   int total = 0;
@@ -307,19 +316,23 @@ Shape independent_axes(const Graph& graph, const Node& node) {
   return result;
 }
 
-// The latest group that computes what has to be checked before the node, or a node that is written out for it, may run;
-// -1 if there is none.
+// The latest group that computes what has to be there, or to be checked, before the node, or a node that is written out
+// for it, may run; -1 if there is none.
 int latest_check(const Planner& planner, NodeId id) {
   int latest = -1;
-  if (planner.options.checked.empty()) return latest;
+  if (!planner.has_waits) return latest;
   std::set<NodeId> seen;
   std::vector<NodeId> open{id};
   while (!open.empty()) {
     NodeId node = open.back();
     open.pop_back();
     if (!seen.insert(node).second) continue;
-    for (ValueId value : planner.options.checked[node.index]) latest = std::max(latest, planner.group_of(value));
-    for (ValueId operand : planner.graph.node(node).operands)
+    if (!planner.options.checked.empty())
+      for (ValueId value : planner.options.checked[node.index])
+        latest = std::max(latest, planner.group_of(value));
+    const Node& made = planner.graph.node(node);
+    if (made.op->waits_for) latest = std::max(latest, planner.group_of(made.operands[*made.op->waits_for]));
+    for (ValueId operand : made.operands)
       if (planner.is_inline(operand)) open.push_back(planner.graph.value(operand).producer);
   }
   return latest;
@@ -378,7 +391,8 @@ void choose_members(Planner& planner) {
       uses += planner.use_count[result.index];
       output = output || planner.is_output[result.index] || planner.is_checked[result.index];
     }
-    member[i] = folds || node.op->steps || output || !planner.options.fuse || (uses > 1 && total > kRecomputeCost);
+    member[i] = folds || node.op->steps || node.op->is_stored || output || !planner.options.fuse ||
+                (uses > 1 && total > kRecomputeCost);
   }
   for (std::size_t i = 0; i < member.size(); ++i)
     if (member[i]) planner.plan.group_of[i] = INT32_MAX;  // a member, group to be chosen

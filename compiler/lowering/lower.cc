@@ -33,12 +33,8 @@ class Lowerer {
     program_.symbols = graph_.symbols();
     add_interface();
     IndexCheckPlan checks = plan_index_checks(graph_);
-    std::vector<std::vector<ValueId>> checked;
-    if (!checks.checks.empty()) checked.resize(graph_.nodes().size());
-    for (std::size_t node = 0; node < checked.size(); ++node)
-      for (std::size_t check : checks.needed[node])
-        checked[node].push_back(checks.checks[check].value);
-    FusionPlan plan = plan_fusion(graph_, {.fuse = options_.fuse, .checked = std::move(checked)});
+    FusionPlan plan =
+        plan_fusion(graph_, {.fuse = options_.fuse, .checked = checked_values(checks)});
     std::vector<bool> is_made(checks.checks.size());
     for (std::size_t i = 0; i < plan.groups.size(); ++i) {
       for (NodeId node : computed_nodes(graph_, plan, i)) {
@@ -235,18 +231,17 @@ class Lowerer {
     const Node& node = graph_.node(check.node);
     const TensorType& type = graph_.type(check.value);
     std::uint32_t source = buffer_of(check.value);
-    BuiltKernel built{
-        build_check_kernel(type, check.sizes, program_.buffers[source].name, node.location),
-        {check.value, {}, {}}};
+    BuiltKernel built{build_check_kernel(type, check, program_.buffers[source].name, node.location),
+                      {check.value, {}, {}}};
     KernelCall call;
     call.buffers = {source};
     for (const char* name : {"fault_position", "fault_index"})
       call.buffers.push_back(
           add_buffer({name, {DType::i64, {}}, Buffer::Place::workspace, 0, 0, {}}));
     call.values = built.values;
-    call.description = "whether the indices of " + node.op->name + " are in range";
+    call.description = "whether the indices of " + check.op + " are in range";
     program_.checks.push_back({static_cast<std::uint32_t>(program_.calls.size()), call.buffers[1],
-                               call.buffers[2], type.dtype, check.sizes, node.op->name,
+                               call.buffers[2], check.from_end, check.sizes, check.op,
                                node.location});
     split_in_workspace(built.kernel, call);
     add_call(std::move(built.kernel), std::move(call));

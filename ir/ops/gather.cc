@@ -1,4 +1,4 @@
-// Gathers: elements of x at indices that an operand holds.
+// Gathers: elements of x at indices that an operand holds; and what says that it does hold such.
 //
 // All are index maps whose indices are loaded, so kernels read through them; an operand's rows are
 // read along memory as those of any other movement. The gradient is a scatter that adds up.
@@ -190,12 +190,53 @@ OpDef gather_nd_op() {
   });
 }
 
+// --- in_range ----------------------------------------------------------------
+
+OpDef in_range_op() {
+  OpDef op =
+      indexed({"in_range", "The indices themselves, each of which must be the number of something.",
+               "0 <= i < size for each of them; another one is a data fault. It is how the "
+               "body of an op says that an operand holds indices.",
+               OnnxOp::none()});
+  op.operands = {index_spec()};
+  op = with_attribute(std::move(op), "sizes", AttributeKind::dims,
+                      "One size for all indices, or one for each place along the last axis.");
+  op = with_attribute(std::move(op), "op", std::string(),
+                      "The op that is named where an index is out of range; empty: this one.");
+  op.infer = [](const OpInstance& instance) {
+    const TensorType& indices = instance.operand(0);
+    std::size_t sizes = instance.attributes.dims("sizes").size();
+    if (sizes != 1 && (sizes == 0 || indices.rank() == 0 ||
+                       indices.shape.back() != Dim(static_cast<std::int64_t>(sizes))))
+      throw Error(
+          fmt::format("{} sizes are given; for indices {} there must be one, or as many as "
+                      "the last dimension says",
+                      sizes, to_string(indices)));
+    return std::vector<TensorType>{indices};
+  };
+  op.index_operands = [](const OpInstance& instance) -> std::vector<IndexOperand> {
+    return {{0, instance.attributes.dims("sizes"), false, instance.attributes.text("op")}};
+  };
+  op.is_movement = true;
+  op.keeps_elements = true;
+  op.comprehension = [](const OpInstance&) {
+    return gather_from([](const Element& element) {
+      return std::vector<Expr>(element.index.begin(), element.index.end());
+    });
+  };
+  op.to_onnx = [](OnnxNodes& nodes, const OpInstance&, std::span<const OnnxValue> operands) {
+    return std::vector<OnnxValue>{nodes.add("Identity", {operands[0]})};
+  };
+  return without_gradient(std::move(op), "its operand is of integers");
+}
+
 }  // namespace
 
 void add_gather_ops(OpTable& table) {
   table.add(gather_op());
   table.add(gather_elements_op());
   table.add(gather_nd_op());
+  table.add(in_range_op());
 }
 
 }  // namespace weir

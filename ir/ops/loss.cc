@@ -193,6 +193,9 @@ void check_cross_entropy(const OpInstance& instance) {
 
 // The elements of `logarithms` at the labels, 0 elsewhere.
 Var at_labels(GraphBuilder& builder, Var logarithms, Var labels, std::size_t axis) {
+  labels = builder.apply(
+      "in_range", {labels},
+      {{"sizes", Shape{logarithms.shape()[axis]}}, {"op", get_op("cross_entropy").name}});
   DType type = compute_type(labels.dtype());
   if (byte_size(type) < 4) type = DType::i32;
   if (labels.dtype() != type) labels = builder.apply("cast", {labels}, {{"dtype", type}});
@@ -233,7 +236,7 @@ OpDef cross_entropy_op() {
       {"cross_entropy", "The cross-entropy of softmax(logits) with labels or probabilities.",
        "-sum(target * log_softmax(logits)) over the classes, for each row of logits. Targets are "
        "probabilities of the logits' type, or labels: integers of the rows' shape, each the number "
-       "of a class. A label that is none of a class has the loss 0. The mean is that over the "
+       "of a class; another number is a data fault. The mean is that over the "
        "rows. The gradient is softmax(logits) - target, for probabilities that add up to 1.",
        OnnxOp::none()},
       {"logits", TypeSet::floats},
@@ -243,6 +246,11 @@ OpDef cross_entropy_op() {
   op = with_attribute(std::move(op), "label_smoothing", 0.0,
                       "The part of each target that is spread evenly over all classes.");
   op.composite = cross_entropy_body;
+  op.index_operands = [](const OpInstance& instance) -> std::vector<IndexOperand> {
+    if (is_float(instance.operand(1).dtype)) return {};
+    const TensorType& logits = instance.operand(0);
+    return {{1, {logits.shape[static_cast<std::size_t>(instance.axis(logits.rank()))]}, false}};
+  };
   return with_reduction(std::move(op));
 }
 

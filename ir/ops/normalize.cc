@@ -301,7 +301,18 @@ OpDef with_given_statistics(Text text) {
   OpDef op = channel_norm(std::move(text), OperandSpec::Presence::required);
   op.operands.push_back({"mean", TypeSet::floats});
   op.operands.push_back({"variance", TypeSet::floats});
-  op.check = [](const OpInstance& instance) { check_channels(instance, 2); };
+  return op;
+}
+
+constexpr double kMomentum = 0.9;
+
+OpDef with_momentum(OpDef op) {
+  op = with_attribute(std::move(op), "momentum", kMomentum,
+                      "What is kept of the running statistics in training.");
+  op.check = [](const OpInstance& instance) {
+    check_channels(instance, 2);
+    check_finite(instance, "momentum");
+  };
   return op;
 }
 
@@ -310,13 +321,29 @@ OpDef batch_norm_op() {
       {"batch_norm",
        "Channels normalized by given statistics: the form for inference.",
        "(x - mean) * (scale / sqrt(variance + epsilon)) + bias, by channel. After a convolution "
-       "it is part of that kernel. Operands of other types than x are cast before.",
+       "it is part of that kernel. Operands of other types than x are cast before. In a training "
+       "step it is batch_norm_training, unbiased, if mean and variance are params, which are "
+       "state then and hold the running statistics.",
        {"BatchNormalization"}});
+  op = with_momentum(std::move(op));
   op.to_onnx = [](OnnxNodes& nodes, const OpInstance& instance,
                   std::span<const OnnxValue> operands) -> std::vector<OnnxValue> {
     if (instance.operand(0).dtype != DType::f32) return {};
-    return {nodes.add(instance.op->onnx.name, {operands.begin(), operands.end()},
-                      {{"epsilon", instance.attributes.real("epsilon")}})};
+    Attributes attributes{{"epsilon", instance.attributes.real("epsilon")}};
+    if (double momentum = instance.attributes.real("momentum"); momentum != kMomentum)
+      attributes.set("momentum", momentum);
+    return {nodes.add(instance.op->onnx.name, {operands.begin(), operands.end()}, attributes)};
+  };
+  op.in_training = [](TrainingForm& form, std::span<const Var> operands,
+                      const Attributes& attributes) -> std::vector<Var> {
+    if (!form.is_param(operands[3]) || !form.is_param(operands[4])) return {};
+    Attributes changed = attributes;
+    changed.set("unbiased", true);
+    std::vector<Var> results = operands[0].builder().apply_all(
+        "batch_norm_training", {operands.begin(), operands.end()}, changed);
+    form.update(operands[3], results[1]);
+    form.update(operands[4], results[2]);
+    return {results[0]};
   };
   op.composite = [](GraphBuilder& builder, std::span<const Var> operands,
                     const Attributes& attributes) -> std::vector<Var> {
@@ -327,6 +354,16 @@ OpDef batch_norm_op() {
   return op;
 }
 
+// The mean of n squares, times n / (n - 1).
+Var unbiased(GraphBuilder& builder, Var variance, Var x, const Axes& axes) {
+  Shape reduced;
+  for (std::int64_t axis : axes) reduced.push_back(x.shape()[static_cast<std::size_t>(axis)]);
+  Var count = builder.apply("size_of", {}, {{"dims", reduced}, {"dtype", x.dtype()}});
+  Var one = builder.scalar(x.dtype(), 1);
+  Var fewer = builder.apply("maximum", {builder.apply("sub", {count, one}), one});
+  return builder.apply("mul", {variance, builder.apply("div", {count, fewer})});
+}
+
 OpDef batch_norm_training_op() {
   OpDef op = with_given_statistics(
       {"batch_norm_training",
@@ -335,14 +372,14 @@ OpDef batch_norm_training_op() {
        "y is (x - m) * (scale / sqrt(v + epsilon)) + bias with the mean m and the variance v of "
        "each "
        "channel over the batch and all positions. The running statistics are mean * momentum + "
-       "m * (1 - momentum) and variance * momentum + v * (1 - momentum).",
+       "m * (1 - momentum) and variance * momentum + v * (1 - momentum); with n elements of a "
+       "channel, v is multiplied there by n / (n - 1) if `unbiased`, as in PyTorch, but not where "
+       "n is 1.",
        OnnxOp::none()});
   op.result_names = {"y", "running_mean", "running_variance"};
-  op = with_attribute(std::move(op), "momentum", 0.9, "What is kept of the running statistics.");
-  op.check = [](const OpInstance& instance) {
-    check_channels(instance, 2);
-    check_finite(instance, "momentum");
-  };
+  op = with_momentum(std::move(op));
+  op = with_attribute(std::move(op), "unbiased", false,
+                      "Whether v is multiplied by n / (n - 1) for the running variance.");
   op.composite = [](GraphBuilder& builder, std::span<const Var> operands,
                     const Attributes& attributes) -> std::vector<Var> {
     Var x = operands[0];
@@ -359,6 +396,7 @@ OpDef batch_norm_training_op() {
       Var list = reshape_to(builder, now, before.shape());
       return builder.apply("add", {part(before, momentum), part(list, 1 - momentum)});
     };
+    if (attributes.boolean("unbiased")) variance = unbiased(builder, variance, x, axes);
     return {y, running(operands[3], average), running(operands[4], variance)};
   };
   return op;

@@ -24,6 +24,8 @@ void add_all_ops(OpTable& table) {
   add_loss_ops(table);
   add_differentiation_ops(table);
   add_source_ops(table);
+  add_random_ops(table);
+  add_memory_ops(table);
 }
 
 }  // namespace weir

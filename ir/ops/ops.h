@@ -18,14 +18,16 @@ void add_einsum_ops(OpTable& table);      // einsum
 void add_conv_ops(OpTable& table);        // conv, conv_transpose and their gradients
 void add_pool_ops(OpTable& table);        // max_pool, average_pool and what their gradients need
 void add_resize_ops(OpTable& table);      // resize
-void add_gather_ops(OpTable& table);      // gather, gather_elements, gather_nd
+void add_gather_ops(OpTable& table);      // gather, gather_elements, gather_nd, in_range
 void add_scatter_ops(OpTable& table);     // scatter_elements, scatter_nd
 void add_scan_ops(OpTable& table);        // cumsum
 void add_order_ops(OpTable& table);       // arg_max, arg_min, rank, top_k, one_hot
 void add_normalize_ops(OpTable& table);   // softmax, layer_norm
 void add_loss_ops(OpTable& table);        // mse_loss, cross_entropy ...
 void add_differentiation_ops(OpTable& table);  // stop_gradient, custom_gradient
-void add_source_ops(OpTable& table);      // constant, iota
+void add_source_ops(OpTable& table);           // constant, iota
+void add_random_ops(OpTable& table);           // random_uniform, dropout
+void add_memory_ops(OpTable& table);           // keep, after
 
 // All of the above, in this order.
 void add_all_ops(OpTable& table);

@@ -1,6 +1,7 @@
 // What tests of the ONNX export run: the graphs of the ops' files, and their gradients.
 #pragma once
 
+#include <algorithm>
 #include <optional>
 #include <string>
 #include <vector>
@@ -12,6 +13,13 @@
 #include "tests/support/op_files.h"
 
 namespace weir::test {
+
+// Whether the graph draws random numbers, which ONNX's ops would draw anew in every run.
+inline bool draws(const Graph& graph) {
+  return std::any_of(graph.nodes().begin(), graph.nodes().end(), [&](const Node& node) {
+    return node.op->family == "random" && !is_float(graph.type(node.operands.back()).dtype);
+  });
+}
 
 // Names of everything that a gradient can be taken with respect to.
 inline std::vector<std::string> float_inputs(const Graph& graph) {

@@ -20,6 +20,7 @@
 #include <spdlog/spdlog.h>
 
 #include "compiler/autodiff/gradient.h"
+#include "compiler/autodiff/named_options.h"
 #include "compiler/frontend/file.h"
 #include "ir/escape.h"
 #include "runtime/thread_count.h"
@@ -150,6 +151,24 @@ void add_target(CLI::App& command, TargetSpec& target) {
             "Its processor, such as x86-64-v3 or cortex-a72.");
   add_value(command, "--features", target.features, "LIST",
             "Features to add to the processor's or to take away: +avx2,-fma.");
+}
+
+void add_memory_budget(CLI::App& command, std::string& budget) {
+  add_value(
+      command, "--memory-budget", budget, "BYTES",
+      "The most that the workspace may take: what the backward pass needs is computed again as "
+      "far as that is necessary. Symbolic dimensions get sizes behind it: 65536:N=32.");
+}
+
+std::optional<MemoryBudget> given_memory_budget(const std::string& budget) {
+  if (budget.empty()) return std::nullopt;
+  constexpr std::int64_t kMost = INT64_MAX;
+  NamedOptions given = parse_named_options(budget);
+  MemoryBudget result{
+      static_cast<std::uint64_t>(integer_of(given.name, "--memory-budget", 0, kMost)), {}};
+  for (const auto& [symbol, size] : given.options)
+    result.sizes.emplace(symbol, integer_of(size, "--memory-budget", 0, kMost));
+  return result;
 }
 
 Graph with_gradients(const Graph& graph, std::vector<std::string> names) {

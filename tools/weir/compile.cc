@@ -49,7 +49,7 @@ struct CompileArguments {
   std::string learning_rate, seed;
   TrainingArguments training;
   bool train = false;
-  std::string max_code, max_weights, max_workspace;
+  std::string max_code, max_weights, max_workspace, memory_budget;
   std::vector<std::string> gradient, weights, programs, variants;
   LimitOptions limits;
   TargetSpec target;
@@ -144,6 +144,7 @@ void compile_file(const CompileArguments& arguments) {
   options.prefix = arguments.prefix;
   options.compile.target = arguments.target;
   options.compile.debug_lines = !arguments.no_debug;
+  options.compile.memory_budget = given_memory_budget(arguments.memory_budget);
   options.freestanding = arguments.freestanding;
   auto limit = [](const std::string& text, const char* option) -> std::optional<std::uint64_t> {
     if (text.empty()) return std::nullopt;
@@ -215,6 +216,7 @@ void add_compile_command(CLI::App& app, Action& action) {
             "What all names begin with; the model's name if left out. A model under two prefixes "
             "goes into one program.");
   add_gradient(*command, options->gradient);
+  add_memory_budget(*command, options->memory_budget);
   add_list(*command, "--programs", options->programs, "NAMES",
            "Those to compile of forward, gradient, step and evaluate; all that there are if left "
            "out.",

@@ -13,6 +13,7 @@ namespace {
 constexpr const char* kExamples = R"(stages:
   graph       the ops as declared, and their gradient if it is asked for
   optimized   the graph after the graph passes
+  kept        what the backward pass needs of the forward pass, and its bytes
   kernels     the loops: fusion has happened
   llvm        LLVM IR, with the model's lines as comments
   asm         assembly of the target
@@ -21,12 +22,13 @@ examples:
   weir inspect model.weir --stage=kernels
   weir inspect model.weir --stage=kernels --no-fusion
   weir inspect model.weir --stage=optimized --gradient x
+  weir inspect model.weir --stage=kept --gradient w --memory-budget 65536:N=32
   weir inspect model.weir --stage=llvm --cpu x86-64-v3
   weir inspect model.weir --stage=asm --target aarch64-linux-gnu
   weir inspect model.weir --stage=kernels --gradient x --svg model.svg)";
 
 struct InspectOptions {
-  std::string model, stage, dot, svg;
+  std::string model, stage, dot, svg, memory_budget;
   std::vector<std::string> gradient;
   LimitOptions limits;
   TargetSpec target;
@@ -46,9 +48,10 @@ void write_to(const std::string& file, const std::string& text) {
 void inspect_model(const InspectOptions& options) {
   std::optional<InspectStage> stage = parse_stage(options.stage);
   if (!stage)
-    throw Error(
-        fmt::format("there is no stage {}; the stages are graph, optimized, kernels, llvm and asm",
-                    shown(options.stage)));
+    throw Error(fmt::format(
+        "there is no stage {}; the stages are graph, optimized, kept, kernels, llvm and "
+        "asm",
+        shown(options.stage)));
   StageTimes times;
   times.add("start of the process", milliseconds_before_main());
   Graph graph = times.measure("model", [&] {
@@ -58,6 +61,7 @@ void inspect_model(const InspectOptions& options) {
   CompileOptions compile_options;
   compile_options.target = options.target;
   compile_options.fuse = !options.no_fusion;
+  compile_options.memory_budget = given_memory_budget(options.memory_budget);
   collect_times(compile_options, options.times, times);
   if (options.dot.empty() && options.svg.empty()) {
     print_out(inspect(graph, *stage, compile_options));
@@ -83,9 +87,11 @@ void add_inspect_command(CLI::App& app, Action& action) {
       add_command(app, "inspect",
                   "Shows a model at one stage of the compiler, from graph to assembly.", kExamples);
   add_model(*command, options->model);
-  add_value(*command, "--stage", options->stage, "STAGE", "graph, optimized, kernels, llvm or asm.")
+  add_value(*command, "--stage", options->stage, "STAGE",
+            "graph, optimized, kept, kernels, llvm or asm.")
       ->required();
   add_gradient(*command, options->gradient);
+  add_memory_budget(*command, options->memory_budget);
   add_target(*command, options->target);
   add_limits(*command, options->limits);
   command->add_flag("--no-fusion", options->no_fusion, "A kernel for every node.");

@@ -44,7 +44,7 @@ examples:
 struct RunOptions {
   std::string model;
   std::vector<std::string> inputs, outputs, dims, gradient;
-  std::string weights, threads, tolerance;
+  std::string weights, threads, tolerance, memory_budget;
   LimitOptions limits;
   TargetSpec target;
   CacheArguments cache;
@@ -73,12 +73,14 @@ std::vector<Tensor> run_compiled(const Model& model, const Inputs& inputs, const
   CompileOptions options;
   options.target = given.target;
   options.cache = given_cache(given.cache);
+  Dim::Bindings sizes = bind_symbols(model.graph, inputs, model.weights);
+  options.memory_budget = given_memory_budget(given.memory_budget);
+  if (options.memory_budget) options.memory_budget->sizes = sizes;
   collect_times(options, given.times, times);
   ThreadPool pool(threads);
   options.executor = &pool.executor();
   Executable executable = compile(model, options);
-  memory_of_run(model, executable, bind_symbols(model.graph, inputs, model.weights))
-      .check(limits.memory);
+  memory_of_run(model, executable, sizes).check(limits.memory);
   return times.measure("run", [&] { return executable.run(inputs, &pool.executor()); });
 }
 
@@ -177,6 +179,7 @@ void add_run_command(CLI::App& app, Action& action) {
   add_list(*command, "--dim", options->dims, "SYMBOL=SIZE",
            "The size of a symbolic dimension, where no input tells it.");
   add_gradient(*command, options->gradient);
+  add_memory_budget(*command, options->memory_budget);
   add_value(*command, "--weights", options->weights, "FILE",
             "The params' values, .safetensors or .npz; if left out, those in the model or in the "
             ".safetensors file beside it.");

@@ -51,7 +51,7 @@ TEST(Registry, every_op_is_complete) {
   const std::set<std::string> families{"arithmetic", "elementary", "logic",    "activation",
                                        "reduce",     "movement",   "contract", "window",
                                        "indexed",    "normalize",  "loss",     "source",
-                                       "differentiation"};
+                                       "differentiation", "random", "memory"};
   for (const auto& op : all_ops()) {
     SCOPED_TRACE(op->name);
     EXPECT_TRUE(families.contains(op->family)) << op->family;

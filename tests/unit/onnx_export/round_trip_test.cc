@@ -74,12 +74,14 @@ void expect_round_trip(const Graph& graph) {
 class OnnxRoundTrip : public testing::TestWithParam<std::string> {};
 
 TEST_P(OnnxRoundTrip, Forward) {
-  for (const Graph& graph : graphs_of(GetParam())) expect_round_trip(graph);
+  for (const Graph& graph : graphs_of(GetParam()))
+    if (!draws(graph)) expect_round_trip(graph);
 }
 
 TEST_P(OnnxRoundTrip, Gradient) {
   for (const Graph& graph : graphs_of(GetParam()))
-    if (std::optional<Graph> backward = gradient_graph(graph)) expect_round_trip(*backward);
+    if (std::optional<Graph> backward = gradient_graph(graph); backward && !draws(graph))
+      expect_round_trip(*backward);
 }
 
 INSTANTIATE_TEST_SUITE_P(Registry, OnnxRoundTrip, testing::ValuesIn(op_names()),

@@ -120,13 +120,13 @@ class OnnxRuntimeOps : public testing::TestWithParam<std::string> {};
 TEST_P(OnnxRuntimeOps, ForwardEqualsTheInterpreter) {
   if (is_absent()) GTEST_SKIP();
   for (const Graph& graph : graphs_of(GetParam()))
-    expect_known(compare_with_runtime(graph, {1, 0, 5, 16}));
+    if (!draws(graph)) expect_known(compare_with_runtime(graph, {1, 0, 5, 16}));
 }
 
 TEST_P(OnnxRuntimeOps, GradientEqualsTheInterpreter) {
   if (is_absent()) GTEST_SKIP();
   for (const Graph& graph : graphs_of(GetParam()))
-    if (std::optional<Graph> backward = gradient_graph(graph))
+    if (std::optional<Graph> backward = gradient_graph(graph); backward && !draws(graph))
       expect_known(compare_with_runtime(*backward, {1, 0, 5, 16}));
 }
 

@@ -117,6 +117,29 @@ TEST(DataFault, OfComputedIndicesThatAreFused) {
   EXPECT_THAT(fault_of(text, inputs(1e30f)), HasSubstr("index 9223372036854775807"));
 }
 
+// Labels do not count from the end.
+TEST(DataFault, OfLabels) {
+  std::string text = R"(graph @g(%x: f32[N, 3], %t: i64[N]) -> (f32[], f32[N, 3]) {
+  %loss = cross_entropy(%x, %t) {label_smoothing = 0.1}
+  %y = softmax(%x)
+  return %loss, %y
+})";
+  auto inputs = [](std::int64_t label) {
+    return Inputs{{"x", Tensor(DType::f32, {2, 3})}, {"t", indices({2, label})}};
+  };
+  EXPECT_EQ(fault_of(text, inputs(0)), "no error");
+  EXPECT_EQ(fault_of(text, inputs(3)),
+            "model.weir:2:11: error: cross_entropy: index 3 is out of range [0, 3)");
+  EXPECT_EQ(fault_of(text, inputs(-1)),
+            "model.weir:2:11: error: cross_entropy: index -1 is out of range [0, 3)");
+  std::string places = R"(graph @g(%t: u8[N, 2]) -> (u8[N, 2]) {
+  %y = in_range(%t) {sizes = [5, 7]}
+  return %y
+})";
+  EXPECT_EQ(fault_of(places, {{"t", Tensor::from<std::uint8_t>({4, 6, 6, 4}, {2, 2})}}),
+            "model.weir:2:8: error: in_range: index 6 is out of range [0, 5)");
+}
+
 // Nothing is read by an index into an axis of one element, and it is checked all the same.
 TEST(DataFault, OfIndicesThatNoKernelReads) {
   std::string text = R"(graph @g(%x: i32[1], %a: i32[], %b: i32[]) -> (i32[]) {

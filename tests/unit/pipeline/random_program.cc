@@ -392,12 +392,12 @@ class ProgramGenerator {
     return elements;
   }
 
-  // Indices that lie within all of these sizes, from either end where the type has a sign.
-  ValueId within(ValueId indices, const Shape& sizes) {
+  // Indices that lie within all sizes, from either end where they may.
+  ValueId within(ValueId indices, const Shape& sizes, bool from_end) {
     DType type = graph_.type(indices).dtype;
     std::int64_t least = 60;
     for (const Dim& size : sizes) least = std::min(least, size.evaluate(bindings_).value());
-    bool from_end = is_signed(type) && chance(2);
+    from_end = from_end && is_signed(type) && chance(2);
     auto number = [&](std::int64_t value) {
       Tensor scalar(type, {});
       scalar.set_bits(0, scalar::bits_of(type, value));
@@ -445,7 +445,8 @@ class ProgramGenerator {
       }
     }
     for (const IndexOperand& indices : index_operands)
-      operands[indices.operand] = within(operands[indices.operand], indices.sizes);
+      operands[indices.operand] =
+          within(operands[indices.operand], indices.sizes, indices.from_end);
     try {
       graph_.add_node(op, std::move(operands), std::move(attributes));
     } catch (const Error&) {

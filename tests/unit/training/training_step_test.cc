@@ -382,5 +382,31 @@ TEST(ParseLoss, TakesNameAndAttributes) {
               HasSubstr("axis takes an integer, and 0.5 is given"));
 }
 
+// Of the first layer's input nobody asks for the gradient, nor of the first layer when only the
+// second is trained: no node has its shape.
+TEST(TrainingStep, ComputesNoGradientThatNobodyReads) {
+  Graph graph = test::parse(R"(graph @layers(%x: f32[N, 7]) -> (f32[]) {
+  param %w1: f32[5, 7]
+  param %w2: f32[3, 5]
+  %0 = linear(%x, %w1)
+  %1 = leaky_relu(%0)
+  %2 = linear(%1, %w2)
+  %loss = reduce_sum(%2)
+  return %loss
+})");
+  auto gradients_of_shape = [&](const TrainingOptions& options, const Shape& shape) {
+    Graph step = training_step(graph, {"sgd"}, options).graph;
+    int count = 0;
+    for (const Node& node : step.nodes())
+      if (node.location.note.starts_with("gradient of") && step.type(node.results[0]).shape == shape)
+        ++count;
+    return count;
+  };
+  const Dim n = Dim::symbol("N");
+  EXPECT_EQ(gradients_of_shape({}, {n, 7}), 0);
+  EXPECT_GT(gradients_of_shape({}, {n, 5}), 0);
+  EXPECT_EQ(gradients_of_shape({.trained = {"w2"}}, {n, 5}), 0);
+}
+
 }  // namespace
 }  // namespace weir

@@ -63,7 +63,7 @@ void convert_batch_normalization(Node& node) {
   std::vector<Var> operands;
   for (std::size_t i = 0; i < 5; ++i) operands.push_back(node.cast(node.input(i), type));
   if (!is_training) {
-    Var y = node.apply("batch_norm", operands, {{"epsilon", epsilon}});
+    Var y = node.apply("batch_norm", operands, {{"epsilon", epsilon}, {"momentum", momentum}});
     return node.set(0, node.cast(y, node.dtype(0)));
   }
   std::vector<Var> results = node.builder().apply_all(

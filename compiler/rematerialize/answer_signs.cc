@@ -1,0 +1,152 @@
+#include "compiler/rematerialize/answer_signs.h"
+
+#include <algorithm>
+#include <map>
+#include <unordered_map>
+
+#include "compiler/passes/graph_rewriter.h"
+#include "compiler/rematerialize/pass_boundary.h"
+#include "compiler/rematerialize/sign.h"
+#include "ir/op.h"
+#include "ir/registry.h"
+
+namespace weir {
+namespace {
+
+class SignChooser {
+ public:
+  SignChooser(const Graph& graph, bool fuse) : boundary_(graph, fuse), graph_(graph) {}
+
+  std::optional<Graph> run() && {
+    find_questions();
+    if (asked_.empty()) return std::nullopt;
+    find_users();
+    std::vector<bool> kept = boundary_.kept(
+        [&](NodeId node, std::size_t operand) { return !questions_.contains(key(node, operand)); });
+    for (ValueId x : asked_) choose(x, kept);
+    if (outputs_.empty() && masks_.empty()) return std::nullopt;
+    return rewritten();
+  }
+
+ private:
+  static std::uint64_t key(NodeId node, std::size_t operand) {
+    return (std::uint64_t{node.index} << 32) | operand;
+  }
+
+  void find_questions() {
+    std::vector<bool> seen(graph_.value_count());
+    for (std::uint32_t i = 0; i < graph_.nodes().size(); ++i) {
+      const Node& node = graph_.nodes()[i];
+      if (!boundary_.backward[i]) continue;
+      for (std::size_t k = 0; k < node.operands.size(); ++k) {
+        ValueId x = node.operands[k];
+        const Node* from = boundary_.producer(x);
+        if (!from || from->op->data || boundary_.is_backward(x)) continue;
+        if (!reads_sign_alone(graph_, node, k)) continue;
+        questions_.emplace(key({i}, k), x);
+        if (!seen[x.index]) asked_.push_back(x);
+        seen[x.index] = true;
+      }
+    }
+  }
+
+  // `kept` is what the backward pass loads for everything but the questions.
+  void choose(ValueId x, const std::vector<bool>& kept) {
+    auto is_kept = [&](ValueId value) { return kept[value.index]; };
+    std::vector<ValueId> loads = boundary_.loads_of(x);
+    if (std::all_of(loads.begin(), loads.end(), is_kept)) return;
+    auto [first, last] = users_.equal_range(x);
+    for (; first != last; ++first) {
+      ValueId y = graph_.node(first->second).results[0];
+      std::vector<ValueId> of_y = boundary_.loads_of(y);
+      if (is_output(y) || std::all_of(of_y.begin(), of_y.end(), is_kept)) {
+        outputs_.emplace(x, y);
+        return;
+      }
+    }
+    const Dim count = element_count(graph_.type(x).shape);
+    bool worth = std::any_of(loads.begin(), loads.end(), [&](ValueId load) {
+      const TensorType& type = graph_.type(load);
+      return !is_kept(load) && byte_size(type.dtype) > 1 && element_count(type.shape) == count;
+    });
+    if (worth) masks_.emplace(x, ValueId{});
+  }
+
+  void find_users() {
+    std::vector<bool> asked(graph_.value_count());
+    for (ValueId value : asked_) asked[value.index] = true;
+    for (std::uint32_t i = 0; i < graph_.nodes().size(); ++i) {
+      const Node& node = graph_.nodes()[i];
+      if (!boundary_.backward[i] && node.operands.size() == 1 && asked[node.operands[0].index] &&
+          keeps_sign(graph_, node))
+        users_.emplace(node.operands[0], NodeId{i});
+    }
+  }
+
+  bool is_output(ValueId value) const {
+    return std::any_of(graph_.outputs().begin(), graph_.outputs().end(),
+                       [&](const Graph::Output& output) { return output.value == value; });
+  }
+
+  Graph rewritten() {
+    GraphRewriter rewriter(graph_);
+    for (std::uint32_t i = 0; i < graph_.nodes().size(); ++i) {
+      const Node& node = graph_.nodes()[i];
+      std::vector<ValueId> operands = rewriter.mapped(node.operands);
+      bool changed = false;
+      for (std::size_t k = 0; k < operands.size(); ++k) {
+        if (!questions_.contains(key({i}, k))) continue;
+        if (auto output = outputs_.find(node.operands[k]); output != outputs_.end()) {
+          operands[k] = rewriter.mapped(output->second);
+        } else if (auto mask = masks_.find(node.operands[k]); mask != masks_.end()) {
+          operands[k] =
+              rewriter.add(get_op("cast"), {mask->second},
+                           {{"dtype", graph_.type(node.operands[k]).dtype}}, node.location, "");
+        } else {
+          continue;
+        }
+        changed = true;
+      }
+      if (changed) {
+        rewriter.replace(node.results[0],
+                         rewriter.add(*node.op, std::move(operands), node.attributes, node.location,
+                                      graph_.value(node.results[0]).name));
+      } else {
+        rewriter.copy(node);
+      }
+      for (ValueId result : node.results)
+        if (auto mask = masks_.find(result); mask != masks_.end())
+          mask->second = make_mask(rewriter, result);
+    }
+    return std::move(rewriter).finish();
+  }
+
+  ValueId make_mask(GraphRewriter& rewriter, ValueId x) const {
+    const Value& value = graph_.value(x);
+    Tensor zero(value.type.dtype, {});
+    ValueId constant = rewriter.add(get_op("constant"), {},
+                                    {{"value", std::make_shared<const Tensor>(std::move(zero))}},
+                                    value.location, "");
+    ValueId above =
+        rewriter.add(get_op("greater"), {rewriter.mapped(x), constant}, {}, value.location, "");
+    return rewriter.add(get_op("keep"), {above}, {}, value.location,
+                        value.name.empty() ? "" : value.name + "_mask");
+  }
+
+  PassBoundary boundary_;
+  const Graph& graph_;
+  std::unordered_map<std::uint64_t, ValueId> questions_;  // by node and operand: x
+  std::vector<ValueId> asked_;                            // each x once
+  // By x: nodes of the forward pass whose result has its sign.
+  std::multimap<ValueId, NodeId> users_;
+  std::unordered_map<ValueId, ValueId> outputs_;  // by x: y
+  std::unordered_map<ValueId, ValueId> masks_;    // by x: the mask, once it is made
+};
+
+}  // namespace
+
+std::optional<Graph> answer_signs(const Graph& graph, bool fuse) {
+  return SignChooser(graph, fuse).run();
+}
+
+}  // namespace weir

@@ -1,0 +1,57 @@
+// Computes kept values again in the backward pass, the cheapest of their bytes first.
+//
+// What is given up is computed by the nodes that computed it before, from what is still kept,
+// behind the gradient that asks for it first: after(operand, gradient) makes it wait. All who ask
+// share it. Inline nodes of the forward pass whose operands are given up are written out again with
+// it.
+#pragma once
+
+#include <cstddef>
+#include <optional>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+#include "compiler/passes/graph_rewriter.h"
+#include "compiler/rematerialize/pass_boundary.h"
+#include "ir/graph.h"
+
+namespace weir {
+
+class Recomputer {
+ public:
+  // Both must outlive this. `sizes` has all symbols of the graph.
+  Recomputer(const Graph& graph, bool fuse, const Dim::Bindings& sizes);
+
+  // How many values could be given up.
+  std::size_t candidates() const { return candidates_.size(); }
+  // The graph with the first `count` of them given up.
+  Graph run(std::size_t count);
+
+ private:
+  double number(const Dim& dim) const;
+  // Element operations to compute a kept value from others.
+  double work_of(ValueId value) const;
+  double work_of(const Node& node) const;
+  // Whether a value of the forward pass is not there any more when the backward pass asks for it.
+  bool is_stale(ValueId value);
+  // The value as the backward pass may read it behind the token.
+  ValueId recovered(ValueId value, ValueId token);
+  // A node of the backward pass, with the inline ones before it.
+  void emit(NodeId id, ValueId token);
+  std::vector<std::string> result_names(const Node& node) const;
+
+  PassBoundary boundary_;
+  const Graph& graph_;
+  const Dim::Bindings& sizes_;
+  std::vector<bool> kept_;           // by value
+  std::vector<ValueId> candidates_;  // the cheapest first
+  // Of one run.
+  std::vector<bool> dropped_;                  // by value
+  std::vector<std::optional<bool>> is_stale_;  // by node, of inline ones
+  std::vector<bool> emitted_;                  // by node
+  std::unordered_map<ValueId, ValueId> again_;
+  GraphRewriter* rewriter_ = nullptr;
+};
+
+}  // namespace weir

@@ -1,0 +1,69 @@
+#include "compiler/rematerialize/rematerialize.h"
+
+#include <algorithm>
+
+#include <fmt/format.h>
+
+#include "compiler/lowering/lower.h"
+#include "compiler/lowering/memory_plan.h"
+#include "compiler/rematerialize/answer_signs.h"
+#include "compiler/rematerialize/pass_boundary.h"
+#include "compiler/rematerialize/recompute.h"
+#include "ir/notes.h"
+
+namespace weir {
+namespace {
+
+Graph within_budget(Graph graph, const RematerializeOptions& options) {
+  const MemoryBudget& budget = *options.budget;
+  for (const std::string& symbol : graph.symbols())
+    if (!budget.sizes.contains(symbol))
+      throw Error(fmt::format("a memory budget is for known sizes; give {} one", symbol));
+  std::uint64_t least = UINT64_MAX;
+  auto fits = [&](const Graph& candidate) {
+    Program program =
+        lower(candidate, {.fuse = options.fuse, .reuse_memory = options.reuse_memory});
+    std::uint64_t bytes = workspace_bytes(program, budget.sizes).value_or(UINT64_MAX);
+    least = std::min(least, bytes);
+    return bytes <= budget.bytes;
+  };
+  if (fits(graph)) return graph;
+  Recomputer recomputer(graph, options.fuse, budget.sizes);
+  // The fewest that fit; with all of them given up at once, what is computed again may itself take
+  // more than it frees, so the way there is searched too.
+  std::optional<Graph> found;
+  std::size_t low = 0, high = recomputer.candidates();
+  for (std::size_t count = high; count > 0 && !found; count /= 2) {
+    Graph candidate = recomputer.run(count);
+    if (!fits(candidate)) continue;
+    high = count;
+    found = std::move(candidate);
+  }
+  while (found && high - low > 1) {
+    std::size_t middle = low + (high - low) / 2;
+    Graph candidate = recomputer.run(middle);
+    if (fits(candidate)) {
+      high = middle;
+      found = std::move(candidate);
+    } else {
+      low = middle;
+    }
+  }
+  if (!found)
+    throw Error(
+        fmt::format("the workspace has at least {} bytes, whatever is computed again; the "
+                    "memory budget is {}",
+                    least, budget.bytes));
+  return std::move(*found);
+}
+
+}  // namespace
+
+Graph rematerialize(Graph graph, const RematerializeOptions& options) {
+  auto is_gradient = [](const Node& node) { return has_note(node, kGradientOf); };
+  if (std::none_of(graph.nodes().begin(), graph.nodes().end(), is_gradient)) return graph;
+  if (std::optional<Graph> chosen = answer_signs(graph, options.fuse)) graph = std::move(*chosen);
+  return options.budget ? within_budget(std::move(graph), options) : graph;
+}
+
+}  // namespace weir

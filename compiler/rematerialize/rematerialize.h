@@ -1,0 +1,45 @@
+// What the backward pass reads of the forward pass: kept, kept in another form, or computed again.
+//
+// A kept value is one that a kernel of the forward pass stores and a kernel of the backward pass
+// reads. For each of them there is a choice:
+//   value       it stays as it is
+//   output      where only x > 0 is asked, and y = leaky_relu(x) with a slope above 0 is kept
+//               anyway, y says it: y > 0 and y <= 0 exactly where x > 0 and x <= 0, and NaN where x
+//               is. With a slope that is zero or negative it does not, and nothing is read from y.
+//   mask        where only x > 0 is asked, and y is not kept or does not say it: one byte for each
+//               element
+//   recomputed  the backward pass computes it again from what is kept, late: behind the gradient
+//               that it meets first. The same nodes give the same bits.
+//
+// Output and mask cost nothing and are taken wherever they free a value. Recomputation costs
+// arithmetic, and is taken for a memory budget alone: values are given up one after the other,
+// those with the least arithmetic for a byte first, until the workspace is within the budget.
+//
+// What is stored, and what is computed again anyway because that is cheaper than a store, is
+// fusion's decision. So this stands above lowering, works on the graph with fusion's plan beside
+// it, and says what it decides in nodes: keep(mask) and after(x, gradient).
+#pragma once
+
+#include <cstdint>
+#include <optional>
+
+#include "ir/graph.h"
+
+namespace weir {
+
+struct MemoryBudget {
+  std::uint64_t bytes = 0;   // of the workspace
+  Dim::Bindings sizes = {};  // of all symbols
+};
+
+struct RematerializeOptions {
+  bool fuse = true;  // as in LoweringOptions
+  bool reuse_memory = true;
+  std::optional<MemoryBudget> budget = {};
+};
+
+// The graph must hold no composite ops; one without a backward pass stays as it is. Error if a
+// symbol has no size, or if no choice is within the budget: it says the least.
+Graph rematerialize(Graph graph, const RematerializeOptions& options = {});
+
+}  // namespace weir

@@ -1,0 +1,229 @@
+// What the backward pass keeps: the choice by slope, its bytes in the table and in the program, and
+// that neither a choice nor a budget changes a bit.
+#include "compiler/rematerialize/rematerialize.h"
+
+#include <random>
+#include <set>
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "compiler/autodiff/gradient.h"
+#include "compiler/initialize.h"
+#include "compiler/lowering/memory_plan.h"
+#include "compiler/passes/pass_manager.h"
+#include "compiler/pipeline.h"
+#include "compiler/rematerialize/kept_values.h"
+#include "ir/builder_ops.h"
+#include "ir/notes.h"
+#include "tests/support/graphs.h"
+
+namespace weir {
+namespace {
+
+using test::error_of;
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+
+const Dim kN = Dim::symbol("N");
+const Dim::Bindings kSizes{{"N", 96}};
+
+// The gradient with respect to all params.
+Model differentiated(Model model) {
+  std::vector<std::string> wrt;
+  for (ValueId id : model.graph.params()) wrt.push_back(model.graph.value(id).name);
+  return {gradient(model.graph, wrt, {{"loss"}}), std::move(model.weights)};
+}
+
+// Layers x -> leaky_relu(linear(x)), or of another op behind the linear one.
+Model network(int layers, const std::function<Var(Var)>& activation) {
+  GraphBuilder b("layers");
+  Var h = b.input("x", DType::f32, {kN, 32});
+  for (int i = 0; i < layers; ++i)
+    h = activation(linear(h, b.param("w" + std::to_string(i), DType::f32, {32, 32}, {"he"}),
+                          b.param("b" + std::to_string(i), DType::f32, {32}, {"uniform"})));
+  b.output("loss", reduce_sum(h * h));
+  Model model = b.finish();
+  initialize(model, {}, 11);
+  return differentiated(std::move(model));
+}
+
+bool is_backward(const Graph& graph, ValueId value) {
+  const Value& info = graph.value(value);
+  if (info.kind != Value::Kind::result) return false;
+  std::string_view note = graph.node(info.producer).location.note;
+  return note.starts_with(kGradientOf) || note.starts_with(kRecomputationOf);
+}
+
+// The bytes of what a call of the program writes for the forward pass, and one that computes a
+// gradient reads.
+std::int64_t measured_bytes(const Graph& graph, const Program& program) {
+  std::set<std::uint32_t> made, kept;
+  std::map<std::uint32_t, std::uint32_t> copied;  // a transposed copy stands for what it copies
+  for (const KernelCall& call : program.calls) {
+    const Kernel& kernel = program.kernels[call.kernel];
+    if (call.nodes.empty()) {
+      copied[call.buffers[1]] = call.buffers[0];
+      continue;
+    }
+    bool backward = false;
+    for (std::size_t i = 0; i < call.buffers.size(); ++i)
+      backward = backward || (kernel.parameters[i].written && call.values[i].valid() &&
+                              is_backward(graph, call.values[i]));
+    for (std::size_t i = 0; i < call.buffers.size(); ++i) {
+      std::uint32_t buffer = call.buffers[i];
+      if (kernel.parameters[i].written) {
+        if (call.values[i].valid() && !is_backward(graph, call.values[i])) made.insert(buffer);
+        continue;
+      }
+      if (copied.contains(buffer)) buffer = copied.at(buffer);
+      if (backward && made.contains(buffer)) kept.insert(buffer);
+    }
+  }
+  std::int64_t bytes = 0;
+  for (std::uint32_t buffer : kept) {
+    const TensorType& type = program.buffers[buffer].type;
+    bytes += element_count(type.shape).evaluate(kSizes).value() * byte_size(type.dtype);
+  }
+  return bytes;
+}
+
+std::int64_t printed_bytes(const Graph& graph) {
+  std::string text = print_kept_values(graph, true, kSizes);
+  return std::stoll(text.substr(text.rfind(' ')));
+}
+
+std::vector<std::string> choices(const Graph& graph) {
+  std::vector<std::string> result;
+  for (const KeptValue& value : kept_values(graph)) result.push_back(value.choice);
+  return result;
+}
+
+std::uint64_t workspace_of(const Model& model, const CompileOptions& options) {
+  return workspace_bytes(lower_graph(model.graph, options), kSizes).value();
+}
+
+void expect_same_results(const Model& model, const CompileOptions& a, const CompileOptions& b) {
+  test::Generator generator(3);
+  const Value& x = model.graph.value(model.graph.inputs()[0]);
+  Tensor::Sizes sizes;
+  for (const Dim& dim : x.type.shape) sizes.push_back(dim.evaluate(kSizes).value());
+  std::vector<Tensor> inputs{test::random_tensor(DType::f32, sizes, generator)};
+  inputs[0].mutable_elements<float>()[1] = 0;
+  std::vector<Tensor> left = compile(model, a).run(inputs), right = compile(model, b).run(inputs);
+  ASSERT_EQ(left.size(), right.size());
+  for (std::size_t i = 0; i < left.size(); ++i)
+    EXPECT_TRUE(compare(left[i], right[i]).identical) << model.graph.outputs()[i].name;
+}
+
+// All that the default passes do, and no choice.
+CompileOptions without_choice() {
+  CompileOptions options;
+  options.passes.assign(default_passes().begin(), default_passes().end());
+  return options;
+}
+
+// The sign of the output stands for that of the input where the slope is above 0, and nowhere else.
+TEST(Rematerialize, ReadsTheOutputOnlyForASlopeAboveZero) {
+  for (double slope : {0.01, 1.5, 0.0, -0.5}) {
+    SCOPED_TRACE(slope);
+    Model model = network(3, [&](Var x) { return leaky_relu(x, slope); });
+    Graph chosen = optimize(model.graph);
+    // Of the last layer nothing is kept: its gradient is computed in the kernel that computes it.
+    if (slope > 0) {
+      EXPECT_THAT(choices(chosen), ElementsAre("output", "output"));
+    } else {
+      EXPECT_THAT(choices(chosen), ElementsAre("mask", "value", "mask", "value"));
+    }
+    std::int64_t bytes = 32 * 96 * (slope > 0 ? 4 + 4 : 1 + 4 + 1 + 4);
+    EXPECT_EQ(printed_bytes(chosen), bytes);
+    EXPECT_EQ(measured_bytes(chosen, lower_graph(model.graph)), bytes);
+    Graph kept = optimize(model.graph, without_choice());
+    EXPECT_EQ(printed_bytes(kept), 32 * 96 * 4 * 4);
+    EXPECT_EQ(measured_bytes(kept, lower_graph(model.graph, without_choice())), 32 * 96 * 4 * 4);
+    EXPECT_LT(workspace_of(model, {}), workspace_of(model, without_choice()));
+    expect_same_results(model, {}, without_choice());
+  }
+}
+
+TEST(Rematerialize, ReluSaysItByItsOutputAndHalvesAreLeftAlone) {
+  EXPECT_THAT(choices(optimize(network(2, [](Var x) { return relu(x); }).graph)),
+              ElementsAre("output"));
+  GraphBuilder b("halves");
+  Var x = b.input("x", DType::f16, {kN, 32});
+  Var w = b.param("w", DType::f16, {32, 32});
+  Var y = leaky_relu(linear(x, w));
+  b.output("loss", reduce_sum(y * y));
+  Graph graph = optimize(differentiated(b.finish()).graph);
+  EXPECT_THAT(choices(graph), testing::Not(testing::Contains("output")));
+}
+
+TEST(Rematerialize, KeepsWithinABudgetAndSaysTheLeast) {
+  Model model = network(8, [](Var x) { return tanh(x); });
+  std::uint64_t whole = workspace_of(model, {});
+  std::string message;
+  CompileOptions options;
+  options.memory_budget = MemoryBudget{1, kSizes};
+  message = error_of([&] { lower_graph(model.graph, options); });
+  ASSERT_THAT(message, HasSubstr("whatever is computed again; the memory budget is 1"));
+  std::uint64_t least = std::stoull(message.substr(message.find("at least ") + 9));
+  EXPECT_LT(least, whole);
+  for (std::uint64_t bytes : {least, (least + whole) / 2, whole}) {
+    options.memory_budget->bytes = bytes;
+    EXPECT_LE(workspace_of(model, options), bytes);
+    Graph chosen = optimize(model.graph, options);
+    EXPECT_EQ(measured_bytes(chosen, lower_graph(model.graph, options)), printed_bytes(chosen));
+    bool recomputes = testing::Value(choices(chosen), testing::Contains("recomputed"));
+    EXPECT_EQ(recomputes, bytes < whole);
+    expect_same_results(model, {}, options);
+  }
+  options.memory_budget = MemoryBudget{whole, {}};
+  EXPECT_THAT(error_of([&] { lower_graph(model.graph, options); }),
+              HasSubstr("a memory budget is for known sizes; give N one"));
+}
+
+// Stacks of random layers, under a budget between the least and all of it: the same bits.
+TEST(Rematerialize, RandomNetworksKeepTheirBits) {
+  std::size_t recomputed = 0;
+  for (std::uint64_t seed = 0; seed < 3; ++seed) {
+    SCOPED_TRACE(seed);
+    std::mt19937_64 random(seed);
+    Model model = network(5, [&](Var x) {
+      switch (random() % 7) {
+        case 0:
+          return leaky_relu(x, static_cast<double>(random() % 5) / 4 - 0.5);
+        case 1:
+          return relu(x);
+        case 2:
+          return x + silu(x);
+        case 3:
+          return softmax(x) * x;
+        case 4:
+          return layer_norm(x);
+        case 5:
+          return dropout(x, x.builder().constant(Tensor(DType::i64, {})), 0.25);
+        default:
+          return maximum(x, sigmoid(leaky_relu(x, 0.1)));
+      }
+    });
+    CompileOptions options;
+    options.memory_budget = MemoryBudget{0, kSizes};
+    std::string message = error_of([&] { lower_graph(model.graph, options); });
+    std::uint64_t least = std::stoull(message.substr(message.find("at least ") + 9));
+    options.memory_budget->bytes = least + (workspace_of(model, {}) - least) / 3;
+    expect_same_results(model, without_choice(), options);
+    for (const std::string& choice : choices(optimize(model.graph, options)))
+      recomputed += choice == "recomputed" ? 1 : 0;
+  }
+  EXPECT_GT(recomputed, 0U);
+}
+
+TEST(Rematerialize, LeavesAGraphWithoutABackwardPassAlone) {
+  Graph graph = test::parse("graph @g(%x: f32[N]) -> (f32[N]) {\n  %y = relu(%x)\n  return %y\n}");
+  CompileOptions options;
+  options.memory_budget = MemoryBudget{0, kSizes};
+  EXPECT_EQ(print(optimize(graph, options)), print(graph));
+}
+
+}  // namespace
+}  // namespace weir
