@@ -153,19 +153,24 @@ void add_target(CLI::App& command, TargetSpec& target) {
             "Features to add to the processor's or to take away: +avx2,-fma.");
 }
 
-void add_memory_budget(CLI::App& command, std::string& budget) {
-  add_value(
-      command, "--memory-budget", budget, "BYTES",
+void add_memory_budget(CLI::App& command, std::string& budget, SymbolSizes sizes) {
+  std::string help =
       "The most that the workspace may take: what the backward pass needs is computed again as "
-      "far as that is necessary. Symbolic dimensions get sizes behind it: 65536:N=32.");
+      "far as that is necessary.";
+  if (sizes == SymbolSizes::given) help += " Symbolic dimensions get sizes behind it: 65536:N=32.";
+  add_value(command, "--memory-budget", budget, "BYTES", help);
 }
 
-std::optional<MemoryBudget> given_memory_budget(const std::string& budget) {
+std::optional<MemoryBudget> given_memory_budget(const std::string& budget,
+                                                std::optional<Dim::Bindings> known) {
   if (budget.empty()) return std::nullopt;
   constexpr std::int64_t kMost = INT64_MAX;
   NamedOptions given = parse_named_options(budget);
   MemoryBudget result{
       static_cast<std::uint64_t>(integer_of(given.name, "--memory-budget", 0, kMost)), {}};
+  if (known && !given.options.empty())
+    throw Error("--memory-budget takes no sizes here: those of the inputs are known");
+  if (known) result.sizes = std::move(*known);
   for (const auto& [symbol, size] : given.options)
     result.sizes.emplace(symbol, integer_of(size, "--memory-budget", 0, kMost));
   return result;

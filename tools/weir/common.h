@@ -62,9 +62,15 @@ void add_cache(CLI::App& command, CacheArguments& arguments);
 CacheOptions given_cache(const CacheArguments& arguments);
 void add_gradient(CLI::App& command, std::vector<std::string>& names);
 void add_target(CLI::App& command, TargetSpec& target);
-void add_memory_budget(CLI::App& command, std::string& budget);
-// What --memory-budget says: BYTES or BYTES:N=SIZE,M=SIZE; nothing if it is empty.
-std::optional<MemoryBudget> given_memory_budget(const std::string& budget);
+// Whether the sizes of symbolic dimensions stand in the option, or are those of the command's
+// inputs.
+enum class SymbolSizes { given, known };
+void add_memory_budget(CLI::App& command, std::string& budget,
+                       SymbolSizes sizes = SymbolSizes::given);
+// What --memory-budget says: BYTES or BYTES:N=SIZE,M=SIZE, or BYTES alone where all sizes are
+// known; nothing if it is empty.
+std::optional<MemoryBudget> given_memory_budget(const std::string& budget,
+                                                std::optional<Dim::Bindings> known = {});
 
 // The graph with the gradients that --gradient asks for.
 Graph with_gradients(const Graph& graph, std::vector<std::string> names);

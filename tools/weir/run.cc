@@ -74,8 +74,7 @@ std::vector<Tensor> run_compiled(const Model& model, const Inputs& inputs, const
   options.target = given.target;
   options.cache = given_cache(given.cache);
   Dim::Bindings sizes = bind_symbols(model.graph, inputs, model.weights);
-  options.memory_budget = given_memory_budget(given.memory_budget);
-  if (options.memory_budget) options.memory_budget->sizes = sizes;
+  options.memory_budget = given_memory_budget(given.memory_budget, sizes);
   collect_times(options, given.times, times);
   ThreadPool pool(threads);
   options.executor = &pool.executor();
@@ -179,7 +178,7 @@ void add_run_command(CLI::App& app, Action& action) {
   add_list(*command, "--dim", options->dims, "SYMBOL=SIZE",
            "The size of a symbolic dimension, where no input tells it.");
   add_gradient(*command, options->gradient);
-  add_memory_budget(*command, options->memory_budget);
+  add_memory_budget(*command, options->memory_budget, SymbolSizes::known);
   add_value(*command, "--weights", options->weights, "FILE",
             "The params' values, .safetensors or .npz; if left out, those in the model or in the "
             ".safetensors file beside it.");

@@ -58,7 +58,7 @@ struct TrainArguments {
   DataArguments data;
   TrainingArguments training;
   std::string rate, schedule, epochs, batch, seed, threads, log, plot;
-  std::string checkpoint, checkpoint_every;
+  std::string checkpoint, checkpoint_every, memory_budget;
   bool resume = false;
   CacheArguments cache;
   LimitOptions limits;
@@ -109,6 +109,13 @@ FitOptions fit_options(const TrainArguments& arguments, std::uint64_t seed, std:
   options.rate = parse_rate_schedule(arguments.schedule.empty() ? "constant" : arguments.schedule,
                                      rate, steps, options.epochs);
   return options;
+}
+
+// All symbols of what is trained count rows: data and targets are rows of the inputs.
+Dim::Bindings sizes_of_batch(const Graph& graph, std::int64_t rows) {
+  Dim::Bindings sizes;
+  for (const std::string& symbol : graph.symbols()) sizes.emplace(symbol, rows);
+  return sizes;
 }
 
 // --log: a line of JSON for every epoch, there as soon as the epoch is done.
@@ -304,6 +311,8 @@ void train_model(const TrainArguments& arguments) {
   CompileOptions compile_options;
   compile_options.cache = given_cache(arguments.cache);
   compile_options.executor = options.executor;
+  compile_options.memory_budget =
+      given_memory_budget(arguments.memory_budget, sizes_of_batch(training.graph, options.batch));
   training.options.outputs = {training.graph.outputs()[0].name};
   Trainer trainer({training.graph, model.weights}, training.optimizer, training.options,
                   compile_options);
@@ -366,6 +375,7 @@ void add_train_command(CLI::App& app, Action& action) {
   add_value(*command, "--threads", options->threads, "K",
             "Threads to run on; as many as there are processors if left out. The results do not "
             "depend on it.");
+  add_memory_budget(*command, options->memory_budget, SymbolSizes::known);
   add_cache(*command, options->cache);
   add_limits(*command, options->limits);
   command->callback([options, &action] { action = [options] { train_model(*options); }; });
