@@ -67,7 +67,8 @@ class GuardedObject {
   GuardedObject& operator=(const GuardedObject&) = delete;
   bool is_loaded() const { return loaded_ != nullptr; }
 
-  // The program's status. All inputs of i32 are `integer`, all others 0.25.
+  // The program's status; with a data fault, state must be as it was. All inputs of i32 are
+  // `integer`, all others 0.25.
   int run(const char* name, std::ptrdiff_t rows, int integer, Against against) {
     const weir_model_info& info = *weir_model_describe(loaded_);
     const weir_program_info& program = *weir_model_program(loaded_, name);
@@ -102,7 +103,12 @@ class GuardedObject {
                    weights.data(),  workspace.data(),
                    &rows,           nullptr,
                    state.data()};
-    return program.run(&call);
+    std::string before(state.data(), info.state_bytes);
+    int status = program.run(&call);
+    if (status == WEIR_DATA_FAULT) {
+      EXPECT_EQ(std::memcmp(before.data(), state.data(), before.size()), 0) << name;
+    }
+    return status;
   }
 
  private:
@@ -121,6 +127,13 @@ TEST(GuardedObject, TouchesOnlyWhatItIsHanded) {
     for (std::ptrdiff_t rows : {1, 2, 3, 7, 16, 37})
       for (Against against : {Against::page_behind, Against::page_before})
         EXPECT_EQ(object.run(program, rows, 9, against), WEIR_OK) << program << " " << rows;
+  // Labels that are no classes.
+  for (int label : {10, -1, INT32_MAX, INT32_MIN}) {
+    EXPECT_EQ(object.run("forward", 7, label, Against::page_behind), WEIR_OK);
+    for (const char* program : {"step", "evaluate"})
+      EXPECT_EQ(object.run(program, 7, label, Against::page_behind), WEIR_DATA_FAULT)
+          << program << " " << label;
+  }
 }
 
 TEST(GuardedObject, IsHandedIndicesThatAreNone) {
