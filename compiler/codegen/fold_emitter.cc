@@ -175,12 +175,14 @@ KernelEmitter::Values KernelEmitter::chain_partial(const Stage& stage, const Lan
     // Beside a fold in lanes, the stage's axis is the vector axis; here it goes one by one.
     Lanes at = lanes;
     if (!schedule_.vector_row) at.start = index;
-    for (Id element : fold.elements)
-      if (kernel_.arena[element].primitive != Primitive::constant) values(element, at);
-    // Lanes outside the mask compute on zeros and are never stored; selecting would only cost.
-    Lanes unmasked = at;
-    unmasked.mask = nullptr;
-    fold_block(stage, accumulators, 0, lanes.slots, unmasked);
+    where_steps_count(stage, Level::stage, at, [&] {
+      for (Id element : fold.elements)
+        if (kernel_.arena[element].primitive != Primitive::constant) values(element, at);
+      // Lanes outside the mask compute on zeros and are never stored; selecting would only cost.
+      Lanes unmasked = at;
+      unmasked.mask = nullptr;
+      fold_block(stage, accumulators, 0, lanes.slots, unmasked);
+    });
   };
   auto at_axis = [&](std::uint32_t axis) {
     return [&, axis](llvm::Value* index) {
@@ -194,7 +196,8 @@ KernelEmitter::Values KernelEmitter::chain_partial(const Stage& stage, const Lan
       extent.value() * fields <= kWrittenOutFields)
     write_out_digits(stage, lanes, at_axis(stage.digits.back()));
   else if (stage.digits.empty())
-    loop(begin, end, 1, at_axis(*stage.axis));
+    where_steps_count(stage, Level::window, lanes,
+                      [&] { loop(begin, end, 1, at_axis(*stage.axis)); });
   else
     digit_loops(stage, lanes, begin, end, at_axis(stage.digits.back()));
   Values results;
@@ -203,6 +206,32 @@ KernelEmitter::Values KernelEmitter::chain_partial(const Stage& stage, const Lan
       results.push_back(
           b_.CreateLoad(primitives_.type(accumulator_type(fold, i), lanes.width), accumulator));
   return results;
+}
+
+// Runs a body of steps where they count, as far as that is known at a level: for all lanes and rows
+// at once. Within, the condition is known to hold.
+void KernelEmitter::where_steps_count(const Stage& stage, Level level, const Lanes& lanes,
+                                      const std::function<void()>& body) {
+  std::optional<Id> condition = step_condition(kernel_, *stage.fold);
+  if (!condition || kernel_.arena[*condition].primitive == Primitive::constant ||
+      schedule_.levels[condition->index] > level || schedule_.varies[condition->index] ||
+      (rows_ > 1 && schedule_.varies_by_row[condition->index]))
+    return body();
+  Scope scope(*this);
+  const Values known = values(*condition, lanes);
+  if (llvm::isa<llvm::ConstantInt>(known[0])) return body();
+  auto* inside = llvm::BasicBlock::Create(module_.getContext(), "counts", function_);
+  auto* after = llvm::BasicBlock::Create(module_.getContext(), "after", function_);
+  b_.CreateCondBr(known[0], inside, after);
+  b_.SetInsertPoint(inside);
+  values_[condition->index] = {b_.getTrue()};
+  {
+    Scope here(*this);
+    body();
+  }
+  values_[condition->index] = known;
+  b_.CreateBr(after);
+  b_.SetInsertPoint(after);
 }
 
 // The points begin ... end - 1 of a stage's axis in its digits: a loop over the last digit within
@@ -234,16 +263,18 @@ void KernelEmitter::digit_loops(const Stage& stage, const Lanes& lanes, llvm::Va
            axes_[stage.digits[i]] = b_.CreateSub(rest, b_.CreateMul(above, size));
            rest = above;
          }
-         hoist(stage, {}, Level::stage, lanes);
-         llvm::Value *low = i64(0), *high = length;
-         if (!whole) {
-           llvm::Value* base = b_.CreateMul(outer, length);
-           llvm::Value* below = b_.CreateSub(begin, base);
-           llvm::Value* left = b_.CreateSub(end, base);
-           low = b_.CreateSelect(b_.CreateICmpSLT(below, i64(0)), i64(0), below);
-           high = b_.CreateSelect(b_.CreateICmpSLT(left, length), left, length);
-         }
-         loop(low, high, 1, step);
+         where_steps_count(stage, Level::window, lanes, [&] {
+           hoist(stage, {}, Level::stage, lanes);
+           llvm::Value *low = i64(0), *high = length;
+           if (!whole) {
+             llvm::Value* base = b_.CreateMul(outer, length);
+             llvm::Value* below = b_.CreateSub(begin, base);
+             llvm::Value* left = b_.CreateSub(end, base);
+             low = b_.CreateSelect(b_.CreateICmpSLT(below, i64(0)), i64(0), below);
+             high = b_.CreateSelect(b_.CreateICmpSLT(left, length), left, length);
+           }
+           loop(low, high, 1, step);
+         });
        });
 }
 

@@ -84,6 +84,8 @@ class KernelEmitter {
   void emit_partial(const Stage& stage, const Lanes& lanes);
   Values chain_partial(const Stage& stage, const Lanes& lanes, llvm::Value* begin,
                        llvm::Value* end);
+  void where_steps_count(const Stage& stage, Level level, const Lanes& lanes,
+                         const std::function<void()>& body);
   void digit_loops(const Stage& stage, const Lanes& lanes, llvm::Value* begin, llvm::Value* end,
                    const std::function<void(llvm::Value* index)>& step);
   void write_out_digits(const Stage& stage, const Lanes& lanes,

@@ -82,25 +82,46 @@ void rewrite(Kernel& kernel, const std::function<Id(const Arena&, Id, Arena&)>& 
   kernel.locations = std::move(locations);
 }
 
-void cut_last_row(Kernel& kernel, std::int64_t width) {
-  auto last = static_cast<std::uint32_t>(kernel.rows.size() - 1);
-  Arena into;
-  Id piece = into.axis(0, Dim(kernel.rows[last].value() / width));
-  auto moved = [&](std::uint32_t number) {
-    return into.axis(number + 1, number == last ? Dim(width) : kernel.arena.axis_extent(number));
+std::optional<Id> step_condition(const Kernel& kernel, const Fold& fold) {
+  const Arena& arena = kernel.arena;
+  auto argument = [&](Id id) -> std::optional<std::size_t> {
+    if (arena[id].primitive != Primitive::argument) return std::nullopt;
+    return static_cast<std::size_t>(arena[id].payload);
   };
-  Id whole = into.make(Primitive::add,
-                       {into.make(Primitive::mul, {piece, into.index(width)}), moved(last)});
+  std::optional<std::size_t> condition;
+  for (std::size_t i = 0; i < fold.step.size(); ++i) {
+    Id step = fold.step[i];
+    if (arena[step].primitive != Primitive::select) return std::nullopt;
+    std::optional<std::size_t> own = argument(arena.operand(step, 0));
+    if (!own || *own < fold.locals.size() || (condition && condition != own)) return std::nullopt;
+    if (argument(arena.operand(step, 2)) != i) return std::nullopt;
+    condition = own;
+  }
+  if (!condition) return std::nullopt;
+  return fold.elements[*condition - fold.locals.size()];
+}
+
+void cut_row(Kernel& kernel, std::uint32_t number, const AxisPart& front, const AxisPart& own) {
+  Arena into;
+  auto part = [&](std::uint32_t axis, const AxisPart& what) {
+    Id id = into.axis(axis, what.extent);
+    return what.stride == Dim(1) ? id : into.make(Primitive::mul, {id, into.size_of(what.stride)});
+  };
+  auto moved = [&](std::uint32_t axis) {
+    return into.axis(axis + 1, axis == number ? own.extent : kernel.arena.axis_extent(axis));
+  };
+  Id first = part(0, front), second = part(number + 1, own);
+  Id whole = into.make(Primitive::add, {first, second});
   std::vector<Location> locations;
   std::vector<Id> made(kernel.arena.size());
-  for (std::uint32_t number = 0; number < last; ++number) moved(number);
+  for (std::uint32_t axis = 0; axis < kernel.rows.size(); ++axis) moved(axis);
   for (Id id : scalar::reachable(kernel.arena, roots_of(kernel))) {
     const scalar::Node& node = kernel.arena[id];
     std::vector<Id> operands;
     for (Id operand : kernel.arena.operands(id)) operands.push_back(made[operand.index]);
     if (node.primitive == Primitive::axis) {
-      auto number = static_cast<std::uint32_t>(node.payload);
-      made[id.index] = number == last ? whole : moved(number);
+      auto axis = static_cast<std::uint32_t>(node.payload);
+      made[id.index] = axis == number ? whole : moved(axis);
     } else {
       made[id.index] = scalar::copy_node(kernel.arena, id, into, operands);
       if (node.primitive == Primitive::floor_div || node.primitive == Primitive::modulo)
@@ -116,8 +137,8 @@ void cut_last_row(Kernel& kernel, std::int64_t width) {
     for (std::uint32_t& digit : stage.digits) moved(digit++);
   }
   locations.resize(into.size());
-  kernel.rows[last] = Dim(width);
-  kernel.rows.insert(kernel.rows.begin(), into.axis_extent(0));
+  kernel.rows[number] = own.extent;
+  kernel.rows.insert(kernel.rows.begin(), front.extent);
   kernel.arena = std::move(into);
   kernel.locations = std::move(locations);
 }

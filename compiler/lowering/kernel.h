@@ -1,11 +1,11 @@
 // Kernels: loop nests with scalar bodies; fusion has happened.
 //
-// A kernel runs its stages, in order, for every point of its row axes; points are independent, so they
-// may run in any order and on any thread. A stage may have one axis of its own:
+// A kernel runs its stages, in order, for every point of its row axes; points are independent, so
+// they may run in any order and on any thread. A stage may have one axis of its own:
 //   map     stores values: one a row, or one for every point of its axis
 //   reduce  folds a tuple over its axis and leaves the result in kernel-local values, one set a row
-// A reduce over several axes - a window and the channels under it - has digits: axes of which its own
-// is the row-major position, so that expressions need no quotients and remainders of that.
+// A reduce over several axes - a window and the channels under it - has digits: axes of which its
+// own is the row-major position, so that expressions need no quotients and remainders of that.
 // Bodies are expressions in the kernel's arena: `load` nodes read parameters, `local` nodes read
 // kernel-local values, `axis` nodes are the row axes 0, 1, ... and the stages' own axes above them.
 // A reduce's order of evaluation is part of its meaning; see Reduction in ir/op.h.
@@ -42,14 +42,14 @@ struct Fold {
   std::string name;
   Reduction::Order order = Reduction::Order::chain;
   std::int64_t chunk = 1;
-  std::vector<scalar::Id> elements;     // the tuple that is folded, at one point of the stage's axis
-  std::vector<std::uint32_t> locals;    // where the accumulators end up
+  std::vector<scalar::Id> elements;   // the tuple that is folded, at one point of the stage's axis
+  std::vector<std::uint32_t> locals;  // where the accumulators end up
   std::vector<scalar::Bits> identity;
   // On arguments: the accumulators first, then the elements (step) or other accumulators (merge).
   std::vector<scalar::Id> step;
   std::vector<scalar::Id> merge;
-  // Of a split fold: the parameters that keep the chunk results of each accumulator, chunk by chunk, all
-  // rows of a chunk together.
+  // Of a split fold: the parameters that keep the chunk results of each accumulator, chunk by
+  // chunk, all rows of a chunk together.
   std::vector<std::uint32_t> partials;
 };
 
@@ -58,8 +58,8 @@ struct Stage {
   // Of a reduce in chain order: the axes that `axis` is the row-major position of, outermost first.
   // Expressions use these in its place. None: `axis` stands for itself.
   std::vector<std::uint32_t> digits;
-  std::optional<Fold> fold;           // a reduce; a map otherwise
-  std::vector<Store> stores;          // of a map
+  std::optional<Fold> fold;   // a reduce; a map otherwise
+  std::vector<Store> stores;  // of a map
 };
 
 struct KernelParameter {
@@ -85,22 +85,30 @@ std::vector<std::string> kernel_symbols(const Kernel& kernel);
 // The kernel as text; `name` replaces its own, if not empty.
 std::string print(const Kernel& kernel, const std::string& name = {});
 
-// A description of everything that compiled code depends on, and nothing else: two kernels with equal
-// keys compile to the same code. Names and locations are left out.
+// A description of everything that compiled code depends on, and nothing else: two kernels with
+// equal keys compile to the same code. Names and locations are left out.
 std::string structure_key(const Kernel& kernel);
 
 // All expressions that stages hold, in order of their use.
 std::vector<scalar::Id> roots_of(const Kernel& kernel);
 
-// Replaces the kernel's arena by one in which `leaf` has had its way with every expression; `leaf` is as
-// for scalar::rebuild and makes its nodes in the arena given to it.
+// Replaces the kernel's arena by one in which `leaf` has had its way with every expression; `leaf`
+// is as for scalar::rebuild and makes its nodes in the arena given to it.
 void rewrite(Kernel& kernel,
              const std::function<scalar::Id(const scalar::Arena& from, scalar::Id id,
                                             scalar::Arena& into)>& leaf);
 
-// Cuts the last row axis, whose extent is a multiple of `width`, into pieces: the number of the piece
-// becomes the first row axis, and the place in it the last.
-void cut_last_row(Kernel& kernel, std::int64_t width);
+// The element of a fold's tuple without which a step changes nothing: a condition under which each
+// accumulator is selected. None if every step counts.
+std::optional<scalar::Id> step_condition(const Kernel& kernel, const Fold& fold);
+
+// Cuts a row axis in two: it is front + own, each times its stride. `front` becomes the first row
+// axis, and `own` takes the place of the one that is cut.
+struct AxisPart {
+  Dim extent;
+  Dim stride;
+};
+void cut_row(Kernel& kernel, std::uint32_t number, const AxisPart& front, const AxisPart& own);
 
 // Gives every parameter that loads and stores name its new number.
 void renumber_parameters(Kernel& kernel, const std::vector<std::uint32_t>& number);

@@ -17,6 +17,7 @@
 #include "compiler/lowering/pack_operands.h"
 #include "compiler/lowering/place_updates.h"
 #include "compiler/lowering/split_folds.h"
+#include "compiler/lowering/split_residues.h"
 #include "ir/escape.h"
 #include "ir/op.h"
 #include "runtime/abi.h"
@@ -203,6 +204,7 @@ class Lowerer {
   }
 
   void add_call(BuiltKernel built, std::vector<NodeId> nodes) {
+    split_residues(built.kernel);
     order_rows(built.kernel);
     std::vector<PackedCopy> packed = pack_operands(
         built, [&](ValueId value) { return weights_.contains(buffer_of(value)); });

@@ -1,6 +1,7 @@
 #include "compiler/lowering/order_rows.h"
 
 #include <algorithm>
+#include <cmath>
 
 #include "ir/scalar/affine.h"
 
@@ -13,8 +14,9 @@ using scalar::Primitive;
 
 // Lanes of a vector, about: the order is the same for all targets.
 constexpr double kLanes = 16;
-// Rows of a register tile, about: what all of them read is loaded once.
+// Rows of a register tile, about, and vectors of a row: what all of them read is loaded once.
 constexpr double kRows = 6;
+constexpr double kVectors = 4;
 // An element that is spread over a vector by the operation that reads it.
 constexpr double kSpread = 0.5;
 // What another axis has to be better by.
@@ -54,11 +56,13 @@ double access_cost(const Kernel& kernel, const Shape& shape, std::span<const Id>
       }
     }
   }
-  double rows = kRows;
-  if (const Dim& extent = kernel.rows[tile.row]; extent.is_constant())
-    rows = std::clamp(static_cast<double>(extent.value()), 1.0, kRows);
-  double part = shared ? 1 / rows : 1;
-  if (stride == Dim(0)) return kSpread * part;
+  auto at_most = [&](std::uint32_t axis, double most, double each) {
+    const Dim& extent = kernel.rows[axis];
+    if (!extent.is_constant()) return most;
+    return std::clamp(std::ceil(static_cast<double>(extent.value()) / each), 1.0, most);
+  };
+  double part = shared ? 1 / at_most(tile.row, kRows, 1) : 1;
+  if (stride == Dim(0)) return kSpread * part / at_most(tile.axis, kVectors, kLanes);
   return stride == Dim(1) || plain ? part : kLanes;
 }
 

@@ -176,7 +176,8 @@ std::vector<PackedCopy> pack_operands(BuiltKernel& built,
     }
     return into.load(found->parameter, type.dtype, indices);
   });
-  if (panel != 0) cut_last_row(kernel, panel);
+  if (panel != 0)
+    cut_row(kernel, vector_axis, {Dim(columns.value() / panel), Dim(panel)}, {Dim(panel), Dim(1)});
   built.values.resize(kernel.parameters.size());
   drop_unused(built, copies);
   return copies;

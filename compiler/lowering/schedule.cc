@@ -14,7 +14,7 @@ using scalar::Arena;
 using scalar::Id;
 using scalar::Primitive;
 
-// What one element of a tiled fold may cost to compute: it is computed for each field of the tile.
+// What a step of a tiled fold may cost for each field of the tile, beside the step itself.
 constexpr int kTileBodyCost = 8;
 // Rows of a tile. With four vectors a row, 24 of 32 registers accumulate; with two, 12 of 16.
 constexpr std::int64_t kTileRows = 6;
@@ -466,6 +466,17 @@ class Scheduler {
   // as many loads as the tile has rows and columns, and as many multiply-adds as it has fields.
   void choose_tile() {
     if (!result_.vector_row || result_.width == 1 || result_.rows.empty()) return;
+    // Accumulators, the vectors of a row of columns, and one field of a column of rows are in
+    // registers together.
+    bool many_registers = target_.vector_bytes == 64 || target_.triple.starts_with("aarch64");
+    const int columns = std::min(result_.unroll, many_registers ? 4 : 2);
+    std::int64_t rows = kTileRows;
+    if (const Dim& extent = result_.rows.back().extent; extent.is_constant()) {
+      // Tiles of about one size.
+      std::int64_t tiles = std::max<std::int64_t>((extent.value() + rows - 1) / rows, 1);
+      rows = (extent.value() + tiles - 1) / tiles;
+    }
+    if (rows < 2) return;
     bool maps = false, shares = false;
     for (const Stage& stage : stages()) {
       if (!stage.fold) {
@@ -476,12 +487,14 @@ class Scheduler {
       if (maps || fold.order != Reduction::Order::chain || !fold.partials.empty() ||
           fold.locals.size() != 1)
         return;
-      // What a window alone decides is not computed at every step.
-      int cost = 0;
+      // What a window alone decides is not computed at every step, and what is the same for all rows or
+      // columns once for all of them.
+      std::int64_t cost = 0;
       for (Id id : scalar::reachable(arena(), fold.elements))
         if (result_.levels[id.index] == Level::stage)
-          cost += scalar::info(arena()[id].primitive).cost;
-      if (cost > kTileBodyCost) return;
+          cost += scalar::info(arena()[id].primitive).cost *
+                  (result_.varies_by_row[id.index] ? rows : 1) * (result_.varies[id.index] ? columns : 1);
+      if (cost > kTileBodyCost * rows * columns) return;
       for (Id id : scalar::reachable(arena(), fold.elements)) {
         if (arena()[id].primitive == Primitive::local) return;
         shares = shares || (is_load(arena()[id].primitive) && result_.varies[id.index] &&
@@ -489,18 +502,8 @@ class Scheduler {
       }
     }
     if (!shares) return;
-    // Accumulators, the vectors of a row of columns, and one field of a column of rows are in
-    // registers together.
-    bool many_registers = target_.vector_bytes == 64 || target_.triple.starts_with("aarch64");
-    std::int64_t rows = kTileRows;
-    if (const Dim& extent = result_.rows.back().extent; extent.is_constant()) {
-      // Tiles of about one size.
-      std::int64_t tiles = std::max<std::int64_t>((extent.value() + rows - 1) / rows, 1);
-      rows = (extent.value() + tiles - 1) / tiles;
-    }
-    if (rows < 2) return;
     result_.rows_at_once = static_cast<int>(rows);
-    result_.tile_unroll = std::min(result_.unroll, many_registers ? 4 : 2);
+    result_.tile_unroll = columns;
     result_.block = static_cast<std::int64_t>(result_.width) * result_.unroll;
   }
 

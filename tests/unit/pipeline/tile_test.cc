@@ -127,6 +127,40 @@ TEST(Tiles, FewFiltersOverWideImages) {
   }
 }
 
+// Rows by residue: all taps of some rows take part or none do, of few channels and of chunks of
+// them; and axes whose residues cannot be told apart.
+TEST(Tiles, TransposedStrides) {
+  struct Case {
+    const char* x;
+    const char* w;
+    const char* y;
+    const char* attributes;
+  };
+  const Case cases[] = {
+      {"1, 5, 4, 5", "5, 66, 4, 4", "1, 66, 8, 10",
+       "strides = [2, 2], low = [1, 1], high = [1, 1]"},
+      {"2, 130, 2, 2", "130, 17, 3, 3", "2, 17, 4, 4",
+       "strides = [2, 2], low = [1, 1], high = [0, 0]"},
+      {"1, 5, 3, 20", "5, 7, 2, 5", "1, 7, 9, 60",
+       "strides = [3, 3], low = [0, 1], high = [-1, 1]"},
+      {"1, 4, 5, 3", "4, 33, 3, 3", "1, 33, 12, 9",
+       "strides = [2, 3], dilations = [2, 2], low = [1, 1], high = [0, 1]"},
+      {"1, 5, 3, 6", "5, 1, 4, 4", "1, 5, 6, 12",
+       "strides = [2, 2], low = [1, 1], high = [1, 1], groups = 5"},
+      {"1, 8, 3, 3", "8, 50, 1, 1", "1, 50, 6, 6", "strides = [2, 2], high = [-1, -1]"},
+      {"1, 5, 3, 4", "5, 65, 4, 4", "1, 65, 7, 10", "strides = [2, 2], low = [1, 0]"},
+  };
+  for (const Case& each : cases)
+    expect_equal(fmt::format("graph @c(%x: f32[{}], %w: f32[{}]) -> (f32[{}]) {{ "
+                             "%y = conv_transpose(%x, %w) {{{}}} %z = leaky_relu(%y) return %z }}",
+                             each.x, each.w, each.y, each.attributes),
+                 {});
+  expect_equal(
+      "graph @c(%x: f32[N, 9, H, 6], %w: f32[9, 70, 4, 4]) -> (f32[N, 70, 2*H, 12]) { "
+      "%y = conv_transpose(%x, %w) {strides = [2, 2], low = [1, 1], high = [1, 1]} return %y }",
+      {{"N", 2}, {"H", 3}});
+}
+
 // What follows the product also goes over an axis of its own, or needs more than one product.
 TEST(Tiles, SeveralProductsInOneKernel) {
   expect_equal(
