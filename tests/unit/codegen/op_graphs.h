@@ -98,7 +98,7 @@ inline std::optional<std::vector<DType>> operand_dtypes(const OpDef& op, DType d
   return dtypes;
 }
 
-inline constexpr std::size_t kShapeCandidates = 12;
+inline constexpr std::size_t kShapeCandidates = 13;
 
 inline std::vector<Shape> operand_shapes(std::size_t candidate, std::size_t count) {
   Dim n = Dim::symbol("N");
@@ -123,6 +123,11 @@ inline std::vector<Shape> operand_shapes(std::size_t candidate, std::size_t coun
   if (candidate == 10) shapes = {{n + Dim(2), 3, 4}};
   // Elements at tuples of indices.
   if (candidate == 11) shapes = {{n, 3, 4}, {n, 3}, {n}};
+  // A number, alone or behind what it is for.
+  if (candidate == 12) {
+    shapes = std::vector<Shape>(count);
+    if (count > 1) shapes[0] = {n, 3, 4};
+  }
   shapes.resize(count);
   return shapes;
 }
