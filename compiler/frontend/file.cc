@@ -1,6 +1,7 @@
 #include "compiler/frontend/file.h"
 
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
@@ -29,6 +30,8 @@ namespace {
 
 // A pipe has no size of its own to bound the memory by.
 constexpr std::size_t kLargestPipe = std::size_t{1} << 30;
+// For who writes to a pipe to come.
+constexpr int kWriterMilliseconds = 2000;
 
 [[noreturn]] void refuse_file(const std::string& path, std::string message) {
   throw Error(Location(std::make_shared<const std::string>(path), 0, 0), std::move(message));
@@ -55,13 +58,21 @@ class Descriptor {
   int number_;
 };
 
+// A pipe is open at once, whether somebody writes to it or not.
 Descriptor open_to_read(const std::string& path) {
-  int number = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
+  int number = ::open(path.c_str(), O_RDONLY | O_NONBLOCK | O_CLOEXEC);
   if (number < 0) {
     if (errno == ENOENT) refuse_file(path, "there is no such file");
     refuse_errno(path, "read", errno);
   }
   return Descriptor(number);
+}
+
+// Until there is something to read or nothing more will come; -1 milliseconds are without end.
+void wait_for_content(int descriptor, int milliseconds) {
+  pollfd waiting{descriptor, POLLIN, 0};
+  while (::poll(&waiting, 1, milliseconds) < 0 && errno == EINTR) {
+  }
 }
 
 // The size of an open file; 0 for a pipe. Error if it is neither.
@@ -74,14 +85,30 @@ std::size_t size_to_read(int descriptor, const std::string& path) {
   return S_ISREG(status.st_mode) ? static_cast<std::size_t>(status.st_size) : 0;
 }
 
+bool is_pipe(int descriptor) {
+  struct stat status{};
+  return ::fstat(descriptor, &status) == 0 && S_ISFIFO(status.st_mode);
+}
+
 std::string read_to_end(const std::string& path, int descriptor, std::size_t size) try {
   // One byte more than the size, so that the end is seen without growing.
   std::string content(size + 1, '\0');
   std::size_t used = 0;
+  bool is_awaited = false;
   for (;;) {
     ssize_t got = ::read(descriptor, content.data() + used, content.size() - used);
     if (got < 0 && errno == EINTR) continue;
+    if (got < 0 && errno == EAGAIN) {
+      wait_for_content(descriptor, -1);
+      continue;
+    }
     if (got < 0) refuse_errno(path, "read", errno);
+    if (got == 0 && used == 0 && is_pipe(descriptor)) {
+      if (is_awaited) refuse_file(path, "this is a pipe, and nothing is written to it");
+      is_awaited = true;
+      wait_for_content(descriptor, kWriterMilliseconds);
+      continue;
+    }
     if (got == 0) break;
     used += static_cast<std::size_t>(got);
     if (used > size + kLargestPipe) refuse_file(path, "there is no end to this file");
@@ -327,9 +354,8 @@ Tensor tensor_in_file(const FileBytes& file, std::size_t offset, DType dtype, Te
   std::size_t size = static_cast<std::size_t>(checked_element_count(dtype, sizes)) *
                      static_cast<std::size_t>(byte_size(dtype));
   if (offset > file.bytes.size() || size > file.bytes.size() - offset)
-    file.refuse(fmt::format("{} at byte {} needs {} bytes; the file ends after {}",
-                            to_string(dtype, sizes), offset, size,
-                            file.bytes.size() - std::min(offset, file.bytes.size())));
+    file.refuse(fmt::format("{} at byte {} needs {} bytes; the file has {}",
+                            to_string(dtype, sizes), offset, size, file.bytes.size()));
   std::span<const unsigned char> bytes = file.bytes.subspan(offset, size);
   if (dtype == DType::boolean) {
     auto fault =

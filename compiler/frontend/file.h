@@ -29,7 +29,8 @@ struct FileBytes {
   [[noreturn]] void refuse(std::string message) const;
 };
 
-// Error if the file is missing, is a folder or a device, or may not be read.
+// Error if the file is missing, is a folder or a device, or may not be read, and for a pipe that
+// ends without content or that nobody writes to for two seconds.
 FileBytes map_file(const std::string& path);
 // The same for a file that is open, which stays open; `name` is for messages.
 FileBytes map_open_file(int descriptor, const std::string& name);

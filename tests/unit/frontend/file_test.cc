@@ -1,9 +1,11 @@
 #include "compiler/frontend/file.h"
 
+#include <fcntl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <chrono>
 #include <csignal>
 #include <fstream>
 #include <thread>
@@ -77,6 +79,24 @@ TEST(File, pipes_are_read_and_devices_written) {
   struct stat status{};
   ASSERT_EQ(::stat("/dev/null", &status), 0);
   EXPECT_TRUE(S_ISCHR(status.st_mode));
+}
+
+TEST(File, a_pipe_that_nobody_writes_to_is_refused) {
+  TemporaryFolder folder;
+  std::string path = folder.path("pipe");
+  ASSERT_EQ(::mkfifo(path.c_str(), 0600), 0);
+  EXPECT_EQ(error_of([&] { map_file(path); }),
+            path + ": error: this is a pipe, and nothing is written to it");
+  // Who comes late, and then takes a while to write.
+  std::thread writer([&] {
+    std::this_thread::sleep_for(std::chrono::milliseconds(50));
+    int descriptor = ::open(path.c_str(), O_WRONLY);
+    std::this_thread::sleep_for(std::chrono::milliseconds(50));
+    EXPECT_EQ(::write(descriptor, "late", 4), 4);
+    ::close(descriptor);
+  });
+  EXPECT_EQ(read_file(path), "late");
+  writer.join();
 }
 
 TEST(File, a_full_disk_leaves_the_old_file) {
