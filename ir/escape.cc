@@ -11,11 +11,18 @@ unsigned byte_at(std::string_view text, std::size_t position) {
   return static_cast<unsigned char>(text[position]);
 }
 
-// Control characters are those below space, DEL, and U+0080 to U+009F.
+// Control characters are those below space, DEL, U+0080 to U+009F, and those that turn the
+// direction of the text around them: U+061C, U+200E, U+200F, U+202A to U+202E, U+2066 to U+2069.
 bool is_control(std::string_view character) {
   unsigned first = byte_at(character, 0);
-  return first < 0x20 || first == 0x7F ||
-         (character.size() == 2 && first == 0xC2 && byte_at(character, 1) < 0xA0);
+  if (character.size() == 1) return first < 0x20 || first == 0x7F;
+  unsigned second = byte_at(character, 1);
+  if (character.size() == 2)
+    return (first == 0xC2 && second < 0xA0) || (first == 0xD8 && second == 0x9C);
+  unsigned third = byte_at(character, 2);
+  return first == 0xE2 && ((second == 0x80 &&
+                            (third == 0x8E || third == 0x8F || (third >= 0xAA && third <= 0xAE))) ||
+                           (second == 0x81 && third >= 0xA6 && third <= 0xA9));
 }
 
 void append_escaped(std::string& result, char c) {

@@ -33,6 +33,13 @@ TEST(Escape, ShortenedTextIsPrintable) {
   EXPECT_EQ(shortened("abcd", 3), "abc...");
   EXPECT_EQ(shortened("\n\xFF\xC2\x9B", 10), "\\n\\xff\\xc2\\x9b");
   EXPECT_EQ(printable(shortened("\x1B[2J", 10)), shortened("\x1B[2J", 10));
+  // What turns the direction of text, and its neighbours, which do not.
+  for (const char* control : {"\u061C", "\u200E", "\u200F", "\u202A", "\u202E", "\u2066", "\u2069"})
+    EXPECT_THAT(printable(control), testing::StartsWith("\\x")) << printable(control);
+  for (const char* letter :
+       {"\u061B", "\u061D", "\u200D", "\u2010", "\u2029", "\u202F", "\u2065", "\u206A"})
+    EXPECT_EQ(printable(letter), letter);
+  EXPECT_EQ(quoted("a\u202Eb"), "\"a\\xe2\\x80\\xaeb\"");
 }
 
 TEST(Diagnostic, LocationsAreEscaped) {
