@@ -265,7 +265,7 @@ Tensor::Sizes sizes_of(const FileBytes& file, Extent extent, const TensorType* e
 
 }  // namespace
 
-Tensor read_csv(const FileBytes& file, const TensorType* expected) {
+Tensor read_csv(const FileBytes& file, const TensorType* expected, const TensorCheck& check) {
   CsvText text(file);
   if (text.at_end()) file.refuse("the file has no text; rows of numbers are expected");
   std::int64_t header = skip_header(text);
@@ -282,7 +282,9 @@ Tensor read_csv(const FileBytes& file, const TensorType* expected) {
                 : all_bool    ? DType::boolean
                 : all_integer ? DType::i64
                               : DType::f64;
-  Tensor tensor(dtype, sizes_of(file, extent, expected));
+  Tensor::Sizes sizes = sizes_of(file, extent, expected);
+  if (check) check(header_in_memory(dtype, sizes));
+  Tensor tensor(dtype, std::move(sizes));
   text.go_to(data);
   for (std::int64_t i = 0; i < tensor.element_count(); ++i) {
     Cell cell = text.next();

@@ -16,6 +16,7 @@
 #include <vector>
 
 #include "compiler/frontend/file.h"
+#include "compiler/frontend/tensor_header.h"
 #include "ir/tensor.h"
 
 namespace weir {
@@ -26,8 +27,9 @@ namespace weir {
 //
 // Error, with the line and column, for a cell that does not hold an element, for rows of different
 // lengths, and for cells that do not fit the expected type. Cells of a bool are true or false in
-// lower case, upper case or capitalized, or 1 or 0.
-Tensor read_csv(const FileBytes& file, const TensorType* expected = nullptr);
+// lower case, upper case or capitalized, or 1 or 0. Also what `check` throws.
+Tensor read_csv(const FileBytes& file, const TensorType* expected = nullptr,
+                const TensorCheck& check = {});
 
 // A table: the names in its header, none if it has no header, and its cells, as of read_csv() where
 // no type is expected.

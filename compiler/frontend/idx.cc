@@ -155,12 +155,16 @@ std::string compressed(std::string_view content) {
 
 }  // namespace
 
-Tensor read_idx(const FileBytes& file) {
+Tensor read_idx(const FileBytes& file, const TensorCheck& check) {
   Content content(file);
   std::array<unsigned char, kHead> head{};
   if (content.read(head) < head.size()) file.refuse("the IDX file ends within its first 4 bytes");
   if (head[0] != 0 || head[1] != 0)
-    file.refuse("this is not an IDX file: it does not begin with two bytes of 0");
+    file.refuse(
+        is_gzip(file)
+            ? "what this file holds is not IDX, the format that is read compressed: it does "
+              "not begin with two bytes of 0; decompress other files first"
+            : "this is not an IDX file: it does not begin with two bytes of 0");
   const ElementType& type = element_type(file, head[2]);
   Tensor::Sizes sizes;
   std::size_t stored = type.bytes;
@@ -177,6 +181,7 @@ Tensor read_idx(const FileBytes& file) {
   if (stored > content.most_left())
     file.refuse(fmt::format("{} needs {} bytes, and the file can hold {} at most",
                             to_string(type.dtype, sizes), stored, content.most_left()));
+  if (check) check(header_in_memory(type.dtype, sizes));
   Tensor tensor(type.dtype, sizes);
   std::span<unsigned char> elements = bytes_in(tensor).first(stored);
   std::size_t got = content.read(elements);

@@ -10,12 +10,13 @@
 #include <string>
 
 #include "compiler/frontend/file.h"
+#include "compiler/frontend/tensor_header.h"
 #include "ir/tensor.h"
 
 namespace weir {
 
-// Error, naming the file, for everything that is not as above.
-Tensor read_idx(const FileBytes& file);
+// Error, naming the file, for everything that is not as above, and what `check` throws.
+Tensor read_idx(const FileBytes& file, const TensorCheck& check = {});
 
 // Error for an element type that the format lacks, and for sizes beyond 32 bits.
 std::string idx_content(const Tensor& tensor);

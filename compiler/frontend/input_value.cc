@@ -38,13 +38,13 @@ Tensor filled(DType dtype, Tensor::Sizes sizes, double value) {
   return result;
 }
 
-void check_fits(const Tensor& tensor, const TensorType& type, std::string_view source) {
-  bool fits = tensor.dtype() == type.dtype && tensor.rank() == type.rank();
+void check_fits(const TensorType& given, const TensorType& type, std::string_view source) {
+  bool fits = given.dtype == type.dtype && given.rank() == type.rank();
   for (std::size_t i = 0; fits && i < type.shape.size(); ++i)
-    fits = !type.shape[i].is_constant() || type.shape[i].value() == tensor.sizes()[i];
+    fits = !type.shape[i].is_constant() || type.shape[i] == given.shape[i];
   if (!fits)
-    throw Error(fmt::format("{} holds {}, and {} is expected", source,
-                            to_string(tensor.dtype(), tensor.sizes()), to_string(type)));
+    throw Error(
+        fmt::format("{} holds {}, and {} is expected", source, to_string(given), to_string(type)));
 }
 
 std::uint64_t parse_seed(std::string_view text) {
@@ -97,7 +97,7 @@ Tensor random_tensor(DType dtype, Tensor::Sizes sizes, std::uint64_t seed) {
 }
 
 Tensor input_value(std::string_view value, const TensorType& type, const Dim::Bindings& bindings,
-                   std::string_view input) {
+                   std::string_view input, const TensorCheck& check) {
   constexpr std::string_view kRandom = "random:";
   TensorType wanted = bound(type, bindings);
   if (value == "zeros") return filled(type.dtype, known_sizes(wanted, value), 0);
@@ -107,9 +107,10 @@ Tensor input_value(std::string_view value, const TensorType& type, const Dim::Bi
     return random_tensor(type.dtype, known_sizes(wanted, value), seed);
   }
   if (std::optional<TensorPlace> place = parse_tensor_place(value)) {
-    Tensor tensor = read_tensor(*place, input, &wanted);
-    check_fits(tensor, wanted, value);
-    return tensor;
+    return read_tensor(*place, input, &wanted, [&](const TensorHeader& header) {
+      check_fits(header.type, wanted, value);
+      if (check) check(header);
+    });
   }
   if (looks_like_literal(value)) return parse_literal(value, type.dtype, &wanted.shape);
   throw Error(

@@ -1,6 +1,9 @@
 #include "compiler/frontend/model_file.h"
 
 #include <filesystem>
+#include <limits>
+#include <map>
+#include <set>
 
 #include <fmt/format.h>
 
@@ -21,10 +24,12 @@ std::string listed(const std::vector<std::string>& names) {
   return count == names.size() ? text : fmt::format("{} and {} more", text, names.size() - count);
 }
 
-std::string listed(const Weights& weights) {
+using Headers = std::map<std::string, TensorHeader, std::less<>>;
+
+std::string listed(const Headers& headers) {
   std::vector<std::string> names;
-  for (const auto& [name, tensor] : weights)
-    names.push_back(fmt::format("{} ({})", shown(name), to_string(tensor.type())));
+  for (const auto& [name, header] : headers)
+    names.push_back(fmt::format("{} ({})", shown(name), to_string(header.type)));
   return names.empty() ? "nothing" : listed(names);
 }
 
@@ -46,8 +51,8 @@ std::optional<std::string> weights_beside(const std::string& path) {
                   listed(names), beside));
 }
 
-// The values of the graph's params, out of those in the file.
-Weights select_params(const Graph& graph, Weights available, const std::string& file) {
+// Error if the file does not have the graph's params.
+void check_params(const Graph& graph, const Headers& available, const FileBytes& file) {
   std::vector<std::string> missing, wrong;
   for (ValueId id : graph.params()) {
     const Value& param = graph.value(id);
@@ -60,9 +65,9 @@ Weights select_params(const Graph& graph, Weights available, const std::string& 
     auto found = available.find(param.name);
     if (found == available.end()) {
       missing.push_back(fmt::format("{} ({})", param.name, to_string(param.type)));
-    } else if (found->second.type() != param.type) {
+    } else if (found->second.type != param.type) {
       wrong.push_back(fmt::format("{} is declared as {} and is {} there", param.name,
-                                  to_string(param.type), to_string(found->second.type())));
+                                  to_string(param.type), to_string(found->second.type)));
     }
   }
   std::vector<std::string> faults;
@@ -70,12 +75,25 @@ Weights select_params(const Graph& graph, Weights available, const std::string& 
     faults.push_back(
         fmt::format("the file has no {}; it has {}", listed(missing), listed(available)));
   if (!wrong.empty()) faults.push_back(listed(wrong));
-  if (!faults.empty())
-    throw Error(Location(std::make_shared<const std::string>(file), 0, 0),
-                fmt::format("{}", fmt::join(faults, "; ")));
-  Weights params;
-  for (ValueId id : graph.params()) params.insert(available.extract(graph.value(id).name));
-  return params;
+  if (!faults.empty()) file.refuse(fmt::format("{}", fmt::join(faults, "; ")));
+}
+
+// The values of the graph's params, out of those in the file. `memory` is what is taken already.
+Weights read_params(const Graph& graph, const FileBytes& file, std::int64_t memory,
+                    const LoadLimits& limits) {
+  memory += static_cast<std::int64_t>(file.bytes.size());
+  limits.check_memory(file, memory);
+  Headers available;
+  for (const TensorHeader& header : tensor_headers(file)) available.emplace(header.name, header);
+  check_params(graph, available, file);
+  std::set<std::string, std::less<>> names;
+  for (ValueId id : graph.params()) {
+    names.insert(graph.value(id).name);
+    if (__builtin_add_overflow(memory, available.at(graph.value(id).name).memory, &memory))
+      memory = std::numeric_limits<std::int64_t>::max();
+  }
+  limits.check_memory(file, memory);
+  return read_tensors(file, [&](std::string_view name) { return names.contains(name); });
 }
 
 Graph parse_within(const FileBytes& file, const LoadLimits& limits) {
@@ -91,8 +109,10 @@ Model load(const std::string& path, std::optional<std::string> weights, const Lo
   std::vector<std::string> files;
   Model model;
   if (is_onnx(bytes)) {
-    model =
-        read_onnx(bytes, std::filesystem::path(path).parent_path().string(), {limits, {}, &files});
+    OnnxOptions options;
+    options.limits = limits;
+    options.files_read = &files;
+    model = read_onnx(bytes, std::filesystem::path(path).parent_path().string(), options);
   } else {
     model.graph = parse_within(bytes, limits);
   }
@@ -104,8 +124,8 @@ Model load(const std::string& path, std::optional<std::string> weights, const Lo
   if (weights) {
     files.push_back(*weights);
     FileBytes file = map_file(files.back());
-    limits.check_memory(file, static_cast<std::int64_t>(bytes.bytes.size() + file.bytes.size()));
-    model.weights = select_params(model.graph, read_tensors(file), file.name);
+    model.weights =
+        read_params(model.graph, file, static_cast<std::int64_t>(bytes.bytes.size()), limits);
   }
   files.insert(files.begin(), path);
   if (files_read != nullptr) *files_read = std::move(files);
@@ -126,8 +146,10 @@ Model load_model_to_train(const std::string& path, const std::optional<std::stri
 
 Graph load_graph(const std::string& path, const LoadLimits& limits) {
   FileBytes bytes = map_file(path);
-  return is_onnx(bytes) ? load_onnx(path, {limits, {}, nullptr}).graph
-                        : parse_within(bytes, limits);
+  if (!is_onnx(bytes)) return parse_within(bytes, limits);
+  OnnxOptions options;
+  options.limits = limits;
+  return load_onnx(path, options).graph;
 }
 
 }  // namespace weir

@@ -13,7 +13,7 @@ namespace {
 
 constexpr std::string_view kMagic("\x93NUMPY", 6);
 // Real headers are 128 bytes or little more; NumPy itself refuses more than 10,000.
-constexpr std::size_t kLargestHeader = 65536;
+constexpr std::size_t kLargestHeader = kMostOfNpyHeader - 12;
 constexpr std::size_t kAlignment = 64;
 
 struct TypeName {
@@ -29,7 +29,7 @@ constexpr std::array<TypeName, 8> kTypes{{{"f4", DType::f32},
                                           {"i8", DType::i64},
                                           {"b1", DType::boolean}}};
 
-struct Header {
+struct Dictionary {
   std::optional<DType> dtype;
   std::optional<bool> fortran_order;
   std::optional<Tensor::Sizes> sizes;
@@ -40,21 +40,21 @@ class HeaderParser {
  public:
   HeaderParser(const FileBytes& file, std::string_view text) : file_(file), text_(text) {}
 
-  Header parse() {
+  Dictionary parse() {
     expect('{');
     while (!accept('}')) {
       std::string_view key = string();
       expect(':');
       bool first = false;
       if (key == "descr") {
-        first = !header_.dtype;
-        header_.dtype = dtype();
+        first = !dictionary_.dtype;
+        dictionary_.dtype = dtype();
       } else if (key == "fortran_order") {
-        first = !header_.fortran_order;
-        header_.fortran_order = boolean();
+        first = !dictionary_.fortran_order;
+        dictionary_.fortran_order = boolean();
       } else if (key == "shape") {
-        first = !header_.sizes;
-        header_.sizes = shape();
+        first = !dictionary_.sizes;
+        dictionary_.sizes = shape();
       } else {
         refuse(fmt::format("has an unknown key {}", shown(key)));
       }
@@ -65,11 +65,11 @@ class HeaderParser {
     }
     skip_space();
     if (position_ != text_.size()) refuse("goes on after the closing brace");
-    for (auto [present, key] : {std::pair{header_.dtype.has_value(), "descr"},
-                                std::pair{header_.fortran_order.has_value(), "fortran_order"},
-                                std::pair{header_.sizes.has_value(), "shape"}})
+    for (auto [present, key] : {std::pair{dictionary_.dtype.has_value(), "descr"},
+                                std::pair{dictionary_.fortran_order.has_value(), "fortran_order"},
+                                std::pair{dictionary_.sizes.has_value(), "shape"}})
       if (!present) refuse(fmt::format("lacks the key '{}'", key));
-    return header_;
+    return dictionary_;
   }
 
  private:
@@ -171,7 +171,7 @@ class HeaderParser {
   const FileBytes& file_;
   std::string_view text_;
   std::size_t position_ = 0;
-  Header header_;
+  Dictionary dictionary_;
 };
 
 // The same tensor with its elements put from column-major into row-major order.
@@ -192,9 +192,15 @@ Tensor transposed(const Tensor& columns, const Tensor::Sizes& sizes) {
   return result;
 }
 
-}  // namespace
+struct Header {
+  DType dtype;
+  Tensor::Sizes sizes;
+  bool in_columns;   // its elements are to be put into another order
+  std::size_t data;  // where they begin
+};
 
-Tensor read_npy(const FileBytes& file) {
+// Of a file that has `size` bytes and begins like this.
+Header parse_header(const FileBytes& file, std::uint64_t size) {
   std::string_view text = file.text();
   if (text.substr(0, kMagic.size()) != kMagic.substr(0, text.size()) || text.empty())
     file.refuse("this is not a .npy file: it does not begin with \\x93NUMPY");
@@ -218,20 +224,40 @@ Tensor read_npy(const FileBytes& file) {
     file.refuse(fmt::format("the .npy header claims {} bytes; only {} follow", length,
                             text.size() - begin));
 
-  Header header = HeaderParser(file, text.substr(begin, length)).parse();
-  std::size_t data = begin + length;
+  Dictionary dictionary = HeaderParser(file, text.substr(begin, length)).parse();
+  Header header{*dictionary.dtype, std::move(*dictionary.sizes), *dictionary.fortran_order,
+                begin + length};
+  header.in_columns = header.in_columns && header.sizes.size() > 1;
   std::size_t bytes = 0;
   try {
-    bytes = static_cast<std::size_t>(checked_element_count(*header.dtype, *header.sizes)) *
-            static_cast<std::size_t>(byte_size(*header.dtype));
+    bytes = static_cast<std::size_t>(checked_element_count(header.dtype, header.sizes)) *
+            static_cast<std::size_t>(byte_size(header.dtype));
   } catch (const Error& error) {
     file.refuse(error.diagnostic().message);
   }
-  if (bytes != text.size() - data)
+  if (bytes != size - header.data)
     file.refuse(fmt::format("{} needs {} bytes, and the file holds {} after its header",
-                            to_string(*header.dtype, *header.sizes), bytes, text.size() - data));
-  Tensor tensor = tensor_in_file(file, data, *header.dtype, *header.sizes);
-  return *header.fortran_order && tensor.rank() > 1 ? transposed(tensor, tensor.sizes()) : tensor;
+                            to_string(header.dtype, header.sizes), bytes, size - header.data));
+  return header;
+}
+
+TensorHeader summary_of(const Header& header, std::uint64_t size) {
+  TensorHeader summary{{}, {header.dtype, {header.sizes.begin(), header.sizes.end()}}};
+  if (header.in_columns) summary.memory = static_cast<std::int64_t>(size - header.data);
+  return summary;
+}
+
+}  // namespace
+
+TensorHeader read_npy_header(const FileBytes& begin, std::uint64_t size) {
+  return summary_of(parse_header(begin, size), size);
+}
+
+Tensor read_npy(const FileBytes& file, const TensorCheck& check) {
+  Header header = parse_header(file, file.bytes.size());
+  if (check) check(summary_of(header, file.bytes.size()));
+  Tensor tensor = tensor_in_file(file, header.data, header.dtype, header.sizes);
+  return header.in_columns ? transposed(tensor, tensor.sizes()) : tensor;
 }
 
 Tensor read_npy(const std::string& path) { return read_npy(map_file(path)); }

@@ -10,13 +10,19 @@
 #include <string>
 
 #include "compiler/frontend/file.h"
+#include "compiler/frontend/tensor_header.h"
 #include "ir/tensor.h"
 
 namespace weir {
 
-// Error, naming the file, for everything that is not as above.
-Tensor read_npy(const FileBytes& file);
+// Error, naming the file, for everything that is not as above, and what `check` throws.
+Tensor read_npy(const FileBytes& file, const TensorCheck& check = {});
 Tensor read_npy(const std::string& path);
+
+// Of the first bytes of a file: kMostOfNpyHeader, or all if it has fewer. Error as for reading the
+// file, which has `size` bytes.
+inline constexpr std::size_t kMostOfNpyHeader = 12 + 65536;
+TensorHeader read_npy_header(const FileBytes& begin, std::uint64_t size);
 
 // Version 1.0, C order. Error for bf16, which NumPy does not have.
 std::string npy_header(const Tensor& tensor);

@@ -48,24 +48,44 @@ std::vector<std::string> names_of(const ZipReader& archive) {
   return names;
 }
 
+TensorHeader header_of(ZipReader& archive, std::size_t index, std::string name) {
+  const ZipMember& member = archive.members()[index];
+  TensorHeader header = read_npy_header(archive.read_begin(index, kMostOfNpyHeader), member.size);
+  if (member.is_deflated) header.memory += static_cast<std::int64_t>(member.size);
+  header.name = std::move(name);
+  return header;
+}
+
 }  // namespace
 
 std::vector<std::string> npz_names(const FileBytes& file) { return names_of(ZipReader(file)); }
 
-Tensor read_npz(const FileBytes& file, std::string_view name) {
+std::vector<TensorHeader> npz_headers(const FileBytes& file) {
+  ZipReader archive(file);
+  std::vector<std::string> names = names_of(archive);
+  std::vector<TensorHeader> headers;
+  for (std::size_t i = 0; i < names.size(); ++i)
+    headers.push_back(header_of(archive, i, std::move(names[i])));
+  return headers;
+}
+
+Tensor read_npz(const FileBytes& file, std::string_view name, const TensorCheck& check) {
   ZipReader archive(file);
   std::vector<std::string> names = names_of(archive);
   auto found = std::find(names.begin(), names.end(), name);
   if (found == names.end()) file.refuse(fmt::format("there is no tensor {}", shown(name)));
-  return read_npy(archive.read(static_cast<std::size_t>(found - names.begin())));
+  auto index = static_cast<std::size_t>(found - names.begin());
+  if (check) check(header_of(archive, index, *found));
+  return read_npy(archive.read(index));
 }
 
-Weights read_npz(const FileBytes& file) {
+Weights read_npz(const FileBytes& file, const WantedTensor& wanted) {
   ZipReader archive(file);
   std::vector<std::string> names = names_of(archive);
   Weights tensors;
   for (std::size_t i = 0; i < names.size(); ++i)
-    tensors.emplace(std::move(names[i]), read_npy(archive.read(i)));
+    if (!wanted || wanted(names[i]))
+      tensors.emplace(std::move(names[i]), read_npy(archive.read(i)));
   return tensors;
 }
 

@@ -24,9 +24,17 @@ const Tensor& only(const Weights& tensors) {
 }
 
 // The functions of the table, from those of the formats.
-template <Tensor (*Read)(const FileBytes&)>
-Tensor read_single(const FileBytes& file, std::string_view, const TensorType*) {
-  return Read(file);
+template <Tensor (*Read)(const FileBytes&, const TensorCheck&)>
+Tensor read_single(const FileBytes& file, std::string_view, const TensorType*,
+                   const TensorCheck& check) {
+  return Read(file, check);
+}
+// Of a file whose tensors are parts of its own bytes.
+template <Weights (*Read)(const FileBytes&)>
+std::vector<TensorHeader> headers_in(const FileBytes& file) {
+  std::vector<TensorHeader> headers;
+  for (const auto& [name, tensor] : Read(file)) headers.push_back({name, tensor.type()});
+  return headers;
 }
 template <Weights (*Read)(const FileBytes&)>
 std::vector<std::string> names_in(const FileBytes& file) {
@@ -35,40 +43,57 @@ std::vector<std::string> names_in(const FileBytes& file) {
   return names;
 }
 template <Weights (*Read)(const FileBytes&)>
-Tensor read_named(const FileBytes& file, std::string_view name, const TensorType*) {
+Tensor read_named(const FileBytes& file, std::string_view name, const TensorType*,
+                  const TensorCheck& check) {
   Weights tensors = Read(file);
   auto found = tensors.find(name);
   WEIR_CHECK(found != tensors.end(), std::string(name));
+  if (check) check({found->first, found->second.type()});
   return found->second;
+}
+template <Weights (*Read)(const FileBytes&)>
+Weights read_wanted(const FileBytes& file, const WantedTensor& wanted) {
+  Weights tensors = Read(file);
+  if (wanted) std::erase_if(tensors, [&](const auto& each) { return !wanted(each.first); });
+  return tensors;
 }
 template <void (*Write)(const std::string&, const Tensor&)>
 void write_single(const std::string& path, const Weights& tensors) {
   Write(path, only(tensors));
 }
 
-Tensor read_npz_one(const FileBytes& file, std::string_view name, const TensorType*) {
-  return read_npz(file, name);
+Tensor read_npz_one(const FileBytes& file, std::string_view name, const TensorType*,
+                    const TensorCheck& check) {
+  return read_npz(file, name, check);
+}
+Tensor read_pb_as(const FileBytes& file, const TensorCheck& check) {
+  Tensor tensor = read_pb(file);
+  if (check) check({{}, tensor.type()});
+  return tensor;
 }
 void write_pb_one(const std::string& path, const Weights& tensors) {
   write_pb(path, only(tensors), tensors.begin()->first);
 }
-Tensor read_csv_as(const FileBytes& file, std::string_view, const TensorType* expected) {
-  return read_csv(file, expected);
+Tensor read_csv_as(const FileBytes& file, std::string_view, const TensorType* expected,
+                   const TensorCheck& check) {
+  return read_csv(file, expected, check);
 }
 
 constexpr std::array kFormats{
     TensorFormat{".npy", "a NumPy array", read_single<read_npy>, write_single<write_npy>},
-    TensorFormat{".npz", "NumPy arrays by name", read_npz_one, write_npz, npz_names, read_npz},
+    TensorFormat{".npz", "NumPy arrays by name", read_npz_one, write_npz, npz_names, npz_headers,
+                 read_npz},
     TensorFormat{".safetensors", "tensors by name", read_named<read_safetensors>, write_safetensors,
-                 names_in<read_safetensors>, read_safetensors},
-    TensorFormat{".pb", "an ONNX tensor", read_single<read_pb>, write_pb_one},
+                 names_in<read_safetensors>, headers_in<read_safetensors>,
+                 read_wanted<read_safetensors>},
+    TensorFormat{".pb", "an ONNX tensor", read_single<read_pb_as>, write_pb_one},
     TensorFormat{".csv", "rows of numbers, with a header or without", read_csv_as,
                  write_single<write_csv>},
     TensorFormat{".idx", "an IDX array, as of MNIST", read_single<read_idx>,
                  write_single<write_idx>},
     TensorFormat{"-ubyte", "the same under MNIST's names", read_single<read_idx>,
                  write_single<write_idx>},
-    TensorFormat{".gz", "the same, compressed by gzip", read_single<read_idx>,
+    TensorFormat{".gz", "an IDX array, compressed by gzip", read_single<read_idx>,
                  write_single<write_idx>},
 };
 
@@ -152,10 +177,11 @@ std::optional<TensorPlace> parse_tensor_place(std::string_view text) {
   return place;
 }
 
-Tensor read_tensor(const TensorPlace& place, std::string_view name, const TensorType* expected) {
+Tensor read_tensor(const TensorPlace& place, std::string_view name, const TensorType* expected,
+                   const TensorCheck& check) {
   FileBytes file = map_file(place.file);
   std::string chosen = place.format->is_named() ? chosen_name(place, file, name) : std::string();
-  return place.format->read(file, chosen, expected);
+  return place.format->read(file, chosen, expected, check);
 }
 
 Tensor read_tensor(std::string_view place) { return read_tensor(checked_place(place)); }
@@ -165,8 +191,12 @@ Weights read_tensors(const std::string& path) {
   return read_tensors(map_file(path));
 }
 
-Weights read_tensors(const FileBytes& file) {
-  return named_place(file.name).format->read_all(file);
+Weights read_tensors(const FileBytes& file, const WantedTensor& wanted) {
+  return named_place(file.name).format->read_all(file, wanted);
+}
+
+std::vector<TensorHeader> tensor_headers(const FileBytes& file) {
+  return named_place(file.name).format->headers(file);
 }
 
 void write_tensor(const TensorPlace& place, const Tensor& tensor, std::string_view name) {

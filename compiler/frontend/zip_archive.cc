@@ -15,6 +15,7 @@ constexpr std::size_t kAlignment = 64;
 // Deflate writes at least two bits for 258 bytes.
 constexpr std::uint64_t kLargestRatio = 258 * 4;
 constexpr std::size_t kChunk = 65536;
+constexpr const char* kTooShort = "it is shorter than the directory says";
 
 // An archive's bytes as libzip reads them, and as it writes them.
 struct Medium {
@@ -192,6 +193,44 @@ ZipReader::~ZipReader() = default;
 
 const FileBytes& ZipReader::file() const { return archive_->file; }
 
+// A member while it is read.
+class ZipReader::Member {
+ public:
+  Member(ZipReader& reader, std::size_t index)
+      : file_(reader.file()), member_(reader.members_.at(index)) {
+    zip_t* archive = reader.archive_->handle->get();
+    open_.reset(zip_fopen_index(archive, index, 0));
+    if (!open_) refuse(zip_strerror(archive));
+  }
+
+  std::string name() const { return fmt::format("{}:{}", file_.name, member_.name); }
+  [[noreturn]] void refuse(const char* reason) const {
+    file_.refuse(fmt::format("the member {} is damaged: {}", shown(member_.name), reason));
+  }
+  // How many bytes were read: `size` at most, and 0 at the end.
+  std::size_t read(void* target, std::size_t size) {
+    zip_int64_t got = zip_fread(open_.get(), target, size);
+    if (got < 0) refuse(zip_file_strerror(open_.get()));
+    return static_cast<std::size_t>(got);
+  }
+
+ private:
+  const FileBytes& file_;
+  const ZipMember& member_;
+  OpenMember open_;
+};
+
+FileBytes ZipReader::read_begin(std::size_t index, std::size_t count) {
+  Member open(*this, index);
+  std::string content(std::min<std::uint64_t>(count, members_[index].size), '\0');
+  for (std::size_t used = 0; used < content.size();) {
+    std::size_t got = open.read(content.data() + used, content.size() - used);
+    if (got == 0) open.refuse(kTooShort);
+    used += got;
+  }
+  return memory_file(std::move(content), open.name());
+}
+
 FileBytes ZipReader::read(std::size_t index) {
   const ZipMember& member = members_.at(index);
   const FileBytes& file = archive_->file;
@@ -203,12 +242,7 @@ FileBytes ZipReader::read(std::size_t index) {
                       shown(member.name), kMostInflated));
     inflated_ += member.size;
   }
-  auto refuse = [&](const char* reason) {
-    file.refuse(fmt::format("the member {} is damaged: {}", shown(member.name), reason));
-  };
-  zip_t* archive = archive_->handle->get();
-  OpenMember open(zip_fopen_index(archive, index, 0));
-  if (!open) refuse(zip_strerror(archive));
+  Member open(*this, index);
   // Pages of new memory are touched as the content arrives, and not before.
   std::unique_ptr<unsigned char[]> memory(
       new unsigned char[member.is_deflated ? member.size : kChunk]);
@@ -222,23 +256,21 @@ FileBytes ZipReader::read(std::size_t index) {
                             : member.is_deflated ? memory.get() + used
                                                  : memory.get();
     std::size_t room = is_full ? 1 : std::min<std::size_t>(kChunk, member.size - used);
-    zip_int64_t got = zip_fread(open.get(), target, room);
-    if (got < 0) refuse(zip_file_strerror(open.get()));
+    std::size_t got = open.read(target, room);
     if (got == 0) break;
-    if (is_full) refuse("it is longer than the directory says");
-    used += static_cast<std::size_t>(got);
+    if (is_full) open.refuse("it is longer than the directory says");
+    used += got;
   }
-  if (used != member.size) refuse("it is shorter than the directory says");
+  if (used != member.size) open.refuse(kTooShort);
 
-  std::string name = fmt::format("{}:{}", file.name, member.name);
   if (member.is_deflated) {
     std::shared_ptr<const unsigned char[]> owner(std::move(memory));
     std::span<const unsigned char> content(owner.get(), used);
-    return {std::move(name), std::move(owner), content};
+    return {open.name(), std::move(owner), content};
   }
   std::size_t begin = archive_->medium.first_read.value_or(0);
-  WEIR_CHECK(used <= file.bytes.size() && begin <= file.bytes.size() - used, name);
-  return {std::move(name), file.owner, file.bytes.subspan(begin, used)};
+  WEIR_CHECK(used <= file.bytes.size() && begin <= file.bytes.size() - used, open.name());
+  return {open.name(), file.owner, file.bytes.subspan(begin, used)};
 }
 
 namespace {

@@ -42,9 +42,12 @@ class ZipReader {
   // A member's content, under the name "FILE:MEMBER". Error if it is damaged, or if more than
   // kMostInflated would be inflated.
   FileBytes read(std::size_t index);
+  // Its first `count` bytes, or all if it has fewer. They are not verified.
+  FileBytes read_begin(std::size_t index, std::size_t count);
 
  private:
   struct Archive;
+  class Member;
   std::unique_ptr<Archive> archive_;
   std::vector<ZipMember> members_;
   std::uint64_t inflated_ = 0;

@@ -105,6 +105,13 @@ LoadLimits given_limits(const LimitOptions& options) {
   return limits;
 }
 
+void check_bytes(std::int64_t bytes, std::int64_t most) {
+  if (bytes > most)
+    throw Error(
+        fmt::format("it takes {} bytes, and at most {} are allowed; --max-memory sets this limit",
+                    bytes, most));
+}
+
 void add_cache(CLI::App& command, CacheArguments& arguments) {
   command
       .add_option("--cache", arguments.folder,

@@ -53,6 +53,8 @@ struct LimitOptions {
 };
 void add_limits(CLI::App& command, LimitOptions& options);
 LoadLimits given_limits(const LimitOptions& options);
+// Error if a tensor of so many bytes is beyond --max-memory.
+void check_bytes(std::int64_t bytes, std::int64_t most);
 // --cache and --cache-size, and what they and WEIR_CACHE_DIR mean.
 struct CacheArguments {
   std::optional<std::string> folder;

@@ -75,16 +75,16 @@ bool needs_sizes(std::string_view value) {
 void check_size(const Value& input, const Dim::Bindings& bindings, std::int64_t most) {
   for (const Dim& dim : input.type.shape)
     if (!dim.evaluate(bindings)) return;
-  if (std::int64_t bytes = bytes_of_type(input.type, bindings); bytes > most)
-    throw Error(
-        fmt::format("--input {}: it takes {} bytes, and at most {} are allowed; "
-                    "--max-memory sets this limit",
-                    input.name, bytes, most));
+  check_bytes(bytes_of_type(input.type, bindings), most);
 }
 
 // A tensor for one input; an error says which input, and points into the text of a literal.
-Tensor read_value(const Value& input, const std::string& value, const Dim::Bindings& bindings) try {
-  return input_value(value, input.type, bindings, input.name);
+Tensor read_value(const Value& input, const std::string& value, const Dim::Bindings& bindings,
+                  std::int64_t most) try {
+  if (needs_sizes(value)) check_size(input, bindings, most);
+  return input_value(value, input.type, bindings, input.name, [&](const TensorHeader& header) {
+    check_bytes(bytes_of_type(header.type, {}), most);
+  });
 } catch (const Error& error) {
   Diagnostic diagnostic = error.diagnostic();
   std::string option = fmt::format("--input {}", input.name);
@@ -109,8 +109,7 @@ Inputs read_inputs(const Model& model, std::span<const std::string> values,
       const Value& input = graph.value(id);
       const std::string& value = named.find(input.name)->second;
       if (needs_sizes(value) == with_sizes) continue;
-      if (!with_sizes) check_size(input, bindings, most);
-      Tensor tensor = read_value(input, value, with_sizes ? given : bindings);
+      Tensor tensor = read_value(input, value, with_sizes ? given : bindings, most);
       for (std::size_t d = 0; with_sizes && d < input.type.shape.size(); ++d)
         if (std::optional<std::string> symbol = input.type.shape[d].as_symbol())
           bindings.emplace(*symbol, tensor.sizes()[d]);

@@ -301,7 +301,7 @@ void train_model(const TrainArguments& arguments) {
   check_apart(read, apart);
   for (const std::string& path : written) check_folder(path);
 
-  RawData raw = read_data(arguments.data);
+  RawData raw = read_data(arguments.data, given_limits(arguments.limits).memory);
   GivenTraining training =
       given_training(model.graph, arguments.training, type_of_labels(raw, model.graph));
   TrainingData data = rows_for(training, raw, seed);

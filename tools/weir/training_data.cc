@@ -4,6 +4,7 @@
 
 #include "compiler/frontend/file.h"
 #include "compiler/frontend/tensor_file.h"
+#include "compiler/run_memory.h"
 #include "compiler/training/table_data.h"
 
 namespace weir::tool {
@@ -25,8 +26,18 @@ DataSet read_columns(const std::string& data, const std::vector<std::string>& co
   return read_table(map_file(place.file), columns);
 }
 
-DataSet read_set(const std::string& data, const std::string& targets) {
-  return {read_tensor(place_of(data), "data"), read_tensor(place_of(targets), "targets")};
+Tensor read_within(std::int64_t most, const std::string& text, std::string_view name) {
+  return read_tensor(place_of(text), name, nullptr, [&](const TensorHeader& header) {
+    try {
+      check_bytes(bytes_of_type(header.type, {}), most);
+    } catch (const Error& error) {
+      throw Error(fmt::format("{}: {}", text, error.diagnostic().message));
+    }
+  });
+}
+
+DataSet read_set(const std::string& data, const std::string& targets, std::int64_t most) {
+  return {read_within(most, data, "data"), read_within(most, targets, "targets")};
 }
 
 // How many classes the labels choose from; 0 if the targets are no labels.
@@ -76,13 +87,13 @@ std::vector<std::string> files_of(const DataArguments& arguments) {
   return files;
 }
 
-RawData read_data(const DataArguments& arguments) {
+RawData read_data(const DataArguments& arguments, std::int64_t most) {
   RawData raw;
   bool is_table = !arguments.columns.empty();
   if (!is_table && arguments.targets.empty())
     throw Error("the targets are missing: give --targets FILE, or --target COLUMN of a .csv file");
   raw.training = is_table ? read_columns(arguments.data, arguments.columns)
-                          : read_set(arguments.data, arguments.targets);
+                          : read_set(arguments.data, arguments.targets, most);
   if (!arguments.scale.empty()) raw.scale = number_of(arguments.scale, "--scale", -kLargestNumber);
   if (arguments.validation.empty()) {
     if (!arguments.validation_targets.empty())
@@ -111,7 +122,7 @@ RawData read_data(const DataArguments& arguments) {
     std::string name = place_of(arguments.targets).name;
     targets = name.empty() ? place.file : fmt::format("{}:{}", place.file, name);
   }
-  raw.validation = read_set(arguments.validation, targets);
+  raw.validation = read_set(arguments.validation, targets, most);
   return raw;
 }
 

@@ -28,7 +28,8 @@ struct RawData {
   std::optional<double> validation_part;  // or a part of the rows
   double scale = 1;
 };
-RawData read_data(const DataArguments& arguments);
+// Error for a tensor of more bytes than `most`.
+RawData read_data(const DataArguments& arguments, std::int64_t most);
 
 // The type of the targets that given_training() asks for: that of the model's output if they have a
 // number for each class, else i64.

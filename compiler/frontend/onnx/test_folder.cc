@@ -128,8 +128,13 @@ TestFolder read_test_folder(const std::string& folder, bool with_gradients,
   if (result.data.empty()) refuse(path, "there is no folder test_data_set_0 with what to compute");
   fs::path gradients = path / "gradients.npz";
   std::error_code ignored;
-  if (with_gradients && fs::exists(gradients, ignored))
-    result.gradients = read_npz(map_file(gradients.string()));
+  if (with_gradients && fs::exists(gradients, ignored)) {
+    FileBytes file = map_file(gradients.string());
+    auto memory = static_cast<std::int64_t>(file.bytes.size());
+    for (const TensorHeader& header : npz_headers(file))
+      limits.check_memory(file, memory += header.memory);
+    result.gradients = read_npz(file);
+  }
   return result;
 }
 

@@ -2,8 +2,6 @@
 // right.
 #include "compiler/frontend/idx.h"
 
-#include <zlib.h>
-
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -13,6 +11,7 @@ namespace weir {
 namespace {
 
 using test::error_of;
+using test::gzip;
 using testing::ElementsAre;
 using testing::HasSubstr;
 
@@ -24,20 +23,6 @@ std::string bytes(std::initializer_list<int> values) {
 Tensor read(std::string content) { return read_idx(memory_file(std::move(content), "x.idx")); }
 std::string message(std::string content) {
   return error_of([&] { read(std::move(content)); });
-}
-
-std::string gzip(std::string content) {
-  z_stream stream{};
-  EXPECT_EQ(deflateInit2(&stream, 9, Z_DEFLATED, 16 + MAX_WBITS, 8, Z_DEFAULT_STRATEGY), Z_OK);
-  std::string result(content.size() + 100, '\0');
-  stream.next_in = reinterpret_cast<Bytef*>(content.data());
-  stream.avail_in = static_cast<uInt>(content.size());
-  stream.next_out = reinterpret_cast<Bytef*>(result.data());
-  stream.avail_out = static_cast<uInt>(result.size());
-  EXPECT_EQ(deflate(&stream, Z_FINISH), Z_STREAM_END);
-  result.resize(stream.total_out);
-  deflateEnd(&stream);
-  return result;
 }
 
 TEST(Idx, HoldsNumbersInBigEndian) {
@@ -84,6 +69,8 @@ TEST(Idx, RefusesWhatIsNotRight) {
   EXPECT_EQ(message(good), "no error");
   EXPECT_THAT(message(""), HasSubstr("x.idx: error: the IDX file ends within its first 4 bytes"));
   EXPECT_THAT(message("text"), HasSubstr("this is not an IDX file: it does not begin with two"));
+  EXPECT_THAT(message(gzip("a,b\n1,2\n")),
+              HasSubstr("what this file holds is not IDX, the format that is read compressed"));
   EXPECT_THAT(message(bytes({0, 0, 10, 0})), HasSubstr("the element type 10 is none of IDX"));
   EXPECT_THAT(message(good.substr(0, 7)), HasSubstr("the IDX file ends within its 1 sizes"));
   EXPECT_THAT(message(good.substr(0, 10)),

@@ -1,6 +1,10 @@
 #include "support.h"
 
+#include <zlib.h>
+
 #include <array>
+
+#include <gtest/gtest.h>
 
 #include "tests/support/memory_meter.h"
 
@@ -19,6 +23,20 @@ Tensor by_formula(DType dtype, Tensor::Sizes sizes) {
     if (dtype == DType::boolean) bits = scalar::from_bool(i % 3 == 0);
     result.set_bits(i, bits);
   }
+  return result;
+}
+
+std::string gzip(std::string content) {
+  z_stream stream{};
+  EXPECT_EQ(deflateInit2(&stream, 9, Z_DEFLATED, 16 + MAX_WBITS, 8, Z_DEFAULT_STRATEGY), Z_OK);
+  std::string result(content.size() + 100, '\0');
+  stream.next_in = reinterpret_cast<Bytef*>(content.data());
+  stream.avail_in = static_cast<uInt>(content.size());
+  stream.next_out = reinterpret_cast<Bytef*>(result.data());
+  stream.avail_out = static_cast<uInt>(result.size());
+  EXPECT_EQ(deflate(&stream, Z_FINISH), Z_STREAM_END);
+  result.resize(stream.total_out);
+  deflateEnd(&stream);
   return result;
 }
 

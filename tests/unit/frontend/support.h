@@ -15,6 +15,9 @@ namespace weir::test {
 inline const std::string made_by_numpy = WEIR_SOURCE_DIR "/tests/data/tensors/";
 Tensor by_formula(DType dtype, Tensor::Sizes sizes);
 
+// As the program gzip makes it.
+std::string gzip(std::string content);
+
 // The most memory from operator new that is live at one time during the action, beyond what was
 // before.
 std::size_t peak_memory_of(const std::function<void()>& action);
