@@ -14,8 +14,10 @@
 
 namespace weir::onnx_format {
 
-// The first opset that is read: in those before it ops had other attributes. And one beyond all.
+// The first opset that is read: in those before it ops had other attributes. The last one whose ops
+// are known. And one beyond all.
 inline constexpr int kFirstOpset = 6;
+inline constexpr int kLastOpset = 26;
 inline constexpr int kAnyOpset = 1 << 30;
 
 struct Converter {

@@ -52,7 +52,10 @@ std::vector<std::string> components(const std::string& location) {
   for (std::size_t start = 0; start <= location.size();) {
     std::size_t end = std::min(location.find('/', start), location.size());
     std::string component = location.substr(start, end - start);
-    if (component == "..") refuse(location, "leaves the model's folder; it must lie in there");
+    if (component == "..")
+      refuse(location,
+             "has a .. in its path, which is not allowed; it must lie in the model's folder or in "
+             "the folders in it");
     if (!component.empty() && component != ".") result.push_back(std::move(component));
     start = end + 1;
   }

@@ -20,12 +20,14 @@ namespace weir::onnx_format {
 class ExternalFiles {
  public:
   // The folder of a model, which is opened when a file is asked for. `check` is told how many bytes
-  // all files have, and may refuse them.
+  // are taken in all, and may refuse them.
   ExternalFiles(std::string folder, std::function<void(std::int64_t)> check)
       : folder_(std::move(folder)), check_(std::move(check)) {}
 
   // The file at a location, mapped once. Error if it is not inside the folder or cannot be read.
   const FileBytes& open(const std::string& location);
+  // Asks about the bytes of all files and so many others.
+  void check_with(std::int64_t others) const { check_(size_ + others); }
   // The paths of the files that have been opened.
   std::vector<std::string> paths() const;
 

@@ -74,7 +74,7 @@ bool can_fold(std::span<const ValueRef> inputs) {
   bool has_other_than_weights = false;
   for (const ValueRef& input : inputs) {
     if (input == nullptr) continue;
-    if (!is_small(*input)) return false;
+    if (!is_small(*input) || input->is_default) return false;
     if (input->param_name.empty()) has_other_than_weights = true;
   }
   return has_other_than_weights;

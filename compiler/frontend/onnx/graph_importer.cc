@@ -9,6 +9,7 @@
 #include "compiler/frontend/onnx/element_type.h"
 #include "compiler/frontend/onnx/fold_node.h"
 #include "compiler/frontend/onnx/later_fields.h"
+#include "compiler/frontend/onnx/sparse_tensor.h"
 #include "compiler/frontend/onnx/tensor_proto.h"
 #include "ir/escape.h"
 
@@ -105,29 +106,45 @@ Location GraphImporter::location(std::string note) const {
 // --- Values ------------------------------------------------------------------
 
 void GraphImporter::add_initializers(const onnx::GraphProto& graph, Scope& scope) {
-  if (graph.sparse_initializer_size() > 0)
-    throw Unsupported(location({}),
-                      "the model has sparse initializers; Weir has dense tensors only");
-  for (const onnx::TensorProto& proto : graph.initializer()) {
-    std::string name = fmt::format("initializer {}", quoted(proto.name()));
-    Location place = location(name + " in");
-    if (proto.name().empty()) throw Error(place, "an initializer has no name");
-    auto value = std::make_shared<ImportedValue>();
-    value->location = place;
-    try {
-      value->tensor = std::make_shared<const Tensor>(
-          tensor_of(proto, [this](const std::string& path) { return files_.open(path); }, model_));
-      value->type = value->tensor->type();
-      if (is_float(value->type.dtype) || value->tensor->element_count() > kLargestConstant)
-        value->param_name = proto.name();
-    } catch (const Unsupported& error) {
-      lack(*value, name, error);
-    } catch (const Error& error) {
-      throw Error(place, error.diagnostic().message);
-    }
-    if (!scope.add(proto.name(), std::move(value)))
-      throw Error(place, "there are two initializers of this name");
+  add_initializers(graph, scope, model_);
+}
+
+void GraphImporter::add_initializers(const onnx::GraphProto& graph, Scope& scope,
+                                     const std::shared_ptr<const void>& owner) {
+  auto file = [this](const std::string& path) { return files_.open(path); };
+  for (const onnx::TensorProto& proto : graph.initializer())
+    add_initializer(proto, proto.name(), scope, owner,
+                    [&] { return tensor_of(proto, file, owner); });
+  for (const onnx::SparseTensorProto& proto : graph.sparse_initializer())
+    add_initializer(proto, proto.values().name(), scope, owner,
+                    [&] { return dense_tensor_of(proto); });
+}
+
+template <class Proto, class Read>
+void GraphImporter::add_initializer(const Proto& proto, const std::string& own_name, Scope& scope,
+                                    const std::shared_ptr<const void>& owner, const Read& read) {
+  std::string name = fmt::format("initializer {}", quoted(own_name));
+  Location place = location(name + " in");
+  if (own_name.empty()) throw Error(place, "an initializer has no name");
+  auto value = std::make_shared<ImportedValue>();
+  value->location = place;
+  try {
+    bool is_kept = owner == model_;
+    if (auto found = constants_.find(&proto); is_kept && found != constants_.end())
+      value->tensor = found->second.front();
+    else
+      value->tensor = std::make_shared<const Tensor>(read());
+    if (is_kept) constants_.insert({&proto, {value->tensor}});
+    value->type = value->tensor->type();
+    if (is_float(value->type.dtype) || value->tensor->element_count() > kLargestConstant)
+      value->param_name = own_name;
+  } catch (const Unsupported& error) {
+    lack(*value, name, error);
+  } catch (const Error& error) {
+    throw Error(place, error.diagnostic().message);
   }
+  if (!scope.add(own_name, std::move(value)))
+    throw Error(place, "there are two initializers of this name");
 }
 
 Var GraphImporter::var_of(ImportedValue& value) {
@@ -138,8 +155,8 @@ Var GraphImporter::var_of(ImportedValue& value) {
     value.var = builder_.apply("constant", {}, {{"value", value.tensor}}, value.location);
   } else {
     std::string name = value.param_name;
-    for (int i = 1; builder_.graph().find(name).valid(); ++i)
-      name = fmt::format("{}_{}", value.param_name, i);
+    for (int& i = numbers_[name]; builder_.graph().find(name).valid();)
+      name = fmt::format("{}_{}", value.param_name, ++i);
     value.var = Var(builder_, builder_.graph().add_param(name, value.type, value.location));
     weights_.emplace(name, *value.tensor);
   }
@@ -203,7 +220,7 @@ void GraphImporter::add_lacking(const onnx::NodeProto& node, Scope& scope) {
 // --- Nodes -------------------------------------------------------------------
 
 void GraphImporter::convert_nodes(const NodeList& nodes, Scope& scope, const Opsets& opsets) {
-  convert_nodes(nodes, scope, Place{opsets, {}, nullptr});
+  convert_nodes(nodes, scope, Place{opsets, model_, {}, nullptr});
 }
 
 void GraphImporter::convert_nodes(const NodeList& nodes, Scope& scope, const Place& place) {
@@ -224,17 +241,19 @@ void GraphImporter::convert_nodes(const NodeList& nodes, Scope& scope, const Pla
     if (active_.empty() && branches_ == 0) current_ = &node;
     std::string name = node_name(node, position) + place.within;
     if (place.arguments == nullptr || !refers_to_arguments(node)) {
-      convert_node(node, name, scope, place, model_);
+      convert_node(node, name, scope, place);
     } else {
-      onnx::NodeProto copy = node;
-      substitute(copy, *place.arguments);
-      convert_node(copy, name, scope, place, nullptr);
+      auto copy = std::make_shared<onnx::NodeProto>(node);
+      substitute(*copy, *place.arguments);
+      copied_bytes_ += static_cast<std::int64_t>(copy->ByteSizeLong());
+      files_.check_with(copied_bytes_);
+      convert_node(*copy, name, scope, {place.opsets, copy, place.within, place.arguments});
     }
   }
 }
 
 void GraphImporter::convert_node(const onnx::NodeProto& node, const std::string& name, Scope& scope,
-                                 const Place& place, std::shared_ptr<const void> owner) {
+                                 const Place& place) {
   Location here = location(name + " in");
   set_location(here);
   std::vector<ValueRef> inputs;
@@ -255,7 +274,7 @@ void GraphImporter::convert_node(const onnx::NodeProto& node, const std::string&
     } else if (domain.empty() && node.op_type() == "If") {
       convert_if(node, inputs, scope, place);
     } else if (domain.empty()) {
-      convert_op(node, std::move(inputs), opset->second, scope, std::move(owner));
+      convert_op(node, std::move(inputs), opset->second, scope, place.owner);
     } else {
       throw Unsupported("Weir has the ops of the domain ai.onnx only");
     }
@@ -314,7 +333,18 @@ void GraphImporter::skip(const onnx::NodeProto& node, const std::string& name, S
 }
 
 void GraphImporter::convert_op(const onnx::NodeProto& proto, std::vector<ValueRef> inputs,
-                               int opset, Scope& scope, std::shared_ptr<const void> owner) {
+                               int opset, Scope& scope, const std::shared_ptr<const void>& owner) {
+  if (auto found = constants_.find(&proto); found != constants_.end() && owner == model_) {
+    for (int i = 0; i < proto.output_size(); ++i)
+      if (const auto& tensor = found->second[static_cast<std::size_t>(i)]) {
+        auto value = std::make_shared<ImportedValue>();
+        value->type = tensor->type();
+        value->tensor = tensor;
+        value->location = builder_.location();
+        define(scope, proto.output(i), std::move(value));
+      }
+    return;
+  }
   ConvertFunction convert = find_converter(proto.op_type(), opset);
   if (!convert) throw Unsupported(lack_of(proto.op_type(), opset));
   std::optional<std::vector<ValueRef>> folded;
@@ -331,7 +361,7 @@ void GraphImporter::convert_op(const onnx::NodeProto& proto, std::vector<ValueRe
       }
     return;
   }
-  Node node(proto, opset, builder_, *this, std::move(inputs), std::move(owner));
+  Node node(proto, opset, builder_, *this, std::move(inputs), owner);
   convert(node);
   node.check_attributes();
   for (int i = 0; i < proto.output_size(); ++i) {
@@ -344,6 +374,17 @@ void GraphImporter::convert_op(const onnx::NodeProto& proto, std::vector<ValueRe
       value->elements = (*folded)[k]->elements;
     define(scope, proto.output(i), std::move(value));
   }
+  if (proto.input_size() == 0 && owner == model_) keep_constants(proto, node.results());
+}
+
+void GraphImporter::keep_constants(const onnx::NodeProto& proto,
+                                   std::span<const ValueRef> results) {
+  Tensors tensors;
+  for (const ValueRef& value : results) {
+    if (value != nullptr && value->tensor == nullptr) return;
+    tensors.push_back(value == nullptr ? nullptr : value->tensor);
+  }
+  constants_.insert({&proto, std::move(tensors)});
 }
 
 // --- Functions and branches --------------------------------------------------
@@ -391,7 +432,7 @@ void GraphImporter::call_function(const onnx::FunctionProto& function, const onn
     opsets.insert_or_assign(domain_of(opset.domain()), checked_opset(opset.version()));
 
   active_.push_back(&function);
-  convert_nodes(function.node(), inner, Place{opsets, " of " + name, &arguments});
+  convert_nodes(function.node(), inner, Place{opsets, model_, " of " + name, &arguments});
   active_.pop_back();
   for (int i = 0; i < node.output_size(); ++i) {
     const ValueRef* value = inner.find(function.output(i));
@@ -407,7 +448,7 @@ std::vector<ValueRef> GraphImporter::import_branch(const onnx::GraphProto& branc
   if (branch.input_size() > 0) throw Error("a branch has inputs; it can only use values around it");
   Scope inner(&scope);
   ++branches_;
-  add_initializers(branch, inner);
+  add_initializers(branch, inner, place.owner);
   convert_nodes(branch.node(), inner, place);
   --branches_;
   std::vector<ValueRef> results;

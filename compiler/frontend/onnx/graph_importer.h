@@ -74,15 +74,23 @@ class GraphImporter : public GraphValues {
   // Where nodes stand: the model's graph, a branch, or the body of a function.
   struct Place {
     const Opsets& opsets;
-    std::string within;  // " of MyLayer "fc1"", as in locations
+    std::shared_ptr<const void> owner;  // keeps the nodes: the model, or a copy of a node around
+    std::string within;                 // " of MyLayer "fc1"", as in locations
     const std::map<std::string, const onnx::AttributeProto*>* arguments = nullptr;  // of a function
   };
+  using Tensors = std::vector<std::shared_ptr<const Tensor>>;
 
+  void add_initializers(const onnx::GraphProto& graph, Scope& scope,
+                        const std::shared_ptr<const void>& owner);
+  template <class Proto, class Read>
+  void add_initializer(const Proto& proto, const std::string& own_name, Scope& scope,
+                       const std::shared_ptr<const void>& owner, const Read& read);
   void convert_nodes(const NodeList& nodes, Scope& scope, const Place& place);
   void convert_node(const onnx::NodeProto& node, const std::string& name, Scope& scope,
-                    const Place& place, std::shared_ptr<const void> owner);
+                    const Place& place);
   void convert_op(const onnx::NodeProto& node, std::vector<ValueRef> inputs, int opset,
-                  Scope& scope, std::shared_ptr<const void> owner);
+                  Scope& scope, const std::shared_ptr<const void>& owner);
+  void keep_constants(const onnx::NodeProto& node, std::span<const ValueRef> results);
   void call_function(const onnx::FunctionProto& function, const onnx::NodeProto& node,
                      const std::vector<ValueRef>& inputs, const std::string& name, Scope& scope,
                      const Place& place);
@@ -104,6 +112,11 @@ class GraphImporter : public GraphValues {
   LoadLimits limits_;
   GraphBuilder builder_;
   Weights weights_;
+  // What nodes without inputs and initializers of the model itself hold: functions are written out
+  // many times, and their tensors are made once.
+  std::unordered_map<const void*, Tensors> constants_;
+  std::int64_t copied_bytes_ = 0;                 // of nodes with the arguments of a function
+  std::unordered_map<std::string, int> numbers_;  // taken behind a param's name, where it was taken
   Shortfalls shortfalls_;
   std::map<std::string, std::int64_t> sizes_needed_;
   std::unordered_map<std::string, const onnx::FunctionProto*> functions_;  // by domain and name

@@ -22,6 +22,7 @@ struct ImportedValue {
   std::shared_ptr<const KnownTensor> elements;  // where some are polynomials or not known
   std::string param_name;                       // of a tensor that becomes a param; else a constant
   Location location;                            // where it is declared
+  bool is_default = false;  // `tensor` is the value of an input that is given none
   bool is_lacking = false;  // nothing else holds: a node that Weir has not made it
 
   // Whether all elements are numbers or polynomials.

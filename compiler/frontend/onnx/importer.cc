@@ -9,7 +9,7 @@
 #include <onnx/onnx_pb.h>
 
 #include "compiler/frontend/onnx/converters.h"
-#include "compiler/frontend/onnx/element_type.h"
+#include "compiler/frontend/onnx/declared_type.h"
 #include "compiler/frontend/onnx/graph_importer.h"
 #include "compiler/frontend/onnx/symbol_names.h"
 #include "ir/escape.h"
@@ -25,6 +25,23 @@ Opsets opsets_of(const onnx::ModelProto& model) {
   for (const onnx::OperatorSetIdProto& opset : model.opset_import())
     opsets.insert_or_assign(domain_of(opset.domain()), checked_opset(opset.version()));
   return opsets;
+}
+
+void warn(const OnnxOptions& options, const std::string& message) {
+  if (options.warn) {
+    options.warn(message);
+  } else {
+    fmt::print(stderr, "weir: warning: {}\n", message);
+  }
+}
+
+// Ops of later opsets may have another meaning.
+void warn_of_opsets(const Opsets& opsets, const std::string& file, const OnnxOptions& options) {
+  auto found = opsets.find("");
+  if (found == opsets.end() || found->second <= kLastOpset) return;
+  warn(options, fmt::format("{}: the model is of opset {}, and the opsets up to {} are known; an "
+                            "op that has changed since is read in its old meaning",
+                            file, found->second, kLastOpset));
 }
 
 // The inputs of the graph that a value is computed from.
@@ -49,38 +66,61 @@ std::vector<std::string> origins(const onnx::GraphProto& graph, const std::strin
   return found;
 }
 
-TensorType declared_type(const onnx::ValueInfoProto& info, SymbolNames& symbols) {
-  if (!info.type().has_tensor_type())
-    throw Unsupported("it is no tensor, and Weir computes with tensors only");
-  const onnx::TypeProto::Tensor& type = info.type().tensor_type();
-  TensorType result{require_dtype(type.elem_type()), {}};
-  if (!type.has_shape())
-    throw Unsupported("its shape is missing; the number of its dimensions has to be known");
-  for (int i = 0; i < type.shape().dim_size(); ++i) {
-    const onnx::TensorShapeProto::Dimension& dim = type.shape().dim(i);
-    // A negative size is how some exporters write an unknown one.
-    if (dim.has_dim_value() && dim.dim_value() >= 0) {
-      result.shape.emplace_back(dim.dim_value());
-    } else {
-      result.shape.push_back(symbols.symbol(dim.dim_param(), info.name(), i));
-    }
-  }
-  return result;
+// Error at the place if the value is not what is declared of it.
+void check_value(const onnx::ValueInfoProto& info, const ImportedValue& value, std::string_view is,
+                 const Location& place) {
+  if (value.is_lacking) return;
+  std::string contradiction = contradiction_of(info, value.type, is);
+  if (!contradiction.empty()) throw Error(place, std::move(contradiction));
 }
 
-void add_inputs(GraphImporter& importer, const onnx::GraphProto& graph, Scope& scope,
-                const OnnxOptions& options, const FixedInputs& fixed, SymbolNames& symbols) {
+// Nobody relies on what is declared of the values between: programs that set another size for an
+// input leave it as it was.
+void warn_of_values(const onnx::GraphProto& graph, const Scope& scope, const std::string& file,
+                    const OnnxOptions& options) {
+  std::string first;
+  int others = 0;
+  for (const onnx::ValueInfoProto& info : graph.value_info()) {
+    const ValueRef* value = scope.find(info.name());
+    if (value == nullptr || *value == nullptr) continue;
+    std::string contradiction = contradiction_of(info, (*value)->type, "it is computed as");
+    if (contradiction.empty()) continue;
+    if (first.empty()) {
+      first = fmt::format("value {} in {}: {}", quoted(info.name()), file, contradiction);
+    } else {
+      ++others;
+    }
+  }
+  if (first.empty()) return;
+  warn(options, others == 0 ? first : fmt::format("{}; {} other values differ too", first, others));
+}
+
+// Returns whether there are inputs with a default, which is none where there may be none.
+bool add_inputs(GraphImporter& importer, const onnx::GraphProto& graph, Scope& scope,
+                const OnnxOptions& options, const FixedInputs& fixed, SymbolNames& symbols,
+                bool may_have_defaults) {
+  bool has_defaults = false;
   std::unordered_set<std::string_view> initializers;
   for (const onnx::TensorProto& initializer : graph.initializer())
     initializers.insert(initializer.name());
+  for (const onnx::SparseTensorProto& initializer : graph.sparse_initializer())
+    initializers.insert(initializer.values().name());
   for (const onnx::ValueInfoProto& info : graph.input())
     for (const auto& dim : info.type().tensor_type().shape().dim())
       if (!dim.dim_param().empty()) symbols.announce(dim.dim_param());
   for (const onnx::ValueInfoProto& info : graph.input()) {
-    // What has an initializer as well is a weight; old files list those among the inputs.
-    if (initializers.contains(info.name())) continue;
     std::string name = fmt::format("input {}", quoted(info.name()));
     Location place = importer.location(name + " in");
+    // What has an initializer as well is a weight; old files list all of those among the inputs.
+    if (initializers.contains(info.name())) {
+      ImportedValue& value = **scope.find(info.name());
+      check_value(info, value, "its initializer is", place);
+      if (may_have_defaults) {
+        value.is_default = has_defaults = true;
+        value.param_name = info.name();
+      }
+      continue;
+    }
     auto value = std::make_shared<ImportedValue>();
     value->location = place;
     if (fixed.contains(info.name())) {
@@ -98,6 +138,7 @@ void add_inputs(GraphImporter& importer, const onnx::GraphProto& graph, Scope& s
     if (!scope.add(info.name(), std::move(value)))
       throw Error(place, "there are two inputs of this name");
   }
+  return has_defaults;
 }
 
 void add_outputs(GraphImporter& importer, const onnx::GraphProto& graph, const Scope& scope) {
@@ -108,12 +149,7 @@ void add_outputs(GraphImporter& importer, const onnx::GraphProto& graph, const S
     if (found == nullptr)
       throw Error(place, "it is no input, no initializer and no output of a node");
     ImportedValue& value = **found;
-    std::int32_t declared = info.type().tensor_type().elem_type();
-    std::int32_t computed = onnx_type_of(value.type.dtype);
-    if (info.type().has_tensor_type() && declared != onnx::TensorProto::UNDEFINED &&
-        declared != computed)
-      throw Error(place, fmt::format("it is declared as {} and computed as {}", type_name(declared),
-                                     type_name(computed)));
+    check_value(info, value, "it is computed as", place);
     importer.set_location(place);
     try {
       importer.builder().output(info.name(), importer.var_of(value));
@@ -125,23 +161,25 @@ void add_outputs(GraphImporter& importer, const onnx::GraphProto& graph, const S
   }
 }
 
-// What has proved necessary. Nodes that take an element at a place of an axis, or the rest from a
-// place on, need the axis to be that long: the symbol of its size gets a minimum.
+// What has proved necessary. Nodes that have to know a value fix the given inputs that it is
+// computed from. Nodes that take an element at a place of an axis, or the rest from a place on,
+// need the axis to be that long: the symbol of its size gets a minimum. And what cannot be computed
+// otherwise may be known if defaults are constants.
 struct Needs {
   FixedInputs fixed;
   SymbolNames::Minimums minimums;
+  bool constant_defaults = false;
+};
+
+// Thrown when there are more, with all of them.
+struct Restart {
+  Needs needs;
 };
 
 // The model with these needs met. Throws Restart when there are more.
-struct Restart {
-  std::vector<std::string> inputs;
-  SymbolNames::Minimums minimums;
-};
-
 Model import_with(const std::shared_ptr<const onnx::ModelProto>& model,
                   const std::shared_ptr<const std::string>& file, ExternalFiles& files,
                   const OnnxOptions& options, const Needs& needs, int rounds_left) {
-  const FixedInputs& fixed = needs.fixed;
   const onnx::GraphProto& graph = model->graph();
   GraphImporter importer(model, file, files, options.limits);
   constexpr std::int64_t kTypesPerByte = 256, kTypesOfSmallModels = 1 << 20;
@@ -149,26 +187,35 @@ Model import_with(const std::shared_ptr<const onnx::ModelProto>& model,
                        kTypesPerByte * static_cast<std::int64_t>(model->ByteSizeLong()));
   if (!options.given.empty()) {
     importer.set_not_known([&](const std::string& value) {
-      std::vector<std::string> inputs;
+      Restart restart{needs};
       for (std::string& name : origins(graph, value))
-        if (options.given.contains(name) && !fixed.contains(name))
-          inputs.push_back(std::move(name));
-      if (!inputs.empty()) throw Restart{std::move(inputs), needs.minimums};
+        if (options.given.contains(name)) restart.needs.fixed.insert(std::move(name));
+      if (restart.needs.fixed.size() > needs.fixed.size()) throw restart;
     });
   }
   Scope scope;
   importer.add_initializers(graph, scope);
   SymbolNames symbols(needs.minimums);
-  add_inputs(importer, graph, scope, options, fixed, symbols);
+  // From this version of the format on, an initializer that is an input is what it is by default.
+  constexpr std::int64_t kFirstWithDefaults = 4;
+  bool may_have_defaults = model->ir_version() >= kFirstWithDefaults && !needs.constant_defaults;
+  bool has_defaults =
+      add_inputs(importer, graph, scope, options, needs.fixed, symbols, may_have_defaults);
   importer.convert_nodes(graph.node(), scope, opsets_of(*model));
   // Not without end: what needs more is a shortfall.
   if (!importer.sizes_needed().empty() && rounds_left > 0) {
-    SymbolNames::Minimums minimums = needs.minimums;
+    Restart restart{needs};
     for (const auto& [symbol, least] : importer.sizes_needed())
-      symbols.raise(minimums, symbol, least);
-    throw Restart{{}, std::move(minimums)};
+      symbols.raise(restart.needs.minimums, symbol, least);
+    throw restart;
+  }
+  if (!importer.shortfalls().empty() && has_defaults) {
+    Restart restart{needs};
+    restart.needs.constant_defaults = true;
+    throw restart;
   }
   if (!importer.shortfalls().empty()) throw importer.shortfalls().error(importer.location({}));
+  warn_of_values(graph, scope, *file, options);
   add_outputs(importer, graph, scope);
   check_graph(importer.builder().graph());
   return importer.finish();
@@ -183,6 +230,7 @@ Model import_model(std::shared_ptr<const onnx::ModelProto> model, const FileByte
     throw Error(Location(name, 0, 0), "the file has no graph; this is no model");
   ExternalFiles files(
       folder, [&](std::int64_t bytes) { options.limits.check_memory(file, memory + bytes); });
+  warn_of_opsets(opsets_of(*model), *name, options);
   constexpr int kRounds = 16;
   Needs needs;
   for (int round = 0;; ++round) {
@@ -191,8 +239,7 @@ Model import_model(std::shared_ptr<const onnx::ModelProto> model, const FileByte
       if (options.files_read != nullptr) *options.files_read = files.paths();
       return imported;
     } catch (Restart& restart) {
-      needs.fixed.insert(restart.inputs.begin(), restart.inputs.end());
-      needs.minimums = std::move(restart.minimums);
+      needs = std::move(restart.needs);
     }
   }
 }

@@ -4,6 +4,7 @@
 
 #include <onnx/onnx_pb.h>
 
+#include "compiler/frontend/onnx/sparse_tensor.h"
 #include "compiler/frontend/onnx/wire_scan.h"
 
 namespace weir::onnx_format {
@@ -17,6 +18,9 @@ ParsedModel parse_model(const FileBytes& file, const LoadLimits& limits) {
   ParsedModel model{std::make_shared<onnx::ModelProto>(), scan.memory};
   if (!model.proto->ParseFromArray(file.bytes.data(), static_cast<int>(file.bytes.size())))
     file.refuse("this is no ONNX model, or one that is cut off");
+  if (__builtin_add_overflow(model.memory, dense_bytes(*model.proto), &model.memory))
+    model.memory = std::numeric_limits<std::int64_t>::max();
+  limits.check_memory(file, model.memory);
   return model;
 }
 

@@ -15,7 +15,7 @@ namespace weir::onnx_format {
 
 struct ParsedModel {
   std::shared_ptr<onnx::ModelProto> proto;
-  std::int64_t memory;  // bytes that it takes, about
+  std::int64_t memory;  // bytes that it takes, about, with what sparse tensors become
 };
 
 // Error, before anything is taken, for a file that asks for more than the limits; and for one that

@@ -6,6 +6,7 @@
 #include <fmt/ranges.h>
 #include <onnx/onnx_pb.h>
 
+#include "compiler/frontend/onnx/sparse_tensor.h"
 #include "compiler/frontend/onnx/tensor_proto.h"
 #include "ir/escape.h"
 
@@ -244,6 +245,17 @@ std::optional<Tensor> Node::tensor_attribute(std::string_view name) {
   check_kind(*attribute, AttributeProto::TENSOR, "a tensor");
   try {
     return tensor_of(attribute->t(), {}, owner_);
+  } catch (const Error& error) {
+    throw Error(fmt::format("the attribute {}: {}", name, error.diagnostic().message));
+  }
+}
+
+std::optional<Tensor> Node::sparse_attribute(std::string_view name) {
+  const AttributeProto* attribute = find(name);
+  if (!attribute) return std::nullopt;
+  check_kind(*attribute, AttributeProto::SPARSE_TENSOR, "a sparse tensor");
+  try {
+    return dense_tensor_of(attribute->sparse_tensor());
   } catch (const Error& error) {
     throw Error(fmt::format("the attribute {}: {}", name, error.diagnostic().message));
   }

@@ -105,6 +105,8 @@ class Node {
   std::optional<std::vector<double>> reals(std::string_view name);
   std::optional<std::vector<std::string>> texts(std::string_view name);
   std::optional<Tensor> tensor_attribute(std::string_view name);
+  // A sparse tensor, made dense.
+  std::optional<Tensor> sparse_attribute(std::string_view name);
   // An attribute that has no influence on what is computed.
   void ignore(std::string_view name) { find(name); }
   // Error if an attribute has not been read.

@@ -27,6 +27,7 @@ void collect_captures(const onnx::GraphProto& graph, std::vector<const std::stri
   std::unordered_set<std::string_view> own;
   for (const auto& input : graph.input()) own.insert(input.name());
   for (const auto& initializer : graph.initializer()) own.insert(initializer.name());
+  for (const auto& sparse : graph.sparse_initializer()) own.insert(sparse.values().name());
   for (const auto& node : graph.node())
     for (const std::string& output : node.output()) own.insert(output);
   std::vector<const std::string*> all;

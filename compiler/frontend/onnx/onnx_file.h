@@ -9,6 +9,7 @@
 // not have is reported all at once, as an Unsupported.
 #pragma once
 
+#include <functional>
 #include <map>
 #include <string>
 #include <vector>
@@ -27,6 +28,8 @@ struct OnnxOptions {
   std::map<std::string, Tensor, std::less<>> given;
   // Gets the paths of the files beside the model that are read.
   std::vector<std::string>* files_read = nullptr;
+  // Told of what is read although it may mean something else; null: standard error is.
+  std::function<void(const std::string&)> warn = nullptr;
 };
 
 // Error for everything that is not a model that Weir can compute.

@@ -99,7 +99,8 @@ TEST_F(HostileExternalData, InsideTheFolderIsRead) {
 TEST_F(HostileExternalData, ParentFoldersAreRefused) {
   for (const char* location : {"..", "../secret", "./../secret", "sub/../../secret",
                                "sub/../weights", "nothing/../../secret", "sub/.././../secret"})
-    EXPECT_THAT(message(location), HasSubstr("leaves the model's folder")) << location;
+    EXPECT_THAT(message(location), HasSubstr("has a .. in its path, which is not allowed"))
+        << location;
   // No separators here, so these are names, and no file has them.
   for (const char* location : {"..\\secret", "%2e%2e/secret", "C:\\secret", "file:../secret"})
     EXPECT_NE(message(location), "no error") << location;
@@ -122,7 +123,7 @@ TEST_F(HostileExternalData, SymbolicLinksAreRefused) {
   std::filesystem::create_directory_symlink("sub", model("folder"));
   for (const char* location : {"absolute", "relative", "inside", "twice", "circle", "parent/secret",
                                "folder/weights", "parent", "sub/../parent/secret"})
-    EXPECT_THAT(message(location), AnyOf(HasSubstr("symbolic link"), HasSubstr("leaves")))
+    EXPECT_THAT(message(location), AnyOf(HasSubstr("symbolic link"), HasSubstr("has a ..")))
         << location;
 }
 
@@ -183,7 +184,7 @@ TEST_F(HostileExternalData, OffsetsAndLengthsAreChecked) {
   }
   for (const char* value : {"49", "64", "65", "4294967296", "9223372036854775807",
                             "18446744073709551615", "18446744073709551600"})
-    EXPECT_THAT(with("offset", value), HasSubstr("the file ends")) << value;
+    EXPECT_THAT(with("offset", value), HasSubstr("; the file has ")) << value;
   for (const char* value : {"0", "15", "17", "64", "18446744073709551615"})
     EXPECT_THAT(with("length", value), HasSubstr("takes 16 bytes")) << value;
   EXPECT_THAT(message({{"location", "weights"}, {"location", "../secret"}}), HasSubstr("twice"));
@@ -228,11 +229,11 @@ TEST_F(HostileExternalData, TheFolderIsTheModels) {
   onnx_model.output("y").node("Neg", {"w"}, {"y"});
   *onnx_model.graph().add_initializer() = tensor({{"location", "../secret"}}, {kFloats});
   std::ofstream(model("m.onnx"), std::ios::binary) << onnx_model.proto().SerializeAsString();
-  EXPECT_THAT(test::error_of([&] { load_onnx(model("m.onnx")); }), HasSubstr("leaves"));
+  EXPECT_THAT(test::error_of([&] { load_onnx(model("m.onnx")); }), HasSubstr("has a .."));
 
   std::filesystem::path before = std::filesystem::current_path();
   std::filesystem::current_path(model());
-  EXPECT_THAT(test::error_of([] { load_onnx("m.onnx"); }), HasSubstr("leaves"));
+  EXPECT_THAT(test::error_of([] { load_onnx("m.onnx"); }), HasSubstr("has a .."));
   std::filesystem::current_path(before);
 }
 

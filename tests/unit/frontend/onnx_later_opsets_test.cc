@@ -26,6 +26,26 @@ std::vector<Tensor> run(const OnnxModel& model, const Tensor& x) {
 
 const Tensor kMatrix = Tensor::from<float>({1, -2, 3, 4, 5, -6}, {2, 3});
 
+TEST(OnnxLaterOpsets, OnesThatAreNotKnownAreReadWithAWarning) {
+  for (int opset : {26, 27}) {
+    OnnxModel model(opset);
+    model.input("x", {2, 3}).output("y");
+    model.node("Neg", {"x"}, {"y"});
+    std::vector<std::string> warnings;
+    OnnxOptions options;
+    options.warn = [&](const std::string& message) { warnings.push_back(message); };
+    model.load(options);
+    if (opset == 26) {
+      EXPECT_THAT(warnings, testing::IsEmpty());
+    } else {
+      EXPECT_THAT(warnings,
+                  testing::ElementsAre("test.onnx: the model is of opset 27, and the opsets up to "
+                                       "26 are known; an op that has changed since is read in its "
+                                       "old meaning"));
+    }
+  }
+}
+
 TEST(OnnxLaterOpsets, AxesOfReductionsAreAnAttributeAndThenAnInput) {
   for (const char* op : {"ReduceMax", "ReduceMean", "ReduceProd", "ReduceL1", "ReduceLogSumExp"}) {
     OnnxModel before(13), after(18);

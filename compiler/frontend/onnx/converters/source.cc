@@ -24,10 +24,10 @@ void convert_constant(Node& node) {
   node.check_inputs(0, 0);
   if (node.has("value_string") || node.has("value_strings"))
     throw Unsupported("it holds strings; Weir computes with numbers");
-  if (node.has("sparse_value"))
-    throw Unsupported("it holds a sparse tensor; Weir has dense tensors only");
   if (std::optional<Tensor> value = node.tensor_attribute("value")) {
     node.set(0, std::move(*value));
+  } else if (std::optional<Tensor> dense = node.sparse_attribute("sparse_value")) {
+    node.set(0, std::move(*dense));
   } else if (node.has("value_int")) {
     node.set(0, Tensor::from<std::int64_t>({node.integer("value_int")}, {}));
   } else if (node.has("value_float")) {
