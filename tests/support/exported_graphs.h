@@ -1,4 +1,5 @@
-// What tests of the ONNX export run: the graphs of the ops' files, and their gradients.
+// What tests of the ONNX export run: the graphs of the ops' files and their gradients, and training
+// steps of a classifier.
 #pragma once
 
 #include <algorithm>
@@ -7,6 +8,7 @@
 #include <vector>
 
 #include "compiler/autodiff/gradient.h"
+#include "compiler/autodiff/training_step.h"
 #include "ir/builder.h"
 #include "ir/op.h"
 #include "tests/support/graphs.h"
@@ -55,6 +57,30 @@ inline std::optional<Graph> gradient_graph(const Graph& graph) {
   for (std::size_t i = graph.outputs().size(); i < builder.graph().outputs().size(); ++i)
     options.outputs.push_back(builder.graph().outputs()[i].name);
   return gradient(builder.graph(), wrt, options);
+}
+
+inline Model classifier() {
+  Model model{parse(R"(graph @classifier(%x: f32[N, 3], %t: i64[N]) -> (f32[]) {
+  param %w1: f32[8, 3]
+  param %b1: f32[8]
+  param %w2: f32[2, 8]
+  %h = linear(%x, %w1, %b1)
+  %a = leaky_relu(%h)
+  %logits = linear(%a, %w2)
+  %loss = cross_entropy(%logits, %t)
+  return %loss
+})"),
+              {}};
+  Generator generator(1);
+  model.weights = random_values(model.graph, model.graph.params(), generator);
+  return model;
+}
+
+// The step, with the first values of its state.
+inline Model training_step_of(const Model& model, const std::string& optimizer) {
+  TrainingStep step = training_step(model.graph, {optimizer});
+  step.initial.insert(model.weights.begin(), model.weights.end());
+  return {std::move(step.graph), std::move(step.initial)};
 }
 
 }  // namespace weir::test

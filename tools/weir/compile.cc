@@ -46,9 +46,7 @@ examples:
 
 struct CompileArguments {
   std::string model, output, header, emit, prefix, depfile;
-  std::string learning_rate, seed;
-  TrainingArguments training;
-  bool train = false;
+  TrainingStepArguments training;
   std::string max_code, max_weights, max_workspace, memory_budget;
   std::vector<std::string> gradient, weights, programs, variants;
   LimitOptions limits;
@@ -92,18 +90,16 @@ WeightChoice given_weights(const std::vector<std::string>& values) {
 
 // The model's programs. What training needs besides is among its weights then.
 std::vector<ModelProgram> given_programs(Model& model, const CompileArguments& arguments) {
-  if (!arguments.train) {
+  if (!arguments.training.train) {
     std::vector<ModelProgram> programs{{"forward", model.graph}};
     if (!arguments.gradient.empty())
       programs.push_back({"gradient", with_gradients(model.graph, arguments.gradient)});
     return programs;
   }
   GivenTraining training = given_training(model.graph, arguments.training, DType::i32);
-  if (!arguments.learning_rate.empty())
-    training.options.learning_rate = number_of(arguments.learning_rate, "--learning-rate", 0);
   TrainingPrograms programs =
       training_programs(training.graph, training.optimizer, training.options);
-  std::uint64_t seed = given_seed(arguments.seed);
+  std::uint64_t seed = given_seed(arguments.training.seed);
   if (!arguments.strip_weights) initialize(model, {"he"}, seed);
   model.weights.merge(programs.initial);
   return std::move(programs.programs);
@@ -134,8 +130,8 @@ Model read_model(const CompileArguments& arguments, const std::optional<std::str
     read.push_back(arguments.model);
     return {load_graph(arguments.model, limits), {}};
   }
-  return arguments.train ? load_model_to_train(arguments.model, weights, limits, &read)
-                         : load_model(arguments.model, weights, limits, &read);
+  return arguments.training.train ? load_model_to_train(arguments.model, weights, limits, &read)
+                                  : load_model(arguments.model, weights, limits, &read);
 }
 
 void compile_file(const CompileArguments& arguments) {
@@ -179,22 +175,6 @@ void compile_file(const CompileArguments& arguments) {
   write_files(files);
 }
 
-// --train, and the options that say nothing without it.
-void add_training_programs(CLI::App& command, CompileArguments& arguments) {
-  std::size_t before = command.get_options().size();
-  CLI::Option* train = command.add_flag(
-      "--train", arguments.train,
-      "Compiles training: the programs forward, step and evaluate on one block of state.");
-  add_training(command, arguments.training);
-  add_value(command, "--learning-rate", arguments.learning_rate, "R",
-            "The rate of every step; if left out, each is given its own.");
-  add_value(command, "--seed", arguments.seed, "N",
-            "Where the first values of params come from that have none; 0 if left out.");
-  std::vector<CLI::Option*> all = command.get_options();
-  for (std::size_t i = before + 1; i < all.size(); ++i) all[i]->required(false)->needs(train);
-  train->needs("--loss")->excludes("--gradient");
-}
-
 }  // namespace
 
 void add_compile_command(CLI::App& app, Action& action) {
@@ -221,7 +201,9 @@ void add_compile_command(CLI::App& app, Action& action) {
            "Those to compile of forward, gradient, step and evaluate; all that there are if left "
            "out.",
            true);
-  add_training_programs(*command, *options);
+  add_training_step(*command, options->training,
+                    "Compiles training: the programs forward, step and evaluate on one block of "
+                    "state.");
   add_list(*command, "--weights", options->weights, "FILE",
            "The params' values, .safetensors or .npz; if left out, those in the model or in the "
            ".safetensors file "

@@ -1,4 +1,4 @@
-// weir convert: a model from one file format into another.
+// weir convert: a model, its gradients or its training step from one file format into another.
 #include <optional>
 
 #include <fmt/format.h>
@@ -7,6 +7,8 @@
 #include "compiler/frontend/file.h"
 #include "compiler/frontend/model_file.h"
 #include "compiler/frontend/save_model.h"
+#include "compiler/initialize.h"
+#include "training_options.h"
 
 namespace weir::tool {
 namespace {
@@ -17,16 +19,29 @@ constexpr const char* kExamples = R"(files that are written:
                to NAME.onnx.data
 All of them are written, or none.
 
+ONNX has no state: a param w that is updated, as by --train, becomes an input w,
+whose default is its value, and an output w_next, to be fed back into it.
+
 examples:
   weir convert model.weir -o model.onnx
   weir convert model.weir -o backward.onnx --gradient x,w
+  weir convert model.weir -o step.onnx --train --loss cross_entropy
   weir convert model.onnx -o model.weir)";
 
 struct ConvertOptions {
   std::string model, output, weights, inline_limit;
   LimitOptions limits;
   std::vector<std::string> gradient;
+  TrainingStepArguments training;
 };
+
+void make_training_step(Model& model, const TrainingStepArguments& arguments) {
+  GivenTraining training = given_training(model.graph, arguments, DType::i64);
+  TrainingStep step = training_step(training.graph, training.optimizer, training.options);
+  initialize(model, {"he"}, given_seed(arguments.seed));
+  model.weights.merge(step.initial);
+  model.graph = std::move(step.graph);
+}
 
 void convert_model(const ConvertOptions& options) {
   OnnxExportOptions onnx;
@@ -34,11 +49,16 @@ void convert_model(const ConvertOptions& options) {
     onnx.inline_limit =
         static_cast<std::size_t>(integer_of(options.inline_limit, "--inline-limit", 0, INT64_MAX));
   std::vector<std::string> written = files_of_model(options.output), read;
-  Model model = load_model(options.model,
-                           options.weights.empty() ? std::nullopt : std::optional(options.weights),
-                           given_limits(options.limits), &read);
+  auto load = options.training.train ? load_model_to_train : load_model;
+  Model model =
+      load(options.model, options.weights.empty() ? std::nullopt : std::optional(options.weights),
+           given_limits(options.limits), &read);
   check_apart(read, written);
-  model.graph = with_gradients(model.graph, options.gradient);
+  if (options.training.train) {
+    make_training_step(model, options.training);
+  } else {
+    model.graph = with_gradients(model.graph, options.gradient);
+  }
   save_model(options.output, model, onnx);
 }
 
@@ -53,6 +73,9 @@ void add_convert_command(CLI::App& app, Action& action) {
             "The file to write, whose name ends in .weir or .onnx.")
       ->required();
   add_gradient(*command, options->gradient);
+  add_training_step(*command, options->training,
+                    "Writes a step of training: forward, backward and update of one batch, with "
+                    "the params and what the optimizer remembers as state. Labels are of i64.");
   add_value(*command, "--weights", options->weights, "FILE",
             "The params' values, .safetensors or .npz; if left out, those in the model or in the "
             ".safetensors file beside it.");

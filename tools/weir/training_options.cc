@@ -93,6 +93,28 @@ GivenTraining given_training(const Graph& graph, const TrainingArguments& argume
   return training;
 }
 
+void add_training_step(CLI::App& command, TrainingStepArguments& arguments,
+                       const std::string& summary) {
+  std::size_t before = command.get_options().size();
+  CLI::Option* train = command.add_flag("--train", arguments.train, summary);
+  add_training(command, arguments.training);
+  add_value(command, "--learning-rate", arguments.learning_rate, "R",
+            "The rate of every step; if left out, each is given its own.");
+  add_value(command, "--seed", arguments.seed, "N",
+            "Where the first values of params come from that have none; 0 if left out.");
+  std::vector<CLI::Option*> all = command.get_options();
+  for (std::size_t i = before + 1; i < all.size(); ++i) all[i]->required(false)->needs(train);
+  train->needs("--loss")->excludes("--gradient");
+}
+
+GivenTraining given_training(const Graph& graph, const TrainingStepArguments& arguments,
+                             DType labels) {
+  GivenTraining training = given_training(graph, arguments.training, labels);
+  if (!arguments.learning_rate.empty())
+    training.options.learning_rate = number_of(arguments.learning_rate, "--learning-rate", 0);
+  return training;
+}
+
 std::uint64_t given_seed(const std::string& option) {
   if (option.empty()) return 0;
   return static_cast<std::uint64_t>(integer_of(option, "--seed", 0, INT64_MAX));

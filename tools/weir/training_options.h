@@ -34,6 +34,19 @@ struct GivenTraining {
 GivenTraining given_training(const Graph& graph, const TrainingArguments& arguments,
                              DType labels = DType::i64);
 
+// Of a command that writes training programs if it is told to.
+struct TrainingStepArguments {
+  bool train = false;
+  TrainingArguments training;
+  std::string learning_rate, seed;
+};
+// --train, with what it means for this command, and the options that say nothing without it.
+void add_training_step(CLI::App& command, TrainingStepArguments& arguments,
+                       const std::string& summary);
+// What --train asks for.
+GivenTraining given_training(const Graph& graph, const TrainingStepArguments& arguments,
+                             DType labels);
+
 // The value of --seed, which is 0 if left out.
 std::uint64_t given_seed(const std::string& option);
 

@@ -49,28 +49,31 @@ struct ExternalData {
   }
 };
 
-const Tensor& value_of(const Model& model, ValueId param) {
+// Null for state without a value: ONNX takes it as an input.
+const Tensor* value_of(const Model& model, ValueId param) {
   const Value& value = model.graph.value(param);
   auto found = model.weights.find(value.name);
+  if (found == model.weights.end() && model.graph.is_updated(param)) return nullptr;
   if (found == model.weights.end())
     throw Error(value.location, fmt::format("the param {} has no value", value_name(value.name)));
   if (found->second.type() != value.type)
     throw Error(value.location, fmt::format("the param {} is declared as {}, and its value is {}",
                                             value_name(value.name), to_string(value.type),
                                             to_string(found->second.type())));
-  return found->second;
+  return &found->second;
 }
 
 void write_initializers(const Model& model, ExternalData* external, onnx::GraphProto& out) {
   for (ValueId param : model.graph.params()) {
-    const Tensor& value = value_of(model, param);
+    const Tensor* value = value_of(model, param);
+    if (value == nullptr) continue;
     const std::string& name = model.graph.value(param).name;
     onnx::TensorProto& tensor = *out.add_initializer();
-    if (external && value.byte_count() >= kAlignment) {
+    if (external && value->byte_count() >= kAlignment) {
       tensor.set_name(name);
-      external->add(value, tensor);
+      external->add(*value, tensor);
     } else {
-      tensor = onnx_format::proto_of(value, name);
+      tensor = onnx_format::proto_of(*value, name);
     }
   }
 }
@@ -92,7 +95,8 @@ std::string serialized(const Model& model, ExternalData* external) {
 
 std::size_t weight_bytes(const Model& model) {
   std::size_t bytes = 0;
-  for (ValueId param : model.graph.params()) bytes += value_of(model, param).byte_count();
+  for (ValueId param : model.graph.params())
+    if (const Tensor* value = value_of(model, param)) bytes += value->byte_count();
   return bytes;
 }
 

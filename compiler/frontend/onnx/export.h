@@ -1,4 +1,8 @@
-// Models to ONNX files, which other runtimes run: graphs of every kind, gradient graphs included.
+// Models to ONNX files, which other runtimes run: graphs of every kind, gradients and training
+// steps included.
+//
+// A param that is updated becomes an input, with its value as its default if it has one, and an
+// output (export_graph.h): who runs the graph feeds one back into the other.
 //
 // Weights are initializers in the file, or, beyond a size, lie in a file beside it (ONNX's external
 // data). The same model gives the same bytes, wherever it lies. docs/onnx.md says how ops are
@@ -22,7 +26,8 @@ struct OnnxExportOptions {
 std::string external_data_of(const std::string& path);
 
 // The bytes of a file that holds everything. Error for what cannot be exported, at its node; for a
-// param without a value; and beyond 2 GiB, the most that a file in this format can have.
+// param without a value that is not updated; and beyond 2 GiB, the most that a file in this format
+// can have.
 std::string export_onnx(const Model& model);
 
 // Writes the file and, where it is needed, the one beside it: both, or none if something fails. An

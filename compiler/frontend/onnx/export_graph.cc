@@ -89,13 +89,20 @@ std::vector<TensorType> wide_types(const OpInstance& instance,
 class GraphWriter {
  public:
   GraphWriter(const Graph& graph, onnx::GraphProto& out)
-      : graph_(graph), out_(out), nodes_(graph, out), names_(graph.value_count()) {}
+      : graph_(graph),
+        out_(out),
+        nodes_(graph, out),
+        names_(graph.value_count()),
+        output_names_(graph.outputs().size()) {}
 
   void write() {
     out_.set_name(graph_.name());
     take_names();
     for (ValueId id : graph_.inputs())
       write_value_info(names_[id.index], graph_.type(id), *out_.add_input());
+    for (ValueId id : graph_.params())
+      if (graph_.is_updated(id))
+        write_value_info(names_[id.index], graph_.type(id), *out_.add_input());
     for (const Node& node : graph_.nodes()) write_node(node);
     write_outputs();
   }
@@ -108,22 +115,36 @@ class GraphWriter {
         names_[id.index] = graph_.value(id).name;
         at(graph_.value(id).location, [&] { nodes_.reserve(names_[id.index]); });
       }
-    for (const Graph::Output& output : graph_.outputs()) take_output_name(output);
+    for (bool is_next : {false, true})
+      for (std::size_t i = 0; i < output_names_.size(); ++i)
+        if (is_next_value(graph_.outputs()[i]) == is_next) take_output_name(i);
     for (const Node& node : graph_.nodes()) take_result_names(node);
   }
 
-  void take_output_name(const Graph::Output& output) {
+  // Whether the output has the name of the param that it updates, which is an input in ONNX.
+  bool is_next_value(const Graph::Output& output) const {
+    return output.updates.valid() && output.name == graph_.value(output.updates).name;
+  }
+
+  void take_output_name(std::size_t number) {
+    const Graph::Output& output = graph_.outputs()[number];
     const Value& value = graph_.value(output.value);
     OnnxValue& name = names_[output.value.index];
-    if (name == output.name) return;  // an input or a param under its own name
-    at(value.location, [&] {
-      if (!nodes_.reserve(output.name))
-        throw Error(
-            fmt::format("the output {} has the name of an input or param, which ONNX does "
-                        "not allow; give it another one",
-                        weir::quoted(output.name)));
-    });
-    if (name.empty() && (value.name.empty() || value.name == output.name)) name = output.name;
+    OnnxValue& taken = output_names_[number];
+    if (is_next_value(output)) {
+      taken = nodes_.unique_name(output.name + "_next");
+    } else {
+      taken = output.name;
+      if (name == taken) return;  // an input or a param under its own name
+      at(value.location, [&] {
+        if (!nodes_.reserve(taken))
+          throw Error(
+              fmt::format("the output {} has the name of an input or param, which ONNX does "
+                          "not allow; give it another one",
+                          weir::quoted(taken)));
+      });
+    }
+    if (name.empty() && (value.name.empty() || value.name == taken)) name = taken;
   }
 
   void take_result_names(const Node& node) {
@@ -248,18 +269,13 @@ class GraphWriter {
   }
 
   void write_outputs() {
-    for (const Graph::Output& output : graph_.outputs()) {
-      if (output.updates.valid())
-        throw Error(graph_.value(output.updates).location,
-                    fmt::format("the param {} is updated, and ONNX has no state; export the model "
-                                "without its training step",
-                                value_name(graph_.value(output.updates).name)));
-      const OnnxValue& name = names_[output.value.index];
-      if (name != output.name) {
+    for (std::size_t i = 0; i < output_names_.size(); ++i) {
+      ValueId value = graph_.outputs()[i].value;
+      if (names_[value.index] != output_names_[i]) {
         nodes_.begin("");
-        nodes_.finish({name}, {output.name});
+        nodes_.finish({names_[value.index]}, {output_names_[i]});
       }
-      write_value_info(output.name, graph_.type(output.value), *out_.add_output());
+      write_value_info(output_names_[i], graph_.type(value), *out_.add_output());
     }
   }
 
@@ -277,7 +293,8 @@ class GraphWriter {
   const Graph& graph_;
   onnx::GraphProto& out_;
   OnnxNodeWriter nodes_;
-  std::vector<OnnxValue> names_;  // by number of the value
+  std::vector<OnnxValue> names_;         // by number of the value
+  std::vector<OnnxValue> output_names_;  // by number of the output
 };
 
 }  // namespace

@@ -12,6 +12,10 @@
 // Names of inputs, params, outputs and values are kept; where a value and another output share one,
 // which ONNX does not have, the value gets a number appended. Params are not written here: they are
 // names that the nodes refer to.
+//
+// ONNX has no state. A param that is updated is an input of the ONNX graph, after the graph's own,
+// and its next value is an output: of the name that the output was given, else of the param's with
+// "_next" appended, and a number where that is taken.
 #pragma once
 
 #include <onnx/onnx_pb.h>

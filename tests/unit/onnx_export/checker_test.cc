@@ -1,5 +1,6 @@
 // Exported models before ONNX's own checker, with strict inference of shapes: the graphs of every
-// op, and their gradients. Left out, with a sentence, where no Python has ONNX's package.
+// op, their gradients, and training steps. Left out, with a sentence, where no Python has ONNX's
+// package.
 #include <cstdlib>
 
 #include <gtest/gtest.h>
@@ -20,7 +21,7 @@ std::string python_with_onnx() {
   return {};
 }
 
-TEST(OnnxChecker, AcceptsTheGraphsOfEveryOp) {
+TEST(OnnxChecker, AcceptsTheGraphsOfEveryOpAndTrainingSteps) {
   std::string python = python_with_onnx();
   if (python.empty()) GTEST_SKIP() << "no Python here has the package onnx (python3-onnx)";
   TemporaryFolder folder;
@@ -38,6 +39,9 @@ TEST(OnnxChecker, AcceptsTheGraphsOfEveryOp) {
       if (std::optional<Graph> backward = gradient_graph(graph))
         write(*backward, op + "_" + graph.name() + "_gradient.onnx");
     }
+  for (const OptimizerDef& optimizer : optimizers())
+    write_file(folder / ("step_" + optimizer.name + ".onnx"),
+               {export_onnx(training_step_of(classifier(), optimizer.name))});
   EXPECT_GT(count, 300);
   std::string command =
       python + " " WEIR_SOURCE_DIR "/tests/support/show_onnx.py --check " + (folder / "*.onnx");
