@@ -129,6 +129,8 @@ Model load(const TestFolder& folder, const TestData& data, const LoadLimits& lim
   OnnxOptions options;
   options.limits = limits;
   options.given = data.inputs;
+  // What is computed is compared, whatever opset it is written in.
+  options.warn = [](const std::string&) {};
   return load_onnx(folder.model, options);
 }
 
@@ -219,6 +221,7 @@ void verify_gradients(const TestFolder& folder, const VerifyOptions& options,
                                      const Unsupported& of_data) {
   OnnxOptions options;
   options.limits = limits;
+  options.warn = [](const std::string&) {};
   load_onnx(folder + "/model.onnx", options);
   throw Unsupported(of_data);
 }
@@ -235,8 +238,10 @@ TestFolder read(const std::string& folder, const VerifyOptions& options) {
 
 Verdict verify(const std::string& folder, const VerifyOptions& options) {
   Comparison comparison(options.tolerance);
+  bool lacks_gradients = false;
   try {
     TestFolder test = read(folder, options);
+    lacks_gradients = options.gradients && !test.gradients;
     verify_data(test, options, comparison);
     if (test.gradients) verify_gradients(test, options, comparison);
   } catch (const Unsupported& error) {
@@ -248,7 +253,9 @@ Verdict verify(const std::string& folder, const VerifyOptions& options) {
   } catch (const InternalError& error) {
     comparison.fail(fmt::format("a fault of weir: {}", one_line(error.what())));
   }
-  return comparison.verdict();
+  Verdict verdict = comparison.verdict();
+  verdict.lacks_gradients = lacks_gradients;
+  return verdict;
 }
 
 }  // namespace weir

@@ -18,7 +18,7 @@ struct VerifyOptions {
   // bf16 2^-7, which is a unit in the last place. Integers and bools have to be equal, NaNs are
   // equal to each other, and so are infinities of one sign.
   std::optional<double> tolerance;
-  bool gradients = false;    // compares with gradients.npz too, where there is one
+  bool gradients = false;    // compares with gradients.npz too, or says that there is none
   bool interpreted = false;  // runs the interpreter instead of compiled code
   LoadLimits limits;         // for reading a model, and for a run
   // Threads to compile and to run on; null is the calling thread alone.
@@ -32,7 +32,8 @@ struct Verdict {
   // Of fail: what is wrong, with the place of the largest difference. Of unsupported: why. One
   // line.
   std::string reason;
-  double difference = 0;  // the largest there is, relative as the tolerance is
+  double difference = 0;         // the largest there is, relative as the tolerance is
+  bool lacks_gradients = false;  // they are asked for, and there is no gradients.npz
 };
 
 // Never throws for what the folder holds: a wrong file is a fail that says so.

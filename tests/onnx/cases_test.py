@@ -26,15 +26,8 @@ def verdicts(weir):
     result = subprocess.run(command, capture_output=True, text=True)
     if result.returncode not in (0, 1) or result.stderr:
         sys.exit(f"{' '.join(command)} failed:\n{result.stderr}")
-    found, last = {}, None
-    for line in result.stdout.splitlines():
-        words = line.split()
-        if line.startswith(("pass ", "fail ", "unsupported ")):
-            last = words[1]
-            found[last] = [words[0], " ".join(words[2:])]
-        elif last and line.startswith(" "):
-            found[last][1] += " " + " ".join(words)
-    return found
+    lines = (line.split() for line in result.stdout.splitlines())
+    return {words[1]: [words[0], " ".join(words[2:])] for words in lines if words[0] in ("pass", "fail", "unsupported")}
 
 
 def fields(message):

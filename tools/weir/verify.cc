@@ -10,6 +10,8 @@
 #include <mutex>
 #include <thread>
 
+#include <unistd.h>
+
 #include <fmt/format.h>
 
 #include "common.h"
@@ -25,7 +27,8 @@ namespace {
 
 constexpr const char* kExamples = R"(A folder holds model.onnx, test_data_set_0/input_0.pb, ... and
 test_data_set_0/output_0.pb, ..., as ONNX's own tests do; all such folders below
-one that is given are found. The exit code is 0 if all pass.
+one that is given are found. Each is a line; on a terminal, long ones are
+wrapped. The exit code is 0 if all pass.
 
 examples:
   weir verify model
@@ -46,15 +49,22 @@ struct VerifyCommand {
 
 struct Case {
   std::string folder;
-  std::string name;  // as it is shown
+  std::string name;        // as it is shown
+  std::string fault = {};  // why there is nothing to verify
 };
 
+// What is given and holds no test folder is a case that fails.
 std::vector<Case> cases_in(std::span<const std::string> folders) {
   std::vector<Case> cases;
   for (const std::string& folder : folders) {
-    std::vector<std::string> found = find_test_folders(folder);
-    if (found.empty())
-      throw Error(fmt::format("there is no model.onnx in {} or below it", shown(folder)));
+    std::vector<std::string> found;
+    std::string fault = "there is no model.onnx in it or below it";
+    try {
+      found = find_test_folders(folder);
+    } catch (const Error& error) {
+      fault = error.diagnostic().message;
+    }
+    if (found.empty()) cases.push_back({folder, printable(folder), std::move(fault)});
     for (std::string& path : found) {
       std::string name =
           path == folder ? path : std::filesystem::path(path).lexically_relative(folder).string();
@@ -64,22 +74,31 @@ std::vector<Case> cases_in(std::span<const std::string> folders) {
   return cases;
 }
 
-// Text behind a line's head: on the same line if it fits, else below it, indented and wrapped.
-std::string with_reason(std::string head, std::string_view reason, std::size_t column) {
+// Text behind a line's head: on the same line if it fits or no terminal is written to, else below
+// it, indented and wrapped.
+std::string with_reason(std::string head, std::string_view reason, std::size_t column,
+                        bool on_terminal) {
   if (reason.empty()) return head + "\n";
-  std::string gap(column > head.size() ? column - head.size() : 1, ' ');
-  if (head.size() + gap.size() + reason.size() <= kColumns)
+  std::string gap(column > head.size() + 1 ? column - head.size() : 2, ' ');
+  if (!on_terminal || head.size() + gap.size() + reason.size() <= kColumns)
     return fmt::format("{}{}{}\n", head, gap, reason);
   return fmt::format("{}\n{:{}}{}\n", head, "", kVerdictWidth, wrapped(reason, kVerdictWidth));
 }
 
-std::string line_of(const Case& shown, const Verdict& verdict, std::size_t name_width) {
+std::string line_of(const Case& shown, const Verdict& verdict, std::size_t name_width,
+                    bool on_terminal) {
   std::string head = fmt::format("{:<{}}{}", kVerdicts.at(static_cast<std::size_t>(verdict.kind)),
                                  kVerdictWidth, shown.name);
   std::string reason = verdict.reason;
   if (verdict.kind == Verdict::Kind::pass && verdict.difference > 0)
     reason = fmt::format("{:.2g}", verdict.difference);
-  return with_reason(std::move(head), printable(reason), kVerdictWidth + name_width + 2);
+  if (verdict.lacks_gradients)
+    reason += fmt::format("{}without gradients: there is no gradients.npz",
+                          reason.empty()                        ? ""
+                          : verdict.kind == Verdict::Kind::pass ? ", "
+                                                                : "; ");
+  return with_reason(std::move(head), printable(reason), kVerdictWidth + name_width + 2,
+                     on_terminal);
 }
 
 // Verifies the cases on that many threads. `give` is called with the verdicts in order, one at a
@@ -96,7 +115,8 @@ void verify_all(std::span<const Case> cases, const VerifyOptions& options, int t
     for (;;) {
       std::size_t i = next.fetch_add(1);
       if (i >= cases.size()) return;
-      Verdict verdict = verify(cases[i].folder, options);
+      Verdict verdict = cases[i].fault.empty() ? verify(cases[i].folder, options)
+                                               : Verdict{Verdict::Kind::fail, cases[i].fault};
       std::lock_guard lock(mutex);
       if (fault) return;
       verdicts[i] = std::move(verdict);
@@ -133,11 +153,12 @@ void verify_folders(const VerifyCommand& command) {
   for (const Case& each : cases)
     if (kVerdictWidth + each.name.size() < kColumns) width = std::max(width, each.name.size());
 
+  bool on_terminal = isatty(STDOUT_FILENO) == 1;
   std::array<std::size_t, kVerdicts.size()> counts{};
   threads = std::min(threads, static_cast<int>(std::min<std::size_t>(cases.size(), 1024)));
   verify_all(cases, options, threads, [&](const Case& each, const Verdict& verdict) {
     ++counts.at(static_cast<std::size_t>(verdict.kind));
-    print_out(line_of(each, verdict, width));
+    print_out(line_of(each, verdict, width, on_terminal));
     flush_out();
   });
   auto [passed, failed, unsupported] = counts;
@@ -156,8 +177,10 @@ void add_verify_command(CLI::App& app, Action& action) {
       ->allow_extra_args();
   command->add_flag("--allow-unsupported", options->allow_unsupported,
                     "The exit code is 0 also if models need what Weir does not have.");
-  command->add_flag("--gradients", options->gradients,
-                    "Also compares gradients with those in gradients.npz, where a folder has one.");
+  command->add_flag(
+      "--gradients", options->gradients,
+      "Also compares gradients with those in gradients.npz; a folder without one says "
+      "so.");
   add_value(*command, "--tolerance", options->tolerance, "R",
             "How far a tensor may be from its reference, relative to the largest element there, or "
             "absolutely where that is 0; if left out 1e-05, for gradients 1e-04, and for f16 and "
