@@ -95,6 +95,17 @@ def test_clang(folder):
     build_and_run_host(folder, PREFIX, f"-DCMAKE_CXX_COMPILER={compiler('clang++-22', 'clang++')}")
 
 
+def test_old_compiler(folder):
+    """A compiler that lacks std::source_location is told so when the package is found."""
+    try:
+        build_project("host", folder / "host", PREFIX, f"-DCMAKE_CXX_COMPILER={compiler('clang++-14')}")
+    except RuntimeError as error:
+        wanted = "GCC 11, Clang 16 or newer; this is Clang 14"
+        expect(wanted in " ".join(str(error).split()), f"CMake says something else:\n{error}")
+    else:
+        raise AssertionError("Clang 14 is accepted")
+
+
 def test_pkg_config(folder):
     """A host and a C program are built with pkg-config alone."""
     library = installed(PREFIX, "libweir.so").parent
