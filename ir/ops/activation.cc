@@ -235,7 +235,7 @@ OpDef mish_op() {
   // where it is a denormal number. The quotient that is left is near 1 far from 0, so it is
   // computed as 1 - t, where what rounding takes from t counts little.
   struct Parts {
-    Expr e, positive, quotient, denominator;
+    Expr e, positive, t, denominator;
   };
   auto parts = [](Expr x) {
     Expr e = exp(-abs(x));
@@ -246,21 +246,27 @@ OpDef mish_op() {
     Expr denominator = select(positive, above, below);
     Expr last = 1.0 + e;
     Expr t = e * select(positive, twice, last) / denominator;
-    return Parts{e, positive, 1.0 - t, denominator};
+    return Parts{e, positive, t, denominator};
   };
   auto times_e = [](Expr x, Expr positive, Expr value) {
     return select(positive, value, scaled_exp(value, -abs(x), 1.0));
   };
   auto value = [=](Expr x) {
     Parts p = parts(x);
-    return times_e(x, p.positive, bounded_below(x) * p.quotient);
+    Expr quotient = 1.0 - p.t;
+    return times_e(x, p.positive, bounded_below(x) * quotient);
   };
   auto derivative = [=](Expr x) {
     Parts p = parts(x);
-    // The derivative of the quotient is 4 exp(x) (exp(x) + 1) / (q + 2)^2.
-    Expr factor = select(p.positive, p.e * p.e, p.e.like(1.0));
-    Expr slope = 4.0 * (1.0 + p.e) * factor / (p.denominator * p.denominator);
-    return times_e(x, p.positive, p.quotient + bounded(x) * slope);
+    // The derivative of the quotient is 4 exp(x) (exp(x) + 1) / (q + 2)^2, which is near 1 as well
+    // where x < 0 once the factor e is taken out: there it is 1 - s, and 1 + x - (t + x s) is left.
+    Expr e = p.e;
+    Expr above = 4.0 * (e * e) * (1.0 + e);
+    Expr below = e * (e * (e * (e + 4.0) + 8.0) + 4.0);
+    Expr share = select(p.positive, above, below) / (p.denominator * p.denominator);
+    Expr near = bounded(x);
+    Expr start = select(p.positive, e.like(1.0), 1.0 + near);
+    return times_e(x, p.positive, start - (p.t - abs(near) * share));
   };
   return with_derivative(
       activation({"mish",
@@ -282,8 +288,11 @@ Expr gelu_derivative(Expr x, const Attributes& attributes) {
   if (attributes.boolean("approximate")) {
     // The derivative of the sigmoid's argument, 2 sqrt(2 / pi) * (x + 0.044715 x^3).
     constexpr double factor = 2 * std::numbers::sqrt2 * std::numbers::inv_sqrtpi;
-    Expr rate = factor + (3 * 0.044715 * factor) * (near * near);
-    return tanh_gate(1.0 + near * tanh_gate(1.0, -x) * rate, x);
+    Expr rate = fma((3 * 0.044715 * factor) * near, near, near.like(factor));
+    // 1 + the slope times the gate of -x, which is 1 less that of x: so the gate is the small one.
+    Expr slope = near * rate;
+    Expr rest = tanh_gate(slope, -abs(x));
+    return tanh_gate(select(x < 0.0, (1.0 + slope) - rest, 1.0 + rest), x);
   }
   constexpr double density_at_0 = std::numbers::inv_sqrtpi / std::numbers::sqrt2;
   return normal_gate(1.0, x) + scaled_exp(density_at_0 * near, near, -0.5 * near);

@@ -93,7 +93,7 @@ std::string table(const std::vector<Entry>& entries) {
   std::string text =
       "| result | bound f32 | bound f64 | floats | f32, FMA | f32, no FMA | f64, FMA | f64, no FMA "
       "|\n"
-      "|---|---|---|---|---|---|---|---|\n";
+      "|---|---|---|---|---|---|---|---|---|\n";
   for (const Function& function : functions()) {
     for (int r = 0; r < function.results(); ++r) {
       text += first_cells(function, r);
