@@ -1,6 +1,7 @@
 #include "compiler/codegen/primitive_emitter.h"
 
 #include <optional>
+#include <utility>
 
 #include <llvm/IR/PatternMatch.h>
 
@@ -37,6 +38,31 @@ bool falls_below(llvm::Value* condition, llvm::Value* value, llvm::Value* scaled
   if (!match(scaled, m_c_FMul(m_APFloat(factor), m_Specific(value)))) return false;
   return !factor->isNegative() && !factor->isZero() &&
          *factor <= llvm::APFloat::getOne(factor->getSemantics());
+}
+
+// What is left of a value without casts of floats, and without factors of one, which LLVM drops.
+llvm::Value* before_float_casts(llvm::Value* value) {
+  using namespace llvm::PatternMatch;
+  llvm::Value* inner = nullptr;
+  while (match(value, m_CombineOr(m_FPExt(m_Value(inner)), m_FPTrunc(m_Value(inner)))) ||
+         match(value, m_c_FMul(m_Value(inner), m_FPOne())))
+    value = inner;
+  return value;
+}
+
+// Whether LLVM might take select(condition, value, other) for the minimum or maximum of numbers of
+// another type, a cast of which is chosen, and compare them the other way round: of two zeros that
+// gives the wrong one. With a constant second, it does so to select(a < b, b, a) and the like.
+bool may_lose_sign_of_zero(llvm::Value* condition, llvm::Value* value, llvm::Value* other) {
+  using namespace llvm::PatternMatch;
+  auto* compared = llvm::dyn_cast<llvm::FCmpInst>(condition);
+  if (!compared || !compared->isRelational()) return false;
+  llvm::Value *first = compared->getOperand(0), *second = compared->getOperand(1);
+  if (llvm::isa<llvm::Constant>(first)) std::swap(first, second);
+  bool is_cast = before_float_casts(first) != first || before_float_casts(other) != other;
+  bool chooses_second = before_float_casts(value) == before_float_casts(second) ||
+                        (match(value, m_AnyZeroFP()) && match(second, m_AnyZeroFP()));
+  return is_cast && chooses_second;
 }
 
 }  // namespace
@@ -136,7 +162,7 @@ llvm::Value* PrimitiveEmitter::emit(Primitive primitive, DType operand_type, DTy
       return is_signed(operand_type) ? b_.CreateAShr(x, y) : b_.CreateLShr(x, y);
     case Primitive::select:
       if (falls_below(x, y, z)) return b_.CreateSelect(b_.CreateFCmpOGT(z, y), z, y);
-      return b_.CreateSelect(x, y, z);
+      return select(x, y, z);
     case Primitive::cast:
       return convert(operand_type, result, x);
     case Primitive::bitcast:
@@ -160,6 +186,14 @@ llvm::Value* PrimitiveEmitter::emit(Primitive primitive, DType operand_type, DTy
   return nullptr;
 }
 
+llvm::Value* PrimitiveEmitter::select(llvm::Value* condition, llvm::Value* value,
+                                      llvm::Value* other) {
+  // What stands behind a fence is not taken for what was compared.
+  if (may_lose_sign_of_zero(condition, value, other))
+    other = b_.CreateArithmeticFence(other, other->getType());
+  return b_.CreateSelect(condition, value, other);
+}
+
 llvm::Value* PrimitiveEmitter::extremum(DType type, llvm::Value* a, llvm::Value* b, bool maximum) {
   if (!is_float(type)) {
     llvm::CmpInst::Predicate before =
@@ -168,7 +202,7 @@ llvm::Value* PrimitiveEmitter::extremum(DType type, llvm::Value* a, llvm::Value*
     return b_.CreateSelect(keep_a, a, b);
   }
   llvm::Value* keep_a = maximum ? b_.CreateFCmpOGT(a, b) : b_.CreateFCmpOLT(a, b);
-  llvm::Value* ordered = b_.CreateSelect(keep_a, a, b);  // b where either is NaN
+  llvm::Value* ordered = select(keep_a, a, b);  // b where either is NaN
   return b_.CreateSelect(b_.CreateFCmpUNO(a, a), a, ordered);
 }
 

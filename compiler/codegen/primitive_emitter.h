@@ -39,6 +39,7 @@ class PrimitiveEmitter {
   llvm::Value* integer_divide(DType type, llvm::Value* a, llvm::Value* b, bool remainder);
   llvm::Value* signed_division(DType type, llvm::Value* a, llvm::Value* b, bool remainder);
   llvm::Value* float_remainder(DType type, llvm::Value* a, llvm::Value* b);
+  llvm::Value* select(llvm::Value* condition, llvm::Value* value, llvm::Value* other);
   llvm::Value* extremum(DType type, llvm::Value* a, llvm::Value* b, bool maximum);
   llvm::Value* rounded(scalar::Primitive primitive, DType type, llvm::Value* x);
   llvm::Value* byte_division(DType type, llvm::Value* a, llvm::Value* b, bool remainder);

@@ -119,6 +119,23 @@ TEST(Pitfalls, NanGoesThroughEveryActivation) {
                   {1, kNan, scalar::to_double(type, scalar::bits_of(type, -0.0 * slope))});
 }
 
+// A learned slope is a second operand that a NaN may come from. It belongs to the result only where
+// the slope is used, and a gradient that multiplies by a mask takes it everywhere.
+TEST(Pitfalls, NanInALearnedSlope) {
+  std::vector<double> x{kNan, kNan, -1, 1, -2, kInf, -kInf, -0.0},
+      slope{0.5, kNan, kNan, kNan, 0.25, 0, 0.5, kNan};
+  std::vector<std::string> wrt{"x", "z"};
+  for (DType type : kFloats) {
+    at_every_level(gradient(line("prelu(%x, %z)", type), wrt),
+                   {{"x", repeated(type, x)}, {"z", repeated(type, slope)}},
+                   [&](const std::vector<Tensor>& outputs) {
+                     expect_repeats(outputs[0], {kNan, kNan, kNan, 1, -0.5, kInf, -kInf, kNan});
+                     expect_repeats(outputs[1], {0.5, kNan, kNan, 1, 0.25, 1, 0.5, kNan});
+                     expect_repeats(outputs[2], {kNan, kNan, -1, 0, -2, 0, -kInf, -0.0});
+                   });
+  }
+}
+
 // minps, maxps and C's fmin and fmax each return the number where one operand is a NaN, or
 // whichever comes second; so max(a, b) and max(b, a) differ, and a fold depends on its order.
 TEST(Pitfalls, NanGoesThroughMaximumAndMinimum) {
@@ -280,6 +297,69 @@ TEST(Pitfalls, ZeroVariance) {
   }
 }
 
+// The same over positions, groups and batches, and for statistics that are given: what is left of a
+// channel whose elements are equal is its bias.
+TEST(Pitfalls, ZeroVarianceOfChannels) {
+  for (DType type : kFloats) {
+    Graph graph =
+        parse(fmt::format("graph @m(%x: {0}[N, 6, 8], %g: {0}[N, 6, 8], %s: {0}[6], %b: {0}[6],"
+                          " %m: {0}[6], %v: {0}[6]) {{\n"
+                          "  %i = instance_norm(%x, %s, %b)\n"
+                          "  %y = group_norm(%g, %s, %b) {{groups = 3}}\n"
+                          "  %t, %mean, %variance = batch_norm_training(%x, %s, %b, %m, %v)\n"
+                          "  %n = batch_norm(%x, %s, %b, %m, %v)\n"
+                          "  return %i, %y, %t, %n, %mean, %variance\n}}\n",
+                          name(type)));
+    std::array constants{0.0, 1.0, -3.0, 1024.0, 32768.0, 0x1p-20};
+    std::vector<double> x, groups;
+    for (int example = 0; example < 4; ++example)
+      for (std::size_t channel = 0; channel < 6; ++channel) {
+        x.insert(x.end(), 8, constants[channel]);
+        groups.insert(groups.end(), 8, constants[channel / 2 + 3 * (example % 2)]);
+      }
+    std::vector<double> means(constants.begin(), constants.end());
+    Inputs inputs{{"x", tensor(type, {4, 6, 8}, x)},
+                  {"g", tensor(type, {4, 6, 8}, groups)},
+                  {"s", tensor(type, {6}, {2, -1, 2, 1, 2, 3})},
+                  {"b", tensor(type, {6}, std::vector<double>(6, 0.5))},
+                  {"m", tensor(type, {6}, means)},
+                  {"v", tensor(type, {6}, std::vector<double>(6, 0.0))}};
+    at_every_level(graph, inputs, [&](const std::vector<Tensor>& outputs) {
+      for (std::size_t o = 0; o < 4; ++o) expect_repeats(outputs[o], {0.5});
+      for (std::int64_t i = 0; i < 6; ++i) {
+        double mean = means[static_cast<std::size_t>(i)];
+        EXPECT_NEAR(number(outputs[4], i), mean, 0.01 * std::abs(mean));
+      }
+      expect_repeats(outputs[5], {0});
+    });
+  }
+}
+
+// The gradient of a row without variance divides by the root of epsilon: it is large, and finite.
+// Where the root's derivative is multiplied in without epsilon, it is 0 * inf.
+TEST(Pitfalls, GradientAtZeroVariance) {
+  std::vector<std::string> wrt{"x", "s"};
+  for (DType type : kFloats) {
+    Graph graph =
+        parse(fmt::format("graph @m(%x: {0}[N, 8], %s: {0}[8], %b: {0}[8], %w: {0}[8]) {{\n"
+                          "  %n = layer_norm(%x, %s, %b)\n  %y = mul(%n, %w)\n  return %y\n}}\n",
+                          name(type)));
+    std::vector<double> rows;
+    for (double constant : {0.0, 1.0, -3.0, 1024.0, 32768.0}) rows.insert(rows.end(), 8, constant);
+    Inputs inputs{{"x", tensor(type, {5, 8}, rows)},
+                  {"s", tensor(type, {8}, std::vector<double>(8, 2.0))},
+                  {"b", tensor(type, {8}, std::vector<double>(8, 0.5))},
+                  {"w", tensor(type, {8}, {1, 0, 0, 0, 0, 0, 0, 0})}};
+    double share = 2 / std::sqrt(1e-5) / 8, tolerance = type == DType::bf16 ? 0.02 : 0.004;
+    at_every_level(gradient(graph, wrt), inputs, [&](const std::vector<Tensor>& outputs) {
+      for (std::int64_t i = 0; i < 40; ++i)
+        EXPECT_NEAR(number(outputs[1], i), i % 8 == 0 ? 7 * share : -share, 7 * tolerance * share)
+            << i;
+      for (std::int64_t i = 0; i < 8; ++i) EXPECT_EQ(number(outputs[2], i), 0) << i;
+    });
+  }
+}
+
 // A sum in 16 bits stops growing as soon as its last place is worth more than what is added: at
 // 2048 ones in f16, at 256 in bf16.
 TEST(Pitfalls, SumsOf16BitsAreAddedUpInF32) {
@@ -377,17 +457,31 @@ TEST(Pitfalls, CastsOfFloatsOutOfRange) {
   for (DType from : kFloats) {
     for (DType to : kIntegers) {
       Graph graph = line(fmt::format("cast(%x) {{dtype = {}}}", name(to)), from);
-      double lowest = scalar::to_double(to, scalar::bits_of(to, -kInf));
-      double highest = scalar::to_double(to, scalar::bits_of(to, kInf));
+      std::int64_t lowest = scalar::to_integer(to, scalar::bits_of(to, -kInf));
+      std::int64_t highest = scalar::to_integer(to, scalar::bits_of(to, kInf));
       std::vector<double> x{kInf, -kInf, kNan, 1e30, -1e30, 0.9, -0.9, -0.0, 2.5, 127.5, 1e-30};
-      std::vector<double> y;
+      // The ends of the ranges, and the numbers next to them in every type that has them.
+      for (int bits : {7, 8, 15, 16, 31, 32, 63, 64})
+        for (int places : {8, 11, 24, 53}) {
+          double end = std::ldexp(1, bits), below = end - std::ldexp(1, bits - places),
+                 above = end + std::ldexp(1, bits - places + 1);
+          x.insert(x.end(), {end, -end, below, -below, above, -above});
+        }
+      std::vector<std::int64_t> y;
       for (double given : x) {
         double value = scalar::to_double(from, scalar::bits_of(from, given));
-        y.push_back(
-            std::isnan(value) ? 0 : std::trunc(std::min(std::max(value, lowest), highest)) + 0.0);
+        y.push_back(std::isnan(value)                       ? 0
+                    : value >= static_cast<double>(highest) ? highest
+                    : value <= static_cast<double>(lowest)  ? lowest
+                                                            : static_cast<std::int64_t>(value));
       }
-      at_every_level(graph, {{"x", repeated(from, x)}},
-                     [&](const std::vector<Tensor>& outputs) { expect_repeats(outputs[0], y); });
+      at_every_level(graph, {{"x", repeated(from, x)}}, [&](const std::vector<Tensor>& outputs) {
+        for (std::int64_t i = 0; i < kCount; ++i) {
+          std::size_t which = static_cast<std::size_t>(i) % x.size();
+          ASSERT_EQ(scalar::to_integer(to, outputs[0].bits(i)), y[which])
+              << x[which] << " at " << i;
+        }
+      });
     }
   }
 }
