@@ -40,6 +40,10 @@ struct Resampling {
   bool crops() const { return coordinates == "tf_crop_and_resize"; }
   bool weighs() const { return linear || cubic; }
 
+  // Whether x may turn out to have no element along the axis where the result has some.
+  bool may_read_nothing() const {
+    return scale == 0 && !never_negative(from - Dim(1)) && !to.divided_by(from);
+  }
   // The whole number of results for each element, if each element is simply repeated.
   std::optional<Dim> repetitions() const;
 };
@@ -259,7 +263,9 @@ Comprehension resize_comprehension(const OpInstance& instance) {
     std::vector<Expr> index(element.index.begin(), element.index.end());
     auto load = [&](Expr at) {
       index[sampling.axis] = at;
-      return element.load(0, index);
+      if (!sampling.may_read_nothing()) return element.load(0, index);
+      Expr zero(element.arena, element.arena.constant(stored, 0.0));
+      return element.load_if(0, element.size(sampling.from) > 0, zero, index);
     };
     Expr at = places.place(element.index[sampling.axis]);
     Expr value;
@@ -463,7 +469,8 @@ OpDef resize_op() {
        "in f64. nearest takes the element at c, rounded as `rounding` says; linear takes (1 - "
        "t) * x[i] + t * x[i + 1] with i = floor(c) and t = c - i; cubic weighs the two "
        "elements on each side by Keys' polynomials. Beyond an end is the last element there, "
-       "and one whose weight is 0 takes no part. The gradient is resize_gradient.",
+       "and one whose weight is 0 takes no part. Of an axis that turns out to have no element "
+       "the results are those of zeros. The gradient is resize_gradient.",
        {"Resize"}},
       true);
   op.comprehension = resize_comprehension;

@@ -486,5 +486,19 @@ TEST(Pitfalls, CastsOfFloatsOutOfRange) {
   }
 }
 
+// What lies behind an empty tensor is not its last element.
+TEST(Pitfalls, ResizingAnAxisThatTurnsOutToBeEmpty) {
+  for (const char* mode : {"nearest", "linear", "cubic"}) {
+    Graph graph = parse(fmt::format(R"(graph @g(%x: f32[N, 3]) -> (f32[7, 3]) {{
+  %y = resize(%x) {{size = [7], axis = 0, mode = "{}"}}
+  return %y
+}})",
+                                    mode));
+    at_every_level(graph, {{"x", Tensor(DType::f32, {0, 3})}}, [&](const std::vector<Tensor>& y) {
+      for (float element : y[0].elements<float>()) EXPECT_EQ(element, 0) << mode;
+    });
+  }
+}
+
 }  // namespace
 }  // namespace weir::test
