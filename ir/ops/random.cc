@@ -99,14 +99,15 @@ OpDef random_uniform_op() {
 OpDef dropout_op() {
   OpDef op = declare(
       "random",
-      {"dropout", "x; in training, a part of it, chosen at random, is zero.",
+      {"dropout",
+       "x; in training, a part of it, chosen at random, is zero.",
        "Without a counter it is x itself: the form for inference. With one, an element is zero "
-       "with "
-       "the given probability, and divided by 1 - probability otherwise, so that the mean stays. "
+       "with the given probability, and divided by 1 - probability otherwise, so that the mean "
+       "stays. "
        "It is zero where random_uniform of f32, with the same seed and counter, is below the "
        "probability. The gradient is zero in the same places. A training step gives every dropout "
        "a counter, which is state, and a seed of its own.",
-       OnnxOp::none()});
+       {"Dropout"}});
   op.operands = {{"x", TypeSet::floats},
                  {"counter", TypeSet::integers, OperandSpec::Presence::optional, 1}};
   op = with_attribute(std::move(op), "probability", 0.5, "That an element is zero.");
@@ -142,7 +143,7 @@ OpDef dropout_op() {
                   std::span<const OnnxValue> operands) -> std::vector<OnnxValue> {
     if (instance.has_operand(1) || instance.operand(0).dtype == DType::bf16) return {};
     return {nodes.add(
-        "Dropout",
+        instance.op->onnx.name,
         {operands[0], nodes.number(DType::f32, instance.attributes.real("probability"))})};
   };
   return op;

@@ -76,26 +76,31 @@ void convert_swish(Node& node) {
 
 // --- Dropout -----------------------------------------------------------------
 
-// For inference, where nothing is dropped. Opsets up to 6 say with is_test whether they mean it,
-// and all runtimes take them to.
+// For inference, where nothing is dropped; a training step drops, unless somebody reads the mask,
+// which says that nothing is. Opsets up to 6 say with is_test which of the two they mean, and all
+// runtimes take it to be inference.
 void convert_dropout(Node& node) {
   node.check_inputs(1, 3);
-  bool has_inputs = node.opset() >= 12;
-  if (has_inputs) {
+  double ratio = 0.5;
+  if (node.opset() >= 12) {
     node.ignore("seed");
-  } else {
-    node.ignore("ratio");
-    if (node.opset() < 7) node.ignore("is_test");
-  }
-  if (has_inputs && node.has_input(2)) {
-    const Tensor& training = node.tensor(2, "training_mode");
-    bool is_training = training.element_count() == 1 && scalar::as_bool(training.bits(0));
-    double ratio = node.has_input(1) ? node.number(1, "ratio") : 0.5;
+    bool is_training = false;
+    if (node.has_input(2)) {
+      const Tensor& mode = node.tensor(2, "training_mode");
+      is_training = mode.element_count() == 1 && scalar::as_bool(mode.bits(0));
+    }
+    if (node.is_known(1) || (is_training && node.has_input(1))) ratio = node.number(1, "ratio");
     if (is_training && ratio != 0)
       throw Unsupported(
           "it drops elements at random, for training; the model must be exported for "
           "inference");
+  } else {
+    ratio = node.real("ratio", ratio);
+    if (node.opset() < 7) node.ignore("is_test");
   }
+  bool drops = ratio > 0 && ratio < 1 && is_float(node.dtype(0));
+  if (drops && !node.wants(1))
+    return node.set(0, node.apply("dropout", {node.input(0)}, {{"probability", ratio}}));
   node.pass(0, 0);
   if (!node.wants(1)) return;
   // Nothing is dropped: all of the mask holds. It has had the type of the data before it was bool.
