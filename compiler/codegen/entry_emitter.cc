@@ -1,8 +1,10 @@
 #include "compiler/codegen/entry_emitter.h"
 
+#include <algorithm>
 #include <cctype>
 #include <cstddef>
 #include <map>
+#include <span>
 
 #include "compiler/codegen/kernel_emitter.h"
 #include "compiler/codegen/parallel_emitter.h"
@@ -16,11 +18,26 @@ namespace {
 // Outputs of kernels that touch more than this do not stay in any cache; see docs/performance.md.
 constexpr std::int64_t kStreamBytes = 24 << 20;
 // What LLVM does to a function takes longer than its length, so the calls of a program with more
-// kernels than this stand in functions of so many each.
-constexpr std::size_t kCallsInOne = 24;
+// kernels than this stand in functions of so many each, and so do the checks of more inputs and
+// outputs than this.
+constexpr std::size_t kCallsInOne = 24, kChecksInOne = 64;
 
 static_assert(offsetof(weir_call, state) == kCallState * sizeof(void*) &&
               sizeof(weir_call) == kCallFields * sizeof(void*));
+
+// Among how many functions so many things are parted; none if the entry has them itself.
+std::size_t parts_of(std::size_t count, std::size_t in_one) {
+  return count <= in_one ? 0 : (count + in_one - 1) / in_one;
+}
+
+std::vector<std::uint32_t> inputs_and_outputs(const Program& program) {
+  std::vector<std::uint32_t> found;
+  for (std::uint32_t i = 0; i < program.buffers.size(); ++i) {
+    Buffer::Place place = program.buffers[i].place;
+    if (place == Buffer::Place::input || place == Buffer::Place::output) found.push_back(i);
+  }
+  return found;
+}
 
 std::string identifier(const std::string& name) {
   std::string result;
@@ -46,6 +63,7 @@ class EntryEmitter {
         pointer_(llvm::PointerType::get(context_, 0)),
         status_(b_.getInt32Ty()),
         call_type_(call_type(context_)),
+        checked_(inputs_and_outputs(program)),
         single_(program.calls.size() == 1 && phases_of(program.calls[0].kernel).size() == 1),
         primitives_(b_, module, target),
         sizes_(b_, primitives_, program, word_),
@@ -58,13 +76,18 @@ class EntryEmitter {
       parallel_.emit();
       emit_program();
     }
-    if (program_.calls.size() <= kCallsInOne) return;
-    std::size_t parts = (program_.calls.size() + kCallsInOne - 1) / kCallsInOne;
-    for (std::size_t part = 0; part < parts; ++part)
-      if (part * place_.count / parts == place_.number) emit_part(part);
+    emit_share(call_parts_, [&](std::size_t part) { emit_part(part); });
+    emit_share(check_parts_, [&](std::size_t part) { emit_presence(part); });
   }
 
  private:
+  // Those parts that this module has.
+  template <class EmitOne>
+  void emit_share(std::size_t parts, EmitOne emit_one) {
+    for (std::size_t part = 0; part < parts; ++part)
+      if (part * place_.count / parts == place_.number) emit_one(part);
+  }
+
   llvm::Value* i64(std::int64_t value) { return sizes_.i64(value); }
 
   llvm::BasicBlock* block(const char* name) {
@@ -146,12 +169,18 @@ class EntryEmitter {
     sizes_.require(
         b_.CreateOr(b_.CreateIsNotNull(workspace_), b_.CreateICmpEQ(offsets_.back(), i64(0))),
         invalid);
-    require_present(invalid);
+    if (check_parts_ == 0) {
+      if (llvm::Value* first = least_pointer(checked_)) sizes_.require(is_address(first), invalid);
+    }
+    for (std::size_t part = 0; part < check_parts_; ++part) {
+      llvm::Value* status = b_.CreateCall(presence_function(part), {call});
+      sizes_.require(b_.CreateICmpEQ(status, b_.getInt32(WEIR_OK)), invalid);
+    }
     if (!single_) {
       begun_ = entry_slot(b_.getInt1Ty());
       b_.CreateStore(b_.getFalse(), begun_);
     }
-    if (program_.calls.size() <= kCallsInOne) {
+    if (call_parts_ == 0) {
       emit_calls(0, program_.calls.size());
     } else {
       call_parts(call);
@@ -174,7 +203,7 @@ class EntryEmitter {
     llvm::AllocaInst* table = entry_slot(table_type);
     for (std::size_t i = 0; i < offsets_.size(); ++i)
       b_.CreateStore(offsets_[i], b_.CreateConstGEP2_64(table_type, table, 0, i));
-    for (std::size_t part = 0; part * kCallsInOne < program_.calls.size(); ++part) {
+    for (std::size_t part = 0; part < call_parts_; ++part) {
       llvm::Value* status = b_.CreateCall(part_function(part), {call, table, begun_});
       if (has_check(part * kCallsInOne, (part + 1) * kCallsInOne))
         return_unless(b_.CreateICmpEQ(status, b_.getInt32(WEIR_OK)), status);
@@ -260,14 +289,30 @@ class EntryEmitter {
     return b_.CreateICmpNE(value, llvm::ConstantInt::get(word_, 0));
   }
 
-  // Every input and output has memory, unless it has no elements.
-  void require_present(llvm::BasicBlock* invalid) {
+  // i32 present(weir_call*): whether some of the inputs and outputs have memory, as a weir_status.
+  llvm::Function* presence_function(std::size_t part) {
+    auto* type = llvm::FunctionType::get(b_.getInt32Ty(), {pointer_}, false);
+    return parallel_.declare("weir.present" + std::to_string(part), type);
+  }
+
+  void emit_presence(std::size_t part) {
+    llvm::Function* made = presence_function(part);
+    parallel_.enter(*made);
+    read_call(made->getArg(0));
+    sizes_.read(dims_);
+    std::span<const std::uint32_t> all(checked_);
+    std::size_t first = part * kChecksInOne;
+    llvm::Value* least =
+        least_pointer(all.subspan(first, std::min(kChecksInOne, all.size() - first)));
+    b_.CreateRet(
+        b_.CreateSelect(is_address(least), b_.getInt32(WEIR_OK), b_.getInt32(WEIR_INVALID_CALL)));
+  }
+
+  // Null if one of these has no memory, unless it has no elements. No value where there are none.
+  llvm::Value* least_pointer(std::span<const std::uint32_t> buffers) {
     std::map<std::string, std::vector<std::uint32_t>> groups;  // by number of elements
-    for (std::uint32_t i = 0; i < program_.buffers.size(); ++i) {
-      const Buffer& buffer = program_.buffers[i];
-      if (buffer.place == Buffer::Place::input || buffer.place == Buffer::Place::output)
-        groups[element_count(buffer.type.shape).to_string()].push_back(i);
-    }
+    for (std::uint32_t i : buffers)
+      groups[element_count(program_.buffers[i].type.shape).to_string()].push_back(i);
     llvm::Value* least = nullptr;
     for (const auto& [name, members] : groups) {
       Dim count = element_count(program_.buffers[members.front()].type.shape);
@@ -277,7 +322,7 @@ class EntryEmitter {
       llvm::Value* any = llvm::ConstantInt::getAllOnesValue(word_);
       least = lesser(least, b_.CreateSelect(empty, any, least_member));
     }
-    if (least != nullptr) sizes_.require(is_address(least), invalid);
+    return least;
   }
 
   // Made where it is needed first, which is never in a branch.
@@ -389,6 +434,9 @@ class EntryEmitter {
   llvm::PointerType* pointer_;
   llvm::IntegerType* status_;
   llvm::StructType* call_type_;
+  std::vector<std::uint32_t> checked_;  // buffers that the caller gives
+  std::size_t call_parts_ = parts_of(program_.calls.size(), kCallsInOne);
+  std::size_t check_parts_ = parts_of(checked_.size(), kChecksInOne);
   bool single_;
   bool in_part_ = false;  // the function being emitted is a part
   PrimitiveEmitter primitives_;

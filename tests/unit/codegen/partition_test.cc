@@ -1,6 +1,7 @@
 // Programs compiled in parts: every kernel in one of them, and the same code whoever compiles it.
 
 #include <string>
+#include <utility>
 
 #include <fmt/format.h>
 #include <gtest/gtest.h>
@@ -16,14 +17,16 @@ namespace weir {
 namespace {
 
 // Kernels that differ, for the number of features is a constant in each.
-Program program_of(int kernels) {
+int different(int kernel) { return kernel + 2; }
+
+Program program_of(int kernels, int (*features)(int kernel) = different) {
   std::string inputs, nodes, types, results;
   for (int i = 0; i < kernels; ++i) {
     const char* comma = i == 0 ? "" : ", ";
-    inputs += fmt::format("{}%x{}: f32[N, {}]", comma, i, i + 2);
+    inputs += fmt::format("{}%x{}: f32[N, {}]", comma, i, features(i));
     nodes +=
         fmt::format("  %s{0} = softmax(%x{0}) {{axis = -1}}\n  %y{0} = leaky_relu(%s{0})\n", i);
-    types += fmt::format("{}f32[N, {}]", comma, i + 2);
+    types += fmt::format("{}f32[N, {}]", comma, features(i));
     results += fmt::format("{}%y{}", comma, i);
   }
   std::string text =
@@ -78,6 +81,57 @@ TEST(Partition, parts_find_each_other) {
   for (int i = 0; i < 12; ++i)
     for (float y : outputs[static_cast<std::size_t>(i)].elements<float>())
       EXPECT_FLOAT_EQ(y, 1.0f / static_cast<float>(i + 2));
+}
+
+// Functions of their own check the pointers of many inputs and outputs: each one is missed, unless
+// it has no elements.
+TEST(Partition, each_of_many_pointers_is_checked) {
+  constexpr int kernels = 40;
+  Program program = program_of(kernels);
+  for (bool whole : {false, true}) {
+    LoadableCode parts = compile_for_loading(program, resolve_target({}));
+    if (whole) {
+      ObjectCode object = compile_object(program, resolve_target({}));
+      parts = {{object.bytes}, object.program_symbol, object.workspace_symbol};
+    }
+    LoadedCode code(parts);
+    std::vector<float> memory(2 * kernels * (kernels + 2));
+    std::vector<const void*> inputs(kernels);
+    std::vector<void*> outputs(kernels);
+    for (std::size_t i = 0; i < kernels; ++i) {
+      inputs[i] = memory.data() + i * (kernels + 2);
+      outputs[i] = memory.data() + (kernels + i) * (kernels + 2);
+    }
+    std::ptrdiff_t rows = 1;
+    weir_call call{inputs.data(), outputs.data(), nullptr, nullptr, &rows, nullptr, nullptr};
+    EXPECT_EQ(code.program()(&call), WEIR_OK);
+    for (std::size_t i = 0; i < kernels; ++i) {
+      const void* input = std::exchange(inputs[i], nullptr);
+      EXPECT_EQ(code.program()(&call), WEIR_INVALID_CALL) << "input " << i;
+      inputs[i] = input;
+      void* output = std::exchange(outputs[i], nullptr);
+      EXPECT_EQ(code.program()(&call), WEIR_INVALID_CALL) << "output " << i;
+      outputs[i] = output;
+    }
+    rows = 0;
+    inputs.assign(kernels, nullptr);
+    outputs.assign(kernels, nullptr);
+    EXPECT_EQ(code.program()(&call), WEIR_OK);
+  }
+}
+
+// Rows of as many features each: one kernel, whatever memory it works on.
+TEST(Partition, equal_kernels_are_compiled_once) {
+  constexpr int calls = 30;
+  Program program = program_of(calls, [](int) { return 6; });
+  EXPECT_EQ(program.calls.size(), std::size_t{calls});
+  EXPECT_EQ(program.kernels.size(), 1u);
+  std::string assembly = assembly_text(program, resolve_target({}));
+  std::size_t functions = 0;
+  for (std::size_t at = 0; (at = assembly.find("\nk", at)) != std::string::npos; ++at)
+    functions += assembly[at + 2] >= '0' && assembly[at + 2] <= '9' ? 1 : 0;
+  EXPECT_EQ(functions, 1u) << assembly;
+  EXPECT_EQ(compile_for_loading(program, resolve_target({})).objects.size(), 1u);
 }
 
 TEST(Partition, the_fault_of_a_task_reaches_the_caller) {
