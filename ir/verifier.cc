@@ -287,6 +287,43 @@ void check_value(const Graph& graph, ValueId id) {
                       quoted(symbol)));
 }
 
+// Every symbol must follow from the sizes of inputs and params: as a dimension of its own, or
+// solved from one in which it is the only unknown and linear, as bind_symbols() does it.
+void check_symbols_follow(const Graph& graph) {
+  struct Site {
+    ValueId value;
+    const Dim* dim;
+  };
+  std::vector<Site> sites;
+  std::unordered_set<std::string> known;
+  for (auto ids : {graph.inputs(), graph.params()})
+    for (ValueId id : ids)
+      for (const Dim& dim : graph.type(id).shape) {
+        if (std::optional<std::string> symbol = dim.as_symbol()) {
+          known.insert(*symbol);
+        } else if (!dim.is_constant()) {
+          sites.push_back({id, &dim});
+        }
+      }
+  auto unknown_in = [&](const Dim& dim) {
+    std::vector<std::string> names;
+    dim.collect_symbols(names);
+    std::erase_if(names, [&](const std::string& name) { return known.contains(name); });
+    return names;
+  };
+  auto is_solved = [&](const Site& site) {
+    std::vector<std::string> unknown = unknown_in(*site.dim);
+    if (unknown.size() == 1 && degree_in(*site.dim, unknown[0]) == 1) known.insert(unknown[0]);
+    return unknown_in(*site.dim).empty();
+  };
+  while (std::erase_if(sites, is_solved) > 0) continue;
+  if (sites.empty()) return;
+  throw Error(graph.value(sites[0].value).location,
+              fmt::format("the size of symbol {0} follows from no input or param; one of them must "
+                          "have {0} for a dimension",
+                          unknown_in(*sites[0].dim)[0]));
+}
+
 }  // namespace
 
 std::span<const VerifierRule> verifier_rules() { return kRules; }
@@ -303,6 +340,7 @@ void check_graph(const Graph& graph) {
     const Node& node = graph.node(violation->node);
     throw Error(node.location, fmt::format("{}: {}", node.op->name, violation->message));
   }
+  check_symbols_follow(graph);
 }
 
 }  // namespace weir

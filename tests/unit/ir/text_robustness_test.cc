@@ -149,9 +149,13 @@ TEST(TextRobustness, MemoryIsAMultipleOfTheFile) {
   EXPECT_LT(allocated() - before, kMemoryPerByte * text.size());
 
   // Likewise the sizes in a type, of as many symbols with as long names as there may be.
-  std::string polynomial = "1";
-  for (int i = 10; i < 74; ++i) polynomial += " + " + std::string(78, 'N') + std::to_string(i);
-  std::string sizes = "graph @m(%x:f32[" + polynomial + "],%z:f32[1]){%0=neg(%x)";
+  std::string polynomial = "1", plain;
+  for (int i = 10; i < 74; ++i) {
+    std::string symbol = std::string(78, 'N') + std::to_string(i);
+    polynomial += " + " + symbol;
+    plain += ",%p" + std::to_string(i) + ":i8[" + symbol + "]";
+  }
+  std::string sizes = "graph @m(%x:f32[" + polynomial + "],%z:f32[1]" + plain + "){%0=neg(%x)";
   for (int i = 1; i < 3'000; ++i)
     sizes += "%" + std::to_string(i) + "=concat(%" + std::to_string(i - 1) + ",%z){axis=0}";
   sizes += "return}";

@@ -214,6 +214,7 @@ TEST(Text, DimensionsAsPrinted) {
   for (const Dim& dim : dims) {
     Graph graph("main");
     graph.add_output(graph.add_input("x", {DType::i8, {dim}}), "y");
+    graph.add_input("sizes", {DType::i8, {n, m}});
     expect_round_trip(graph);
   }
   Graph graph =

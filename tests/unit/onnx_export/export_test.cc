@@ -43,9 +43,9 @@ TEST(OnnxExport, NamesHaveToBeUtf8) {
 }
 
 TEST(OnnxExport, ASizeThatDoesNotFollowIsRefusedAtItsNode) {
-  EXPECT_EQ(export_error("graph @g(%x: f32[N*M]) -> (f32[N, M]) {\n"
+  EXPECT_EQ(export_error("graph @g(%x: f32[N*M]) -> (f32[N, M]) {\n  param %w: f32[N, M]\n"
                          "  %y = reshape(%x) {shape = [N, M]}\n  return %y\n}"),
-            "test.weir:2:8: error: reshape: the size of symbol N is needed, and it does not follow "
+            "test.weir:3:8: error: reshape: the size of symbol N is needed, and it does not follow "
             "from the sizes of the inputs: no dimension of theirs is linear in it\n"
             "    %y = reshape(%x) {shape = [N, M]}\n         ^");
 }

@@ -139,11 +139,11 @@ TEST(Call, SymbolsOfDimensionsAreSolved) {
 
 TEST(Call, DimensionsThatFollowFromNothing) {
   Graph graph =
-      test::parse("graph @m(%x: f32[N*M]) -> (f32[N*M]) {\n  %y = neg(%x)\n  return %y\n}\n");
+      test::parse("graph @m(%x: f32[M, N*M]) -> (f32[M, N*M]) {\n  %y = neg(%x)\n  return %y\n}\n");
   Executable executable = compile({graph, {}});
-  std::vector<Tensor> inputs{Tensor(DType::f32, {6})};
+  std::vector<Tensor> inputs{Tensor(DType::f32, {0, 0})};
   EXPECT_THAT(test::error_of([&] { executable.run(inputs); }),
-              HasSubstr("the size of symbol M does not follow from the sizes given"));
+              HasSubstr("the size of symbol N does not follow from the sizes given"));
 }
 
 // Compilation cannot go on from these graphs, which only their makers can mend.
@@ -195,8 +195,8 @@ class RawCall : public testing::Test {
     void* aligned = workspace_.data();
     std::size_t room = workspace_.size();
     std::align(WEIR_ALIGNMENT, room - WEIR_ALIGNMENT, aligned, room);
-    call_ = {inputs_.data(), outputs_.data(), executable_.weights(),
-             aligned,        dims_.data(),    nullptr, nullptr};
+    call_ = {inputs_.data(), outputs_.data(), executable_.weights(), aligned, dims_.data(),
+             nullptr,        nullptr};
   }
 
   Executable executable_;
