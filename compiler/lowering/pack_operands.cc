@@ -17,6 +17,9 @@ using scalar::Primitive;
 constexpr std::int64_t kPanels[] = {64, 48};
 // Fewer rows of weights than this stay in the caches however they lie.
 constexpr std::int64_t kPanelRows = 64;
+// An operand that is no weight is cut from so many columns on, if so many rows of results share it.
+constexpr std::int64_t kCopiedColumns = 1024;
+constexpr std::int64_t kCopiedUses = 512;
 
 // The order of dimensions that brings the vector axis innermost, behind the others in the order of
 // their loops; nothing if the load does not run along that axis, or is not a plain permutation of
@@ -65,6 +68,21 @@ std::int64_t panel_width(const Dim& columns, const Dim& rows) {
   for (std::int64_t width : kPanels)
     if (columns.value() > width && columns.value() % width == 0) return width;
   return 0;
+}
+
+// Whether cutting an operand into panels for one run is worth its copy.
+bool pays_in_a_run(const Kernel& kernel, std::span<const Id> indices) {
+  if (!kernel.rows.back().is_constant() || kernel.rows.back().value() < kCopiedColumns)
+    return false;
+  std::vector<bool> read(kernel.rows.size());
+  for (Id id : scalar::reachable(kernel.arena, indices)) {
+    const scalar::Node& node = kernel.arena[id];
+    if (node.primitive == Primitive::axis && node.payload < read.size()) read[node.payload] = true;
+  }
+  Dim uses = 1;
+  for (std::size_t axis = 0; axis < read.size(); ++axis)
+    if (!read[axis]) uses = uses * kernel.rows[axis];
+  return uses.is_constant() && uses.value() >= kCopiedUses;
 }
 
 // Removes the parameters that nothing reads or writes any more, and renumbers the others.
@@ -121,12 +139,20 @@ std::vector<PackedCopy> pack_operands(BuiltKernel& built,
                        : std::nullopt;
   };
 
+  auto is_cut = [&](const Arena& from, Id id) {
+    // What has these columns alone, as a bias, is one run of memory as it is.
+    auto counts = [](const Dim& dim) { return dim != Dim(1); };
+    const auto parameter = static_cast<std::uint32_t>(from[id].payload);
+    const Shape& shape = kernel.parameters[parameter].type.shape;
+    return std::count_if(shape.begin(), shape.end(), counts) > 1 &&
+           (is_weight(built.values[parameter]) || pays_in_a_run(kernel, from.operands(id)));
+  };
+
   std::int64_t panel = 0;
   for (const Stage& stage : kernel.stages) {
     if (!is_chain(stage)) continue;
     for (Id id : scalar::reachable(kernel.arena, stage.fold->elements)) {
-      if (panel == 0 && order_of(kernel.arena, id) &&
-          is_weight(built.values[kernel.arena[id].payload]))
+      if (panel == 0 && order_of(kernel.arena, id) && is_cut(kernel.arena, id))
         panel = panel_width(columns, kernel.arena.axis_extent(*stage.axis));
     }
   }
@@ -136,14 +162,10 @@ std::vector<PackedCopy> pack_operands(BuiltKernel& built,
     const scalar::Node& node = from[id];
     auto parameter = static_cast<std::uint32_t>(node.payload);
     TensorType type = kernel.parameters[parameter].type;
-    // What has these columns alone, as a bias, is one run of memory as it is.
-    auto counts = [](const Dim& dim) { return dim != Dim(1); };
-    bool cut = is_weight(built.values[parameter]) &&
-               std::count_if(type.shape.begin(), type.shape.end(), counts) > 1;
-    std::int64_t width = cut ? panel : 0;
+    std::int64_t width = panel != 0 && is_cut(from, id) ? panel : 0;
     if (width == 0 && is_innermost(type.shape, order->back())) return {};
     auto found = std::find_if(copies.begin(), copies.end(), [&](const PackedCopy& copy) {
-      return copy.source == built.values[parameter] && copy.order == *order;
+      return copy.source == built.values[parameter] && copy.order == *order && copy.panel == width;
     });
     if (found == copies.end()) {
       PackedCopy copy{built.values[parameter],
@@ -191,8 +213,14 @@ Kernel build_pack_kernel(const TensorType& source, const PackedCopy& copy) {
   for (std::size_t i = 0; i < kernel.rows.size(); ++i)
     axes.push_back(kernel.arena.axis(static_cast<std::uint32_t>(i), kernel.rows[i]));
   std::vector<Id> target = spread_indices(kernel.arena, copy.type.shape, axes);
-  std::vector<Id> from(target.size());
-  for (std::size_t i = 0; i < target.size(); ++i) from[copy.order[i]] = target[i];
+  std::vector<Id> place = target;
+  if (copy.panel != 0) {
+    Id piece = kernel.arena.make(Primitive::mul, {target.front(), kernel.arena.index(copy.panel)});
+    place.back() = kernel.arena.make(Primitive::add, {piece, target.back()});
+    place.erase(place.begin());
+  }
+  std::vector<Id> from(place.size());
+  for (std::size_t i = 0; i < place.size(); ++i) from[copy.order[i]] = place[i];
   kernel.parameters = {{"source", source, false}, {"packed", copy.type, true}};
   kernel.stages.emplace_back();
   kernel.stages.back().stores.push_back({1, target, kernel.arena.load(0, source.dtype, from)});

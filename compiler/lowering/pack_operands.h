@@ -7,7 +7,8 @@
 // Rows of many columns lie far apart: what a register tile reads of one after the other shares few sets
 // of the caches, and each is on a page of its own. So weights with many columns are cut into panels of
 // so many columns as a tile has, each a run of memory, and the last row axis of the kernel into two: the
-// panel, which becomes the outermost axis, and the column in it.
+// panel, which becomes the outermost axis, and the column in it. Another operand is cut for each run where that is certain to
+// pay: its rows are a page or more apart, and so many rows of results read them that the copy is a small part of the work.
 #pragma once
 
 #include <functional>

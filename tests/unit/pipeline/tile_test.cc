@@ -161,6 +161,52 @@ TEST(Tiles, TransposedStrides) {
       {{"N", 2}, {"H", 3}});
 }
 
+// With many columns and rows that share them an operand that varies is cut into panels, and with a
+// number of rows that is only known at the call it is not. The interpreter would take minutes.
+TEST(Tiles, OtherOperandsInPanels) {
+  auto product = [](const char* rows, bool transposed) {
+    return parse(fmt::format(
+        "graph @m(%a: f32[{0}, 70], %b: f32[{1}], %r: f32[{0}, 1088]) -> (f32[{0}, 1088]) {{ "
+        "%c = matmul(%a, %b) {{transpose_b = {2}}} %y = add(%c, %r) return %y }}",
+        rows, transposed ? "1088, 70" : "70, 1088", transposed));
+  };
+  for (bool transposed : {false, true}) {
+    Graph known = product("512", transposed);
+    Generator generator(5);
+    Inputs inputs = random_values(known, known.inputs(), generator, false, {});
+    for (const VectorLevel& level : vector_levels()) {
+      Executable whole = compile(Program{product("M", transposed), {}, {}}, {level});
+      std::vector<Tensor> operands;
+      for (const auto& [name, type] : whole.inputs()) operands.push_back(inputs.at(name));
+      EXPECT_EQ(difference_compiled(Program{known, {}, inputs}, {level}, whole.run(operands),
+                                    test_executors()),
+                std::nullopt)
+          << level.name();
+    }
+  }
+}
+
+// Maps that write along another axis than they read: whole squares and what is left of them, on all
+// sizes of elements.
+TEST(Tiles, TransposedMaps) {
+  auto check = [](const char* type, int rows, int columns, const char* body) {
+    expect_equal(fmt::format("graph @t(%x: {0}[2, {1}, {2}], %v: {0}[2, {1}, {2}]) -> "
+                             "({0}[2, {2}, {1}]) {{ %t = transpose(%x) "
+                             "{{permutation = [0, 2, 1]}} {3} return %y }}",
+                             type, rows, columns, body),
+                 {});
+  };
+  const char* difference = "%u = transpose(%v) {permutation = [0, 2, 1]} %y = sub(%t, %u)";
+  for (auto [rows, columns] : {std::pair{16, 64}, {9, 100}, {3, 3}, {33, 130}})
+    check("f32", rows, columns, difference);
+  for (const char* type : {"f64", "f16", "i8"}) check(type, 37, 19, difference);
+  check("bool", 37, 19, "%y = logical_not(%t)");
+  expect_equal(
+      "graph @t(%x: f32[B, R, C, 5], %b: f32[B]) -> (f32[C, R, 5, B]) { "
+      "%t = transpose(%x) {permutation = [2, 1, 3, 0]} %y = add(%t, %b) return %y }",
+      {{"B", 19}, {"R", 2}, {"C", 37}});
+}
+
 // What follows the product also goes over an axis of its own, or needs more than one product.
 TEST(Tiles, SeveralProductsInOneKernel) {
   expect_equal(
