@@ -90,6 +90,10 @@ KernelEmitter::Values KernelEmitter::emit_node(Id id, const Lanes& lanes) {
     case Primitive::load:
     case Primitive::load_if: {
       const Access& access = schedule_.loads.at(id.index);
+      // A square of elements that lie along the rows.
+      if (access.along_rows && rows == width && slots == 1 && !lanes.mask &&
+          node.primitive == Primitive::load)
+        return load_transposed(id, access, lanes);
       for (int row = 0; row < rows; ++row)
         for (int slot = 0; slot < slots; ++slot)
           result.push_back(
@@ -231,18 +235,57 @@ llvm::Value* KernelEmitter::emit_load(Id id, const Access& access, const Lanes& 
   return guarded ? b_.CreateSelect(guard, loaded, otherwise) : loaded;
 }
 
+// One vector for each row, of elements that are contiguous along the rows: for each lane one is
+// loaded, and the square is transposed. In step d, vectors whose numbers differ in bit d exchange
+// the halves of each of their pieces of 2 d elements.
+KernelEmitter::Values KernelEmitter::load_transposed(Id id, const Access& access,
+                                                     const Lanes& lanes) {
+  std::uint32_t parameter = static_cast<std::uint32_t>(kernel_.arena[id].payload);
+  DType dtype = kernel_.parameters[parameter].type.dtype;
+  llvm::Align align(static_cast<std::uint64_t>(byte_size(dtype)));
+  const int width = lanes.width;
+  llvm::Value* stride = dimension(access.stride);
+  llvm::Value* first =
+      b_.CreateAdd(scalar_index(access.offset, lanes), b_.CreateMul(lanes.start, stride));
+  Values square;
+  for (int lane = 0; lane < width; ++lane)
+    square.push_back(b_.CreateAlignedLoad(
+        memory_type(dtype, width),
+        address(parameter, b_.CreateAdd(first, b_.CreateMul(stride, i64(lane)))), align));
+  for (int d = 1; d < width; d *= 2) {
+    std::vector<int> low, high;
+    for (int lane = 0; lane < width; ++lane) {
+      low.push_back(lane & d ? width + lane - d : lane);
+      high.push_back(lane & d ? width + lane : lane + d);
+    }
+    for (int i = 0; i < width; ++i) {
+      if (i & d) continue;
+      llvm::Value *&a = square[static_cast<std::size_t>(i)],
+                  *&b = square[static_cast<std::size_t>(i + d)];
+      llvm::Value* exchanged = b_.CreateShuffleVector(a, b, low);
+      b = b_.CreateShuffleVector(a, b, high);
+      a = exchanged;
+    }
+  }
+  if (dtype == DType::boolean)
+    for (llvm::Value*& row : square)
+      row = b_.CreateICmpNE(row, llvm::Constant::getNullValue(row->getType()));
+  return square;
+}
+
 void KernelEmitter::emit_store(std::uint32_t parameter, const Access& access, llvm::Value* value,
-                               const Lanes& lanes, int slot) {
+                               const Lanes& lanes, int slot, int row) {
   DType dtype = kernel_.parameters[parameter].type.dtype;
   llvm::Align align(static_cast<std::uint64_t>(byte_size(dtype)));
   if (dtype == DType::boolean) value = b_.CreateZExt(value, memory_type(dtype, lanes.width));
   if (access.kind == Access::Kind::uniform) {
     WEIR_CHECK(lanes.width == 1);
-    b_.CreateAlignedStore(value, address(parameter, scalar_index(access.offset, lanes)), align);
+    b_.CreateAlignedStore(value, address(parameter, scalar_index(access.offset, lanes, row)),
+                          align);
     return;
   }
   if (access.kind == Access::Kind::contiguous) {
-    llvm::Value* offset = b_.CreateAdd(scalar_index(access.offset, lanes), lanes.start);
+    llvm::Value* offset = b_.CreateAdd(scalar_index(access.offset, lanes, row), lanes.start);
     llvm::Value* where = address(
         parameter, b_.CreateAdd(offset, i64(static_cast<std::int64_t>(slot) * lanes.width)));
     if (lanes.mask) {
@@ -259,7 +302,7 @@ void KernelEmitter::emit_store(std::uint32_t parameter, const Access& access, ll
     }
     return;
   }
-  llvm::Value* where = address(parameter, lane_offsets(access, lanes, slot));
+  llvm::Value* where = address(parameter, lane_offsets(access, lanes, slot, row));
   if (lanes.width == 1) {
     b_.CreateAlignedStore(value, where, align);
   } else {

@@ -289,9 +289,10 @@ void KernelEmitter::emit_stores(const Stage& stage, const std::vector<Access>& a
   for (std::size_t i = 0; i < stage.stores.size(); ++i) {
     bool uniform = accesses[i].kind == Access::Kind::uniform;
     Lanes at = uniform ? Lanes{1, 1, lanes.start, nullptr} : lanes;
-    for (int slot = 0; slot < at.slots; ++slot)
-      emit_store(stage.stores[i].parameter, accesses[i], value(stage.stores[i].value, at, slot), at,
-                 slot);
+    for (int row = 0; row < rows_; ++row)
+      for (int slot = 0; slot < at.slots; ++slot)
+        emit_store(stage.stores[i].parameter, accesses[i],
+                   value(stage.stores[i].value, at, slot, row), at, slot, row);
   }
 }
 

@@ -112,7 +112,8 @@ class KernelEmitter {
   llvm::Value* emit_load(scalar::Id id, const Access& access, const Lanes& lanes, int slot,
                          int row);
   void emit_store(std::uint32_t parameter, const Access& access, llvm::Value* value,
-                  const Lanes& lanes, int slot);
+                  const Lanes& lanes, int slot, int row);
+  Values load_transposed(scalar::Id id, const Access& access, const Lanes& lanes);
   llvm::Value* lane_offsets(const Access& access, const Lanes& lanes, int slot, int row = 0);
   llvm::Value* address(std::uint32_t parameter, llvm::Value* offset);
   llvm::Value* scalar_index(scalar::Id id, const Lanes& lanes, int row = 0);

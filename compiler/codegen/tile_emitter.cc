@@ -2,8 +2,11 @@
 // Schedule).
 //
 // The fold runs over all rows of the tile at once and leaves its results in memory; what follows it
-// runs row by row, so that its code is there once. Rows that do not fill a tile are one of their
-// own where their number is known, and otherwise go in pairs.
+// runs row by row, so that its code is there once; without a fold all is done for all rows at once.
+// Rows that do not fill a tile are one of their own where their number is known, and otherwise go
+// in pairs.
+
+#include <algorithm>
 
 #include "compiler/codegen/kernel_emitter.h"
 
@@ -87,6 +90,12 @@ void KernelEmitter::emit_tile_rows(llvm::Value* begin, llvm::Value* end,
 }
 
 void KernelEmitter::emit_tile_stages(const Lanes& lanes) {
+  if (std::none_of(kernel_.stages.begin(), kernel_.stages.end(),
+                   [](const Stage& stage) { return stage.fold.has_value(); })) {
+    for (std::size_t i = 0; i < kernel_.stages.size(); ++i)
+      emit_stores(kernel_.stages[i], schedule_.stores[i], lanes);
+    return;
+  }
   const int rows = rows_;
   const std::uint32_t axis = schedule_.rows.back().number;
   // By local and slot: its value for each row.

@@ -15,6 +15,7 @@
 #include "compiler/lowering/memory_plan.h"
 #include "compiler/lowering/order_rows.h"
 #include "compiler/lowering/pack_operands.h"
+#include "compiler/lowering/part_results.h"
 #include "compiler/lowering/place_updates.h"
 #include "compiler/lowering/split_folds.h"
 #include "compiler/lowering/split_residues.h"
@@ -203,7 +204,17 @@ class Lowerer {
     return number;
   }
 
-  void add_call(BuiltKernel built, std::vector<NodeId> nodes) {
+  void add_call(BuiltKernel built, const std::vector<NodeId>& nodes) {
+    std::optional<BuiltKernel> results = part_results(built);
+    if (!results) return add_call(std::move(built), nodes, UINT32_MAX);
+    std::uint32_t sums = add_buffer(
+        {"sums", built.kernel.parameters.back().type, Buffer::Place::workspace, 0, 0, {}});
+    add_call(std::move(built), nodes, sums);
+    add_call(std::move(*results), nodes, sums);
+  }
+
+  // `sums` is the buffer of the parameter without a value, if there is one.
+  void add_call(BuiltKernel built, std::vector<NodeId> nodes, std::uint32_t sums) {
     split_residues(built.kernel);
     order_rows(built.kernel);
     std::vector<PackedCopy> packed = pack_operands(
@@ -212,9 +223,9 @@ class Lowerer {
     call.nodes = std::move(nodes);
     std::vector<std::uint32_t>& buffers = call.buffers;
     for (std::size_t i = 0; i < built.values.size(); ++i) {
-      buffers.push_back(built.values[i].valid() ? buffer_of(built.values[i]) : UINT32_MAX);
+      buffers.push_back(built.values[i].valid() ? buffer_of(built.values[i]) : sums);
       // A value without a name that is an output is known by the output's.
-      if (buffers.back() != UINT32_MAX && built.kernel.parameters[i].name.empty())
+      if (built.values[i].valid() && built.kernel.parameters[i].name.empty())
         built.kernel.parameters[i].name = program_.buffers[buffers.back()].name;
       if (built.kernel.parameters[i].written)
         call.description +=

@@ -18,6 +18,10 @@ using scalar::Primitive;
 constexpr int kTileBodyCost = 8;
 // Rows of a tile. With four vectors a row, 24 of 32 registers accumulate; with two, 12 of 16.
 constexpr std::int64_t kTileRows = 6;
+// Of a map in tiles that transpose: vectors of a unit, enough that working out where it is costs little; and what an element
+// may cost, for it is written out for each row.
+constexpr std::int64_t kTransposedVectors = 4;
+constexpr std::int64_t kTransposedBodyCost = 24;
 
 bool is_load(Primitive primitive) {
   return primitive == Primitive::load || primitive == Primitive::load_if;
@@ -67,10 +71,15 @@ class Scheduler {
     collapse_rows();
     choose_vector_axis();
     classify_accesses();
+    choose_transposed_axis();
     find_levels();
     estimate();
     choose_unroll();
-    choose_tile();
+    if (transposes_) {
+      choose_transposed_tile();
+    } else {
+      choose_tile();
+    }
     return std::move(result_);
   }
 
@@ -329,6 +338,36 @@ class Scheduler {
     }
   }
 
+  // Of maps that read some operands with a stride along the vector axis: the row axis along which most of these are
+  // contiguous becomes the innermost of the rows.
+  void choose_transposed_axis() {
+    if (!result_.vector_row || result_.width == 1 || result_.rows.empty()) return;
+    for (const Stage& stage : stages())
+      if (stage.fold || stage.axis) return;
+    for (const auto& stage : result_.stores)
+      for (const Access& access : stage)
+        if (access.kind != Access::Kind::contiguous) return;
+    auto is_along = [&](const std::pair<Id, std::size_t>& load, const LoopAxis& axis) {
+      return result_.loads.at(load.first.index).kind == Access::Kind::strided &&
+             coefficient(offsets_[load.second], axis.number) == Dim(1);
+    };
+    std::size_t best = 0;
+    std::ptrdiff_t most = 0;
+    for (std::size_t i = 0; i < result_.rows.size(); ++i) {
+      auto count = std::count_if(load_offsets_.begin(), load_offsets_.end(),
+                                 [&](const auto& load) { return is_along(load, result_.rows[i]); });
+      if (count <= most) continue;
+      best = i;
+      most = count;
+    }
+    if (most == 0) return;
+    transposes_ = true;
+    auto chosen = result_.rows.begin() + static_cast<std::ptrdiff_t>(best);
+    std::rotate(chosen, chosen + 1, result_.rows.end());
+    for (const auto& load : load_offsets_)
+      if (is_along(load, result_.rows.back())) result_.loads.at(load.first.index).along_rows = true;
+  }
+
   void find_levels() {
     std::size_t size = arena().size();
     result_.levels.assign(size, Level::call);
@@ -507,6 +546,17 @@ class Scheduler {
     result_.block = static_cast<std::int64_t>(result_.width) * result_.unroll;
   }
 
+  void choose_transposed_tile() {
+    std::int64_t rows = result_.width;
+    if (const Dim& extent = result_.rows.back().extent; extent.is_constant())
+      rows = std::min(rows, extent.value());
+    if (rows < 2 || body_cost_ > kTransposedBodyCost) return;
+    result_.rows_at_once = static_cast<int>(rows);
+    result_.unroll = result_.tile_unroll = 1;
+    result_.block = result_.width * kTransposedVectors;
+    result_.streams = false;
+  }
+
   const Target& target_;
   Schedule result_;
   std::vector<bool> needed_;
@@ -517,6 +567,7 @@ class Scheduler {
   std::vector<std::vector<std::size_t>> store_offsets_;
   bool vector_is_stage_ = false;
   bool only_maps_ = true;
+  bool transposes_ = false;
   std::int64_t body_cost_ = 0;
 };
 

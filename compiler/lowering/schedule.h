@@ -10,6 +10,9 @@
 // a group of rows within a block of the vector axis; the groups of a block follow one another, and find what they
 // share in cache.
 //
+// A map that only moves and computes, and reads along another axis than it writes, works on tiles, too: as many points of
+// that axis as a vector has elements, by one vector. What lies along the axis is loaded so, and transposed in registers.
+//
 // Every expression has a level, the innermost loop that it depends on; code for it goes there.
 #pragma once
 
@@ -36,6 +39,7 @@ struct Access {
   Kind kind = Kind::uniform;
   scalar::Id offset;  // in elements; without the vector axis' part, except when computed
   Dim stride;         // in elements along the vector axis, when strided
+  bool along_rows = false;  // of a strided load: contiguous along the innermost of the schedule's rows
 };
 
 struct LoopAxis {

@@ -1,0 +1,20 @@
+// Results that would be scattered are turned in a kernel of their own.
+//
+// A contraction runs in vectors along the axis that costs least, and its results may lie apart
+// along it: the channels of an image, the filters of a gradient. Stored from there, with all that
+// the epilogue reads, they go element by element, which takes longer than a short sum itself. So
+// such a kernel is parted: it leaves its sums in memory in the order of its own axes, and a map,
+// which works on squares that are transposed in registers (schedule.h), makes the results of them.
+#pragma once
+
+#include <optional>
+
+#include "compiler/lowering/build_kernel.h"
+
+namespace weir {
+
+// Takes the maps out of a kernel where that pays, and gives the kernel that makes the results. The
+// last parameter of both is then the sums, a parameter without a value.
+std::optional<BuiltKernel> part_results(BuiltKernel& built);
+
+}  // namespace weir
