@@ -22,6 +22,9 @@
 namespace weir {
 namespace {
 
+constexpr std::array<std::string_view, 3> kSteps{"emit LLVM IR", "LLVM passes",
+                                                 "LLVM code generation"};
+
 class Stopwatch {
  public:
   // Milliseconds since the last call.
@@ -74,22 +77,20 @@ ObjectCode compile_object(const Program& program, const Target& target,
   llvm::LLVMContext context;
   std::unique_ptr<llvm::Module> module =
       emit_module(program, target, context, *machine, {.debug_lines = options.debug_lines});
-  report(options, "emit LLVM IR", stopwatch.lap());
+  report(options, kSteps[0], stopwatch.lap());
   optimize(*module, *machine);
-  report(options, "LLVM passes", stopwatch.lap());
+  report(options, kSteps[1], stopwatch.lap());
   ObjectCode object{generate_code(*module, *machine, llvm::CodeGenFileType::ObjectFile),
                     program_symbol(program), workspace_symbol(program)};
-  report(options, "LLVM code generation", stopwatch.lap());
+  report(options, kSteps[2], stopwatch.lap());
   return object;
 }
 
 LoadableCode compile_for_loading(const Program& program, const Target& target,
                                  const CodegenOptions& options) {
-  constexpr std::array<std::string_view, 3> steps{"emit LLVM IR", "LLVM passes",
-                                                  "LLVM code generation"};
   struct Part {
     std::string object;
-    std::array<double, steps.size()> milliseconds{};
+    std::array<double, kSteps.size()> milliseconds{};
   };
   Stopwatch whole;
   std::vector<Schedule> schedules = schedules_of(program, target);
@@ -115,15 +116,16 @@ LoadableCode compile_for_loading(const Program& program, const Target& target,
   });
   double compiling = whole.lap();
   LoadableCode code{{}, program_symbol(program), workspace_symbol(program)};
-  std::array<double, steps.size()> spent{};
+  std::array<double, kSteps.size()> spent{};
   for (Part& part : parts) {
     code.objects.push_back(std::move(part.object));
-    for (std::size_t step = 0; step < steps.size(); ++step) spent[step] += part.milliseconds[step];
+    for (std::size_t step = 0; step < kSteps.size(); ++step) spent[step] += part.milliseconds[step];
   }
   // Threads overlap; each step has its share of the time that passed.
   double shared = compiling / std::accumulate(spent.begin(), spent.end(), 0.0);
   spent = {spent[0] * shared + scheduling, spent[1] * shared, spent[2] * shared};
-  for (std::size_t step = 0; step < steps.size(); ++step) report(options, steps[step], spent[step]);
+  for (std::size_t step = 0; step < kSteps.size(); ++step)
+    report(options, kSteps[step], spent[step]);
   return code;
 }
 
