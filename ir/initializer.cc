@@ -6,29 +6,27 @@
 #include <fmt/format.h>
 
 #include "ir/diagnostic.h"
+#include "ir/scalar/expand.h"
 
 namespace weir {
 namespace {
 
-using Source = InitializerDef::Source;
+using Draw = InitializerDef::Draw;
+using scalar::Arena;
+using scalar::Expr;
 
-double unit(std::mt19937_64& random) { return static_cast<double>(random() >> 11) * 0x1p-53; }
+Expr number(Arena& arena, double value) { return {arena, arena.constant(DType::f64, value)}; }
 
-Source always(double value) {
-  return [value](std::mt19937_64&) { return value; };
-}
-
-Source uniform_between(double low, double high) {
-  return [low, width = high - low](std::mt19937_64& random) { return low + width * unit(random); };
+Expr uniform_between(double low, double high, const Draw& draw) {
+  return low + (high - low) * draw();
 }
 
 // Box and Muller's; the logarithm's argument is never 0, but at least 2^-53.
 constexpr double kFarthest = 8.6;  // deviations from the mean: above sqrt(2 * 53 * log 2)
-Source normal_around(double mean, double deviation) {
-  return [mean, deviation](std::mt19937_64& random) {
-    double radius = std::sqrt(-2 * std::log(1 - unit(random)));
-    return mean + deviation * radius * std::cos(2 * std::numbers::pi * unit(random));
-  };
+Expr normal_around(double mean, double deviation, const Draw& draw) {
+  Expr radius = sqrt(-2.0 * log(1.0 - draw()));
+  Expr direction = cos(2 * std::numbers::pi * draw());
+  return mean + deviation * radius * direction;
 }
 
 struct Fans {
@@ -47,10 +45,11 @@ Fans fans(const TensorType& type, const Attributes& attributes) {
 }
 
 // A distribution about 0, named by the attribute, of this variance.
-Source with_variance(double variance, const Attributes& attributes) {
-  if (attributes.text("distribution") == "normal") return normal_around(0, std::sqrt(variance));
+Expr with_variance(double variance, const Attributes& attributes, const Draw& draw) {
+  if (attributes.text("distribution") == "normal")
+    return normal_around(0, std::sqrt(variance), draw);
   double bound = std::sqrt(3 * variance);
-  return uniform_between(-bound, bound);
+  return uniform_between(-bound, bound, draw);
 }
 
 void check_float(const TensorType& type) {
@@ -90,7 +89,9 @@ InitializerDef zeros() {
           "0 everywhere.",
           {},
           [](const TensorType&, const Attributes&) {},
-          [](const TensorType&, const Attributes&) { return always(0); }};
+          [](Arena& arena, const Draw&, const TensorType&, const Attributes&) {
+            return number(arena, 0);
+          }};
 }
 
 InitializerDef constant() {
@@ -104,8 +105,8 @@ InitializerDef constant() {
         if (std::isfinite(held) && (is_float(type.dtype) || held == value)) return;
         throw Error(fmt::format("{} has no value {}", name(type.dtype), scalar::shortest(value)));
       },
-      [](const TensorType&, const Attributes& attributes) {
-        return always(attributes.real("value"));
+      [](Arena& arena, const Draw&, const TensorType& type, const Attributes& attributes) {
+        return Expr(arena, arena.constant(type.dtype, attributes.real("value")));
       }};
 }
 
@@ -126,8 +127,8 @@ InitializerDef uniform() {
             check_held(type.dtype, "high", high);
             check_held(DType::f64, "high - low", high - low);
           },
-          [](const TensorType&, const Attributes& attributes) {
-            return uniform_between(attributes.real("low"), attributes.real("high"));
+          [](Arena&, const Draw& draw, const TensorType&, const Attributes& attributes) {
+            return uniform_between(attributes.real("low"), attributes.real("high"), draw);
           }};
 }
 
@@ -147,8 +148,8 @@ InitializerDef normal() {
             check_held(type.dtype, "the largest value, |mean| + 8.6 * deviation,",
                        std::abs(mean) + kFarthest * deviation);
           },
-          [](const TensorType&, const Attributes& attributes) {
-            return normal_around(attributes.real("mean"), attributes.real("deviation"));
+          [](Arena&, const Draw& draw, const TensorType&, const Attributes& attributes) {
+            return normal_around(attributes.real("mean"), attributes.real("deviation"), draw);
           }};
 }
 
@@ -162,25 +163,27 @@ std::vector<AttributeSpec> with_fans(std::vector<AttributeSpec> attributes) {
 
 InitializerDef xavier() {
   return {"xavier", "Of variance 2 / (inputs + outputs) (Glorot and Bengio, 2010).", with_fans({}),
-          check_fans, [](const TensorType& type, const Attributes& attributes) {
+          check_fans,
+          [](Arena&, const Draw& draw, const TensorType& type, const Attributes& attributes) {
             Fans fan = fans(type, attributes);
-            return with_variance(2 / (fan.inputs + fan.outputs), attributes);
+            return with_variance(2 / (fan.inputs + fan.outputs), attributes, draw);
           }};
 }
 
 InitializerDef he() {
-  return {
-      "he", "Of variance 2 / ((1 + slope^2) * inputs), which LeakyReLU keeps (He et al., 2015).",
-      with_fans(
-          {{"negative_slope", AttributeKind::real, 0.01, "That of the LeakyReLU behind it."}}),
-      [](const TensorType& type, const Attributes& attributes) {
-        check_fans(type, attributes);
-        check_finite(attributes, "negative_slope");
-      },
-      [](const TensorType& type, const Attributes& attributes) {
-        double slope = attributes.real("negative_slope");
-        return with_variance(2 / ((1 + slope * slope) * fans(type, attributes).inputs), attributes);
-      }};
+  return {"he",
+          "Of variance 2 / ((1 + slope^2) * inputs), which LeakyReLU keeps (He et al., 2015).",
+          with_fans(
+              {{"negative_slope", AttributeKind::real, 0.01, "That of the LeakyReLU behind it."}}),
+          [](const TensorType& type, const Attributes& attributes) {
+            check_fans(type, attributes);
+            check_finite(attributes, "negative_slope");
+          },
+          [](Arena&, const Draw& draw, const TensorType& type, const Attributes& attributes) {
+            double slope = attributes.real("negative_slope");
+            return with_variance(2 / ((1 + slope * slope) * fans(type, attributes).inputs),
+                                 attributes, draw);
+          }};
 }
 
 }  // namespace
@@ -210,6 +213,16 @@ Initializer completed(Initializer initializer, const TensorType& type) {
     throw Error(fmt::format("{}: {}", initializer.name, error.diagnostic().message));
   }
   return initializer;
+}
+
+InitialElement initial_element(const Initializer& initializer, const TensorType& type) {
+  Initializer whole = completed(initializer, type);
+  InitialElement result;
+  Draw draw = [&] { return Expr(result.arena, result.arena.argument(result.draws++, DType::f64)); };
+  Expr element = find_initializer(whole.name).element(result.arena, draw, type, whole.attributes);
+  scalar::Id root = cast(element, type.dtype).id();
+  result.value = scalar::expand_all(result.arena, {&root, 1})[0];
+  return result;
 }
 
 }  // namespace weir

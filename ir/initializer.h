@@ -4,11 +4,12 @@
 //
 // An initializer is declared with the param and travels with it through every pass; it takes no
 // part in what the graph computes. One row of a table is an initializer: its attributes, which
-// params may have it, and a source of elements.
+// params may have it, and the expression of an element.
 //
-// Numbers come from a 64-bit Mersenne twister, as equally distributed ones with 53 bits. Those of
-// uniform distributions are the same bits everywhere; normal ones go through the platform's log and
-// cos.
+// The expression is of numbers that are equally distributed in 0 <= u < 1, with 53 bits. They come
+// from a 64-bit Mersenne twister, one after the other: the elements row-major, the numbers of an
+// element in the order of its arguments. It is expanded, and evaluated in f64 without FMA, so that
+// every machine draws the same bits, here and in compiled code.
 //
 // The fans of a matrix or filter are those of [out, in] and [out, in, kernel ...]: the inputs are
 // the product of all dimensions but the first, the outputs that of all but the second. With
@@ -17,12 +18,12 @@
 #pragma once
 
 #include <functional>
-#include <random>
 #include <span>
 #include <string>
 #include <vector>
 
 #include "ir/attribute.h"
+#include "ir/scalar/expr.h"
 #include "ir/type.h"
 
 namespace weir {
@@ -39,9 +40,18 @@ struct InitializerDef {
   std::vector<AttributeSpec> attributes;
   // Error without a location if the attributes make no sense for a param of this type.
   std::function<void(const TensorType&, const Attributes&)> check;
-  // What gives one element after the other, row-major, for a type whose dimensions are integers.
-  using Source = std::function<double(std::mt19937_64&)>;
-  std::function<Source(const TensorType&, const Attributes&)> source;
+  // Gives one equally distributed number more.
+  using Draw = std::function<scalar::Expr()>;
+  // An element of a type whose dimensions are integers, as f64 or of the param's type.
+  std::function<scalar::Expr(scalar::Arena&, const Draw&, const TensorType&, const Attributes&)>
+      element;
+};
+
+// An element as it is evaluated: of the param's type.
+struct InitialElement {
+  scalar::Arena arena;
+  scalar::Id value;
+  std::uint32_t draws = 0;  // arguments, of f64
 };
 
 // All of them: zeros, constant, uniform, normal, xavier, he.
@@ -51,5 +61,8 @@ const InitializerDef& find_initializer(std::string_view name);
 // The initializer with all of its attributes. Error without a location if it is unknown, or does
 // not fit a param of this type.
 Initializer completed(Initializer initializer, const TensorType& type);
+// What the initializer gives to a param of a type whose dimensions are integers. Error as of
+// completed().
+InitialElement initial_element(const Initializer& initializer, const TensorType& type);
 
 }  // namespace weir

@@ -44,10 +44,54 @@ CodeForm code_form(ObjectForm form) {
   return CodeForm::object;
 }
 
-std::string hash_of(std::span<const ModelProgram> programs, std::string_view weights) {
+std::string hash_of(std::span<const ModelProgram> programs, const CompileModelOptions& options,
+                    std::string_view weights) {
   std::string text;
   for (const ModelProgram& program : programs) text += program.name + "\n" + print(program.graph);
+  for (const DrawnParam& param : options.drawn) {
+    text += fmt::format("{} {} {}", param.name, options.seed, param.initializer.name);
+    for (const auto& [name, value] : param.initializer.attributes)
+      text += fmt::format(" {} {}", name, to_string(value));
+    text += "\n";
+  }
   return digest(digest(text) + digest(weights));
+}
+
+// What of `drawn` has a place in the state, and what is drawn before it.
+std::vector<ModelObject::Draw> draws_of(std::span<const DrawnParam> drawn,
+                                        const StateLayout& state) {
+  std::vector<ModelObject::Draw> draws;
+  std::size_t needed = 0;
+  for (const DrawnParam& param : drawn) {
+    ModelObject::Draw draw{initial_element(param.initializer, param.type),
+                           static_cast<std::uint64_t>(element_count(param.type.shape).value()),
+                           std::nullopt};
+    auto found = std::find_if(state.entries.begin(), state.entries.end(),
+                              [&](const StateEntry& entry) { return entry.param == param.name; });
+    const scalar::Arena& arena = draw.element.arena;
+    bool is_zero =
+        arena.is_constant(draw.element.value) && arena.bits(draw.element.value).value == 0;
+    bool has_place = found != state.entries.end() && !is_zero;
+    if (draw.elements == 0 || (!has_place && draw.element.draws == 0)) continue;
+    if (has_place) draw.offset = found->offset;
+    draws.push_back(std::move(draw));
+    if (has_place) needed = draws.size();
+  }
+  draws.resize(needed);
+  return draws;
+}
+
+// With what NAME_init_state gives to state that has no value among the weights.
+Weights with_first_values(Weights weights, const CompileModelOptions& options,
+                          const StateLayout& state) {
+  weights.merge(draw(options.drawn, options.seed));
+  for (const StateEntry& entry : state.entries) {
+    if (weights.contains(entry.param)) continue;
+    Tensor::Sizes sizes;
+    for (const Dim& dim : entry.type.shape) sizes.push_back(dim.value());
+    weights.emplace(entry.param, Tensor(entry.type.dtype, std::move(sizes)));
+  }
+  return weights;
 }
 
 void resolve_targets(ModelObject& model, const CompileModelOptions& options) {
@@ -119,7 +163,7 @@ CompiledModel compile_model(std::span<const ModelProgram> programs, const Weight
   for (ModelObject::Entry& entry : model.programs) sharing.push_back(&entry.program);
   WeightLayout layout = share_weights(sharing);
   StateLayout state = share_state(sharing);
-  std::string first = first_values(state, weights, options.strip_weights);
+  FirstValues first = first_values(state, weights, options.strip_weights);
   CompiledModel result;
   std::string block;
   // Constants are known even where params are not, but stand among them.
@@ -131,10 +175,16 @@ CompiledModel compile_model(std::span<const ModelProgram> programs, const Weight
   if (!stripped) {
     block.resize(layout.bytes);
     fill_weight_block(layout.entries, weights, block);
-    block += first;
+    block += first.bytes;
   }
-  model.state = {state.entries, state.bytes, layout.bytes, first.size(),
-                 stripped ? &first : nullptr};
+  model.state = {state.entries,
+                 state.bytes,
+                 first.offset,
+                 layout.bytes,
+                 first.bytes.size(),
+                 stripped ? &first.bytes : nullptr,
+                 draws_of(options.drawn, state),
+                 options.seed};
   model.weight_bytes = stripped ? layout.bytes : block.size();
   bool embed = options.embed_weights && !stripped && model.weight_bytes > 0;
   bool text = options.form == ObjectForm::assembly || options.form == ObjectForm::llvm_ir;
@@ -148,16 +198,16 @@ CompiledModel compile_model(std::span<const ModelProgram> programs, const Weight
     if (text) model.weights_file = weights_file(options.file_name);
   }
   if (options.self_test) {
-    if (options.strip_weights)
-      throw Error("a self test needs the weights that its values were computed with");
+    if (stripped) throw Error("a self test needs the weights that its values were computed with");
+    Weights known = with_first_values(weights, options, state);
     for (std::size_t i = 0; i < programs.size(); ++i)
       // What the passes compute in advance is the same for every target, so it is not for the
       // interpreter to do.
       model.programs[i].self_test =
-          record_self_test(optimize(programs[i].graph, options.compile), weights,
+          record_self_test(optimize(programs[i].graph, options.compile), known,
                            model.programs[i].program, model.variants);
   }
-  model.hash = hash_of(programs, stripped ? first : block);
+  model.hash = hash_of(programs, options, stripped ? first.bytes : block);
   result.code = generate_model(model, code_form(options.form),
                                {.debug_lines = options.compile.debug_lines,
                                 .executor = nullptr,

@@ -15,6 +15,7 @@
 #include <vector>
 
 #include "compiler/aot/size_table.h"
+#include "compiler/initialize.h"
 #include "compiler/pipeline.h"
 
 namespace weir {
@@ -37,8 +38,11 @@ struct CompileModelOptions {
   ObjectForm form = ObjectForm::object;
   bool embed_weights = true;
   // No params: they need no values. Implies that no weights are embedded, unless all that there are
-  // are constants. State starts from zeros, where `weights` has no value for it.
+  // are constants. State that `weights` has no value for is drawn where it is among `drawn`, by
+  // NAME_init_state: the bits are those of initialize() with the seed. Otherwise it is zeros.
   bool strip_weights = false;
+  std::vector<DrawnParam> drawn;
+  std::uint64_t seed = 0;
   // What the result's file will be called, without a folder. A form that is text finds the weights
   // beside it, in the file of that name that ends in .weights; a shared object is looked for under
   // it.

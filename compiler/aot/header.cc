@@ -127,7 +127,12 @@ class HeaderWriter {
     for (const StateEntry& entry : state.entries)
       line("#define {}_{}_OFFSET {} /* {} */", macro_, macro("state_" + entry.param), entry.offset,
            in_comment(to_string(entry.type)));
-    line("\n/* Writes the first values of all of it. */");
+    line("\n/* Writes the first values of all of it{}. */",
+         state.draws.empty()
+             ? ""
+             : fmt::format(": params are drawn, from the seed {}.\n * The generator "
+                           "takes 2504 bytes of the stack",
+                           state.seed));
     line("int {}_init_state(void* state{});\n", model_.name,
          model_.first_values_are_given() ? ", const void* weights" : "");
   }

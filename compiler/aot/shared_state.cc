@@ -9,6 +9,7 @@
 #include "compiler/weight_block.h"
 #include "ir/diagnostic.h"
 #include "ir/escape.h"
+#include "runtime/abi.h"
 
 namespace weir {
 StateLayout share_state(std::span<Program* const> programs) {
@@ -38,7 +39,7 @@ StateLayout share_state(std::span<Program* const> programs) {
   return layout;
 }
 
-std::string first_values(const StateLayout& layout, const Weights& values, bool some_only) {
+FirstValues first_values(const StateLayout& layout, const Weights& values, bool some_only) {
   std::vector<WeightEntry> entries;
   for (const StateEntry& entry : layout.entries)
     if (!some_only || values.contains(entry.param))
@@ -46,8 +47,10 @@ std::string first_values(const StateLayout& layout, const Weights& values, bool 
   check_weights(entries, values);
   std::string block(layout.bytes, '\0');
   fill_weight_block(entries, values, block);
-  block.resize(aligned(block.find_last_not_of('\0') + 1));
-  return block;
+  std::size_t last = block.find_last_not_of('\0');
+  if (last == std::string::npos) return {};
+  std::size_t from = block.find_first_not_of('\0') / WEIR_ALIGNMENT * WEIR_ALIGNMENT;
+  return {from, block.substr(from, aligned(last + 1) - from)};
 }
 
 }  // namespace weir

@@ -20,9 +20,13 @@ struct StateLayout {
 // tells the programs: what has the same name in two of them is the same memory.
 StateLayout share_state(std::span<Program* const> programs);
 
-// The first values of a block, up to the last byte that is not zero, in a multiple of
-// WEIR_ALIGNMENT. Error if one is missing or has another type; with `some_only` a missing one is
-// zeros.
-std::string first_values(const StateLayout& layout, const Weights& values, bool some_only);
+// The part of a block that does not start as zeros; both ends are multiples of WEIR_ALIGNMENT.
+struct FirstValues {
+  std::uint64_t offset = 0;
+  std::string bytes;
+};
+
+// Error if a value is missing or has another type; with `some_only` a missing one is zeros.
+FirstValues first_values(const StateLayout& layout, const Weights& values, bool some_only);
 
 }  // namespace weir

@@ -211,6 +211,7 @@ void SizeLimits::check(const SizeTable& table) const {
   within("code and constants", SizeTable::total(table.code) + SizeTable::total(table.constants),
          code);
   within("weights", SizeTable::total(table.weights), weights);
+  within("state", SizeTable::total(table.state), state);
   // Programs run one at a time in a workspace; it has to be large enough for each.
   within("workspace", table.workspace.empty() ? 0 : table.workspace[0].second, workspace);
 }

@@ -36,7 +36,7 @@ void add_model_sizes(SizeTable& table, const ModelObject& model, const WeightLay
 
 // Limits in bytes.
 struct SizeLimits {
-  std::optional<std::uint64_t> code, weights, workspace;
+  std::optional<std::uint64_t> code, weights, state, workspace;
 
   // Error with the table if one of them is passed.
   void check(const SizeTable& table) const;

@@ -11,8 +11,8 @@
 //     if there are symbolic dimensions: bytes of workspace, fixed and for each worker, then the
 //     number of elements of each input and output.
 //   int NAME_init_state(void* state, const void* weights)
-//     if programs have state: writes the first values of all of it. Weights are an argument if the
-//     first values lie in them and the file does not carry them.
+//     if programs have state: writes the first values of all of it, or draws them. Weights are an
+//     argument if the first values lie in them and the file does not carry them.
 //   int NAME_selftest(void* memory, const void* weights)
 //     if programs have tests: runs them in self_test_bytes() of memory. WEIR_OK, or else
 //     WEIR_WRONG_RESULT or the status of the program that failed. Weights are an argument as they
@@ -41,6 +41,7 @@
 #include "compiler/codegen/self_test.h"
 #include "compiler/lowering/program.h"
 #include "compiler/lowering/target.h"
+#include "ir/initializer.h"
 
 namespace weir {
 
@@ -52,17 +53,29 @@ struct ModelObject {
     Program program;   // its weights have their places in the block that all programs share
     std::optional<SelfTest> self_test;
   };
+  // What gives a param its first value where the model runs.
+  struct Draw {
+    InitialElement element;
+    std::uint64_t elements;
+    // In the block of state. Without a place the elements are drawn all the same, because the
+    // generator stands elsewhere behind them.
+    std::optional<std::uint64_t> offset;
+  };
   // What the programs update in place: a block of the caller's, in which all of them find the same
   // entries at the same places.
   struct State {
     std::vector<StateEntry> entries;
     std::uint64_t bytes = 0;
-    // Its first values are so many bytes of the block of weights, from there on, and then zeros.
-    // Both are multiples of WEIR_ALIGNMENT.
+    // Its first values: so many bytes of the block of weights, from `first_source` there to
+    // `first_offset` here, and zeros before and behind them. All are multiples of WEIR_ALIGNMENT.
     std::uint64_t first_offset = 0;
+    std::uint64_t first_source = 0;
     std::uint64_t first_bytes = 0;
     // Where there is no block of weights to be: those bytes, which the file then carries.
     const std::string* own_values = nullptr;
+    // Written over these values, in this order, by one generator that starts with the seed.
+    std::vector<Draw> draws;
+    std::uint64_t seed = 0;
   };
   std::string name;  // a C identifier: what every symbol begins with
   std::vector<Entry> programs;

@@ -1,5 +1,6 @@
 #include "compiler/codegen/state_emitter.h"
 
+#include "compiler/codegen/draw_emitter.h"
 #include "runtime/abi.h"
 
 namespace weir {
@@ -26,7 +27,8 @@ llvm::Function* emit_init_state(llvm::Module& module, const ModelObject& model) 
   llvm::Value* state = made->getArg(0);
   llvm::Value* values = made->getArg(1);
   llvm::Value* missing = b.CreateIsNull(state);
-  std::uint64_t offset = model.state.first_offset;
+  const std::uint64_t first = model.state.first_offset, end = first + model.state.first_bytes;
+  std::uint64_t source = model.state.first_source;
   if (model.state.own_values != nullptr && model.state.first_bytes > 0) {
     llvm::Constant* bytes = llvm::ConstantDataArray::getRaw(*model.state.own_values,
                                                             model.state.first_bytes, b.getInt8Ty());
@@ -34,7 +36,7 @@ llvm::Function* emit_init_state(llvm::Module& module, const ModelObject& model) 
                                          llvm::GlobalValue::InternalLinkage, bytes, "first_values");
     own->setAlignment(llvm::Align(WEIR_ALIGNMENT));
     values = own;
-    offset = 0;
+    source = 0;
   } else if (model.state.first_bytes > 0) {
     missing = b.CreateOr(missing, b.CreateIsNull(values));
   }
@@ -42,7 +44,7 @@ llvm::Function* emit_init_state(llvm::Module& module, const ModelObject& model) 
   b.SetInsertPoint(invalid);
   b.CreateRet(b.getInt32(WEIR_INVALID_CALL));
   b.SetInsertPoint(before);
-  values = b.CreateConstGEP1_64(b.getInt8Ty(), values, offset);
+  values = b.CreateConstGEP1_64(b.getInt8Ty(), values, source);
   // Both ends are multiples of WEIR_ALIGNMENT, and so of a word. A loop, because nothing may be
   // needed from elsewhere.
   const auto word_bytes = static_cast<std::uint64_t>(model.base.pointer_bits) / 8;
@@ -54,9 +56,11 @@ llvm::Function* emit_init_state(llvm::Module& module, const ModelObject& model) 
     b.SetInsertPoint(loop);
     llvm::PHINode* i = b.CreatePHI(word, 2);
     i->addIncoming(llvm::ConstantInt::get(word, from / word_bytes), entering);
-    llvm::Value* value =
-        copies ? static_cast<llvm::Value*>(b.CreateLoad(word, b.CreateGEP(word, values, i)))
-               : llvm::ConstantInt::get(word, 0);
+    llvm::Value* value = llvm::ConstantInt::get(word, 0);
+    if (copies) {
+      llvm::Value* place = b.CreateSub(i, llvm::ConstantInt::get(word, from / word_bytes));
+      value = b.CreateLoad(word, b.CreateGEP(word, values, place));
+    }
     b.CreateStore(value, b.CreateGEP(word, state, i));
     llvm::Value* next = b.CreateAdd(i, llvm::ConstantInt::get(word, 1));
     i->addIncoming(next, loop);
@@ -64,8 +68,10 @@ llvm::Function* emit_init_state(llvm::Module& module, const ModelObject& model) 
                    loop);
     b.SetInsertPoint(after);
   };
-  fill(0, model.state.first_bytes, true);
-  fill(model.state.first_bytes, model.state.bytes, false);
+  fill(0, first, false);
+  fill(first, end, true);
+  fill(end, model.state.bytes, false);
+  emit_draws(b, state, model);
   b.CreateRet(b.getInt32(WEIR_OK));
   return made;
 }

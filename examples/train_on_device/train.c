@@ -38,13 +38,6 @@ static unsigned long random_bits(void) {
   return random_state = x;
 }
 
-/* Uniform within the bound, which is sqrt(6 / (1.0001 * inputs)): He's, for a LeakyReLU of slope 0.01. */
-static void initialize(char *place, int count, float bound) {
-  float *weight = (float *)place;
-  int i;
-  for (i = 0; i < count; ++i) weight[i] = ((float)(long)(random_bits() >> 8) / 8388608.0f - 1.0f) * bound;
-}
-
 static int load(const int *rows, int count, char *workspace) {
   digits_data_forward_inputs inputs;
   digits_data_forward_outputs outputs;
@@ -115,9 +108,6 @@ int train(struct training *result) {
   for (i = 0; i < OTHERS; ++i) others[i] = TRAINED + i;
   status = device_init_state(state);
   random_state = 1;
-  initialize(state + DEVICE_STATE_W1_OFFSET, 64 * 64, 0.306171f);
-  initialize(state + DEVICE_STATE_W2_OFFSET, 32 * 64, 0.306171f);
-  initialize(state + DEVICE_STATE_W3_OFFSET, 10 * 32, 0.432991f);
   for (i = 0; i < EPOCHS && status == WEIR_OK; ++i) status = train_epoch(i, state, workspace, result);
   result->right = 0;
   result->others = OTHERS;

@@ -8,11 +8,8 @@
 
 #include "common.h"
 #include "compiler/aot/compile_model.h"
-#include "compiler/aot/model_programs.h"
 #include "compiler/frontend/file.h"
-#include "compiler/frontend/model_file.h"
-#include "compiler/initialize.h"
-#include "training_options.h"
+#include "program_options.h"
 
 namespace weir::tool {
 namespace {
@@ -34,7 +31,8 @@ With --train there are three functions on one block of state, the params:
   digits_step      forward, backward and update of one batch
   digits_evaluate  the model with its loss
 Targets that are labels are of i32. Params without a value get one: by their
-initializers, or He's for LeakyReLU.
+initializers, or He's for LeakyReLU. With --strip-weights all are drawn so by
+digits_init_state, where the model runs, to the same bits.
 
 examples:
   weir compile digits.weir -o digits.o
@@ -46,12 +44,12 @@ examples:
 
 struct CompileArguments {
   std::string model, output, header, emit, prefix, depfile;
-  TrainingStepArguments training;
-  std::string max_code, max_weights, max_workspace, memory_budget;
-  std::vector<std::string> gradient, weights, programs, variants;
+  ProgramArguments programs;
+  std::string max_code, max_weights, max_state, max_workspace;
+  std::vector<std::string> weights, variants;
   LimitOptions limits;
   TargetSpec target;
-  bool self_test = false, strip_weights = false, freestanding = false, no_debug = false;
+  bool self_test = false, freestanding = false, no_debug = false;
 };
 
 std::string ending_of(const std::string& path) {
@@ -88,23 +86,6 @@ WeightChoice given_weights(const std::vector<std::string>& values) {
   return choice;
 }
 
-// The model's programs. What training needs besides is among its weights then.
-std::vector<ModelProgram> given_programs(Model& model, const CompileArguments& arguments) {
-  if (!arguments.training.train) {
-    std::vector<ModelProgram> programs{{"forward", model.graph}};
-    if (!arguments.gradient.empty())
-      programs.push_back({"gradient", with_gradients(model.graph, arguments.gradient)});
-    return programs;
-  }
-  GivenTraining training = given_training(model.graph, arguments.training, DType::i32);
-  TrainingPrograms programs =
-      training_programs(training.graph, training.optimizer, training.options);
-  std::uint64_t seed = given_seed(arguments.training.seed);
-  if (!arguments.strip_weights) initialize(model, {"he"}, seed);
-  model.weights.merge(programs.initial);
-  return std::move(programs.programs);
-}
-
 // A rule for make: what is written is made from what was read.
 std::string make_rule(const CompileArguments& arguments, const std::string& header,
                       const std::vector<std::string>& read) {
@@ -122,36 +103,22 @@ std::string make_rule(const CompileArguments& arguments, const std::string& head
   return rule + "\n";
 }
 
-// What is stripped needs no values, and what is to be trained can get its first ones.
-Model read_model(const CompileArguments& arguments, const std::optional<std::string>& weights,
-                 std::vector<std::string>& read) {
-  LoadLimits limits = given_limits(arguments.limits);
-  if (arguments.strip_weights) {
-    read.push_back(arguments.model);
-    return {load_graph(arguments.model, limits), {}};
-  }
-  return arguments.training.train ? load_model_to_train(arguments.model, weights, limits, &read)
-                                  : load_model(arguments.model, weights, limits, &read);
-}
-
 void compile_file(const CompileArguments& arguments) {
   CompileModelOptions options;
   options.form = given_form(arguments);
   options.prefix = arguments.prefix;
   options.compile.target = arguments.target;
   options.compile.debug_lines = !arguments.no_debug;
-  options.compile.memory_budget = given_memory_budget(arguments.memory_budget);
   options.freestanding = arguments.freestanding;
   auto limit = [](const std::string& text, const char* option) -> std::optional<std::uint64_t> {
     if (text.empty()) return std::nullopt;
     return static_cast<std::uint64_t>(integer_of(text, option, 0, INT64_MAX));
   };
-  options.limits = {limit(arguments.max_code, "--max-code"),
-                    limit(arguments.max_weights, "--max-weights"),
-                    limit(arguments.max_workspace, "--max-workspace")};
+  options.limits = {
+      limit(arguments.max_code, "--max-code"), limit(arguments.max_weights, "--max-weights"),
+      limit(arguments.max_state, "--max-state"), limit(arguments.max_workspace, "--max-workspace")};
   options.self_test = arguments.self_test;
   options.variants = arguments.variants;
-  options.strip_weights = arguments.strip_weights;
   WeightChoice weights = given_weights(arguments.weights);
   options.embed_weights = weights.embed;
   std::string header =
@@ -161,11 +128,11 @@ void compile_file(const CompileArguments& arguments) {
   std::string block = weights_file(arguments.output);
   options.file_name = std::filesystem::path(arguments.output).filename().string();
   std::vector<std::string> read;
-  Model model = read_model(arguments, weights.file, read);
+  GivenPrograms given =
+      given_programs(arguments.model, weights.file, given_limits(arguments.limits),
+                     arguments.programs, options, &read);
   check_apart(read, {arguments.output, header, block, arguments.depfile});
-  CompiledModel compiled =
-      compile_model(chosen_programs(given_programs(model, arguments), arguments.programs),
-                    model.weights, options);
+  CompiledModel compiled = compile_model(given.programs, given.weights, options);
   std::string_view code = compiled.code, text = compiled.header, values = compiled.weights;
   std::string depends = make_rule(arguments, header, read);
   std::string_view rule = depends;
@@ -195,29 +162,19 @@ void add_compile_command(CLI::App& app, Action& action) {
   add_value(*command, "--prefix", options->prefix, "NAME",
             "What all names begin with; the model's name if left out. A model under two prefixes "
             "goes into one program.");
-  add_gradient(*command, options->gradient);
-  add_memory_budget(*command, options->memory_budget);
-  add_list(*command, "--programs", options->programs, "NAMES",
-           "Those to compile of forward, gradient, step and evaluate; all that there are if left "
-           "out.",
-           true);
-  add_training_step(*command, options->training,
-                    "Compiles training: the programs forward, step and evaluate on one block of "
-                    "state.");
+  add_programs(*command, options->programs);
   add_list(*command, "--weights", options->weights, "FILE",
            "The params' values, .safetensors or .npz; if left out, those in the model or in the "
            ".safetensors file "
            "beside it. Or extern: the weights go to a file of their own, which can be mapped, and "
            "every run is "
            "handed a pointer to them.");
-  command->add_flag(
-      "--strip-weights", options->strip_weights,
-      "No weights: every run is handed a pointer to them. The params need no values.");
   command->add_flag("--freestanding", options->freestanding,
                     "An error if the code needs even memcpy or memset from elsewhere.");
   add_value(*command, "--max-code", options->max_code, "BYTES",
             "An error, with a table of what takes the space, if code and constants are more.");
   add_value(*command, "--max-weights", options->max_weights, "BYTES", "Likewise for the weights.");
+  add_value(*command, "--max-state", options->max_state, "BYTES", "Likewise for the state.");
   add_value(*command, "--max-workspace", options->max_workspace, "BYTES",
             "Likewise for the workspace; symbolic dimensions count as 1.");
   command->add_flag("--no-debug-lines", options->no_debug,

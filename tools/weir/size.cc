@@ -2,11 +2,14 @@
 #include <filesystem>
 #include <string>
 
+#include <fmt/format.h>
+
 #include "common.h"
 #include "compiler/aot/compile_model.h"
 #include "compiler/aot/size_table.h"
 #include "compiler/frontend/file.h"
-#include "compiler/frontend/model_file.h"
+#include "ir/escape.h"
+#include "program_options.h"
 
 namespace weir::tool {
 namespace {
@@ -17,11 +20,13 @@ each weight and of the workspace, where symbolic dimensions count as 1.
 
 examples:
   weir size digits.o
-  weir size digits.weir --gradient x --target aarch64-linux-gnu)";
+  weir size digits.weir --gradient x --target aarch64-linux-gnu
+  weir size digits.weir --train --loss cross_entropy --optimizer adam)";
 
 struct SizeOptions {
   std::string file;
-  std::vector<std::string> gradient;
+  std::vector<std::string> given;  // options for models
+  ProgramArguments programs;
   LimitOptions limits;
   TargetSpec target;
 };
@@ -29,17 +34,20 @@ struct SizeOptions {
 void show_sizes(const SizeOptions& options) {
   std::string ending = std::filesystem::path(options.file).extension().string();
   if (ending != ".weir" && ending != ".onnx") {
+    if (!options.given.empty())
+      throw Error(fmt::format("{} is for models, and {} is taken for a file of code",
+                              options.given.front(), shown(options.file)));
     print_out(sizes_of_file(read_file(options.file), options.file).to_string());
     return;
   }
-  Graph graph = load_graph(options.file, given_limits(options.limits));
-  std::vector<ModelProgram> programs{{"forward", graph}};
-  if (!options.gradient.empty())
-    programs.push_back({"gradient", with_gradients(graph, options.gradient)});
   CompileModelOptions compile;
   compile.compile.target = options.target;
-  compile.strip_weights = true;
-  print_out(compile_model(programs, {}, compile).sizes.to_string());
+  // Values have no part in the sizes, but in those of first values, which may end in zeros.
+  ProgramArguments programs = options.programs;
+  programs.strip_weights = programs.strip_weights || !programs.training.train;
+  GivenPrograms given =
+      given_programs(options.file, std::nullopt, given_limits(options.limits), programs, compile);
+  print_out(compile_model(given.programs, given.weights, compile).sizes.to_string());
 }
 
 }  // namespace
@@ -51,10 +59,15 @@ void add_size_command(CLI::App& app, Action& action) {
   add_value(*command, "FILE", options->file, "",
             "A .weir or .onnx file, or one that weir compile has written: .o, .a or .so.")
       ->required();
-  add_gradient(*command, options->gradient);
+  add_programs(*command, options->programs);
   add_target(*command, options->target);
   add_limits(*command, options->limits);
-  command->callback([options, &action] { action = [options] { show_sizes(*options); }; });
+  command->callback([options, command, &action] {
+    for (const CLI::Option* option : command->get_options())
+      if (option->count() > 0 && !option->get_positional())
+        options->given.push_back(option->get_name());
+    action = [options] { show_sizes(*options); };
+  });
 }
 
 }  // namespace weir::tool

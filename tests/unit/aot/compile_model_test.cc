@@ -8,6 +8,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "compiler/aot/model_programs.h"
 #include "compiler/aot/shared_weights.h"
 #include "compiler/autodiff/gradient.h"
 #include "compiler/frontend/file.h"
@@ -264,6 +265,46 @@ TEST(CompileModel, KnowsTheFirstValuesOfAnOptimizerWithoutThoseOfParams) {
     EXPECT_EQ(first, remembered ? 0.25F : 0.0F) << variable.name;
   }
   weir_model_close(loaded);
+}
+
+TEST(CompileModel, DrawsFirstValuesWhereItRuns) {
+  Model model;
+  model.graph = load_graph(WEIR_SOURCE_DIR "/tests/lit/tools/Inputs/drawn.weir");
+  TrainingOptions training{.loss = "error"};
+  // Not all is trained: what is not is drawn all the same, and not kept.
+  training.trained = {"w1", "b1", "shift", "b2", "rest", "zero"};
+  TrainingPrograms programs = training_programs(model.graph, {"sgd"}, training);
+  CompileModelOptions options;
+  options.form = ObjectForm::shared;
+  options.strip_weights = true;
+  options.drawn = drawn_params(model.graph, model.weights, {"he"});
+  options.seed = 11;
+  test::TemporaryFolder folder;
+  std::string path = folder / "drawn.so";
+  CompiledModel compiled = compile_model(programs.programs, programs.initial, options);
+  write_file(path, {compiled.code});
+  EXPECT_THAT(compiled.header, HasSubstr("params are drawn, from the seed 11."));
+  weir_loaded_model* loaded = weir_model_open(path.c_str(), nullptr, 0);
+  ASSERT_NE(loaded, nullptr);
+  const weir_model_info* info = weir_model_describe(loaded);
+  Workspace block;
+  auto* state = static_cast<char*>(block.reserve(info->state_bytes));
+  std::memset(state, 1, info->state_bytes);
+  EXPECT_EQ(info->init_state(nullptr, nullptr), WEIR_INVALID_CALL);
+  EXPECT_EQ(info->init_state(state, nullptr), WEIR_OK);
+  initialize(model, {"he"}, 11);
+  EXPECT_EQ(info->variables, 6);
+  for (int i = 0; i < info->variables; ++i) {
+    const weir_variable& variable = info->variable[i];
+    const Tensor& expected = model.weights.at(variable.name);
+    ASSERT_EQ(expected.byte_count(), variable.bytes);
+    EXPECT_EQ(std::memcmp(state + variable.offset, expected.data(), variable.bytes), 0)
+        << variable.name;
+  }
+  weir_model_close(loaded);
+  // Another seed makes another model.
+  options.seed = 12;
+  EXPECT_NE(compile_model(programs.programs, programs.initial, options).header, compiled.header);
 }
 
 TEST(LoadedModel, TellsSizes) {

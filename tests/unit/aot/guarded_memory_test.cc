@@ -57,6 +57,7 @@ class GuardedObject {
     options.embed_weights = false;
     CompiledModel compiled = compile_model(programs.programs, model.weights, options);
     weights_ = compiled.weights;
+    has_panels_ = compiled.header.find("in panels of") != std::string::npos;
     std::string path = folder_ / "digits.so";
     write_file(path, {compiled.code});
     loaded_ = weir_model_open(path.c_str(), nullptr, 0);
@@ -66,6 +67,7 @@ class GuardedObject {
   GuardedObject(const GuardedObject&) = delete;
   GuardedObject& operator=(const GuardedObject&) = delete;
   bool is_loaded() const { return loaded_ != nullptr; }
+  bool has_panels() const { return has_panels_; }
 
   // The program's status; with a data fault, state must be as it was. All inputs of i32 are
   // `integer`, all others 0.25.
@@ -114,6 +116,7 @@ class GuardedObject {
  private:
   test::TemporaryFolder folder_;
   std::string weights_;
+  bool has_panels_ = false;
   weir_loaded_model* loaded_ = nullptr;
 };
 
@@ -134,6 +137,45 @@ TEST(GuardedObject, TouchesOnlyWhatItIsHanded) {
       EXPECT_EQ(object.run(program, 7, label, Against::page_behind), WEIR_DATA_FAULT)
           << program << " " << label;
   }
+}
+
+// A convolution reads its filters from panels, rows of pixels with and without their frame, and
+// whole vectors of output channels where it has as many.
+TEST(GuardedObject, ReadsPanelsOfWeightsAndPixelsAtTheEdge) {
+  Graph graph = test::parse(R"(graph @conv(%x: f32[N, 16, 5, 7]) -> (f32[N, 192, 5, 7], f32[]) {
+  param %w: f32[192, 16, 3, 3]
+  param %b: f32[192]
+  %y = conv(%x, %w, %b) {low = [1, 1], high = [1, 1]}
+  %a = leaky_relu(%y)
+  %squares = mul(%a, %a)
+  %loss = reduce_mean(%squares)
+  return %a, %loss
+})");
+  Weights weights{{"w", Tensor(DType::f32, {192, 16, 3, 3})}, {"b", Tensor(DType::f32, {192})}};
+  GuardedObject object({std::move(graph), std::move(weights)}, {.trained = {"b"}});
+  ASSERT_TRUE(object.is_loaded());
+  EXPECT_TRUE(object.has_panels());
+  for (const char* program : {"forward", "step", "evaluate"})
+    for (std::ptrdiff_t rows : {1, 3})
+      for (Against against : {Against::page_behind, Against::page_before})
+        EXPECT_EQ(object.run(program, rows, 0, against), WEIR_OK) << program << " " << rows;
+}
+
+TEST(GuardedObject, LoadsOnlyWhereAGuardHolds) {
+  Graph graph = test::parse(R"(graph @guards(%x: f32[N, 37]) -> (f32[N, 46], f32[]) {
+  param %b: f32[46]
+  %reversed = reverse(%x) {axes = [1]}
+  %padded = pad(%reversed) {low = [0, 4], high = [0, 5]}
+  %y = mul(%padded, %b)
+  %loss = reduce_mean(%y)
+  return %y, %loss
+})");
+  GuardedObject object({std::move(graph), {{"b", Tensor(DType::f32, {46})}}}, {});
+  ASSERT_TRUE(object.is_loaded());
+  for (const char* program : {"forward", "step", "evaluate"})
+    for (std::ptrdiff_t rows : {1, 2, 9})
+      for (Against against : {Against::page_behind, Against::page_before})
+        EXPECT_EQ(object.run(program, rows, 0, against), WEIR_OK) << program << " " << rows;
 }
 
 TEST(GuardedObject, IsHandedIndicesThatAreNone) {

@@ -3,6 +3,7 @@
 #include "compiler/initialize.h"
 
 #include <cmath>
+#include <numbers>
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -59,6 +60,19 @@ TEST(Initialize, DrawsWhatTheFormulasSay) {
     if (c.largest < kUnbounded) {
       EXPECT_GE(largest, 0.99 * std::min(c.largest, std::sqrt(3 * c.variance)));
     }
+  }
+}
+
+TEST(Initialize, DrawsFromTheStandardsGenerator) {
+  std::mt19937_64 random(3), again(3);
+  auto unit = [&] { return static_cast<double>(again() >> 11) * 0x1p-53; };
+  Tensor uniform =
+      initial_value({DType::f64, {400}}, {"uniform", {{"low", -1.0}, {"high", 3.0}}}, random);
+  for (double x : uniform.elements<double>()) EXPECT_EQ(x, -1 + 4 * unit());
+  Tensor normal = initial_value({DType::f64, {400}}, {"normal", {{"deviation", 2.0}}}, random);
+  for (double x : normal.elements<double>()) {
+    double radius = std::sqrt(-2 * std::log(1 - unit()));
+    EXPECT_NEAR(x, 2 * radius * std::cos(2 * std::numbers::pi * unit()), 1e-14);
   }
 }
 
