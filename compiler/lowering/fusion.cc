@@ -20,6 +20,7 @@ using scalar::Primitive;
 constexpr int kMaxInlineCost = 300;     // beyond it an expression is cut by storing it
 constexpr int kRecomputeCost = 6;       // what a second computation may cost instead of a store
 constexpr int kBroadcastCost = 8;       // likewise, for a computation that a broadcast repeats
+constexpr std::int64_t kSmallValue = 4096;  // elements that may wait in memory for a distant use
 constexpr std::size_t kMaxMembers = 64;  // in a group, which bounds the size of a kernel
 
 // One node examined on its own: its result axes are axes 0, 1, ... (dimensions other than 1), the
@@ -398,6 +399,34 @@ void choose_members(Planner& planner) {
     if (member[i]) planner.plan.group_of[i] = INT32_MAX;  // a member, group to be chosen
 }
 
+// The nodes in the order in which groups form: small values that no input has a part in, as the
+// factor of a batch_norm, come before all others. Their group would otherwise lie between a
+// convolution and what follows it.
+std::vector<std::uint32_t> order_of_nodes(const Planner& planner) {
+  const Graph& graph = planner.graph;
+  std::vector<bool> early(graph.nodes().size());
+  std::vector<std::uint32_t> first, others;
+  for (std::uint32_t i = 0; i < early.size(); ++i) {
+    const Node& node = graph.nodes()[i];
+    auto is_early = [&](ValueId operand) {
+      const Value& value = graph.value(operand);
+      return value.kind == Value::Kind::param ||
+             (value.kind == Value::Kind::result && early[value.producer.index]);
+    };
+    auto is_small = [&](ValueId result) {
+      std::optional<std::int64_t> count = element_count(graph.type(result).shape).constant();
+      return count && *count <= kSmallValue;
+    };
+    bool is_stored = planner.is_member(NodeId{i});
+    bool is_checked = !planner.options.checked.empty() && !planner.options.checked[i].empty();
+    early[i] = !is_checked && std::all_of(node.operands.begin(), node.operands.end(), is_early) &&
+               (!is_stored || std::all_of(node.results.begin(), node.results.end(), is_small));
+    (early[i] ? first : others).push_back(i);
+  }
+  first.insert(first.end(), others.begin(), others.end());
+  return first;
+}
+
 }  // namespace
 
 Shape Group::rows() const {
@@ -419,7 +448,7 @@ FusionPlan plan_fusion(const Graph& graph, const FusionOptions& options) {
   choose_members(planner);
   FusionPlan& plan = planner.plan;
   std::vector<std::set<ValueId>> reads;  // by group
-  for (std::size_t i = 0; i < graph.nodes().size(); ++i) {
+  for (std::uint32_t i : order_of_nodes(planner)) {
     if (plan.group_of[i] != INT32_MAX) continue;
     const Node& node = graph.nodes()[i];
     Probe probe = planner.probe(node);
@@ -428,7 +457,7 @@ FusionPlan plan_fusion(const Graph& graph, const FusionOptions& options) {
     for (const Probe::Access& access : probe.accesses)
       latest = std::max(latest, planner.group_of(access.value));
     std::optional<MemberLevel> level;
-    int checked = latest_check(planner, NodeId{static_cast<std::uint32_t>(i)});
+    int checked = latest_check(planner, NodeId{i});
     bool stepped = planner.is_stepped(node);
     if (options.fuse && latest > checked && !stepped)
       level = level_in(planner, probe, shape, plan.groups[static_cast<std::size_t>(latest)], latest);
@@ -462,7 +491,7 @@ FusionPlan plan_fusion(const Graph& graph, const FusionOptions& options) {
       reads[static_cast<std::size_t>(latest)].insert(access.value);
     plan.group_of[i] = latest;
     plan.groups[static_cast<std::size_t>(latest)].members.push_back(
-        {NodeId{static_cast<std::uint32_t>(i)}, *level});
+        {NodeId{i}, *level});
     for (const Probe::Access& access : probe.accesses)
       if (planner.group_of(access.value) >= 0 && planner.group_of(access.value) != latest)
         plan.stored[access.value.index] = true;

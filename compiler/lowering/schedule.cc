@@ -40,7 +40,18 @@ std::span<const Id> index_operands(const Arena& arena, Id id) {
   return arena[id].primitive == Primitive::load_if ? operands.subspan(2) : operands;
 }
 
-Affine linear_offset(const Arena& arena, const Shape& shape, std::span<const Id> indices) {
+// Quotient and remainder of an axis, as a flattened image is read, come together again as the axis.
+Affine joined(Arena& arena, const Affine& offset) {
+  auto is_part = [&](const auto& term) {
+    Primitive primitive = arena[term.first].primitive;
+    return primitive == Primitive::floor_div || primitive == Primitive::modulo;
+  };
+  if (std::count_if(offset.terms.begin(), offset.terms.end(), is_part) < 2) return offset;
+  Id whole = scalar::rebuild_index(arena, offset);
+  return scalar::decompose(arena, scalar::simplify_index(arena, whole));
+}
+
+Affine linear_offset(Arena& arena, const Shape& shape, std::span<const Id> indices) {
   // What has no elements is never reached; strides of 0 would make its stores look as if they all met in one place.
   Shape positive = shape;
   std::replace(positive.begin(), positive.end(), Dim(0), Dim(1));
@@ -55,7 +66,7 @@ Affine linear_offset(const Arena& arena, const Shape& shape, std::span<const Id>
   }
   for (auto& [atom, coefficient] : terms)
     if (coefficient != Dim(0)) result.terms.emplace_back(atom, coefficient);
-  return result;
+  return joined(arena, result);
 }
 
 class Scheduler {
@@ -501,6 +512,28 @@ class Scheduler {
                       may_be_large && result_.stores.size() == 1 && result_.stores[0].size() == 1;
   }
 
+  // What is computed at every step of a tile: not what a window alone decides, what is the same for
+  // all rows or columns once for all of them, and of addresses only what they were made into.
+  std::int64_t step_cost(const std::vector<Id>& elements, std::int64_t rows, std::int64_t columns) {
+    std::vector<bool> seen(arena().size());
+    std::vector<Id> open;
+    auto visit = [&](Id id) {
+      if (!seen[id.index] && result_.levels[id.index] == Level::stage) open.push_back(id);
+      seen[id.index] = true;
+    };
+    for (Id element : elements) visit(element);
+    std::int64_t cost = 0;
+    while (!open.empty()) {
+      Id id = open.back();
+      open.pop_back();
+      cost += scalar::info(arena()[id].primitive).cost *
+              (result_.varies_by_row[id.index] ? rows : 1) * (result_.varies[id.index] ? columns : 1);
+      for (Id operand : value_operands(arena(), id)) visit(operand);
+      if (is_load(arena()[id].primitive)) visit(result_.loads.at(id.index).offset);
+    }
+    return cost;
+  }
+
   // A tile pays where something is loaded that all of its rows share: then a step of the fold has
   // as many loads as the tile has rows and columns, and as many multiply-adds as it has fields.
   void choose_tile() {
@@ -526,14 +559,7 @@ class Scheduler {
       if (maps || fold.order != Reduction::Order::chain || !fold.partials.empty() ||
           fold.locals.size() != 1)
         return;
-      // What a window alone decides is not computed at every step, and what is the same for all rows or
-      // columns once for all of them.
-      std::int64_t cost = 0;
-      for (Id id : scalar::reachable(arena(), fold.elements))
-        if (result_.levels[id.index] == Level::stage)
-          cost += scalar::info(arena()[id].primitive).cost *
-                  (result_.varies_by_row[id.index] ? rows : 1) * (result_.varies[id.index] ? columns : 1);
-      if (cost > kTileBodyCost * rows * columns) return;
+      if (step_cost(fold.elements, rows, columns) > kTileBodyCost * rows * columns) return;
       for (Id id : scalar::reachable(arena(), fold.elements)) {
         if (arena()[id].primitive == Primitive::local) return;
         shares = shares || (is_load(arena()[id].primitive) && result_.varies[id.index] &&
