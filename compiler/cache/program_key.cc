@@ -50,7 +50,7 @@ void put(Writer& writer, const KernelCall& call) {
 }
 
 void put(Writer& writer, const Buffer& buffer) {
-  const auto& [name, type, place, index, offset, scratch] = buffer;
+  const auto& [name, type, place, index, offset, scratch, order] = buffer;  // the type is that of the order
   writer.type(type);
   writer.number(static_cast<std::uint64_t>(place));
   writer.number(std::uint64_t{index});

@@ -399,28 +399,28 @@ void choose_members(Planner& planner) {
     if (member[i]) planner.plan.group_of[i] = INT32_MAX;  // a member, group to be chosen
 }
 
-// The nodes in the order in which groups form: small values that no input has a part in, as the
-// factor of a batch_norm, come before all others. Their group would otherwise lie between a
-// convolution and what follows it.
+// The nodes in the order in which groups form: small values that come from params alone, as the factor
+// of a batch_norm, before all others. Their group would otherwise lie between a convolution and what
+// follows it.
 std::vector<std::uint32_t> order_of_nodes(const Planner& planner) {
   const Graph& graph = planner.graph;
-  std::vector<bool> early(graph.nodes().size());
+  std::vector<bool> early(graph.nodes().size()), reads_params(graph.nodes().size());
   std::vector<std::uint32_t> first, others;
   for (std::uint32_t i = 0; i < early.size(); ++i) {
     const Node& node = graph.nodes()[i];
-    auto is_early = [&](ValueId operand) {
+    early[i] = planner.options.checked.empty() || planner.options.checked[i].empty();
+    for (ValueId operand : node.operands) {
       const Value& value = graph.value(operand);
-      return value.kind == Value::Kind::param ||
-             (value.kind == Value::Kind::result && early[value.producer.index]);
-    };
+      bool is_param = value.kind == Value::Kind::param, is_result = value.kind == Value::Kind::result;
+      early[i] = early[i] && (is_param || (is_result && early[value.producer.index]));
+      reads_params[i] = reads_params[i] || is_param || (is_result && reads_params[value.producer.index]);
+    }
     auto is_small = [&](ValueId result) {
       std::optional<std::int64_t> count = element_count(graph.type(result).shape).constant();
       return count && *count <= kSmallValue;
     };
-    bool is_stored = planner.is_member(NodeId{i});
-    bool is_checked = !planner.options.checked.empty() && !planner.options.checked[i].empty();
-    early[i] = !is_checked && std::all_of(node.operands.begin(), node.operands.end(), is_early) &&
-               (!is_stored || std::all_of(node.results.begin(), node.results.end(), is_small));
+    if (planner.is_member(NodeId{i}))
+      early[i] = early[i] && reads_params[i] && std::all_of(node.results.begin(), node.results.end(), is_small);
     (early[i] ? first : others).push_back(i);
   }
   first.insert(first.end(), others.begin(), others.end());

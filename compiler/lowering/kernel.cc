@@ -43,6 +43,38 @@ void add_axes(const Kernel& kernel, Arena& into) {
   }
 }
 
+// Rebuilds all expressions with what `change` makes of the parameter and the indices of each load.
+template <class Change>
+void rewrite_loads(Kernel& kernel, Change&& change) {
+  // Bottom up, so that the operands of every load are rebuilt before it.
+  Arena into;
+  std::vector<Location> locations;
+  std::vector<Id> made(kernel.arena.size());
+  add_axes(kernel, into);
+  for (Id id : scalar::reachable(kernel.arena, roots_of(kernel))) {
+    const scalar::Node& node = kernel.arena[id];
+    std::vector<Id> operands;
+    for (Id operand : kernel.arena.operands(id)) operands.push_back(made[operand.index]);
+    auto parameter = static_cast<std::uint32_t>(node.payload);
+    if (node.primitive == Primitive::load) {
+      change(parameter, operands);
+      made[id.index] = into.load(parameter, node.type, operands);
+    } else if (node.primitive == Primitive::load_if) {
+      std::vector<Id> indices(operands.begin() + 2, operands.end());
+      change(parameter, indices);
+      made[id.index] = into.load_if(parameter, operands[0], operands[1], indices);
+    } else {
+      made[id.index] = scalar::copy_node(kernel.arena, id, into, operands);
+    }
+    if (locations.size() < into.size()) locations.resize(into.size());
+    if (id.index < kernel.locations.size() && !locations[made[id.index].index].known())
+      locations[made[id.index].index] = kernel.locations[id.index];
+  }
+  for_each_root(kernel, [&](Id& id) { id = made[id.index]; });
+  kernel.arena = std::move(into);
+  kernel.locations = std::move(locations);
+}
+
 }  // namespace
 
 std::vector<Id> roots_of(const Kernel& kernel) {
@@ -144,33 +176,26 @@ void cut_row(Kernel& kernel, std::uint32_t number, const AxisPart& front, const 
 }
 
 void renumber_parameters(Kernel& kernel, const std::vector<std::uint32_t>& number) {
-  // Rebuilt bottom up, so that the operands of every load are renumbered before it.
-  Arena into;
-  std::vector<Location> locations;
-  std::vector<Id> made(kernel.arena.size());
-  add_axes(kernel, into);
-  for (Id id : scalar::reachable(kernel.arena, roots_of(kernel))) {
-    const scalar::Node& node = kernel.arena[id];
-    std::vector<Id> operands;
-    for (Id operand : kernel.arena.operands(id)) operands.push_back(made[operand.index]);
-    std::uint32_t parameter = static_cast<std::uint32_t>(node.payload);
-    if (node.primitive == Primitive::load) {
-      made[id.index] = into.load(number[parameter], node.type, operands);
-    } else if (node.primitive == Primitive::load_if) {
-      made[id.index] =
-          into.load_if(number[parameter], operands[0], operands[1], std::span(operands).subspan(2));
-    } else {
-      made[id.index] = scalar::copy_node(kernel.arena, id, into, operands);
-    }
-    if (locations.size() < into.size()) locations.resize(into.size());
-    if (id.index < kernel.locations.size() && !locations[made[id.index].index].known())
-      locations[made[id.index].index] = kernel.locations[id.index];
-  }
-  for_each_root(kernel, [&](Id& id) { id = made[id.index]; });
+  rewrite_loads(kernel, [&](std::uint32_t& parameter, std::vector<Id>&) {
+    parameter = number[parameter];
+  });
   for (Stage& stage : kernel.stages)
     for (Store& store : stage.stores) store.parameter = number[store.parameter];
-  kernel.arena = std::move(into);
-  kernel.locations = std::move(locations);
+}
+
+void reorder_dimensions(Kernel& kernel, const std::vector<std::vector<std::uint32_t>>& orders) {
+  auto reorder = [&](std::uint32_t parameter, auto& dimensions) {
+    const std::vector<std::uint32_t>& order = orders[parameter];
+    if (order.empty()) return;
+    auto before = dimensions;
+    for (std::size_t i = 0; i < order.size(); ++i) dimensions[i] = before[order[i]];
+  };
+  rewrite_loads(kernel, [&](std::uint32_t& parameter, std::vector<Id>& indices) {
+    reorder(parameter, indices);
+  });
+  for (Stage& stage : kernel.stages)
+    for (Store& store : stage.stores) reorder(store.parameter, store.indices);
+  for (std::uint32_t i = 0; i < orders.size(); ++i) reorder(i, kernel.parameters[i].type.shape);
 }
 
 std::string structure_key(const Kernel& kernel) {

@@ -110,6 +110,10 @@ struct AxisPart {
 };
 void cut_row(Kernel& kernel, std::uint32_t number, const AxisPart& front, const AxisPart& own);
 
+// Gives the dimensions of parameters another order: by parameter, those that it has now, outermost
+// first; empty where they stay. Loads and stores go to the same elements as before.
+void reorder_dimensions(Kernel& kernel, const std::vector<std::vector<std::uint32_t>>& orders);
+
 // Gives every parameter that loads and stores name its new number.
 void renumber_parameters(Kernel& kernel, const std::vector<std::uint32_t>& number);
 

@@ -179,7 +179,8 @@ std::string place_text(const Buffer& buffer, bool read) {
     case Buffer::Place::state:
       return fmt::format("state + {}", buffer.offset);
     case Buffer::Place::workspace:
-      return fmt::format("workspace slot {}", buffer.index);
+      return fmt::format("workspace slot {}{}", buffer.index,
+                         buffer.order.empty() ? "" : fmt::format(", dimensions {}", fmt::join(buffer.order, " ")));
   }
   return {};
 }

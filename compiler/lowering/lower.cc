@@ -12,6 +12,7 @@
 #include "compiler/lowering/check_indices.h"
 #include "compiler/lowering/elements.h"
 #include "compiler/lowering/fusion.h"
+#include "compiler/lowering/layouts.h"
 #include "compiler/lowering/memory_plan.h"
 #include "compiler/lowering/order_rows.h"
 #include "compiler/lowering/pack_operands.h"
@@ -37,18 +38,22 @@ class Lowerer {
     IndexCheckPlan checks = plan_index_checks(graph_);
     FusionPlan plan =
         plan_fusion(graph_, {.fuse = options_.fuse, .checked = checked_values(checks)});
+    std::vector<GroupKernels> groups;
+    for (std::size_t i = 0; i < plan.groups.size(); ++i)
+      groups.push_back({computed_nodes(graph_, plan, i), build_start_kernel(graph_, plan, i),
+                        build_kernel(graph_, plan, i)});
+    choose_layouts(groups, checks);
     std::vector<bool> is_made(checks.checks.size());
-    for (std::size_t i = 0; i < plan.groups.size(); ++i) {
-      for (NodeId node : computed_nodes(graph_, plan, i)) {
+    for (GroupKernels& group : groups) {
+      for (NodeId node : group.nodes) {
         for (std::size_t check : checks.needed[node.index]) {
           if (!is_made[check]) add_check(checks.checks[check]);
           is_made[check] = true;
         }
       }
-      if (std::optional<BuiltKernel> start = build_start_kernel(graph_, plan, i))
-        add_call(std::move(*start), computed_nodes(graph_, plan, i));
-      BuiltKernel built = build_kernel(graph_, plan, i);
-      if (!built.kernel.stages.empty()) add_call(std::move(built), computed_nodes(graph_, plan, i));
+      if (group.start) add_call(std::move(*group.start), group.nodes);
+      if (!group.kernel.kernel.stages.empty())
+        add_call(std::move(group.kernel), std::move(group.nodes));
     }
     for (const auto& [value, output] : copies_) {
       BuiltKernel built = build_copy_kernel(graph_, value);
@@ -62,6 +67,35 @@ class Lowerer {
   }
 
  private:
+  // What is run for a group of the fusion plan.
+  struct GroupKernels {
+    std::vector<NodeId> nodes;
+    std::optional<BuiltKernel> start;
+    BuiltKernel kernel;
+  };
+
+  bool is_weight(ValueId id) const {
+    const Value& value = graph_.value(id);
+    if (value.kind == Value::Kind::param) return !graph_.is_updated(id);
+    return value.kind == Value::Kind::result && graph_.node(value.producer).op->data;
+  }
+
+  // Of values that only these kernels know; what is checked is read in row-major order.
+  void choose_layouts(const std::vector<GroupKernels>& groups, const IndexCheckPlan& checks) {
+    std::vector<const BuiltKernel*> kernels;
+    for (const GroupKernels& group : groups) {
+      if (group.start) kernels.push_back(&*group.start);
+      kernels.push_back(&group.kernel);
+    }
+    std::unordered_set<ValueId> checked;
+    for (const PlannedCheck& check : checks.checks) checked.insert(check.value);
+    auto is_free = [&](ValueId id) {
+      return graph_.value(id).kind == Value::Kind::result && !is_weight(id) &&
+             !buffers_.contains(id) && !checked.contains(id);
+    };
+    layouts_ = weir::choose_layouts(kernels, is_free, [&](ValueId id) { return is_weight(id); });
+  }
+
   std::uint32_t add_buffer(Buffer buffer) {
     program_.buffers.push_back(std::move(buffer));
     return static_cast<std::uint32_t>(program_.buffers.size() - 1);
@@ -199,13 +233,25 @@ class Lowerer {
         node && node->op->data
             ? add_weight({"", node->op->data(node->attributes), value.type, {}, 0, {}}, value.name,
                          value.type)
-            : add_buffer({value.name, value.type, Buffer::Place::workspace, 0, 0, {}});
+            : add_buffer({value.name, type_in_memory(value.type, id, layouts_),
+                          Buffer::Place::workspace, 0, 0, {}});
+    if (auto layout = layouts_.find(id); layout != layouts_.end())
+      program_.buffers[number].order = layout->second;
     buffers_.emplace(id, number);
     return number;
   }
 
+  // Tells of a kernel's parameters which are laid out ahead of all runs.
+  auto weights_of(const BuiltKernel& built) const {
+    return [&](std::uint32_t parameter) {
+      ValueId value = built.values[parameter];
+      return value.valid() && is_weight(value);
+    };
+  }
+
   void add_call(BuiltKernel built, const std::vector<NodeId>& nodes) {
-    std::optional<BuiltKernel> results = part_results(built);
+    apply_layouts(built, layouts_);
+    std::optional<BuiltKernel> results = part_results(built, weights_of(built));
     if (!results) return add_call(std::move(built), nodes, UINT32_MAX);
     std::uint32_t sums = add_buffer(
         {"sums", built.kernel.parameters.back().type, Buffer::Place::workspace, 0, 0, {}});
@@ -216,9 +262,9 @@ class Lowerer {
   // `sums` is the buffer of the parameter without a value, if there is one.
   void add_call(BuiltKernel built, std::vector<NodeId> nodes, std::uint32_t sums) {
     split_residues(built.kernel);
-    order_rows(built.kernel);
-    std::vector<PackedCopy> packed = pack_operands(
-        built, [&](ValueId value) { return weights_.contains(buffer_of(value)); });
+    order_rows(built.kernel, weights_of(built));
+    std::vector<PackedCopy> packed =
+        pack_operands(built, [&](ValueId value) { return is_weight(value); });
     KernelCall call;
     call.nodes = std::move(nodes);
     std::vector<std::uint32_t>& buffers = call.buffers;
@@ -285,7 +331,7 @@ class Lowerer {
     }
     std::uint32_t number = add_buffer({name, copy.type, Buffer::Place::workspace, 0, 0, {}});
     found->second = number;
-    add_call(build_pack_kernel(graph_.type(copy.source), copy),
+    add_call(build_pack_kernel(program_.buffers[source].type, copy),
              copy_call(copy.source, source, number, "%" + name));
     return number;
   }
@@ -313,6 +359,7 @@ class Lowerer {
   const LoweringOptions& options_;
   Program program_;
   std::unordered_map<ValueId, std::uint32_t> buffers_;
+  Layouts layouts_;
   std::unordered_map<std::uint32_t, std::size_t> weights_;  // by buffer: its entry
   std::vector<std::pair<ValueId, std::uint32_t>> copies_;
   std::map<std::tuple<ValueId, std::vector<std::uint32_t>, std::int64_t>, std::uint32_t> packed_;

@@ -1,6 +1,7 @@
 // Lowering: an optimized graph becomes a program.
 //
-//   fusion plan -> one kernel a group -> rows by residue, in the order that costs least
+//   fusion plan -> one kernel a group -> rows by residue -> the order of dimensions in memory, and
+//   of rows in each kernel, that costs least
 //   -> transposed copies for contractions -> equal kernels once -> memory plan
 //
 // The graph must hold no composite ops (passes/decompose.h).

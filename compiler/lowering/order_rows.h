@@ -1,17 +1,21 @@
-// The order of a contraction's rows.
+// The order of a kernel's rows.
 //
 // A fold in chain order runs along the last row axis in vectors. In a convolution with strides, or
 // into a small image, that axis fills no vectors or reads x element by element, while the filters
-// beside it would do: so the axis that costs least comes last. Before it comes the axis that a register
-// tile has as its rows: one along which an operand that is read in vectors stays the same.
+// beside it would do: so the axis that costs least comes last. Before it comes the axis that a
+// register tile has as its rows: one along which an operand that is read in vectors stays the same.
 #pragma once
+
+#include <functional>
 
 #include "compiler/lowering/kernel.h"
 
 namespace weir {
 
-// Moves one or two row axes of a kernel with one fold, over several axes in chain order, behind the
-// others where that is certainly cheaper; the order of the others stays.
-void order_rows(Kernel& kernel);
+// Moves one or two row axes of a kernel with one fold in chain order behind the others where that
+// is certainly cheaper (KernelCost); the order of the others stays. `may_copy` is as for
+// KernelCost. In a kernel that only stores, the others get the order in which memory holds what it
+// writes.
+void order_rows(Kernel& kernel, const std::function<bool(std::uint32_t parameter)>& may_copy);
 
 }  // namespace weir

@@ -7,6 +7,7 @@
 // which works on squares that are transposed in registers (schedule.h), makes the results of them.
 #pragma once
 
+#include <functional>
 #include <optional>
 
 #include "compiler/lowering/build_kernel.h"
@@ -14,7 +15,9 @@
 namespace weir {
 
 // Takes the maps out of a kernel where that pays, and gives the kernel that makes the results. The
-// last parameter of both is then the sums, a parameter without a value.
-std::optional<BuiltKernel> part_results(BuiltKernel& built);
+// last parameter of both is then the sums, a parameter without a value. `may_copy` is as for
+// order_rows.
+std::optional<BuiltKernel> part_results(
+    BuiltKernel& built, const std::function<bool(std::uint32_t parameter)>& may_copy);
 
 }  // namespace weir

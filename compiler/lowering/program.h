@@ -24,11 +24,13 @@ struct Buffer {
     workspace,  // in slot `index` of the workspace
   };
   std::string name;
-  TensorType type;
+  TensorType type;  // as it lies in memory
   Place place = Place::workspace;
   std::uint32_t index = 0;
   std::uint64_t offset = 0;
   std::optional<SlotSize> scratch;  // the size of a workspace buffer that is no tensor
+  // The dimensions of its value in the order of `type`; empty: as they are.
+  std::vector<std::uint32_t> order = {};
 };
 
 // One run of a kernel on buffers.

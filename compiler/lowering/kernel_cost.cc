@@ -1,0 +1,284 @@
+#include "compiler/lowering/kernel_cost.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "ir/scalar/affine.h"
+
+namespace weir {
+namespace {
+
+using scalar::Arena;
+using scalar::Id;
+using scalar::Primitive;
+
+// Lanes of a vector, about.
+constexpr double kLanes = 16;
+// Rows of a register tile, about, and vectors of a row: what all of them read is loaded once.
+constexpr double kRows = 6;
+constexpr double kVectors = 4;
+// An element that is spread over a vector by the operation that reads it.
+constexpr double kSpread = 0.5;
+// A guard that differs from lane to lane, and one that is the same in all.
+constexpr double kMask = 3;
+constexpr double kGuard = 0.25;
+// What other axes have to be better by.
+constexpr double kMargin = 1.2;
+// A dimension that is known only at the call.
+constexpr std::int64_t kSymbol = 61;
+
+double size_of(const Dim& dim) {
+  std::vector<std::string> symbols;
+  dim.collect_symbols(symbols);
+  Dim::Bindings bindings;
+  for (const std::string& symbol : symbols) bindings[symbol] = kSymbol;
+  return static_cast<double>(dim.evaluate(bindings).value_or(kSymbol));
+}
+
+std::uint64_t bit(std::uint64_t axis) { return std::uint64_t{1} << axis; }
+
+}  // namespace
+
+KernelCost::KernelCost(const Kernel& kernel,
+                       const std::function<bool(std::uint32_t parameter)>& may_copy)
+    : kernel_(kernel), may_copy_(may_copy) {
+  std::uint32_t axes = static_cast<std::uint32_t>(kernel.rows.size());
+  std::size_t folds = 0;
+  bool own_axes = false, in_lanes = false;
+  const Stage* fold = nullptr;
+  for (const Stage& stage : kernel.stages) {
+    if (stage.axis) axes = std::max(axes, *stage.axis + 1);
+    for (std::uint32_t digit : stage.digits) axes = std::max(axes, digit + 1);
+    if (!stage.fold) {
+      own_axes = own_axes || stage.axis.has_value();
+      continue;
+    }
+    ++folds;
+    fold = &stage;
+    in_lanes = in_lanes || stage.fold->order == Reduction::Order::lanes;
+  }
+  // A single result in steps one by one costs the same however its operands lie.
+  if (axes > 64 || (kernel.rows.empty() && !in_lanes)) return;
+  if (!kernel.rows.empty()) vector_axis_ = static_cast<std::uint32_t>(kernel.rows.size() - 1);
+  if (in_lanes) {
+    vector_axis_ = *fold->axis;
+  } else if (!own_axes && folds <= 1) {
+    kind_ = folds == 0 ? Kind::maps : Kind::fold;
+  }
+  extents_.assign(axes, 1);
+  for (std::size_t i = 0; i < kernel.rows.size(); ++i) {
+    extents_[i] = size_of(kernel.rows[i]);
+    points_ *= extents_[i];
+  }
+  for (const KernelParameter& parameter : kernel.parameters) {
+    std::vector<double> strides(parameter.type.shape.size(), 1);
+    for (std::size_t i = strides.size(); i-- > 1;)
+      strides[i - 1] = strides[i] * size_of(parameter.type.shape[i]);
+    strides_.push_back(std::move(strides));
+  }
+  for (const Stage& stage : kernel.stages) {
+    double times = 1, inner = 1;
+    if (stage.axis) {
+      times = extents_[*stage.axis] = std::max(1.0, size_of(kernel.arena.axis_extent(*stage.axis)));
+      for (std::uint32_t digit : stage.digits)
+        inner = extents_[digit] = std::max(1.0, size_of(kernel.arena.axis_extent(digit)));
+    }
+    if (stage.fold) {
+      steps_ += times;
+      for (Id element : stage.fold->elements) add_loads(element, true, times, inner);
+    }
+    for (const Store& store : stage.stores) {
+      add_loads(store.value, false, times, 1);
+      Access access;
+      access.times = times;
+      access.is_store = true;
+      add(store.parameter, store.indices, access);
+    }
+  }
+}
+
+// A local is one of all rows.
+std::uint64_t KernelCost::axes_of(Id root) const {
+  std::uint64_t axes = 0;
+  for (Id id : scalar::reachable(kernel_.arena, std::span(&root, 1))) {
+    const scalar::Node& node = kernel_.arena[id];
+    if (node.primitive == Primitive::local) axes |= bit(kernel_.rows.size()) - 1;
+    if (node.primitive == Primitive::axis) axes |= bit(node.payload);
+  }
+  return axes;
+}
+
+void KernelCost::add(std::uint32_t parameter, std::span<const Id> indices, Access access) {
+  const Arena& arena = kernel_.arena;
+  access.parameter = parameter;
+  for (Id id : indices) {
+    Index index;
+    index.coefficients.assign(extents_.size(), 0);
+    index.is_axis = arena[id].primitive == Primitive::axis;
+    for (const auto& [atom, coefficient] : scalar::decompose(arena, id).terms) {
+      if (arena[atom].primitive == Primitive::axis) {
+        index.coefficients[arena[atom].payload] = size_of(coefficient);
+        index.all |= bit(arena[atom].payload);
+      } else {
+        index.other |= axes_of(atom);
+      }
+    }
+    index.all |= index.other;
+    access.indices.push_back(std::move(index));
+  }
+  accesses_.push_back(std::move(access));
+}
+
+// `inner`: steps of the innermost loop, which a guard does not count that they have no part in.
+void KernelCost::add_loads(Id root, bool in_fold, double times, double inner) {
+  for (Id id : scalar::reachable(kernel_.arena, std::span(&root, 1))) {
+    const scalar::Node& node = kernel_.arena[id];
+    if (node.primitive != Primitive::load && node.primitive != Primitive::load_if) continue;
+    std::span<const Id> operands = kernel_.arena.operands(id);
+    Access access;
+    access.times = access.guard_times = times;
+    access.in_fold = in_fold;
+    access.guarded = node.primitive == Primitive::load_if;
+    if (access.guarded) {
+      access.guard = axes_of(operands[0]);
+      operands = operands.subspan(2);
+      for (const Stage& stage : kernel_.stages)
+        if (in_fold && !stage.digits.empty() && (access.guard & bit(stage.digits.back())) == 0)
+          access.guard_times = times / inner;
+    }
+    auto parameter = static_cast<std::uint32_t>(node.payload);
+    access.may_copy = in_fold && !access.guarded && may_copy_(parameter);
+    add(parameter, operands, access);
+  }
+}
+
+void KernelCost::set_order(std::uint32_t parameter, const std::vector<std::uint32_t>& order) {
+  if (extents_.empty()) return;
+  const Shape& shape = kernel_.parameters[parameter].type.shape;
+  double stride = 1;
+  for (std::size_t i = order.size(); i-- > 0;) {
+    strides_[parameter][order[i]] = stride;
+    stride *= size_of(shape[order[i]]);
+  }
+}
+
+std::vector<double> KernelCost::store_strides() const {
+  std::vector<double> strides(kernel_.rows.size());
+  auto store = std::find_if(accesses_.begin(), accesses_.end(),
+                            [](const Access& access) { return access.is_store; });
+  if (store == accesses_.end()) return strides;
+  for (std::size_t axis = 0; axis < strides.size(); ++axis)
+    for (std::size_t i = 0; i < store->indices.size(); ++i)
+      strides[axis] += store->indices[i].coefficients[axis] * strides_[store->parameter][i];
+  return strides;
+}
+
+TileAxes KernelCost::given() const {
+  if (kernel_.rows.empty()) return {};
+  auto last = static_cast<std::uint32_t>(kernel_.rows.size() - 1);
+  std::uint32_t first = first_joined(last);
+  return {first == 0 ? last : first - 1, last};
+}
+
+std::uint32_t KernelCost::first_joined(std::uint32_t axis) const {
+  if (axis >= kernel_.rows.size()) return axis;
+  while (axis > 0 && joins(axis - 1, axis)) --axis;
+  return axis;
+}
+
+TileAxes KernelCost::best() const {
+  TileAxes best = given();
+  if (kind_ == Kind::fixed) return best;
+  const TileAxes as_given = best;
+  double least = of_point(best) / kMargin;
+  for (std::uint32_t axis = as_given.axis + 1; axis-- > 0;) {
+    // A symbol may be 1 when the program is called; and the place of several axes that are one is
+    // given.
+    if (axis != as_given.axis && !kernel_.rows[axis].is_constant()) continue;
+    for (std::uint32_t row = as_given.axis + 1; row-- > 0;) {
+      if ((row >= first_joined(axis) && row <= axis) || TileAxes{row, axis} == as_given) continue;
+      if (row < as_given.row && !kernel_.rows[row].is_constant()) continue;
+      double cost = of_point({row, axis});
+      if (cost >= least) continue;
+      least = cost;
+      best = {row, axis};
+    }
+  }
+  return best;
+}
+
+double KernelCost::of_point(const TileAxes& axes) const {
+  if (extents_.empty()) return 0;
+  TileAxes used = axes;
+  if (kind_ == Kind::fixed) used.axis = vector_axis_;
+  // Rows share something that is read along the vectors, or there is no tile.
+  bool tiled = used.row != used.axis &&
+               std::any_of(accesses_.begin(), accesses_.end(), [&](const Access& access) {
+                 return access.in_fold && (axes_of(access) & bit(used.row)) == 0 &&
+                        (axes_of(access) & bit(used.axis)) != 0;
+               });
+  double rows = tiled ? std::clamp(extents_[used.row], 1.0, kRows) : 1;
+  double cost = steps_;
+  for (const Access& access : accesses_) cost += access_cost(access, used, rows);
+  return cost / lanes_along(used.axis);
+}
+
+// Elements of a vector that are of use.
+double KernelCost::lanes_along(std::uint32_t axis) const {
+  double extent = extents_[axis];
+  for (std::uint32_t outer = first_joined(axis); outer < axis; ++outer) extent *= extents_[outer];
+  return std::max(extent, 1.0) / std::ceil(std::max(extent, 1.0) / kLanes);
+}
+
+// Whether all accesses walk through two row axes in one stride.
+bool KernelCost::joins(std::uint32_t outer, std::uint32_t inner) const {
+  if (inner >= kernel_.rows.size()) return false;
+  for (const Access& access : accesses_) {
+    if ((access.guard & (bit(outer) | bit(inner))) != 0) return false;
+    double of_outer = 0, of_inner = 0;
+    for (std::size_t i = 0; i < access.indices.size(); ++i) {
+      const Index& index = access.indices[i];
+      if ((index.other & (bit(outer) | bit(inner))) != 0) return false;
+      of_outer += index.coefficients[outer] * strides_[access.parameter][i];
+      of_inner += index.coefficients[inner] * strides_[access.parameter][i];
+    }
+    if (of_outer != of_inner * extents_[inner]) return false;
+  }
+  return true;
+}
+
+std::uint64_t KernelCost::axes_of(const Access& access) {
+  std::uint64_t axes = 0;
+  for (const Index& index : access.indices) axes |= index.all;
+  return axes;
+}
+
+double KernelCost::access_cost(const Access& access, const TileAxes& axes, double rows) const {
+  double guard = 0;
+  if (access.guarded) {
+    bool shared = (access.guard & bit(axes.row)) == 0;
+    guard = access.guard_times * ((access.guard & bit(axes.axis)) != 0 ? kMask : kGuard) /
+            (shared ? rows : 1);
+  }
+  double stride = 0;
+  bool plain = access.may_copy, shared = access.in_fold, computed = false;
+  const Shape& shape = kernel_.parameters[access.parameter].type.shape;
+  for (std::size_t i = 0; i < access.indices.size(); ++i) {
+    if (shape[i] == Dim(1)) continue;
+    const Index& index = access.indices[i];
+    plain = plain && index.is_axis;
+    shared = shared && (index.all & bit(axes.row)) == 0;
+    stride += index.coefficients[axes.axis] * strides_[access.parameter][i];
+    computed = computed || (index.other & bit(axes.axis)) != 0;
+  }
+  double part = shared ? 1 / rows : 1;
+  double vectors =
+      access.in_fold ? std::clamp(std::ceil(extents_[axes.axis] / kLanes), 1.0, kVectors) : 1;
+  double each = computed               ? kLanes
+                : stride == 0          ? kSpread * part / vectors
+                : stride == 1 || plain ? part
+                                       : kLanes;
+  return guard + access.times * each;
+}
+
+}  // namespace weir

@@ -1,0 +1,93 @@
+// What a kernel costs, about, for each choice of the axis that its vectors run along and the axis
+// that the rows of a register tile are, and for each order of the dimensions of its parameters in
+// memory.
+//
+// The unit is a vector operation for one element of one step. Loads and stores of neighbours cost
+// one, what is the same in all lanes less, and what lies elsewhere one for each lane; what does not
+// depend on the rows of a tile is shared by them, and a guard that differs from lane to lane is
+// computed as a mask. The model is the same for all targets, so that a program is.
+//
+// Kernels with stages that have axes of their own, or several folds, have no choice of axes: their
+// vectors run along the stages' axis if a fold is in lanes order, and otherwise along the last row
+// axis.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <vector>
+
+#include "compiler/lowering/kernel.h"
+
+namespace weir {
+
+// The last two row axes as they could be: the rows of a tile, and what vectors run along. With a
+// single row axis both are that.
+struct TileAxes {
+  std::uint32_t row = 0, axis = 0;
+  friend bool operator==(const TileAxes&, const TileAxes&) = default;
+};
+
+class KernelCost {
+ public:
+  // `may_copy` tells of which parameters a plain operand of a fold may be copied, transposed, for
+  // this kernel.
+  KernelCost(const Kernel& kernel, const std::function<bool(std::uint32_t parameter)>& may_copy);
+
+  // The dimensions of a parameter in the order in which memory holds them, outermost first.
+  void set_order(std::uint32_t parameter, const std::vector<std::uint32_t>& order);
+
+  // Whether the row axes may be chosen at all.
+  bool has_choice() const { return kind_ != Kind::fixed; }
+  bool has_fold() const { return kind_ == Kind::fold; }
+  // By row axis: how far apart in memory neighbours along it are that the first store writes.
+  std::vector<double> store_strides() const;
+  // The axes as they are.
+  TileAxes given() const;
+  // The axes that cost least; others than the given ones only where they are better by a margin.
+  TileAxes best() const;
+  // The outermost row axis that one loop walks through with this one, and with all in between.
+  std::uint32_t first_joined(std::uint32_t axis) const;
+  // The cost of one point of the rows.
+  double of_point(const TileAxes& axes) const;
+  // The cost of the whole kernel with the best axes.
+  double whole() const { return points_ * of_point(best()); }
+
+ private:
+  enum class Kind : std::uint8_t { maps, fold, fixed };
+  // An index of an access: the sum of axes times their coefficients, and something else.
+  struct Index {
+    std::vector<double> coefficients;  // by axis
+    std::uint64_t other = 0;           // axes on which the rest depends
+    std::uint64_t all = 0;
+    bool is_axis = false;
+  };
+  struct Access {
+    std::uint32_t parameter = 0;
+    std::vector<Index> indices;
+    bool guarded = false, in_fold = false, may_copy = false, is_store = false;
+    std::uint64_t guard = 0;  // axes on which the guard depends
+    double times = 1;         // for each point of the rows
+    double guard_times = 1;
+  };
+
+  std::uint64_t axes_of(scalar::Id root) const;
+  void add(std::uint32_t parameter, std::span<const scalar::Id> indices, Access access);
+  void add_loads(scalar::Id root, bool in_fold, double times, double inner);
+  static std::uint64_t axes_of(const Access& access);
+  // `rows` of a tile share what does not depend on them.
+  double access_cost(const Access& access, const TileAxes& axes, double rows) const;
+  double lanes_along(std::uint32_t axis) const;
+  bool joins(std::uint32_t outer, std::uint32_t inner) const;
+
+  const Kernel& kernel_;
+  std::function<bool(std::uint32_t)> may_copy_;
+  Kind kind_ = Kind::fixed;
+  std::uint32_t vector_axis_ = 0;  // of a kernel without choice
+  double steps_ = 0;
+  double points_ = 1;
+  std::vector<double> extents_;  // by axis
+  std::vector<Access> accesses_;
+  std::vector<std::vector<double>> strides_;  // by parameter and dimension
+};
+
+}  // namespace weir

@@ -1,0 +1,187 @@
+#include "compiler/lowering/layouts.h"
+
+#include <algorithm>
+#include <numeric>
+
+#include "compiler/lowering/kernel_cost.h"
+
+namespace weir {
+namespace {
+
+using Order = std::vector<std::uint32_t>;
+
+// What the other state has to be better by.
+constexpr double kMargin = 1.05;
+// Times that all values are looked at.
+constexpr int kSweeps = 3;
+
+bool has_window(const Kernel& kernel) {
+  return std::any_of(kernel.stages.begin(), kernel.stages.end(),
+                     [](const Stage& stage) { return stage.digits.size() > 1; });
+}
+
+Order as_declared(std::size_t rank) {
+  Order order(rank);
+  std::iota(order.begin(), order.end(), 0);
+  return order;
+}
+
+Order with_last(std::size_t rank, std::uint32_t dimension) {
+  Order order = as_declared(rank);
+  std::rotate(order.begin() + dimension, order.begin() + dimension + 1, order.end());
+  return order;
+}
+
+class Chooser {
+ public:
+  Chooser(const std::vector<const BuiltKernel*>& kernels,
+          const std::function<bool(ValueId)>& is_free,
+          const std::function<bool(ValueId)>& is_weight) {
+    for (const BuiltKernel* built : kernels) {
+      auto number = static_cast<std::uint32_t>(costs_.size());
+      costs_.emplace_back(built->kernel, [&](std::uint32_t parameter) {
+        return is_weight(built->values[parameter]);
+      });
+      for (std::uint32_t i = 0; i < built->values.size(); ++i) {
+        ValueId value = built->values[i];
+        const Shape& shape = built->kernel.parameters[i].type.shape;
+        auto counts = [](const Dim& dim) { return dim != Dim(1); };
+        if (std::count_if(shape.begin(), shape.end(), counts) < 2 || shape.size() < 3 ||
+            !is_free(value))
+          continue;
+        auto [found, inserted] = number_of_.try_emplace(value, values_.size());
+        if (inserted) values_.push_back({value, shape, {}});
+        values_[found->second].uses.push_back({number, i});
+      }
+    }
+  }
+
+  Layouts run() {
+    std::vector<Order> declared, channels, preferred;
+    for (const FreeValue& value : values_) {
+      std::size_t rank = value.shape.size();
+      bool moves = value.shape[1].is_constant() && value.shape[1] != Dim(1);
+      declared.push_back(as_declared(rank));
+      channels.push_back(moves ? with_last(rank, 1) : declared.back());
+    }
+    std::vector<double> of_declared = costs_with(declared), of_channels = costs_with(channels);
+    for (std::size_t i = 0; i < values_.size(); ++i) {
+      double gain = 0;
+      for (const Use& use : values_[i].uses)
+        gain += of_declared[use.kernel] - of_channels[use.kernel];
+      preferred.push_back(gain > 0 ? channels[i] : declared[i]);
+    }
+    Choice best = descend(std::move(declared));
+    for (std::vector<Order>* start : {&channels, &preferred}) {
+      Choice choice = descend(std::move(*start));
+      if (choice.cost * kMargin < best.cost) best = std::move(choice);
+    }
+    Layouts layouts;
+    for (std::size_t i = 0; i < values_.size(); ++i)
+      if (!std::is_sorted(best.orders[i].begin(), best.orders[i].end()))
+        layouts.emplace(values_[i].value, best.orders[i]);
+    return layouts;
+  }
+
+ private:
+  struct Use {
+    std::uint32_t kernel, parameter;
+  };
+  struct FreeValue {
+    ValueId value;
+    Shape shape;
+    std::vector<Use> uses;
+  };
+  struct Choice {
+    std::vector<Order> orders;
+    double cost = 0;
+  };
+
+  void set(const FreeValue& value, const Order& order) {
+    for (const Use& use : value.uses) costs_[use.kernel].set_order(use.parameter, order);
+  }
+
+  // What the kernels cost that have to do with a value.
+  double around(const FreeValue& value) const {
+    double cost = 0;
+    for (std::size_t i = 0; i < value.uses.size(); ++i)
+      if (i == 0 || value.uses[i].kernel != value.uses[i - 1].kernel)
+        cost += costs_[value.uses[i].kernel].whole();
+    return cost;
+  }
+
+  // What each kernel costs.
+  std::vector<double> costs_with(const std::vector<Order>& orders) {
+    for (std::size_t i = 0; i < values_.size(); ++i) set(values_[i], orders[i]);
+    std::vector<double> costs;
+    for (const KernelCost& cost : costs_) costs.push_back(cost.whole());
+    return costs;
+  }
+
+  Choice descend(std::vector<Order> start) {
+    Choice choice{std::move(start), 0};
+    for (std::size_t i = 0; i < values_.size(); ++i) set(values_[i], choice.orders[i]);
+    bool changed = true;
+    for (int sweep = 0; sweep < kSweeps && changed; ++sweep) {
+      changed = false;
+      for (std::size_t i = 0; i < values_.size(); ++i)
+        changed = improve(values_[i], choice.orders[i]) || changed;
+    }
+    for (const KernelCost& cost : costs_) choice.cost += cost.whole();
+    return choice;
+  }
+
+  bool improve(const FreeValue& value, Order& order) {
+    double least = around(value);
+    bool changed = false;
+    for (std::uint32_t last = 0; last < value.shape.size(); ++last) {
+      if (value.shape[last] == Dim(1)) continue;
+      Order other = with_last(value.shape.size(), last);
+      if (other == order) continue;
+      set(value, other);
+      double cost = around(value);
+      if (cost * kMargin >= least) continue;
+      least = cost;
+      order = std::move(other);
+      changed = true;
+    }
+    set(value, order);
+    return changed;
+  }
+
+  std::vector<KernelCost> costs_;
+  std::vector<FreeValue> values_;
+  std::unordered_map<ValueId, std::size_t> number_of_;
+};
+
+}  // namespace
+
+Layouts choose_layouts(const std::vector<const BuiltKernel*>& kernels,
+                       const std::function<bool(ValueId)>& is_free,
+                       const std::function<bool(ValueId)>& is_weight) {
+  bool windows = std::any_of(kernels.begin(), kernels.end(),
+                             [](const BuiltKernel* built) { return has_window(built->kernel); });
+  return windows ? Chooser(kernels, is_free, is_weight).run() : Layouts();
+}
+
+TensorType type_in_memory(const TensorType& type, ValueId value, const Layouts& layouts) {
+  auto found = layouts.find(value);
+  if (found == layouts.end()) return type;
+  TensorType result{type.dtype, {}};
+  for (std::uint32_t dimension : found->second) result.shape.push_back(type.shape[dimension]);
+  return result;
+}
+
+void apply_layouts(BuiltKernel& built, const Layouts& layouts) {
+  std::vector<Order> orders(built.values.size());
+  bool any = false;
+  for (std::size_t i = 0; i < orders.size(); ++i) {
+    auto found = layouts.find(built.values[i]);
+    if (found == layouts.end()) continue;
+    orders[i] = found->second;
+    any = true;
+  }
+  if (any) reorder_dimensions(built.kernel, orders);
+}
+
+}  // namespace weir
