@@ -399,8 +399,8 @@ void choose_members(Planner& planner) {
     if (member[i]) planner.plan.group_of[i] = INT32_MAX;  // a member, group to be chosen
 }
 
-// The nodes in the order in which groups form: small values that come from params alone, as the factor
-// of a batch_norm, before all others. Their group would otherwise lie between a convolution and what
+// The nodes in the order in which groups form: small values that come from params alone, which no run
+// updates, as the factor of a batch_norm, before all others. Their group would otherwise lie between a convolution and what
 // follows it.
 std::vector<std::uint32_t> order_of_nodes(const Planner& planner) {
   const Graph& graph = planner.graph;
@@ -411,7 +411,8 @@ std::vector<std::uint32_t> order_of_nodes(const Planner& planner) {
     early[i] = planner.options.checked.empty() || planner.options.checked[i].empty();
     for (ValueId operand : node.operands) {
       const Value& value = graph.value(operand);
-      bool is_param = value.kind == Value::Kind::param, is_result = value.kind == Value::Kind::result;
+      bool is_result = value.kind == Value::Kind::result;
+      bool is_param = value.kind == Value::Kind::param && !graph.is_updated(operand);
       early[i] = early[i] && (is_param || (is_result && early[value.producer.index]));
       reads_params[i] = reads_params[i] || is_param || (is_result && reads_params[value.producer.index]);
     }

@@ -41,7 +41,7 @@ std::uint64_t bit(std::uint64_t axis) { return std::uint64_t{1} << axis; }
 
 KernelCost::KernelCost(const Kernel& kernel,
                        const std::function<bool(std::uint32_t parameter)>& may_copy)
-    : kernel_(kernel), may_copy_(may_copy) {
+    : kernel_(kernel), may_copy_(may_copy), moved_(kernel.parameters.size()) {
   std::uint32_t axes = static_cast<std::uint32_t>(kernel.rows.size());
   std::size_t folds = 0;
   bool own_axes = false, in_lanes = false;
@@ -55,6 +55,7 @@ KernelCost::KernelCost(const Kernel& kernel,
     }
     ++folds;
     fold = &stage;
+    window_ = window_ || stage.digits.size() > 1;
     in_lanes = in_lanes || stage.fold->order == Reduction::Order::lanes;
   }
   // A single result in steps one by one costs the same however its operands lie.
@@ -147,7 +148,7 @@ void KernelCost::add_loads(Id root, bool in_fold, double times, double inner) {
           access.guard_times = times / inner;
     }
     auto parameter = static_cast<std::uint32_t>(node.payload);
-    access.may_copy = in_fold && !access.guarded && may_copy_(parameter);
+    access.may_copy = in_fold && !access.guarded && (window_ || may_copy_(parameter));
     add(parameter, operands, access);
   }
 }
@@ -155,6 +156,7 @@ void KernelCost::add_loads(Id root, bool in_fold, double times, double inner) {
 void KernelCost::set_order(std::uint32_t parameter, const std::vector<std::uint32_t>& order) {
   if (extents_.empty()) return;
   const Shape& shape = kernel_.parameters[parameter].type.shape;
+  moved_[parameter] = !std::is_sorted(order.begin(), order.end());
   double stride = 1;
   for (std::size_t i = order.size(); i-- > 0;) {
     strides_[parameter][order[i]] = stride;
@@ -188,7 +190,8 @@ std::uint32_t KernelCost::first_joined(std::uint32_t axis) const {
 
 TileAxes KernelCost::best() const {
   TileAxes best = given();
-  if (kind_ == Kind::fixed) return best;
+  bool moved = std::find(moved_.begin(), moved_.end(), true) != moved_.end();
+  if (kind_ == Kind::fixed || (!window_ && !moved)) return best;
   const TileAxes as_given = best;
   double least = of_point(best) / kMargin;
   for (std::uint32_t axis = as_given.axis + 1; axis-- > 0;) {

@@ -7,9 +7,10 @@
 // depend on the rows of a tile is shared by them, and a guard that differs from lane to lane is
 // computed as a mask. The model is the same for all targets, so that a program is.
 //
-// Kernels with stages that have axes of their own, or several folds, have no choice of axes: their
-// vectors run along the stages' axis if a fold is in lanes order, and otherwise along the last row
-// axis.
+// Rows are chosen where there is a window, and where some value does not lie as it is declared:
+// products of matrices and maps are otherwise best as they are written. Kernels with stages that
+// have axes of their own, or several folds, have no choice of axes: their vectors run along the
+// stages' axis if a fold is in lanes order, and otherwise along the last row axis.
 #pragma once
 
 #include <cstdint>
@@ -36,8 +37,9 @@ class KernelCost {
   // The dimensions of a parameter in the order in which memory holds them, outermost first.
   void set_order(std::uint32_t parameter, const std::vector<std::uint32_t>& order);
 
-  // Whether the row axes may be chosen at all.
-  bool has_choice() const { return kind_ != Kind::fixed; }
+  // Some parameter of the kernel has its dimensions in another order than its value.
+  void set_moved() { moved_.front() = true; }
+
   bool has_fold() const { return kind_ == Kind::fold; }
   // By row axis: how far apart in memory neighbours along it are that the first store writes.
   std::vector<double> store_strides() const;
@@ -82,6 +84,8 @@ class KernelCost {
   const Kernel& kernel_;
   std::function<bool(std::uint32_t)> may_copy_;
   Kind kind_ = Kind::fixed;
+  bool window_ = false;
+  std::vector<bool> moved_;        // by parameter
   std::uint32_t vector_axis_ = 0;  // of a kernel without choice
   double steps_ = 0;
   double points_ = 1;

@@ -172,7 +172,7 @@ TensorType type_in_memory(const TensorType& type, ValueId value, const Layouts& 
   return result;
 }
 
-void apply_layouts(BuiltKernel& built, const Layouts& layouts) {
+bool apply_layouts(BuiltKernel& built, const Layouts& layouts) {
   std::vector<Order> orders(built.values.size());
   bool any = false;
   for (std::size_t i = 0; i < orders.size(); ++i) {
@@ -182,6 +182,7 @@ void apply_layouts(BuiltKernel& built, const Layouts& layouts) {
     any = true;
   }
   if (any) reorder_dimensions(built.kernel, orders);
+  return any;
 }
 
 }  // namespace weir

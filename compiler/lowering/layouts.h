@@ -34,7 +34,7 @@ Layouts choose_layouts(const std::vector<const BuiltKernel*>& kernels,
 // The type that a value has in memory.
 TensorType type_in_memory(const TensorType& type, ValueId value, const Layouts& layouts);
 
-// Makes the kernel read and write its values in their layouts.
-void apply_layouts(BuiltKernel& built, const Layouts& layouts);
+// Makes the kernel read and write its values in their layouts; whether it has any that differs.
+bool apply_layouts(BuiltKernel& built, const Layouts& layouts);
 
 }  // namespace weir

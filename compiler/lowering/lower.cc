@@ -250,19 +250,19 @@ class Lowerer {
   }
 
   void add_call(BuiltKernel built, const std::vector<NodeId>& nodes) {
-    apply_layouts(built, layouts_);
-    std::optional<BuiltKernel> results = part_results(built, weights_of(built));
-    if (!results) return add_call(std::move(built), nodes, UINT32_MAX);
+    const bool moved = apply_layouts(built, layouts_);
+    std::optional<BuiltKernel> results = part_results(built, weights_of(built), moved);
+    if (!results) return add_call(std::move(built), nodes, UINT32_MAX, moved);
     std::uint32_t sums = add_buffer(
         {"sums", built.kernel.parameters.back().type, Buffer::Place::workspace, 0, 0, {}});
-    add_call(std::move(built), nodes, sums);
-    add_call(std::move(*results), nodes, sums);
+    add_call(std::move(built), nodes, sums, moved);
+    add_call(std::move(*results), nodes, sums, moved);
   }
 
-  // `sums` is the buffer of the parameter without a value, if there is one.
-  void add_call(BuiltKernel built, std::vector<NodeId> nodes, std::uint32_t sums) {
+  // `sums` is the buffer of the parameter without a value, if there is one; `moved` is as for order_rows.
+  void add_call(BuiltKernel built, std::vector<NodeId> nodes, std::uint32_t sums, bool moved) {
     split_residues(built.kernel);
-    order_rows(built.kernel, weights_of(built));
+    order_rows(built.kernel, weights_of(built), moved);
     std::vector<PackedCopy> packed =
         pack_operands(built, [&](ValueId value) { return is_weight(value); });
     KernelCall call;

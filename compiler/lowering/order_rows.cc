@@ -36,9 +36,11 @@ std::vector<std::uint32_t> new_order(const Kernel& kernel, const KernelCost& cos
 
 }  // namespace
 
-void order_rows(Kernel& kernel, const std::function<bool(std::uint32_t parameter)>& may_copy) {
+void order_rows(Kernel& kernel, const std::function<bool(std::uint32_t parameter)>& may_copy,
+                bool moved) {
   if (kernel.rows.size() < 2) return;
   KernelCost cost(kernel, may_copy);
+  if (moved) cost.set_moved();
   TileAxes best = cost.best();
   if (best == cost.given()) return;
   std::vector<std::uint32_t> order = new_order(kernel, cost, best);

@@ -12,10 +12,11 @@
 
 namespace weir {
 
-// Moves one or two row axes of a kernel with one fold in chain order behind the others where that
-// is certainly cheaper (KernelCost); the order of the others stays. `may_copy` is as for
-// KernelCost. In a kernel that only stores, the others get the order in which memory holds what it
-// writes.
-void order_rows(Kernel& kernel, const std::function<bool(std::uint32_t parameter)>& may_copy);
+// Moves row axes of a kernel with one fold in chain order behind the others where that is certainly
+// cheaper (KernelCost); the order of the others stays. In a kernel that only stores, the others get
+// the order in which memory holds what it writes. `may_copy` is as for KernelCost; `moved` says
+// that some parameter has its dimensions in another order than its value.
+void order_rows(Kernel& kernel, const std::function<bool(std::uint32_t parameter)>& may_copy,
+                bool moved);
 
 }  // namespace weir

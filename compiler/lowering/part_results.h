@@ -15,9 +15,9 @@
 namespace weir {
 
 // Takes the maps out of a kernel where that pays, and gives the kernel that makes the results. The
-// last parameter of both is then the sums, a parameter without a value. `may_copy` is as for
-// order_rows.
+// last parameter of both is then the sums, a parameter without a value. `may_copy`
+// and `moved` are as for order_rows.
 std::optional<BuiltKernel> part_results(
-    BuiltKernel& built, const std::function<bool(std::uint32_t parameter)>& may_copy);
+    BuiltKernel& built, const std::function<bool(std::uint32_t parameter)>& may_copy, bool moved);
 
 }  // namespace weir
