@@ -38,8 +38,8 @@ Target target_of_this_machine(const CompileOptions& options) {
     throw Error(fmt::format("code for {} cannot run here; leave the target out, or compile an object file",
                             target.triple));
   if (!target.missing.empty())
-    throw Error(fmt::format("code for CPU {} {} cannot run here: this machine lacks {}", target.cpu,
-                            target.features, target.missing));
+    throw Error(fmt::format("code for {}{}{} cannot run here: this machine lacks {}", target.cpu,
+                            options.target.features.empty() ? "" : " ", options.target.features, target.missing));
   return target;
 }
 
@@ -174,9 +174,10 @@ std::string inspect(const Graph& graph, InspectStage stage, const CompileOptions
   Program program = lower_graph(graph, options);
   if (stage == InspectStage::kernels) return print(program);
   Target target = resolve_target(options.target);
-  bool readable = stage == InspectStage::llvm;
-  return timed(options, readable ? "LLVM IR" : "assembly",
-               [&] { return readable ? ir_text(program, target) : assembly_text(program, target); });
+  CodegenOptions codegen;
+  codegen.timing = options.timing;
+  return stage == InspectStage::llvm ? ir_text(program, target, codegen)
+                                     : assembly_text(program, target, codegen);
 }
 
 std::string draw(const Graph& graph, InspectStage stage, const CompileOptions& options) {

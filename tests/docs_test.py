@@ -9,6 +9,7 @@ In the README, CONTRIBUTING, docs/ and the READMEs of the examples, where build/
   ```          lines that begin with "weir " or "build/release/bin/" are commands that must succeed.
   ```cpp, ```c with a comment <!-- FILE --> above: lines that stand in that file as they are, but for the indent.
   ```text      whatever else.
+In docs/tests.md, whatever stands in the last column of a table is a file, or a unit test `area/Suite.Name`.
 The commands of a page run one after the other in a scratch copy of the folder that the page is in, or for the README
 and docs/ of the project. One that prints "error:" must be shown to do so.
 
@@ -60,6 +61,11 @@ def matches(shown, printed):
     return re.fullmatch(pattern, printed) is not None
 
 
+def path_setting(source):
+    """The README's line for users' shells."""
+    return re.search(r"^    (export PATH=.*)$", (source / "README.md").read_text(), re.MULTILINE).group(1)
+
+
 class Page:
     def __init__(self, path, source, build):
         self.path, self.source = path, source
@@ -72,7 +78,11 @@ class Page:
                         ignore=shutil.ignore_patterns("build", ".*", "__pycache__"))
         (scratch / "build").mkdir()
         (scratch / "build" / "release").symlink_to(build)
-        self.environment = {**os.environ, "PATH": f"{build / 'bin'}:{os.environ['PATH']}", "LC_ALL": "C"}
+        self.environment = {**os.environ, "LC_ALL": "C"}
+        # As the README tells its readers to set it, in the folder where they are.
+        done = subprocess.run(["bash", "-c", f"{path_setting(source)}; printf %s \"$PATH\""], cwd=scratch, text=True,
+                              env=self.environment, stdout=subprocess.PIPE, check=True)
+        self.environment["PATH"] = done.stdout
 
     def fault(self, line, message):
         self.faults.append(f"{self.path.relative_to(self.source)}:{line + 1}: {message}")
@@ -121,7 +131,23 @@ class Page:
         if not any(there[i:i + len(wanted)] == wanted for i in range(len(there))):
             self.fault(start, f"these lines do not stand in {file}")
 
+    def find_tests(self):
+        for number, line in enumerate(self.lines):
+            if not line.startswith("| ") or line.startswith("| promise"):
+                continue
+            for name in re.findall(r"`([^`]+)`", line.split("|")[2]):
+                self.count += 1
+                test = re.fullmatch(r"(\w+)/(\w+)\.(\w+)", name)
+                if (self.source / name).exists():
+                    continue
+                sources = (self.source / "tests" / "unit" / test.group(1)).glob("*.cc") if test else []
+                declared = rf"^TEST(_P|_F)?\({test.group(2)},\s*{test.group(3)}\)" if test else ""
+                if not any(re.search(declared, file.read_text(), re.MULTILINE) for file in sources):
+                    self.fault(number, f"there is no test {name}")
+
     def check(self):
+        if self.path == self.source / "docs" / "tests.md":
+            self.find_tests()
         for language, file, start, end in blocks(self.lines):
             if language == "console":
                 self.run_console(start, end)

@@ -57,9 +57,9 @@ std::string hash_of(std::span<const ModelProgram> programs, const CompileModelOp
   return digest(digest(text) + digest(weights));
 }
 
-// What of `drawn` has a place in the state, and what is drawn before it.
-std::vector<ModelObject::Draw> draws_of(std::span<const DrawnParam> drawn,
-                                        const StateLayout& state) {
+// What of `drawn` has a place in the state and no value, and what is drawn before it.
+std::vector<ModelObject::Draw> draws_of(std::span<const DrawnParam> drawn, const StateLayout& state,
+                                        const Weights& values) {
   std::vector<ModelObject::Draw> draws;
   std::size_t needed = 0;
   for (const DrawnParam& param : drawn) {
@@ -71,7 +71,7 @@ std::vector<ModelObject::Draw> draws_of(std::span<const DrawnParam> drawn,
     const scalar::Arena& arena = draw.element.arena;
     bool is_zero =
         arena.is_constant(draw.element.value) && arena.bits(draw.element.value).value == 0;
-    bool has_place = found != state.entries.end() && !is_zero;
+    bool has_place = found != state.entries.end() && !is_zero && !values.contains(param.name);
     if (draw.elements == 0 || (!has_place && draw.element.draws == 0)) continue;
     if (has_place) draw.offset = found->offset;
     draws.push_back(std::move(draw));
@@ -183,7 +183,7 @@ CompiledModel compile_model(std::span<const ModelProgram> programs, const Weight
                  layout.bytes,
                  first.bytes.size(),
                  stripped ? &first.bytes : nullptr,
-                 draws_of(options.drawn, state),
+                 draws_of(options.drawn, state, weights),
                  options.seed};
   model.weight_bytes = stripped ? layout.bytes : block.size();
   bool embed = options.embed_weights && !stripped && model.weight_bytes > 0;
@@ -214,11 +214,18 @@ CompiledModel compile_model(std::span<const ModelProgram> programs, const Weight
                                 .timing = options.compile.timing});
   if (code_form(options.form) == CodeForm::object)
     check_needs(result.code, target, options.freestanding);
+  else if (options.freestanding)
+    throw Error(
+        "what a text needs from elsewhere is known when it is assembled; --freestanding is "
+        "for .o, .a and .so");
   if (result.code.starts_with("\x7f"
                               "ELF")) {
     result.sizes = sizes_of_file(result.code, options.file_name);
     add_model_sizes(result.sizes, model, layout);
     options.limits.check(result.sizes);
+  } else if (options.limits.is_given()) {
+    throw Error(
+        "sizes are known of machine code of the form ELF, so limits are for .o, .a and .so");
   }
   if (options.form == ObjectForm::archive) result.code = archive_of(result.code, model.name + ".o");
   if (options.form == ObjectForm::shared)

@@ -52,9 +52,11 @@ struct CompileModelOptions {
   std::vector<std::string> variants;
   // A function that runs every program on recorded values.
   bool self_test = false;
-  // Of the code before it becomes an archive or a shared object; no limits to text and bitcode.
+  // Of the code before it becomes an archive or a shared object. Error if it is not of the form
+  // ELF.
   SizeLimits limits;
-  // Error if the code needs any function from outside, memcpy and memset included.
+  // Error if the code needs any function from outside, memcpy and memset included, or is no machine
+  // code, of which nobody can tell.
   bool freestanding = false;
 };
 

@@ -38,6 +38,7 @@ void add_model_sizes(SizeTable& table, const ModelObject& model, const WeightLay
 struct SizeLimits {
   std::optional<std::uint64_t> code, weights, state, workspace;
 
+  bool is_given() const { return code || weights || state || workspace; }
   // Error with the table if one of them is passed.
   void check(const SizeTable& table) const;
 };

@@ -174,7 +174,11 @@ bool CodeCache::write_entry(const std::string& path, std::string_view bytes) {
       if (code == 0) code = closed;
     }
   }
-  if (code == 0 && ::rename(own.c_str(), path.c_str()) != 0) code = errno;
+  if (code == 0 && ::rename(own.c_str(), path.c_str()) != 0) {
+    // A folder of the entry's name; one that holds something is not ours to empty.
+    if (errno == EISDIR) ::rmdir(path.c_str());
+    if (::rename(own.c_str(), path.c_str()) != 0) code = errno;
+  }
   if (code == 0) return true;
   if (!own.empty()) ::unlink(own.c_str());
   warn(fmt::format("the cache {} cannot be written: {}", options_.folder, reason(code)));

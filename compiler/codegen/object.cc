@@ -129,21 +129,32 @@ LoadableCode compile_for_loading(const Program& program, const Target& target,
   return code;
 }
 
-std::string ir_text(const Program& program, const Target& target) {
+std::string ir_text(const Program& program, const Target& target, const CodegenOptions& options) {
+  Stopwatch stopwatch;
   std::unique_ptr<llvm::TargetMachine> machine = make_target_machine(target);
   llvm::LLVMContext context;
   std::unique_ptr<llvm::Module> module = emit_module(program, target, context, *machine, {});
+  report(options, kSteps[0], stopwatch.lap());
   optimize(*module, *machine);
+  report(options, kSteps[1], stopwatch.lap());
   LineWriter lines;
-  return text_of(*module, &lines);
+  std::string text = text_of(*module, &lines);
+  report(options, "printing", stopwatch.lap());
+  return text;
 }
 
-std::string assembly_text(const Program& program, const Target& target) {
+std::string assembly_text(const Program& program, const Target& target,
+                          const CodegenOptions& options) {
+  Stopwatch stopwatch;
   std::unique_ptr<llvm::TargetMachine> machine = make_target_machine(target);
   llvm::LLVMContext context;
   std::unique_ptr<llvm::Module> module = emit_module(program, target, context, *machine, {});
+  report(options, kSteps[0], stopwatch.lap());
   optimize(*module, *machine);
-  return generate_code(*module, *machine, llvm::CodeGenFileType::AssemblyFile);
+  report(options, kSteps[1], stopwatch.lap());
+  std::string text = generate_code(*module, *machine, llvm::CodeGenFileType::AssemblyFile);
+  report(options, kSteps[2], stopwatch.lap());
+  return text;
 }
 
 }  // namespace weir

@@ -52,7 +52,9 @@ LoadableCode compile_for_loading(const Program& program, const Target& target,
                                  const CodegenOptions& options = {});
 
 // The same code as text: LLVM IR after LLVM's passes, with model lines as comments, and assembly.
-std::string ir_text(const Program& program, const Target& target);
-std::string assembly_text(const Program& program, const Target& target);
+std::string ir_text(const Program& program, const Target& target,
+                    const CodegenOptions& options = {});
+std::string assembly_text(const Program& program, const Target& target,
+                          const CodegenOptions& options = {});
 
 }  // namespace weir

@@ -31,11 +31,13 @@ const llvm::Target& lookup(const std::string& triple) {
   std::string message;
   const llvm::Target* target = find_backend(llvm::Triple(triple), message);
   if (!target)
-    throw Error(fmt::format("there is no target {}; available are {}", triple, available_targets()));
+    throw Error(
+        fmt::format("there is no target {}; available are {}", triple, available_targets()));
   if (!llvm::Triple(triple).isLittleEndian())
-    throw Error(fmt::format("{} keeps the high byte first, and code is made for the other order "
-                            "only; available are {}",
-                            triple, available_targets()));
+    throw Error(
+        fmt::format("{} keeps the high byte first, and code is made for the other order "
+                    "only; available are {}",
+                    triple, available_targets()));
   return *target;
 }
 
@@ -62,11 +64,15 @@ void check_names(const llvm::MCSubtargetInfo& info, const TargetSpec& spec) {
   llvm::SmallVector<llvm::StringRef, 8> parts;
   llvm::StringRef(spec.features).split(parts, ',', -1, false);
   for (llvm::StringRef part : parts) {
-    std::string name = part.substr(1).str();
     bool sign = part.starts_with("+") || part.starts_with("-");
+    std::string name = part.substr(sign ? 1 : 0).str();
     auto known = [&](const llvm::SubtargetFeatureKV& row) { return name == row.Key; };
     auto table = info.getAllProcessorFeatures();
-    if (!sign || std::none_of(table.begin(), table.end(), known))
+    bool is_known = std::any_of(table.begin(), table.end(), known);
+    if (is_known && !sign)
+      throw Error(fmt::format(
+          "the feature {0} is to be added or to be taken away: write +{0} or -{0}", name));
+    if (!is_known)
       throw Error(fmt::format("{} is not a feature of {}; features are written +name or -name{}",
                               part.str(), info.getTargetTriple().getArchName().str(),
                               near_names(name, table)));
@@ -202,7 +208,8 @@ Target resolve_target(const TargetSpec& spec) {
     llvm::Triple triple(target.triple);
     if (triple.isX86() && target.cpu.empty()) target.cpu = "x86-64";
     if (triple.isRISCV64() && target.cpu.empty())
-      target.features = target.features.empty() ? "+m,+a,+f,+d,+c" : "+m,+a,+f,+d,+c," + target.features;
+      target.features =
+          target.features.empty() ? "+m,+a,+f,+d,+c" : "+m,+a,+f,+d,+c," + target.features;
     if (triple.isARM() && target.cpu.empty())
       target.features = target.features.empty() ? "+v7,+neon" : "+v7,+neon," + target.features;
     if (target.cpu.empty() && !triple.isARM() && !triple.isWasm())
@@ -229,9 +236,8 @@ std::unique_ptr<llvm::TargetMachine> make_target_machine(const Target& target, b
   llvm::TargetOptions options;
   options.FunctionSections = options.DataSections = sections;
   options.MCOptions.AsmVerbose = true;
-  std::unique_ptr<llvm::TargetMachine> machine =
-      make_machine(lookup(target.triple), llvm::Triple(target.triple), target.cpu, target.features,
-                   options);
+  std::unique_ptr<llvm::TargetMachine> machine = make_machine(
+      lookup(target.triple), llvm::Triple(target.triple), target.cpu, target.features, options);
   WEIR_CHECK(machine != nullptr, target.triple);
   return machine;
 }

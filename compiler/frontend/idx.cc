@@ -196,18 +196,27 @@ Tensor read_idx(const FileBytes& file, const TensorCheck& check) {
   return tensor;
 }
 
-std::string idx_content(const Tensor& tensor) {
+namespace {
+
+const ElementType& written_type(DType dtype) {
   auto fits = [&](const ElementType& type) {
-    return type.dtype == tensor.dtype() &&
-           type.bytes == static_cast<std::size_t>(byte_size(type.dtype));
+    return type.dtype == dtype && type.bytes == static_cast<std::size_t>(byte_size(type.dtype));
   };
   const auto* type = std::find_if(kTypes.begin(), kTypes.end(), fits);
   if (type == kTypes.end())
-    throw Error(
-        fmt::format("IDX files have no {}; cast to i32, f32 or f64 first", name(tensor.dtype())));
+    throw Error(fmt::format("IDX files have no {}; cast to i32, f32 or f64 first", name(dtype)));
+  return *type;
+}
+
+}  // namespace
+
+void check_idx_type(DType type) { written_type(type); }
+
+std::string idx_content(const Tensor& tensor) {
+  const ElementType& type = written_type(tensor.dtype());
   if (tensor.rank() > std::numeric_limits<unsigned char>::max())
     throw Error(fmt::format("a tensor of rank {} cannot be written as IDX", tensor.rank()));
-  std::string content{'\0', '\0', static_cast<char>(type->code), static_cast<char>(tensor.rank())};
+  std::string content{'\0', '\0', static_cast<char>(type.code), static_cast<char>(tensor.rank())};
   for (std::int64_t size : tensor.sizes()) {
     if (size > std::numeric_limits<std::uint32_t>::max())
       throw Error(fmt::format("{} cannot be written as IDX: its sizes have 32 bits",
@@ -216,9 +225,9 @@ std::string idx_content(const Tensor& tensor) {
   }
   std::size_t begin = content.size();
   content += bytes_of(tensor);
-  for (std::size_t i = begin; i < content.size(); i += type->bytes)
+  for (std::size_t i = begin; i < content.size(); i += type.bytes)
     std::reverse(content.begin() + static_cast<std::ptrdiff_t>(i),
-                 content.begin() + static_cast<std::ptrdiff_t>(i + type->bytes));
+                 content.begin() + static_cast<std::ptrdiff_t>(i + type.bytes));
   return content;
 }
 

@@ -18,7 +18,9 @@ namespace weir {
 // Error, naming the file, for everything that is not as above, and what `check` throws.
 Tensor read_idx(const FileBytes& file, const TensorCheck& check = {});
 
-// Error for an element type that the format lacks, and for sizes beyond 32 bits.
+// Error for an element type that the format lacks.
+void check_idx_type(DType type);
+// Error as of check_idx_type(), and for sizes beyond 32 bits.
 std::string idx_content(const Tensor& tensor);
 // Compressed if the name ends in .gz; the same tensor gives the same bytes.
 void write_idx(const std::string& path, const Tensor& tensor);

@@ -29,6 +29,12 @@ constexpr std::array<TypeName, 8> kTypes{{{"f4", DType::f32},
                                           {"i8", DType::i64},
                                           {"b1", DType::boolean}}};
 
+std::string_view npy_name(DType dtype) {
+  for (const TypeName& name : kTypes)
+    if (name.dtype == dtype) return name.npy;
+  return {};
+}
+
 struct Dictionary {
   std::optional<DType> dtype;
   std::optional<bool> fortran_order;
@@ -262,15 +268,17 @@ Tensor read_npy(const FileBytes& file, const TensorCheck& check) {
 
 Tensor read_npy(const std::string& path) { return read_npy(map_file(path)); }
 
+void check_npy_type(DType type) {
+  if (npy_name(type).empty())
+    throw Error(fmt::format(".npy files have no {}; cast to f32 first", name(type)));
+}
+
 std::string npy_header(const Tensor& tensor) {
-  std::string_view type;
-  for (const TypeName& name : kTypes)
-    if (name.dtype == tensor.dtype()) type = name.npy;
-  if (type.empty())
-    throw Error(fmt::format(".npy files have no {}; cast to f32 first", name(tensor.dtype())));
-  std::string text = fmt::format("{{'descr': '{}{}', 'fortran_order': False, 'shape': ({}{}), }}",
-                                 byte_size(tensor.dtype()) > 1 ? '<' : '|', type,
-                                 fmt::join(tensor.sizes(), ", "), tensor.rank() == 1 ? "," : "");
+  check_npy_type(tensor.dtype());
+  std::string text =
+      fmt::format("{{'descr': '{}{}', 'fortran_order': False, 'shape': ({}{}), }}",
+                  byte_size(tensor.dtype()) > 1 ? '<' : '|', npy_name(tensor.dtype()),
+                  fmt::join(tensor.sizes(), ", "), tensor.rank() == 1 ? "," : "");
   std::size_t begin = kMagic.size() + 4;
   std::size_t padding = kAlignment - (begin + text.size() + 1) % kAlignment;
   text.append(padding % kAlignment, ' ');

@@ -24,7 +24,9 @@ Tensor read_npy(const std::string& path);
 inline constexpr std::size_t kMostOfNpyHeader = 12 + 65536;
 TensorHeader read_npy_header(const FileBytes& begin, std::uint64_t size);
 
-// Version 1.0, C order. Error for bf16, which NumPy does not have.
+// Error for bf16, which NumPy does not have.
+void check_npy_type(DType type);
+// Version 1.0, C order. Error as of check_npy_type().
 std::string npy_header(const Tensor& tensor);
 void write_npy(const std::string& path, const Tensor& tensor);
 

@@ -80,21 +80,22 @@ Tensor read_csv_as(const FileBytes& file, std::string_view, const TensorType* ex
 }
 
 constexpr std::array kFormats{
-    TensorFormat{".npy", "a NumPy array", read_single<read_npy>, write_single<write_npy>},
-    TensorFormat{".npz", "NumPy arrays by name", read_npz_one, write_npz, npz_names, npz_headers,
-                 read_npz},
+    TensorFormat{".npy", "a NumPy array", read_single<read_npy>, write_single<write_npy>,
+                 check_npy_type},
+    TensorFormat{".npz", "NumPy arrays by name", read_npz_one, write_npz, check_npy_type, npz_names,
+                 npz_headers, read_npz},
     TensorFormat{".safetensors", "tensors by name", read_named<read_safetensors>, write_safetensors,
-                 names_in<read_safetensors>, headers_in<read_safetensors>,
+                 nullptr, names_in<read_safetensors>, headers_in<read_safetensors>,
                  read_wanted<read_safetensors>},
     TensorFormat{".pb", "an ONNX tensor", read_single<read_pb_as>, write_pb_one},
     TensorFormat{".csv", "rows of numbers, with a header or without", read_csv_as,
                  write_single<write_csv>},
     TensorFormat{".idx", "an IDX array, as of MNIST", read_single<read_idx>,
-                 write_single<write_idx>},
+                 write_single<write_idx>, check_idx_type},
     TensorFormat{"-ubyte", "the same under MNIST's names", read_single<read_idx>,
-                 write_single<write_idx>},
+                 write_single<write_idx>, check_idx_type},
     TensorFormat{".gz", "an IDX array, compressed by gzip", read_single<read_idx>,
-                 write_single<write_idx>},
+                 write_single<write_idx>, check_idx_type},
 };
 
 std::string listed(const std::vector<std::string>& names) {

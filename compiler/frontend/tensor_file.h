@@ -26,6 +26,8 @@ struct TensorFormat {
                  const TensorCheck& check);
   // Replaces the file by these: exactly one if the format is not named.
   void (*write)(const std::string& path, const Weights& tensors);
+  // Error if files of the format have no elements of the type; null: they have all.
+  void (*check_type)(DType type) = nullptr;
   // Of a format that is named: which tensors a file holds, of which types, and all that are wanted.
   std::vector<std::string> (*names)(const FileBytes& file) = nullptr;
   std::vector<TensorHeader> (*headers)(const FileBytes& file) = nullptr;

@@ -14,6 +14,8 @@ struct TargetSpec {
   std::string triple;    // "aarch64-linux-gnu", "wasm32", ...
   std::string cpu;       // "x86-64-v3", "cortex-a72", ...
   std::string features;  // "+avx2,-fma": added to the CPU's
+
+  bool is_given() const { return !triple.empty() || !cpu.empty() || !features.empty(); }
 };
 
 // What code generation needs to know about it. Functions that the target lacks would become calls of a

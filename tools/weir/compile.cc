@@ -121,6 +121,9 @@ void compile_file(const CompileArguments& arguments) {
   options.variants = arguments.variants;
   WeightChoice weights = given_weights(arguments.weights);
   options.embed_weights = weights.embed;
+  if (weights.file && arguments.programs.strip_weights)
+    throw Error(fmt::format("with --strip-weights no values are read; leave out --weights {}",
+                            shown(*weights.file)));
   std::string header =
       arguments.header.empty()
           ? std::filesystem::path(arguments.output).replace_extension(".h").string()

@@ -70,7 +70,9 @@ int fail(const CLI::ParseError& error, const CLI::App& app) {
                                        : "this argument is one too many:",
                           first);
   } else if (dynamic_cast<const CLI::ArgumentMismatch*>(&error) != nullptr) {
-    message = fmt::format("{} needs a value", message.substr(0, message.find(':')));
+    message =
+        fmt::format("{} {}", message.substr(0, message.find(':')),
+                    message.find("At Most") == message.npos ? "needs a value" : "is given twice");
   }
   return fail(fmt::format("{} (see {})", message, help_command(app)));
 }

@@ -188,19 +188,26 @@ void add_run_command(CLI::App& app, Action& action) {
   CLI::Option* reference =
       command->add_flag("--reference", options->reference,
                         "Interprets the model instead of compiling it: slow and obvious.");
-  command
-      ->add_flag("--check", options->check,
-                 "Also compares the results with the interpreter's: they must be near those of "
-                 "exact functions, "
-                 "and bit-equal to those of the functions as compiled.")
-      ->excludes(reference);
-  add_value(*command, "--tolerance", options->tolerance, "R",
-            "What --check allows, relative to the largest element: 1e-05 for f32, 1e-12 for f64, "
-            "0.002 for f16 and 0.016 for bf16 if left out.");
+  CLI::Option* check =
+      command
+          ->add_flag("--check", options->check,
+                     "Also compares the results with the interpreter's: they must be near those of "
+                     "exact functions, "
+                     "and bit-equal to those of the functions as compiled.")
+          ->excludes(reference);
+  CLI::Option* tolerance = add_value(
+      *command, "--tolerance", options->tolerance, "R",
+      "What --check allows, relative to the largest element: 1e-05 for f32, 1e-12 for f64, "
+      "0.002 for f16 and 0.016 for bf16 if left out.");
+  tolerance->needs(check);
   add_target(*command, options->target);
   add_cache(*command, options->cache);
   add_limits(*command, options->limits);
   add_times(*command, options->times);
+  // What says how to compile, and on how many threads to run what is compiled.
+  for (const char* name : {"--threads", "--target", "--cpu", "--features", "--cache",
+                           "--cache-size", "--memory-budget", "--time-passes"})
+    reference->excludes(command->get_option(name));
   command->callback([options, &action] { action = [options] { run_model(*options); }; });
 }
 

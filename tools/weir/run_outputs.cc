@@ -12,10 +12,10 @@
 namespace weir::tool {
 namespace {
 
-void check_output_name(const Graph& graph, const std::string& name) {
+const Graph::Output& output_of(const Graph& graph, const std::string& name) {
   std::vector<std::string> known;
   for (const Graph::Output& output : graph.outputs()) {
-    if (output.name == name) return;
+    if (output.name == name) return output;
     known.push_back(value_name(output.name));
   }
   throw Error(fmt::format("there is no output {}; {}", value_name(name),
@@ -24,7 +24,7 @@ void check_output_name(const Graph& graph, const std::string& name) {
                               : fmt::format("the outputs are {}", fmt::join(known, ", "))));
 }
 
-TensorPlace place_of(const std::string& name, const std::string& file) {
+TensorPlace place_of(const std::string& name, const std::string& file, DType type) {
   if (file.empty())
     throw Error(fmt::format("the file of the output {} is missing", value_name(name)));
   std::optional<TensorPlace> place = parse_tensor_place(file);
@@ -33,6 +33,7 @@ TensorPlace place_of(const std::string& name, const std::string& file) {
         fmt::format("the output {} cannot be written to {}: the ending of a file says "
                     "what it is, and is one of {}",
                     value_name(name), shown(file), tensor_endings()));
+  if (place->format->check_type != nullptr) place->format->check_type(type);
   if (place->format->is_named() && place->name.empty()) place->name = name;
   return std::move(*place);
 }
@@ -43,8 +44,8 @@ OutputPlaces output_places(const Graph& graph, std::span<const std::string> opti
   OutputPlaces places;
   for (const std::string& option : options) {
     auto [name, file] = name_and_value(option, "--output");
-    check_output_name(graph, name);
-    TensorPlace place = place_of(name, file);
+    DType type = graph.type(output_of(graph, name).value).dtype;
+    TensorPlace place = place_of(name, file, type);
     for (const auto& [other, taken] : places)
       if (taken.file == place.file && taken.name == place.name && other != name)
         throw Error(fmt::format("the outputs {} and {} are both to be written to {}",

@@ -189,8 +189,11 @@ void add_verify_command(CLI::App& app, Action& action) {
             "Threads to work on; as many as there are processors if left out. The results do not "
             "depend on it.");
   add_cache(*command, options->cache);
-  command->add_flag("--reference", options->reference,
-                    "Interprets the models instead of compiling them: slow and obvious.");
+  command
+      ->add_flag("--reference", options->reference,
+                 "Interprets the models instead of compiling them: slow and obvious.")
+      ->excludes(command->get_option("--cache"))
+      ->excludes(command->get_option("--cache-size"));
   add_limits(*command, options->limits);
   command->callback([options, &action] { action = [options] { verify_folders(*options); }; });
 }

@@ -2,6 +2,7 @@
 
 #include <random>
 
+#include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -114,6 +115,28 @@ TEST(Npy, unaligned_data_is_copied) {
                      std::string("\0\0\x80\x3f", 4)))
                 .to_string(),
             "[1.0]");
+}
+
+// An array in Fortran order is copied, and one more time if its elements lie where none can be read
+// from.
+TEST(Npy, memory_is_at_most_twice_the_file) {
+  constexpr std::size_t kSize = 1 << 20, kOverhead = 64 << 10;
+  for (bool fortran : {false, true})
+    for (int misplaced : {0, 1}) {
+      std::string header =
+          fmt::format("{{'descr': '<f4', 'fortran_order': {}, 'shape': (512, 512)}}",
+                      fortran ? "True" : "False");
+      FileBytes file =
+          memory_file(npy(header + std::string(static_cast<std::size_t>(misplaced), ' '),
+                          std::string(kSize, '\1')),
+                      "x.npy");
+      std::size_t peak = test::peak_memory_of([&] { read_npy(file); });
+      EXPECT_LE(peak, 2 * file.bytes.size() + kOverhead) << header;
+    }
+  std::string long_header = "{'descr': '<f4', 'shape': (" + std::string(60'000, '1') + ",)}";
+  FileBytes file = memory_file(npy(long_header, ""), "x.npy");
+  EXPECT_LE(test::peak_memory_of([&] { error_of([&] { read_npy(file); }); }),
+            file.bytes.size() + kOverhead);
 }
 
 TEST(Npy, cut_anywhere_is_an_error) {
