@@ -43,7 +43,7 @@ function(weir_fuzz_targets)
     list(REMOVE_ITEM shared "${PROJECT_SOURCE_DIR}/tests/fuzz/replay.cc")
   endif()
   add_library(weir_fuzz_support OBJECT ${shared})
-  target_link_libraries(weir_fuzz_support PUBLIC weir_frontend weir_memory_meter)
+  target_link_libraries(weir_fuzz_support PUBLIC weir_frontend weir_memory_meter weir_formats)
   add_custom_target(weir_fuzz_targets)
 
   set(listing)

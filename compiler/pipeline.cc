@@ -8,7 +8,6 @@
 #include "compiler/cache/build_identity.h"
 #include "compiler/cache/host_features.h"
 #include "compiler/cache/program_key.h"
-#include "compiler/codegen/target_machine.h"
 #include "compiler/drawing/drawing.h"
 #include "compiler/make_executable.h"
 #include "compiler/lowering/lower.h"

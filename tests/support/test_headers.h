@@ -27,3 +27,8 @@
 #include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+
+#include "ir/builder.h"
+#include "ir/builder_ops.h"
+#include "ir/graph.h"
+#include "ir/op.h"
