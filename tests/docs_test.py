@@ -11,7 +11,8 @@ In the README, CONTRIBUTING, docs/ and the READMEs of the examples, where build/
   ```text      whatever else.
 In docs/tests.md, whatever stands in the last column of a table is a file, or a unit test `area/Suite.Name`.
 The commands of a page run one after the other in a scratch copy of the folder that the page is in, or for the README
-and docs/ of the project. One that prints "error:" must be shown to do so.
+and docs/ of the project, where folders of sources are links: no command shown writes there. One that prints "error:"
+must be shown to do so.
 
 --update writes what was printed into the pages, where it differs and nothing is left out.
 """
@@ -27,6 +28,8 @@ import tempfile
 FENCE = re.compile(r"^```(\w*)\s*$")
 SOURCE_OF_CODE = re.compile(r"^<!-- (\S+) -->$")
 ANYTHING = "..."
+# Nine tenths of the project's files, which a page would only read.
+LINKED = ("benchmarks", "cmake", "compiler", "ir", "runtime", "tests", "tools")
 
 
 def pages(source):
@@ -74,8 +77,11 @@ class Page:
         self.folder = tempfile.TemporaryDirectory()
         of_the_project = path.parent in (source, source / "docs") or source / "docs" in path.parents
         scratch = pathlib.Path(self.folder.name)
+        linked = LINKED if of_the_project else ()
         shutil.copytree(source if of_the_project else path.parent, scratch, dirs_exist_ok=True,
-                        ignore=shutil.ignore_patterns("build", ".*", "__pycache__"))
+                        ignore=shutil.ignore_patterns("build", ".*", "__pycache__", *linked))
+        for folder in linked:
+            (scratch / folder).symlink_to(source / folder)
         (scratch / "build").mkdir()
         (scratch / "build" / "release").symlink_to(build)
         self.environment = {**os.environ, "LC_ALL": "C"}
