@@ -290,7 +290,7 @@ def test_completion(folder):
     offers([""], *commands(), "--help", "--version", "--man", "--bash-completion")
     offers(["ins"], "inspect")
     offers(["inspect", ""], "model.weir", "models", "net.onnx")
-    offers(["inspect", "model.weir", "--stage", ""], "graph", "optimized", "kernels", "llvm", "asm")
+    offers(["inspect", "model.weir", "--stage", ""], "graph", "optimized", "kept", "kernels", "llvm", "asm")
     offers(["inspect", "model.weir", "--stage", "="], "graph", "optimized", "kernels", "llvm", "asm")
     offers(["inspect", "model.weir", "--stage", "=", "op"], "optimized")
     offers(["inspect", "model.weir", "--no-f"], "--no-fusion")

@@ -148,20 +148,22 @@ INSTANTIATE_TEST_SUITE_P(Forms, GraphGrowth,
 
 constexpr int kSmall = 1000;
 
+template <class Action>
+double growth(Action action) {
+  return test::growth(action, kSmall, test::kLogLinearGrowth);
+}
+
 TEST_P(GraphGrowth, of_parsing) {
-  EXPECT_LT(
-      test::growth([](int n) { check_graph(parse_graph(GetParam().text(n), "g.weir")); }, kSmall),
-      test::kLinearGrowth);
+  EXPECT_LT(growth([](int n) { check_graph(parse_graph(GetParam().text(n), "g.weir")); }),
+            test::kLogLinearGrowth);
 }
 
 TEST_P(GraphGrowth, of_every_pass) {
   Graph small = parse_graph(GetParam().text(kSmall), "g.weir");
   Graph large = parse_graph(GetParam().text(8 * kSmall), "g.weir");
   for (const std::string& name : default_passes()) {
-    EXPECT_LT(
-        test::growth([&](int n) { run_passes(n == kSmall ? small : large, std::span(&name, 1)); },
-                     kSmall),
-        test::kLinearGrowth)
+    EXPECT_LT(growth([&](int n) { run_passes(n == kSmall ? small : large, std::span(&name, 1)); }),
+              test::kLogLinearGrowth)
         << name;
     small = run_passes(small, std::span(&name, 1));
     large = run_passes(large, std::span(&name, 1));
@@ -172,17 +174,16 @@ TEST_P(GraphGrowth, of_the_gradient) {
   Graph small = parse_graph(GetParam().text(kSmall), "g.weir");
   Graph large = parse_graph(GetParam().text(8 * kSmall), "g.weir");
   std::vector<std::string> wrt{"x"};
-  EXPECT_LT(test::growth([&](int n) { gradient(n == kSmall ? small : large, wrt); }, kSmall),
-            test::kLinearGrowth);
+  EXPECT_LT(growth([&](int n) { gradient(n == kSmall ? small : large, wrt); }),
+            test::kLogLinearGrowth);
 }
 
 TEST_P(GraphGrowth, of_lowering) {
   Graph small = run_passes(parse_graph(GetParam().text(kSmall), "g.weir"), default_passes());
   Graph large = run_passes(parse_graph(GetParam().text(8 * kSmall), "g.weir"), default_passes());
   for (bool fuse : {true, false})
-    EXPECT_LT(
-        test::growth([&](int n) { lower(n == kSmall ? small : large, {.fuse = fuse}); }, kSmall),
-        test::kLinearGrowth)
+    EXPECT_LT(growth([&](int n) { lower(n == kSmall ? small : large, {.fuse = fuse}); }),
+              test::kLogLinearGrowth)
         << (fuse ? "fused" : "a kernel a node");
 }
 
