@@ -291,7 +291,7 @@ def test_completion(folder):
     offers(["ins"], "inspect")
     offers(["inspect", ""], "model.weir", "models", "net.onnx")
     offers(["inspect", "model.weir", "--stage", ""], "graph", "optimized", "kept", "kernels", "llvm", "asm")
-    offers(["inspect", "model.weir", "--stage", "="], "graph", "optimized", "kernels", "llvm", "asm")
+    offers(["inspect", "model.weir", "--stage", "="], "graph", "optimized", "kept", "kernels", "llvm", "asm")
     offers(["inspect", "model.weir", "--stage", "=", "op"], "optimized")
     offers(["inspect", "model.weir", "--no-f"], "--no-fusion")
     offers(["ops", "leaky"], "leaky_relu")
