@@ -126,7 +126,7 @@ class Comparison {
       effort.fewest_rounds = 5;
       effort.most_rounds = 101;
       if (threads > 1) {
-        effort.rest_seconds = 5e-3;
+        effort.rest_seconds = 10e-3;
         effort.most_rounds = 31;
       }
       report(subject.name, threads, interleave(sides, effort), side_of);

@@ -199,7 +199,7 @@ class Steps {
           options_.quick ? 2e-3 : 20e-3;  // a command through a pipe is nothing then
       if (!options_.quick) effort.total_seconds = 2;
       effort.fewest_rounds = 5;
-      if (threads > 1) effort.rest_seconds = 5e-3;
+      if (threads > 1) effort.rest_seconds = 10e-3;
       Samples samples = interleave(sides, effort);
       double other = 1 - samples.ratio(1, 0).median;
       std::vector<Cell> row{one.name(),

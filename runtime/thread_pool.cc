@@ -6,12 +6,41 @@
 // work; there is work / does anyone sleep), which only sequential consistency orders.
 #include "runtime/thread_pool.h"
 
+#if defined(__linux__)
+#include <sched.h>
+#endif
+
 #include <chrono>
 #include <stdexcept>
 #include <string>
 
 namespace weir {
 namespace {
+
+// The processor that the calling thread runs on; negative where that is not known.
+int this_processor() noexcept {
+#if defined(__linux__)
+  return sched_getcpu();
+#else
+  return -1;
+#endif
+}
+
+// Moves the calling thread to another one of the processors that it may use, if there is any; where
+// it may run is the same afterwards.
+void leave_this_processor() noexcept {
+#if defined(__linux__)
+  const int here = this_processor();
+  cpu_set_t allowed;
+  if (here < 0 || here >= CPU_SETSIZE || sched_getaffinity(0, sizeof allowed, &allowed) != 0)
+    return;
+  cpu_set_t others = allowed;
+  CPU_CLR(static_cast<std::size_t>(here), &others);
+  if (CPU_COUNT(&others) == 0) return;
+  if (sched_setaffinity(0, sizeof others, &others) == 0)
+    sched_setaffinity(0, sizeof allowed, &allowed);
+#endif
+}
 
 using Clock = std::chrono::steady_clock;
 
@@ -111,7 +140,9 @@ void ThreadPool::parallel_for(std::ptrdiff_t tasks, weir_task task, void* argume
   finished_.store(0, std::memory_order_relaxed);
   unclaimed_.store(tasks);
   wake_for(tasks);
-  await_finished(tasks - run_tasks(0));
+  const std::ptrdiff_t done = run_tasks(0);
+  is_alone_.store(done == tasks, std::memory_order_relaxed);
+  await_finished(tasks - done);
   busy_.store(false, std::memory_order_release);
 }
 
@@ -188,21 +219,35 @@ void ThreadPool::idle() noexcept {
   Spin spin(idle_spin_limit);
   while (runs_.load(std::memory_order_relaxed) > 0) {
     if (unclaimed_.load(std::memory_order_relaxed) > 0) return;
+    leave_caller();
     if (!spin.pause()) break;
   }
   Spin linger(linger_limit);
   while (linger.pause()) {
     if (unclaimed_.load(std::memory_order_relaxed) > 0) return;
+    leave_caller();
   }
   sleepers_.fetch_add(1);
   if (unclaimed_.load() <= 0 && !stopping_.load()) signal_.wait(seen);
   sleepers_.fetch_sub(1);
+  leave_caller();
+}
+
+// A thread may be woken on the processor of whoever wakes it, while others are idle; the system
+// takes milliseconds to move it, and all that time the caller works alone.
+void ThreadPool::leave_caller() const noexcept {
+  const int caller = caller_processor_.load(std::memory_order_relaxed);
+  if (caller >= 0 && caller == this_processor()) leave_this_processor();
 }
 
 void ThreadPool::begin() noexcept {
+  caller_processor_.store(this_processor(), std::memory_order_relaxed);
   runs_.fetch_add(1);
   signal_.fetch_add(1);
-  if (sleepers_.load() > 0) signal_.notify_all();
+  const bool asleep = sleepers_.load() > 0;
+  if (asleep) signal_.notify_all();
+  // Whoever waits for this processor leaves it, once it gets it.
+  if (asleep || is_alone_.load(std::memory_order_relaxed)) std::this_thread::yield();
 }
 
 void ThreadPool::end() noexcept { runs_.fetch_sub(1); }

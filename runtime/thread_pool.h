@@ -22,7 +22,8 @@
 //
 //   Between `begin` and `end` idle threads spin, at most about a millisecond at a time, so that the
 //   next loop finds them awake. After a run they stay awake for a tenth of that, for a host that
-//   calls again at once, and then they sleep.
+//   calls again at once, and then they sleep. One that wakes on the processor of whoever began the
+//   run moves to another.
 #pragma once
 
 #include <atomic>
@@ -79,6 +80,7 @@ class ThreadPool {
   void wake_for(std::ptrdiff_t tasks) noexcept;
   void work(int worker) noexcept;
   void idle() noexcept;
+  void leave_caller() const noexcept;
   void stop() noexcept;
 
   // Two cache lines: processors fetch lines in pairs.
@@ -99,6 +101,8 @@ class ThreadPool {
   alignas(separation) std::atomic<int> runs_{0};  // begun and not ended
   std::atomic<int> sleepers_{0};                  // threads that sleep or are about to
   std::atomic<std::uint32_t> signal_{0};          // changes whenever sleepers should look again
+  std::atomic<int> caller_processor_{-1};         // where the last run was begun
+  std::atomic<bool> is_alone_{false};             // nobody helped with the last loop
   std::atomic<bool> stopping_{false};
   weir_executor executor_{};
   std::vector<std::thread> threads_;  // threads_[i] is worker i + 1
