@@ -71,10 +71,14 @@ class Spin {
  public:
   explicit Spin(Clock::duration limit) : limit_(limit) {}
 
+  // Whether it is time to look at more than a counter.
+  bool is_look() const noexcept { return count_ % pauses_per_look == 0; }
+
   // Passes a moment; false when the limit is reached.
   bool pause() noexcept {
     processor_pause();
-    if (++count_ % pauses_per_look != 0) return true;
+    ++count_;
+    if (!is_look()) return true;
     const Clock::time_point now = Clock::now();
     if (count_ == pauses_per_look) start_ = now;
     if (now - start_ >= limit_) return false;
@@ -219,13 +223,13 @@ void ThreadPool::idle() noexcept {
   Spin spin(idle_spin_limit);
   while (runs_.load(std::memory_order_relaxed) > 0) {
     if (unclaimed_.load(std::memory_order_relaxed) > 0) return;
-    leave_caller();
+    if (spin.is_look()) leave_caller();
     if (!spin.pause()) break;
   }
   Spin linger(linger_limit);
   while (linger.pause()) {
     if (unclaimed_.load(std::memory_order_relaxed) > 0) return;
-    leave_caller();
+    if (linger.is_look()) leave_caller();
   }
   sleepers_.fetch_add(1);
   if (unclaimed_.load() <= 0 && !stopping_.load()) signal_.wait(seen);

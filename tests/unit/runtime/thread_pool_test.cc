@@ -4,6 +4,10 @@
 
 #include <gtest/gtest.h>
 
+#if defined(__linux__)
+#include <sched.h>
+#endif
+
 #include <atomic>
 #include <chrono>
 #include <stdexcept>
@@ -165,6 +169,45 @@ TEST(ThreadPool, UsesAllItsThreads) {
   });
   watch.expect_each_task_once();
 }
+
+#if defined(__linux__)
+
+TEST(ThreadPool, AThreadLeavesTheCallersProcessorAndMayComeBack) {
+  cpu_set_t allowed, here, seen;
+  ASSERT_EQ(sched_getaffinity(0, sizeof allowed, &allowed), 0);
+  if (CPU_COUNT(&allowed) < 2) GTEST_SKIP() << "there is one processor";
+  ThreadPool pool(2);
+  const int processor = sched_getcpu();
+  CPU_ZERO(&here);
+  CPU_SET(static_cast<std::size_t>(processor), &here);
+  ASSERT_EQ(sched_setaffinity(0, sizeof here, &here), 0);
+  // Each of the two threads runs one of the tasks.
+  auto on_the_other = [&](auto body) {
+    std::atomic<int> arrived{0};
+    pool.executor().begin(&pool);
+    run(pool, 2, [&](std::ptrdiff_t, int worker) {
+      for (++arrived; arrived < 2;) std::this_thread::yield();
+      if (worker == 1) body();
+    });
+    pool.executor().end(&pool);
+  };
+  bool came = false, left = false;
+  on_the_other([&] {
+    came = sched_setaffinity(0, sizeof here, &here) == 0 && sched_getcpu() == processor &&
+           sched_setaffinity(0, sizeof allowed, &allowed) == 0;
+  });
+  for (int runs = 0; runs < 100 && !left; ++runs)
+    on_the_other([&] {
+      left = sched_getcpu() != processor;
+      sched_getaffinity(0, sizeof seen, &seen);
+    });
+  EXPECT_EQ(sched_setaffinity(0, sizeof allowed, &allowed), 0);
+  EXPECT_TRUE(came);
+  EXPECT_TRUE(left);
+  EXPECT_TRUE(CPU_EQUAL(&seen, &allowed));
+}
+
+#endif
 
 TEST(ThreadPool, ANestedLoopStaysOnItsThread) {
   ThreadPool pool(3);
