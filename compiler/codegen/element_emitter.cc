@@ -58,8 +58,7 @@ KernelEmitter::Values KernelEmitter::emit_node(Id id, const Lanes& lanes) {
   int width = varies ? lanes.width : 1;
   int rows = schedule_.varies_by_row[id.index] ? rows_ : 1;
   // Operands first: their debug lines are their own.
-  const bool is_load = node.primitive == Primitive::load || node.primitive == Primitive::load_if;
-  if (!is_load)
+  if (!scalar::is_load(node.primitive))
     for (Id operand : kernel_.arena.operands(id))
       if (kernel_.arena[operand].primitive != Primitive::constant) values(operand, lanes);
   if (id.index < kernel_.locations.size()) debug_.set(b_, kernel_.locations[id.index]);
@@ -352,10 +351,7 @@ void KernelEmitter::hoist(const Stage& stage, const std::vector<Access>& accesse
       continue;
     }
     visit(access->second.offset);
-    if (node.primitive == Primitive::load_if) {
-      visit(kernel_.arena.operand(id, 0));
-      visit(kernel_.arena.operand(id, 1));
-    }
+    for (Id operand : kernel_.arena.value_operands(id)) visit(operand);
   }
 }
 

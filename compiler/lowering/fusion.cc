@@ -163,12 +163,11 @@ Probe Planner::probe(const Node& node) const {
   }
   for (Id id : scalar::reachable(arena, roots)) {
     const scalar::Node& made = arena[id];
-    if (made.primitive != Primitive::load && made.primitive != Primitive::load_if) continue;
+    if (!scalar::is_load(made.primitive)) continue;
     if (made.payload == node.results[0].index) continue;  // a step's own result
-    std::span<const Id> operands = arena.operands(id);
-    if (made.primitive == Primitive::load_if) operands = operands.subspan(2);
+    std::span<const Id> element = arena.load_indices(id);
     result.accesses.push_back({ValueId{static_cast<std::uint32_t>(made.payload)},
-                               {operands.begin(), operands.end()}});
+                               {element.begin(), element.end()}});
   }
   return result;
 }

@@ -134,22 +134,21 @@ void KernelCost::add(std::uint32_t parameter, std::span<const Id> indices, Acces
 void KernelCost::add_loads(Id root, bool in_fold, double times, double inner) {
   for (Id id : scalar::reachable(kernel_.arena, std::span(&root, 1))) {
     const scalar::Node& node = kernel_.arena[id];
-    if (node.primitive != Primitive::load && node.primitive != Primitive::load_if) continue;
-    std::span<const Id> operands = kernel_.arena.operands(id);
+    if (!scalar::is_load(node.primitive)) continue;
+    std::span<const Id> indices = kernel_.arena.load_indices(id);
     Access access;
     access.times = access.guard_times = times;
     access.in_fold = in_fold;
     access.guarded = node.primitive == Primitive::load_if;
     if (access.guarded) {
-      access.guard = axes_of(operands[0]);
-      operands = operands.subspan(2);
+      access.guard = axes_of(kernel_.arena.operand(id, 0));
       for (const Stage& stage : kernel_.stages)
         if (in_fold && !stage.digits.empty() && (access.guard & bit(stage.digits.back())) == 0)
           access.guard_times = times / inner;
     }
     auto parameter = static_cast<std::uint32_t>(node.payload);
     access.may_copy = in_fold && !access.guarded && (window_ || may_copy_(parameter));
-    add(parameter, operands, access);
+    add(parameter, indices, access);
   }
 }
 

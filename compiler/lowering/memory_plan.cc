@@ -41,11 +41,8 @@ bool can_overwrite(const Kernel& kernel, std::uint32_t source, std::uint32_t tar
   auto loads_in = [&](const std::vector<Id>& roots, auto&& acceptable) {
     for (Id id : scalar::reachable(kernel.arena, roots)) {
       const scalar::Node& node = kernel.arena[id];
-      bool guarded = node.primitive == Primitive::load_if;
-      if ((node.primitive != Primitive::load && !guarded) || node.payload != source) continue;
-      std::span<const Id> indices = kernel.arena.operands(id);
-      if (guarded) indices = indices.subspan(2);
-      if (!acceptable(indices)) return false;
+      if (!scalar::is_load(node.primitive) || node.payload != source) continue;
+      if (!acceptable(kernel.arena.load_indices(id))) return false;
     }
     return true;
   };

@@ -91,8 +91,7 @@ void drop_unused(BuiltKernel& built, std::vector<PackedCopy>& copies) {
   std::vector<bool> used(kernel.parameters.size());
   for (Id id : scalar::reachable(kernel.arena, roots_of(kernel))) {
     const scalar::Node& node = kernel.arena[id];
-    if (node.primitive == Primitive::load || node.primitive == Primitive::load_if)
-      used[node.payload] = true;
+    if (scalar::is_load(node.primitive)) used[node.payload] = true;
   }
   for (const Stage& stage : kernel.stages)
     for (const Store& store : stage.stores) used[store.parameter] = true;

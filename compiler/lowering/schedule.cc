@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <map>
 
+#include "compiler/lowering/choose_tile.h"
 #include "ir/scalar/affine.h"
 #include "ir/scalar/expand.h"
 
@@ -13,32 +14,6 @@ using scalar::Affine;
 using scalar::Arena;
 using scalar::Id;
 using scalar::Primitive;
-
-// What a step of a tiled fold may cost for each field of the tile, beside the step itself.
-constexpr int kTileBodyCost = 8;
-// Rows of a tile. With four vectors a row, 24 of 32 registers accumulate; with two, 12 of 16.
-constexpr std::int64_t kTileRows = 6;
-// Of a map in tiles that transpose: vectors of a unit, enough that working out where it is costs little; and what an element
-// may cost, for it is written out for each row.
-constexpr std::int64_t kTransposedVectors = 4;
-constexpr std::int64_t kTransposedBodyCost = 24;
-
-bool is_load(Primitive primitive) {
-  return primitive == Primitive::load || primitive == Primitive::load_if;
-}
-
-// The part of a load's operands that are values: guard and alternative. The rest are indices.
-std::span<const Id> value_operands(const Arena& arena, Id id) {
-  std::span<const Id> operands = arena.operands(id);
-  if (arena[id].primitive == Primitive::load) return {};
-  if (arena[id].primitive == Primitive::load_if) return operands.first(2);
-  return operands;
-}
-
-std::span<const Id> index_operands(const Arena& arena, Id id) {
-  std::span<const Id> operands = arena.operands(id);
-  return arena[id].primitive == Primitive::load_if ? operands.subspan(2) : operands;
-}
 
 // Quotient and remainder of an axis, as a flattened image is read, come together again as the axis.
 Affine joined(Arena& arena, const Affine& offset) {
@@ -84,13 +59,7 @@ class Scheduler {
     classify_accesses();
     choose_transposed_axis();
     find_levels();
-    estimate();
-    choose_unroll();
-    if (transposes_) {
-      choose_transposed_tile();
-    } else {
-      choose_tile();
-    }
+    choose_tile(result_, target_);
     return std::move(result_);
   }
 
@@ -140,7 +109,7 @@ class Scheduler {
     }
     for (std::size_t i = arena().size(); i-- > 0;) {
       if (!needed_[i]) continue;
-      for (Id operand : value_operands(arena(), Id{static_cast<std::uint32_t>(i)}))
+      for (Id operand : arena().value_operands(Id{static_cast<std::uint32_t>(i)}))
         needed_[operand.index] = true;
     }
   }
@@ -150,7 +119,7 @@ class Scheduler {
     for (Id id : scalar::reachable(arena(), std::span(&atom, 1))) {
       if (arena()[id].primitive == Primitive::axis)
         pinned_.insert_or_assign(static_cast<std::uint32_t>(arena()[id].payload), true);
-      if (is_load(arena()[id].primitive)) in_address_[id.index] = true;
+      if (scalar::is_load(arena()[id].primitive)) in_address_[id.index] = true;
     }
   }
 
@@ -175,9 +144,9 @@ class Scheduler {
       const scalar::Node node = arena()[id];
       if (needed_[i] && node.primitive == Primitive::axis)
         pinned_.insert_or_assign(static_cast<std::uint32_t>(node.payload), true);
-      if ((needed_[i] || in_address_[i]) && is_load(node.primitive))
+      if ((needed_[i] || in_address_[i]) && scalar::is_load(node.primitive))
         load_offsets_.emplace_back(
-            id, add(static_cast<std::uint32_t>(node.payload), index_operands(arena(), id)));
+            id, add(static_cast<std::uint32_t>(node.payload), arena().load_indices(id)));
     }
   }
 
@@ -286,7 +255,7 @@ class Scheduler {
       const scalar::Node& node = result_.kernel.arena[id];
       if (node.primitive == Primitive::axis)
         level = std::max(level, level_of(static_cast<std::uint32_t>(node.payload)));
-      else if (is_load(node.primitive) || node.primitive == Primitive::local)
+      else if (scalar::is_load(node.primitive) || node.primitive == Primitive::local)
         level = Level::stage;
     }
     return level;
@@ -372,7 +341,6 @@ class Scheduler {
       most = count;
     }
     if (most == 0) return;
-    transposes_ = true;
     auto chosen = result_.rows.begin() + static_cast<std::ptrdiff_t>(best);
     std::rotate(chosen, chosen + 1, result_.rows.end());
     for (const auto& load : load_offsets_)
@@ -410,8 +378,8 @@ class Scheduler {
           level = result_.vector_row ? Level::vector : Level::row;
           varies = result_.vector_row.has_value();
           by_row = !result_.rows.empty();
-        } else if (is_load(node.primitive)) {
-          for (Id operand : value_operands(arena(), id)) join(operand);
+        } else if (scalar::is_load(node.primitive)) {
+          for (Id operand : arena().value_operands(id)) join(operand);
           auto access = result_.loads.find(id.index);
           if (access != result_.loads.end()) {
             join(access->second.offset);
@@ -445,144 +413,6 @@ class Scheduler {
     return Level::row;
   }
 
-  int body_cost(const std::vector<Id>& roots) {
-    int cost = 0;
-    for (Id id : scalar::reachable(arena(), roots))
-      cost += scalar::info(arena()[id].primitive).cost;
-    return cost;
-  }
-
-  void estimate() {
-    Dim row_count = 1;
-    for (const Dim& row : result_.kernel.rows) row_count = row_count * row;
-    std::int64_t map_cost = 0;
-    bool only_maps = true;
-    for (const Stage& stage : stages()) {
-      std::vector<Id> roots;
-      if (stage.fold) {
-        roots = stage.fold->elements;
-        roots.insert(roots.end(), stage.fold->step.begin(), stage.fold->step.end());
-        only_maps = false;
-      }
-      for (const Store& store : stage.stores) roots.push_back(store.value);
-      std::int64_t cost = body_cost(roots) + static_cast<std::int64_t>(stage.stores.size());
-      map_cost += cost;
-      Dim points = stage.axis ? arena().axis_extent(*stage.axis) : Dim(1);
-      result_.work = result_.work + row_count * points * Dim(cost);
-    }
-    for (const KernelParameter& parameter : result_.kernel.parameters)
-      result_.bytes = result_.bytes +
-                      element_count(parameter.type.shape) * Dim(byte_size(parameter.type.dtype));
-    body_cost_ = map_cost;
-    only_maps_ = only_maps;
-  }
-
-  void choose_unroll() {
-    // Maps along an axis of their own beside rows: steps in order, many for each row.
-    bool in_order = only_maps_ && std::any_of(stages().begin(), stages().end(),
-                                              [](const Stage& stage) { return stage.axis.has_value(); });
-    int unroll = 1;
-    if (vector_is_stage_) {
-      unroll = body_cost_ <= 24 ? 4 : body_cost_ <= 60 ? 2 : 1;
-    } else if (only_maps_) {
-      unroll = body_cost_ <= 16 ? 4 : body_cost_ <= 48 ? 2 : 1;
-    } else {
-      unroll = 4;
-    }
-    if (result_.width == 1) unroll = only_maps_ ? 1 : 4;
-    // One row folded in a chain: there is no vector axis to unroll along.
-    if (!result_.vector_row && !vector_is_stage_) unroll = 1;
-    if (result_.vector_row && result_.vector_row->extent.is_constant()) {
-      std::int64_t vectors =
-          (result_.vector_row->extent.value() + result_.width - 1) / result_.width;
-      while (unroll > 1 && unroll > vectors) unroll /= 2;
-    }
-    result_.unroll = unroll;
-    if (result_.vector_row) {
-      std::int64_t step = static_cast<std::int64_t>(result_.width) * unroll;
-      result_.block = std::max<std::int64_t>(only_maps_ && !in_order ? 4096 : 256, step) / step * step;
-    }
-    // Streaming pays only where memory is the limit and stores are plain.
-    bool contiguous = true;
-    for (const auto& stage : result_.stores)
-      for (const Access& access : stage)
-        contiguous = contiguous && access.kind == Access::Kind::contiguous;
-    bool may_be_large = !result_.bytes.is_constant() || result_.bytes.value() >= (1 << 20);
-    result_.streams = only_maps_ && !in_order && contiguous && result_.width > 1 && body_cost_ <= 64 &&
-                      may_be_large && result_.stores.size() == 1 && result_.stores[0].size() == 1;
-  }
-
-  // What is computed at every step of a tile: not what a window alone decides, what is the same for
-  // all rows or columns once for all of them, and of addresses only what they were made into.
-  std::int64_t step_cost(const std::vector<Id>& elements, std::int64_t rows, std::int64_t columns) {
-    std::vector<bool> seen(arena().size());
-    std::vector<Id> open;
-    auto visit = [&](Id id) {
-      if (!seen[id.index] && result_.levels[id.index] == Level::stage) open.push_back(id);
-      seen[id.index] = true;
-    };
-    for (Id element : elements) visit(element);
-    std::int64_t cost = 0;
-    while (!open.empty()) {
-      Id id = open.back();
-      open.pop_back();
-      cost += scalar::info(arena()[id].primitive).cost *
-              (result_.varies_by_row[id.index] ? rows : 1) * (result_.varies[id.index] ? columns : 1);
-      for (Id operand : value_operands(arena(), id)) visit(operand);
-      if (is_load(arena()[id].primitive)) visit(result_.loads.at(id.index).offset);
-    }
-    return cost;
-  }
-
-  // A tile pays where something is loaded that all of its rows share: then a step of the fold has
-  // as many loads as the tile has rows and columns, and as many multiply-adds as it has fields.
-  void choose_tile() {
-    if (!result_.vector_row || result_.width == 1 || result_.rows.empty()) return;
-    // Accumulators, the vectors of a row of columns, and one field of a column of rows are in
-    // registers together.
-    bool many_registers = target_.vector_bytes == 64 || target_.triple.starts_with("aarch64");
-    const int columns = std::min(result_.unroll, many_registers ? 4 : 2);
-    std::int64_t rows = kTileRows;
-    if (const Dim& extent = result_.rows.back().extent; extent.is_constant()) {
-      // Tiles of about one size.
-      std::int64_t tiles = std::max<std::int64_t>((extent.value() + rows - 1) / rows, 1);
-      rows = (extent.value() + tiles - 1) / tiles;
-    }
-    if (rows < 2) return;
-    bool maps = false, shares = false;
-    for (const Stage& stage : stages()) {
-      if (!stage.fold) {
-        maps = true;
-        continue;
-      }
-      const Fold& fold = *stage.fold;
-      if (maps || fold.order != Reduction::Order::chain || !fold.partials.empty() ||
-          fold.locals.size() != 1)
-        return;
-      if (step_cost(fold.elements, rows, columns) > kTileBodyCost * rows * columns) return;
-      for (Id id : scalar::reachable(arena(), fold.elements)) {
-        if (arena()[id].primitive == Primitive::local) return;
-        shares = shares || (is_load(arena()[id].primitive) && result_.varies[id.index] &&
-                            !result_.varies_by_row[id.index]);
-      }
-    }
-    if (!shares) return;
-    result_.rows_at_once = static_cast<int>(rows);
-    result_.tile_unroll = columns;
-    result_.block = static_cast<std::int64_t>(result_.width) * result_.unroll;
-  }
-
-  void choose_transposed_tile() {
-    std::int64_t rows = result_.width;
-    if (const Dim& extent = result_.rows.back().extent; extent.is_constant())
-      rows = std::min(rows, extent.value());
-    if (rows < 2 || body_cost_ > kTransposedBodyCost) return;
-    result_.rows_at_once = static_cast<int>(rows);
-    result_.unroll = result_.tile_unroll = 1;
-    result_.block = result_.width * kTransposedVectors;
-    result_.streams = false;
-  }
-
   const Target& target_;
   Schedule result_;
   std::vector<bool> needed_;
@@ -592,9 +422,6 @@ class Scheduler {
   std::vector<std::pair<Id, std::size_t>> load_offsets_;
   std::vector<std::vector<std::size_t>> store_offsets_;
   bool vector_is_stage_ = false;
-  bool only_maps_ = true;
-  bool transposes_ = false;
-  std::int64_t body_cost_ = 0;
 };
 
 }  // namespace

@@ -48,6 +48,16 @@ class Arena {
     return {operands_.data() + node.first_operand, node.operand_count};
   }
   Id operand(Id id, std::size_t i) const { return operands(id)[i]; }
+  // The operands that are values: of a load guard and alternative, or none.
+  std::span<const Id> value_operands(Id id) const {
+    Primitive primitive = nodes_[id.index].primitive;
+    if (primitive == Primitive::load) return {};
+    return primitive == Primitive::load_if ? operands(id).first(2) : operands(id);
+  }
+  // Of a load: the element's indices.
+  std::span<const Id> load_indices(Id id) const {
+    return nodes_[id.index].primitive == Primitive::load_if ? operands(id).subspan(2) : operands(id);
+  }
   std::size_t size() const { return nodes_.size(); }
 
   Id constant(DType type, Bits bits) { return intern(Primitive::constant, type, {}, bits.value); }

@@ -435,10 +435,8 @@ Evaluator::Evaluator(const Arena& arena, std::vector<Id> roots, Numerics numeric
                             node.operand_count,
                             node.primitive,
                             node.payload};
-    bool loads = node.primitive == Primitive::load || node.primitive == Primitive::load_if;
-    if (loads) {
-      std::size_t first_index = node.primitive == Primitive::load_if ? 2 : 0;
-      for (Id index : arena.operands(id).subspan(first_index))
+    if (is_load(node.primitive)) {
+      for (Id index : arena.load_indices(id))
         WEIR_CHECK(arena[index].type == DType::i64, "an index of a load");
     } else if (node.operand_count > 0) {
       instruction.function =

@@ -112,4 +112,8 @@ struct PrimitiveInfo {
 
 const PrimitiveInfo& info(Primitive primitive);
 
+inline bool is_load(Primitive primitive) {
+  return primitive == Primitive::load || primitive == Primitive::load_if;
+}
+
 }  // namespace weir::scalar

@@ -1,0 +1,200 @@
+#include "compiler/lowering/choose_tile.h"
+
+#include <algorithm>
+
+#include "ir/scalar/arena.h"
+
+namespace weir {
+namespace {
+
+using scalar::Arena;
+using scalar::Id;
+using scalar::Primitive;
+
+// What a step of a tiled fold may cost for each field of the tile, beside the step itself.
+constexpr int kTileBodyCost = 8;
+// Rows of a tile. With four vectors a row, 24 of 32 registers accumulate; with two, 12 of 16.
+constexpr std::int64_t kTileRows = 6;
+// Of a map in tiles that transpose: vectors of a unit, enough that working out where it is costs
+// little; and what an element may cost, for it is written out for each row.
+constexpr std::int64_t kTransposedVectors = 4;
+constexpr std::int64_t kTransposedBodyCost = 24;
+
+class TileChooser {
+ public:
+  TileChooser(Schedule& schedule, const Target& target) : schedule_(schedule), target_(target) {
+    for (const Stage& stage : stages())
+      in_lanes_ = in_lanes_ || (stage.fold && stage.fold->order == Reduction::Order::lanes);
+  }
+
+  void run() {
+    estimate();
+    choose_unroll();
+    bool transposes = std::any_of(schedule_.loads.begin(), schedule_.loads.end(),
+                                  [](const auto& load) { return load.second.along_rows; });
+    if (transposes) {
+      choose_transposed();
+    } else {
+      choose_fold_tile();
+    }
+  }
+
+ private:
+  const Arena& arena() const { return schedule_.kernel.arena; }
+  const std::vector<Stage>& stages() const { return schedule_.kernel.stages; }
+
+  int body_cost(const std::vector<Id>& roots) const {
+    int cost = 0;
+    for (Id id : scalar::reachable(arena(), roots))
+      cost += scalar::info(arena()[id].primitive).cost;
+    return cost;
+  }
+
+  void estimate() {
+    Dim row_count = 1;
+    for (const Dim& row : schedule_.kernel.rows) row_count = row_count * row;
+    std::int64_t map_cost = 0;
+    bool only_maps = true;
+    for (const Stage& stage : stages()) {
+      std::vector<Id> roots;
+      if (stage.fold) {
+        roots = stage.fold->elements;
+        roots.insert(roots.end(), stage.fold->step.begin(), stage.fold->step.end());
+        only_maps = false;
+      }
+      for (const Store& store : stage.stores) roots.push_back(store.value);
+      std::int64_t cost = body_cost(roots) + static_cast<std::int64_t>(stage.stores.size());
+      map_cost += cost;
+      Dim points = stage.axis ? arena().axis_extent(*stage.axis) : Dim(1);
+      schedule_.work = schedule_.work + row_count * points * Dim(cost);
+    }
+    for (const KernelParameter& parameter : schedule_.kernel.parameters)
+      schedule_.bytes = schedule_.bytes +
+                        element_count(parameter.type.shape) * Dim(byte_size(parameter.type.dtype));
+    body_cost_ = map_cost;
+    only_maps_ = only_maps;
+  }
+
+  void choose_unroll() {
+    // Maps along an axis of their own beside rows: steps in order, many for each row.
+    bool in_order =
+        only_maps_ && std::any_of(stages().begin(), stages().end(),
+                                  [](const Stage& stage) { return stage.axis.has_value(); });
+    int unroll = 1;
+    if (in_lanes_) {
+      unroll = body_cost_ <= 24 ? 4 : body_cost_ <= 60 ? 2 : 1;
+    } else if (only_maps_) {
+      unroll = body_cost_ <= 16 ? 4 : body_cost_ <= 48 ? 2 : 1;
+    } else {
+      unroll = 4;
+    }
+    if (schedule_.width == 1) unroll = only_maps_ ? 1 : 4;
+    // One row folded in a chain: there is no vector axis to unroll along.
+    if (!schedule_.vector_row && !in_lanes_) unroll = 1;
+    if (schedule_.vector_row && schedule_.vector_row->extent.is_constant()) {
+      std::int64_t vectors =
+          (schedule_.vector_row->extent.value() + schedule_.width - 1) / schedule_.width;
+      while (unroll > 1 && unroll > vectors) unroll /= 2;
+    }
+    schedule_.unroll = unroll;
+    if (schedule_.vector_row) {
+      std::int64_t step = static_cast<std::int64_t>(schedule_.width) * unroll;
+      schedule_.block =
+          std::max<std::int64_t>(only_maps_ && !in_order ? 4096 : 256, step) / step * step;
+    }
+    // Streaming pays only where memory is the limit and stores are plain.
+    bool contiguous = true;
+    for (const auto& stage : schedule_.stores)
+      for (const Access& access : stage)
+        contiguous = contiguous && access.kind == Access::Kind::contiguous;
+    bool may_be_large = !schedule_.bytes.is_constant() || schedule_.bytes.value() >= (1 << 20);
+    schedule_.streams = only_maps_ && !in_order && contiguous && schedule_.width > 1 &&
+                        body_cost_ <= 64 && may_be_large && schedule_.stores.size() == 1 &&
+                        schedule_.stores[0].size() == 1;
+  }
+
+  // What is computed at every step of a tile: not what a window alone decides, what is the same for
+  // all rows or columns once for all of them, and of addresses only what they were made into.
+  std::int64_t step_cost(const std::vector<Id>& elements, std::int64_t rows,
+                         std::int64_t columns) const {
+    std::vector<bool> seen(arena().size());
+    std::vector<Id> open;
+    auto visit = [&](Id id) {
+      if (!seen[id.index] && schedule_.levels[id.index] == Level::stage) open.push_back(id);
+      seen[id.index] = true;
+    };
+    for (Id element : elements) visit(element);
+    std::int64_t cost = 0;
+    while (!open.empty()) {
+      Id id = open.back();
+      open.pop_back();
+      cost += scalar::info(arena()[id].primitive).cost *
+              (schedule_.varies_by_row[id.index] ? rows : 1) *
+              (schedule_.varies[id.index] ? columns : 1);
+      for (Id operand : arena().value_operands(id)) visit(operand);
+      if (scalar::is_load(arena()[id].primitive)) visit(schedule_.loads.at(id.index).offset);
+    }
+    return cost;
+  }
+
+  // A tile pays where something is loaded that all of its rows share: then a step of the fold has
+  // as many loads as the tile has rows and columns, and as many multiply-adds as it has fields.
+  void choose_fold_tile() {
+    if (!schedule_.vector_row || schedule_.width == 1 || schedule_.rows.empty()) return;
+    // Accumulators, the vectors of a row of columns, and one field of a column of rows are in
+    // registers together.
+    bool many_registers = target_.vector_bytes == 64 || target_.triple.starts_with("aarch64");
+    const int columns = std::min(schedule_.unroll, many_registers ? 4 : 2);
+    std::int64_t rows = kTileRows;
+    if (const Dim& extent = schedule_.rows.back().extent; extent.is_constant()) {
+      // Tiles of about one size.
+      std::int64_t tiles = std::max<std::int64_t>((extent.value() + rows - 1) / rows, 1);
+      rows = (extent.value() + tiles - 1) / tiles;
+    }
+    if (rows < 2) return;
+    bool maps = false, shares = false;
+    for (const Stage& stage : stages()) {
+      if (!stage.fold) {
+        maps = true;
+        continue;
+      }
+      const Fold& fold = *stage.fold;
+      if (maps || fold.order != Reduction::Order::chain || !fold.partials.empty() ||
+          fold.locals.size() != 1)
+        return;
+      if (step_cost(fold.elements, rows, columns) > kTileBodyCost * rows * columns) return;
+      for (Id id : scalar::reachable(arena(), fold.elements)) {
+        if (arena()[id].primitive == Primitive::local) return;
+        shares = shares || (scalar::is_load(arena()[id].primitive) && schedule_.varies[id.index] &&
+                            !schedule_.varies_by_row[id.index]);
+      }
+    }
+    if (!shares) return;
+    schedule_.rows_at_once = static_cast<int>(rows);
+    schedule_.tile_unroll = columns;
+    schedule_.block = static_cast<std::int64_t>(schedule_.width) * schedule_.unroll;
+  }
+
+  void choose_transposed() {
+    std::int64_t rows = schedule_.width;
+    if (const Dim& extent = schedule_.rows.back().extent; extent.is_constant())
+      rows = std::min(rows, extent.value());
+    if (rows < 2 || body_cost_ > kTransposedBodyCost) return;
+    schedule_.rows_at_once = static_cast<int>(rows);
+    schedule_.unroll = schedule_.tile_unroll = 1;
+    schedule_.block = schedule_.width * kTransposedVectors;
+    schedule_.streams = false;
+  }
+
+  Schedule& schedule_;
+  const Target& target_;
+  bool in_lanes_ = false;  // the vector axis is that of the stages
+  bool only_maps_ = true;
+  std::int64_t body_cost_ = 0;
+};
+
+}  // namespace
+
+void choose_tile(Schedule& schedule, const Target& target) { TileChooser(schedule, target).run(); }
+
+}  // namespace weir
