@@ -347,33 +347,32 @@ void GraphImporter::convert_op(const onnx::NodeProto& proto, std::vector<ValueRe
   }
   ConvertFunction convert = find_converter(proto.op_type(), opset);
   if (!convert) throw Unsupported(lack_of(proto.op_type(), opset));
+  auto define_results = [&](std::span<const ValueRef> results) {
+    for (int i = 0; i < proto.output_size(); ++i) {
+      const std::string& name = proto.output(i);
+      if (name.empty()) continue;
+      ValueRef value = results[static_cast<std::size_t>(i)];
+      if (value == nullptr) throw Error(fmt::format("{} has no output {}", proto.op_type(), i));
+      if (!value->location.known()) value->location = builder_.location();
+      define(scope, name, std::move(value));
+    }
+  };
   std::optional<std::vector<ValueRef>> folded;
   if (can_fold(inputs)) folded = fold_node(proto, opset, convert, inputs);
   bool is_complete =
       folded && std::all_of(folded->begin(), folded->end(), [](const ValueRef& value) {
         return value == nullptr || value->var.valid() || value->is_known();
       });
-  if (is_complete) {
-    for (int i = 0; i < proto.output_size(); ++i)
-      if (ValueRef& value = (*folded)[static_cast<std::size_t>(i)]) {
-        if (!value->location.known()) value->location = builder_.location();
-        define(scope, proto.output(i), std::move(value));
-      }
-    return;
-  }
+  if (is_complete) return define_results(*folded);
   Node node(proto, opset, builder_, *this, std::move(inputs), owner);
   convert(node);
   node.check_attributes();
-  for (int i = 0; i < proto.output_size(); ++i) {
-    auto k = static_cast<std::size_t>(i);
-    if (!node.wants(k)) continue;
-    ValueRef value = node.results()[k];
-    if (value == nullptr) throw Error(fmt::format("{} has no output {}", proto.op_type(), i));
-    if (!value->location.known()) value->location = builder_.location();
-    if (folded && (*folded)[k] && value->elements == nullptr)
-      value->elements = (*folded)[k]->elements;
-    define(scope, proto.output(i), std::move(value));
-  }
+  if (folded)
+    for (std::size_t i = 0; i < folded->size(); ++i)
+      if (const ValueRef& value = node.results()[i];
+          value && (*folded)[i] && value->elements == nullptr)
+        value->elements = (*folded)[i]->elements;
+  define_results(node.results());
   if (proto.input_size() == 0 && owner == model_) keep_constants(proto, node.results());
 }
 

@@ -159,6 +159,10 @@ TEST(HostileOnnx, CyclesAndNamesThatClash) {
   OnnxModel outputs = base();
   outputs.output("y").node("Neg", {"x"}, {"y"});
   EXPECT_THAT(shown_message_of(outputs), HasSubstr("two outputs"));
+  OnnxModel more = base();  // computed on the way in, so that no op sees it
+  more.node("Shape", {"x"}, {"sizes", "more"});
+  more.node("Neg", {"more"}, {"y"});
+  EXPECT_THAT(shown_message_of(more), HasSubstr("Shape has no output 1"));
   OnnxModel weights = base();
   weights.initializer("w", Tensor::from<float>({1}, {1}))
       .initializer("w", Tensor::from<float>({2}, {1}))
