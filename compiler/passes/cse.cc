@@ -1,5 +1,6 @@
 #include "compiler/passes/cse.h"
 
+#include <algorithm>
 #include <bit>
 #include <cmath>
 #include <type_traits>
@@ -44,33 +45,65 @@ std::size_t hash_of(const Attribute& attribute) {
       attribute);
 }
 
-std::size_t hash_of(const Node& node, std::span<const ValueId> operands) {
-  std::size_t hash = std::hash<const OpDef*>()(node.op);
-  for (ValueId operand : operands) hash = combine(hash, operand.index);
-  for (const auto& [name, value] : node.attributes) hash = combine(hash, hash_of(value));
-  return hash;
-}
+// Which values are equal: each has the first of its equals.
+class ValueNumbers {
+ public:
+  explicit ValueNumbers(const Graph& graph) : graph_(graph) {
+    for (std::uint32_t i = 0; i < graph.value_count(); ++i) first_.push_back({i});
+    for (std::uint32_t i = 0; i < graph.nodes().size(); ++i) add({i});
+  }
+
+  bool any() const { return any_; }
+  ValueId first(ValueId value) const { return first_[value.index]; }
+
+ private:
+  void add(NodeId id) {
+    const Node& node = graph_.node(id);
+    std::size_t hash = hash_of(node);
+    auto [begin, end] = seen_.equal_range(hash);
+    for (auto it = begin; it != end; ++it) {
+      const Node& other = graph_.node(it->second);
+      if (!equal(node, other)) continue;
+      for (std::size_t i = 0; i < node.results.size(); ++i)
+        first_[node.results[i].index] = other.results[i];
+      any_ = true;
+      return;
+    }
+    seen_.emplace(hash, id);
+  }
+
+  std::size_t hash_of(const Node& node) const {
+    std::size_t hash = std::hash<const OpDef*>()(node.op);
+    for (ValueId operand : node.operands) hash = combine(hash, first(operand).index);
+    for (const auto& [name, value] : node.attributes) hash = combine(hash, weir::hash_of(value));
+    return hash;
+  }
+
+  bool equal(const Node& a, const Node& b) const {
+    return a.op == b.op &&
+           std::equal(a.operands.begin(), a.operands.end(), b.operands.begin(), b.operands.end(),
+                      [&](ValueId x, ValueId y) { return first(x) == first(y); }) &&
+           a.attributes == b.attributes;
+  }
+
+  const Graph& graph_;
+  std::vector<ValueId> first_;                         // by value
+  std::unordered_multimap<std::size_t, NodeId> seen_;  // by hash
+  bool any_ = false;
+};
 
 }  // namespace
 
-Graph cse(const Graph& graph) {
+Graph cse(Graph graph) {
+  ValueNumbers numbers(graph);
+  if (!numbers.any()) return graph;
   GraphRewriter rewriter(graph);
-  std::unordered_multimap<std::size_t, NodeId> seen;  // nodes of the new graph
   for (const Node& node : graph.nodes()) {
-    std::vector<ValueId> operands = rewriter.mapped(node.operands);
-    std::size_t hash = hash_of(node, operands);
-    NodeId equal;
-    auto [begin, end] = seen.equal_range(hash);
-    for (auto it = begin; it != end && !equal.valid(); ++it) {
-      const Node& other = rewriter.target().node(it->second);
-      if (other.op == node.op && other.operands == operands && other.attributes == node.attributes)
-        equal = it->second;
-    }
-    if (equal.valid()) {
-      for (std::size_t i = 0; i < node.results.size(); ++i)
-        rewriter.replace(node.results[i], rewriter.target().node(equal).results[i]);
+    if (numbers.first(node.results[0]) == node.results[0]) {
+      rewriter.copy(node);
     } else {
-      seen.emplace(hash, rewriter.copy(node));
+      for (ValueId result : node.results)
+        rewriter.replace(result, rewriter.mapped(numbers.first(result)));
     }
   }
   return std::move(rewriter).finish();

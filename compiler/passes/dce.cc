@@ -1,10 +1,12 @@
 #include "compiler/passes/dce.h"
 
+#include <algorithm>
+
 #include "compiler/passes/graph_rewriter.h"
 
 namespace weir {
 
-Graph dce(const Graph& graph) {
+Graph dce(Graph graph) {
   std::vector<bool> needed(graph.value_count());
   std::vector<bool> live(graph.nodes().size());
   for (const Graph::Output& output : graph.outputs()) needed[output.value.index] = true;
@@ -16,6 +18,7 @@ Graph dce(const Graph& graph) {
     if (!live[i]) continue;
     for (ValueId operand : node.operands) needed[operand.index] = true;
   }
+  if (std::find(live.begin(), live.end(), false) == live.end()) return graph;
 
   GraphRewriter rewriter(graph);
   for (std::size_t i = 0; i < graph.nodes().size(); ++i)

@@ -1,5 +1,7 @@
 #include "compiler/passes/decompose.h"
 
+#include <algorithm>
+
 #include <fmt/format.h>
 
 #include "compiler/passes/graph_rewriter.h"
@@ -84,7 +86,11 @@ Graph decompose_if(const Graph& graph, const std::function<bool(NodeId)>& chosen
   return std::move(rewriter).finish();
 }
 
-Graph decompose(const Graph& graph) {
+Graph decompose(Graph graph) {
+  std::span<const Node> nodes = graph.nodes();
+  if (std::none_of(nodes.begin(), nodes.end(),
+                   [&](const Node& node) { return is_composite(graph, node); }))
+    return graph;
   return decompose_if(graph, [](NodeId) { return true; }, [](const OpDef&) { return true; });
 }
 

@@ -10,7 +10,7 @@ namespace weir {
 // Replaces every node whose op is composite for it by the nodes of its body, recursively, so that
 // no composite is left. Nodes of a body have the location of the node that they came from; the
 // results keep their names.
-Graph decompose(const Graph& graph);
+Graph decompose(Graph graph);
 
 // The same for the composite nodes of `graph` that `chosen` admits, and for those composites in
 // their bodies that `inner` admits.

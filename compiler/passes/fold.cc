@@ -161,6 +161,13 @@ class Folder {
 
 }  // namespace
 
-Graph fold(const Graph& graph) { return Folder(graph).run(); }
+Graph fold(Graph graph) {
+  // Whatever folds begins at nodes without operands.
+  std::span<const Node> nodes = graph.nodes();
+  if (std::none_of(nodes.begin(), nodes.end(),
+                   [](const Node& node) { return node.operands.empty(); }))
+    return graph;
+  return Folder(graph).run();
+}
 
 }  // namespace weir

@@ -16,6 +16,6 @@ namespace weir {
 // MiB), or larger than the constants it is made of (a broadcast, an iota), except for a few bytes;
 // when it takes much computing; and when its evaluation fails, which is the running program's to
 // report. Composite nodes stay; decompose them first. Params are not constants.
-Graph fold(const Graph& graph);
+Graph fold(Graph graph);
 
 }  // namespace weir

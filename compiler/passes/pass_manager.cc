@@ -1,6 +1,7 @@
 #include "compiler/passes/pass_manager.h"
 
 #include <algorithm>
+#include <optional>
 
 #include <fmt/format.h>
 
@@ -65,12 +66,13 @@ Graph run_passes(Graph graph, std::span<const std::string> names, const PassOpti
     passes.push_back(found);
   }
   for (const Pass* pass : passes) {
+    std::optional<Graph> before;
+    if (options.verify_each) before = graph;
     auto start = std::chrono::steady_clock::now();
-    Graph result = pass->run(graph);
+    graph = pass->run(std::move(graph));
     auto elapsed = std::chrono::steady_clock::now() - start;
     if (options.time) options.time(*pass, elapsed);
-    if (options.verify_each) verify_after(*pass, graph, result);
-    graph = std::move(result);
+    if (before) verify_after(*pass, *before, graph);
     if (options.after_each) options.after_each(*pass, graph);
   }
   return graph;

@@ -185,6 +185,6 @@ Graph simplify_with(const Graph& graph, std::span<const RewriteRule> rules) {
   return Simplifier(graph, rules).run();
 }
 
-Graph simplify(const Graph& graph) { return simplify_with(graph, simplify_rules()); }
+Graph simplify(Graph graph) { return simplify_with(graph, simplify_rules()); }
 
 }  // namespace weir

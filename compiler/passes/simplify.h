@@ -11,7 +11,7 @@ namespace weir {
 // Applies the rules of compiler/passes/simplify_rules.cc until none applies, and removes the nodes
 // that nothing needs any more. Every rule is exact: the results keep their bits for every input,
 // NaN, infinities and signed zeros included.
-Graph simplify(const Graph& graph);
+Graph simplify(Graph graph);
 
 // The same with other rules.
 Graph simplify_with(const Graph& graph, std::span<const RewriteRule> rules);
