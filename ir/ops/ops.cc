@@ -14,8 +14,13 @@ void add_all_ops(OpTable& table) {
   add_contract_ops(table);
   add_einsum_ops(table);
   add_conv_ops(table);
-  add_pool_ops(table);
+  add_conv_transpose_ops(table);
+  add_conv_filter_gradient_ops(table);
+  add_max_pool_ops(table);
+  add_window_take_ops(table);
+  add_average_pool_ops(table);
   add_resize_ops(table);
+  add_resize_gradient_ops(table);
   add_gather_ops(table);
   add_scatter_ops(table);
   add_scan_ops(table);

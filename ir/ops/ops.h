@@ -15,15 +15,20 @@ void add_part_ops(OpTable& table);        // slice, concat, pad
 void add_rearrange_ops(OpTable& table);   // reverse, extend, tile, split ...
 void add_contract_ops(OpTable& table);    // matmul, linear
 void add_einsum_ops(OpTable& table);      // einsum
-void add_conv_ops(OpTable& table);        // conv, conv_transpose and their gradients
-void add_pool_ops(OpTable& table);        // max_pool, average_pool and what their gradients need
-void add_resize_ops(OpTable& table);      // resize
-void add_gather_ops(OpTable& table);      // gather, gather_elements, gather_nd, in_range
-void add_scatter_ops(OpTable& table);     // scatter_elements, scatter_nd
-void add_scan_ops(OpTable& table);        // cumsum
-void add_order_ops(OpTable& table);       // arg_max, arg_min, rank, top_k, one_hot
-void add_normalize_ops(OpTable& table);   // softmax, layer_norm
-void add_loss_ops(OpTable& table);        // mse_loss, cross_entropy ...
+void add_conv_ops(OpTable& table);        // conv
+void add_conv_transpose_ops(OpTable& table);
+void add_conv_filter_gradient_ops(OpTable& table);
+void add_max_pool_ops(OpTable& table);     // max_pool, arg_max_pool
+void add_window_take_ops(OpTable& table);  // window_take, window_put
+void add_average_pool_ops(OpTable& table);
+void add_resize_ops(OpTable& table);  // resize
+void add_resize_gradient_ops(OpTable& table);
+void add_gather_ops(OpTable& table);           // gather, gather_elements, gather_nd, in_range
+void add_scatter_ops(OpTable& table);          // scatter_elements, scatter_nd
+void add_scan_ops(OpTable& table);             // cumsum
+void add_order_ops(OpTable& table);            // arg_max, arg_min, rank, top_k, one_hot
+void add_normalize_ops(OpTable& table);        // softmax, layer_norm
+void add_loss_ops(OpTable& table);             // mse_loss, cross_entropy ...
 void add_differentiation_ops(OpTable& table);  // stop_gradient, custom_gradient
 void add_source_ops(OpTable& table);           // constant, iota
 void add_random_ops(OpTable& table);           // random_uniform, dropout

@@ -135,4 +135,25 @@ Attributes attributes_of(const Window& window) {
   return attributes;
 }
 
+Integers sizes_of(const Window& window) {
+  Integers sizes;
+  for (const WindowAxis& axis : window) sizes.push_back(axis.kernel);
+  return sizes;
+}
+
+Attributes onnx_window(const Window& window) {
+  Integers strides, dilations, pads, high;
+  for (const WindowAxis& axis : window) {
+    strides.push_back(axis.stride);
+    dilations.push_back(axis.dilation);
+    pads.push_back(axis.low);
+    high.push_back(axis.high);
+  }
+  pads.insert(pads.end(), high.begin(), high.end());
+  return {{"kernel_shape", sizes_of(window)},
+          {"strides", strides},
+          {"dilations", dilations},
+          {"pads", pads}};
+}
+
 }  // namespace weir::ops

@@ -28,9 +28,9 @@ struct WindowAxis {
   // that depends on the symbols in it.
   std::optional<WindowAxis> spread_to(const Dim& size) const;
 
-  // The same window with a `high` that lets one more in where the last elements of an axis of `size`
-  // would be left over; but none that begins behind the axis. Without need it is no wider than
-  // that, unless the symbols in `size` decide how wide that is.
+  // The same window with a `high` that lets one more in where the last elements of an axis of
+  // `size` would be left over; but none that begins behind the axis. Without need it is no wider
+  // than that, unless the symbols in `size` decide how wide that is.
   WindowAxis ceiling(const Dim& size) const;
 
   // The element under tap `k` of position `o`; and whether it is there, invalid where it always is.
@@ -47,6 +47,10 @@ Window window_of(const OpInstance& instance, const Shape& kernel);
 Window window_of(const OpInstance& instance, std::span<const std::int64_t> kernel);
 // The attributes of a window that are not the default, to be passed on.
 Attributes attributes_of(const Window& window);
+// The sizes of its kernel: `kernel`, of the ops that have this attribute.
+std::vector<std::int64_t> sizes_of(const Window& window);
+// ONNX's kernel_shape, strides, dilations and pads.
+Attributes onnx_window(const Window& window);
 
 // --- Windows in other ops ----------------------------------------------------
 
