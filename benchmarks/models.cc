@@ -14,6 +14,7 @@
 #include "benchmarks/networks.h"
 #include "benchmarks/onednn.h"
 #include "benchmarks/report.h"
+#include "benchmarks/resident_memory.h"
 #include "benchmarks/subject.h"
 #include "compiler/frontend/onnx/export.h"
 #include "compiler/frontend/onnx/onnx_file.h"
@@ -29,13 +30,6 @@ constexpr double kLongRun = 1e-3;
 double seconds_since(std::chrono::steady_clock::time_point start) {
   return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
 }
-
-// A model, what goes in, and what comes out of it by us.
-struct Subject {
-  std::string name;
-  std::vector<std::string> input_names, output_names;
-  std::vector<Tensor> inputs, outputs;
-};
 
 // A session of ONNX Runtime on a subject's inputs, with outputs of its own.
 class OnnxModel {
@@ -199,6 +193,11 @@ struct Readiness {
   double ours, theirs;
 };
 
+struct Memory {
+  std::string name;
+  ProcessMemory ours, theirs;
+};
+
 Subject subject_of(std::string name, const Executable& executable, std::vector<Tensor> inputs) {
   Subject subject{std::move(name), {}, {}, std::move(inputs), {}};
   for (const Signature& input : executable.inputs()) subject.input_names.push_back(input.name);
@@ -235,6 +234,7 @@ class Models {
                       return session;
                     },
                     nullptr, {});
+    if (runtime_ != nullptr) add_memory(subject, model, executable, test.model);
   }
 
   void add_network(const Network& network, std::initializer_list<std::int64_t> batches) {
@@ -262,11 +262,50 @@ class Models {
             return session;
           },
           &network, model.weights);
+      if (runtime_ != nullptr) {
+        test::TemporaryFolder folder;
+        write_file(folder / "model.onnx", {exported});
+        add_memory(subject, model, executable, folder / "model.onnx");
+      }
     }
   }
 
   void print_summary() {
     comparison_.print_summary();
+    print_memory();
+    print_readiness();
+  }
+
+ private:
+  void add_memory(const Subject& subject, const Model& model, const Executable& executable,
+                  const std::string& onnx_file) {
+    memory_.push_back({subject.name, memory_of_compiled(subject, model, executable),
+                       memory_of_session(subject, model, onnx_file)});
+  }
+
+  // Without the weights: what a process holds that runs the model and nothing else, and the part of
+  // it that is for values between inputs and outputs.
+  void print_memory() const {
+    if (memory_.empty()) return;
+    Table table("models", "Memory of inference, beside inputs, outputs and weights",
+                {{"model", 26},
+                 {"process", 9},
+                 {"ORT", 9},
+                 {"part", 5},
+                 {"values", 9},
+                 {"ORT", 9},
+                 {"goal 0.5", 0}},
+                options_);
+    auto bytes = [](double count) { return Cell(fmt::format("{:.2f} MB", count / 1e6), count); };
+    for (const auto& [name, ours, theirs] : memory_) {
+      double part = ours.resident / theirs.resident;
+      table.row({name, bytes(ours.resident), bytes(theirs.resident),
+                 Cell(fmt::format("{:.2f}", part), part), bytes(ours.between),
+                 bytes(theirs.between), part > 0.5 ? "ABOVE" : ""});
+    }
+  }
+
+  void print_readiness() const {
     if (ready_.empty()) return;
     Table table("models", "From the model to what can run, on one thread",
                 {{"model", 26}, {"ours", 7}, {"ORT", 7}, {"", 0}}, options_);
@@ -277,7 +316,6 @@ class Models {
                  ""});
   }
 
- private:
   static std::string name_of(const Network& network, std::int64_t batch) {
     return fmt::format("{} x {}", network.name, batch);
   }
@@ -286,6 +324,7 @@ class Models {
   const test::OnnxRuntime* runtime_;
   Comparison comparison_;
   std::vector<Readiness> ready_;
+  std::vector<Memory> memory_;
 };
 
 void measure(const Options& options) {
@@ -313,6 +352,10 @@ void measure(const Options& options) {
 
 int main(int argc, char** argv) try {
   using namespace weir::bench;
+  if (argc == 3 && std::string_view(argv[1]) == kMeasureProcess) {
+    measure_process(argv[2]);
+    return 0;
+  }
   Options options =
       Options::parse(argc, argv, "Times whole models against ONNX Runtime and oneDNN.");
   TimingLock lock;

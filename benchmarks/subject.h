@@ -6,6 +6,7 @@
 #include <memory>
 #include <new>
 #include <span>
+#include <string>
 #include <string_view>
 #include <utility>
 #include <vector>
@@ -16,6 +17,13 @@
 #include "runtime/thread_pool.h"
 
 namespace weir::bench {
+
+// A model, what goes in, and what comes out of it by us.
+struct Subject {
+  std::string name;
+  std::vector<std::string> input_names, output_names;
+  std::vector<Tensor> inputs, outputs;
+};
 
 // Floats on ordinary pages, aligned to a page and touched.
 class Buffer {

@@ -16,6 +16,7 @@
 #include <cstdlib>
 #include <cstring>
 #include <map>
+#include <optional>
 #include <stdexcept>
 #include <string>
 #include <string_view>
@@ -43,6 +44,7 @@ class OnnxRuntime {
     auto get_base = reinterpret_cast<const Base* (*)()>(::dlsym(library, "OrtGetApiBase"));
     if (get_base == nullptr) throw std::runtime_error(std::string(path) + " has no OrtGetApiBase");
     api_ = get_base()->get_api(kApiVersion);
+    has_statistics_ = get_base()->get_api(kStatisticsVersion) != nullptr;
     if (api_ == nullptr)
       throw std::runtime_error(std::string(path) + " does not know version 8 of its C API");
     version_ = get_base()->get_version();
@@ -64,6 +66,7 @@ class OnnxRuntime {
 
   struct Status;
   static constexpr std::uint32_t kApiVersion = 8;
+  static constexpr std::uint32_t kStatisticsVersion = 23;  // has those of allocators
   static constexpr int kLogFatal = 4;
   // Places in the table of functions.
   enum Place : std::size_t {
@@ -90,6 +93,11 @@ class OnnxRuntime {
     kReleaseTypeAndShape = 99,
     kReleaseSessionOptions = 100,
     kAddSessionConfigEntry = 130,
+    kCreateAllocator = 131,
+    kReleaseAllocator = 132,
+    kGetKeyValue = 297,
+    kReleaseKeyValuePairs = 300,
+    kAllocatorGetStats = 319,
   };
 
   // The argument types are those of the C function, and stated at each call.
@@ -109,6 +117,7 @@ class OnnxRuntime {
   }
 
   const void* const* api_ = nullptr;
+  bool has_statistics_ = false;
   std::string version_;
   void* environment_ = nullptr;
   void* memory_ = nullptr;
@@ -226,6 +235,26 @@ class OnnxSession {
                       const void* const*, std::size_t, const char* const*, std::size_t, void**>(
             OnnxRuntime::kRun, session_, nullptr, input_names.data(), inputs.data(), inputs.size(),
             output_names.data(), output_names.size(), outputs.data()));
+  }
+
+  // A statistic in bytes of the arena that the session takes its memory from, such as InUse and
+  // MaxInUse. None from versions before 1.23.
+  std::optional<std::int64_t> arena(const char* statistic) const {
+    using Status = OnnxRuntime::Status;
+    if (!runtime_.has_statistics_) return std::nullopt;
+    void *allocator = nullptr, *pairs = nullptr;
+    runtime_.check(runtime_.call<Status*, const void*, const void*, void**>(
+        OnnxRuntime::kCreateAllocator, session_, runtime_.memory_, &allocator));
+    Status* status = runtime_.call<Status*, const void*, void**>(OnnxRuntime::kAllocatorGetStats,
+                                                                 allocator, &pairs);
+    runtime_.release(OnnxRuntime::kReleaseAllocator, allocator);
+    runtime_.check(status);
+    const char* value = runtime_.call<const char*, const void*, const char*>(
+        OnnxRuntime::kGetKeyValue, pairs, statistic);
+    std::optional<std::int64_t> result;
+    if (value != nullptr) result = std::strtoll(value, nullptr, 10);
+    runtime_.release(OnnxRuntime::kReleaseKeyValuePairs, pairs);
+    return result;
   }
 
  private:
