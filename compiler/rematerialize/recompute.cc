@@ -30,7 +30,7 @@ Graph Recomputer::run(std::size_t count) {
   dropped_.assign(graph_.value_count(), false);
   for (std::size_t i = 0; i < count; ++i) dropped_[candidates_[i].index] = true;
   again_.clear();
-  is_stale_.assign(graph_.nodes().size(), std::nullopt);
+  find_stale();
   emitted_.assign(graph_.nodes().size(), false);
   GraphRewriter rewriter(graph_);
   rewriter_ = &rewriter;
@@ -95,26 +95,50 @@ double Recomputer::work_of(const Node& node) const {
   return work;
 }
 
-bool Recomputer::is_stale(ValueId value) {
-  const Node* node = boundary_.producer(value);
-  if (!node || node->op->data) return false;
-  if (!boundary_.is_inline(value)) return !kept_[value.index] || dropped_[value.index];
-  std::optional<bool>& known = is_stale_[graph_.value(value).producer.index];
-  if (!known)
-    known = std::any_of(node->operands.begin(), node->operands.end(),
-                        [&](ValueId operand) { return is_stale(operand); });
-  return *known;
+void Recomputer::find_stale() {
+  is_stale_.assign(graph_.value_count(), false);
+  for (std::size_t i = 0; i < graph_.nodes().size(); ++i) {
+    const Node& node = graph_.nodes()[i];
+    if (node.op->data || boundary_.backward[i]) continue;
+    bool reads_stale = std::any_of(node.operands.begin(), node.operands.end(),
+                                   [&](ValueId operand) { return is_stale_[operand.index]; });
+    for (ValueId result : node.results)
+      is_stale_[result.index] = boundary_.is_inline(result)
+                                    ? reads_stale
+                                    : !kept_[result.index] || dropped_[result.index];
+  }
+}
+
+ValueId Recomputer::known(ValueId value) const {
+  if (!is_stale_[value.index]) return rewriter_->mapped(value);
+  auto again = again_.find(value);
+  return again == again_.end() ? ValueId{} : again->second;
 }
 
 ValueId Recomputer::recovered(ValueId value, ValueId token) {
-  if (!is_stale(value)) return rewriter_->mapped(value);
-  if (auto known = again_.find(value); known != again_.end()) return known->second;
-  const Node& node = *boundary_.producer(value);
+  std::vector<ValueId> open{value};
+  while (!open.empty()) {
+    ValueId now = open.back();
+    if (known(now).valid()) {
+      open.pop_back();
+      continue;
+    }
+    // Its operands come first, in their order.
+    const std::vector<ValueId>& operands = boundary_.producer(now)->operands;
+    std::size_t behind = open.size();
+    for (auto operand = operands.rbegin(); operand != operands.rend(); ++operand)
+      if (!known(*operand).valid()) open.push_back(*operand);
+    if (open.size() == behind) compute_again(*boundary_.producer(now), token);
+  }
+  return known(value);
+}
+
+void Recomputer::compute_again(const Node& node, ValueId token) {
   std::vector<ValueId> operands;
   bool waits = false;
   for (ValueId operand : node.operands) {
-    operands.push_back(recovered(operand, token));
-    waits = waits || is_stale(operand);
+    operands.push_back(known(operand));
+    waits = waits || is_stale_[operand.index];
   }
   Location location = node.location.derived(kRecomputationOf);
   for (std::size_t i = 0; i < operands.size() && !waits && token.valid(); ++i) {
@@ -128,26 +152,39 @@ ValueId Recomputer::recovered(ValueId value, ValueId token) {
                                            result_names(node));
   for (std::size_t i = 0; i < node.results.size(); ++i)
     again_.emplace(node.results[i], rewriter_->target().node(id).results[i]);
-  return again_.at(value);
 }
 
 void Recomputer::emit(NodeId id, ValueId token) {
-  if (emitted_[id.index]) return;
-  emitted_[id.index] = true;
-  const Node& node = graph_.node(id);
-  std::vector<ValueId> operands;
-  for (ValueId operand : node.operands) {
-    if (boundary_.is_backward(operand)) {
-      emit(graph_.value(operand).producer, token);
-      operands.push_back(rewriter_->mapped(operand));
-    } else {
-      operands.push_back(recovered(operand, token));
+  struct Open {
+    NodeId node;
+    std::vector<ValueId> operands;  // those that are there already
+  };
+  std::vector<Open> open;
+  auto enter = [&](NodeId node) {
+    if (!emitted_[node.index]) open.push_back({node, {}});
+    emitted_[node.index] = true;
+  };
+  enter(id);
+  while (!open.empty()) {
+    const Node& node = graph_.node(open.back().node);
+    std::vector<ValueId>& operands = open.back().operands;
+    if (operands.size() < node.operands.size()) {
+      ValueId next = node.operands[operands.size()];
+      if (!boundary_.is_backward(next)) {
+        operands.push_back(recovered(next, token));
+      } else if (NodeId from = graph_.value(next).producer; emitted_[from.index]) {
+        operands.push_back(rewriter_->mapped(next));
+      } else {
+        enter(from);
+      }
+      continue;
     }
+    NodeId made = rewriter_->target().add_node(*node.op, std::move(operands), node.attributes,
+                                               node.location, result_names(node));
+    for (std::size_t i = 0; i < node.results.size(); ++i)
+      rewriter_->replace(node.results[i], rewriter_->target().node(made).results[i]);
+    open.pop_back();
   }
-  NodeId made = rewriter_->target().add_node(*node.op, std::move(operands), node.attributes,
-                                             node.location, result_names(node));
-  for (std::size_t i = 0; i < node.results.size(); ++i)
-    rewriter_->replace(node.results[i], rewriter_->target().node(made).results[i]);
 }
 
 }  // namespace weir

@@ -3,11 +3,10 @@
 // What is given up is computed by the nodes that computed it before, from what is still kept,
 // behind the gradient that asks for it first: after(operand, gradient) makes it wait. All who ask
 // share it. Inline nodes of the forward pass whose operands are given up are written out again with
-// it.
+// it. A chain may be as long as the graph: no walk along one recurses.
 #pragma once
 
 #include <cstddef>
-#include <optional>
 #include <string>
 #include <unordered_map>
 #include <vector>
@@ -33,10 +32,13 @@ class Recomputer {
   // Element operations to compute a kept value from others.
   double work_of(ValueId value) const;
   double work_of(const Node& node) const;
-  // Whether a value of the forward pass is not there any more when the backward pass asks for it.
-  bool is_stale(ValueId value);
-  // The value as the backward pass may read it behind the token.
+  void find_stale();
+  // The value as the backward pass may read it; none yet if it has to be computed again.
+  ValueId known(ValueId value) const;
+  // Likewise, computed again behind the token if need be.
   ValueId recovered(ValueId value, ValueId token);
+  // A node whose operands are known.
+  void compute_again(const Node& node, ValueId token);
   // A node of the backward pass, with the inline ones before it.
   void emit(NodeId id, ValueId token);
   std::vector<std::string> result_names(const Node& node) const;
@@ -47,9 +49,9 @@ class Recomputer {
   std::vector<bool> kept_;           // by value
   std::vector<ValueId> candidates_;  // the cheapest first
   // Of one run.
-  std::vector<bool> dropped_;                  // by value
-  std::vector<std::optional<bool>> is_stale_;  // by node, of inline ones
-  std::vector<bool> emitted_;                  // by node
+  std::vector<bool> dropped_;   // by value
+  std::vector<bool> is_stale_;  // by value: not there any more when the backward pass asks for it
+  std::vector<bool> emitted_;   // by node
   std::unordered_map<ValueId, ValueId> again_;
   GraphRewriter* rewriter_ = nullptr;
 };

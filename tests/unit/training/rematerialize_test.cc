@@ -14,6 +14,7 @@
 #include "compiler/passes/pass_manager.h"
 #include "compiler/pipeline.h"
 #include "compiler/rematerialize/kept_values.h"
+#include "compiler/rematerialize/recompute.h"
 #include "ir/builder_ops.h"
 #include "ir/notes.h"
 #include "tests/support/graphs.h"
@@ -216,6 +217,27 @@ TEST(Rematerialize, RandomNetworksKeepTheirBits) {
       recomputed += choice == "recomputed" ? 1 : 0;
   }
   EXPECT_GT(recomputed, 0U);
+}
+
+// What is given up is computed again from the beginning, along a chain that no stack could hold.
+TEST(Rematerialize, RecomputesAChainOfAHundredThousandNodes) {
+  constexpr std::size_t kNodes = 100000;
+  GraphBuilder b("chain");
+  Var x = b.input("x", DType::f32, {4});
+  for (std::size_t i = 0; i < kNodes; ++i) x = tanh(x);
+  b.output("y", x);
+  std::vector<std::string> wrt{"x"};
+  Graph graph = gradient(b.finish().graph, wrt);
+  Recomputer recomputer(graph, true, kSizes);
+  std::size_t count = recomputer.candidates();
+  EXPECT_GT(count, kNodes - 64);  // the gradients of the last ones are in their kernel
+  Graph again = recomputer.run(count);
+  EXPECT_EQ(std::count_if(again.nodes().begin(), again.nodes().end(),
+                          [](const Node& node) {
+                            return node.location.note.starts_with(kRecomputationOf) &&
+                                   node.op->pointwise;
+                          }),
+            static_cast<std::ptrdiff_t>(kNodes - 1));
 }
 
 TEST(Rematerialize, LeavesAGraphWithoutABackwardPassAlone) {
