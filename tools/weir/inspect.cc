@@ -52,20 +52,16 @@ void inspect_model(const InspectOptions& options) {
         "there is no stage {}; the stages are graph, optimized, kept, kernels, llvm and "
         "asm",
         shown(options.stage)));
-  const bool is_graph = *stage == InspectStage::graph || *stage == InspectStage::optimized;
+  const bool is_declared = *stage == InspectStage::graph;
   const bool is_code = *stage == InspectStage::llvm || *stage == InspectStage::assembly;
   if (!is_code && options.target.is_given())
     throw Error(fmt::format(
         "the stage {} is the same for every machine; --target, --cpu and --features are for llvm "
         "and asm",
         options.stage));
-  if (is_graph && options.no_fusion)
-    throw Error(
-        fmt::format("nothing is fused yet in the stage {}; --no-fusion is for kernels, llvm "
-                    "and asm",
-                    options.stage));
-  if (*stage == InspectStage::graph && !options.memory_budget.empty())
-    throw Error("the stage graph is the model as declared; --memory-budget is for the others");
+  if (is_declared && (options.no_fusion || !options.memory_budget.empty()))
+    throw Error(fmt::format("the stage graph is the model as declared; {} is for the others",
+                            options.no_fusion ? "--no-fusion" : "--memory-budget"));
   StageTimes times;
   times.add("start of the process", milliseconds_before_main());
   Graph graph = times.measure("model", [&] {

@@ -82,7 +82,9 @@ void add_opt_command(CLI::App& app, Action& action) {
   command->add_flag("--time-passes", options->time_passes,
                     "Shows on standard error how long each pass took.");
   add_limits(*command, options->limits);
-  command->add_flag("--list", options->list, "Lists the passes.");
+  CLI::Option* list = command->add_flag("--list", options->list, "Lists the passes.");
+  for (CLI::Option* other : command->get_options())
+    if (other != list && other != command->get_help_ptr()) list->excludes(other);
   command->callback([options, &action] { action = [options] { optimize_model(*options); }; });
 }
 
