@@ -162,9 +162,7 @@ class GraphParser {
       entry->second = find_op(name.text);
     }
     if (entry->second) return *entry->second;
-    constexpr std::size_t kLongestName = 64;
-    std::vector<std::string> similar;
-    if (name.text.size() <= kLongestName) similar = similar_ops(name.text);
+    std::vector<std::string> similar = similar_ops(name.text);
     lexer_.fail(name, fmt::format("there is no op {}; {}", describe(name),
                                   similar.empty() ? "`weir ops` lists those there are"
                                                   : fmt::format("did you mean {}?",

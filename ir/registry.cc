@@ -9,6 +9,7 @@
 
 #include "ir/ops/ops.h"
 #include "ir/scalar/differentiate.h"
+#include "ir/similar_names.h"
 
 namespace weir {
 namespace {
@@ -108,21 +109,6 @@ OpDef make_gradient_op(const OpDef& op, std::size_t operand, std::string name) {
   return result;
 }
 
-std::size_t edit_distance(std::string_view a, std::string_view b) {
-  std::vector<std::size_t> row(b.size() + 1);
-  for (std::size_t j = 0; j <= b.size(); ++j) row[j] = j;
-  for (std::size_t i = 1; i <= a.size(); ++i) {
-    std::size_t diagonal = row[0];
-    row[0] = i;
-    for (std::size_t j = 1; j <= b.size(); ++j) {
-      std::size_t above = row[j];
-      row[j] = std::min({above + 1, row[j - 1] + 1, diagonal + (a[i - 1] == b[j - 1] ? 0 : 1)});
-      diagonal = above;
-    }
-  }
-  return row[b.size()];
-}
-
 }  // namespace
 
 void OpTable::add(OpDef op) {
@@ -190,16 +176,9 @@ Attributes example_attributes(const OpDef& op) {
 }
 
 std::vector<std::string> similar_ops(std::string_view name) {
-  std::vector<std::pair<std::size_t, std::string>> ranked;
-  for (const auto& op : all_ops()) {
-    std::size_t distance = edit_distance(name, op->name);
-    if (op->name.find(name) != std::string::npos) distance = std::min<std::size_t>(distance, 1);
-    if (distance <= std::max<std::size_t>(2, name.size() / 3)) ranked.emplace_back(distance, op->name);
-  }
-  std::sort(ranked.begin(), ranked.end());
   std::vector<std::string> names;
-  for (std::size_t i = 0; i < ranked.size() && i < 3; ++i) names.push_back(ranked[i].second);
-  return names;
+  for (const auto& op : all_ops()) names.push_back(op->name);
+  return similar_names(name, names, 3);
 }
 
 }  // namespace weir

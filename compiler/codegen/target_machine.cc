@@ -13,6 +13,7 @@
 
 #include "compiler/codegen/llvm_versions.h"
 #include "ir/diagnostic.h"
+#include "ir/similar_names.h"
 
 namespace weir {
 namespace {
@@ -41,19 +42,13 @@ const llvm::Target& lookup(const std::string& triple) {
   return *target;
 }
 
-// The names in one of LLVM's sorted tables that contain, or are contained in, the wanted one.
+// Those in one of LLVM's tables.
 template <class Table>
 std::string near_names(const std::string& wanted, const Table& table) {
-  std::string names;
-  int count = 0;
-  for (const auto& row : table) {
-    std::string_view name = row.Key;
-    bool near = name.find(wanted) != name.npos || wanted.find(name) != wanted.npos ||
-                (wanted.size() > 3 && name.substr(0, 4) == wanted.substr(0, 4));
-    if (!near || ++count > 8) continue;
-    names += (names.empty() ? "" : ", ") + std::string(name);
-  }
-  return names.empty() ? std::string() : "; near it are " + names;
+  std::vector<std::string> all;
+  for (const auto& row : table) all.emplace_back(row.Key);
+  std::vector<std::string> near = similar_names(wanted, all, 8);
+  return near.empty() ? std::string() : fmt::format("; near it are {}", fmt::join(near, ", "));
 }
 
 void check_names(const llvm::MCSubtargetInfo& info, const TargetSpec& spec) {

@@ -207,7 +207,8 @@ class NewFile {
     Descriptor descriptor = create();
     if (descriptor.number() < 0) {
       int code = errno;
-      if (code == ENOENT)
+      std::error_code ignored;
+      if (code == ENOENT && !std::filesystem::exists(folder_, ignored))
         refuse_file(path_, fmt::format("there is no folder {}", folder_.string()));
       refuse_errno(path_, "written", code);
     }
