@@ -13,23 +13,12 @@
 #include "compiler/lowering/lower.h"
 #include "compiler/passes/pass_manager.h"
 #include "compiler/rematerialize/kept_values.h"
+#include "compiler/timed.h"
 #include "ir/text.h"
 #include "ir/verifier.h"
 
 namespace weir {
 namespace {
-
-// Runs a step and reports how long it took.
-template <class Step>
-auto timed(const CompileOptions& options, std::string_view name, Step&& step) {
-  auto start = std::chrono::steady_clock::now();
-  auto result = step();
-  if (options.timing)
-    options.timing(name, std::chrono::duration<double, std::milli>(
-                             std::chrono::steady_clock::now() - start)
-                             .count());
-  return result;
-}
 
 Target target_of_this_machine(const CompileOptions& options) {
   Target target = resolve_target(options.target);
@@ -43,14 +32,14 @@ Target target_of_this_machine(const CompileOptions& options) {
 }
 
 LoadableCode generate(const Program& program, const CompileOptions& options) {
-  Target target = timed(options, "target", [&] { return target_of_this_machine(options); });
+  Target target = timed(options.timing, "target", [&] { return target_of_this_machine(options); });
   // Nobody would find model lines in memory.
   return compile_for_loading(program, target,
                              {.debug_lines = false, .executor = options.executor, .timing = options.timing});
 }
 
 LoadedCode load(const LoadableCode& code, const CompileOptions& options) {
-  return timed(options, "load", [&] { return LoadedCode(code); });
+  return timed(options.timing, "load", [&] { return LoadedCode(code); });
 }
 
 // Everything that the code depends on.
@@ -67,7 +56,7 @@ std::vector<std::string> parts_of(const LoadableCode& code) {
 }
 
 std::optional<LoadedCode> find_code(CodeCache& cache, const std::string& key, const CompileOptions& options) {
-  auto parts = timed(options, "cache", [&] { return cache.find(key); });
+  auto parts = timed(options.timing, "cache", [&] { return cache.find(key); });
   if (!parts) return std::nullopt;
   try {
     WEIR_CHECK(parts->size() > 2);
@@ -87,10 +76,10 @@ LoadedCode generate_or_find(const Program& program, const CompileOptions& option
     cache.warn("this build of Weir has no build identifier, and so no cache");
     return load(generate(program, options), options);
   }
-  std::string key = timed(options, "cache key", [&] { return cache_key(program, options.target); });
+  std::string key = timed(options.timing, "cache key", [&] { return cache_key(program, options.target); });
   if (std::optional<LoadedCode> found = find_code(cache, key, options)) return std::move(*found);
   LoadableCode code = generate(program, options);
-  timed(options, "cache", [&] {
+  timed(options.timing, "cache", [&] {
     cache.store(key, parts_of(code));
     return 0;
   });
@@ -125,7 +114,7 @@ Graph run_graph_passes(Graph graph, const CompileOptions& options) {
     };
     return run_passes(std::move(graph), names, each);
   }
-  return timed(options, "graph passes", [&] {
+  return timed(options.timing, "graph passes", [&] {
     check_graph(graph);
     return run_passes(std::move(graph), names);
   });
@@ -136,7 +125,7 @@ Graph run_graph_passes(Graph graph, const CompileOptions& options) {
 Graph optimize(Graph graph, const CompileOptions& options) {
   Graph optimized = run_graph_passes(std::move(graph), options);
   if (!options.passes.empty()) return optimized;
-  return timed(options, "rematerialize", [&] {
+  return timed(options.timing, "rematerialize", [&] {
     return rematerialize(std::move(optimized), {.fuse = options.fuse,
                                                 .reuse_memory = options.reuse_memory,
                                                 .budget = options.memory_budget});
@@ -145,7 +134,7 @@ Graph optimize(Graph graph, const CompileOptions& options) {
 
 Program lower_graph(Graph graph, const CompileOptions& options) {
   Graph optimized = optimize(std::move(graph), options);
-  return timed(options, "lowering", [&] {
+  return timed(options.timing, "lowering", [&] {
     return lower(optimized, {.fuse = options.fuse, .reuse_memory = options.reuse_memory});
   });
 }
@@ -159,7 +148,7 @@ ObjectCode compile_object(const Graph& graph, const CompileOptions& options) {
 Executable compile(const Model& model, const CompileOptions& options) {
   Program program = lower_graph(model.graph, options);
   LoadedCode code = generate_or_find(program, options);
-  return timed(options, "weights", [&] { return make_executable(program, std::move(code), model.weights); });
+  return timed(options.timing, "weights", [&] { return make_executable(program, std::move(code), model.weights); });
 }
 
 std::string inspect(const Graph& graph, InspectStage stage, const CompileOptions& options) {

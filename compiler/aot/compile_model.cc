@@ -16,6 +16,7 @@
 #include "compiler/codegen/link_shared.h"
 #include "compiler/codegen/model_object.h"
 #include "compiler/codegen/object_file.h"
+#include "compiler/timed.h"
 #include "compiler/weight_block.h"
 #include "ir/text.h"
 
@@ -111,6 +112,13 @@ void resolve_targets(ModelObject& model, const CompileModelOptions& options) {
       throw Error(fmt::format(
           "variants are chosen by what x86-64 processors say of themselves; there are none for {}",
           model.variants.back().triple));
+    // The last one that can run is taken.
+    for (std::size_t i = 0; i + 1 < model.variants.size(); ++i)
+      if (runs_code_of(model.variants[i], model.variants.back()))
+        throw Error(fmt::format(
+            "the variant {0} would never be chosen: every processor that can run it runs {1}, "
+            "which is named after it; name lesser processors first, and each once",
+            model.variants[i].cpu, cpu));
   }
   // What chooses must run anywhere.
   spec.cpu = "x86-64";
@@ -174,7 +182,10 @@ CompiledModel compile_model(std::span<const ModelProgram> programs, const Weight
     for (Program* program : sharing) check_weights(program->weights, weights);
   if (!stripped) {
     block.resize(layout.bytes);
-    fill_weight_block(layout.entries, weights, block);
+    timed(options.compile.timing, "weights", [&] {
+      fill_weight_block(layout.entries, weights, block);
+      return 0;
+    });
     block += first.bytes;
   }
   model.state = {state.entries,
@@ -200,12 +211,15 @@ CompiledModel compile_model(std::span<const ModelProgram> programs, const Weight
   if (options.self_test) {
     if (stripped) throw Error("a self test needs the weights that its values were computed with");
     Weights known = with_first_values(weights, options, state);
+    CompileOptions untimed = options.compile;
+    untimed.timing = nullptr;
     for (std::size_t i = 0; i < programs.size(); ++i)
       // What the passes compute in advance is the same for every target, so it is not for the
       // interpreter to do.
-      model.programs[i].self_test =
-          record_self_test(optimize(programs[i].graph, options.compile), known,
-                           model.programs[i].program, model.variants);
+      model.programs[i].self_test = timed(options.compile.timing, "values of the self test", [&] {
+        return record_self_test(optimize(programs[i].graph, untimed), known,
+                                model.programs[i].program, model.variants);
+      });
   }
   model.hash = hash_of(programs, options, stripped ? first.bytes : block);
   result.code = generate_model(model, code_form(options.form),
@@ -221,7 +235,7 @@ CompiledModel compile_model(std::span<const ModelProgram> programs, const Weight
   if (result.code.starts_with("\x7f"
                               "ELF")) {
     result.sizes = sizes_of_file(result.code, options.file_name);
-    add_model_sizes(result.sizes, model, layout);
+    add_model_sizes(result.sizes, model, layout, options.counted);
     options.limits.check(result.sizes);
   } else if (options.limits.is_given()) {
     throw Error(
@@ -229,7 +243,8 @@ CompiledModel compile_model(std::span<const ModelProgram> programs, const Weight
   }
   if (options.form == ObjectForm::archive) result.code = archive_of(result.code, model.name + ".o");
   if (options.form == ObjectForm::shared)
-    result.code = link_shared(result.code, options.file_name, target.triple);
+    result.code = timed(options.compile.timing, "linking",
+                        [&] { return link_shared(result.code, options.file_name, target.triple); });
   result.header = model_header(model, layout);
   if (!embed || text) result.weights = std::move(block);
   result.name = model.name;

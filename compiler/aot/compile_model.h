@@ -55,6 +55,8 @@ struct CompileModelOptions {
   // Of the code before it becomes an archive or a shared object. Error if it is not of the form
   // ELF.
   SizeLimits limits;
+  // Sizes of symbolic dimensions for which the workspace is counted; 1 for those left out.
+  Dim::Bindings counted;
   // Error if the code needs any function from outside, memcpy and memset included, or is no machine
   // code, of which nobody can tell.
   bool freestanding = false;

@@ -224,8 +224,7 @@ class HeaderWriter {
     if (!workspace)
       throw Error(
           fmt::format("the workspace of {} has more bytes than 64 bits can count", program.name));
-    line("#define {}_WORKSPACE_BYTES {}", prefix,
-         *workspace + (model_.variants.size() > 1 ? WEIR_ALIGNMENT : 0));
+    line("#define {}_WORKSPACE_BYTES {}", prefix, *workspace + model_.variant_bytes());
     line("#define {}_WORKSPACE_BYTES_PER_WORKER 0", prefix);
     CScope names;
     auto counts = [&](const Side& side, const std::vector<std::string>& members) {

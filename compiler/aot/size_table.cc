@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <set>
 
 #include <fmt/format.h>
 
@@ -129,6 +130,18 @@ void append_part(std::string& text, const char* title, const SizeTable::Rows& ro
 
 constexpr std::string_view kArchive = "!<arch>\n";
 
+void check_symbols(const ModelObject& model, const Dim::Bindings& sizes) {
+  std::set<std::string> symbols;
+  for (const ModelObject::Entry& entry : model.programs)
+    symbols.insert(entry.program.symbols.begin(), entry.program.symbols.end());
+  for (const auto& [symbol, size] : sizes)
+    if (!symbols.contains(symbol))
+      throw Error(
+          fmt::format("there is no symbol {} that a workspace could be counted with; {}", symbol,
+                      symbols.empty() ? "all sizes of the model are numbers"
+                                      : fmt::format("the model has {}", fmt::join(symbols, ", "))));
+}
+
 }  // namespace
 
 std::uint64_t SizeTable::total(const Rows& rows) {
@@ -174,7 +187,9 @@ SizeTable sizes_of_file(std::string_view bytes, const std::string& name) {
   return table;
 }
 
-void add_model_sizes(SizeTable& table, const ModelObject& model, const WeightLayout& layout) {
+void add_model_sizes(SizeTable& table, const ModelObject& model, const WeightLayout& layout,
+                     const Dim::Bindings& sizes) {
+  check_symbols(model, sizes);
   table.weights.clear();
   for (std::size_t i = 0; i < layout.entries.size(); ++i) {
     const WeightEntry& entry = layout.entries[i];
@@ -191,12 +206,16 @@ void add_model_sizes(SizeTable& table, const ModelObject& model, const WeightLay
                              aligned(entry.bytes));
   sort_rows(table.state);
   for (const ModelObject::Entry& entry : model.programs) {
-    Dim::Bindings bindings;
-    for (const std::string& symbol : entry.program.symbols) bindings.emplace(symbol, 1);
+    Dim::Bindings bindings = sizes;
     std::string name = entry.name;
-    for (const std::string& symbol : entry.program.symbols) name += ", " + symbol + " = 1";
-    table.workspace.emplace_back(name,
-                                 workspace_bytes(entry.program, bindings).value_or(UINT64_MAX));
+    for (const std::string& symbol : entry.program.symbols) {
+      std::int64_t size = bindings.emplace(symbol, 1).first->second;
+      name += fmt::format(", {} = {}", symbol, size);
+    }
+    std::optional<std::uint64_t> bytes = workspace_bytes(entry.program, bindings);
+    table.workspace.emplace_back(name, bytes && *bytes <= UINT64_MAX - model.variant_bytes()
+                                           ? *bytes + model.variant_bytes()
+                                           : UINT64_MAX);
   }
   sort_rows(table.workspace);
 }

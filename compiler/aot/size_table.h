@@ -19,7 +19,7 @@ struct SizeTable {
   Rows constants;           // read-only data beside the weights, one row
   Rows weights;             // params and constants of the model
   Rows state;               // what programs update in place
-  Rows workspace;           // of each program; for symbolic dimensions of 1
+  Rows workspace;           // of each program
   std::uint64_t other = 0;  // names for linkers and debuggers, headers
 
   static std::uint64_t total(const Rows& rows);
@@ -31,8 +31,10 @@ struct SizeTable {
 // object. Error if it is none.
 SizeTable sizes_of_file(std::string_view bytes, const std::string& name);
 
-// Adds what the file does not tell: each weight by its name, and the workspaces.
-void add_model_sizes(SizeTable& table, const ModelObject& model, const WeightLayout& layout);
+// Adds what the file does not tell: each weight by its name, and the workspaces, for symbolic
+// dimensions of these sizes, or of 1. Error if a size is that of no symbol.
+void add_model_sizes(SizeTable& table, const ModelObject& model, const WeightLayout& layout,
+                     const Dim::Bindings& sizes);
 
 // Limits in bytes.
 struct SizeLimits {

@@ -9,6 +9,8 @@
 #include <llvm/MC/MCSubtargetInfo.h>
 
 #include "compiler/codegen/cpu_check_aarch64.h"
+#include "compiler/codegen/object.h"
+#include "compiler/codegen/target_machine.h"
 #include "runtime/abi.h"
 
 namespace weir {
@@ -173,6 +175,16 @@ class CpuCheckEmitter {
 };
 
 }  // namespace
+
+bool runs_code_of(const Target& processor, const Target& other) {
+  std::unique_ptr<llvm::TargetMachine> given = make_target_machine(processor),
+                                       wanted = make_target_machine(other);
+  return std::all_of(kFeatures.begin(), kFeatures.end(), [&](const FeatureBit& feature) {
+    std::string name = std::string("+") + feature.name;
+    return !wanted->getMCSubtargetInfo()->checkFeatures(name) ||
+           given->getMCSubtargetInfo()->checkFeatures(name);
+  });
+}
 
 llvm::Function* emit_cpu_check(llvm::Module& module, const std::string& name,
                                const std::string& prefix, const llvm::TargetMachine& machine) {

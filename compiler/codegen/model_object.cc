@@ -7,11 +7,13 @@
 #include <llvm/IR/GlobalValue.h>
 #include <llvm/Linker/Linker.h>
 #include <llvm/Support/raw_ostream.h>
+#include <llvm/Transforms/IPO/MergeFunctions.h>
 
 #include "compiler/codegen/face_emitter.h"
 #include "compiler/codegen/generate_code.h"
 #include "compiler/codegen/llvm_versions.h"
 #include "compiler/codegen/program_module.h"
+#include "compiler/codegen/step_times.h"
 #include "compiler/codegen/target_machine.h"
 #include "ir/diagnostic.h"
 #include "runtime/abi.h"
@@ -43,11 +45,17 @@ std::unique_ptr<llvm::Module> emit_model(const ModelObject& model, llvm::LLVMCon
       WEIR_CHECK(!failed, "modules of one model do not fit together");
     }
   }
+  std::vector<llvm::Function*> own;
   for (llvm::GlobalValue& value : module->global_values())
     if (!value.isDeclaration() && !shown.contains(value.getName().str())) {
       value.setVisibility(llvm::GlobalValue::DefaultVisibility);
       value.setLinkage(llvm::GlobalValue::InternalLinkage);
+      // Nobody compares addresses of functions, so one may stand for another.
+      value.setUnnamedAddr(llvm::GlobalValue::UnnamedAddr::Global);
+      if (auto* function = llvm::dyn_cast<llvm::Function>(&value)) own.push_back(function);
     }
+  // What programs have in common, the kernels of the forward pass above all, is there once.
+  llvm::MergeFunctionsPass::runOnFunctions(own);
   verify_module(*module);
   return module;
 }
@@ -61,30 +69,40 @@ std::string included_weights(const ModelObject& model) {
       WEIR_ALIGNMENT, model.name, model.weights_file);
 }
 
-}  // namespace
-
-std::string generate_model(const ModelObject& model, CodeForm form, const CodegenOptions& options) {
-  WEIR_CHECK(!model.programs.empty() && !model.variants.empty(), "a model without programs");
-  std::unique_ptr<llvm::TargetMachine> machine = make_target_machine(model.base, true);
-  llvm::LLVMContext context;
-  std::unique_ptr<llvm::Module> module = emit_model(model, context, *machine, options.debug_lines);
-  optimize(*module, *machine);
+std::string code_of(llvm::Module& module, llvm::TargetMachine& machine, const ModelObject& model,
+                    CodeForm form) {
   switch (form) {
     case CodeForm::object:
-      return generate_code(*module, *machine, llvm::CodeGenFileType::ObjectFile);
+      return generate_code(module, machine, llvm::CodeGenFileType::ObjectFile);
     case CodeForm::assembly:
-      return generate_code(*module, *machine, llvm::CodeGenFileType::AssemblyFile) +
+      return generate_code(module, machine, llvm::CodeGenFileType::AssemblyFile) +
              included_weights(model);
     case CodeForm::llvm_ir:
-      module->appendModuleInlineAsm(included_weights(model));
-      return text_of(*module);
+      module.appendModuleInlineAsm(included_weights(model));
+      return text_of(module);
     case CodeForm::bitcode:
       break;
   }
   std::string bytes;
   llvm::raw_string_ostream stream(bytes);
-  llvm::WriteBitcodeToFile(*module, stream);
+  llvm::WriteBitcodeToFile(module, stream);
   return bytes;
+}
+
+}  // namespace
+
+std::string generate_model(const ModelObject& model, CodeForm form, const CodegenOptions& options) {
+  WEIR_CHECK(!model.programs.empty() && !model.variants.empty(), "a model without programs");
+  Stopwatch stopwatch;
+  std::unique_ptr<llvm::TargetMachine> machine = make_target_machine(model.base, true);
+  llvm::LLVMContext context;
+  std::unique_ptr<llvm::Module> module = emit_model(model, context, *machine, options.debug_lines);
+  report(options, kSteps[0], stopwatch.lap());
+  optimize(*module, *machine);
+  report(options, kSteps[1], stopwatch.lap());
+  std::string code = code_of(*module, *machine, model, form);
+  report(options, kSteps[2], stopwatch.lap());
+  return code;
 }
 
 }  // namespace weir

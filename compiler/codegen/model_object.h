@@ -96,6 +96,8 @@ struct ModelObject {
   // is compiled for.
   std::vector<Target> variants;
   Target base;
+  // What a workspace holds beside what its program takes: which of several variants runs.
+  std::uint64_t variant_bytes() const { return variants.size() > 1 ? WEIR_ALIGNMENT : 0; }
 };
 
 std::string generate_model(const ModelObject& model, CodeForm form,

@@ -1,9 +1,6 @@
 #include "compiler/codegen/object.h"
 
-#include <array>
-#include <chrono>
 #include <numeric>
-#include <utility>
 
 #include <fmt/format.h>
 #include <llvm/IR/AssemblyAnnotationWriter.h>
@@ -17,29 +14,11 @@
 #include "compiler/codegen/partition.h"
 #include "compiler/codegen/program_module.h"
 #include "compiler/codegen/run_tasks.h"
+#include "compiler/codegen/step_times.h"
 #include "compiler/codegen/target_machine.h"
 
 namespace weir {
 namespace {
-
-constexpr std::array<std::string_view, 3> kSteps{"emit LLVM IR", "LLVM passes",
-                                                 "LLVM code generation"};
-
-class Stopwatch {
- public:
-  // Milliseconds since the last call.
-  double lap() {
-    auto before = std::exchange(last_, std::chrono::steady_clock::now());
-    return std::chrono::duration<double, std::milli>(last_ - before).count();
-  }
-
- private:
-  std::chrono::steady_clock::time_point last_ = std::chrono::steady_clock::now();
-};
-
-void report(const CodegenOptions& options, std::string_view step, double milliseconds) {
-  if (options.timing) options.timing(step, milliseconds);
-}
 
 // Prints the model line before the first instruction that comes from it.
 class LineWriter : public llvm::AssemblyAnnotationWriter {

@@ -17,6 +17,10 @@ namespace weir {
 // target, the CPU or a feature: with what is near, or available.
 Target resolve_target(const TargetSpec& spec);
 
+// Whether every x86-64 processor that runs code for `processor` runs code for `other`, too: by the
+// instructions that are asked for before code is run.
+bool runs_code_of(const Target& processor, const Target& other);
+
 // What generates the code, with its version.
 std::string code_generator();
 

@@ -61,10 +61,6 @@ Layout layout_of(const ModelObject::Entry& entry, std::uint64_t extra_workspace)
   return layout;
 }
 
-std::uint64_t extra_workspace(const ModelObject& model) {
-  return model.variants.size() > 1 ? WEIR_ALIGNMENT : 0;
-}
-
 class SelfTestEmitter {
  public:
   SelfTestEmitter(llvm::Module& module, const ModelObject& model, const Target& target,
@@ -146,7 +142,7 @@ class SelfTestEmitter {
 
   void emit_program(const ModelObject::Entry& entry) {
     const Program& program = entry.program;
-    Layout layout = layout_of(entry, extra_workspace(model_));
+    Layout layout = layout_of(entry, model_.variant_bytes());
     llvm::Value* workspace = at(layout.workspace);
     if (init_ != nullptr) {
       llvm::Value* status = b_.CreateCall(init_, {workspace});
@@ -376,7 +372,7 @@ llvm::Value* variant_note(llvm::IRBuilder<>& builder, llvm::Value* workspace) {
 std::uint64_t self_test_bytes(const ModelObject& model) {
   std::uint64_t bytes = 0;
   for (const ModelObject::Entry& entry : model.programs)
-    if (entry.self_test) bytes = std::max(bytes, layout_of(entry, extra_workspace(model)).bytes);
+    if (entry.self_test) bytes = std::max(bytes, layout_of(entry, model.variant_bytes()).bytes);
   return bytes;
 }
 

@@ -1,6 +1,7 @@
 # Text tests: each file says in its RUN lines how it is run, and in its CHECK lines what must come out.
 
 import os
+import pathlib
 import platform
 import shutil
 import subprocess
@@ -45,6 +46,9 @@ for machine in ("x86_64", "aarch64", "arm", "riscv64"):
         config.available_features.add(f"qemu-{machine}")
 if platform.machine() == "x86_64":
     config.available_features.add("x86_64")
+    flags = set(pathlib.Path("/proc/cpuinfo").read_text().split("flags", 1)[-1].split("\n")[0].split())
+    if {"avx512f", "avx512bw", "avx512cd", "avx512dq", "avx512vl"} <= flags:
+        config.available_features.add("x86-64-v4")
 
 # A disk that is soon full, in a namespace of mounts: some containers have none.
 small_disk = ["unshare", "--user", "--map-root-user", "--mount", "sh", "-c", "mount -t tmpfs -o size=64k weir /mnt"]

@@ -168,18 +168,33 @@ void add_memory_budget(CLI::App& command, std::string& budget, SymbolSizes sizes
   add_value(command, "--memory-budget", budget, "BYTES", help);
 }
 
+MemoryBudget bytes_for_sizes(const std::string& text, std::string_view option) {
+  constexpr std::int64_t kMost = INT64_MAX;
+  NamedOptions given = parse_named_options(text);
+  MemoryBudget result{static_cast<std::uint64_t>(integer_of(given.name, option, 0, kMost)), {}};
+  for (const auto& [symbol, size] : given.options)
+    result.sizes.emplace(symbol, integer_of(size, option, 0, kMost));
+  return result;
+}
+
 std::optional<MemoryBudget> given_memory_budget(const std::string& budget,
                                                 std::optional<Dim::Bindings> known) {
   if (budget.empty()) return std::nullopt;
-  constexpr std::int64_t kMost = INT64_MAX;
-  NamedOptions given = parse_named_options(budget);
-  MemoryBudget result{
-      static_cast<std::uint64_t>(integer_of(given.name, "--memory-budget", 0, kMost)), {}};
-  if (known && !given.options.empty())
+  MemoryBudget result = bytes_for_sizes(budget, "--memory-budget");
+  if (known && !result.sizes.empty())
     throw Error("--memory-budget takes no sizes here: those of the inputs are known");
   if (known) result.sizes = std::move(*known);
-  for (const auto& [symbol, size] : given.options)
-    result.sizes.emplace(symbol, integer_of(size, "--memory-budget", 0, kMost));
+  return result;
+}
+
+Dim::Bindings given_dims(std::span<const std::string> options) {
+  Dim::Bindings result;
+  for (const std::string& option : options) {
+    auto [symbol, value] = name_and_value(option, "--dim");
+    std::int64_t size = integer_of(value, fmt::format("--dim {}", symbol), 0, INT64_MAX);
+    if (!result.emplace(symbol, size).second)
+      throw Error(fmt::format("the symbol {} is given twice", symbol));
+  }
   return result;
 }
 

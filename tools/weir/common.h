@@ -9,6 +9,7 @@
 #include <exception>
 #include <functional>
 #include <optional>
+#include <span>
 #include <stdexcept>
 #include <string>
 #include <string_view>
@@ -69,8 +70,11 @@ void add_target(CLI::App& command, TargetSpec& target);
 enum class SymbolSizes { given, known };
 void add_memory_budget(CLI::App& command, std::string& budget,
                        SymbolSizes sizes = SymbolSizes::given);
-// What --memory-budget says: BYTES or BYTES:N=SIZE,M=SIZE, or BYTES alone where all sizes are
-// known; nothing if it is empty.
+// BYTES or BYTES:N=SIZE,M=SIZE, the most that the workspace may take for symbolic dimensions of
+// these sizes.
+MemoryBudget bytes_for_sizes(const std::string& text, std::string_view option);
+// What --memory-budget says: that, or BYTES alone where all sizes are known; nothing if it is
+// empty.
 std::optional<MemoryBudget> given_memory_budget(const std::string& budget,
                                                 std::optional<Dim::Bindings> known = {});
 
@@ -81,6 +85,9 @@ Graph with_gradients(const Graph& graph, std::vector<std::string> names);
 // name: the user keeps what there was, and gets all that was asked for. Names that are empty are
 // left out, and so is, where it is written twice, what is no regular file.
 void check_apart(const std::vector<std::string>& read, const std::vector<std::string>& written);
+
+// SYMBOL=SIZE of --dim, each once.
+Dim::Bindings given_dims(std::span<const std::string> options);
 
 // "x" for both "x" and "%x".
 std::string plain_name(std::string_view name);

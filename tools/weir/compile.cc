@@ -49,6 +49,7 @@ struct CompileArguments {
   std::vector<std::string> weights, variants;
   LimitOptions limits;
   TargetSpec target;
+  TimeOptions times;
   bool self_test = false, freestanding = false, no_debug = false;
 };
 
@@ -114,9 +115,15 @@ void compile_file(const CompileArguments& arguments) {
     if (text.empty()) return std::nullopt;
     return static_cast<std::uint64_t>(integer_of(text, option, 0, INT64_MAX));
   };
-  options.limits = {
-      limit(arguments.max_code, "--max-code"), limit(arguments.max_weights, "--max-weights"),
-      limit(arguments.max_state, "--max-state"), limit(arguments.max_workspace, "--max-workspace")};
+  options.limits = {limit(arguments.max_code, "--max-code"),
+                    limit(arguments.max_weights, "--max-weights"),
+                    limit(arguments.max_state, "--max-state"),
+                    {}};
+  if (!arguments.max_workspace.empty()) {
+    MemoryBudget most = bytes_for_sizes(arguments.max_workspace, "--max-workspace");
+    options.limits.workspace = most.bytes;
+    options.counted = std::move(most.sizes);
+  }
   options.self_test = arguments.self_test;
   options.variants = arguments.variants;
   WeightChoice weights = given_weights(arguments.weights);
@@ -130,10 +137,14 @@ void compile_file(const CompileArguments& arguments) {
           : arguments.header;
   std::string block = weights_file(arguments.output);
   options.file_name = std::filesystem::path(arguments.output).filename().string();
+  StageTimes times;
+  times.add("start of the process", milliseconds_before_main());
+  collect_times(options.compile, arguments.times, times);
   std::vector<std::string> read;
-  GivenPrograms given =
-      given_programs(arguments.model, weights.file, given_limits(arguments.limits),
-                     arguments.programs, options, &read);
+  GivenPrograms given = times.measure("model and weights", [&] {
+    return given_programs(arguments.model, weights.file, given_limits(arguments.limits),
+                          arguments.programs, options, &read);
+  });
   check_apart(read, {arguments.output, header, block, arguments.depfile});
   CompiledModel compiled = compile_model(given.programs, given.weights, options);
   std::string_view code = compiled.code, text = compiled.header, values = compiled.weights;
@@ -142,7 +153,11 @@ void compile_file(const CompileArguments& arguments) {
   std::vector<FileToWrite> files{{arguments.output, {&code, 1}}, {header, {&text, 1}}};
   if (!values.empty()) files.push_back({block, {&values, 1}});
   if (!arguments.depfile.empty()) files.push_back({arguments.depfile, {&rule, 1}});
-  write_files(files);
+  times.measure("files", [&] {
+    write_files(files);
+    return 0;
+  });
+  if (arguments.times.any()) times.show();
 }
 
 }  // namespace
@@ -179,7 +194,8 @@ void add_compile_command(CLI::App& app, Action& action) {
   add_value(*command, "--max-weights", options->max_weights, "BYTES", "Likewise for the weights.");
   add_value(*command, "--max-state", options->max_state, "BYTES", "Likewise for the state.");
   add_value(*command, "--max-workspace", options->max_workspace, "BYTES",
-            "Likewise for the workspace; symbolic dimensions count as 1.");
+            "Likewise for the workspace. Symbolic dimensions get sizes behind it, as "
+            "65536:N=32; 1 if left out.");
   command->add_flag("--no-debug-lines", options->no_debug,
                     "Leaves out which lines of the model the code is from.");
   command->add_flag("--selftest", options->self_test,
@@ -191,6 +207,7 @@ void add_compile_command(CLI::App& app, Action& action) {
            "which of them runs is found "
            "by asking the processor.",
            true);
+  add_times(*command, options->times);
   add_limits(*command, options->limits);
   command->callback([options, &action] { action = [options] { compile_file(*options); }; });
 }

@@ -49,21 +49,15 @@ NamedValues named_values(const Graph& graph, std::span<const std::string> option
   return result;
 }
 
-Dim::Bindings given_dims(const Graph& graph, std::span<const std::string> options) {
+Dim::Bindings known_dims(const Graph& graph, std::span<const std::string> options) {
   std::vector<std::string> symbols = graph.symbols();
-  Dim::Bindings result;
-  for (const std::string& option : options) {
-    auto [name, value] = name_and_value(option, "--dim");
+  Dim::Bindings result = given_dims(options);
+  for (const auto& [name, size] : result)
     if (std::find(symbols.begin(), symbols.end(), name) == symbols.end())
       throw Error(fmt::format("there is no symbol {}; {}", shown(name),
                               symbols.empty()
                                   ? "all sizes of the model are numbers"
                                   : fmt::format("the model has {}", fmt::join(symbols, ", "))));
-    std::int64_t size = integer_of(value, fmt::format("--dim {}", name), 0,
-                                   std::numeric_limits<std::int64_t>::max());
-    if (!result.emplace(name, size).second)
-      throw Error(fmt::format("the symbol {} is given twice", name));
-  }
   return result;
 }
 
@@ -100,7 +94,7 @@ Tensor read_value(const Value& input, const std::string& value, const Dim::Bindi
 Inputs read_inputs(const Model& model, std::span<const std::string> values,
                    std::span<const std::string> dims, std::int64_t most) {
   const Graph& graph = model.graph;
-  Dim::Bindings given = given_dims(graph, dims);
+  Dim::Bindings given = known_dims(graph, dims);
   NamedValues named = named_values(graph, values);
   Dim::Bindings bindings = given;
   Inputs inputs;

@@ -16,16 +16,18 @@ namespace {
 
 constexpr const char* kExamples =
     R"(In bytes. Of a model it shows what `weir compile` would make, with the bytes of
-each weight and of the workspace, where symbolic dimensions count as 1.
+each weight and of the workspace.
 
 examples:
   weir size digits.o
   weir size digits.weir --gradient x --target aarch64-linux-gnu
+  weir size digits.weir --gradient x --dim N=32
   weir size digits.weir --train --loss cross_entropy --optimizer adam)";
 
 struct SizeOptions {
   std::string file;
   std::vector<std::string> given;  // options for models
+  std::vector<std::string> dims;
   ProgramArguments programs;
   LimitOptions limits;
   TargetSpec target;
@@ -42,6 +44,7 @@ void show_sizes(const SizeOptions& options) {
   }
   CompileModelOptions compile;
   compile.compile.target = options.target;
+  compile.counted = given_dims(options.dims);
   // Values have no part in the sizes, but in those of first values, which may end in zeros.
   ProgramArguments programs = options.programs;
   programs.strip_weights = programs.strip_weights || !programs.training.train;
@@ -60,6 +63,9 @@ void add_size_command(CLI::App& app, Action& action) {
             "A .weir or .onnx file, or one that weir compile has written: .o, .a or .so.")
       ->required();
   add_programs(*command, options->programs);
+  add_list(*command, "--dim", options->dims, "SYMBOL=SIZE",
+           "The size of a symbolic dimension that the workspace is counted with; 1 if left out.",
+           true);
   add_target(*command, options->target);
   add_limits(*command, options->limits);
   command->callback([options, command, &action] {

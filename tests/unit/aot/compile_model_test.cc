@@ -57,6 +57,22 @@ TEST(CompileModel, CodeIsTheJitsBeforeRelocation) {
   }
 }
 
+TEST(CompileModel, ProgramsShareKernels) {
+  Model model = digits();
+  auto kernels = [&](std::vector<ModelProgram> programs) {
+    auto functions = test::function_bytes(compile_model(programs, model.weights).code);
+    return std::count_if(functions.begin(), functions.end(),
+                         [](const auto& function) { return function.first.starts_with("k"); });
+  };
+  auto alone = kernels({{"forward", model.graph}});
+  EXPECT_GE(alone, 3);
+  EXPECT_EQ(kernels({{"forward", model.graph}, {"again", model.graph}}), alone);
+  std::vector<std::string> wrt{"x"};
+  Graph both = gradient(model.graph, wrt);
+  EXPECT_LT(kernels({{"forward", model.graph}, {"gradient", both}}),
+            alone + kernels({{"gradient", both}}));
+}
+
 TEST(CompileModel, ProgramsShareWeights) {
   Model model = digits();
   std::vector<ModelProgram> programs = forward_and_gradient(model.graph);
