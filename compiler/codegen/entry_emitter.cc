@@ -6,6 +6,8 @@
 #include <map>
 #include <span>
 
+#include <llvm/Transforms/Utils/Cloning.h>
+
 #include "compiler/codegen/kernel_emitter.h"
 #include "compiler/codegen/parallel_emitter.h"
 #include "compiler/codegen/primitive_emitter.h"
@@ -21,6 +23,8 @@ constexpr std::int64_t kStreamBytes = 24 << 20;
 // kernels than this stand in functions of so many each, and so do the checks of more inputs and
 // outputs than this.
 constexpr std::size_t kCallsInOne = 24, kChecksInOne = 64;
+// In place of a kernel's last unit.
+constexpr std::int64_t kAllUnits = -1;
 
 static_assert(offsetof(weir_call, state) == kCallState * sizeof(void*) &&
               sizeof(weir_call) == kCallFields * sizeof(void*));
@@ -64,13 +68,15 @@ class EntryEmitter {
         status_(b_.getInt32Ty()),
         call_type_(call_type(context_)),
         checked_(inputs_and_outputs(program)),
-        single_(program.calls.size() == 1 && phases_of(program.calls[0].kernel).size() == 1),
+        single_(program.calls.size() == 1 && program.checks.empty() &&
+                phases_of(program.calls[0].kernel).size() == 1),
         primitives_(b_, module, target),
         sizes_(b_, primitives_, program, word_),
         parallel_(module, b_, primitives_, debug, word_, single_, place.whole()) {}
 
   void emit() {
     if (place_.last()) {
+      if (single_) declare_units();
       emit_workspace_size();
       if (shapes_) emit_shapes();
       parallel_.emit();
@@ -150,6 +156,7 @@ class EntryEmitter {
   void emit_program() {
     llvm::Function* made = parallel_.function(program_symbol(program_), status_, {pointer_},
                                               llvm::GlobalValue::ExternalLinkage);
+    if (single_) made = pass_to_units(*made);
     llvm::BasicBlock* invalid = block("invalid");
     llvm::Value* call = made->getArg(0);
     sizes_.require(b_.CreateIsNotNull(call), invalid);
@@ -189,6 +196,48 @@ class EntryEmitter {
     b_.CreateRet(b_.getInt32(WEIR_OK));
     b_.SetInsertPoint(invalid);
     b_.CreateRet(b_.getInt32(WEIR_INVALID_CALL));
+  }
+
+  llvm::Function* only_kernel() { return phases_of_(program_.calls[0].kernel).front().function; }
+
+  // i32 units(weir_call*, i64 begin, i64 end): a program that is a single kernel, as one function
+  // with the kernel's name and body. Up to kAllUnits it is the whole run, which may go through the
+  // executor; that run's tasks have some of the units each.
+  void declare_units() {
+    std::string name = only_kernel()->getName().str();
+    only_kernel()->setName("");
+    units_ = parallel_.declare(name, parallel_.kernel_type());
+  }
+
+  llvm::Function* pass_to_units(llvm::Function& program) {
+    llvm::CallInst* status = b_.CreateCall(units_, {program.getArg(0), i64(0), i64(kAllUnits)});
+    status->setTailCall();
+    b_.CreateRet(status);
+    parallel_.enter(*units_);
+    return units_;
+  }
+
+  // Inlining makes registers of the frame, which costs a short run more than anything else of a
+  // call.
+  void emit_units(const KernelCall& call, llvm::Value* count, llvm::Value* cost) {
+    llvm::BasicBlock* all = block("all");
+    llvm::BasicBlock* here = block("here");
+    llvm::BasicBlock* done = block("done");
+    llvm::Value* is_all = b_.CreateICmpEQ(units_->getArg(2), i64(kAllUnits));
+    b_.CreateCondBr(is_all, all, here);
+    b_.SetInsertPoint(all);
+    parallel_.run_parallel(units_, units_->getArg(0), count, cost, executor_, nullptr, done);
+    b_.CreateBr(here);
+    b_.SetInsertPoint(here);
+    llvm::Function* kernel = only_kernel();
+    llvm::Value* end = b_.CreateSelect(is_all, count, units_->getArg(2));
+    llvm::CallInst* run = b_.CreateCall(kernel, {filled_frame(call), units_->getArg(1), end});
+    b_.CreateBr(done);
+    b_.SetInsertPoint(done);
+    llvm::InlineFunctionInfo info;
+    bool inlined = llvm::InlineFunction(*run, info).isSuccess();
+    WEIR_CHECK(inlined, "a kernel can be inlined");
+    kernel->eraseFromParent();
   }
 
   // i32 part(weir_call*, const i64* offsets, i1* begun): some of the program's calls. Returns a
@@ -249,7 +298,7 @@ class EntryEmitter {
     b_.CreateCondBr(condition, after, fault);
     b_.SetInsertPoint(fault);
     if (before) before();
-    if (!in_part_ && !single_) parallel_.end_run(executor_, begun_);
+    if (!in_part_) parallel_.end_run(executor_, begun_);
     b_.CreateRet(status);
     b_.SetInsertPoint(after);
   }
@@ -396,7 +445,7 @@ class EntryEmitter {
     return b_.CreateMul(units, quotient_up(sizes_.dimension(extent), schedule.block));
   }
 
-  void emit_call(const KernelCall& call) {
+  llvm::Value* filled_frame(const KernelCall& call) {
     const Schedule& schedule = schedules_[call.kernel];
     llvm::StructType* type = frame_type(context_, call.buffers.size(), call.dims.size());
     llvm::AllocaInst* frame = frame_for(type);
@@ -410,8 +459,15 @@ class EntryEmitter {
       stream = b_.CreateZExt(b_.CreateICmpSGE(sizes_.dimension(schedule.bytes), i64(kStreamBytes)),
                              b_.getInt64Ty());
     b_.CreateStore(stream, b_.CreateStructGEP(type, frame, next));
+    return frame;
+  }
+
+  void emit_call(const KernelCall& call) {
+    const Schedule& schedule = schedules_[call.kernel];
     llvm::Value* units = unit_count(schedule);
     llvm::Value* cost = b_.CreateUDiv(sizes_.dimension(schedule.work), i64(schedule.width));
+    if (single_) return emit_units(call, units, cost);
+    llvm::Value* frame = filled_frame(call);
     for (const KernelPhase& phase : phases_of_(call.kernel)) {
       llvm::Value* count = units;
       if (phase.split) {
@@ -456,6 +512,8 @@ class EntryEmitter {
   std::vector<llvm::Value*> offsets_;    // of the slots; null until needed
   std::vector<llvm::Value*> pointers_;   // of the buffers; null until needed
   std::vector<llvm::AllocaInst*> frames_;
+
+  llvm::Function* units_ = nullptr;  // made by declare_units
 };
 
 }  // namespace

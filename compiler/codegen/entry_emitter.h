@@ -1,5 +1,6 @@
 // Emits the function that a caller of a program calls, the entry: it checks the call, lays out the
 // workspace, fills a frame for each kernel call, and runs the kernel, here or through the executor.
+// Where one kernel is the whole program, it is inlined, and there is no frame.
 #pragma once
 
 #include <functional>

@@ -61,35 +61,27 @@ llvm::Function* ParallelEmitter::function(const std::string& name, llvm::Type* r
 
 void ParallelEmitter::run(llvm::Function* kernel, llvm::Value* frame, llvm::Value* units,
                           llvm::Value* cost, llvm::Value* executor, llvm::Value* begun) {
-  if (single_) {
-    run_here_or_parallel(kernel, frame, units, cost, executor, begun);
-    return;
-  }
   if (run_ == nullptr) run_ = declare("weir.run", run_type());
   b_.CreateCall(run_, {kernel, frame, units, cost, executor, begun});
 }
 
-void ParallelEmitter::run_here_or_parallel(llvm::Value* kernel, llvm::Value* frame,
-                                           llvm::Value* units, llvm::Value* cost,
-                                           llvm::Value* executor, llvm::Value* begun) {
+void ParallelEmitter::run_parallel(llvm::Value* kernel, llvm::Value* frame, llvm::Value* units,
+                                   llvm::Value* cost, llvm::Value* executor, llvm::Value* begun,
+                                   llvm::BasicBlock* after) {
   llvm::BasicBlock* large_block = block("large");
   llvm::BasicBlock* serial_block = block("serial");
   llvm::BasicBlock* parallel_block = block("parallel");
-  llvm::BasicBlock* after = block("next");
   b_.CreateCondBr(b_.CreateIsNull(executor), serial_block, large_block);
   b_.SetInsertPoint(large_block);
   llvm::Value* worth =
       b_.CreateAnd(b_.CreateICmpUGE(cost, i64(2 * kTaskCost)), b_.CreateICmpSGT(units, i64(1)));
   b_.CreateCondBr(worth, parallel_block, serial_block);
-  b_.SetInsertPoint(serial_block);
-  b_.CreateCall(kernel_type(), kernel, {frame, i64(0), units});
-  b_.CreateBr(after);
   b_.SetInsertPoint(parallel_block);
   std::vector<llvm::Value*> arguments{kernel, frame, units, cost, executor};
   if (!single_) arguments.push_back(begun);
   b_.CreateCall(parallel_, arguments);
   b_.CreateBr(after);
-  b_.SetInsertPoint(after);
+  b_.SetInsertPoint(serial_block);
 }
 
 void ParallelEmitter::end_run(llvm::Value* executor, llvm::Value* begun) {
@@ -117,9 +109,7 @@ void ParallelEmitter::emit_task() {
   llvm::Value* first = b_.CreateMul(b_.CreateSExt(task_->getArg(1), b_.getInt64Ty()), grain);
   llvm::Value* last = b_.CreateAdd(first, grain);
   last = b_.CreateSelect(b_.CreateICmpSLT(last, units), last, units);
-  auto* kernel_type =
-      llvm::FunctionType::get(b_.getVoidTy(), {pointer_, b_.getInt64Ty(), b_.getInt64Ty()}, false);
-  b_.CreateCall(kernel_type, kernel, {frame, first, last});
+  b_.CreateCall(kernel_type(), kernel, {frame, first, last});
   b_.CreateRetVoid();
 }
 
@@ -128,8 +118,11 @@ void ParallelEmitter::emit_run() {
   run_ = declare("weir.run", run_type());
   enter(*run_);
   auto argument = [&](unsigned i) { return run_->getArg(i); };
-  run_here_or_parallel(argument(0), argument(1), argument(2), argument(3), argument(4),
-                       argument(5));
+  llvm::BasicBlock* after = block("next");
+  run_parallel(argument(0), argument(1), argument(2), argument(3), argument(4), argument(5), after);
+  b_.CreateCall(kernel_type(), argument(0), {argument(1), i64(0), argument(2)});
+  b_.CreateBr(after);
+  b_.SetInsertPoint(after);
   b_.CreateRetVoid();
 }
 
@@ -140,8 +133,8 @@ llvm::FunctionType* ParallelEmitter::run_type() {
 }
 
 llvm::FunctionType* ParallelEmitter::kernel_type() {
-  return llvm::FunctionType::get(b_.getVoidTy(), {pointer_, b_.getInt64Ty(), b_.getInt64Ty()},
-                                 false);
+  llvm::Type* result = single_ ? b_.getInt32Ty() : b_.getVoidTy();
+  return llvm::FunctionType::get(result, {pointer_, b_.getInt64Ty(), b_.getInt64Ty()}, false);
 }
 
 // void parallel(kernel, frame, i64 units, i64 cost, executor*[, i1* begun])

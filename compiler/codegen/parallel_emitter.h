@@ -10,8 +10,9 @@ namespace weir {
 
 class ParallelEmitter {
  public:
-  // `single`: the program is one phase of one kernel, which brackets its run itself. Otherwise a
-  // flag of the run tells whether the executor has begun. `whole`: the program is one module.
+  // `single`: the program is one phase of one kernel, which brackets its run itself and whose
+  // functions return a weir_status. Otherwise a flag of the run tells whether the executor has
+  // begun. `whole`: the program is one module.
   ParallelEmitter(llvm::Module& module, llvm::IRBuilder<>& builder, PrimitiveEmitter& primitives,
                   DebugInfo& debug, llvm::IntegerType* word, bool single, bool whole);
 
@@ -19,10 +20,17 @@ class ParallelEmitter {
   void emit();
 
   // Runs `units` of a kernel here, or through the executor where that is worth it. `cost` is in
-  // units of single vectors (about cycles); `begun` is the run's flag, an i1 in memory, null if
-  // `single`.
+  // units of single vectors (about cycles); `begun` is the run's flag, an i1 in memory.
   void run(llvm::Function* kernel, llvm::Value* frame, llvm::Value* units, llvm::Value* cost,
            llvm::Value* executor, llvm::Value* begun);
+
+  // The second half of that: runs them and goes to `after` where the executor is worth it. The
+  // builder then stands where it is not. `begun` is null if `single`.
+  void run_parallel(llvm::Value* kernel, llvm::Value* frame, llvm::Value* units, llvm::Value* cost,
+                    llvm::Value* executor, llvm::Value* begun, llvm::BasicBlock* after);
+
+  // What a task calls: kernel(frame*, i64 begin, i64 end).
+  llvm::FunctionType* kernel_type();
 
   // Ends a run that has begun.
   void end_run(llvm::Value* executor, llvm::Value* begun);
@@ -43,9 +51,6 @@ class ParallelEmitter {
   void emit_task();
   void emit_parallel();
   void emit_run();
-  void run_here_or_parallel(llvm::Value* kernel, llvm::Value* frame, llvm::Value* units,
-                            llvm::Value* cost, llvm::Value* executor, llvm::Value* begun);
-  llvm::FunctionType* kernel_type();
   llvm::FunctionType* run_type();
   void begin_run(llvm::Value* executor, llvm::Value* begun);
   void bracket(llvm::Value* executor, unsigned field);
