@@ -94,30 +94,8 @@ class Contractions {
   }
 
   void convolutions() {
-    struct Case {
-      const char* name;
-      std::int64_t channels, size;
-      Layer layer;
-    };
-    auto depthwise = [](std::int64_t channels, std::int64_t stride) {
-      Layer layer = convolution(channels, 3, stride, 1, false, 0.1f);
-      layer.groups = channels;
-      return layer;
-    };
-    const Case cases[] = {
-        {"3x3 3->16, 416", 3, 416, convolution(16, 3, 1, 1, false, 0.1f)},
-        {"3x3 16->32, 208", 16, 208, convolution(32, 3, 1, 1, false, 0.1f)},
-        {"3x3 64->64, 56", 64, 56, convolution(64, 3, 1, 1, false, 0.1f)},
-        {"3x3 256->512, 13", 256, 13, convolution(512, 3, 1, 1, false, 0.1f)},
-        {"4x4/2 64->128, 32", 64, 32, convolution(128, 4, 2, 1, false, 0.2f)},
-        {"4x4/2 256->512, 8", 256, 8, convolution(512, 4, 2, 1, false, 0.2f)},
-        {"1x1 64->128, 40", 64, 40, convolution(128, 1, 1, 0, false, 0.1f)},
-        {"3x3 depthwise 96, 40", 96, 40, depthwise(96, 1)},
-        {"3x3/2 depthwise 96, 40", 96, 40, depthwise(96, 2)},
-    };
     Table table = started("convolutions with constant weights, batch 1, GFLOP/s");
-    for (const Case& each : cases)
-      layer(table, {each.name, {each.channels, each.size, each.size}, {each.layer}}, 1);
+    for (const Network& network : single_convolutions()) layer(table, network, 1);
   }
 
  private:

@@ -79,6 +79,26 @@ inline Network dcgan_discriminator() {
   return network;
 }
 
+// Convolutions as the networks above and MobileNets have them, each a network of its own.
+inline std::vector<Network> single_convolutions() {
+  auto depthwise = [](std::int64_t channels, std::int64_t stride) {
+    Layer layer = convolution(channels, 3, stride, 1, false, 0.1f);
+    layer.groups = channels;
+    return layer;
+  };
+  return {
+      {"3x3 3->16, 416", {3, 416, 416}, {convolution(16, 3, 1, 1, false, 0.1f)}},
+      {"3x3 16->32, 208", {16, 208, 208}, {convolution(32, 3, 1, 1, false, 0.1f)}},
+      {"3x3 64->64, 56", {64, 56, 56}, {convolution(64, 3, 1, 1, false, 0.1f)}},
+      {"3x3 256->512, 13", {256, 13, 13}, {convolution(512, 3, 1, 1, false, 0.1f)}},
+      {"4x4/2 64->128, 32", {64, 32, 32}, {convolution(128, 4, 2, 1, false, 0.2f)}},
+      {"4x4/2 256->512, 8", {256, 8, 8}, {convolution(512, 4, 2, 1, false, 0.2f)}},
+      {"1x1 64->128, 40", {64, 40, 40}, {convolution(128, 1, 1, 0, false, 0.1f)}},
+      {"3x3 depthwise 96, 40", {96, 40, 40}, {depthwise(96, 1)}},
+      {"3x3/2 depthwise 96, 40", {96, 40, 40}, {depthwise(96, 2)}},
+  };
+}
+
 // Numbers between -1 and 1, the same in every run.
 class Numbers {
  public:
