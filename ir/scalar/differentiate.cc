@@ -80,25 +80,28 @@ Expr lost_of_decrement(Expr b) {
   return (b - b_of_it) + ((b_of_it - difference) - 1.0);
 }
 
-// factor * h^2 without a denormal number on the way, unless the result is one.
-Expr times_square(Expr factor, Expr h) {
+// factor * h * k without a denormal number on the way, unless the result is one; h and k are about
+// the same.
+Expr times_pair(Expr factor, Expr h, Expr k) {
   bool is_f64 = factor.type() == DType::f64;
-  if (!is_f64 && factor.type() != DType::f32) return factor * h * h;
+  if (!is_f64 && factor.type() != DType::f32) return factor * h * k;
   int half_scale = is_f64 ? 450 : 50;
   Expr is_tiny = abs(factor) < std::ldexp(1.0, is_f64 ? -500 : -60);
   factor = factor * select(is_tiny, factor.like(std::ldexp(1.0, 2 * half_scale)), 1.0);
-  h = h * select(is_tiny, factor.like(std::ldexp(1.0, -half_scale)), 1.0);
-  return factor * h * h;
+  Expr scale = select(is_tiny, factor.like(std::ldexp(1.0, -half_scale)), 1.0);
+  Expr first = h * scale, second = k * scale;
+  return factor * first * second;
 }
 
 // b |a|^(b - 1), as b h^2 with h = |a|^((b - 1) / 2), which is in range wherever the result is.
-// What b - 1 loses is as an exponent close enough to 0 for the first term of its series.
+// What b - 1 loses is as an exponent close enough to 0 for the first term of its series. One h gets
+// it, for the product without it may be out of range.
 Expr power_slope_magnitude(Expr a, Expr b) {
-  Expr slope = times_square(b, pow(abs(a), (b - 1.0) * 0.5));
+  Expr h = pow(abs(a), (b - 1.0) * 0.5);
   Expr lost = lost_of_decrement(b);
-  Expr corrected = fma(slope, lost * log(abs(a)), slope);
-  Expr is_inside = (slope != 0.0) & (abs(slope) < kInfinity);
-  return select((lost != 0.0) & is_inside, corrected, slope);
+  Expr corrected = fma(h, lost * log(abs(a)), h);
+  Expr is_inside = (h != 0.0) & (h < kInfinity);
+  return times_pair(b, h, select((abs(lost) > 0.0) & is_inside, corrected, h));
 }
 
 // b a^(b - 1), which is 0 where b is.

@@ -104,6 +104,27 @@ TEST_F(Differentiate, PowersAtTheEdges) {
   EXPECT_EQ(slope_at(pow(x.like(0.0), x), 2), 0);
 }
 
+// Just below the largest float b |a|^(b - 1) is above it while b - 1 is rounded.
+TEST_F(Differentiate, APowersSlopeNearTheLargestFloat) {
+  Expr a = argument(0, DType::f32), b = argument(1, DType::f32);
+  Id one = arena.constant(DType::f32, 1.0);
+  Id slope = differentiate(arena, pow(a, b).id(), std::array{one, Id{}});
+  Evaluator evaluator(arena, {slope}, {});
+  for (auto [at, exponent] : {std::pair{7.1815366e-19F, -1.1209606F},
+                              {8.8298266e-38F, -0.0709003F},
+                              {std::numeric_limits<float>::max(), 2.0F}}) {
+    std::array arguments{from_f32(at), from_f32(exponent)};
+    Environment environment;
+    environment.arguments = arguments;
+    double base = at, exact = exponent * std::pow(base, exponent - 1.0);
+    double given = as_f32(evaluator.run(environment)[0]);
+    if (std::abs(exact) > std::numeric_limits<float>::max())
+      EXPECT_EQ(given, kInf);
+    else
+      EXPECT_LE(std::abs(given - exact), 4 * 0x1p-23 * 0x1p127) << at << " to " << exponent;
+  }
+}
+
 TEST_F(Differentiate, SecondDerivatives) {
   Id one = arena.constant(DType::f64, 1.0);
   Id first = differentiate(arena, sin(x).id(), std::array{one});
