@@ -105,6 +105,9 @@ void resolve_targets(ModelObject& model, const CompileModelOptions& options) {
   if (!spec.cpu.empty() || !spec.features.empty())
     throw Error(
         "several variants name their processors; a processor or features beside them say nothing");
+  if (options.variants.size() == 1)
+    throw Error(fmt::format("one variant leaves nothing to choose; name {} as the processor",
+                            options.variants[0]));
   for (const std::string& cpu : options.variants) {
     spec.cpu = cpu;
     model.variants.push_back(resolve_target(spec));

@@ -16,6 +16,7 @@
 #include "compiler/frontend/npy.h"
 #include "compiler/trainer.h"
 #include "function_bytes.h"
+#include "runtime/thread_pool.h"
 #include "runtime/weir_runtime.h"
 #include "runtime/workspace.h"
 #include "tests/support/temporary_folder.h"
@@ -123,6 +124,7 @@ TEST(LoadedModel, HasTheBitsOfTheJit) {
   EXPECT_EQ(info->programs, 2);
   EXPECT_EQ(weir_model_program(loaded, "step"), nullptr);
   Tensor x = read_npy(WEIR_SOURCE_DIR "/examples/digits/x_test.npy");
+  ThreadPool pool(3);
   for (const ModelProgram& program : forward_and_gradient(shared.model.graph)) {
     const weir_program_info* run = weir_model_program(loaded, program.name.c_str());
     ASSERT_NE(run, nullptr);
@@ -138,14 +140,20 @@ TEST(LoadedModel, HasTheBitsOfTheJit) {
     for (const Tensor& tensor : expected) outputs.emplace_back(tensor.dtype(), tensor.sizes());
     for (Tensor& tensor : outputs) pointers.push_back(tensor.mutable_data());
     const void* inputs[] = {x.data()};
-    weir_call call{inputs, pointers.data(), info->weights, weir_workspace_reserve(workspace, fixed),
-                   &rows,  nullptr,         nullptr};
-    EXPECT_EQ(run->run(&call), WEIR_OK);
-    for (std::size_t i = 0; i < outputs.size(); ++i) {
-      EXPECT_TRUE(compare(outputs[i], expected[i]).identical) << program.name << " " << i;
+    for (const weir_executor* executor :
+         {static_cast<const weir_executor*>(nullptr), &pool.executor()}) {
+      weir_call call{
+          inputs, pointers.data(), info->weights, weir_workspace_reserve(workspace, fixed),
+          &rows,  executor,        nullptr};
+      EXPECT_EQ(run->run(&call), WEIR_OK);
+      for (std::size_t i = 0; i < outputs.size(); ++i) {
+        EXPECT_TRUE(compare(outputs[i], expected[i]).identical) << program.name << " " << i;
+        std::memset(outputs[i].mutable_data(), 1, outputs[i].byte_count());
+      }
+    }
+    for (std::size_t i = 0; i < outputs.size(); ++i)
       EXPECT_EQ(std::string(run->tensors[run->inputs + static_cast<int>(i)].name),
                 program.graph.outputs()[i].name);
-    }
     weir_workspace_destroy(workspace);
   }
   weir_model_close(loaded);
