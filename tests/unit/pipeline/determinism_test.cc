@@ -1,5 +1,6 @@
 // The same bits every time: from run to run, for any number of threads, wherever tensors lie in
 // memory and wherever an element lies in its vector.
+#include <cstring>
 #include <numeric>
 
 #include <gtest/gtest.h>
@@ -107,6 +108,52 @@ TEST(Determinism, SameBitsWhereverTensorsLie) {
       for (const Placed& placed : inputs) EXPECT_TRUE(placed.intact());
       for (const Placed& placed : outputs)
         EXPECT_TRUE(placed.intact()) << level.name() << ", offset " << offset;
+    }
+  }
+}
+
+// What is too large for any cache is stored around it, by stores that need whole vectors at
+// addresses of their size: in one row, and in rows that begin at any address.
+TEST(Determinism, SameBitsWhereStoresGoAroundTheCache) {
+  Graph graph = parse(R"(graph @m(%x: f32[N, 4099], %b: f32[4099]) -> (f32[N, 4099], f32[N, 4099]) {
+  %y = leaky_relu(%x)
+  %z = add(%x, %b)
+  return %y, %z
+})");
+  constexpr std::size_t kRows = 800, kColumns = 4099, kCount = kRows * kColumns;
+  std::vector<float> x(kCount), b(kColumns), y(kCount), z(kCount);
+  for (std::size_t i = 0; i < kCount; ++i) x[i] = static_cast<float>(i % 1021) / 16 - 30;
+  for (std::size_t i = 0; i < kColumns; ++i) b[i] = static_cast<float>(i % 37) / 4;
+  for (std::size_t i = 0; i < kCount; ++i) {
+    y[i] = x[i] > 0 ? x[i] : 0.01f * x[i];
+    z[i] = x[i] + b[i % kColumns];
+  }
+  std::vector<Tensor> inputs{Tensor::view(DType::f32, {kRows, kColumns}, x.data()),
+                             Tensor::view(DType::f32, {kColumns}, b.data())};
+  // Results lie `offset` elements behind the beginning of a block that has 32 more.
+  constexpr std::size_t kBytes = kCount * sizeof(float), kBlockBytes = kBytes + 32 * sizeof(float);
+  std::vector<std::vector<float>> blocks(2, std::vector<float>(kCount + 32));
+  const std::vector<std::byte> untouched(32 * sizeof(float), std::byte{0x5a});
+  ThreadPool pool(2);
+  for (const VectorLevel& level : vector_levels()) {
+    // Unfused: a kernel with two results stores both in the plain way.
+    Executable executable = compile({graph, {}, {}}, {level, false});
+    for (std::size_t offset : {0, 5}) {
+      std::vector<Tensor> outputs;
+      for (std::vector<float>& block : blocks) {
+        std::memset(block.data(), 0x5a, kBlockBytes);
+        outputs.push_back(Tensor::view(DType::f32, {kRows, kColumns}, block.data() + offset));
+      }
+      executable.run_into(inputs, outputs, offset == 0 ? nullptr : &pool.executor());
+      for (std::size_t i = 0; i < 2; ++i) {
+        const float* begin = blocks[i].data() + offset;
+        const float* end = begin + kCount;
+        EXPECT_EQ(std::memcmp(begin, (i == 0 ? y : z).data(), kBytes), 0)
+            << level.name() << ", result " << i << ", offset " << offset;
+        std::size_t before = offset * sizeof(float);
+        EXPECT_EQ(std::memcmp(blocks[i].data(), untouched.data(), before), 0);
+        EXPECT_EQ(std::memcmp(end, untouched.data(), untouched.size() - before), 0);
+      }
     }
   }
 }
