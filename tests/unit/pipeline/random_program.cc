@@ -54,7 +54,7 @@ class ProgramGenerator {
     for (std::size_t count = 1 + below(3); count > 0; --count)
       add_source({random_dtype(), random_shape()});
     // What a program costs is the compiling of its nodes, and most faults need few of them.
-    std::size_t nodes = 1 + below(chance(4) ? 14 : 6);
+    std::size_t nodes = 1 + below(chance(6) ? 14 : 5);
     for (std::size_t i = 0; i < nodes; ++i) add_node();
     choose_outputs();
     Generator values(seed_);

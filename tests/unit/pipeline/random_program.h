@@ -8,7 +8,7 @@
 
 namespace weir::test {
 
-// The program of a seed: 1 to 14 nodes, up to 6 in most, dimensions of 0 to 70 and now and then
+// The program of a seed: 1 to 14 nodes, up to 5 in most, dimensions of 0 to 70 and now and then
 // several thousand, with symbols bound to the sizes of its inputs. Ops are chosen by family and
 // used on whatever their declarations admit.
 Program random_program(std::uint64_t seed);
