@@ -12,6 +12,7 @@
 #include "compiler/lowering/check_indices.h"
 #include "compiler/lowering/elements.h"
 #include "compiler/lowering/fusion.h"
+#include "compiler/lowering/keep_elements.h"
 #include "compiler/lowering/layouts.h"
 #include "compiler/lowering/memory_plan.h"
 #include "compiler/lowering/order_rows.h"
@@ -283,6 +284,7 @@ class Lowerer {
       call.values[copy.parameter] = copy.source;
     }
     split_in_workspace(built.kernel, call);
+    keep_elements(built.kernel);
     add_call(std::move(built.kernel), std::move(call));
   }
 

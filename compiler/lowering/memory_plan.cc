@@ -32,7 +32,9 @@ bool can_overwrite(const Kernel& kernel, std::uint32_t source, std::uint32_t tar
   for (std::size_t i = 0; i < kernel.stages.size(); ++i) {
     for (const Store& store : kernel.stages[i].stores) {
       if (store.parameter != target) continue;
-      if (written) return false;
+      // What is kept in a result's place before the result is there stands at the same indices.
+      if (written && written->indices != store.indices) return false;
+      if (written) continue;
       written = &store;
       store_stage = i;
     }

@@ -20,6 +20,10 @@ constexpr std::int64_t kPanelRows = 64;
 // An operand that is no weight is cut from so many columns on, if so many rows of results share it.
 constexpr std::int64_t kCopiedColumns = 1024;
 constexpr std::int64_t kCopiedUses = 512;
+// Vectors of a fold in lanes order that lie apart are worth a copy if so many rows read each of them, with kSymbol in the place
+// of each symbol.
+constexpr std::int64_t kLanesUses = 8;
+constexpr std::int64_t kSymbol = 16;
 
 // The order of dimensions that brings the vector axis innermost, behind the others in the order of
 // their loops; nothing if the load does not run along that axis, or is not a plain permutation of
@@ -70,10 +74,8 @@ std::int64_t panel_width(const Dim& columns, const Dim& rows) {
   return 0;
 }
 
-// Whether cutting an operand into panels for one run is worth its copy.
-bool pays_in_a_run(const Kernel& kernel, std::span<const Id> indices) {
-  if (!kernel.rows.back().is_constant() || kernel.rows.back().value() < kCopiedColumns)
-    return false;
+// How many rows of a kernel read each element that is loaded from such indices.
+Dim uses_of(const Kernel& kernel, std::span<const Id> indices) {
   std::vector<bool> read(kernel.rows.size());
   for (Id id : scalar::reachable(kernel.arena, indices)) {
     const scalar::Node& node = kernel.arena[id];
@@ -82,7 +84,32 @@ bool pays_in_a_run(const Kernel& kernel, std::span<const Id> indices) {
   Dim uses = 1;
   for (std::size_t axis = 0; axis < read.size(); ++axis)
     if (!read[axis]) uses = uses * kernel.rows[axis];
+  return uses;
+}
+
+// Whether cutting an operand into panels for one run is worth its copy.
+bool pays_in_a_run(const Kernel& kernel, std::span<const Id> indices) {
+  if (!kernel.rows.back().is_constant() || kernel.rows.back().value() < kCopiedColumns)
+    return false;
+  Dim uses = uses_of(kernel, indices);
   return uses.is_constant() && uses.value() >= kCopiedUses;
+}
+
+// Whether a copy of what a fold in lanes order reads apart is worth it.
+bool pays_in_lanes(const Kernel& kernel, std::span<const Id> indices) {
+  Dim uses = uses_of(kernel, indices);
+  std::vector<std::string> symbols;
+  uses.collect_symbols(symbols);
+  Dim::Bindings bindings;
+  for (const std::string& symbol : symbols) bindings[symbol] = kSymbol;
+  return uses.evaluate(bindings).value_or(kLanesUses) >= kLanesUses;
+}
+
+// The axis that vectors run along: that of the stages, if a fold is in lanes order.
+std::optional<std::uint32_t> axis_in_lanes(const Kernel& kernel) {
+  for (const Stage& stage : kernel.stages)
+    if (stage.fold && stage.fold->order == Reduction::Order::lanes) return stage.axis;
+  return std::nullopt;
 }
 
 // Removes the parameters that nothing reads or writes any more, and renumbers the others.
@@ -119,23 +146,24 @@ std::vector<PackedCopy> pack_operands(BuiltKernel& built,
                                       const std::function<bool(ValueId)>& is_weight) {
   Kernel& kernel = built.kernel;
   std::vector<PackedCopy> copies;
-  auto is_chain = [](const Stage& stage) {
-    return stage.fold && stage.fold->order == Reduction::Order::chain;
-  };
+  auto folds = [](const Stage& stage) { return stage.fold.has_value(); };
   // A derivative need not depend on all that it is given: what was loaded in vain is no parameter.
-  if (kernel.rows.empty() || std::none_of(kernel.stages.begin(), kernel.stages.end(), is_chain)) {
+  if (kernel.rows.empty() || std::none_of(kernel.stages.begin(), kernel.stages.end(), folds)) {
     drop_unused(built, copies);
     return copies;
   }
-  auto vector_axis = static_cast<std::uint32_t>(kernel.rows.size() - 1);
+  const std::optional<std::uint32_t> lanes_axis = axis_in_lanes(kernel);
+  const auto vector_axis = lanes_axis.value_or(static_cast<std::uint32_t>(kernel.rows.size() - 1));
   const Dim columns = kernel.rows.back();
   auto original_count = static_cast<std::uint32_t>(kernel.parameters.size());
   auto order_of = [&](const Arena& from, Id id) {
     const scalar::Node& node = from[id];
-    bool is_original = node.primitive == Primitive::load && node.payload < original_count;
-    return is_original ? order_along(kernel, kernel.parameters[node.payload].type.shape,
-                                     from.operands(id), vector_axis)
-                       : std::nullopt;
+    bool may_copy =
+        node.primitive == Primitive::load && node.payload < original_count &&
+        (!lanes_axis || is_weight(built.values[node.payload]) || pays_in_lanes(kernel, from.operands(id)));
+    return may_copy ? order_along(kernel, kernel.parameters[node.payload].type.shape,
+                                  from.operands(id), vector_axis)
+                    : std::nullopt;
   };
 
   auto is_cut = [&](const Arena& from, Id id) {
@@ -149,7 +177,7 @@ std::vector<PackedCopy> pack_operands(BuiltKernel& built,
 
   std::int64_t panel = 0;
   for (const Stage& stage : kernel.stages) {
-    if (!is_chain(stage)) continue;
+    if (!stage.fold || lanes_axis) continue;
     for (Id id : scalar::reachable(kernel.arena, stage.fold->elements)) {
       if (panel == 0 && order_of(kernel.arena, id) && is_cut(kernel.arena, id))
         panel = panel_width(columns, kernel.arena.axis_extent(*stage.axis));

@@ -1,8 +1,10 @@
-// Copies of contraction operands in the order in which the contraction reads them.
+// Copies of operands of folds in the order in which the folds read them.
 //
 // A fold in chain order runs along the last row axis in vectors. An operand in which that axis is not
 // the innermost dimension (the right side of x * transpose(w)) would be gathered element by element, so
 // it is copied once, transposed, before the kernel runs. Weights are laid out that way ahead of all runs.
+// A fold in lanes order runs along its own axis, and so do the maps beside it: what they read apart is copied where several
+// rows share it.
 //
 // Rows of many columns lie far apart: what a register tile reads of one after the other shares few sets
 // of the caches, and each is on a page of its own. So weights with many columns are cut into panels of
