@@ -1,4 +1,6 @@
-// The part of the kernel emitter that deals with single elements: expressions, loads and stores.
+// The part of the kernel emitter that deals with single elements: expressions and stores.
+
+#include <cstdlib>
 
 #include "compiler/codegen/kernel_emitter.h"
 
@@ -57,6 +59,8 @@ KernelEmitter::Values KernelEmitter::emit_node(Id id, const Lanes& lanes) {
   int slots = varies ? lanes.slots : 1;
   int width = varies ? lanes.width : 1;
   int rows = schedule_.varies_by_row[id.index] ? rows_ : 1;
+  auto bound = schedule_.bounds.find(id.index);
+  if (bound != schedule_.bounds.end()) return emit_bound(bound->second, lanes, rows);
   // Operands first: their debug lines are their own.
   if (!scalar::is_load(node.primitive))
     for (Id operand : kernel_.arena.operands(id))
@@ -116,6 +120,38 @@ KernelEmitter::Values KernelEmitter::emit_node(Id id, const Lanes& lanes) {
   return result;
 }
 
+// Lane l holds offset + stride * (start + l) < 0: the lanes below a limit, or from one on.
+KernelEmitter::Values KernelEmitter::emit_bound(const LaneBound& bound, const Lanes& lanes,
+                                                int rows) {
+  const std::int64_t step = std::abs(bound.stride);
+  const int width = lanes.width;
+  Values result;
+  for (int row = 0; row < rows; ++row) {
+    llvm::Value* base = scalar_index(bound.offset, lanes, row);
+    for (int slot = 0; slot < lanes.slots; ++slot) {
+      llvm::Value* position =
+          b_.CreateAdd(lanes.start, i64(static_cast<std::int64_t>(slot) * width));
+      llvm::Value* first = b_.CreateAdd(base, b_.CreateMul(position, i64(bound.stride)));
+      if (width == 1) {
+        result.push_back(b_.CreateICmpSLT(first, i64(0)));
+        continue;
+      }
+      llvm::Value* limit = bound.stride > 0 ? b_.CreateNeg(first) : b_.CreateAdd(first, i64(1));
+      limit = b_.CreateBinaryIntrinsic(llvm::Intrinsic::smax, limit, i64(0));
+      limit = b_.CreateBinaryIntrinsic(llvm::Intrinsic::smin, limit, i64(step * width));
+      if (step != 1) limit = b_.CreateUDiv(b_.CreateAdd(limit, i64(step - 1)), i64(step));
+      llvm::Value* limits = widened(b_.CreateTrunc(limit, b_.getInt32Ty()), width);
+      std::vector<llvm::Constant*> numbers;
+      for (int lane = 0; lane < width; ++lane)
+        numbers.push_back(b_.getInt32(static_cast<std::uint32_t>(lane)));
+      llvm::Value* lane_number = llvm::ConstantVector::get(numbers);
+      result.push_back(bound.stride > 0 ? b_.CreateICmpULT(lane_number, limits)
+                                        : b_.CreateICmpUGE(lane_number, limits));
+    }
+  }
+  return result;
+}
+
 llvm::Type* KernelEmitter::memory_type(DType type, int width) const {
   if (type != DType::boolean) return primitives_.type(type, width);
   llvm::Type* byte = llvm::Type::getInt8Ty(module_.getContext());
@@ -144,132 +180,6 @@ llvm::Value* KernelEmitter::lane_offsets(const Access& access, const Lanes& lane
   if (lanes.width == 1) return offset;
   return b_.CreateAdd(widened(offset, lanes.width),
                       b_.CreateMul(lane_numbers(lanes.width), widened(stride, lanes.width)));
-}
-
-llvm::Value* KernelEmitter::emit_load(Id id, const Access& access, const Lanes& lanes, int slot,
-                                      int row) {
-  const scalar::Node& node = kernel_.arena[id];
-  std::uint32_t parameter = static_cast<std::uint32_t>(node.payload);
-  DType dtype = kernel_.parameters[parameter].type.dtype;
-  llvm::Align align(static_cast<std::uint64_t>(byte_size(dtype)));
-  // A guard that is the same in all lanes chooses an address, and there is no branch and no mask.
-  const bool guarded = node.primitive == Primitive::load_if;
-  llvm::Value* guard = nullptr;
-  llvm::Value* otherwise = nullptr;
-  bool same_guard = false, otherwise_zero = false;
-  if (guarded) {
-    Id condition = kernel_.arena.operand(id, 0), alternative = kernel_.arena.operand(id, 1);
-    same_guard = lanes.width == 1 || !schedule_.varies[condition.index];
-    guard = value(condition, same_guard ? Lanes{1, lanes.slots, lanes.start, nullptr} : lanes, slot,
-                  row);
-    otherwise = value(alternative, lanes, slot, row);
-    otherwise_zero =
-        kernel_.arena.is_constant(alternative) && kernel_.arena.bits(alternative).value == 0;
-  }
-  // A bool is a byte in memory.
-  auto from_memory = [&](llvm::Value* loaded) -> llvm::Value* {
-    if (dtype != DType::boolean) return loaded;
-    return b_.CreateICmpNE(loaded, llvm::Constant::getNullValue(loaded->getType()));
-  };
-  auto guarded_address = [&](llvm::Value* where) {
-    return guarded && same_guard ? b_.CreateSelect(guard, where, zeros_) : where;
-  };
-  // What a load of a guarded address gives: zeros where the guard is false.
-  auto chosen = [&](llvm::Value* loaded) {
-    return guarded && !otherwise_zero ? b_.CreateSelect(guard, loaded, otherwise) : loaded;
-  };
-  bool single = lanes.width == 1 || access.kind == Access::Kind::uniform;
-  if (single) {
-    llvm::Value* offset =
-        access.kind == Access::Kind::uniform ? scalar_index(access.offset, lanes, row)
-        : access.kind == Access::Kind::contiguous
-            ? b_.CreateAdd(b_.CreateAdd(scalar_index(access.offset, lanes, row), lanes.start),
-                           i64(slot))
-            : lane_offsets(access, lanes, slot, row);
-    llvm::Value* where = address(parameter, offset);
-    if (!guarded || lanes.width == 1)
-      return chosen(
-          from_memory(b_.CreateAlignedLoad(memory_type(dtype, 1), guarded_address(where), align)));
-    // One address under a guard that varies: it may be touched if any lane may.
-    llvm::Value* any = same_guard ? guard : b_.CreateOrReduce(guard);
-    llvm::Value* loaded = from_memory(
-        b_.CreateAlignedLoad(memory_type(dtype, 1), b_.CreateSelect(any, where, zeros_), align));
-    llvm::Value* all = widened(loaded, lanes.width);
-    return same_guard ? chosen(all) : b_.CreateSelect(guard, all, otherwise);
-  }
-  llvm::Type* type = memory_type(dtype, lanes.width);
-  llvm::Value* mask = lanes.mask;
-  const bool contiguous = access.kind == Access::Kind::contiguous;
-  const bool address_guards = guarded && same_guard && contiguous;
-  if (guarded && !address_guards) {
-    llvm::Value* each = widened(guard, lanes.width);
-    mask = mask ? b_.CreateAnd(mask, each) : each;
-  }
-  // Lanes that are masked off take the alternative on the way.
-  const bool replaces = guarded && !address_guards && dtype != DType::boolean;
-  llvm::Value* replacement = replaces ? otherwise : llvm::Constant::getNullValue(type);
-  llvm::Value* loaded;
-  if (contiguous) {
-    llvm::Value* offset = b_.CreateAdd(scalar_index(access.offset, lanes, row), lanes.start);
-    llvm::Value* where = address(
-        parameter, b_.CreateAdd(offset, i64(static_cast<std::int64_t>(slot) * lanes.width)));
-    if (address_guards) {
-      std::int64_t bytes = std::int64_t{lanes.width} * byte_size(dtype);
-      WEIR_CHECK(bytes <= static_cast<std::int64_t>(kZeroBytes), "a vector longer than the zeros");
-      where = guarded_address(where);
-    }
-    loaded =
-        mask ? static_cast<llvm::Value*>(b_.CreateMaskedLoad(type, where, align, mask, replacement))
-             : b_.CreateAlignedLoad(type, where, align);
-    if (address_guards) return chosen(from_memory(loaded));
-  } else {
-    llvm::Value* where = address(parameter, lane_offsets(access, lanes, slot, row));
-    if (!mask)
-      mask = llvm::ConstantInt::getTrue(
-          llvm::FixedVectorType::get(b_.getInt1Ty(), static_cast<unsigned>(lanes.width)));
-    loaded = b_.CreateMaskedGather(type, where, align, mask, replacement);
-  }
-  if (dtype != DType::boolean) return loaded;
-  loaded = from_memory(loaded);
-  return guarded ? b_.CreateSelect(guard, loaded, otherwise) : loaded;
-}
-
-// One vector for each row, of elements that are contiguous along the rows: for each lane one is
-// loaded, and the square is transposed. In step d, vectors whose numbers differ in bit d exchange
-// the halves of each of their pieces of 2 d elements.
-KernelEmitter::Values KernelEmitter::load_transposed(Id id, const Access& access,
-                                                     const Lanes& lanes) {
-  std::uint32_t parameter = static_cast<std::uint32_t>(kernel_.arena[id].payload);
-  DType dtype = kernel_.parameters[parameter].type.dtype;
-  llvm::Align align(static_cast<std::uint64_t>(byte_size(dtype)));
-  const int width = lanes.width;
-  llvm::Value* stride = dimension(access.stride);
-  llvm::Value* first =
-      b_.CreateAdd(scalar_index(access.offset, lanes), b_.CreateMul(lanes.start, stride));
-  Values square;
-  for (int lane = 0; lane < width; ++lane)
-    square.push_back(b_.CreateAlignedLoad(
-        memory_type(dtype, width),
-        address(parameter, b_.CreateAdd(first, b_.CreateMul(stride, i64(lane)))), align));
-  for (int d = 1; d < width; d *= 2) {
-    std::vector<int> low, high;
-    for (int lane = 0; lane < width; ++lane) {
-      low.push_back(lane & d ? width + lane - d : lane);
-      high.push_back(lane & d ? width + lane : lane + d);
-    }
-    for (int i = 0; i < width; ++i) {
-      if (i & d) continue;
-      llvm::Value *&a = square[static_cast<std::size_t>(i)],
-                  *&b = square[static_cast<std::size_t>(i + d)];
-      llvm::Value* exchanged = b_.CreateShuffleVector(a, b, low);
-      b = b_.CreateShuffleVector(a, b, high);
-      a = exchanged;
-    }
-  }
-  if (dtype == DType::boolean)
-    for (llvm::Value*& row : square)
-      row = b_.CreateICmpNE(row, llvm::Constant::getNullValue(row->getType()));
-  return square;
 }
 
 void KernelEmitter::emit_store(std::uint32_t parameter, const Access& access, llvm::Value* value,
@@ -344,6 +254,10 @@ void KernelEmitter::hoist(const Stage& stage, const std::vector<Access>& accesse
         values(id, lanes);
         continue;
       }
+    }
+    if (auto bound = schedule_.bounds.find(id.index); bound != schedule_.bounds.end()) {
+      visit(bound->second.offset);
+      continue;
     }
     auto access = schedule_.loads.find(id.index);
     if (access == schedule_.loads.end()) {

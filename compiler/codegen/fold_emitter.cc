@@ -5,6 +5,7 @@
 #include <bit>
 
 #include "compiler/codegen/kernel_emitter.h"
+#include "compiler/lowering/choose_tile.h"
 
 namespace weir {
 
@@ -15,10 +16,6 @@ namespace {
 
 // More accumulators than this stay in memory, where a loop visits them.
 constexpr int kMaxRegisterVectors = 8;
-// A fold of no more steps is written out step by step: its loops, and what depends on them alone,
-// would cost as much as the steps. So many multiply-adds may then stand in a row.
-constexpr std::int64_t kWrittenOutSteps = 16;
-constexpr std::int64_t kWrittenOutFields = 160;
 // Levels for any number of chunks: no size is above 2^47 bytes, and no chunk is shorter than 256
 // elements.
 constexpr std::int64_t kTreeLevels = 40;
@@ -190,10 +187,7 @@ KernelEmitter::Values KernelEmitter::chain_partial(const Stage& stage, const Lan
       step(index);
     };
   };
-  const Dim& extent = kernel_.arena.axis_extent(*stage.axis);
-  const int fields = rows_ * lanes.slots;
-  if (!stage.digits.empty() && extent.is_constant() && extent.value() <= kWrittenOutSteps &&
-      extent.value() * fields <= kWrittenOutFields)
+  if (is_written_out(kernel_, stage, std::int64_t{rows_} * lanes.slots))
     write_out_digits(stage, lanes, at_axis(stage.digits.back()));
   else if (stage.digits.empty())
     where_steps_count(stage, Level::window, lanes,
@@ -273,6 +267,7 @@ void KernelEmitter::digit_loops(const Stage& stage, const Lanes& lanes, llvm::Va
              low = b_.CreateSelect(b_.CreateICmpSLT(below, i64(0)), i64(0), below);
              high = b_.CreateSelect(b_.CreateICmpSLT(left, length), left, length);
            }
+           hoist_addresses(stage, lanes);
            loop(low, high, 1, step);
          });
        });
@@ -291,6 +286,7 @@ void KernelEmitter::write_out_digits(const Stage& stage, const Lanes& lanes, con
     Scope scope(*this);
     for (std::size_t i = 0; i + 1 < at.size(); ++i) axes_[stage.digits[i]] = i64(at[i]);
     hoist(stage, {}, Level::stage, lanes);
+    hoist_addresses(stage, lanes);
     step(i64(at.back()));
   }
 }

@@ -87,7 +87,6 @@ void KernelEmitter::emit_function(llvm::Function* function) {
   if (schedule_.streams && llvm::Triple(target_.triple).isX86())
     stream_ = field(kernel_.parameters.size() + symbols.size());
   locals_.assign(kernel_.locals.size(), {});
-  zeros_ = zeros();
   static const std::vector<Access> kNone;
   for (std::size_t i = 0; i < kernel_.stages.size(); ++i)
     hoist(kernel_.stages[i], i < schedule_.stores.size() ? schedule_.stores[i] : kNone, Level::row,
@@ -298,12 +297,17 @@ void KernelEmitter::emit_stores(const Stage& stage, const std::vector<Access>& a
 
 // It is no stack slot, or SROA would know what is in it, and put a branch around every load that
 // may look there.
-llvm::Constant* KernelEmitter::zeros() {
-  constexpr const char* kName = "weir.zeros";
-  if (llvm::GlobalVariable* known = module_.getNamedGlobal(kName)) return known;
-  auto* type = llvm::ArrayType::get(b_.getInt8Ty(), kZeroBytes);
+llvm::Constant* KernelEmitter::zeros(std::int64_t bytes) {
+  // Enough for a vector, or for all that a loop looks at.
+  constexpr std::int64_t kFewZeroBytes = 256;
+  WEIR_CHECK(bytes <= kMostZeroBytes, "more zeros than there are");
+  const bool few = bytes <= kFewZeroBytes;
+  const char* name = few ? "weir.zeros" : "weir.zeros.long";
+  if (llvm::GlobalVariable* known = module_.getNamedGlobal(name)) return known;
+  auto* type = llvm::ArrayType::get(
+      b_.getInt8Ty(), static_cast<std::uint64_t>(few ? kFewZeroBytes : kMostZeroBytes));
   auto* made = new llvm::GlobalVariable(module_, type, true, llvm::GlobalValue::PrivateLinkage,
-                                        llvm::Constant::getNullValue(type), kName);
+                                        llvm::Constant::getNullValue(type), name);
   made->setUnnamedAddr(llvm::GlobalValue::UnnamedAddr::Global);
   made->setAlignment(llvm::Align(64));
   return made;

@@ -104,16 +104,14 @@ class KernelEmitter {
                                  const std::vector<llvm::Value*>& arguments, int width);
   DType accumulator_type(const Fold& fold, std::size_t i) const;
 
-  // element_emitter.cc: expressions, loads and stores.
+  // element_emitter.cc: expressions and stores.
   const Values& values(scalar::Id id, const Lanes& lanes);
   llvm::Value* value(scalar::Id id, const Lanes& lanes, int slot, int row = 0);
   llvm::Value* widened(llvm::Value* value, int width);
   Values emit_node(scalar::Id id, const Lanes& lanes);
-  llvm::Value* emit_load(scalar::Id id, const Access& access, const Lanes& lanes, int slot,
-                         int row);
+  Values emit_bound(const LaneBound& bound, const Lanes& lanes, int rows);
   void emit_store(std::uint32_t parameter, const Access& access, llvm::Value* value,
                   const Lanes& lanes, int slot, int row);
-  Values load_transposed(scalar::Id id, const Access& access, const Lanes& lanes);
   llvm::Value* lane_offsets(const Access& access, const Lanes& lanes, int slot, int row = 0);
   llvm::Value* address(std::uint32_t parameter, llvm::Value* offset);
   llvm::Value* scalar_index(scalar::Id id, const Lanes& lanes, int row = 0);
@@ -122,6 +120,19 @@ class KernelEmitter {
              const Lanes& lanes);
   llvm::Type* memory_type(DType type, int width) const;
   llvm::Value* lane_numbers(int width);
+
+  // load_emitter.cc: loads.
+  llvm::Value* emit_load(scalar::Id id, const Access& access, const Lanes& lanes, int slot,
+                         int row);
+  llvm::Value* element_address(scalar::Id id, const Access& access, const Lanes& lanes, int slot,
+                               int row);
+  // Where `values_` keeps what hoist_addresses worked out for a load.
+  std::uint32_t address_key(scalar::Id id) const;
+  std::optional<std::int64_t> zeros_of_loop(scalar::Id id, const Access& access,
+                                            const Lanes& lanes) const;
+  void hoist_addresses(const Stage& stage, const Lanes& lanes);
+  llvm::Value* load_near(llvm::Type* type, llvm::Value* where, int stride, llvm::Value* mask);
+  Values load_transposed(scalar::Id id, const Access& access, const Lanes& lanes);
 
   // Loops.
   using Body = std::function<void(llvm::Value* index)>;
@@ -134,7 +145,8 @@ class KernelEmitter {
                            const LaneBody& body);
   void remainder(llvm::Value* begin, llvm::Value* end, std::optional<std::int64_t> count,
                  const LaneBody& body);
-  llvm::Constant* zeros();
+  // So many bytes of zeros, or more.
+  llvm::Constant* zeros(std::int64_t bytes);
   llvm::AllocaInst* slot(llvm::Type* type, const char* name, std::int64_t count = 1);
   // Memory for the results of chunks; all folds of a function share it, one after the other.
   llvm::AllocaInst* tree_slot(llvm::Type* type, std::size_t number, std::int64_t levels);
@@ -175,12 +187,11 @@ class KernelEmitter {
   bool streaming_ = false;  // the stores being emitted are streaming ones
   std::unordered_map<std::uint32_t, llvm::Value*> axes_;  // scalar values of axes, by number
   std::vector<Values> locals_;
-  std::unordered_map<std::uint32_t, Values> values_;  // by arena id
+  std::unordered_map<std::uint32_t, Values> values_;  // by arena id, or a load's address_key
   std::vector<std::uint32_t> defined_;
   std::vector<llvm::AllocaInst*> trees_;
-  // Where guarded loads look when the guard is false: more bytes than any vector has.
-  static constexpr std::uint64_t kZeroBytes = 256;
-  llvm::Constant* zeros_ = nullptr;
+  // The most zeros that guarded loads look at from one address on, where the guard is false.
+  static constexpr std::int64_t kMostZeroBytes = 4096;
 };
 
 }  // namespace weir

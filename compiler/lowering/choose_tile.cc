@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-#include "ir/scalar/arena.h"
+#include "ir/scalar/affine.h"
 
 namespace weir {
 namespace {
@@ -13,6 +13,9 @@ using scalar::Primitive;
 
 // What a step of a tiled fold may cost for each field of the tile, beside the step itself.
 constexpr int kTileBodyCost = 8;
+// A fold of no more steps may be written out, with no more multiply-adds in a row.
+constexpr std::int64_t kWrittenOutSteps = 16;
+constexpr std::int64_t kWrittenOutFields = 160;
 // Rows of a tile. With four vectors a row, 24 of 32 registers accumulate; with two, 12 of 16.
 constexpr std::int64_t kTileRows = 6;
 // Of a map in tiles that transpose: vectors of a unit, enough that working out where it is costs
@@ -131,10 +134,44 @@ class TileChooser {
       cost += scalar::info(arena()[id].primitive).cost *
               (schedule_.varies_by_row[id.index] ? rows : 1) *
               (schedule_.varies[id.index] ? columns : 1);
+      if (auto bound = schedule_.bounds.find(id.index); bound != schedule_.bounds.end()) {
+        visit(bound->second.offset);
+        continue;
+      }
       for (Id operand : arena().value_operands(id)) visit(operand);
       if (scalar::is_load(arena()[id].primitive)) visit(schedule_.loads.at(id.index).offset);
     }
     return cost;
+  }
+
+  // Whether what one row of a tile loads at a step is what the next row loads at another, of a fold
+  // that is written out for as many rows as a tile has.
+  bool rows_overlap(const Fold& fold, const Stage& stage) const {
+    if (!is_written_out(schedule_.kernel, stage, kTileRows)) return false;
+    for (Id id : scalar::reachable(arena(), fold.elements)) {
+      auto load = schedule_.loads.find(id.index);
+      if (load == schedule_.loads.end() || !schedule_.varies[id.index]) continue;
+      Dim of_row = 0;
+      std::vector<std::pair<Dim, Dim>> of_digits;  // and extents
+      for (const auto& [atom, coefficient] :
+           scalar::decompose(arena(), load->second.offset).terms) {
+        const scalar::Node& node = arena()[atom];
+        if (node.primitive != Primitive::axis) continue;
+        const auto number = static_cast<std::uint32_t>(node.payload);
+        if (number == schedule_.rows.back().number) of_row = coefficient;
+        if (std::find(stage.digits.begin(), stage.digits.end(), number) != stage.digits.end())
+          of_digits.emplace_back(coefficient, arena().axis_extent(number));
+      }
+      for (const auto& [coefficient, extent] : of_digits) {
+        // With strides that are known at the call the addresses are not seen to be the same.
+        if (!of_row.is_constant() || !coefficient.is_constant() || coefficient.value() <= 0)
+          continue;
+        const std::int64_t steps = of_row.value() / coefficient.value();
+        if (of_row.value() % coefficient.value() == 0 && steps > 0 && steps < extent.value())
+          return true;
+      }
+    }
+    return false;
   }
 
   // A tile pays where something is loaded that all of its rows share: then a step of the fold has
@@ -144,7 +181,7 @@ class TileChooser {
     // Accumulators, the vectors of a row of columns, and one field of a column of rows are in
     // registers together.
     bool many_registers = target_.vector_bytes == 64 || target_.triple.starts_with("aarch64");
-    const int columns = std::min(schedule_.unroll, many_registers ? 4 : 2);
+    int columns = std::min(schedule_.unroll, many_registers ? 4 : 2);
     std::int64_t rows = kTileRows;
     if (const Dim& extent = schedule_.rows.back().extent; extent.is_constant()) {
       // Tiles of about one size.
@@ -162,11 +199,17 @@ class TileChooser {
       if (maps || fold.order != Reduction::Order::chain || !fold.partials.empty() ||
           fold.locals.size() != 1)
         return;
+      // Windows that overlap share what they load only if their steps stand in a row.
+      const bool overlaps = rows_overlap(fold, stage);
+      if (overlaps)
+        while (columns > 1 && !is_written_out(schedule_.kernel, stage, rows * columns))
+          columns /= 2;
       if (step_cost(fold.elements, rows, columns) > kTileBodyCost * rows * columns) return;
       for (Id id : scalar::reachable(arena(), fold.elements)) {
         if (arena()[id].primitive == Primitive::local) return;
-        shares = shares || (scalar::is_load(arena()[id].primitive) && schedule_.varies[id.index] &&
-                            !schedule_.varies_by_row[id.index]);
+        shares = shares || overlaps ||
+                 (scalar::is_load(arena()[id].primitive) && schedule_.varies[id.index] &&
+                  !schedule_.varies_by_row[id.index]);
       }
     }
     if (!shares) return;
@@ -194,6 +237,12 @@ class TileChooser {
 };
 
 }  // namespace
+
+bool is_written_out(const Kernel& kernel, const Stage& stage, std::int64_t fields) {
+  const Dim& steps = kernel.arena.axis_extent(*stage.axis);
+  return !stage.digits.empty() && steps.is_constant() && steps.value() <= kWrittenOutSteps &&
+         steps.value() * fields <= kWrittenOutFields;
+}
 
 void choose_tile(Schedule& schedule, const Target& target) { TileChooser(schedule, target).run(); }
 

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "compiler/lowering/schedule.h"
 #include "ir/scalar/affine.h"
 
 namespace weir {
@@ -17,8 +18,10 @@ constexpr double kLanes = 16;
 // Rows of a register tile, about, and vectors of a row: what all of them read is loaded once.
 constexpr double kRows = 6;
 constexpr double kVectors = 4;
-// An element that is spread over a vector by the operation that reads it.
+// An element that is spread over a vector by the operation that reads it, and times as much where
+// each step of a fold finds it in another line of the caches.
 constexpr double kSpread = 0.5;
+constexpr double kFar = 2;
 // A guard that differs from lane to lane, and one that is the same in all.
 constexpr double kMask = 3;
 constexpr double kGuard = 0.25;
@@ -85,6 +88,7 @@ KernelCost::KernelCost(const Kernel& kernel,
         inner = extents_[digit] = std::max(1.0, size_of(kernel.arena.axis_extent(digit)));
     }
     if (stage.fold) {
+      step_axis_ = stage.digits.empty() ? *stage.axis : stage.digits.back();
       steps_ += times;
       for (Id element : stage.fold->elements) add_loads(element, true, times, inner);
     }
@@ -262,7 +266,7 @@ double KernelCost::access_cost(const Access& access, const TileAxes& axes, doubl
     guard = access.guard_times * ((access.guard & bit(axes.axis)) != 0 ? kMask : kGuard) /
             (shared ? rows : 1);
   }
-  double stride = 0;
+  double stride = 0, of_step = 0;
   bool plain = access.may_copy, shared = access.in_fold, computed = false;
   const Shape& shape = kernel_.parameters[access.parameter].type.shape;
   for (std::size_t i = 0; i < access.indices.size(); ++i) {
@@ -271,14 +275,19 @@ double KernelCost::access_cost(const Access& access, const TileAxes& axes, doubl
     plain = plain && index.is_axis;
     shared = shared && (index.all & bit(axes.row)) == 0;
     stride += index.coefficients[axes.axis] * strides_[access.parameter][i];
+    if (access.in_fold) of_step += index.coefficients[step_axis_] * strides_[access.parameter][i];
     computed = computed || (index.other & bit(axes.axis)) != 0;
   }
   double part = shared ? 1 / rows : 1;
   double vectors =
       access.in_fold ? std::clamp(std::ceil(extents_[axes.axis] / kLanes), 1.0, kVectors) : 1;
+  // Neighbours that are close together are picked from as many vectors as they are apart.
+  const bool is_near =
+      !access.is_store && stride >= 2 && stride <= static_cast<double>(kNearStride);
   double each = computed               ? kLanes
-                : stride == 0          ? kSpread * part / vectors
+                : stride == 0          ? kSpread * (of_step < kLanes ? 1 : kFar) * part / vectors
                 : stride == 1 || plain ? part
+                : is_near              ? (stride + 1) * part
                                        : kLanes;
   return guard + access.times * each;
 }

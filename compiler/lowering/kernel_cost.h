@@ -87,6 +87,7 @@ class KernelCost {
   bool window_ = false;
   std::vector<bool> moved_;        // by parameter
   std::uint32_t vector_axis_ = 0;  // of a kernel without choice
+  std::uint32_t step_axis_ = 0;    // of its last fold: the axis of its innermost loop
   double steps_ = 0;
   double points_ = 1;
   std::vector<double> extents_;  // by axis

@@ -135,7 +135,10 @@ class Chooser {
     double least = around(value);
     bool changed = false;
     for (std::uint32_t last = 0; last < value.shape.size(); ++last) {
-      if (value.shape[last] == Dim(1)) continue;
+      // A symbol, such as a batch, may be 1 when the program is called.
+      const bool is_declared = last + 1 == value.shape.size();
+      if (value.shape[last] == Dim(1) || (!is_declared && !value.shape[last].is_constant()))
+        continue;
       Order other = with_last(value.shape.size(), last);
       if (other == order) continue;
       set(value, other);

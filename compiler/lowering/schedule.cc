@@ -27,7 +27,8 @@ Affine joined(Arena& arena, const Affine& offset) {
 }
 
 Affine linear_offset(Arena& arena, const Shape& shape, std::span<const Id> indices) {
-  // What has no elements is never reached; strides of 0 would make its stores look as if they all met in one place.
+  // What has no elements is never reached; strides of 0 would make its stores look as if they all
+  // met in one place.
   Shape positive = shape;
   std::replace(positive.begin(), positive.end(), Dim(0), Dim(1));
   std::vector<Dim> strides = row_major_strides(positive);
@@ -58,6 +59,7 @@ class Scheduler {
     choose_vector_axis();
     classify_accesses();
     choose_transposed_axis();
+    find_bounds();
     find_levels();
     choose_tile(result_, target_);
     return std::move(result_);
@@ -114,7 +116,8 @@ class Scheduler {
     }
   }
 
-  // The part of an address that is no axis: it keeps its axes, and what it loads has an address of its own.
+  // The part of an address that is no axis: it keeps its axes, and what it loads has an address of
+  // its own.
   void look_into(Id atom) {
     for (Id id : scalar::reachable(arena(), std::span(&atom, 1))) {
       if (arena()[id].primitive == Primitive::axis)
@@ -261,7 +264,8 @@ class Scheduler {
     return level;
   }
 
-  // The terms that change least often are added first, so that every loop adds its own to what is there.
+  // The terms that change least often are added first, so that every loop adds its own to what is
+  // there.
   Id sum_by_level(const Affine& affine) {
     std::map<Level, Affine> parts;
     parts[Level::call].constant = affine.constant;
@@ -309,17 +313,33 @@ class Scheduler {
     return access;
   }
 
+  void part_by_step(Access& access) {
+    if (access.kind == Access::Kind::computed) return;
+    Affine outside = scalar::decompose(arena(), access.offset), inside;
+    std::erase_if(outside.terms, [&](const auto& term) {
+      if (level_of_index(term.first) < Level::stage) return false;
+      inside.terms.push_back(term);
+      return true;
+    });
+    if (inside.terms.empty()) return;
+    access.outside = sum_by_level(outside);
+    access.inside = scalar::rebuild_index(arena(), inside);
+  }
+
   void classify_accesses() {
-    for (const auto& [id, offset] : load_offsets_)
-      result_.loads.emplace(id.index, classify(offsets_[offset]));
+    for (const auto& [id, offset] : load_offsets_) {
+      Access access = classify(offsets_[offset]);
+      part_by_step(access);
+      result_.loads.emplace(id.index, access);
+    }
     for (const auto& stage : store_offsets_) {
       result_.stores.emplace_back();
       for (std::size_t offset : stage) result_.stores.back().push_back(classify(offsets_[offset]));
     }
   }
 
-  // Of maps that read some operands with a stride along the vector axis: the row axis along which most of these are
-  // contiguous becomes the innermost of the rows.
+  // Of maps that read some operands with a stride along the vector axis: the row axis along which
+  // most of these are contiguous becomes the innermost of the rows.
   void choose_transposed_axis() {
     if (!result_.vector_row || result_.width == 1 || result_.rows.empty()) return;
     for (const Stage& stage : stages())
@@ -345,6 +365,36 @@ class Scheduler {
     std::rotate(chosen, chosen + 1, result_.rows.end());
     for (const auto& load : load_offsets_)
       if (is_along(load, result_.rows.back())) result_.loads.at(load.first.index).along_rows = true;
+  }
+
+  // The comparisons in guards. What they compare are indices, whose differences do not overflow; what is loaded may
+  // be any number.
+  void find_bounds() {
+    if (result_.width == 1) return;
+    std::vector<Id> guards;
+    for (const auto& [id, offset] : load_offsets_)
+      if (arena()[id].primitive == Primitive::load_if) guards.push_back(arena().operand(id, 0));
+    for (Id id : scalar::reachable(arena(), guards)) {
+      const scalar::Node node = arena()[id];
+      if (node.primitive != Primitive::lt && node.primitive != Primitive::le) continue;
+      Id low = arena().operand(id, 0), high = arena().operand(id, 1);
+      if (arena()[low].type != DType::i64 || !depends_on_vector_axis(id) || loads(id)) continue;
+      Affine difference = scalar::decompose(arena(), low) - scalar::decompose(arena(), high);
+      // At most 0 is less than 1.
+      if (node.primitive == Primitive::le) difference.constant = difference.constant - Dim(1);
+      Access access = classify(difference);
+      bool grows = access.kind == Access::Kind::contiguous || access.kind == Access::Kind::strided;
+      if (!grows || !access.stride.is_constant()) continue;
+      result_.bounds.emplace(id.index, LaneBound{access.offset, access.stride.value()});
+    }
+  }
+
+  bool loads(Id root) {
+    std::vector<Id> reached = scalar::reachable(arena(), std::span(&root, 1));
+    return std::any_of(reached.begin(), reached.end(), [&](Id id) {
+      Primitive primitive = arena()[id].primitive;
+      return scalar::is_load(primitive) || primitive == Primitive::local;
+    });
   }
 
   void find_levels() {
@@ -384,7 +434,8 @@ class Scheduler {
           if (access != result_.loads.end()) {
             join(access->second.offset);
             // What a stage writes it reads anew at every step.
-            if (result_.kernel.parameters[node.payload].written) level = std::max(level, Level::stage);
+            if (result_.kernel.parameters[node.payload].written)
+              level = std::max(level, Level::stage);
             if (access->second.kind != Access::Kind::uniform) {
               level = std::max(level, result_.vector_row ? Level::vector : Level::stage);
               varies = true;

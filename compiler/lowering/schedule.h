@@ -13,6 +13,9 @@
 // A map that only moves and computes, and reads along another axis than it writes, works on tiles, too: as many points of
 // that axis as a vector has elements, by one vector. What lies along the axis is loaded so, and transposed in registers.
 //
+// Where a guard changes along the vector axis, as a window's does at the frame, each of its comparisons holds from some
+// lane on or up to one: it is a comparison of lane numbers with one number, which is worked out as a scalar.
+//
 // Every expression has a level, the innermost loop that it depends on; code for it goes there.
 #pragma once
 
@@ -40,6 +43,23 @@ struct Access {
   scalar::Id offset;  // in elements; without the vector axis' part, except when computed
   Dim stride;         // in elements along the vector axis, when strided
   bool along_rows = false;  // of a strided load: contiguous along the innermost of the schedule's rows
+  // Of a load that differs from step to step of the innermost loop: the part of the offset that is
+  // the same at all of its steps, and the rest.
+  scalar::Id outside, inside;
+};
+
+// Elements so close together that a load takes the whole vectors in which they lie, and picks them.
+inline constexpr std::int64_t kNearStride = 4;
+inline bool is_near(const Access& access) {
+  return access.kind == Access::Kind::strided && access.stride.is_constant() &&
+         access.stride.value() >= 2 && access.stride.value() <= kNearStride;
+}
+
+// A comparison of indices that differs from lane to lane: at position i of the vector axis it holds
+// where offset + stride * i < 0.
+struct LaneBound {
+  scalar::Id offset;
+  std::int64_t stride = 0;
 };
 
 struct LoopAxis {
@@ -59,6 +79,7 @@ struct Schedule {
   bool streams = false;                // may use streaming stores
   std::unordered_map<std::uint32_t, Access> loads;  // by arena id
   std::vector<std::vector<Access>> stores;          // by stage and store
+  std::unordered_map<std::uint32_t, LaneBound> bounds;  // by arena id of a comparison in a guard
   std::vector<Level> levels;                        // by arena id
   std::vector<bool> varies;                         // by arena id: along the vector axis
   std::vector<bool> varies_by_row;                  // by arena id: along the innermost of `rows`

@@ -127,6 +127,32 @@ TEST(Tiles, FewFiltersOverWideImages) {
   }
 }
 
+// Windows that overlap in a tile's rows and in vectors, whose frame is a mask or an address among
+// zeros; strides, of which a vector's elements are picked; a frame that is not zero; and
+// windows that are written out or not.
+TEST(Tiles, WindowsThatOverlap) {
+  const char* window = "low = [1, 1], high = [1, 1], strides = [1, 2]";
+  expect_equal(fmt::format("graph @d(%x: f32[1, 2, 8, 37], %w: f32[2, 1, 3, 3]) -> (f32[1, 2, 8, "
+                           "19]) {{ %y = conv(%x, %w) {{{}, groups = 2}} return %y }}",
+                           window),
+               {});
+  expect_equal(fmt::format("graph @f(%x: f32[1, 3, H, 37], %w: f32[8, 3, 3, 3]) -> (f32[1, 8, H, "
+                           "19]) {{ %y = conv(%x, %w) {{{}}} return %y }}",
+                           window),
+               {{"H", 5}});
+  expect_equal(fmt::format("graph @p(%x: f32[1, 2, 5, 37]) -> (f32[1, 2, 5, 19]) {{ "
+                           "%y = max_pool(%x) {{kernel = [3, 3], {}}} return %y }}",
+                           window),
+               {});
+  expect_equal(fmt::format("graph @c(%x: f32[1, 3, 6, 15], %u: f32[20, 3, 1, 1], %d: f32[20, 1, 3, "
+                           "3], %v: f32[16, 20, 3, 3]) -> (f32[1, 16, 6, 8]) {{ "
+                           "%a = conv(%x, %u) %b = leaky_relu(%a) "
+                           "%c = conv(%b, %d) {{{}, groups = 20}} %e = leaky_relu(%c) "
+                           "%y = conv(%e, %v) {{low = [1, 1], high = [1, 1]}} return %y }}",
+                           window),
+               {});
+}
+
 // Rows by residue: all taps of some rows take part or none do, of few channels and of chunks of
 // them; and axes whose residues cannot be told apart.
 TEST(Tiles, TransposedStrides) {

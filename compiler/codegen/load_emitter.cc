@@ -1,0 +1,319 @@
+// The part of the kernel emitter that deals with loads.
+//
+// A vector comes from one address where its elements are neighbours, from a few whole vectors where
+// they are close together, and is gathered otherwise. A guard is taken apart: what is the same in
+// all lanes chooses an address among zeros, without a branch, and in front of the innermost loop
+// where it is the same at all of its steps; what differs from lane to lane is a mask.
+
+#include "compiler/codegen/kernel_emitter.h"
+#include "ir/scalar/affine.h"
+
+namespace weir {
+
+using scalar::Id;
+using scalar::Primitive;
+
+namespace {
+
+bool is_zero(const scalar::Arena& arena, Id id) {
+  return arena.is_constant(id) && arena.bits(id).value == 0;
+}
+
+// The conditions that all have to hold for one to do so.
+std::vector<Id> conjuncts(const scalar::Arena& arena, Id condition) {
+  std::vector<Id> parts, open{condition};
+  while (!open.empty()) {
+    Id id = open.back();
+    open.pop_back();
+    if (arena[id].primitive != Primitive::bit_and) {
+      parts.push_back(id);
+      continue;
+    }
+    for (Id operand : arena.operands(id)) open.push_back(operand);
+  }
+  return parts;
+}
+
+}  // namespace
+
+// The address of a load's element in the first lane of a slot, which is that of all lanes where
+// they are the same.
+llvm::Value* KernelEmitter::element_address(Id id, const Access& access, const Lanes& lanes,
+                                            int slot, int row) {
+  const auto parameter = static_cast<std::uint32_t>(kernel_.arena[id].payload);
+  if (access.kind == Access::Kind::computed)
+    return address(parameter, lane_offsets(access, lanes, slot, row));
+  llvm::Type* type = memory_type(kernel_.parameters[parameter].type.dtype, 1);
+  llvm::Value* position = i64(static_cast<std::int64_t>(slot) * lanes.width);
+  auto along = [&](llvm::Value* at) -> llvm::Value* {
+    if (access.kind == Access::Kind::uniform) return i64(0);
+    return access.kind == Access::Kind::contiguous ? at
+                                                   : b_.CreateMul(at, dimension(access.stride));
+  };
+  if (auto found = values_.find(address_key(id)); found != values_.end()) {
+    llvm::Value* first =
+        found->second[found->second.size() == 1 ? 0 : static_cast<std::size_t>(row)];
+    return b_.CreateGEP(type, b_.CreateGEP(type, first, scalar_index(access.inside, lanes, row)),
+                        along(position));
+  }
+  llvm::Value* base = scalar_index(access.offset, lanes, row);
+  if (access.kind == Access::Kind::uniform) return address(parameter, base);
+  return address(parameter, b_.CreateAdd(base, along(b_.CreateAdd(lanes.start, position))));
+}
+
+std::uint32_t KernelEmitter::address_key(Id id) const {
+  return static_cast<std::uint32_t>(kernel_.arena.size()) + id.index;
+}
+
+// How many bytes of zeros a load may look at, from one address on, in all steps of the innermost
+// loop, where its guard does not hold; nothing if the guard changes within the loop, or the steps
+// go too far.
+std::optional<std::int64_t> KernelEmitter::zeros_of_loop(Id id, const Access& access,
+                                                         const Lanes& lanes) const {
+  const scalar::Node& node = kernel_.arena[id];
+  if (node.primitive != Primitive::load_if || !access.inside.valid()) return std::nullopt;
+  Id condition = kernel_.arena.operand(id, 0), alternative = kernel_.arena.operand(id, 1);
+  const bool uniform = access.kind == Access::Kind::uniform;
+  const bool in_lanes = lanes.width > 1;
+  if (!is_zero(kernel_.arena, alternative)) return std::nullopt;
+  const bool varies = schedule_.varies[condition.index];
+  const bool is_strided = access.kind == Access::Kind::strided;
+  // Each of these loads has a condition, or an address, of its own in every lane or slot.
+  if (varies && (uniform || (in_lanes ? is_strided && !masks_ : lanes.slots > 1)))
+    return std::nullopt;
+  if (is_strided && !is_near(access)) return std::nullopt;
+  bool any = false;
+  for (Id part : conjuncts(kernel_.arena, condition)) {
+    if (in_lanes && schedule_.varies[part.index]) continue;
+    if (schedule_.levels[part.index] >= Level::stage) return std::nullopt;
+    any = true;
+  }
+  scalar::Affine inside = scalar::decompose(kernel_.arena, access.inside);
+  const scalar::Node& axis = kernel_.arena[inside.terms.front().first];
+  if (!any || inside.terms.size() != 1 || axis.primitive != Primitive::axis) return std::nullopt;
+  std::optional<std::int64_t> step = inside.terms.front().second.constant();
+  std::optional<std::int64_t> steps = kernel_.arena.axis_extent(axis.payload).constant();
+  if (!step || !steps || *step < 0 || *step > kMostZeroBytes || *steps > kMostZeroBytes)
+    return std::nullopt;
+  std::int64_t elements = *step * std::max<std::int64_t>(*steps - 1, 0) + 1;
+  if (!uniform) elements += std::int64_t{lanes.width} * lanes.slots * access.stride.value();
+  const std::uint32_t parameter = static_cast<std::uint32_t>(node.payload);
+  const std::int64_t bytes = elements * byte_size(kernel_.parameters[parameter].type.dtype);
+  return bytes <= kMostZeroBytes ? std::optional(bytes) : std::nullopt;
+}
+
+// Works out where a fold's loads begin in its innermost loop, in front of that. Where a guard is
+// the same at all of its steps, an address among zeros is chosen there, too, and the loop knows
+// nothing of the guard.
+void KernelEmitter::hoist_addresses(const Stage& stage, const Lanes& lanes) {
+  if (!schedule_.vector_row) return;
+  for (Id id : scalar::reachable(kernel_.arena, stage.fold->elements)) {
+    if (!scalar::is_load(kernel_.arena[id].primitive)) continue;
+    auto found = schedule_.loads.find(id.index);
+    if (found == schedule_.loads.end() || schedule_.levels[id.index] < Level::stage) continue;
+    const Access& access = found->second;
+    if (!access.inside.valid()) continue;
+    const auto parameter = static_cast<std::uint32_t>(kernel_.arena[id].payload);
+    const std::optional<std::int64_t> zero_bytes = zeros_of_loop(id, access, lanes);
+    const Lanes one{1, lanes.slots, lanes.start, nullptr};
+    Values addresses;
+    for (int row = 0; row < (schedule_.varies_by_row[id.index] ? rows_ : 1); ++row) {
+      llvm::Value* offset = scalar_index(access.outside, lanes, row);
+      if (access.kind == Access::Kind::contiguous)
+        offset = b_.CreateAdd(offset, lanes.start);
+      else if (access.kind == Access::Kind::strided)
+        offset = b_.CreateAdd(offset, b_.CreateMul(lanes.start, dimension(access.stride)));
+      llvm::Value* first = address(parameter, offset);
+      if (zero_bytes) {
+        llvm::Value* guard = nullptr;
+        for (Id part : conjuncts(kernel_.arena, kernel_.arena.operand(id, 0))) {
+          if (lanes.width > 1 && schedule_.varies[part.index]) continue;
+          llvm::Value* holds = value(part, one, 0, row);
+          guard = guard ? b_.CreateAnd(guard, holds) : holds;
+        }
+        first = b_.CreateSelect(guard, first, zeros(*zero_bytes));
+      }
+      addresses.push_back(first);
+    }
+    values_[address_key(id)] = std::move(addresses);
+    defined_.push_back(address_key(id));
+  }
+}
+
+llvm::Value* KernelEmitter::emit_load(Id id, const Access& access, const Lanes& lanes, int slot,
+                                      int row) {
+  const scalar::Node& node = kernel_.arena[id];
+  std::uint32_t parameter = static_cast<std::uint32_t>(node.payload);
+  DType dtype = kernel_.parameters[parameter].type.dtype;
+  llvm::Align align(static_cast<std::uint64_t>(byte_size(dtype)));
+  const bool single = lanes.width == 1 || access.kind == Access::Kind::uniform;
+  // Whether all that lies between the first lane's element and the last one's is close by.
+  const bool contiguous = access.kind == Access::Kind::contiguous;
+  const bool is_run = contiguous || is_near(access);
+  // What is the same in all lanes of a guard chooses an address, without a branch; the rest of it
+  // is a mask.
+  const bool guarded = node.primitive == Primitive::load_if;
+  const bool chosen_before =
+      values_.contains(address_key(id)) && zeros_of_loop(id, access, lanes).has_value();
+  llvm::Value *guard = nullptr, *guard_of_all = nullptr, *otherwise = nullptr;
+  bool same_guard = false, otherwise_zero = false;
+  if (guarded) {
+    Id condition = kernel_.arena.operand(id, 0), alternative = kernel_.arena.operand(id, 1);
+    auto is_same = [&](Id part) { return lanes.width == 1 || !schedule_.varies[part.index]; };
+    same_guard = is_same(condition);
+    otherwise = value(alternative, lanes, slot, row);
+    otherwise_zero = is_zero(kernel_.arena, alternative);
+    const bool in_parts = !same_guard && is_run && otherwise_zero;
+    for (Id part : in_parts ? conjuncts(kernel_.arena, condition) : std::vector<Id>{condition}) {
+      if (chosen_before && is_same(part)) continue;
+      llvm::Value* holds = value(
+          part, is_same(part) ? Lanes{1, lanes.slots, lanes.start, nullptr} : lanes, slot, row);
+      llvm::Value*& whole = is_same(part) && (single || is_run) ? guard_of_all : guard;
+      whole = whole ? b_.CreateAnd(whole, holds) : holds;
+    }
+  }
+  // A bool is a byte in memory.
+  auto from_memory = [&](llvm::Value* loaded) -> llvm::Value* {
+    if (dtype != DType::boolean) return loaded;
+    return b_.CreateICmpNE(loaded, llvm::Constant::getNullValue(loaded->getType()));
+  };
+  auto guarded_address = [&](std::int64_t elements) {
+    llvm::Value* where = element_address(id, access, lanes, slot, row);
+    return guard_of_all ? b_.CreateSelect(guard_of_all, where, zeros(elements * byte_size(dtype)))
+                        : where;
+  };
+  // What a load of a guarded address gives: zeros where the guard is false.
+  auto chosen = [&](llvm::Value* loaded) {
+    return guard_of_all && !otherwise_zero ? b_.CreateSelect(guard_of_all, loaded, otherwise)
+                                           : loaded;
+  };
+  if (single) {
+    if (!guard)
+      return chosen(widened(
+          from_memory(b_.CreateAlignedLoad(memory_type(dtype, 1), guarded_address(1), align)),
+          lanes.width));
+    // One address under a guard that varies: it may be touched if any lane may.
+    llvm::Value* where =
+        b_.CreateSelect(b_.CreateOrReduce(guard), element_address(id, access, lanes, slot, row),
+                        zeros(byte_size(dtype)));
+    llvm::Value* loaded = from_memory(b_.CreateAlignedLoad(memory_type(dtype, 1), where, align));
+    return b_.CreateSelect(guard, widened(loaded, lanes.width), otherwise);
+  }
+  llvm::Type* type = memory_type(dtype, lanes.width);
+  llvm::Value* mask = lanes.mask;
+  auto restrict_to = [&](llvm::Value* condition) {
+    llvm::Value* each = widened(condition, lanes.width);
+    mask = mask ? b_.CreateAnd(mask, each) : each;
+  };
+  if (guard) restrict_to(guard);
+  // Lanes that are masked off take the alternative on the way.
+  const bool replaces = guard && dtype != DType::boolean;
+  llvm::Value* replacement = replaces ? otherwise : llvm::Constant::getNullValue(type);
+  llvm::Value* loaded;
+  if (contiguous) {
+    llvm::Value* where = guarded_address(lanes.width);
+    loaded =
+        mask ? static_cast<llvm::Value*>(b_.CreateMaskedLoad(type, where, align, mask, replacement))
+             : b_.CreateAlignedLoad(type, where, align);
+  } else if (is_run && (!mask || masks_)) {
+    const std::int64_t stride = access.stride.value();
+    loaded = load_near(type, guarded_address(lanes.width * stride), static_cast<int>(stride), mask);
+    if (replaces && !otherwise_zero) loaded = b_.CreateSelect(mask, loaded, otherwise);
+  } else {
+    if (guard_of_all) restrict_to(guard_of_all);
+    llvm::Value* where = address(parameter, lane_offsets(access, lanes, slot, row));
+    if (!mask)
+      mask = llvm::ConstantInt::getTrue(
+          llvm::FixedVectorType::get(b_.getInt1Ty(), static_cast<unsigned>(lanes.width)));
+    loaded = b_.CreateMaskedGather(type, where, align, mask, replacement);
+  }
+  loaded = from_memory(loaded);
+  return guard && dtype == DType::boolean ? b_.CreateSelect(guard, loaded, otherwise)
+                                          : chosen(loaded);
+}
+
+// Every stride-th element from an address on, of those lanes that the mask has, and zeros in the
+// others: whole vectors, of which the last one ends with the last lane's element, are loaded and
+// their elements picked. Nothing before the first lane's element is touched, nothing behind the
+// last one's, and under a mask no other elements than its lanes'.
+llvm::Value* KernelEmitter::load_near(llvm::Type* type, llvm::Value* where, int stride,
+                                      llvm::Value* mask) {
+  auto* vector = llvm::cast<llvm::FixedVectorType>(type);
+  llvm::Type* element = vector->getElementType();
+  llvm::Align align(element->getScalarSizeInBits() / 8);
+  const int width = static_cast<int>(vector->getNumElements());
+  const int last = stride * (width - 1);
+  constexpr int kNowhere = -1;
+  // By lane: where its element is in `result`.
+  std::vector<int> at(static_cast<std::size_t>(width), kNowhere);
+  llvm::Value* result = nullptr;
+  for (int begin = 0; begin <= last; begin += width) {
+    const int first = std::min(begin, last + 1 - width);
+    std::vector<int> picked = at, wanted(static_cast<std::size_t>(width), width);
+    for (int lane = 0; lane < width; ++lane) {
+      const int here = stride * lane - first;
+      if (stride * lane < begin || here >= width) continue;
+      picked[static_cast<std::size_t>(lane)] = result ? width + here : here;
+      wanted[static_cast<std::size_t>(here)] = lane;
+    }
+    llvm::Value* from = b_.CreateConstGEP1_64(element, where, static_cast<std::uint64_t>(first));
+    llvm::Value* piece;
+    if (mask) {
+      llvm::Value* none = llvm::Constant::getNullValue(mask->getType());
+      piece = b_.CreateMaskedLoad(vector, from, align, b_.CreateShuffleVector(mask, none, wanted),
+                                  llvm::Constant::getNullValue(vector));
+    } else {
+      piece = b_.CreateAlignedLoad(vector, from, align);
+    }
+    if (!result) {
+      result = piece;
+      at = std::move(picked);
+      continue;
+    }
+    result = b_.CreateShuffleVector(result, piece, picked);
+    for (int lane = 0; lane < width; ++lane)
+      if (picked[static_cast<std::size_t>(lane)] != kNowhere)
+        at[static_cast<std::size_t>(lane)] = lane;
+  }
+  return result;
+}
+
+// One vector for each row, of elements that are contiguous along the rows: for each lane one is
+// loaded, and the square is transposed. In step d, vectors whose numbers differ in bit d exchange
+// the halves of each of their pieces of 2 d elements.
+KernelEmitter::Values KernelEmitter::load_transposed(Id id, const Access& access,
+                                                     const Lanes& lanes) {
+  std::uint32_t parameter = static_cast<std::uint32_t>(kernel_.arena[id].payload);
+  DType dtype = kernel_.parameters[parameter].type.dtype;
+  llvm::Align align(static_cast<std::uint64_t>(byte_size(dtype)));
+  const int width = lanes.width;
+  llvm::Value* stride = dimension(access.stride);
+  llvm::Value* first =
+      b_.CreateAdd(scalar_index(access.offset, lanes), b_.CreateMul(lanes.start, stride));
+  Values square;
+  for (int lane = 0; lane < width; ++lane)
+    square.push_back(b_.CreateAlignedLoad(
+        memory_type(dtype, width),
+        address(parameter, b_.CreateAdd(first, b_.CreateMul(stride, i64(lane)))), align));
+  for (int d = 1; d < width; d *= 2) {
+    std::vector<int> low, high;
+    for (int lane = 0; lane < width; ++lane) {
+      low.push_back(lane & d ? width + lane - d : lane);
+      high.push_back(lane & d ? width + lane : lane + d);
+    }
+    for (int i = 0; i < width; ++i) {
+      if (i & d) continue;
+      llvm::Value *&a = square[static_cast<std::size_t>(i)],
+                  *&b = square[static_cast<std::size_t>(i + d)];
+      llvm::Value* exchanged = b_.CreateShuffleVector(a, b, low);
+      b = b_.CreateShuffleVector(a, b, high);
+      a = exchanged;
+    }
+  }
+  if (dtype == DType::boolean)
+    for (llvm::Value*& row : square)
+      row = b_.CreateICmpNE(row, llvm::Constant::getNullValue(row->getType()));
+  return square;
+}
+
+}  // namespace weir
