@@ -249,7 +249,8 @@ TEST(Dropout, CompiledAsInterpreted) {
   }
   EXPECT_NEAR(static_cast<double>(zeros), 96, 5 * std::sqrt(64 * 6 * 0.25 * 0.75));
   std::vector<std::int64_t> seeds;
-  for (const Node& node : training_form(model.graph).graph.nodes())
+  const Graph form = training_form(model.graph).graph;
+  for (const Node& node : form.nodes())
     if (node.op->name == "dropout") seeds.push_back(node.attributes.integer("seed"));
   EXPECT_EQ(seeds, (std::vector<std::int64_t>{0, std::int64_t{1} << 32}));
 }
