@@ -50,7 +50,8 @@ void put(Writer& writer, const KernelCall& call) {
 }
 
 void put(Writer& writer, const Buffer& buffer) {
-  const auto& [name, type, place, index, offset, scratch, order] = buffer;  // the type is that of the order
+  const auto& [name, type, place, index, offset, scratch, order] =
+      buffer;  // the type is that of the order
   writer.type(type);
   writer.number(static_cast<std::uint64_t>(place));
   writer.number(std::uint64_t{index});
@@ -66,10 +67,10 @@ void put(Writer& writer, const IndexCheck& check) {
   writer.number(std::uint64_t{index});
 }
 
-void put(Writer& writer, const WorkspaceSlot& slot) {
-  const auto& [sizes] = slot;
-  writer.count(sizes);
-  for (const SlotSize& size : sizes) writer.size(size);
+void put(Writer& writer, const SlotEnd& end) {
+  const auto& [slot, size] = end;
+  writer.number(std::uint64_t{slot});
+  writer.size(size);
 }
 
 template <class Items>
@@ -78,12 +79,17 @@ void put_all(Writer& writer, const Items& items) {
   for (const auto& item : items) put(writer, item);
 }
 
+void put(Writer& writer, const WorkspaceSlot& slot) {
+  const auto& [behind] = slot;
+  put_all(writer, behind);
+}
+
 }  // namespace
 
 std::string program_key(const Program& program) {
   // What `weights` and `state` say of the blocks' layouts stands in the buffers' offsets.
-  const auto& [name, symbols, kernels, calls, checks, buffers, slots, weights, weight_bytes, state,
-               state_bytes, inputs, outputs] = program;
+  const auto& [name, symbols, kernels, calls, checks, buffers, slots, workspace, weights,
+               weight_bytes, state, state_bytes, inputs, outputs] = program;
   Writer writer;
   writer.text(name);
   writer.count(symbols);
@@ -93,6 +99,7 @@ std::string program_key(const Program& program) {
   put_all(writer, checks);
   put_all(writer, buffers);
   put_all(writer, slots);
+  put_all(writer, workspace);
   writer.number(weight_bytes);
   writer.number(state_bytes);
   for (const auto* signature : {&inputs, &outputs}) {

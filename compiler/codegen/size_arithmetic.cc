@@ -29,22 +29,26 @@ llvm::Value* SizeArithmetic::dimension(const Dim& dim) {
   return primitives_.dimension(dim, [&](const std::string& symbol) { return value_of(symbol); });
 }
 
+llvm::Value* SizeArithmetic::aligned_size(const SlotSize& size) {
+  llvm::Value* bytes = dimension(size.dividend);
+  if (size.divisor != 1)
+    bytes = b_.CreateUDiv(b_.CreateAdd(bytes, i64(size.divisor - 1)), i64(size.divisor));
+  bytes = b_.CreateAdd(bytes, dimension(size.extra));
+  return b_.CreateAnd(b_.CreateAdd(bytes, i64(WEIR_ALIGNMENT - 1)), i64(-WEIR_ALIGNMENT));
+}
+
 std::vector<llvm::Value*> SizeArithmetic::slot_offsets(llvm::BasicBlock* invalid) {
-  std::vector<llvm::Value*> offsets{i64(0)};
-  for (const WorkspaceSlot& slot : program_.slots) {
-    llvm::Value* size = i64(0);
-    for (const SlotSize& candidate : slot.sizes) {
-      llvm::Value* bytes = dimension(candidate.dividend);
-      if (candidate.divisor != 1)
-        bytes =
-            b_.CreateUDiv(b_.CreateAdd(bytes, i64(candidate.divisor - 1)), i64(candidate.divisor));
-      bytes = b_.CreateAdd(bytes, dimension(candidate.extra));
-      size = b_.CreateSelect(b_.CreateICmpSGT(bytes, size), bytes, size);
+  std::vector<llvm::Value*> offsets;
+  auto largest = [&](const std::vector<SlotEnd>& ends) {
+    llvm::Value* result = i64(0);
+    for (const auto& [slot, size] : ends) {
+      llvm::Value* end = b_.CreateAdd(offsets[slot], aligned_size(size));
+      result = b_.CreateSelect(b_.CreateICmpSGT(end, result), end, result);
     }
-    llvm::Value* rounded =
-        b_.CreateAnd(b_.CreateAdd(size, i64(WEIR_ALIGNMENT - 1)), i64(-WEIR_ALIGNMENT));
-    offsets.push_back(b_.CreateAdd(offsets.back(), rounded));
-  }
+    return result;
+  };
+  for (const WorkspaceSlot& slot : program_.slots) offsets.push_back(largest(slot.behind));
+  offsets.push_back(largest(program_.workspace));
   require(b_.CreateICmpULE(offsets.back(), i64(largest_size(word_bits()))), invalid);
   return offsets;
 }

@@ -40,6 +40,7 @@ class SizeArithmetic {
   std::vector<llvm::Value*> slot_offsets(llvm::BasicBlock* invalid);
 
  private:
+  llvm::Value* aligned_size(const SlotSize& size);
   llvm::Value* value_of(const std::string& symbol);
   int word_bits() const { return static_cast<int>(word_->getBitWidth()); }
 

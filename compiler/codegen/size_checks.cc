@@ -60,11 +60,10 @@ Products products_of(const Program& program) {
   Products products;
   for (const Buffer& buffer : program.buffers)
     collect(element_count(buffer.type.shape) * Dim(byte_size(buffer.type.dtype)), products);
-  for (const WorkspaceSlot& slot : program.slots) {
-    for (const SlotSize& size : slot.sizes) {
-      collect(size.dividend, products);
-      collect(size.extra, products);
-    }
+  for (const Buffer& buffer : program.buffers) {
+    if (!buffer.scratch) continue;
+    collect(buffer.scratch->dividend, products);
+    collect(buffer.scratch->extra, products);
   }
   return products;
 }

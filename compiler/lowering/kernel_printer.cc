@@ -191,6 +191,14 @@ std::string size_text(const SlotSize& size) {
                      size.extra.to_string());
 }
 
+std::string largest_text(const std::vector<SlotEnd>& ends) {
+  std::vector<std::string> texts;
+  for (const auto& [slot, size] : ends)
+    texts.push_back(slot == 0 ? size_text(size) : fmt::format("slot {} + {}", slot, size_text(size)));
+  if (texts.empty()) return "0";
+  return texts.size() == 1 ? texts[0] : fmt::format("max({})", fmt::join(texts, ", "));
+}
+
 // The buffers of a call in the order of the kernel's header: what is read, what is written, and at
 // last what it keeps between its chunks, which the header leaves out.
 std::vector<std::string> arguments_of(const KernelCall& call, const Kernel& kernel,
@@ -229,12 +237,11 @@ std::string print(const Program& program) {
                         program.buffers[i].scratch ? "scratch" : to_string(program.buffers[i].type),
                         place_text(program.buffers[i], used[i]));
   for (std::size_t i = 0; i < program.slots.size(); ++i) {
-    std::string sizes;
-    for (const SlotSize& size : program.slots[i].sizes)
-      sizes += (sizes.empty() ? "" : ", ") + size_text(size);
-    if (program.slots[i].sizes.size() > 1) sizes = "max(" + sizes + ")";
-    text += fmt::format("  {:<16} {} bytes\n", fmt::format("slot {}", i), sizes);
+    text += fmt::format("  {:<16} behind {}\n", fmt::format("slot {}", i),
+                        largest_text(program.slots[i].behind));
   }
+  if (!program.workspace.empty())
+    text += fmt::format("  {:<16} {} bytes\n", "workspace", largest_text(program.workspace));
   for (const KernelCall& call : program.calls) {
     const Kernel& kernel = program.kernels[call.kernel];
     text += fmt::format("  run @k{}_{}({})\n", call.kernel, kernel.name,

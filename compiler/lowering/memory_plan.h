@@ -1,4 +1,13 @@
-// Where values live: slots of the workspace, shared by values that are never alive together.
+// Where values live: places in the workspace, shared by values that are never alive together.
+//
+// A buffer that takes over another's place - its values are written, element by element, where a
+// call reads the other's for the last time - is one block with it. Blocks are visited in the order of
+// the calls that write them first, and each goes into the smallest gap between those that are
+// alive, or on top of them, by the sizes that they have where all symbols are 8, 64 or 512: the plan
+// of these is taken that is at worst the least above the others. What is exact for any symbols is
+// the order that comes of it: of two blocks that are alive together, the upper one
+// begins behind the lower one's end, wherever that is. It is enough to say so of neighbours. A slot
+// is one place that follows from this, and blocks that begin behind the same ends have the same.
 #pragma once
 
 #include "compiler/lowering/program.h"
@@ -6,20 +15,17 @@
 namespace weir {
 
 struct MemoryPlanOptions {
-  bool reuse = true;  // false: a slot for each value
+  bool reuse = true;  // false: no two values share memory
 };
 
-// Gives every workspace buffer a slot. Buffers are visited in the order of the calls that write them; a
-// buffer takes over the slot of one that the same call reads for the last time, element by element at
-// the place that it writes (in place), or else a free slot - of the same size, if there is one - or
-// else a new one.
+// Gives every workspace buffer a slot, and the workspace its end.
 void plan_memory(Program& program, const MemoryPlanOptions& options = {});
 
 // Whether a kernel reads parameter `source` only at the very element that it then overwrites through
 // parameter `target`, and never after: the two may then be the same memory.
 bool can_overwrite(const Kernel& kernel, std::uint32_t source, std::uint32_t target);
 
-// The bytes of all slots under bindings of the program's symbols, each aligned; nothing on overflow.
+// The bytes of the workspace under bindings of the program's symbols; nothing on overflow.
 std::optional<std::uint64_t> workspace_bytes(const Program& program, const Dim::Bindings& bindings);
 
 }  // namespace weir

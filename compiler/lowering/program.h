@@ -60,10 +60,17 @@ struct IndexCheck {
   Location location;
 };
 
-// A stretch of the workspace, used by buffers that are never alive together. Its size in bytes is
-// the maximum of `sizes`; slots follow each other, each aligned to WEIR_ALIGNMENT.
+// The end of a buffer of this size in a slot, aligned to WEIR_ALIGNMENT.
+struct SlotEnd {
+  std::uint32_t slot;
+  SlotSize size;
+  friend bool operator==(const SlotEnd&, const SlotEnd&) = default;
+};
+
+// A place in the workspace where buffers begin that are never alive together: the largest of these
+// ends, which are ends in slots before it; 0 without any.
 struct WorkspaceSlot {
-  std::vector<SlotSize> sizes;
+  std::vector<SlotEnd> behind;
 };
 
 struct WeightEntry {
@@ -98,6 +105,7 @@ struct Program {
   std::vector<IndexCheck> checks;  // in the order of their calls
   std::vector<Buffer> buffers;
   std::vector<WorkspaceSlot> slots;
+  std::vector<SlotEnd> workspace;  // the largest of these ends is its size
   std::vector<WeightEntry> weights;
   std::uint64_t weight_bytes = 0;
   std::vector<StateEntry> state;

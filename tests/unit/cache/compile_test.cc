@@ -178,9 +178,11 @@ TEST(ProgramKey, tells_programs_apart) {
   EXPECT_TRUE(differs([](Program& p) { p.buffers[0].place = Buffer::Place::weights; }));
   EXPECT_TRUE(differs([](Program& p) { p.buffers[0].type.dtype = DType::i32; }));
   EXPECT_TRUE(differs([](Program& p) { p.buffers[0].scratch = SlotSize{Dim(64)}; }));
-  EXPECT_TRUE(differs([](Program& p) { p.slots.push_back({{SlotSize{Dim(64)}}}); }));
-  EXPECT_TRUE(differs([](Program& p) { p.slots.push_back({{SlotSize{Dim(64), 2}}}); }));
-  EXPECT_TRUE(differs([](Program& p) { p.slots.push_back({{SlotSize{Dim(64), 2, Dim(8)}}}); }));
+  for (const SlotEnd& end : {SlotEnd{0, {Dim(64)}}, SlotEnd{0, {Dim(64), 2}},
+                             SlotEnd{0, {Dim(64), 2, Dim(8)}}, SlotEnd{1, {Dim(64)}}}) {
+    EXPECT_TRUE(differs([&](Program& p) { p.slots.push_back({{end}}); }));
+    EXPECT_TRUE(differs([&](Program& p) { p.workspace.push_back(end); }));
+  }
   EXPECT_TRUE(differs([](Program& p) { p.weight_bytes += 64; }));
   EXPECT_TRUE(differs([](Program& p) { p.outputs.push_back(p.outputs[0]); }));
   EXPECT_FALSE(differs([](Program& p) { p.kernels[0].locations.clear(); }));

@@ -1,0 +1,115 @@
+// Where the values of a training step lie: no two that are alive together share memory, whatever
+// the batch, and the workspace is not much larger than what is alive at once.
+#include "compiler/lowering/memory_plan.h"
+
+#include <algorithm>
+#include <map>
+#include <vector>
+
+#include <gtest/gtest.h>
+
+#include "compiler/autodiff/gradient.h"
+#include "compiler/autodiff/training_step.h"
+#include "compiler/pipeline.h"
+#include "ir/builder_ops.h"
+
+namespace weir {
+namespace {
+
+// Convolutions with LeakyReLU behind each, and a loss that has the slope of their sum in it: second
+// derivatives, of which much is kept, in sizes that do and do not depend on the batch.
+Graph critic_step() {
+  GraphBuilder inner("critic");
+  Var value = inner.input("x", DType::f32, {Dim::symbol("N"), 3, 32, 32});
+  std::int64_t channels = 3;
+  for (std::int64_t more : {16, 32, 64}) {
+    Var w = inner.param("w" + std::to_string(more), DType::f32, {more, channels, 4, 4});
+    Var b = inner.param("b" + std::to_string(more), DType::f32, {more});
+    value = leaky_relu(conv(value, w, b, {2, 2}, {}, {1, 1}, {1, 1}), 0.2);
+    channels = more;
+  }
+  inner.output("score", reduce_sum(value * value));
+  std::vector<std::string> wrt{"x"};
+  GraphBuilder outer(gradient(inner.graph(), wrt, {{"score"}}));
+  auto output = [&](std::size_t i) { return Var(outer, outer.graph().outputs()[i].value); };
+  outer.output("loss", output(0) + reduce_sum(output(1) * output(1)));
+  return training_step(outer.graph(), parse_optimizer("sgd")).graph;
+}
+
+struct Placed {
+  std::uint64_t begin = 0, end = 0;
+  std::size_t first = SIZE_MAX, last = 0;  // calls
+};
+
+std::uint64_t bytes_of(const SlotSize& size, const Dim::Bindings& sizes) {
+  std::int64_t quotient = size.dividend.evaluate(sizes).value() / size.divisor +
+                          (size.dividend.evaluate(sizes).value() % size.divisor ? 1 : 0);
+  return static_cast<std::uint64_t>(quotient + size.extra.evaluate(sizes).value());
+}
+
+// The buffers of the workspace that calls use, by number.
+std::map<std::uint32_t, Placed> placed(const Program& program, const Dim::Bindings& sizes) {
+  std::vector<std::uint64_t> offsets;
+  for (const WorkspaceSlot& slot : program.slots) {
+    std::uint64_t offset = 0;
+    for (const SlotEnd& end : slot.behind)
+      offset = std::max(offset, aligned(offsets.at(end.slot) + bytes_of(end.size, sizes)));
+    offsets.push_back(offset);
+  }
+  std::map<std::uint32_t, Placed> result;
+  for (std::size_t call = 0; call < program.calls.size(); ++call) {
+    for (std::uint32_t number : program.calls[call].buffers) {
+      const Buffer& buffer = program.buffers[number];
+      if (buffer.place != Buffer::Place::workspace) continue;
+      Placed& place = result[number];
+      place.first = std::min(place.first, call);
+      place.last = call;
+      place.begin = offsets.at(buffer.index);
+      place.end = place.begin + (buffer.scratch ? bytes_of(*buffer.scratch, sizes)
+                                                : bytes_of({element_count(buffer.type.shape) *
+                                                            Dim(byte_size(buffer.type.dtype))},
+                                                           sizes));
+    }
+  }
+  return result;
+}
+
+TEST(MemoryPlan, ValuesThatAreAliveTogetherLieApartForEveryBatch) {
+  Graph graph = critic_step();
+  for (bool reuse : {true, false}) {
+    CompileOptions options;
+    options.reuse_memory = reuse;
+    Program program = lower_graph(graph, options);
+    for (std::int64_t batch : {1, 5, 16, 32, 1000}) {
+      SCOPED_TRACE(testing::Message() << "batch " << batch << ", reuse " << reuse);
+      Dim::Bindings sizes{{"N", batch}};
+      std::uint64_t workspace = workspace_bytes(program, sizes).value();
+      std::map<std::uint32_t, Placed> places = placed(program, sizes);
+      ASSERT_GT(places.size(), 20U);
+      std::vector<std::uint64_t> alive(program.calls.size());
+      for (const auto& [number, place] : places) {
+        EXPECT_LE(place.end, workspace);
+        EXPECT_EQ(place.begin % WEIR_ALIGNMENT, 0U);
+        for (std::size_t call = place.first; call <= place.last; ++call)
+          alive[call] += place.end - place.begin;
+        for (const auto& [other_number, other] : places) {
+          if (other_number >= number || other.end <= place.begin || place.end <= other.begin)
+            continue;
+          if (!reuse) FAIL() << number << " shares memory with " << other_number;
+          // One may take over the place of the other in the call that reads it last.
+          bool in_place = other.begin == place.begin && other.end == place.end;
+          bool apart = other.last < place.first || place.last < other.first ||
+                       (in_place && (other.last == place.first || place.last == other.first));
+          EXPECT_TRUE(apart) << number << " lies over " << other_number;
+        }
+      }
+      std::uint64_t most = *std::max_element(alive.begin(), alive.end());
+      if (reuse) {
+        EXPECT_LE(workspace, most + most / 4);
+      }
+    }
+  }
+}
+
+}  // namespace
+}  // namespace weir
