@@ -4,14 +4,17 @@
 #include <numeric>
 
 #include "compiler/lowering/kernel_cost.h"
+#include "compiler/lowering/split_residues.h"
 
 namespace weir {
 namespace {
 
 using Order = std::vector<std::uint32_t>;
 
-// What the other state has to be better by.
+// What another order of one value has to be better by for the kernels around it, and another state
+// of all values for all kernels, of which most may cost the same.
 constexpr double kMargin = 1.05;
+constexpr double kStateMargin = 1.002;
 // Times that all values are looked at.
 constexpr int kSweeps = 3;
 
@@ -37,9 +40,12 @@ class Chooser {
   Chooser(const std::vector<const BuiltKernel*>& kernels,
           const std::function<bool(ValueId)>& is_free,
           const std::function<bool(ValueId)>& is_weight) {
+    kernels_.reserve(kernels.size());
     for (const BuiltKernel* built : kernels) {
       auto number = static_cast<std::uint32_t>(costs_.size());
-      costs_.emplace_back(built->kernel, [&](std::uint32_t parameter) {
+      // As it will be when its axes are chosen.
+      split_residues(kernels_.emplace_back(built->kernel));
+      costs_.emplace_back(kernels_.back(), [&](std::uint32_t parameter) {
         return is_weight(built->values[parameter]);
       });
       for (std::uint32_t i = 0; i < built->values.size(); ++i) {
@@ -74,7 +80,7 @@ class Chooser {
     Choice best = descend(std::move(declared));
     for (std::vector<Order>* start : {&channels, &preferred}) {
       Choice choice = descend(std::move(*start));
-      if (choice.cost * kMargin < best.cost) best = std::move(choice);
+      if (choice.cost * kStateMargin < best.cost) best = std::move(choice);
     }
     Layouts layouts;
     for (std::size_t i = 0; i < values_.size(); ++i)
@@ -152,7 +158,8 @@ class Chooser {
     return changed;
   }
 
-  std::vector<KernelCost> costs_;
+  std::vector<Kernel> kernels_;
+  std::vector<KernelCost> costs_;  // of these
   std::vector<FreeValue> values_;
   std::unordered_map<ValueId, std::size_t> number_of_;
 };
