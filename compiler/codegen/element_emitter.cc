@@ -42,6 +42,21 @@ llvm::Value* KernelEmitter::value(Id id, const Lanes& lanes, int slot, int row) 
   return widened(all[static_cast<std::size_t>(at)], lanes.width);
 }
 
+// Whether a row of a tile of several axes has the value of a row before it.
+bool KernelEmitter::repeats_row(Id id, int row) const {
+  if (schedule_.tile_axes == 1) return false;
+  std::vector<bool> depends(static_cast<std::size_t>(schedule_.tile_axes));
+  for (Id reached : scalar::reachable(kernel_.arena, std::span(&id, 1))) {
+    const scalar::Node& node = kernel_.arena[reached];
+    if (node.primitive != Primitive::axis) continue;
+    if (auto axis = schedule_.tile_axis(static_cast<std::uint32_t>(node.payload)))
+      depends[*axis] = true;
+  }
+  for (std::size_t axis = 0; axis < depends.size(); ++axis)
+    if (!depends[axis] && schedule_.tile_position(axis, row) != 0) return true;
+  return false;
+}
+
 llvm::Value* KernelEmitter::scalar_index(Id id, const Lanes& lanes, int row) {
   WEIR_CHECK(!schedule_.varies[id.index]);
   const scalar::Node& node = kernel_.arena[id];
@@ -78,7 +93,13 @@ KernelEmitter::Values KernelEmitter::emit_node(Id id, const Lanes& lanes) {
     }
     case Primitive::axis:
       if (!varies) {
-        llvm::Value* first = axes_.at(static_cast<std::uint32_t>(node.payload));
+        const auto number = static_cast<std::uint32_t>(node.payload);
+        if (rows > 1 && schedule_.tile_axes > 1) {
+          for (int row = 0; row < rows; ++row)
+            result.push_back(i64(schedule_.tile_position(*schedule_.tile_axis(number), row)));
+          return result;
+        }
+        llvm::Value* first = axes_.at(number);
         for (int row = 0; row < rows; ++row)
           result.push_back(row == 0 ? first : b_.CreateAdd(first, i64(row)));
         return result;
@@ -121,7 +142,7 @@ KernelEmitter::Values KernelEmitter::emit_node(Id id, const Lanes& lanes) {
 }
 
 // Lane l holds offset + stride * (start + l) < 0: the lanes below a limit, or from one on.
-KernelEmitter::Values KernelEmitter::emit_bound(const LaneBound& bound, const Lanes& lanes,
+KernelEmitter::Values KernelEmitter::emit_bound(const IndexBound& bound, const Lanes& lanes,
                                                 int rows) {
   const std::int64_t step = std::abs(bound.stride);
   const int width = lanes.width;

@@ -433,9 +433,11 @@ class EntryEmitter {
   llvm::Value* unit_count(const Schedule& schedule) {
     llvm::Value* units = i64(1);
     for (const LoopAxis& axis : schedule.rows) {
+      const bool is_tiled =
+          schedule.rows_at_once > 1 && schedule.tile_axis(axis.number).has_value();
+      if (is_tiled && schedule.tile_axes > 1) continue;
       llvm::Value* count = sizes_.dimension(axis.extent);
-      if (&axis == &schedule.rows.back() && schedule.rows_at_once > 1)
-        count = quotient_up(count, schedule.rows_at_once);
+      if (is_tiled) count = quotient_up(count, schedule.rows_at_once);
       units = b_.CreateMul(units, count);
     }
     if (!schedule.vector_row) return units;

@@ -89,14 +89,15 @@ KernelEmitter::Values KernelEmitter::emit_fold(const Stage& stage, const Lanes& 
                    });
 }
 
-// Where the result of one chunk is kept: [chunk][row].
+// Where the result of one chunk is kept: [chunk][row]. `number` counts the slots of all rows.
 llvm::Value* KernelEmitter::partial_address(const Fold& fold, std::size_t i, llvm::Value* chunk,
-                                            const Lanes& lanes, int slot) {
+                                            const Lanes& lanes, int number) {
   Dim rows = 1;
   for (const Dim& row : kernel_.rows) rows = rows * row;
-  llvm::Value* row = row_;
+  const int slot = number % lanes.slots;
+  llvm::Value* row = b_.CreateAdd(row_, i64(number / lanes.slots));
   if (schedule_.vector_row) {
-    row = b_.CreateAdd(b_.CreateMul(row_, dimension(schedule_.vector_row->extent)), lanes.start);
+    row = b_.CreateAdd(b_.CreateMul(row, dimension(schedule_.vector_row->extent)), lanes.start);
     row = b_.CreateAdd(row, i64(static_cast<std::int64_t>(slot) * lanes.width));
   }
   return address(fold.partials[i], b_.CreateAdd(b_.CreateMul(chunk, dimension(rows)), row));
@@ -112,7 +113,7 @@ void KernelEmitter::emit_partial(const Stage& stage, const Lanes& lanes) {
   bool in_lanes = fold.order == Reduction::Order::lanes;
   Values results = in_lanes ? lane_partial(stage, begin, end, std::nullopt)
                             : chain_partial(stage, lanes, begin, end);
-  int slots = in_lanes ? 1 : lanes.slots;
+  int slots = in_lanes ? 1 : rows_ * lanes.slots;
   for (std::size_t i = 0; i < fold.partials.size(); ++i) {
     llvm::Align align(static_cast<std::uint64_t>(byte_size(accumulator_type(fold, i))));
     for (int slot = 0; slot < slots; ++slot) {
@@ -132,7 +133,7 @@ KernelEmitter::Values KernelEmitter::merge_partials(const Stage& stage, const La
   const Fold& fold = *stage.fold;
   bool in_lanes = fold.order == Reduction::Order::lanes;
   int width = in_lanes ? 1 : lanes.width;
-  int slots = in_lanes ? 1 : lanes.slots;
+  int slots = in_lanes ? 1 : rows_ * lanes.slots;
   return in_chunks(fold, kernel_.arena.axis_extent(*stage.axis), width, slots,
                    [&](llvm::Value* begin, llvm::Value*, std::optional<std::int64_t>) {
                      Values results;
@@ -191,7 +192,7 @@ KernelEmitter::Values KernelEmitter::chain_partial(const Stage& stage, const Lan
     write_out_digits(stage, lanes, at_axis(stage.digits.back()));
   else if (stage.digits.empty())
     where_steps_count(stage, Level::window, lanes,
-                      [&] { loop(begin, end, 1, at_axis(*stage.axis)); });
+                      [&] { step_loop(stage, lanes, begin, end, at_axis(*stage.axis)); });
   else
     digit_loops(stage, lanes, begin, end, at_axis(stage.digits.back()));
   Values results;
@@ -200,95 +201,6 @@ KernelEmitter::Values KernelEmitter::chain_partial(const Stage& stage, const Lan
       results.push_back(
           b_.CreateLoad(primitives_.type(accumulator_type(fold, i), lanes.width), accumulator));
   return results;
-}
-
-// Runs a body of steps where they count, as far as that is known at a level: for all lanes and rows
-// at once. Within, the condition is known to hold.
-void KernelEmitter::where_steps_count(const Stage& stage, Level level, const Lanes& lanes,
-                                      const std::function<void()>& body) {
-  std::optional<Id> condition = step_condition(kernel_, *stage.fold);
-  if (!condition || kernel_.arena[*condition].primitive == Primitive::constant ||
-      schedule_.levels[condition->index] > level || schedule_.varies[condition->index] ||
-      (rows_ > 1 && schedule_.varies_by_row[condition->index]))
-    return body();
-  Scope scope(*this);
-  const Values known = values(*condition, lanes);
-  if (llvm::isa<llvm::ConstantInt>(known[0])) return body();
-  auto* inside = llvm::BasicBlock::Create(module_.getContext(), "counts", function_);
-  auto* after = llvm::BasicBlock::Create(module_.getContext(), "after", function_);
-  b_.CreateCondBr(known[0], inside, after);
-  b_.SetInsertPoint(inside);
-  values_[condition->index] = {b_.getTrue()};
-  {
-    Scope here(*this);
-    body();
-  }
-  values_[condition->index] = known;
-  b_.CreateBr(after);
-  b_.SetInsertPoint(after);
-}
-
-// The points begin ... end - 1 of a stage's axis in its digits: a loop over the last digit within
-// one over all others, whose values are worked out once.
-void KernelEmitter::digit_loops(const Stage& stage, const Lanes& lanes, llvm::Value* begin,
-                                llvm::Value* end, const Body& step) {
-  const Dim& extent = kernel_.arena.axis_extent(stage.digits.back());
-  llvm::Value* length = dimension(extent);
-  // Where there is no point, the length may be 0.
-  llvm::Value* divisor = extent.is_constant()
-                             ? i64(std::max<std::int64_t>(extent.value(), 1))
-                             : b_.CreateSelect(b_.CreateICmpSLT(length, i64(1)), i64(1), length);
-  auto* first_point = llvm::dyn_cast<llvm::ConstantInt>(begin);
-  auto* end_point = llvm::dyn_cast<llvm::ConstantInt>(end);
-  bool whole = first_point && first_point->isZero() && end_point && extent.is_constant() &&
-               extent.value() > 0 && end_point->getSExtValue() % extent.value() == 0;
-  llvm::Value* limit = b_.CreateAdd(end, b_.CreateSub(divisor, i64(1)));
-  loop(primitives_.quotient(begin, divisor), primitives_.quotient(limit, divisor), 1,
-       [&](llvm::Value* outer) {
-         Scope scope(*this);
-         llvm::Value* rest = outer;
-         for (std::size_t i = stage.digits.size() - 1; i-- > 0;) {
-           if (i == 0) {
-             axes_[stage.digits[i]] = rest;
-             break;
-           }
-           llvm::Value* size = dimension(kernel_.arena.axis_extent(stage.digits[i]));
-           llvm::Value* above = primitives_.quotient(rest, size);
-           axes_[stage.digits[i]] = b_.CreateSub(rest, b_.CreateMul(above, size));
-           rest = above;
-         }
-         where_steps_count(stage, Level::window, lanes, [&] {
-           hoist(stage, {}, Level::stage, lanes);
-           llvm::Value *low = i64(0), *high = length;
-           if (!whole) {
-             llvm::Value* base = b_.CreateMul(outer, length);
-             llvm::Value* below = b_.CreateSub(begin, base);
-             llvm::Value* left = b_.CreateSub(end, base);
-             low = b_.CreateSelect(b_.CreateICmpSLT(below, i64(0)), i64(0), below);
-             high = b_.CreateSelect(b_.CreateICmpSLT(left, length), left, length);
-           }
-           hoist_addresses(stage, lanes);
-           loop(low, high, 1, step);
-         });
-       });
-}
-
-// All points of a stage's axis, of which there are few, one after the other.
-void KernelEmitter::write_out_digits(const Stage& stage, const Lanes& lanes, const Body& step) {
-  std::vector<std::int64_t> at(stage.digits.size());
-  for (std::int64_t point = 0; point < kernel_.arena.axis_extent(*stage.axis).value(); ++point) {
-    std::int64_t rest = point;
-    for (std::size_t i = at.size(); i-- > 0;) {
-      std::int64_t size = kernel_.arena.axis_extent(stage.digits[i]).value();
-      at[i] = rest % size;
-      rest /= size;
-    }
-    Scope scope(*this);
-    for (std::size_t i = 0; i + 1 < at.size(); ++i) axes_[stage.digits[i]] = i64(at[i]);
-    hoist(stage, {}, Level::stage, lanes);
-    hoist_addresses(stage, lanes);
-    step(i64(at.back()));
-  }
 }
 
 // One chunk in lanes order: element r goes to lane r mod L, then the lanes are merged by halves.

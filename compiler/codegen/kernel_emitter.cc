@@ -122,7 +122,6 @@ void KernelEmitter::emit_units(llvm::Value* unit, llvm::Value* limit) {
   Scope scope(*this);
   rows_ = 1;
   unroll_ = schedule_.unroll;
-  if (schedule_.rows_at_once > 1) return emit_tile(unit);
   if (split_) {
     llvm::Value* chunks =
         b_.CreateUDiv(b_.CreateAdd(dimension(kernel_.arena.axis_extent(*split_->axis)),
@@ -133,6 +132,7 @@ void KernelEmitter::emit_units(llvm::Value* unit, llvm::Value* limit) {
     unit = base;
     limit = b_.CreateAdd(base, i64(1));
   }
+  if (schedule_.rows_at_once > 1) return emit_tile(unit);
   if (!schedule_.vector_row) {
     row_ = unit;
     emit_row(unit, schedule_.rows.size());

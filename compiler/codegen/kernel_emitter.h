@@ -41,6 +41,9 @@ struct KernelPhase {
 std::vector<KernelPhase> declare_phases(llvm::Module& module, const Kernel& kernel,
                                         const std::string& name);
 
+// The conditions that all have to hold for one to do so.
+std::vector<scalar::Id> conjuncts(const scalar::Arena& arena, scalar::Id condition);
+
 class KernelEmitter {
  public:
   KernelEmitter(llvm::Module& module, const Target& target, const Schedule& schedule,
@@ -75,6 +78,7 @@ class KernelEmitter {
   void emit_tile(llvm::Value* unit);
   void emit_tile_rows(llvm::Value* begin, llvm::Value* end, std::optional<std::int64_t> count);
   void emit_tile_stages(const Lanes& lanes);
+  void set_tile_row(llvm::Value* row);
 
   llvm::Value* stream_peel(llvm::Value* begin, llvm::Value* end, const LaneBody& body);
 
@@ -84,14 +88,8 @@ class KernelEmitter {
   void emit_partial(const Stage& stage, const Lanes& lanes);
   Values chain_partial(const Stage& stage, const Lanes& lanes, llvm::Value* begin,
                        llvm::Value* end);
-  void where_steps_count(const Stage& stage, Level level, const Lanes& lanes,
-                         const std::function<void()>& body);
-  void digit_loops(const Stage& stage, const Lanes& lanes, llvm::Value* begin, llvm::Value* end,
-                   const std::function<void(llvm::Value* index)>& step);
-  void write_out_digits(const Stage& stage, const Lanes& lanes,
-                        const std::function<void(llvm::Value* index)>& step);
   llvm::Value* partial_address(const Fold& fold, std::size_t i, llvm::Value* chunk,
-                               const Lanes& lanes, int slot);
+                               const Lanes& lanes, int number);
   Values lane_partial(const Stage& stage, llvm::Value* begin, llvm::Value* end,
                       std::optional<std::int64_t> count);
   void fold_block(const Stage& stage, const std::vector<Values>& accumulators, int first, int count,
@@ -104,17 +102,32 @@ class KernelEmitter {
                                  const std::vector<llvm::Value*>& arguments, int width);
   DType accumulator_type(const Fold& fold, std::size_t i) const;
 
+  // step_emitter.cc: the steps of a reduction in chain order.
+  using Body = std::function<void(llvm::Value* index)>;
+  void where_steps_count(const Stage& stage, Level level, const Lanes& lanes,
+                         const std::function<void()>& body);
+  void digit_loops(const Stage& stage, const Lanes& lanes, llvm::Value* begin, llvm::Value* end,
+                   const Body& step);
+  void write_out_digits(const Stage& stage, const Lanes& lanes, const Body& step);
+  void step_loop(const Stage& stage, const Lanes& lanes, llvm::Value* begin, llvm::Value* end,
+                 const Body& step);
+  void loop_free_of_guards(const Stage& stage, const Lanes& lanes, llvm::Value* begin,
+                           llvm::Value* end, const Body& step);
+  llvm::Value* first_within(const IndexBound& bound, llvm::Value* offset);
+  llvm::Value* end_within(const IndexBound& bound, llvm::Value* offset);
+
   // element_emitter.cc: expressions and stores.
   const Values& values(scalar::Id id, const Lanes& lanes);
   llvm::Value* value(scalar::Id id, const Lanes& lanes, int slot, int row = 0);
   llvm::Value* widened(llvm::Value* value, int width);
   Values emit_node(scalar::Id id, const Lanes& lanes);
-  Values emit_bound(const LaneBound& bound, const Lanes& lanes, int rows);
+  Values emit_bound(const IndexBound& bound, const Lanes& lanes, int rows);
   void emit_store(std::uint32_t parameter, const Access& access, llvm::Value* value,
                   const Lanes& lanes, int slot, int row);
   llvm::Value* lane_offsets(const Access& access, const Lanes& lanes, int slot, int row = 0);
   llvm::Value* address(std::uint32_t parameter, llvm::Value* offset);
   llvm::Value* scalar_index(scalar::Id id, const Lanes& lanes, int row = 0);
+  bool repeats_row(scalar::Id id, int row) const;
   llvm::Value* dimension(const Dim& dim);
   void hoist(const Stage& stage, const std::vector<Access>& accesses, Level below,
              const Lanes& lanes);
@@ -133,9 +146,11 @@ class KernelEmitter {
   void hoist_addresses(const Stage& stage, const Lanes& lanes);
   llvm::Value* load_near(llvm::Type* type, llvm::Value* where, int stride, llvm::Value* mask);
   Values load_transposed(scalar::Id id, const Access& access, const Lanes& lanes);
+  void transpose(Values& rows, int width);
+  std::optional<std::int64_t> row_distance(const Access& access, int row) const;
+  void turn_steps(scalar::Id id, const Lanes& lanes, llvm::Value* begin, llvm::Value* end);
 
   // Loops.
-  using Body = std::function<void(llvm::Value* index)>;
   void loop(llvm::Value* begin, llvm::Value* end, std::int64_t step, const Body& body);
   // Covers [begin, end) with vectors; `count` is the length, where it is known.
   void vector_loop(llvm::Value* begin, llvm::Value* end, std::optional<std::int64_t> count,
@@ -179,7 +194,7 @@ class KernelEmitter {
 
   const Stage* split_ = nullptr;  // the fold whose chunk results are being computed
   llvm::Value* chunk_ = nullptr;  // its chunk
-  llvm::Value* row_ = nullptr;    // the point of the rows, as one number
+  llvm::Value* row_ = nullptr;    // the point of the rows, as one number; of a tile, the first
   llvm::Function* function_ = nullptr;
   std::vector<llvm::Value*> pointers_;
   std::unordered_map<std::string, llvm::Value*> symbols_;
@@ -190,6 +205,13 @@ class KernelEmitter {
   std::unordered_map<std::uint32_t, Values> values_;  // by arena id, or a load's address_key
   std::vector<std::uint32_t> defined_;
   std::vector<llvm::AllocaInst*> trees_;
+  // By arena id of a load along the steps: its vectors for a few steps, slot by slot, and the first
+  // of these steps.
+  struct TurnedSteps {
+    llvm::AllocaInst* vectors;
+    llvm::Value* begin;
+  };
+  std::unordered_map<std::uint32_t, TurnedSteps> turned_;
   // The most zeros that guarded loads look at from one address on, where the guard is false.
   static constexpr std::int64_t kMostZeroBytes = 4096;
 };

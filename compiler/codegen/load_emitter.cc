@@ -5,6 +5,9 @@
 // all lanes chooses an address among zeros, without a branch, and in front of the innermost loop
 // where it is the same at all of its steps; what differs from lane to lane is a mask.
 
+#include <algorithm>
+#include <numeric>
+
 #include "compiler/codegen/kernel_emitter.h"
 #include "ir/scalar/affine.h"
 
@@ -19,7 +22,8 @@ bool is_zero(const scalar::Arena& arena, Id id) {
   return arena.is_constant(id) && arena.bits(id).value == 0;
 }
 
-// The conditions that all have to hold for one to do so.
+}  // namespace
+
 std::vector<Id> conjuncts(const scalar::Arena& arena, Id condition) {
   std::vector<Id> parts, open{condition};
   while (!open.empty()) {
@@ -33,8 +37,6 @@ std::vector<Id> conjuncts(const scalar::Arena& arena, Id condition) {
   }
   return parts;
 }
-
-}  // namespace
 
 // The address of a load's element in the first lane of a slot, which is that of all lanes where
 // they are the same.
@@ -51,14 +53,31 @@ llvm::Value* KernelEmitter::element_address(Id id, const Access& access, const L
                                                    : b_.CreateMul(at, dimension(access.stride));
   };
   if (auto found = values_.find(address_key(id)); found != values_.end()) {
-    llvm::Value* first =
-        found->second[found->second.size() == 1 ? 0 : static_cast<std::size_t>(row)];
-    return b_.CreateGEP(type, b_.CreateGEP(type, first, scalar_index(access.inside, lanes, row)),
-                        along(position));
+    const bool is_shared = found->second.size() == 1;
+    llvm::Value* first = found->second[is_shared ? 0 : static_cast<std::size_t>(row)];
+    llvm::Value* here = b_.CreateGEP(type, first, scalar_index(access.inside, lanes, row));
+    if (is_shared && schedule_.varies_by_row[id.index])
+      here = b_.CreateGEP(type, here, i64(row_distance(access, row).value_or(0)));
+    return b_.CreateGEP(type, here, along(position));
   }
   llvm::Value* base = scalar_index(access.offset, lanes, row);
   if (access.kind == Access::Kind::uniform) return address(parameter, base);
   return address(parameter, b_.CreateAdd(base, along(b_.CreateAdd(lanes.start, position))));
+}
+
+// How far the element of a row of a tile of several axes is from that of its first row, where that
+// is known ahead and the same at all steps.
+std::optional<std::int64_t> KernelEmitter::row_distance(const Access& access, int row) const {
+  if (schedule_.tile_axes == 1 || rows_ == 1) return std::nullopt;
+  std::int64_t distance = 0;
+  for (const auto& [atom, coefficient] : scalar::decompose(kernel_.arena, access.outside).terms) {
+    if (!schedule_.varies_by_row[atom.index]) continue;
+    const scalar::Node& node = kernel_.arena[atom];
+    if (node.primitive != Primitive::axis || !coefficient.is_constant()) return std::nullopt;
+    const std::size_t axis = *schedule_.tile_axis(static_cast<std::uint32_t>(node.payload));
+    distance += coefficient.value() * schedule_.tile_position(axis, row);
+  }
+  return distance;
 }
 
 std::uint32_t KernelEmitter::address_key(Id id) const {
@@ -117,7 +136,9 @@ void KernelEmitter::hoist_addresses(const Stage& stage, const Lanes& lanes) {
     const std::optional<std::int64_t> zero_bytes = zeros_of_loop(id, access, lanes);
     const Lanes one{1, lanes.slots, lanes.start, nullptr};
     Values addresses;
-    for (int row = 0; row < (schedule_.varies_by_row[id.index] ? rows_ : 1); ++row) {
+    const bool differ =
+        schedule_.varies_by_row[id.index] && (zero_bytes || !row_distance(access, 0));
+    for (int row = 0; row < (differ ? rows_ : 1); ++row) {
       llvm::Value* offset = scalar_index(access.outside, lanes, row);
       if (access.kind == Access::Kind::contiguous)
         offset = b_.CreateAdd(offset, lanes.start);
@@ -153,6 +174,13 @@ llvm::Value* KernelEmitter::emit_load(Id id, const Access& access, const Lanes& 
   // What is the same in all lanes of a guard chooses an address, without a branch; the rest of it
   // is a mask.
   const bool guarded = node.primitive == Primitive::load_if;
+  if (auto turned = turned_.find(id.index); turned != turned_.end() && lanes.width > 1) {
+    const auto axis = static_cast<std::uint32_t>(kernel_.arena[access.inside].payload);
+    llvm::Type* vector = memory_type(dtype, lanes.width);
+    llvm::Value* step = b_.CreateSub(axes_.at(axis), turned->second.begin);
+    llvm::Value* number = b_.CreateAdd(b_.CreateMul(step, i64(lanes.slots)), i64(slot));
+    return b_.CreateLoad(vector, b_.CreateGEP(vector, turned->second.vectors, number));
+  }
   const bool chosen_before =
       values_.contains(address_key(id)) && zeros_of_loop(id, access, lanes).has_value();
   llvm::Value *guard = nullptr, *guard_of_all = nullptr, *otherwise = nullptr;
@@ -163,11 +191,19 @@ llvm::Value* KernelEmitter::emit_load(Id id, const Access& access, const Lanes& 
     same_guard = is_same(condition);
     otherwise = value(alternative, lanes, slot, row);
     otherwise_zero = is_zero(kernel_.arena, alternative);
-    const bool in_parts = !same_guard && is_run && otherwise_zero;
-    for (Id part : in_parts ? conjuncts(kernel_.arena, condition) : std::vector<Id>{condition}) {
+    // Parts that are known at some steps are not looked at there.
+    const std::vector<Id> parts = conjuncts(kernel_.arena, condition);
+    const bool in_parts =
+        same_guard
+            ? std::any_of(parts.begin(), parts.end(),
+                          [&](Id part) { return schedule_.step_bounds.contains(part.index); })
+            : is_run && otherwise_zero;
+    for (Id part : in_parts ? parts : std::vector<Id>{condition}) {
       if (chosen_before && is_same(part)) continue;
       llvm::Value* holds = value(
           part, is_same(part) ? Lanes{1, lanes.slots, lanes.start, nullptr} : lanes, slot, row);
+      if (auto* always = llvm::dyn_cast<llvm::ConstantInt>(holds); always && always->isOne())
+        continue;
       llvm::Value*& whole = is_same(part) && (single || is_run) ? guard_of_all : guard;
       whole = whole ? b_.CreateAnd(whole, holds) : holds;
     }
@@ -279,8 +315,7 @@ llvm::Value* KernelEmitter::load_near(llvm::Type* type, llvm::Value* where, int 
 }
 
 // One vector for each row, of elements that are contiguous along the rows: for each lane one is
-// loaded, and the square is transposed. In step d, vectors whose numbers differ in bit d exchange
-// the halves of each of their pieces of 2 d elements.
+// loaded, and the square is transposed.
 KernelEmitter::Values KernelEmitter::load_transposed(Id id, const Access& access,
                                                      const Lanes& lanes) {
   std::uint32_t parameter = static_cast<std::uint32_t>(kernel_.arena[id].payload);
@@ -295,25 +330,91 @@ KernelEmitter::Values KernelEmitter::load_transposed(Id id, const Access& access
     square.push_back(b_.CreateAlignedLoad(
         memory_type(dtype, width),
         address(parameter, b_.CreateAdd(first, b_.CreateMul(stride, i64(lane)))), align));
-  for (int d = 1; d < width; d *= 2) {
+  transpose(square, width);
+  if (dtype == DType::boolean)
+    for (llvm::Value*& row : square)
+      row = b_.CreateICmpNE(row, llvm::Constant::getNullValue(row->getType()));
+  return square;
+}
+
+// Of square pieces that stand side by side in as many vectors as each has rows, each is transposed.
+// In step d, vectors whose numbers differ in bit d exchange the halves of each of their pieces of
+// 2 d elements.
+void KernelEmitter::transpose(Values& rows, int width) {
+  const int size = static_cast<int>(rows.size());
+  for (int d = 1; d < size; d *= 2) {
     std::vector<int> low, high;
     for (int lane = 0; lane < width; ++lane) {
       low.push_back(lane & d ? width + lane - d : lane);
       high.push_back(lane & d ? width + lane : lane + d);
     }
-    for (int i = 0; i < width; ++i) {
+    for (int i = 0; i < size; ++i) {
       if (i & d) continue;
-      llvm::Value *&a = square[static_cast<std::size_t>(i)],
-                  *&b = square[static_cast<std::size_t>(i + d)];
+      llvm::Value *&a = rows[static_cast<std::size_t>(i)],
+                  *&b = rows[static_cast<std::size_t>(i + d)];
       llvm::Value* exchanged = b_.CreateShuffleVector(a, b, low);
       b = b_.CreateShuffleVector(a, b, high);
       a = exchanged;
     }
   }
-  if (dtype == DType::boolean)
-    for (llvm::Value*& row : square)
-      row = b_.CreateICmpNE(row, llvm::Constant::getNullValue(row->getType()));
-  return square;
+}
+
+// Keeps what a load along the steps gives for the steps begin ... end - 1, of which there are at
+// most as many as a vector has elements. Few registers are free beside the accumulators, so squares
+// of 16 bytes a row are transposed, as many at once as a vector holds.
+void KernelEmitter::turn_steps(Id id, const Lanes& lanes, llvm::Value* begin, llvm::Value* end) {
+  constexpr int kPieceBytes = 16;
+  const Access& access = schedule_.loads.at(id.index);
+  const auto parameter = static_cast<std::uint32_t>(kernel_.arena[id].payload);
+  const DType dtype = kernel_.parameters[parameter].type.dtype;
+  const int width = lanes.width;
+  const int size = std::min(width, kPieceBytes / static_cast<int>(byte_size(dtype)));
+  llvm::Align align(static_cast<std::uint64_t>(byte_size(dtype)));
+  llvm::Type *element = memory_type(dtype, 1), *piece = memory_type(dtype, size),
+             *vector = memory_type(dtype, width);
+  llvm::AllocaInst* kept = slot(vector, "turned", std::int64_t{width} * lanes.slots);
+  turned_[id.index] = {kept, begin};
+  llvm::Value* stride = dimension(access.stride);
+  llvm::Value* offset = b_.CreateAdd(scalar_index(access.outside, lanes), begin);
+  llvm::Value* first = address(parameter, b_.CreateAdd(offset, b_.CreateMul(lanes.start, stride)));
+  llvm::Value* count = b_.CreateSub(end, begin);
+  llvm::Value* whole = b_.CreateAnd(count, i64(-size));
+  loop(i64(0), i64(lanes.slots), 1, [&](llvm::Value* slot) {
+    llvm::Value* of_slot = b_.CreateMul(b_.CreateMul(slot, i64(width)), stride);
+    auto from = [&](llvm::Value* step, int lane) {
+      llvm::Value* distance = b_.CreateAdd(of_slot, b_.CreateMul(stride, i64(lane)));
+      return b_.CreateGEP(element, first, b_.CreateAdd(distance, step));
+    };
+    auto into = [&](llvm::Value* step) {
+      llvm::Value* number = b_.CreateAdd(b_.CreateMul(step, i64(lanes.slots)), slot);
+      return b_.CreateGEP(vector, kept, number);
+    };
+    loop(i64(0), whole, size, [&](llvm::Value* step) {
+      Values rows;
+      for (int row = 0; row < size; ++row) {
+        Values pieces;
+        for (int lane = row; lane < width; lane += size)
+          pieces.push_back(b_.CreateAlignedLoad(piece, from(step, lane), align));
+        for (int length = size; pieces.size() > 1; length *= 2) {
+          std::vector<int> order(static_cast<std::size_t>(2 * length));
+          std::iota(order.begin(), order.end(), 0);
+          for (std::size_t i = 0; i < pieces.size() / 2; ++i)
+            pieces[i] = b_.CreateShuffleVector(pieces[2 * i], pieces[2 * i + 1], order);
+          pieces.resize(pieces.size() / 2);
+        }
+        rows.push_back(pieces[0]);
+      }
+      transpose(rows, width);
+      for (int i = 0; i < size; ++i)
+        b_.CreateStore(rows[static_cast<std::size_t>(i)], into(b_.CreateAdd(step, i64(i))));
+    });
+    loop(whole, count, 1, [&](llvm::Value* step) {
+      for (int lane = 0; lane < width; ++lane)
+        b_.CreateStore(
+            b_.CreateAlignedLoad(element, from(step, lane), align),
+            b_.CreateConstGEP1_64(element, into(step), static_cast<std::uint64_t>(lane)));
+    });
+  });
 }
 
 }  // namespace weir

@@ -12,16 +12,21 @@
 
 namespace weir {
 
-// A unit is (outer rows, block of the vector axis, group of rows), the last varying fastest.
+// A unit is (outer rows, block of the vector axis, group of rows), the last varying fastest. A tile
+// of several axes has no groups: it has all of their points.
 void KernelEmitter::emit_tile(llvm::Value* unit) {
   const LoopAxis& axis = schedule_.rows.back();
+  const bool has_all = schedule_.tile_axes > 1;
   auto in_parts_of = [&](const Dim& extent, std::int64_t size) {
     return b_.CreateUDiv(b_.CreateAdd(dimension(extent), i64(size - 1)), i64(size));
   };
-  llvm::Value* groups = in_parts_of(axis.extent, schedule_.rows_at_once);
-  llvm::Value* rest = primitives_.quotient(unit, groups);
-  llvm::Value* first =
-      b_.CreateMul(b_.CreateSub(unit, b_.CreateMul(rest, groups)), i64(schedule_.rows_at_once));
+  const int most = schedule_.rows_at_once;
+  llvm::Value *rest = unit, *first = i64(0);
+  if (!has_all) {
+    llvm::Value* groups = in_parts_of(axis.extent, most);
+    rest = primitives_.quotient(unit, groups);
+    first = b_.CreateMul(b_.CreateSub(unit, b_.CreateMul(rest, groups)), i64(most));
+  }
   const Dim& extent = schedule_.vector_row->extent;
   std::optional<std::int64_t> count = extent.constant();
   llvm::Value* begin = i64(0);
@@ -37,17 +42,18 @@ void KernelEmitter::emit_tile(llvm::Value* unit) {
     count = whole ? std::optional(schedule_.block) : std::nullopt;
     rest = outer;
   }
-  emit_row(rest, schedule_.rows.size() - 1);
+  emit_row(rest, schedule_.rows.size() - static_cast<std::size_t>(schedule_.tile_axes));
 
   auto rows_from = [&](llvm::Value* row, int rows) {
     axes_[axis.number] = row;
+    row_ = b_.CreateAdd(b_.CreateMul(rest, has_all ? i64(most) : dimension(axis.extent)), row);
     rows_ = rows;
     unroll_ = rows == 1 ? schedule_.unroll : schedule_.tile_unroll;
     emit_tile_rows(begin, end, count);
     rows_ = 1;
   };
-  const int most = schedule_.rows_at_once;
-  if (axis.extent.is_constant() && axis.extent.value() % most == 0) return rows_from(first, most);
+  if (has_all || (axis.extent.is_constant() && axis.extent.value() % most == 0))
+    return rows_from(first, most);
   llvm::LLVMContext& context = module_.getContext();
   auto* full = llvm::BasicBlock::Create(context, "full", function_);
   auto* part = llvm::BasicBlock::Create(context, "part", function_);
@@ -90,6 +96,7 @@ void KernelEmitter::emit_tile_rows(llvm::Value* begin, llvm::Value* end,
 }
 
 void KernelEmitter::emit_tile_stages(const Lanes& lanes) {
+  if (split_) return emit_partial(*split_, lanes);
   if (std::none_of(kernel_.stages.begin(), kernel_.stages.end(),
                    [](const Stage& stage) { return stage.fold.has_value(); })) {
     for (std::size_t i = 0; i < kernel_.stages.size(); ++i)
@@ -97,7 +104,6 @@ void KernelEmitter::emit_tile_stages(const Lanes& lanes) {
     return;
   }
   const int rows = rows_;
-  const std::uint32_t axis = schedule_.rows.back().number;
   // By local and slot: its value for each row.
   std::vector<std::vector<llvm::AllocaInst*>> kept(kernel_.locals.size());
   {
@@ -122,11 +128,11 @@ void KernelEmitter::emit_tile_stages(const Lanes& lanes) {
     auto here = entry++;
     if (schedule_.varies_by_row[here->first]) for_all.insert(values_.extract(here));
   }
-  llvm::Value* first = axes_.at(axis);
+  const std::unordered_map<std::uint32_t, llvm::Value*> of_tile = axes_;
   rows_ = 1;
   loop(i64(0), i64(rows), 1, [&](llvm::Value* row) {
     Scope one(*this);
-    axes_[axis] = b_.CreateAdd(first, row);
+    set_tile_row(row);
     for (std::size_t local = 0; local < kept.size(); ++local) {
       for (llvm::AllocaInst* array : kept[local]) {
         llvm::Type* type = array->getAllocatedType();
@@ -137,8 +143,24 @@ void KernelEmitter::emit_tile_stages(const Lanes& lanes) {
       if (!kernel_.stages[i].fold) emit_map(kernel_.stages[i], schedule_.stores[i], lanes);
   });
   rows_ = rows;
-  axes_[axis] = first;
+  axes_ = of_tile;
   values_.merge(for_all);
+}
+
+// Goes from the first row of a tile to one of its rows.
+void KernelEmitter::set_tile_row(llvm::Value* row) {
+  if (schedule_.tile_axes == 1) {
+    llvm::Value*& position = axes_.at(schedule_.rows.back().number);
+    position = b_.CreateAdd(position, row);
+    return;
+  }
+  for (std::size_t i = schedule_.rows.size();
+       i-- > schedule_.rows.size() - static_cast<std::size_t>(schedule_.tile_axes);) {
+    const LoopAxis& axis = schedule_.rows[i];
+    llvm::Value* above = b_.CreateUDiv(row, dimension(axis.extent));
+    axes_[axis.number] = b_.CreateSub(row, b_.CreateMul(above, dimension(axis.extent)));
+    row = above;
+  }
 }
 
 }  // namespace weir

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "compiler/lowering/choose_tile_axes.h"
 #include "ir/scalar/affine.h"
 
 namespace weir {
@@ -16,8 +17,6 @@ constexpr int kTileBodyCost = 8;
 // A fold of no more steps may be written out, with no more multiply-adds in a row.
 constexpr std::int64_t kWrittenOutSteps = 16;
 constexpr std::int64_t kWrittenOutFields = 160;
-// Rows of a tile. With four vectors a row, 24 of 32 registers accumulate; with two, 12 of 16.
-constexpr std::int64_t kTileRows = 6;
 // Of a map in tiles that transpose: vectors of a unit, enough that working out where it is costs
 // little; and what an element may cost, for it is written out for each row.
 constexpr std::int64_t kTransposedVectors = 4;
@@ -131,6 +130,8 @@ class TileChooser {
     while (!open.empty()) {
       Id id = open.back();
       open.pop_back();
+      // Nearly all steps are free of it.
+      if (schedule_.step_bounds.contains(id.index)) continue;
       cost += scalar::info(arena()[id].primitive).cost *
               (schedule_.varies_by_row[id.index] ? rows : 1) *
               (schedule_.varies[id.index] ? columns : 1);
@@ -178,16 +179,8 @@ class TileChooser {
   // as many loads as the tile has rows and columns, and as many multiply-adds as it has fields.
   void choose_fold_tile() {
     if (!schedule_.vector_row || schedule_.width == 1 || schedule_.rows.empty()) return;
-    // Accumulators, the vectors of a row of columns, and one field of a column of rows are in
-    // registers together.
-    bool many_registers = target_.vector_bytes == 64 || target_.triple.starts_with("aarch64");
-    int columns = std::min(schedule_.unroll, many_registers ? 4 : 2);
-    std::int64_t rows = kTileRows;
-    if (const Dim& extent = schedule_.rows.back().extent; extent.is_constant()) {
-      // Tiles of about one size.
-      std::int64_t tiles = std::max<std::int64_t>((extent.value() + rows - 1) / rows, 1);
-      rows = (extent.value() + tiles - 1) / tiles;
-    }
+    auto [rows, columns] = tile_shape(schedule_, target_, schedule_.tile_axes);
+    columns = std::min<std::int64_t>(columns, schedule_.unroll);
     if (rows < 2) return;
     bool maps = false, shares = false;
     for (const Stage& stage : stages()) {
@@ -196,9 +189,7 @@ class TileChooser {
         continue;
       }
       const Fold& fold = *stage.fold;
-      if (maps || fold.order != Reduction::Order::chain || !fold.partials.empty() ||
-          fold.locals.size() != 1)
-        return;
+      if (maps || fold.order != Reduction::Order::chain || fold.locals.size() != 1) return;
       // Windows that overlap share what they load only if their steps stand in a row.
       const bool overlaps = rows_overlap(fold, stage);
       if (overlaps)
@@ -214,8 +205,9 @@ class TileChooser {
     }
     if (!shares) return;
     schedule_.rows_at_once = static_cast<int>(rows);
-    schedule_.tile_unroll = columns;
-    schedule_.block = static_cast<std::int64_t>(schedule_.width) * schedule_.unroll;
+    schedule_.tile_unroll = static_cast<int>(columns);
+    schedule_.block = static_cast<std::int64_t>(schedule_.width) *
+                      (schedule_.tile_axes > 1 ? schedule_.tile_unroll : schedule_.unroll);
   }
 
   void choose_transposed() {

@@ -4,7 +4,10 @@
 #include <optional>
 #include <utility>
 
+#include "compiler/lowering/choose_tile.h"
+#include "compiler/lowering/choose_tile_axes.h"
 #include "compiler/lowering/elements.h"
+#include "compiler/lowering/pack_windows.h"
 
 namespace weir {
 namespace {
@@ -20,6 +23,8 @@ constexpr std::int64_t kPanelRows = 64;
 // An operand that is no weight is cut from so many columns on, if so many rows of results share it.
 constexpr std::int64_t kCopiedColumns = 1024;
 constexpr std::int64_t kCopiedUses = 512;
+// Fewer steps in a row are not worth turning in registers.
+constexpr std::int64_t kTurnedSteps = 8;
 // Vectors of a fold in lanes order that lie apart are worth a copy if so many rows read each of them, with kSymbol in the place
 // of each symbol.
 constexpr std::int64_t kLanesUses = 8;
@@ -112,6 +117,38 @@ std::optional<std::uint32_t> axis_in_lanes(const Kernel& kernel) {
   return std::nullopt;
 }
 
+// Whether a register tile reads each element that is loaded but once, and turns what it reads
+// (schedule.h): a copy would be as much work again.
+bool is_turned_in_registers(const Kernel& kernel, Id load) {
+  std::span<const Id> indices = kernel.arena.load_indices(load);
+  auto axis_of = [&](Id index) -> std::optional<std::uint32_t> {
+    const scalar::Node& node = kernel.arena[index];
+    if (node.primitive != Primitive::axis) return std::nullopt;
+    return static_cast<std::uint32_t>(node.payload);
+  };
+  std::vector<bool> read(kernel.rows.size());
+  std::optional<std::uint32_t> innermost;
+  for (Id index : indices) {
+    std::optional<std::uint32_t> axis = axis_of(index);
+    if (axis) innermost = axis;
+    if (axis && *axis < read.size()) read[*axis] = true;
+  }
+  std::int64_t uses = 1;
+  for (std::size_t axis = 0; axis < read.size(); ++axis) {
+    if (read[axis]) continue;
+    const Dim& extent = kernel.rows[axis];
+    if (!extent.is_constant() || extent.value() > kTileRows) return false;
+    uses *= extent.value();
+  }
+  return uses <= kMostTileRows &&
+         std::any_of(kernel.stages.begin(), kernel.stages.end(), [&](const Stage& stage) {
+           if (!stage.fold || is_written_out(kernel, stage, 1)) return false;
+           const std::uint32_t step = stage.digits.empty() ? *stage.axis : stage.digits.back();
+           const Dim& steps = kernel.arena.axis_extent(step);
+           return step == innermost && (!steps.is_constant() || steps.value() >= kTurnedSteps);
+         });
+}
+
 // Removes the parameters that nothing reads or writes any more, and renumbers the others.
 void drop_unused(BuiltKernel& built, std::vector<PackedCopy>& copies) {
   Kernel& kernel = built.kernel;
@@ -145,7 +182,7 @@ void drop_unused(BuiltKernel& built, std::vector<PackedCopy>& copies) {
 std::vector<PackedCopy> pack_operands(BuiltKernel& built,
                                       const std::function<bool(ValueId)>& is_weight) {
   Kernel& kernel = built.kernel;
-  std::vector<PackedCopy> copies;
+  std::vector<PackedCopy> copies = pack_windows(built);
   auto folds = [](const Stage& stage) { return stage.fold.has_value(); };
   // A derivative need not depend on all that it is given: what was loaded in vain is no parameter.
   if (kernel.rows.empty() || std::none_of(kernel.stages.begin(), kernel.stages.end(), folds)) {
@@ -160,6 +197,7 @@ std::vector<PackedCopy> pack_operands(BuiltKernel& built,
     const scalar::Node& node = from[id];
     bool may_copy =
         node.primitive == Primitive::load && node.payload < original_count &&
+        (is_weight(built.values[node.payload]) || !is_turned_in_registers(kernel, id)) &&
         (!lanes_axis || is_weight(built.values[node.payload]) || pays_in_lanes(kernel, from.operands(id)));
     return may_copy ? order_along(kernel, kernel.parameters[node.payload].type.shape,
                                   from.operands(id), vector_axis)

@@ -4,6 +4,7 @@
 #include <map>
 
 #include "compiler/lowering/choose_tile.h"
+#include "compiler/lowering/choose_tile_axes.h"
 #include "ir/scalar/affine.h"
 #include "ir/scalar/expand.h"
 
@@ -60,7 +61,9 @@ class Scheduler {
     classify_accesses();
     choose_transposed_axis();
     find_bounds();
+    result_.tile_axes = choose_tile_axes(result_, target_);
     find_levels();
+    find_loads_along_steps();
     choose_tile(result_, target_);
     return std::move(result_);
   }
@@ -367,10 +370,10 @@ class Scheduler {
       if (is_along(load, result_.rows.back())) result_.loads.at(load.first.index).along_rows = true;
   }
 
-  // The comparisons in guards. What they compare are indices, whose differences do not overflow; what is loaded may
-  // be any number.
+  // The comparisons in guards. What they compare are indices, whose differences do not overflow;
+  // what is loaded may be any number.
   void find_bounds() {
-    if (result_.width == 1) return;
+    if (result_.width == 1 || !result_.vector_row) return;
     std::vector<Id> guards;
     for (const auto& [id, offset] : load_offsets_)
       if (arena()[id].primitive == Primitive::load_if) guards.push_back(arena().operand(id, 0));
@@ -378,14 +381,56 @@ class Scheduler {
       const scalar::Node node = arena()[id];
       if (node.primitive != Primitive::lt && node.primitive != Primitive::le) continue;
       Id low = arena().operand(id, 0), high = arena().operand(id, 1);
-      if (arena()[low].type != DType::i64 || !depends_on_vector_axis(id) || loads(id)) continue;
+      if (arena()[low].type != DType::i64 || loads(id)) continue;
       Affine difference = scalar::decompose(arena(), low) - scalar::decompose(arena(), high);
       // At most 0 is less than 1.
       if (node.primitive == Primitive::le) difference.constant = difference.constant - Dim(1);
+      if (!depends_on_vector_axis(id)) {
+        if (std::optional<IndexBound> bound = bound_of_steps(difference))
+          result_.step_bounds.emplace(id.index, *bound);
+        continue;
+      }
       Access access = classify(difference);
       bool grows = access.kind == Access::Kind::contiguous || access.kind == Access::Kind::strided;
       if (!grows || !access.stride.is_constant()) continue;
-      result_.bounds.emplace(id.index, LaneBound{access.offset, access.stride.value()});
+      result_.bounds.emplace(id.index, IndexBound{access.offset, access.stride.value()});
+    }
+  }
+
+  std::optional<IndexBound> bound_of_steps(const Affine& difference) {
+    Affine rest;
+    rest.constant = difference.constant;
+    std::optional<std::int64_t> stride;
+    for (const auto& term : difference.terms) {
+      const scalar::Node& node = arena()[term.first];
+      if (level_of_index(term.first) < Level::stage) {
+        rest.terms.push_back(term);
+      } else if (node.primitive == Primitive::axis && !stride && term.second.is_constant()) {
+        stride = term.second.value();
+      } else {
+        return std::nullopt;
+      }
+    }
+    if (!stride) return std::nullopt;
+    return IndexBound{sum_by_level(rest), *stride};
+  }
+
+  // Of folds along rows of vectors: what is read along the steps, and would be gathered.
+  void find_loads_along_steps() {
+    if (!result_.vector_row || result_.width == 1) return;
+    for (const Stage& stage : stages()) {
+      if (!stage.fold) continue;
+      const std::uint32_t axis = stage.digits.empty() ? *stage.axis : stage.digits.back();
+      for (Id id : scalar::reachable(arena(), stage.fold->elements)) {
+        if (arena()[id].primitive != Primitive::load || arena()[id].type == DType::boolean)
+          continue;
+        Access& access = result_.loads.at(id.index);
+        if (access.kind != Access::Kind::strided || is_near(access) || !access.inside.valid())
+          continue;
+        const scalar::Node& inside = arena()[access.inside];
+        access.along_steps = inside.primitive == Primitive::axis && inside.payload == axis &&
+                             !result_.varies_by_row[id.index];
+      }
     }
   }
 
@@ -421,7 +466,7 @@ class Scheduler {
         if (node.primitive == Primitive::axis) {
           std::uint32_t number = static_cast<std::uint32_t>(node.payload);
           varies = is_vector_axis(number);
-          by_row = !result_.rows.empty() && number == result_.rows.back().number;
+          by_row = result_.tile_axis(number).has_value();
           level = result_.vector_row && number == result_.vector_row->number ? Level::vector
                                                                              : level_of(number);
         } else if (node.primitive == Primitive::local) {
@@ -476,6 +521,17 @@ class Scheduler {
 };
 
 }  // namespace
+
+std::optional<std::size_t> Schedule::tile_axis(std::uint32_t axis) const {
+  for (std::size_t i = 0; i < rows.size() && i < static_cast<std::size_t>(tile_axes); ++i)
+    if (rows[rows.size() - 1 - i].number == axis) return i;
+  return std::nullopt;
+}
+
+std::int64_t Schedule::tile_position(std::size_t tile_axis, std::int64_t row) const {
+  for (std::size_t i = 0; i < tile_axis; ++i) row /= rows[rows.size() - 1 - i].extent.value();
+  return row % rows[rows.size() - 1 - tile_axis].extent.value();
+}
 
 Schedule make_schedule(const Kernel& kernel, const Target& target) {
   return Scheduler(kernel, target).run();

@@ -8,13 +8,15 @@
 // A contraction works on a register tile: rows_at_once points of the innermost of `rows` by tile_unroll vectors of the
 // vector axis, so that an operand that one of the two does not index is loaded once for all of the tile. Its units are
 // a group of rows within a block of the vector axis; the groups of a block follow one another, and find what they
-// share in cache.
+// share in cache. Where the innermost of `rows` is short, as the taps of a filter's gradient are, the tile has all points of
+// several of them, so that what none of these indexes is read once.
 //
 // A map that only moves and computes, and reads along another axis than it writes, works on tiles, too: as many points of
 // that axis as a vector has elements, by one vector. What lies along the axis is loaded so, and transposed in registers.
 //
 // Where a guard changes along the vector axis, as a window's does at the frame, each of its comparisons holds from some
-// lane on or up to one: it is a comparison of lane numbers with one number, which is worked out as a scalar.
+// lane on or up to one: it is a comparison of lane numbers with one number, which is worked out as a scalar. Where it changes
+// along the steps of a fold, it holds from some step on or up to one, so that most steps need not ask.
 //
 // Every expression has a level, the innermost loop that it depends on; code for it goes there.
 #pragma once
@@ -43,6 +45,7 @@ struct Access {
   scalar::Id offset;  // in elements; without the vector axis' part, except when computed
   Dim stride;         // in elements along the vector axis, when strided
   bool along_rows = false;  // of a strided load: contiguous along the innermost of the schedule's rows
+  bool along_steps = false;  // of a strided load: contiguous along the steps of a fold, and the same for all rows of a tile
   // Of a load that differs from step to step of the innermost loop: the part of the offset that is
   // the same at all of its steps, and the rest.
   scalar::Id outside, inside;
@@ -55,9 +58,9 @@ inline bool is_near(const Access& access) {
          access.stride.value() >= 2 && access.stride.value() <= kNearStride;
 }
 
-// A comparison of indices that differs from lane to lane: at position i of the vector axis it holds
-// where offset + stride * i < 0.
-struct LaneBound {
+// A comparison of indices that differs along an axis: at position i of it, it holds where
+// offset + stride * i < 0.
+struct IndexBound {
   scalar::Id offset;
   std::int64_t stride = 0;
 };
@@ -75,18 +78,24 @@ struct Schedule {
   int unroll = 1;                      // vectors at once along the vector axis
   std::int64_t block = 0;              // elements of vector_row in a unit
   int rows_at_once = 1;                // points of the innermost of `rows` in a unit
+  int tile_axes = 1;                   // of `rows`, innermost: if several, all of their points are in a unit
   int tile_unroll = 1;                 // vectors at once beside so many rows
   bool streams = false;                // may use streaming stores
   std::unordered_map<std::uint32_t, Access> loads;  // by arena id
   std::vector<std::vector<Access>> stores;          // by stage and store
-  std::unordered_map<std::uint32_t, LaneBound> bounds;  // by arena id of a comparison in a guard
+  // By arena id of a comparison in a guard: along the vector axis, or along the innermost loop of a fold.
+  std::unordered_map<std::uint32_t, IndexBound> bounds, step_bounds;
   std::vector<Level> levels;                        // by arena id
   std::vector<bool> varies;                         // by arena id: along the vector axis
-  std::vector<bool> varies_by_row;                  // by arena id: along the innermost of `rows`
+  std::vector<bool> varies_by_row;                  // by arena id: along the tile's axes
   Dim work;   // of the whole kernel: cost units (PrimitiveInfo::cost) of single elements
   Dim bytes;  // of all parameters
 
   bool vector_is_stage() const { return !vector_row && width > 1; }
+  // Which of the tile's axes an axis is, from the innermost on.
+  std::optional<std::size_t> tile_axis(std::uint32_t axis) const;
+  // The position along it of a row of the tile, if the tile has several axes.
+  std::int64_t tile_position(std::size_t tile_axis, std::int64_t row) const;
 };
 
 Schedule make_schedule(const Kernel& kernel, const Target& target);

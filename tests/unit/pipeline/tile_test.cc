@@ -153,6 +153,39 @@ TEST(Tiles, WindowsThatOverlap) {
                {});
 }
 
+// Filters' gradients, whose tiles have all taps: of few channels and of one a group; operands that
+// lie along the steps, which are turned in registers, and windows that lie across the vectors;
+// guards that most steps are free of; and chunks that are shared among threads.
+TEST(Tiles, GradientsOfFewTaps) {
+  struct Case {
+    const char* x;
+    const char* g;
+    const char* w;
+    const char* attributes;
+  };
+  const Case cases[] = {
+      {"f32[1, 3, 9, 37]", "f32[1, 16, 9, 37]", "f32[16, 3, 3, 3]", "low = [1, 1], high = [1, 1]"},
+      {"f32[N, 20, H, 21]", "f32[N, 20, H, 21]", "f32[20, 1, 3, 3]",
+       "low = [1, 1], high = [1, 1], groups = 20"},
+      {"f32[1, 33, 9, 14]", "f32[1, 33, 4, 8]", "f32[33, 1, 3, 3]",
+       "low = [0, 4], high = [1, 2], strides = [2, 2], dilations = [1, 2], groups = 33"},
+      {"f64[2, 2, 3, 19]", "f64[2, 9, 7, 18]", "f64[9, 2, 1, 2]", "low = [2, 0], high = [2, 0]"},
+      {"f16[1, 17, 6, 9]", "f16[1, 17, 4, 9]", "f16[17, 1, 3, 3]",
+       "low = [0, 1], high = [0, 1], groups = 17"},
+      {"f32[1, 2, 99, 93]", "f32[1, 18, 99, 93]", "f32[18, 2, 3, 1]",
+       "low = [1, 0], high = [1, 0]"},
+  };
+  for (const Case& each : cases) {
+    const std::string_view w = each.w;
+    const std::string sizes(w.substr(w.size() - 5, 4));
+    expect_equal(fmt::format("graph @g(%x: {}, %g: {}) -> ({}) {{ %w = conv_filter_gradient(%x, "
+                             "%g) {{kernel = [{}], {}}} return %w }}",
+                             each.x, each.g, each.w, sizes, each.attributes),
+                 std::string_view(each.x).starts_with("f32[N") ? Dim::Bindings{{"N", 2}, {"H", 5}}
+                                                               : Dim::Bindings{});
+  }
+}
+
 // Rows by residue: all taps of some rows take part or none do, of few channels and of chunks of
 // them; and axes whose residues cannot be told apart.
 TEST(Tiles, TransposedStrides) {

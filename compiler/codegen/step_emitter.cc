@@ -1,0 +1,199 @@
+// The part of the kernel emitter that deals with the steps of reductions in chain order.
+//
+// Steps go one by one, in loops over the digits of the stage's axis, of which the innermost is what
+// counts. Most of its steps are free of guards: where a guard changes along the loop, it is cut
+// into the steps at which all guards hold, for all rows of a tile, and those before and behind.
+// What lies along the steps, while the vectors lie across, is loaded for as many steps as a vector
+// has elements, transposed in registers, and kept in memory for these steps.
+
+#include <algorithm>
+#include <cstdlib>
+
+#include "compiler/codegen/kernel_emitter.h"
+
+namespace weir {
+
+using scalar::Id;
+using scalar::Primitive;
+
+// Runs a body of steps where they count, as far as that is known at a level: for all lanes and rows
+// at once. Within, the condition is known to hold.
+void KernelEmitter::where_steps_count(const Stage& stage, Level level, const Lanes& lanes,
+                                      const std::function<void()>& body) {
+  std::optional<Id> condition = step_condition(kernel_, *stage.fold);
+  if (!condition || kernel_.arena[*condition].primitive == Primitive::constant ||
+      schedule_.levels[condition->index] > level || schedule_.varies[condition->index] ||
+      (rows_ > 1 && schedule_.varies_by_row[condition->index]))
+    return body();
+  Scope scope(*this);
+  const Values known = values(*condition, lanes);
+  if (llvm::isa<llvm::ConstantInt>(known[0])) return body();
+  auto* inside = llvm::BasicBlock::Create(module_.getContext(), "counts", function_);
+  auto* after = llvm::BasicBlock::Create(module_.getContext(), "after", function_);
+  b_.CreateCondBr(known[0], inside, after);
+  b_.SetInsertPoint(inside);
+  values_[condition->index] = {b_.getTrue()};
+  {
+    Scope here(*this);
+    body();
+  }
+  values_[condition->index] = known;
+  b_.CreateBr(after);
+  b_.SetInsertPoint(after);
+}
+
+// The points begin ... end - 1 of a stage's axis in its digits: a loop over the last digit within
+// one over all others, whose values are worked out once.
+void KernelEmitter::digit_loops(const Stage& stage, const Lanes& lanes, llvm::Value* begin,
+                                llvm::Value* end, const Body& step) {
+  const Dim& extent = kernel_.arena.axis_extent(stage.digits.back());
+  llvm::Value* length = dimension(extent);
+  // Where there is no point, the length may be 0.
+  llvm::Value* divisor = extent.is_constant()
+                             ? i64(std::max<std::int64_t>(extent.value(), 1))
+                             : b_.CreateSelect(b_.CreateICmpSLT(length, i64(1)), i64(1), length);
+  auto* first_point = llvm::dyn_cast<llvm::ConstantInt>(begin);
+  auto* end_point = llvm::dyn_cast<llvm::ConstantInt>(end);
+  bool whole = first_point && first_point->isZero() && end_point && extent.is_constant() &&
+               extent.value() > 0 && end_point->getSExtValue() % extent.value() == 0;
+  llvm::Value* limit = b_.CreateAdd(end, b_.CreateSub(divisor, i64(1)));
+  loop(primitives_.quotient(begin, divisor), primitives_.quotient(limit, divisor), 1,
+       [&](llvm::Value* outer) {
+         Scope scope(*this);
+         llvm::Value* rest = outer;
+         for (std::size_t i = stage.digits.size() - 1; i-- > 0;) {
+           if (i == 0) {
+             axes_[stage.digits[i]] = rest;
+             break;
+           }
+           llvm::Value* size = dimension(kernel_.arena.axis_extent(stage.digits[i]));
+           llvm::Value* above = primitives_.quotient(rest, size);
+           axes_[stage.digits[i]] = b_.CreateSub(rest, b_.CreateMul(above, size));
+           rest = above;
+         }
+         where_steps_count(stage, Level::window, lanes, [&] {
+           hoist(stage, {}, Level::stage, lanes);
+           llvm::Value *low = i64(0), *high = length;
+           if (!whole) {
+             llvm::Value* base = b_.CreateMul(outer, length);
+             llvm::Value* below = b_.CreateSub(begin, base);
+             llvm::Value* left = b_.CreateSub(end, base);
+             low = b_.CreateSelect(b_.CreateICmpSLT(below, i64(0)), i64(0), below);
+             high = b_.CreateSelect(b_.CreateICmpSLT(left, length), left, length);
+           }
+           hoist_addresses(stage, lanes);
+           step_loop(stage, lanes, low, high, step);
+         });
+       });
+}
+
+// All points of a stage's axis, of which there are few, one after the other.
+void KernelEmitter::write_out_digits(const Stage& stage, const Lanes& lanes, const Body& step) {
+  std::vector<std::int64_t> at(stage.digits.size());
+  for (std::int64_t point = 0; point < kernel_.arena.axis_extent(*stage.axis).value(); ++point) {
+    std::int64_t rest = point;
+    for (std::size_t i = at.size(); i-- > 0;) {
+      std::int64_t size = kernel_.arena.axis_extent(stage.digits[i]).value();
+      at[i] = rest % size;
+      rest /= size;
+    }
+    Scope scope(*this);
+    for (std::size_t i = 0; i + 1 < at.size(); ++i) axes_[stage.digits[i]] = i64(at[i]);
+    hoist(stage, {}, Level::stage, lanes);
+    hoist_addresses(stage, lanes);
+    step(i64(at.back()));
+  }
+}
+
+// The innermost loop of a fold.
+void KernelEmitter::step_loop(const Stage& stage, const Lanes& lanes, llvm::Value* begin,
+                              llvm::Value* end, const Body& step) {
+  Scope scope(*this);
+  std::vector<Id> along;
+  for (Id id : scalar::reachable(kernel_.arena, stage.fold->elements))
+    if (auto load = schedule_.loads.find(id.index);
+        lanes.width > 1 && !lanes.mask && load != schedule_.loads.end() && load->second.along_steps)
+      along.push_back(id);
+  if (along.empty()) return loop_free_of_guards(stage, lanes, begin, end, step);
+  loop(begin, end, lanes.width, [&](llvm::Value* first) {
+    Scope block(*this);
+    llvm::Value* limit =
+        b_.CreateBinaryIntrinsic(llvm::Intrinsic::smin, b_.CreateAdd(first, i64(lanes.width)), end);
+    for (Id id : along) turn_steps(id, lanes, first, limit);
+    loop_free_of_guards(stage, lanes, first, limit, step);
+    turned_.clear();
+  });
+}
+
+// The first step at which a comparison that goes on holding does so, or 0 if that is less.
+llvm::Value* KernelEmitter::first_within(const IndexBound& bound, llvm::Value* offset) {
+  llvm::Value* first = b_.CreateBinaryIntrinsic(llvm::Intrinsic::smax,
+                                                b_.CreateAdd(offset, i64(-bound.stride)), i64(0));
+  return b_.CreateUDiv(first, i64(-bound.stride));
+}
+
+// The step up to which a comparison holds, or 0 if that is less.
+llvm::Value* KernelEmitter::end_within(const IndexBound& bound, llvm::Value* offset) {
+  llvm::Value* end = b_.CreateSub(i64(bound.stride - 1), offset);
+  end = b_.CreateBinaryIntrinsic(llvm::Intrinsic::smax, end, i64(0));
+  return b_.CreateUDiv(end, i64(bound.stride));
+}
+
+// Steps at which guards that change along them are known to hold, if there are such guards, and the
+// steps around these.
+void KernelEmitter::loop_free_of_guards(const Stage& stage, const Lanes& lanes, llvm::Value* begin,
+                                        llvm::Value* end, const Body& step) {
+  std::vector<Id> known, loads;
+  llvm::Value *first = begin, *last = end, *all_hold = nullptr;
+  bool changes = false;
+  for (Id id : scalar::reachable(kernel_.arena, stage.fold->elements)) {
+    if (kernel_.arena[id].primitive != Primitive::load_if) continue;
+    for (Id part : conjuncts(kernel_.arena, kernel_.arena.operand(id, 0))) {
+      const bool is_bound = schedule_.step_bounds.contains(part.index);
+      const bool is_fixed =
+          !schedule_.varies[part.index] && schedule_.levels[part.index] < Level::stage;
+      if ((is_bound || is_fixed) && std::find(known.begin(), known.end(), part) == known.end())
+        known.push_back(part);
+      changes = changes || is_bound;
+    }
+  }
+  if (!changes || lanes.width == 1) return loop(begin, end, 1, step);
+  for (Id part : known) {
+    auto bound = schedule_.step_bounds.find(part.index);
+    const Id decides = bound == schedule_.step_bounds.end() ? part : bound->second.offset;
+    const int rows = schedule_.varies_by_row[part.index] ? rows_ : 1;
+    for (int row = 0; row < rows; ++row) {
+      if (repeats_row(decides, row)) continue;
+      llvm::Value* at = scalar_index(decides, lanes, row);
+      if (bound == schedule_.step_bounds.end()) {
+        all_hold = all_hold ? b_.CreateAnd(all_hold, at) : at;
+      } else if (bound->second.stride < 0) {
+        first =
+            b_.CreateBinaryIntrinsic(llvm::Intrinsic::smax, first, first_within(bound->second, at));
+      } else {
+        last = b_.CreateBinaryIntrinsic(llvm::Intrinsic::smin, last, end_within(bound->second, at));
+      }
+    }
+  }
+  first = b_.CreateBinaryIntrinsic(llvm::Intrinsic::smin, first, end);
+  if (all_hold) first = b_.CreateSelect(all_hold, first, end);
+  last = b_.CreateBinaryIntrinsic(llvm::Intrinsic::smax, last, first);
+  // Twice the same two loops, so that their code is there once.
+  loop(i64(0), i64(2), 1, [&](llvm::Value* pass) {
+    llvm::Value* is_first = b_.CreateICmpEQ(pass, i64(0));
+    llvm::Value* free_from = b_.CreateSelect(is_first, first, end);
+    loop(b_.CreateSelect(is_first, begin, last), free_from, 1, step);
+    std::unordered_map<std::uint32_t, Values> asked;
+    for (Id part : known) {
+      if (auto found = values_.find(part.index); found != values_.end())
+        asked.insert(values_.extract(found));
+      const int rows = schedule_.varies_by_row[part.index] ? rows_ : 1;
+      values_[part.index] = Values(static_cast<std::size_t>(rows), b_.getTrue());
+    }
+    loop(free_from, b_.CreateSelect(is_first, last, end), 1, step);
+    for (Id part : known) values_.erase(part.index);
+    values_.merge(asked);
+  });
+}
+
+}  // namespace weir

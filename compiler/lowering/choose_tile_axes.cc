@@ -1,0 +1,112 @@
+#include "compiler/lowering/choose_tile_axes.h"
+
+#include <algorithm>
+
+namespace weir {
+namespace {
+
+using scalar::Id;
+using scalar::Primitive;
+
+// What a tile of more axes has to be better by.
+constexpr double kMargin = 1.1;
+// What a vector costs that is gathered, or turned in registers.
+constexpr double kGathered = 6;
+// Vectors of a row.
+constexpr std::int64_t kManyColumns = 4;
+constexpr std::int64_t kFewColumns = 2;
+
+bool has_many_registers(const Target& target) {
+  return target.vector_bytes == 64 || target.triple.starts_with("aarch64");
+}
+
+// Vector registers that accumulate, beside those for a row of columns and one field of a column of
+// rows.
+std::int64_t accumulators(const Target& target, std::int64_t columns) {
+  return (has_many_registers(target) ? 32 : 16) - 1 - columns;
+}
+
+// Parts of about one size, of at most so many.
+std::int64_t even_part(std::int64_t count, std::int64_t most) {
+  std::int64_t parts = std::max<std::int64_t>((count + most - 1) / most, 1);
+  return (count + parts - 1) / parts;
+}
+
+const LoopAxis& tile_row(const Schedule& schedule, int tile_axis) {
+  return schedule.rows[schedule.rows.size() - 1 - static_cast<std::size_t>(tile_axis)];
+}
+
+// What a tile reads at each step, in vectors of memory, for each of its multiply-adds.
+double loads_for_each(const Schedule& schedule, const TileShape& shape, int tile_axes) {
+  const scalar::Arena& arena = schedule.kernel.arena;
+  double loads = 0, folds = 0;
+  for (const Stage& stage : schedule.kernel.stages) {
+    if (!stage.fold) continue;
+    ++folds;
+    for (Id id : scalar::reachable(arena, stage.fold->elements)) {
+      auto load = schedule.loads.find(id.index);
+      if (!scalar::is_load(arena[id].primitive) || load == schedule.loads.end()) continue;
+      const bool by_column = load->second.kind != Access::Kind::uniform;
+      std::vector<Id> of_rows{load->second.offset};
+      double times = by_column ? static_cast<double>(shape.columns) : 1;
+      if (by_column && load->second.kind != Access::Kind::contiguous && !is_near(load->second))
+        times *= kGathered;
+      for (Id reached : scalar::reachable(arena, of_rows)) {
+        if (arena[reached].primitive != Primitive::axis) continue;
+        for (int i = 0; i < tile_axes; ++i) {
+          const LoopAxis& row = tile_row(schedule, i);
+          if (row.number != arena[reached].payload) continue;
+          times *= static_cast<double>(tile_axes == 1 ? shape.rows : row.extent.value());
+        }
+      }
+      loads += times;
+    }
+  }
+  return loads / (folds * static_cast<double>(shape.rows * shape.columns));
+}
+
+}  // namespace
+
+TileShape tile_shape(const Schedule& schedule, const Target& target, int tile_axes) {
+  TileShape shape{1, has_many_registers(target) ? kManyColumns : kFewColumns};
+  std::int64_t vectors = shape.columns;
+  if (const Dim& extent = schedule.vector_row->extent; extent.is_constant())
+    vectors = std::max<std::int64_t>((extent.value() + schedule.width - 1) / schedule.width, 1);
+  shape.columns = std::min(shape.columns, vectors);
+  if (tile_axes == 1) {
+    shape.rows = kTileRows;
+    const Dim& extent = schedule.rows.back().extent;
+    if (extent.is_constant()) shape.rows = even_part(extent.value(), kTileRows);
+    return shape;
+  }
+  for (int i = 0; i < tile_axes; ++i) shape.rows *= tile_row(schedule, i).extent.value();
+  while (shape.columns > 1 && shape.rows * shape.columns > accumulators(target, shape.columns))
+    --shape.columns;
+  shape.columns = even_part(vectors, shape.columns);
+  return shape;
+}
+
+int choose_tile_axes(const Schedule& schedule, const Target& target) {
+  if (!schedule.vector_row || schedule.width == 1 || schedule.rows.empty()) return 1;
+  bool folds = false;
+  for (const Stage& stage : schedule.kernel.stages) {
+    if (stage.fold && stage.fold->order != Reduction::Order::chain) return 1;
+    folds = folds || stage.fold.has_value();
+  }
+  if (!folds) return 1;
+  int best = 1;
+  double least = 0;
+  std::int64_t rows = 1;
+  for (int axes = 1; axes <= static_cast<int>(schedule.rows.size()); ++axes) {
+    std::optional<std::int64_t> extent = tile_row(schedule, axes - 1).extent.constant();
+    rows *= extent.value_or(0);
+    if (axes > 1 && (rows == 0 || rows > accumulators(target, 1))) break;
+    const double loads = loads_for_each(schedule, tile_shape(schedule, target, axes), axes);
+    if (axes > 1 && loads * kMargin >= least) continue;
+    best = axes;
+    least = loads;
+  }
+  return best;
+}
+
+}  // namespace weir

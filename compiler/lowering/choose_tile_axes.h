@@ -1,0 +1,36 @@
+// The shape of a contraction's register tile, and which row axes its rows are points of.
+//
+// A tile has a few points of the innermost row axis, unless that is so short that it leaves
+// registers unused: then it may have all points of several axes, as of the taps and channels that a
+// filter's gradient has for each filter. At each step an operand is loaded once for all rows or
+// columns that it is the same for, so of the shapes that fit the registers the one is best that
+// loads least for each multiply-add.
+#pragma once
+
+#include <cstdint>
+
+#include "compiler/lowering/schedule.h"
+#include "compiler/lowering/target.h"
+
+namespace weir {
+
+// Rows of a tile of one axis. With four vectors a row, 24 of 32 registers accumulate; with two, 12
+// of 16.
+inline constexpr std::int64_t kTileRows = 6;
+
+// Rows of a tile of several axes, at most, with 32 registers.
+inline constexpr std::int64_t kMostTileRows = 30;
+
+struct TileShape {
+  std::int64_t rows = 1;
+  std::int64_t columns = 1;  // vectors along the vector axis
+};
+
+// The largest shape for a tile of so many row axes.
+TileShape tile_shape(const Schedule& schedule, const Target& target, int tile_axes);
+
+// How many of the innermost row axes a tile is best made of, for a schedule that has its axes and
+// accesses.
+int choose_tile_axes(const Schedule& schedule, const Target& target);
+
+}  // namespace weir

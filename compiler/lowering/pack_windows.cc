@@ -1,0 +1,103 @@
+#include "compiler/lowering/pack_windows.h"
+
+#include <algorithm>
+
+namespace weir {
+namespace {
+
+using scalar::Arena;
+using scalar::Id;
+using scalar::Primitive;
+
+// An operand is copied if each of its elements is read so often, with kSymbol in the place of each
+// symbol: gathering one takes longer than copying it.
+constexpr double kReads = 1;
+constexpr std::int64_t kSymbol = 16;
+
+double size_of(const Dim& dim) {
+  return static_cast<double>(dim.substituted([](const std::string&) { return Dim(kSymbol); })
+                                 .constant()
+                                 .value_or(kSymbol));
+}
+
+// The order of dimensions that brings the one innermost along which the vector axis runs, where
+// that is a plain dimension, others are read through a window, and it is not innermost yet.
+std::optional<std::vector<std::uint32_t>> order_across(const Kernel& kernel, Id load,
+                                                       std::uint32_t vector_axis) {
+  const Arena& arena = kernel.arena;
+  const Shape& shape = kernel.parameters[arena[load].payload].type.shape;
+  std::span<const Id> indices = arena.load_indices(load);
+  bool is_window = arena[load].primitive == Primitive::load_if;
+  std::optional<std::uint32_t> along;
+  std::vector<std::uint32_t> order;
+  for (std::uint32_t i = 0; i < indices.size(); ++i) {
+    const scalar::Node& index = arena[indices[i]];
+    if (index.primitive == Primitive::axis && index.payload == vector_axis && !along) {
+      along = i;
+      continue;
+    }
+    order.push_back(i);
+    if (shape[i] == Dim(1)) continue;
+    is_window = is_window || index.primitive != Primitive::axis;
+    for (Id id : scalar::reachable(arena, indices.subspan(i, 1))) {
+      const scalar::Node& node = arena[id];
+      if (scalar::is_load(node.primitive) || node.primitive == Primitive::local ||
+          (node.primitive == Primitive::axis && node.payload == vector_axis))
+        return std::nullopt;
+    }
+  }
+  if (!along || !is_window) return std::nullopt;
+  order.push_back(*along);
+  const bool is_innermost = std::all_of(shape.begin() + *along + 1, shape.end(),
+                                        [](const Dim& dim) { return dim == Dim(1); });
+  return is_innermost ? std::nullopt : std::optional(order);
+}
+
+}  // namespace
+
+std::vector<PackedCopy> pack_windows(BuiltKernel& built) {
+  Kernel& kernel = built.kernel;
+  std::vector<PackedCopy> copies;
+  if (kernel.rows.empty()) return copies;
+  const auto vector_axis = static_cast<std::uint32_t>(kernel.rows.size() - 1);
+  double points = 1;
+  for (const Dim& row : kernel.rows) points *= size_of(row);
+  std::vector<std::optional<std::vector<std::uint32_t>>> wanted(kernel.parameters.size());
+  std::vector<bool> refused(kernel.parameters.size());
+  std::vector<Id> in_folds;
+  for (const Stage& stage : kernel.stages) {
+    if (!stage.fold) continue;
+    if (stage.fold->order != Reduction::Order::chain) return copies;
+    const double reads = points * size_of(kernel.arena.axis_extent(*stage.axis));
+    for (Id id : scalar::reachable(kernel.arena, stage.fold->elements)) {
+      if (!scalar::is_load(kernel.arena[id].primitive)) continue;
+      const auto parameter = static_cast<std::uint32_t>(kernel.arena[id].payload);
+      auto order = order_across(kernel, id, vector_axis);
+      const double elements = size_of(element_count(kernel.parameters[parameter].type.shape));
+      if (order && (!wanted[parameter] || wanted[parameter] == order) &&
+          reads >= kReads * elements) {
+        wanted[parameter] = order;
+        in_folds.push_back(id);
+      }
+    }
+  }
+  for (Id id : scalar::reachable(kernel.arena, roots_of(kernel)))
+    if (scalar::is_load(kernel.arena[id].primitive) &&
+        std::find(in_folds.begin(), in_folds.end(), id) == in_folds.end())
+      refused[kernel.arena[id].payload] = true;
+  std::vector<std::vector<std::uint32_t>> orders(kernel.parameters.size());
+  for (std::uint32_t i = 0; i < orders.size(); ++i)
+    if (wanted[i] && !refused[i] && !kernel.parameters[i].written && built.values[i].valid())
+      orders[i] = *wanted[i];
+  reorder_dimensions(kernel, orders);
+  for (std::uint32_t i = 0; i < orders.size(); ++i) {
+    if (orders[i].empty()) continue;
+    KernelParameter& parameter = kernel.parameters[i];
+    if (!parameter.name.empty()) parameter.name += "_packed";
+    copies.push_back({built.values[i], i, parameter.type, orders[i]});
+    built.values[i] = {};
+  }
+  return copies;
+}
+
+}  // namespace weir

@@ -1,0 +1,19 @@
+// Copies of operands that a fold reads through windows, across its vectors.
+//
+// Where a fold in chain order runs in vectors along the channels of an image that lies channel by
+// channel, as the gradient of a depthwise filter does, each element would be gathered as often as
+// windows have taps. The operand is copied once, with the dimension along the vectors innermost,
+// and its guards stay as they are.
+#pragma once
+
+#include <vector>
+
+#include "compiler/lowering/pack_operands.h"
+
+namespace weir {
+
+// Makes `built` read its copy in the place of each such operand, one for each copy returned;
+// BuiltKernel::values gets an invalid id for it.
+std::vector<PackedCopy> pack_windows(BuiltKernel& built);
+
+}  // namespace weir
