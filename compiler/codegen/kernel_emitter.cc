@@ -176,46 +176,10 @@ void KernelEmitter::emit_units(llvm::Value* unit, llvm::Value* limit) {
     emit_stages(lanes);
     for (auto& local : locals_) local.clear();
   };
-  if (!stream_) {
+  if (stream_)
+    stream_loop(begin, end, count, body);
+  else
     vector_loop(begin, end, count, body);
-    return;
-  }
-  // Memory limits what streams, so there a vector at a time is enough; both share what remains.
-  auto* streaming = llvm::BasicBlock::Create(module_.getContext(), "streaming", function_);
-  auto* plain = llvm::BasicBlock::Create(module_.getContext(), "plain", function_);
-  auto* after = llvm::BasicBlock::Create(module_.getContext(), "after", function_);
-  llvm::AllocaInst* done = slot(b_.getInt64Ty(), "done");
-  b_.CreateCondBr(b_.CreateICmpNE(stream_, i64(0)), streaming, plain);
-  b_.SetInsertPoint(streaming);
-  llvm::Value* aligned = stream_peel(begin, end, body);
-  streaming_ = true;
-  b_.CreateStore(whole_vectors(aligned, end, 1, body), done);
-  streaming_ = false;
-  b_.CreateBr(after);
-  b_.SetInsertPoint(plain);
-  b_.CreateStore(whole_steps(begin, end, count, body), done);
-  b_.CreateBr(after);
-  b_.SetInsertPoint(after);
-  remainder(b_.CreateLoad(b_.getInt64Ty(), done), end, std::nullopt, body);
-}
-
-// Element by element up to the first address that a whole vector may be stored at; returns where
-// that is.
-llvm::Value* KernelEmitter::stream_peel(llvm::Value* begin, llvm::Value* end,
-                                        const LaneBody& body) {
-  const Access& access = schedule_.stores[0][0];
-  std::uint32_t parameter = kernel_.stages[0].stores[0].parameter;
-  std::int64_t size = byte_size(kernel_.parameters[parameter].type.dtype);
-  std::int64_t vector_bytes = size * schedule_.width;
-  Lanes none;
-  none.start = begin;
-  llvm::Value* where = address(parameter, b_.CreateAdd(scalar_index(access.offset, none), begin));
-  llvm::Value* number = b_.CreatePtrToInt(where, b_.getInt64Ty());
-  llvm::Value* missing = b_.CreateAnd(b_.CreateNeg(number), i64(vector_bytes - 1));
-  llvm::Value* first = b_.CreateAdd(begin, b_.CreateUDiv(missing, i64(size)));
-  first = b_.CreateSelect(b_.CreateICmpSLT(first, end), first, end);
-  loop(begin, first, 1, [&](llvm::Value* index) { body({1, 1, index, nullptr}); });
-  return first;
 }
 
 // A point of the first `axes` row axes.

@@ -80,7 +80,12 @@ class KernelEmitter {
   void emit_tile_stages(const Lanes& lanes);
   void set_tile_row(llvm::Value* row);
 
+  // stream_emitter.cc: what may be too large for the caches.
+  void stream_loop(llvm::Value* begin, llvm::Value* end, std::optional<std::int64_t> count,
+                   const LaneBody& body);
   llvm::Value* stream_peel(llvm::Value* begin, llvm::Value* end, const LaneBody& body);
+  llvm::Value* stream_pages(llvm::Value* begin, llvm::Value* end, const LaneBody& body);
+  void prefetch_next_page(const std::vector<scalar::Id>& loads, const Lanes& lanes);
 
   // fold_emitter.cc: reductions.
   Values emit_fold(const Stage& stage, const Lanes& lanes);

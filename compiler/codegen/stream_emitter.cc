@@ -1,0 +1,106 @@
+// The part of the kernel emitter that deals with maps whose operands may be too large for the
+// caches.
+//
+// Where the program finds at the call that they are, results are stored past the caches: vectors
+// that are aligned, for which elements in front of the first such address are computed one by one.
+// A processor that reads ahead does so within a page of 4 KB, for the next one in memory may be
+// anybody's; so a load asks, once a page, for the first line of the page after it.
+
+#include "compiler/codegen/kernel_emitter.h"
+#include "ir/scalar/subexpressions.h"
+
+namespace weir {
+
+using scalar::Id;
+
+namespace {
+
+constexpr std::int64_t kPageBytes = 4096;
+
+}  // namespace
+
+void KernelEmitter::stream_loop(llvm::Value* begin, llvm::Value* end,
+                                std::optional<std::int64_t> count, const LaneBody& body) {
+  auto* streaming = llvm::BasicBlock::Create(module_.getContext(), "streaming", function_);
+  auto* plain = llvm::BasicBlock::Create(module_.getContext(), "plain", function_);
+  auto* after = llvm::BasicBlock::Create(module_.getContext(), "after", function_);
+  llvm::AllocaInst* done = slot(b_.getInt64Ty(), "done");
+  b_.CreateCondBr(b_.CreateICmpNE(stream_, i64(0)), streaming, plain);
+  b_.SetInsertPoint(streaming);
+  llvm::Value* aligned = stream_peel(begin, end, body);
+  streaming_ = true;
+  b_.CreateStore(stream_pages(aligned, end, body), done);
+  streaming_ = false;
+  b_.CreateBr(after);
+  b_.SetInsertPoint(plain);
+  b_.CreateStore(whole_steps(begin, end, count, body), done);
+  b_.CreateBr(after);
+  b_.SetInsertPoint(after);
+  remainder(b_.CreateLoad(b_.getInt64Ty(), done), end, std::nullopt, body);
+}
+
+// Element by element up to the first address that a whole vector may be stored at; returns where
+// that is.
+llvm::Value* KernelEmitter::stream_peel(llvm::Value* begin, llvm::Value* end,
+                                        const LaneBody& body) {
+  const Access& access = schedule_.stores[0][0];
+  std::uint32_t parameter = kernel_.stages[0].stores[0].parameter;
+  std::int64_t size = byte_size(kernel_.parameters[parameter].type.dtype);
+  std::int64_t vector_bytes = size * schedule_.width;
+  Lanes none;
+  none.start = begin;
+  llvm::Value* where = address(parameter, b_.CreateAdd(scalar_index(access.offset, none), begin));
+  llvm::Value* number = b_.CreatePtrToInt(where, b_.getInt64Ty());
+  llvm::Value* missing = b_.CreateAnd(b_.CreateNeg(number), i64(vector_bytes - 1));
+  llvm::Value* first = b_.CreateAdd(begin, b_.CreateUDiv(missing, i64(size)));
+  first = b_.CreateSelect(b_.CreateICmpSLT(first, end), first, end);
+  loop(begin, first, 1, [&](llvm::Value* index) { body({1, 1, index, nullptr}); });
+  return first;
+}
+
+// As many whole vectors as fit, one at a time, for memory limits them; returns where they end.
+llvm::Value* KernelEmitter::stream_pages(llvm::Value* begin, llvm::Value* end,
+                                         const LaneBody& body) {
+  std::vector<Id> loads;
+  std::int64_t largest = 1;
+  std::vector<Id> roots;
+  for (const Stage& stage : kernel_.stages)
+    for (const Store& store : stage.stores) roots.push_back(store.value);
+  for (Id id : scalar::reachable(kernel_.arena, roots)) {
+    auto access = schedule_.loads.find(id.index);
+    if (access == schedule_.loads.end() || access->second.kind != Access::Kind::contiguous)
+      continue;
+    loads.push_back(id);
+    const KernelParameter& parameter = kernel_.parameters[kernel_.arena[id].payload];
+    largest = std::max<std::int64_t>(largest, byte_size(parameter.type.dtype));
+  }
+  if (loads.empty()) return whole_vectors(begin, end, 1, body);
+
+  const std::int64_t page = std::max<std::int64_t>(kPageBytes / largest, schedule_.width);
+  llvm::Value* length = b_.CreateSub(end, begin);
+  llvm::Value* limit =
+      b_.CreateAdd(begin, b_.CreateAnd(length, i64(-std::int64_t{schedule_.width})));
+  loop(begin, limit, page, [&](llvm::Value* first) {
+    prefetch_next_page(loads, {1, 1, first, nullptr});
+    llvm::Value* next = b_.CreateAdd(first, i64(page));
+    next = b_.CreateSelect(b_.CreateICmpSLT(next, limit), next, limit);
+    whole_vectors(first, next, 1, body);
+  });
+  return limit;
+}
+
+// The first line of the page after the one that each load reads from. That may lie beyond the
+// tensor's end: a prefetch of what is not there is none.
+void KernelEmitter::prefetch_next_page(const std::vector<Id>& loads, const Lanes& lanes) {
+  Scope scope(*this);
+  for (Id id : loads) {
+    llvm::Value* where = element_address(id, schedule_.loads.at(id.index), lanes, 0, 0);
+    llvm::Value* inside =
+        b_.CreateAnd(b_.CreatePtrToInt(where, b_.getInt64Ty()), i64(kPageBytes - 1));
+    llvm::Value* next = b_.CreateGEP(b_.getInt8Ty(), where, b_.CreateSub(i64(kPageBytes), inside));
+    b_.CreateIntrinsic(llvm::Intrinsic::prefetch, {next->getType()},
+                       {next, b_.getInt32(0), b_.getInt32(3), b_.getInt32(1)});
+  }
+}
+
+}  // namespace weir
