@@ -283,17 +283,27 @@ Expr gelu_value(Expr x, const Attributes& attributes) {
   return attributes.boolean("approximate") ? tanh_gate(factor, x) : normal_gate(factor, x);
 }
 
+// The derivative of the tanh form, with slope = x * rate that of the sigmoid's argument. Where x is
+// negative its factor is near 1 + slope, which up to -34 counts in full, so that is computed in two
+// parts: with x rounded down to sixteenths, and constants cut to eight bits, `high` is exact.
+Expr gelu_tanh_derivative(Expr x) {
+  constexpr double linear = 2 * std::numbers::sqrt2 * std::numbers::inv_sqrtpi;
+  constexpr double square = 3 * 0.044715 * linear;
+  constexpr double linear_high = 1634.0 / 1024, square_high = 219.0 / 1024;
+  Expr coarse = floor(x * 16.0) * (1.0 / 16);
+  Expr square_rest = (x - coarse) * (x + coarse);
+  Expr high = fma(coarse * coarse, square_high, linear_high);
+  Expr low = fma(x * x, square - square_high, linear - linear_high);
+  low = fma(square_rest, square_high, low);
+  // 1 + the slope times the gate of -x, which is 1 less that of x: so the gate is the small one.
+  Expr rest = tanh_gate(x * (high + low), -abs(x));
+  Expr whole = fma(x, high, 1.0) + x * low;
+  return tanh_gate(select(x < 0.0, whole - rest, 1.0 + rest), x);
+}
+
 Expr gelu_derivative(Expr x, const Attributes& attributes) {
   Expr near = bounded(x);
-  if (attributes.boolean("approximate")) {
-    // The derivative of the sigmoid's argument, 2 sqrt(2 / pi) * (x + 0.044715 x^3).
-    constexpr double factor = 2 * std::numbers::sqrt2 * std::numbers::inv_sqrtpi;
-    Expr rate = fma((3 * 0.044715 * factor) * near, near, near.like(factor));
-    // 1 + the slope times the gate of -x, which is 1 less that of x: so the gate is the small one.
-    Expr slope = near * rate;
-    Expr rest = tanh_gate(slope, -abs(x));
-    return tanh_gate(select(x < 0.0, (1.0 + slope) - rest, 1.0 + rest), x);
-  }
+  if (attributes.boolean("approximate")) return gelu_tanh_derivative(near);
   constexpr double density_at_0 = std::numbers::inv_sqrtpi / std::numbers::sqrt2;
   return normal_gate(1.0, x) + scaled_exp(density_at_0 * near, near, -0.5 * near);
 }
