@@ -29,8 +29,8 @@ struct VerifyOptions {
 struct Verdict {
   enum class Kind { pass, fail, unsupported };
   Kind kind;
-  // Of fail: what is wrong, with the place of the largest difference. Of unsupported: why. One
-  // line.
+  // Of fail: what is wrong, with the place of the largest difference. Of unsupported: why. Of pass:
+  // what is to be known about it, mostly nothing. One line.
   std::string reason;
   double difference = 0;         // the largest there is, relative as the tolerance is
   bool lacks_gradients = false;  // they are asked for, and there is no gradients.npz

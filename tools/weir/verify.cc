@@ -91,7 +91,7 @@ std::string line_of(const Case& shown, const Verdict& verdict, std::size_t name_
                                  kVerdictWidth, shown.name);
   std::string reason = verdict.reason;
   if (verdict.kind == Verdict::Kind::pass && verdict.difference > 0)
-    reason = fmt::format("{:.2g}", verdict.difference);
+    reason = fmt::format("{:.2g}{}{}", verdict.difference, reason.empty() ? "" : ", ", reason);
   if (verdict.lacks_gradients)
     reason += fmt::format("{}without gradients: there is no gradients.npz",
                           reason.empty()                        ? ""

@@ -212,6 +212,27 @@ TEST_F(VerifyGradients, OfWhatIsNoInputAreRefused) {
   EXPECT_THAT(failure(options_), HasSubstr("gradients.npz has 'w', which is no input or param"));
 }
 
+// What reaches the LeakyReLU is x rounded to a multiple of 2: for 0.4 that is 0 in f32, where its
+// slope is 0.01, and 0.4 in f64, where it is 1.
+TEST_F(Verify, GradientsOnTheOtherSideOfAKinkAreJudgedInDouble) {
+  VerifyOptions options;
+  options.gradients = true;
+  model(R"(graph @kink(%x: f32[2]) -> (f32[2]) {
+    %c = constant() {value = f32[] 16777216.0}
+    %far = add(%x, %c)
+    %near = sub(%far, %c)
+    %y = leaky_relu(%near)
+    return %y
+  })");
+  data(list({0.4F, 1e6F}), list({0, 1e6F}));
+  Weights tensors{{"cotangent", list({1, 1})}, {"input:x", list({1, 1})}};
+  gradients(tensors);
+  Verdict result = verdict(options);
+  EXPECT_EQ(result.kind, Kind::pass);
+  EXPECT_EQ(result.reason,
+            "rounding decides at kinks: gradient of %x is 0.99 from that in f64, its reference 0");
+}
+
 TEST_F(VerifyGradients, AFolderWithoutThemPasses) { EXPECT_EQ(verdict(options_).kind, Kind::pass); }
 
 // --- Limits ------------------------------------------------------------------

@@ -1,0 +1,42 @@
+#include "compiler/verify/runner.h"
+
+#include "compiler/frontend/onnx/onnx_file.h"
+#include "compiler/run_memory.h"
+#include "ir/interpreter.h"
+
+namespace weir::verification {
+
+Model load(const TestFolder& folder, const TestData& data, const LoadLimits& limits) {
+  OnnxOptions options;
+  options.limits = limits;
+  options.given = data.inputs;
+  // What is computed is compared, whatever opset it is written in.
+  options.warn = [](const std::string&) {};
+  return load_onnx(folder.model, options);
+}
+
+Runner::Runner(Model model, const VerifyOptions& options)
+    : model_(std::move(model)), options_(options) {
+  if (options.interpreted) return;
+  CompileOptions compile_options;
+  compile_options.executor = options.executor;
+  compile_options.cache = options.cache;
+  executable_.emplace(compile(model_, compile_options));
+}
+
+std::vector<Tensor> Runner::run(const Inputs& tensors) const {
+  Inputs inputs;
+  for (ValueId id : graph().inputs()) {
+    auto found = tensors.find(graph().value(id).name);
+    if (found != tensors.end()) inputs.insert(*found);
+  }
+  Dim::Bindings sizes = bind_symbols(graph(), inputs, model_.weights);
+  if (!executable_) {
+    memory_of_interpreting(model_, sizes).check(options_.limits.memory);
+    return interpret(model_.graph, model_.weights, inputs);
+  }
+  memory_of_run(model_, *executable_, sizes).check(options_.limits.memory);
+  return executable_->run(inputs, options_.executor);
+}
+
+}  // namespace weir::verification

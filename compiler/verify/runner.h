@@ -1,0 +1,33 @@
+// A model of a test folder, ready to run.
+#pragma once
+
+#include <optional>
+#include <vector>
+
+#include "compiler/frontend/onnx/test_folder.h"
+#include "compiler/pipeline.h"
+#include "compiler/verify.h"
+#include "ir/bind_symbols.h"
+
+namespace weir::verification {
+
+// The model for the inputs of a data set: without symbols and inputs that those decide.
+Model load(const TestFolder& folder, const TestData& data, const LoadLimits& limits);
+
+// Compiled, or to be interpreted, as the options say.
+class Runner {
+ public:
+  Runner(Model model, const VerifyOptions& options);
+
+  const Graph& graph() const { return model_.graph; }
+
+  // Of the tensors, those that are inputs of the graph are used.
+  std::vector<Tensor> run(const Inputs& tensors) const;
+
+ private:
+  Model model_;
+  const VerifyOptions& options_;
+  std::optional<Executable> executable_;
+};
+
+}  // namespace weir::verification
