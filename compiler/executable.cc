@@ -51,6 +51,17 @@ struct DimPlan {
   }
 };
 
+// What a dimension is compared with, or for the first input that has a symbol what it gives that.
+struct PlainSize {
+  std::int64_t constant;
+  std::int32_t symbol;  // negative for a constant
+  bool gives;
+};
+struct PlainTensor {
+  DType dtype;
+  int rank;
+};
+
 }  // namespace
 
 struct Executable::Parts {
@@ -59,6 +70,11 @@ struct Executable::Parts {
   LoadedCode code;
   std::vector<Signature> inputs, outputs;
   std::vector<std::vector<DimPlan>> input_dims, output_dims;
+  // The inputs, then the outputs, and the sizes of all of them, where each is a constant or a
+  // symbol that an input has, and nothing is updated in place: calls may be shorter than going
+  // through the plans.
+  std::vector<PlainTensor> plain_tensors;
+  std::vector<PlainSize> plain_sizes;
   std::vector<std::string> symbols;
   std::vector<IndexCheck> checks;
   Workspace weights;
@@ -204,21 +220,89 @@ void bind_dims(const Executable::Parts& parts, std::span<const Tensor> tensors,
         wrong_type(parts.inputs[i], "input", tensors[i]);
 }
 
-// The largest number of inputs, outputs and symbols that a call keeps on the stack.
+// Of the outputs that update no state.
+void check_outputs(const Executable::Parts& parts, std::span<const Tensor> outputs,
+                   const std::ptrdiff_t* dims) {
+  std::size_t next = 0;
+  for (std::size_t k = 0; k < parts.outputs.size(); ++k) {
+    if (parts.updates[k]) continue;
+    const Tensor& given = outputs[next++];
+    const Signature& wanted = parts.outputs[k];
+    bool fits = given.dtype() == wanted.type.dtype && given.rank() == wanted.type.rank();
+    for (std::size_t d = 0; fits && d < wanted.type.shape.size(); ++d)
+      fits = parts.output_dims[k][d].evaluate(dims) == given.sizes()[d];
+    if (!fits) wrong_type(wanted, "output", given);
+  }
+}
+
+// Leaves the plain tensors and sizes, if the program has no others.
+void find_plain(Executable::Parts& parts) {
+  std::vector<PlainTensor> tensors;
+  std::vector<PlainSize> sizes;
+  std::vector<bool> given(parts.symbols.size());
+  auto is_plain = [&](const std::vector<Signature>& signatures,
+                      const std::vector<std::vector<DimPlan>>& plans, bool gives) {
+    for (std::size_t i = 0; i < signatures.size(); ++i) {
+      tensors.push_back({signatures[i].type.dtype, signatures[i].type.rank()});
+      for (const DimPlan& plan : plans[i]) {
+        sizes.push_back({plan.constant, plan.symbol, false});
+        if (plan.is_constant()) continue;
+        if (plan.symbol < 0) return false;
+        auto known = given.begin() + plan.symbol;
+        if (!*known && !gives) return false;
+        sizes.back().gives = !*known;
+        *known = true;
+      }
+    }
+    return true;
+  };
+  if (!parts.state.empty() || !is_plain(parts.inputs, parts.input_dims, true) ||
+      !is_plain(parts.outputs, parts.output_dims, false) ||
+      std::find(given.begin(), given.end(), false) != given.end())
+    return;
+  parts.plain_tensors = std::move(tensors);
+  parts.plain_sizes = std::move(sizes);
+}
+
+// Binds the symbols, and whether everything fits them: if not, or if the program is not plain, it
+// is for the plans to say.
+bool fits_plainly(const Executable::Parts& parts, std::span<const Tensor> inputs,
+                  std::span<const Tensor> outputs, std::ptrdiff_t* values) {
+  if (parts.plain_tensors.empty()) return false;
+  const PlainTensor* tensor = parts.plain_tensors.data();
+  const PlainSize* size = parts.plain_sizes.data();
+  for (std::span<const Tensor> side : {inputs, std::span<const Tensor>(outputs)}) {
+    for (const Tensor& given : side) {
+      if (given.dtype() != tensor->dtype || given.rank() != tensor->rank) return false;
+      ++tensor;
+      for (std::int64_t of_dimension : given.sizes()) {
+        if (size->gives)
+          values[size->symbol] = static_cast<std::ptrdiff_t>(of_dimension);
+        else if (of_dimension != (size->symbol < 0 ? size->constant : values[size->symbol]))
+          return false;
+        ++size;
+      }
+    }
+  }
+  return true;
+}
+
+// The largest number of inputs, outputs and symbols that a call keeps on the stack. The elements
+// are not set.
 template <class T>
 class SmallArray {
  public:
   explicit SmallArray(std::size_t size) : data_(local_) {
     if (size <= std::size(local_)) return;
-    heap_.resize(size);
-    data_ = heap_.data();
+    heap_.reset(new T[size]);
+    data_ = heap_.get();
   }
   T& operator[](std::size_t i) { return data_[i]; }
   T* data() { return data_; }
 
  private:
-  T local_[8] = {};
-  std::vector<T> heap_;
+  T local_[8];
+  std::unique_ptr<T[]> heap_;
   T* data_;
 };
 
@@ -258,6 +342,7 @@ Executable make_executable(const Program& program, LoadedCode code, const Weight
   add_outputs(*parts, program);
   parts->input_dims = plans_of(parts->inputs, parts->symbols);
   parts->output_dims = plans_of(parts->outputs, parts->symbols);
+  find_plain(*parts);
   if (program.weight_bytes > 0) {
     void* block = parts->weights.reserve(program.weight_bytes);
     fill_weight_block(program.weights, weights, {static_cast<char*>(block), program.weight_bytes});
@@ -400,21 +485,14 @@ void Executable::run_in_place(std::span<const Tensor> inputs, std::span<Tensor> 
     throw Error(fmt::format("the program has {} inputs and {} outputs, and {} and {} are given",
                             parts_->inputs.size(), count, inputs.size(), outputs.size()));
   SmallArray<std::ptrdiff_t> dims(parts_->symbols.size());
-  bind_dims(*parts_, inputs, dims.data());
+  if (!fits_plainly(*parts_, inputs, outputs, dims.data())) {
+    bind_dims(*parts_, inputs, dims.data());
+    check_outputs(*parts_, outputs, dims.data());
+  }
   SmallArray<const void*> input_pointers(inputs.size());
   SmallArray<void*> output_pointers(outputs.size());
   for (std::size_t i = 0; i < inputs.size(); ++i) input_pointers[i] = inputs[i].data();
-  std::size_t next = 0;
-  for (std::size_t k = 0; k < parts_->outputs.size(); ++k) {
-    if (parts_->updates[k]) continue;
-    std::size_t i = next++;
-    const Signature& wanted = parts_->outputs[k];
-    bool fits = outputs[i].dtype() == wanted.type.dtype && outputs[i].rank() == wanted.type.rank();
-    for (std::size_t d = 0; fits && d < wanted.type.shape.size(); ++d)
-      fits = parts_->output_dims[k][d].evaluate(dims.data()) == outputs[i].sizes()[d];
-    if (!fits) wrong_type(wanted, "output", outputs[i]);
-    output_pointers[i] = outputs[i].mutable_data();
-  }
+  for (std::size_t i = 0; i < outputs.size(); ++i) output_pointers[i] = outputs[i].mutable_data();
   std::size_t bytes = workspace_bytes({dims.data(), parts_->symbols.size()});
   weir_call call{input_pointers.data(),
                  output_pointers.data(),
