@@ -100,8 +100,12 @@ KernelEmitter::Values KernelEmitter::emit_node(Id id, const Lanes& lanes) {
           return result;
         }
         llvm::Value* first = axes_.at(number);
-        for (int row = 0; row < rows; ++row)
+        for (int row = 0; row < rows; ++row) {
           result.push_back(row == 0 ? first : b_.CreateAdd(first, i64(row)));
+          if (row > 0 && last_row_ != nullptr)
+            result.back() =
+                b_.CreateBinaryIntrinsic(llvm::Intrinsic::smin, result.back(), last_row_);
+        }
         return result;
       }
       for (int slot = 0; slot < slots; ++slot) {
@@ -141,15 +145,30 @@ KernelEmitter::Values KernelEmitter::emit_node(Id id, const Lanes& lanes) {
   return result;
 }
 
-// Lane l holds offset + stride * (start + l) < 0: the lanes below a limit, or from one on.
+// Lane l holds offset + stride * (start + l) < 0: the lanes below a limit, or from one on. Those of
+// all slots are a run of bits of one number, if they are no more than it has.
 KernelEmitter::Values KernelEmitter::emit_bound(const IndexBound& bound, const Lanes& lanes,
                                                 int rows) {
   const std::int64_t step = std::abs(bound.stride);
-  const int width = lanes.width;
+  const int width = lanes.width, all = width * lanes.slots;
+  const bool in_bits = masks_ && width >= kLeastMaskBits && all <= 64;
   Values result;
+  // The limit as a number of lanes from a slot on, of `count` lanes.
+  auto limit_from = [&](llvm::Value* first, int count) {
+    llvm::Value* limit = bound.stride > 0 ? b_.CreateNeg(first) : b_.CreateAdd(first, i64(1));
+    limit = b_.CreateBinaryIntrinsic(llvm::Intrinsic::smax, limit, i64(0));
+    limit = b_.CreateBinaryIntrinsic(llvm::Intrinsic::smin, limit, i64(step * count));
+    if (step != 1) limit = b_.CreateUDiv(b_.CreateAdd(limit, i64(step - 1)), i64(step));
+    return limit;
+  };
   for (int row = 0; row < rows; ++row) {
     llvm::Value* base = scalar_index(bound.offset, lanes, row);
+    llvm::Value* bits = nullptr;
     for (int slot = 0; slot < lanes.slots; ++slot) {
+      if (in_bits && slot > 0) {
+        result.push_back(lanes_of_bits(bits, slot * width, width));
+        continue;
+      }
       llvm::Value* position =
           b_.CreateAdd(lanes.start, i64(static_cast<std::int64_t>(slot) * width));
       llvm::Value* first = b_.CreateAdd(base, b_.CreateMul(position, i64(bound.stride)));
@@ -157,20 +176,31 @@ KernelEmitter::Values KernelEmitter::emit_bound(const IndexBound& bound, const L
         result.push_back(b_.CreateICmpSLT(first, i64(0)));
         continue;
       }
-      llvm::Value* limit = bound.stride > 0 ? b_.CreateNeg(first) : b_.CreateAdd(first, i64(1));
-      limit = b_.CreateBinaryIntrinsic(llvm::Intrinsic::smax, limit, i64(0));
-      limit = b_.CreateBinaryIntrinsic(llvm::Intrinsic::smin, limit, i64(step * width));
-      if (step != 1) limit = b_.CreateUDiv(b_.CreateAdd(limit, i64(step - 1)), i64(step));
-      llvm::Value* limits = widened(b_.CreateTrunc(limit, b_.getInt32Ty()), width);
-      std::vector<llvm::Constant*> numbers;
-      for (int lane = 0; lane < width; ++lane)
-        numbers.push_back(b_.getInt32(static_cast<std::uint32_t>(lane)));
-      llvm::Value* lane_number = llvm::ConstantVector::get(numbers);
-      result.push_back(bound.stride > 0 ? b_.CreateICmpULT(lane_number, limits)
-                                        : b_.CreateICmpUGE(lane_number, limits));
+      if (in_bits) {
+        llvm::Value* limit = limit_from(first, all);
+        llvm::Value* from_limit = b_.CreateShl(i64(-1), b_.CreateAnd(limit, i64(63)));
+        if (all == 64)
+          from_limit = b_.CreateSelect(b_.CreateICmpEQ(limit, i64(64)), i64(0), from_limit);
+        bits = bound.stride > 0 ? b_.CreateNot(from_limit) : from_limit;
+        result.push_back(lanes_of_bits(bits, 0, width));
+        continue;
+      }
+      llvm::Value* limits =
+          widened(b_.CreateTrunc(limit_from(first, width), b_.getInt32Ty()), width);
+      llvm::Value* numbers = short_lane_numbers(width);
+      result.push_back(bound.stride > 0 ? b_.CreateICmpULT(numbers, limits)
+                                        : b_.CreateICmpUGE(numbers, limits));
     }
   }
   return result;
+}
+
+// The lanes whose bits are set, from one bit on.
+llvm::Value* KernelEmitter::lanes_of_bits(llvm::Value* bits, int first, int width) {
+  llvm::Value* own =
+      b_.CreateTrunc(b_.CreateLShr(bits, i64(first)), b_.getIntNTy(static_cast<unsigned>(width)));
+  return b_.CreateBitCast(own,
+                          llvm::FixedVectorType::get(b_.getInt1Ty(), static_cast<unsigned>(width)));
 }
 
 llvm::Type* KernelEmitter::memory_type(DType type, int width) const {
@@ -183,6 +213,18 @@ llvm::Value* KernelEmitter::lane_numbers(int width) {
   std::vector<llvm::Constant*> numbers;
   for (int i = 0; i < width; ++i) numbers.push_back(b_.getInt64(static_cast<std::uint64_t>(i)));
   return llvm::ConstantVector::get(numbers);
+}
+
+llvm::Value* KernelEmitter::short_lane_numbers(int width) {
+  std::vector<llvm::Constant*> numbers;
+  for (int i = 0; i < width; ++i) numbers.push_back(b_.getInt32(static_cast<std::uint32_t>(i)));
+  return llvm::ConstantVector::get(numbers);
+}
+
+llvm::Value* KernelEmitter::first_lanes(int width, llvm::Value* count) {
+  count = b_.CreateBinaryIntrinsic(llvm::Intrinsic::umin, count, i64(width));
+  return b_.CreateICmpULT(short_lane_numbers(width),
+                          widened(b_.CreateTrunc(count, b_.getInt32Ty()), width));
 }
 
 llvm::Value* KernelEmitter::address(std::uint32_t parameter, llvm::Value* offset) {

@@ -191,8 +191,11 @@ KernelEmitter::Values KernelEmitter::chain_partial(const Stage& stage, const Lan
   if (is_written_out(kernel_, stage, std::int64_t{rows_} * lanes.slots))
     write_out_digits(stage, lanes, at_axis(stage.digits.back()));
   else if (stage.digits.empty())
-    where_steps_count(stage, Level::window, lanes,
-                      [&] { step_loop(stage, lanes, begin, end, at_axis(*stage.axis)); });
+    where_steps_count(stage, Level::window, lanes, [&] {
+      Scope scope(*this);
+      hoist_addresses(stage, lanes);
+      step_loop(stage, lanes, begin, end, at_axis(*stage.axis));
+    });
   else
     digit_loops(stage, lanes, begin, end, at_axis(stage.digits.back()));
   Values results;
@@ -281,9 +284,10 @@ KernelEmitter::Values KernelEmitter::lane_partial(const Stage& stage, llvm::Valu
       Scope scope(*this);
       llvm::Value* start = b_.CreateAdd(whole, i64(static_cast<std::int64_t>(u) * width));
       axes_[*stage.axis] = start;
-      llvm::Value* mask =
-          b_.CreateICmpSLT(lane_numbers(width), widened(b_.CreateSub(end, start), width));
-      fold_block(stage, registers, u, 1, {width, 1, start, mask});
+      // Negative behind the last element.
+      llvm::Value* left =
+          b_.CreateBinaryIntrinsic(llvm::Intrinsic::smax, b_.CreateSub(end, start), i64(0));
+      fold_block(stage, registers, u, 1, {width, 1, start, first_lanes(width, left)});
     }
     b_.CreateBr(after);
     b_.SetInsertPoint(after);

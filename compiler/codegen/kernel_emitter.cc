@@ -93,6 +93,8 @@ void KernelEmitter::emit_function(llvm::Function* function) {
           {});
   if (units_join())
     emit_units(function_->getArg(1), function_->getArg(2));
+  else if (schedule_.rows_at_once > 1 && !split_)
+    emit_tiles(function_->getArg(1), function_->getArg(2));
   else
     loop(function_->getArg(1), function_->getArg(2), 1,
          [&](llvm::Value* unit) { emit_units(unit, b_.CreateAdd(unit, i64(1))); });
@@ -132,7 +134,7 @@ void KernelEmitter::emit_units(llvm::Value* unit, llvm::Value* limit) {
     unit = base;
     limit = b_.CreateAdd(base, i64(1));
   }
-  if (schedule_.rows_at_once > 1) return emit_tile(unit);
+  if (schedule_.rows_at_once > 1) return emit_tiles(unit, limit);
   if (!schedule_.vector_row) {
     row_ = unit;
     emit_row(unit, schedule_.rows.size());
@@ -352,9 +354,7 @@ void KernelEmitter::remainder(llvm::Value* begin, llvm::Value* end,
   b_.CreateCondBr(b_.CreateICmpSLT(begin, end), some, none);
   b_.SetInsertPoint(some);
   loop(begin, end, width, [&](llvm::Value* index) {
-    llvm::Value* left = b_.CreateSub(end, index);
-    llvm::Value* mask = b_.CreateICmpSLT(lane_numbers(width), widened(left, width));
-    body({width, 1, index, mask});
+    body({width, 1, index, first_lanes(width, b_.CreateSub(end, index))});
   });
   b_.CreateBr(none);
   b_.SetInsertPoint(none);

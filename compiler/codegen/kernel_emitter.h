@@ -75,7 +75,10 @@ class KernelEmitter {
   void emit_map(const Stage& stage, const std::vector<Access>& accesses, const Lanes& lanes);
   void emit_stores(const Stage& stage, const std::vector<Access>& accesses, const Lanes& lanes);
   // tile_emitter.cc: units of several rows.
-  void emit_tile(llvm::Value* unit);
+  void emit_tiles(llvm::Value* begin, llvm::Value* end);
+  llvm::Value* quotient_mostly_0(llvm::Value* dividend, llvm::Value* divisor);
+  void emit_tile(llvm::Value* first_row, llvm::Value* group, llvm::Value* groups,
+                 llvm::Value* begin, llvm::Value* end, std::optional<std::int64_t> count);
   void emit_tile_rows(llvm::Value* begin, llvm::Value* end, std::optional<std::int64_t> count);
   void emit_tile_stages(const Lanes& lanes);
   void set_tile_row(llvm::Value* row);
@@ -127,6 +130,7 @@ class KernelEmitter {
   llvm::Value* widened(llvm::Value* value, int width);
   Values emit_node(scalar::Id id, const Lanes& lanes);
   Values emit_bound(const IndexBound& bound, const Lanes& lanes, int rows);
+  llvm::Value* lanes_of_bits(llvm::Value* bits, int first, int width);
   void emit_store(std::uint32_t parameter, const Access& access, llvm::Value* value,
                   const Lanes& lanes, int slot, int row);
   llvm::Value* lane_offsets(const Access& access, const Lanes& lanes, int slot, int row = 0);
@@ -138,16 +142,26 @@ class KernelEmitter {
              const Lanes& lanes);
   llvm::Type* memory_type(DType type, int width) const;
   llvm::Value* lane_numbers(int width);
+  llvm::Value* short_lane_numbers(int width);  // of 32 bits
+  // The first of the lanes, as many as are given, or all.
+  llvm::Value* first_lanes(int width, llvm::Value* count);
 
   // load_emitter.cc: loads.
   llvm::Value* emit_load(scalar::Id id, const Access& access, const Lanes& lanes, int slot,
                          int row);
   llvm::Value* element_address(scalar::Id id, const Access& access, const Lanes& lanes, int slot,
                                int row);
-  // Where `values_` keeps what hoist_addresses worked out for a load.
+  // Where `values_` keeps what hoist_addresses worked out for a load: addresses, and of those that
+  // stay where they are if the guard does not hold, the bits of an offset that count.
   std::uint32_t address_key(scalar::Id id) const;
-  std::optional<std::int64_t> zeros_of_loop(scalar::Id id, const Access& access,
-                                            const Lanes& lanes) const;
+  std::uint32_t stay_key(scalar::Id id) const;
+  // How a load whose guard does not hold looks at zeros, in all steps of the innermost loop.
+  struct LoopZeros {
+    std::int64_t bytes;
+    bool stays;  // at one address
+  };
+  std::optional<LoopZeros> zeros_of_loop(scalar::Id id, const Access& access,
+                                         const Lanes& lanes) const;
   void hoist_addresses(const Stage& stage, const Lanes& lanes);
   llvm::Value* load_near(llvm::Type* type, llvm::Value* where, int stride, llvm::Value* mask);
   Values load_transposed(scalar::Id id, const Access& access, const Lanes& lanes);
@@ -196,6 +210,7 @@ class KernelEmitter {
 
   int rows_ = 1;    // points of the innermost of schedule_.rows that are worked on at once
   int unroll_ = 1;  // vectors along the vector axis at once
+  llvm::Value* last_row_ = nullptr;  // the last of the rows, where a tile may reach beyond it
 
   const Stage* split_ = nullptr;  // the fold whose chunk results are being computed
   llvm::Value* chunk_ = nullptr;  // its chunk
@@ -217,6 +232,8 @@ class KernelEmitter {
     llvm::Value* begin;
   };
   std::unordered_map<std::uint32_t, TurnedSteps> turned_;
+  // Narrower masks are no registers of their own.
+  static constexpr int kLeastMaskBits = 8;
   // The most zeros that guarded loads look at from one address on, where the guard is false.
   static constexpr std::int64_t kMostZeroBytes = 4096;
 };

@@ -1,10 +1,14 @@
 // The part of the kernel emitter that deals with register tiles: units of several rows (see
 // Schedule).
 //
-// The fold runs over all rows of the tile at once and leaves its results in memory; what follows it
-// runs row by row, so that its code is there once; without a fold all is done for all rows at once.
-// Rows that do not fill a tile are one of their own where their number is known, and otherwise go
-// in pairs.
+// The fold runs over all rows of the tile at once. What follows it is written out for all rows
+// where it is little, and otherwise runs row by row on results that the fold leaves in memory, so
+// that its code is there once; without a fold all is done for all rows at once.
+//
+// Where the number of rows is known only at the call, tiles have one of two heights, and the last
+// one may reach beyond the last row: it works on that row again instead, and leaves it the same
+// values. Without a fold, rows that do not fill a tile go one by one. Where the number is known,
+// they are a tile of their own.
 
 #include <algorithm>
 
@@ -12,68 +16,141 @@
 
 namespace weir {
 
-// A unit is (outer rows, block of the vector axis, group of rows), the last varying fastest. A tile
-// of several axes has no groups: it has all of their points.
-void KernelEmitter::emit_tile(llvm::Value* unit) {
-  const LoopAxis& axis = schedule_.rows.back();
-  const bool has_all = schedule_.tile_axes > 1;
+// A unit is (outer rows, block of the vector axis, group of rows), the last varying fastest: the
+// groups of a block are a loop of their own, and what the block is is worked out once. A tile of
+// several axes has all of their points, as one group.
+void KernelEmitter::emit_tiles(llvm::Value* begin, llvm::Value* end) {
   auto in_parts_of = [&](const Dim& extent, std::int64_t size) {
     return b_.CreateUDiv(b_.CreateAdd(dimension(extent), i64(size - 1)), i64(size));
   };
-  const int most = schedule_.rows_at_once;
-  llvm::Value *rest = unit, *first = i64(0);
-  if (!has_all) {
-    llvm::Value* groups = in_parts_of(axis.extent, most);
-    rest = primitives_.quotient(unit, groups);
-    first = b_.CreateMul(b_.CreateSub(unit, b_.CreateMul(rest, groups)), i64(most));
+  llvm::LLVMContext& context = module_.getContext();
+  llvm::Value* groups = schedule_.tile_axes > 1
+                            ? i64(1)
+                            : in_parts_of(schedule_.rows.back().extent, schedule_.rows_at_once);
+  llvm::AllocaInst* next = slot(b_.getInt64Ty(), "unit");
+  auto* test = llvm::BasicBlock::Create(context, "test", function_);
+  auto* inside = llvm::BasicBlock::Create(context, "block", function_);
+  auto* after = llvm::BasicBlock::Create(context, "done", function_);
+  b_.CreateStore(begin, next);
+  b_.CreateBr(test);
+  b_.SetInsertPoint(test);
+  llvm::Value* unit = b_.CreateLoad(b_.getInt64Ty(), next);
+  b_.CreateCondBr(b_.CreateICmpSLT(unit, end), inside, after);
+  b_.SetInsertPoint(inside);
+  {
+    Scope scope(*this);
+    llvm::Value* rest = quotient_mostly_0(unit, groups);
+    llvm::Value* first = b_.CreateSub(unit, b_.CreateMul(rest, groups));
+    llvm::Value* last = b_.CreateBinaryIntrinsic(llvm::Intrinsic::smin, groups,
+                                                 b_.CreateAdd(first, b_.CreateSub(end, unit)));
+    const Dim& extent = schedule_.vector_row->extent;
+    std::optional<std::int64_t> count = extent.constant();
+    llvm::Value* from = i64(0);
+    llvm::Value* to = dimension(extent);
+    if (!count || *count > schedule_.block) {
+      llvm::Value* blocks = in_parts_of(extent, schedule_.block);
+      llvm::Value* outer = quotient_mostly_0(rest, blocks);
+      from = b_.CreateMul(b_.CreateSub(rest, b_.CreateMul(outer, blocks)), i64(schedule_.block));
+      llvm::Value* block_end = b_.CreateAdd(from, i64(schedule_.block));
+      bool whole = count && *count % schedule_.block == 0;
+      if (!whole) block_end = b_.CreateBinaryIntrinsic(llvm::Intrinsic::smin, block_end, to);
+      to = block_end;
+      count = whole ? std::optional(schedule_.block) : std::nullopt;
+      rest = outer;
+    }
+    emit_row(rest, schedule_.rows.size() - static_cast<std::size_t>(schedule_.tile_axes));
+    const Dim& rows = schedule_.rows.back().extent;
+    llvm::Value* row =
+        b_.CreateMul(rest, schedule_.tile_axes > 1 ? i64(schedule_.rows_at_once) : dimension(rows));
+    loop(first, last, 1, [&](llvm::Value* group) {
+      Scope one(*this);
+      emit_tile(row, group, groups, from, to, count);
+    });
+    b_.CreateStore(b_.CreateAdd(unit, b_.CreateSub(last, first)), next);
   }
-  const Dim& extent = schedule_.vector_row->extent;
-  std::optional<std::int64_t> count = extent.constant();
-  llvm::Value* begin = i64(0);
-  llvm::Value* end = dimension(extent);
-  if (!count || *count > schedule_.block) {
-    llvm::Value* blocks = in_parts_of(extent, schedule_.block);
-    llvm::Value* outer = primitives_.quotient(rest, blocks);
-    begin = b_.CreateMul(b_.CreateSub(rest, b_.CreateMul(outer, blocks)), i64(schedule_.block));
-    llvm::Value* block_end = b_.CreateAdd(begin, i64(schedule_.block));
-    bool whole = count && *count % schedule_.block == 0;
-    if (!whole) block_end = b_.CreateSelect(b_.CreateICmpSLT(block_end, end), block_end, end);
-    end = block_end;
-    count = whole ? std::optional(schedule_.block) : std::nullopt;
-    rest = outer;
-  }
-  emit_row(rest, schedule_.rows.size() - static_cast<std::size_t>(schedule_.tile_axes));
+  b_.CreateBr(test);
+  b_.SetInsertPoint(after);
+}
 
+// A quotient that is 0 in many a call: what is known before is not waited for.
+llvm::Value* KernelEmitter::quotient_mostly_0(llvm::Value* dividend, llvm::Value* divisor) {
+  if (llvm::isa<llvm::ConstantInt>(divisor)) return primitives_.quotient(dividend, divisor);
+  auto* divides = llvm::BasicBlock::Create(module_.getContext(), "divides", function_);
+  auto* after = llvm::BasicBlock::Create(module_.getContext(), "divided", function_);
+  llvm::BasicBlock* before = b_.GetInsertBlock();
+  b_.CreateCondBr(b_.CreateICmpULT(dividend, divisor), after, divides);
+  b_.SetInsertPoint(divides);
+  llvm::Value* quotient = primitives_.quotient(dividend, divisor);
+  b_.CreateBr(after);
+  auto* last = b_.GetInsertBlock();
+  b_.SetInsertPoint(after);
+  llvm::PHINode* result = b_.CreatePHI(b_.getInt64Ty(), 2);
+  result->addIncoming(i64(0), before);
+  result->addIncoming(quotient, last);
+  return result;
+}
+
+// One group of rows in a block of columns, of all those that begin with `first_row`.
+void KernelEmitter::emit_tile(llvm::Value* first_row, llvm::Value* group, llvm::Value* groups,
+                              llvm::Value* begin, llvm::Value* end,
+                              std::optional<std::int64_t> count) {
+  const LoopAxis& axis = schedule_.rows.back();
+  const int most = schedule_.rows_at_once;
+  llvm::Value* first = b_.CreateMul(group, i64(most));
+  llvm::Value* limit = dimension(axis.extent);
   auto rows_from = [&](llvm::Value* row, int rows) {
     axes_[axis.number] = row;
-    row_ = b_.CreateAdd(b_.CreateMul(rest, has_all ? i64(most) : dimension(axis.extent)), row);
+    row_ = b_.CreateAdd(first_row, row);
     rows_ = rows;
     unroll_ = rows == 1 ? schedule_.unroll : schedule_.tile_unroll;
     emit_tile_rows(begin, end, count);
     rows_ = 1;
   };
-  if (has_all || (axis.extent.is_constant() && axis.extent.value() % most == 0))
-    return rows_from(first, most);
-  llvm::LLVMContext& context = module_.getContext();
-  auto* full = llvm::BasicBlock::Create(context, "full", function_);
-  auto* part = llvm::BasicBlock::Create(context, "part", function_);
-  auto* after = llvm::BasicBlock::Create(context, "tiled", function_);
-  llvm::Value* limit = dimension(axis.extent);
-  b_.CreateCondBr(b_.CreateICmpSLE(b_.CreateAdd(first, i64(most)), limit), full, part);
-  b_.SetInsertPoint(full);
-  rows_from(first, most);
-  b_.CreateBr(after);
-  b_.SetInsertPoint(part);
+  auto either = [&](llvm::Value* condition, const std::function<void()>& then,
+                    const std::function<void()>& otherwise) {
+    llvm::LLVMContext& context = module_.getContext();
+    auto* full = llvm::BasicBlock::Create(context, "full", function_);
+    auto* part = llvm::BasicBlock::Create(context, "part", function_);
+    auto* after = llvm::BasicBlock::Create(context, "tiled", function_);
+    b_.CreateCondBr(condition, full, part);
+    b_.SetInsertPoint(full);
+    then();
+    b_.CreateBr(after);
+    b_.SetInsertPoint(part);
+    otherwise();
+    b_.CreateBr(after);
+    b_.SetInsertPoint(after);
+  };
+  if (schedule_.tile_axes > 1) return rows_from(i64(0), most);
   if (axis.extent.is_constant()) {
-    rows_from(first, static_cast<int>(axis.extent.value() % most));
-  } else {
-    llvm::Value* even = b_.CreateAnd(b_.CreateSub(limit, first), i64(-2));
-    llvm::Value* last = b_.CreateAdd(first, even);
-    loop(first, last, 2, [&](llvm::Value* row) { rows_from(row, 2); });
-    loop(last, limit, 1, [&](llvm::Value* row) { rows_from(row, 1); });
+    const auto left = static_cast<int>(axis.extent.value() % most);
+    if (left == 0) return rows_from(first, most);
+    return either(
+        b_.CreateICmpSLE(b_.CreateAdd(first, i64(most)), limit), [&] { rows_from(first, most); },
+        [&] { rows_from(first, left); });
   }
-  b_.CreateBr(after);
-  b_.SetInsertPoint(after);
+  const int fewer = schedule_.rows_fewer;
+  if (fewer == 0)
+    return either(
+        b_.CreateICmpSLE(b_.CreateAdd(first, i64(most)), limit), [&] { rows_from(first, most); },
+        [&] { loop(first, limit, 1, [&](llvm::Value* row) { rows_from(row, 1); }); });
+  // As many low tiles as that takes, behind the others.
+  llvm::Value* missing = b_.CreateSub(b_.CreateMul(groups, i64(most)), limit);
+  llvm::Value* low =
+      b_.CreateBinaryIntrinsic(llvm::Intrinsic::smin, groups, b_.CreateUDiv(missing, i64(fewer)));
+  llvm::Value* high = b_.CreateSub(groups, low);
+  last_row_ = b_.CreateSub(limit, i64(1));
+  either(
+      b_.CreateICmpSLT(group, high), [&] { rows_from(first, most); },
+      [&] {
+        either(
+            b_.CreateICmpEQ(limit, i64(1)), [&] { rows_from(i64(0), 1); },
+            [&] {
+              llvm::Value* before = b_.CreateMul(b_.CreateSub(group, high), i64(fewer));
+              rows_from(b_.CreateSub(first, before), most - fewer);
+            });
+      });
+  last_row_ = nullptr;
 }
 
 void KernelEmitter::emit_tile_rows(llvm::Value* begin, llvm::Value* end,
@@ -103,6 +180,7 @@ void KernelEmitter::emit_tile_stages(const Lanes& lanes) {
       emit_stores(kernel_.stages[i], schedule_.stores[i], lanes);
     return;
   }
+  if (schedule_.rows_together) return emit_stages(lanes);
   const int rows = rows_;
   // By local and slot: its value for each row.
   std::vector<std::vector<llvm::AllocaInst*>> kept(kernel_.locals.size());
@@ -129,8 +207,13 @@ void KernelEmitter::emit_tile_stages(const Lanes& lanes) {
     if (schedule_.varies_by_row[here->first]) for_all.insert(values_.extract(here));
   }
   const std::unordered_map<std::uint32_t, llvm::Value*> of_tile = axes_;
+  llvm::Value* count = i64(rows);
+  if (last_row_ != nullptr)
+    count = b_.CreateBinaryIntrinsic(
+        llvm::Intrinsic::smin, count,
+        b_.CreateAdd(b_.CreateSub(last_row_, axes_.at(schedule_.rows.back().number)), i64(1)));
   rows_ = 1;
-  loop(i64(0), i64(rows), 1, [&](llvm::Value* row) {
+  loop(i64(0), count, 1, [&](llvm::Value* row) {
     Scope one(*this);
     set_tile_row(row);
     for (std::size_t local = 0; local < kept.size(); ++local) {

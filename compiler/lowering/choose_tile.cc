@@ -17,6 +17,8 @@ constexpr int kTileBodyCost = 8;
 // A fold of no more steps may be written out, with no more multiply-adds in a row.
 constexpr std::int64_t kWrittenOutSteps = 16;
 constexpr std::int64_t kWrittenOutFields = 160;
+// What follows a fold may cost, for all fields of a tile, to be written out for them.
+constexpr std::int64_t kTogetherCost = 160;
 // Of a map in tiles that transpose: vectors of a unit, enough that working out where it is costs
 // little; and what an element may cost, for it is written out for each row.
 constexpr std::int64_t kTransposedVectors = 4;
@@ -182,13 +184,16 @@ class TileChooser {
     auto [rows, columns] = tile_shape(schedule_, target_, schedule_.tile_axes);
     columns = std::min<std::int64_t>(columns, schedule_.unroll);
     if (rows < 2) return;
-    bool maps = false, shares = false;
+    bool maps = false, shares = false, splits = false;
+    std::vector<Id> stored;
     for (const Stage& stage : stages()) {
       if (!stage.fold) {
         maps = true;
+        for (const Store& store : stage.stores) stored.push_back(store.value);
         continue;
       }
       const Fold& fold = *stage.fold;
+      splits = splits || !fold.partials.empty();
       if (maps || fold.order != Reduction::Order::chain || fold.locals.size() != 1) return;
       // Windows that overlap share what they load only if their steps stand in a row.
       const bool overlaps = rows_overlap(fold, stage);
@@ -205,6 +210,10 @@ class TileChooser {
     }
     if (!shares) return;
     schedule_.rows_at_once = static_cast<int>(rows);
+    // Chunk results have no place beyond the last row.
+    if (!splits && !schedule_.rows.back().extent.is_constant())
+      schedule_.rows_fewer = static_cast<int>(rows / 3);
+    schedule_.rows_together = body_cost(stored) * rows * columns <= kTogetherCost;
     schedule_.tile_unroll = static_cast<int>(columns);
     schedule_.block = static_cast<std::int64_t>(schedule_.width) *
                       (schedule_.tile_axes > 1 ? schedule_.tile_unroll : schedule_.unroll);

@@ -32,6 +32,15 @@ std::int64_t even_part(std::int64_t count, std::int64_t most) {
   return (count + parts - 1) / parts;
 }
 
+// Of what is folded.
+std::int64_t vector_bytes(const Schedule& schedule) {
+  for (const Stage& stage : schedule.kernel.stages)
+    if (stage.fold)
+      return byte_size(schedule.kernel.locals[stage.fold->locals[0]]) *
+             std::int64_t{schedule.width};
+  return 0;
+}
+
 const LoopAxis& tile_row(const Schedule& schedule, int tile_axis) {
   return schedule.rows[schedule.rows.size() - 1 - static_cast<std::size_t>(tile_axis)];
 }
@@ -74,9 +83,9 @@ TileShape tile_shape(const Schedule& schedule, const Target& target, int tile_ax
     vectors = std::max<std::int64_t>((extent.value() + schedule.width - 1) / schedule.width, 1);
   shape.columns = std::min(shape.columns, vectors);
   if (tile_axes == 1) {
-    shape.rows = kTileRows;
+    shape.rows = shape.columns == 1 && vector_bytes(schedule) < 64 ? kTileRowsOfOne : kTileRows;
     const Dim& extent = schedule.rows.back().extent;
-    if (extent.is_constant()) shape.rows = even_part(extent.value(), kTileRows);
+    if (extent.is_constant()) shape.rows = even_part(extent.value(), shape.rows);
     return shape;
   }
   for (int i = 0; i < tile_axes; ++i) shape.rows *= tile_row(schedule, i).extent.value();

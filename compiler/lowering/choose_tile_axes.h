@@ -17,6 +17,9 @@ namespace weir {
 // Rows of a tile of one axis. With four vectors a row, 24 of 32 registers accumulate; with two, 12
 // of 16.
 inline constexpr std::int64_t kTileRows = 6;
+// With a single vector a row, of fewer than 64 bytes: two of their multiply-adds begin in a cycle,
+// and each takes four.
+inline constexpr std::int64_t kTileRowsOfOne = 12;
 
 // Rows of a tile of several axes, at most, with 32 registers.
 inline constexpr std::int64_t kMostTileRows = 30;

@@ -10,6 +10,8 @@
 // a group of rows within a block of the vector axis; the groups of a block follow one another, and find what they
 // share in cache. Where the innermost of `rows` is short, as the taps of a filter's gradient are, the tile has all points of
 // several of them, so that what none of these indexes is read once.
+// Where the number of rows is known only at the call, as many groups as fit are rows_fewer lower, so that of the last one
+// fewer than rows_fewer rows are beyond the end, unless it is the only one.
 //
 // A map that only moves and computes, and reads along another axis than it writes, works on tiles, too: as many points of
 // that axis as a vector has elements, by one vector. What lies along the axis is loaded so, and transposed in registers.
@@ -79,6 +81,8 @@ struct Schedule {
   std::int64_t block = 0;              // elements of vector_row in a unit
   int rows_at_once = 1;                // points of the innermost of `rows` in a unit
   int tile_axes = 1;                   // of `rows`, innermost: if several, all of their points are in a unit
+  int rows_fewer = 0;                  // of the lower of two heights; 0 if there is one
+  bool rows_together = false;          // what follows the fold is written out for all rows at once
   int tile_unroll = 1;                 // vectors at once beside so many rows
   bool streams = false;                // may use streaming stores
   std::unordered_map<std::uint32_t, Access> loads;  // by arena id
