@@ -1,5 +1,5 @@
-/* Loops that compute: an elementwise chain and a matmul as anybody would write them, and the multiply-add
- * units at their limit. */
+/* Loops that compute: an elementwise chain and a matmul as anybody would write them, and the
+ * multiply-add units at their limit. */
 #include "benchmarks/loops.h"
 
 const char* loop_compiler(void) {
@@ -13,8 +13,23 @@ const char* loop_compiler(void) {
 static float leaky(float x) { return x > 0 ? x : 0.01f * x; }
 
 void chain_loop(const float* restrict x, const float* restrict a, const float* restrict b,
-                const float* restrict c, const float* restrict d, float* restrict y, ptrdiff_t count) {
-  for (ptrdiff_t i = 0; i < count; ++i) y[i] = leaky(x[i] * a[i] + b[i]) * c[i] + leaky(d[i] - x[i]);
+                const float* restrict c, const float* restrict d, float* restrict y,
+                ptrdiff_t count) {
+  for (ptrdiff_t i = 0; i < count; ++i)
+    y[i] = leaky(x[i] * a[i] + b[i]) * c[i] + leaky(d[i] - x[i]);
+}
+
+#if defined(__GNUC__) && !defined(__clang__)
+__attribute__((optimize("fp-contract=off")))
+#endif
+void chain_loop_rounding(const float* restrict x, const float* restrict a, const float* restrict b,
+                         const float* restrict c, const float* restrict d, float* restrict y,
+                         ptrdiff_t count) {
+#if defined(__clang__)
+#pragma clang fp contract(off)
+#endif
+  for (ptrdiff_t i = 0; i < count; ++i)
+    y[i] = leaky(x[i] * a[i] + b[i]) * c[i] + leaky(d[i] - x[i]);
 }
 
 void matmul_loop(const float* restrict a, const float* restrict b, float* restrict c, ptrdiff_t m,

@@ -23,6 +23,9 @@ void merge_streaming(const float* x, const float* g, float* y, ptrdiff_t count);
 /* y = leaky(x*a + b)*c + leaky(d - x), slope 0.01, as anybody would write it. */
 void chain_loop(const float* x, const float* a, const float* b, const float* c, const float* d, float* y,
                 ptrdiff_t count);
+/* The same with every operation rounded, none contracted into a multiply-add: the bits of a Weir program. */
+void chain_loop_rounding(const float* x, const float* a, const float* b, const float* c, const float* d, float* y,
+                         ptrdiff_t count);
 
 /* c[m, n] = a[m, k] b[k, n], row-major: three loops, the innermost along n. */
 void matmul_loop(const float* a, const float* b, float* c, ptrdiff_t m, ptrdiff_t n, ptrdiff_t k);

@@ -89,10 +89,10 @@ class Samples {
     return pairs(a, b, [](double x, double y) { return x - y; });
   }
 
-  // The fastest of the sides from `first` on.
-  std::size_t fastest(std::size_t first) const {
+  // The fastest of the sides from `first` on, up to `end` where it is given.
+  std::size_t fastest(std::size_t first, std::size_t end = SIZE_MAX) const {
     std::size_t best = first;
-    for (std::size_t side = first + 1; side < seconds_.size(); ++side)
+    for (std::size_t side = first + 1; side < std::min(end, seconds_.size()); ++side)
       if (seconds(side).median < seconds(best).median) best = side;
     return best;
   }

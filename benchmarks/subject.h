@@ -1,7 +1,9 @@
-// What the benchmarks measure: a compiled model on buffers of the benchmark's, and loops beside it that
-// share its threads.
+// What the benchmarks measure: a compiled model on buffers of the benchmark's, and loops beside it
+// that share its threads.
 #pragma once
 
+#include <algorithm>
+#include <array>
 #include <cstdlib>
 #include <memory>
 #include <new>
@@ -53,17 +55,20 @@ inline Executable compile_text(std::string_view text) {
   return compile(Model{parse_graph(text, "benchmark"), {}});
 }
 
-// One call of a program whose symbols are all `size`, ready to be repeated.
+// One call of a program whose symbols are all `size`, ready to be repeated. What the program is
+// given lies together, as on the stack of a caller.
 class Call {
  public:
-  Call(const Executable& executable, std::ptrdiff_t size, std::span<float* const> inputs, float* output,
-       const ThreadPool* pool)
-      : executable_(executable),
-        input_pointers_(inputs.begin(), inputs.end()),
-        output_pointers_{output},
-        dims_(executable.symbols().size(), size),
+  Call(const Executable& executable, std::ptrdiff_t size, std::span<float* const> inputs,
+       float* output, const ThreadPool* pool)
+      : output_pointer_(output),
+        executable_(executable),
         executor_(pool == nullptr ? nullptr : &pool->executor()),
         program_(executable.program()) {
+    if (inputs.size() > input_pointers_.size() || executable.symbols().size() > dims_.size())
+      throw Error("a benchmark's call with so many inputs or symbols");
+    std::ranges::copy(inputs, input_pointers_.begin());
+    dims_.fill(size);
     auto view = [&](const Signature& signature, float* data) {
       Tensor::Sizes sizes;
       for (const Dim& dim : signature.type.shape)
@@ -73,12 +78,19 @@ class Call {
     for (std::size_t i = 0; i < inputs.size(); ++i)
       inputs_.push_back(view(executable.inputs()[i], inputs[i]));
     outputs_.push_back(view(executable.outputs()[0], output));
-    workspace_.resize(executable.workspace_bytes(dims_) + WEIR_ALIGNMENT);
+    workspace_.resize(
+        executable.workspace_bytes(std::span(dims_).first(executable.symbols().size())) +
+        WEIR_ALIGNMENT);
     void* aligned = workspace_.data();
     std::size_t space = workspace_.size();
     std::align(WEIR_ALIGNMENT, space - WEIR_ALIGNMENT, aligned, space);
-    call_ = {input_pointers_.data(), output_pointers_.data(), executable.weights(), aligned, dims_.data(),
-             executor_, nullptr};
+    call_ = {input_pointers_.data(),
+             &output_pointer_,
+             executable.weights(),
+             aligned,
+             dims_.data(),
+             executor_,
+             nullptr};
   }
   Call(const Call&) = delete;
   Call& operator=(const Call&) = delete;
@@ -89,19 +101,19 @@ class Call {
   void run_abi() { program_(&call_); }
 
  private:
+  weir_call call_{};
+  std::array<const void*, 8> input_pointers_{};
+  void* output_pointer_;
+  std::array<std::ptrdiff_t, 4> dims_{};
   const Executable& executable_;
-  std::vector<const void*> input_pointers_;
-  std::vector<void*> output_pointers_;
-  std::vector<std::ptrdiff_t> dims_;
   const weir_executor* executor_;
   weir_program program_;
   std::vector<Tensor> inputs_, outputs_;
   std::vector<char> workspace_;
-  weir_call call_{};
 };
 
-// Runs body(begin, end) over [0, count): on the calling thread if there is no pool, and otherwise in
-// equal parts, four a thread, on the pool.
+// Runs body(begin, end) over [0, count): on the calling thread if there is no pool, and otherwise
+// in equal parts, four a thread, on the pool.
 template <class Body>
 void in_parts(std::ptrdiff_t count, ThreadPool* pool, Body body) {
   if (pool == nullptr) {
