@@ -150,7 +150,7 @@ class Contractions {
   static bool contracts(const OpInstance& instance) {
     if (!instance.op->comprehension || instance.op->composite_for(instance)) return false;
     std::optional<Reduction> reduction = instance.op->comprehension(instance).reduction;
-    return reduction && reduction->name == "dot";
+    return reduction && (reduction->name == "dot" || reduction->name == "dot_if");
   }
 
   std::vector<Call> calls_;
