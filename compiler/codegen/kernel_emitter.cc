@@ -1,6 +1,7 @@
 #include "compiler/codegen/kernel_emitter.h"
 
 #include <algorithm>
+#include <bit>
 
 #include <llvm/IR/IntrinsicsX86.h>
 #include <llvm/TargetParser/Triple.h>
@@ -24,6 +25,8 @@ KernelEmitter::KernelEmitter(llvm::Module& module, const Target& target, const S
       b_(module.getContext()),
       primitives_(b_, module, target) {
   masks_ = target.masks_words;
+  narrows_ = std::none_of(schedule.loads.begin(), schedule.loads.end(),
+                          [](const auto& load) { return load.second.along_steps; });
   for (const KernelParameter& parameter : kernel_.parameters)
     if (byte_size(parameter.type.dtype) < 4) masks_ = masks_ && target.masks_bytes;
 }
@@ -347,6 +350,18 @@ void KernelEmitter::remainder(llvm::Value* begin, llvm::Value* end,
   if (!masks_) {
     loop(begin, end, 1, [&](llvm::Value* index) { body({1, 1, index, nullptr}); });
     return;
+  }
+  // Of a tile's rows, a few columns take vectors no wider than they need, which are done sooner.
+  if (count && rows_ > 1 && narrows_) {
+    const std::int64_t left = *count % step, tail = left % width;
+    const auto narrow = static_cast<int>(std::bit_ceil(static_cast<std::uint64_t>(tail)));
+    if (tail > 0 && narrow > 1 && narrow < width) {
+      llvm::Value* whole = b_.CreateAdd(begin, i64(left - tail));
+      if (left > tail)
+        loop(begin, whole, width, [&](llvm::Value* index) { body({width, 1, index, nullptr}); });
+      llvm::Value* mask = tail == narrow ? nullptr : first_lanes(narrow, i64(tail));
+      return body({narrow, 1, whole, mask});
+    }
   }
   // The guard keeps the mask's constants out of the way of a length that leaves nothing.
   auto* some = llvm::BasicBlock::Create(module_.getContext(), "remainder", function_);

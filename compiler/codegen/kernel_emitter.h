@@ -206,7 +206,8 @@ class KernelEmitter {
   DebugInfo& debug_;
   llvm::IRBuilder<> b_;
   PrimitiveEmitter primitives_;
-  bool masks_;  // masked access to all parameters is native
+  bool masks_;    // masked access to all parameters is native
+  bool narrows_;  // vectors may be narrower than the schedule's: nothing lies along the steps
 
   int rows_ = 1;    // points of the innermost of schedule_.rows that are worked on at once
   int unroll_ = 1;  // vectors along the vector axis at once

@@ -3,8 +3,9 @@
 namespace weir {
 namespace {
 
-// A task shall be worth starting a thread's attention for, in cost units.
-constexpr std::int64_t kTaskCost = 2048;
+// A task shall be worth a thread's attention, in cost units, and all of them what it takes to hand
+// them out and to wait for the last: half a microsecond, in which one thread does as much.
+constexpr std::int64_t kTaskCost = 2048, kParallelCost = 10240;
 // More tasks than workers even out, but each costs a little.
 constexpr std::int64_t kTasksPerWorker = 4;
 // Fields of weir_executor, runtime/abi.h.
@@ -74,7 +75,7 @@ void ParallelEmitter::run_parallel(llvm::Value* kernel, llvm::Value* frame, llvm
   b_.CreateCondBr(b_.CreateIsNull(executor), serial_block, large_block);
   b_.SetInsertPoint(large_block);
   llvm::Value* worth =
-      b_.CreateAnd(b_.CreateICmpUGE(cost, i64(2 * kTaskCost)), b_.CreateICmpSGT(units, i64(1)));
+      b_.CreateAnd(b_.CreateICmpUGE(cost, i64(kParallelCost)), b_.CreateICmpSGT(units, i64(1)));
   b_.CreateCondBr(worth, parallel_block, serial_block);
   b_.SetInsertPoint(parallel_block);
   std::vector<llvm::Value*> arguments{kernel, frame, units, cost, executor};
