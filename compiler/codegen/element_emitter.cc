@@ -94,14 +94,16 @@ KernelEmitter::Values KernelEmitter::emit_node(Id id, const Lanes& lanes) {
     case Primitive::axis:
       if (!varies) {
         const auto number = static_cast<std::uint32_t>(node.payload);
-        if (rows > 1 && schedule_.tile_axes > 1) {
+        const std::optional<std::size_t> of_tile = schedule_.tile_axis(number);
+        if (rows > 1 && schedule_.tile_axes > 1 && rows == schedule_.rows_at_once) {
           for (int row = 0; row < rows; ++row)
-            result.push_back(i64(schedule_.tile_position(*schedule_.tile_axis(number), row)));
+            result.push_back(i64(schedule_.tile_position(*of_tile, row)));
           return result;
         }
         llvm::Value* first = axes_.at(number);
+        // Of the axes of a tile the innermost is that of a part of its rows.
         for (int row = 0; row < rows; ++row) {
-          result.push_back(row == 0 ? first : b_.CreateAdd(first, i64(row)));
+          result.push_back(row == 0 || *of_tile != 0 ? first : b_.CreateAdd(first, i64(row)));
           if (row > 0 && last_row_ != nullptr)
             result.back() =
                 b_.CreateBinaryIntrinsic(llvm::Intrinsic::smin, result.back(), last_row_);

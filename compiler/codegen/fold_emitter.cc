@@ -168,6 +168,7 @@ KernelEmitter::Values KernelEmitter::chain_partial(const Stage& stage, const Lan
                      accumulators[i].back());
     }
   }
+  int first = 0;
   auto step = [&](llvm::Value* index) {
     Scope scope(*this);
     // Beside a fold in lanes, the stage's axis is the vector axis; here it goes one by one.
@@ -179,7 +180,7 @@ KernelEmitter::Values KernelEmitter::chain_partial(const Stage& stage, const Lan
       // Lanes outside the mask compute on zeros and are never stored; selecting would only cost.
       Lanes unmasked = at;
       unmasked.mask = nullptr;
-      fold_block(stage, accumulators, 0, lanes.slots, unmasked);
+      fold_block(stage, accumulators, first, lanes.slots, unmasked);
     });
   };
   auto at_axis = [&](std::uint32_t axis) {
@@ -189,7 +190,10 @@ KernelEmitter::Values KernelEmitter::chain_partial(const Stage& stage, const Lan
     };
   };
   if (is_written_out(kernel_, stage, std::int64_t{rows_} * lanes.slots))
-    write_out_digits(stage, lanes, at_axis(stage.digits.back()));
+    write_out_digits(stage, lanes, [&](int row, llvm::Value* index) {
+      first = row * lanes.slots;
+      at_axis(stage.digits.back())(index);
+    });
   else if (stage.digits.empty())
     where_steps_count(stage, Level::window, lanes, [&] {
       Scope scope(*this);

@@ -255,6 +255,10 @@ void KernelEmitter::emit_stores(const Stage& stage, const std::vector<Access>& a
       values(store.value, lanes);
   }
   for (std::size_t i = 0; i < stage.stores.size(); ++i) {
+    if (accesses[i].interleaves && rows_ > 1 && rows_ == rows_stored_together(lanes)) {
+      emit_interleaved(stage.stores[i], accesses[i], lanes);
+      continue;
+    }
     bool uniform = accesses[i].kind == Access::Kind::uniform;
     Lanes at = uniform ? Lanes{1, 1, lanes.start, nullptr} : lanes;
     for (int row = 0; row < rows_; ++row)
@@ -320,11 +324,23 @@ void KernelEmitter::loop(llvm::Value* begin, llvm::Value* end, std::int64_t step
   b_.SetInsertPoint(after);
 }
 
+std::optional<std::int64_t> KernelEmitter::known_distance(llvm::Value* begin, llvm::Value* end) {
+  auto *from = llvm::dyn_cast<llvm::ConstantInt>(begin),
+       *to = llvm::dyn_cast<llvm::ConstantInt>(end);
+  if (!from || !to) return std::nullopt;
+  return to->getSExtValue() - from->getSExtValue();
+}
+
 // As many whole steps of `slots` vectors as fit; returns where they end.
 llvm::Value* KernelEmitter::whole_vectors(llvm::Value* begin, llvm::Value* end, int slots,
                                           const LaneBody& body) {
   std::int64_t size = static_cast<std::int64_t>(schedule_.width) * slots;
   llvm::Value* limit = b_.CreateAdd(begin, b_.CreateAnd(b_.CreateSub(end, begin), i64(-size)));
+  // A single step is no loop: where it is, is known ahead.
+  if (known_distance(begin, limit) == size) {
+    body({schedule_.width, slots, begin, nullptr});
+    return limit;
+  }
   loop(begin, limit, size,
        [&](llvm::Value* index) { body({schedule_.width, slots, index, nullptr}); });
   return limit;
@@ -357,20 +373,33 @@ void KernelEmitter::remainder(llvm::Value* begin, llvm::Value* end,
     const auto narrow = static_cast<int>(std::bit_ceil(static_cast<std::uint64_t>(tail)));
     if (tail > 0 && narrow > 1 && narrow < width) {
       llvm::Value* whole = b_.CreateAdd(begin, i64(left - tail));
-      if (left > tail)
-        loop(begin, whole, width, [&](llvm::Value* index) { body({width, 1, index, nullptr}); });
+      if (left > tail) whole_vectors(begin, whole, 1, body);
       llvm::Value* mask = tail == narrow ? nullptr : first_lanes(narrow, i64(tail));
       return body({narrow, 1, whole, mask});
     }
+  }
+  auto rest_at = [&](llvm::Value* index) {
+    body({width, 1, index, first_lanes(width, b_.CreateSub(end, index))});
+  };
+  // Where it is known ahead, it is no loop, of which a second step would be more code only where
+  // whole steps come before.
+  if (std::optional<std::int64_t> left = known_distance(begin, end);
+      left && (*left <= width || (*left <= 2 * width && *left == count))) {
+    for (std::int64_t at = 0; at < *left; at += width) {
+      llvm::Value* index = b_.CreateAdd(begin, i64(at));
+      if (at + width <= *left)
+        body({width, 1, index, nullptr});
+      else
+        rest_at(index);
+    }
+    return;
   }
   // The guard keeps the mask's constants out of the way of a length that leaves nothing.
   auto* some = llvm::BasicBlock::Create(module_.getContext(), "remainder", function_);
   auto* none = llvm::BasicBlock::Create(module_.getContext(), "whole", function_);
   b_.CreateCondBr(b_.CreateICmpSLT(begin, end), some, none);
   b_.SetInsertPoint(some);
-  loop(begin, end, width, [&](llvm::Value* index) {
-    body({width, 1, index, first_lanes(width, b_.CreateSub(end, index))});
-  });
+  loop(begin, end, width, rest_at);
   b_.CreateBr(none);
   b_.SetInsertPoint(none);
 }

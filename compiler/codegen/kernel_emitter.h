@@ -81,7 +81,9 @@ class KernelEmitter {
                  llvm::Value* begin, llvm::Value* end, std::optional<std::int64_t> count);
   void emit_tile_rows(llvm::Value* begin, llvm::Value* end, std::optional<std::int64_t> count);
   void emit_tile_stages(const Lanes& lanes);
+  void for_rows_of_tile(const std::function<void()>& body);
   void set_tile_row(llvm::Value* row);
+  int rows_stored_together(const Lanes& lanes) const;
 
   // stream_emitter.cc: what may be too large for the caches.
   void stream_loop(llvm::Value* begin, llvm::Value* end, std::optional<std::int64_t> count,
@@ -116,7 +118,8 @@ class KernelEmitter {
                          const std::function<void()>& body);
   void digit_loops(const Stage& stage, const Lanes& lanes, llvm::Value* begin, llvm::Value* end,
                    const Body& step);
-  void write_out_digits(const Stage& stage, const Lanes& lanes, const Body& step);
+  void write_out_digits(const Stage& stage, const Lanes& lanes,
+                        const std::function<void(int row, llvm::Value* index)>& step);
   void step_loop(const Stage& stage, const Lanes& lanes, llvm::Value* begin, llvm::Value* end,
                  const Body& step);
   void loop_free_of_guards(const Stage& stage, const Lanes& lanes, llvm::Value* begin,
@@ -133,6 +136,7 @@ class KernelEmitter {
   llvm::Value* lanes_of_bits(llvm::Value* bits, int first, int width);
   void emit_store(std::uint32_t parameter, const Access& access, llvm::Value* value,
                   const Lanes& lanes, int slot, int row);
+  void emit_interleaved(const Store& store, const Access& access, const Lanes& lanes);
   llvm::Value* lane_offsets(const Access& access, const Lanes& lanes, int slot, int row = 0);
   llvm::Value* address(std::uint32_t parameter, llvm::Value* offset);
   llvm::Value* scalar_index(scalar::Id id, const Lanes& lanes, int row = 0);
@@ -179,6 +183,7 @@ class KernelEmitter {
                            const LaneBody& body);
   void remainder(llvm::Value* begin, llvm::Value* end, std::optional<std::int64_t> count,
                  const LaneBody& body);
+  static std::optional<std::int64_t> known_distance(llvm::Value* begin, llvm::Value* end);
   // So many bytes of zeros, or more.
   llvm::Constant* zeros(std::int64_t bytes);
   llvm::AllocaInst* slot(llvm::Type* type, const char* name, std::int64_t count = 1);

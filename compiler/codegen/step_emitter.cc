@@ -7,7 +7,7 @@
 // has elements, transposed in registers, and kept in memory for these steps.
 
 #include <algorithm>
-#include <cstdlib>
+#include <map>
 
 #include "compiler/codegen/kernel_emitter.h"
 
@@ -87,22 +87,76 @@ void KernelEmitter::digit_loops(const Stage& stage, const Lanes& lanes, llvm::Va
        });
 }
 
-// All points of a stage's axis, of which there are few, one after the other.
-void KernelEmitter::write_out_digits(const Stage& stage, const Lanes& lanes, const Body& step) {
-  std::vector<std::int64_t> at(stage.digits.size());
-  for (std::int64_t point = 0; point < kernel_.arena.axis_extent(*stage.axis).value(); ++point) {
-    std::int64_t rest = point;
-    for (std::size_t i = at.size(); i-- > 0;) {
-      std::int64_t size = kernel_.arena.axis_extent(stage.digits[i]).value();
-      at[i] = rest % size;
-      rest /= size;
+// All points of a stage's axis, of which there are few, one after the other: for all rows of a tile
+// at once, or where rows overlap, for a row each. Then what several rows load at different points
+// is loaded once and used by all of them before the next, and few accumulators are in use at a
+// time.
+void KernelEmitter::write_out_digits(const Stage& stage, const Lanes& lanes,
+                                     const std::function<void(int row, llvm::Value* index)>& step) {
+  struct Point {
+    std::vector<std::int64_t> at;
+    int row;
+  };
+  const bool by_row = schedule_.overlap && rows_ > 1;
+  std::vector<Point> points;
+  for (int row = 0; row < (by_row ? rows_ : 1); ++row) {
+    for (std::int64_t number = 0; number < kernel_.arena.axis_extent(*stage.axis).value();
+         ++number) {
+      Point point{std::vector<std::int64_t>(stage.digits.size()), row};
+      std::int64_t rest = number;
+      for (std::size_t i = point.at.size(); i-- > 0;) {
+        std::int64_t size = kernel_.arena.axis_extent(stage.digits[i]).value();
+        point.at[i] = rest % size;
+        rest /= size;
+      }
+      points.push_back(std::move(point));
     }
+  }
+  // What is loaded is told apart by the position that the first row would have.
+  auto shared_position = [&](const Point& point) {
+    std::vector<std::int64_t> at = point.at;
+    at[schedule_.overlap->digit] += schedule_.overlap->shift * point.row;
+    return at;
+  };
+  std::map<std::pair<std::uint32_t, std::vector<std::int64_t>>, Values> loaded;
+  const bool all_count = !step_condition(kernel_, *stage.fold);
+  auto share = [&](const Point& point) {
+    axes_[stage.digits.back()] = i64(point.at.back());
+    for (Id id : all_count ? schedule_.overlap->loads : std::vector<Id>()) {
+      Values& here = loaded[{id.index, shared_position(point)}];
+      if (here.empty()) {
+        here = values(id, lanes);
+      } else {
+        values_.emplace(id.index, here);
+        defined_.push_back(id.index);
+      }
+    }
+  };
+  auto emit = [&](const Point& point) {
     Scope scope(*this);
-    for (std::size_t i = 0; i + 1 < at.size(); ++i) axes_[stage.digits[i]] = i64(at[i]);
+    for (std::size_t i = 0; i + 1 < point.at.size(); ++i) axes_[stage.digits[i]] = i64(point.at[i]);
     hoist(stage, {}, Level::stage, lanes);
     hoist_addresses(stage, lanes);
-    step(i64(at.back()));
+    if (by_row) share(point);
+    step(point.row, i64(point.at.back()));
+  };
+  if (!by_row) {
+    for (const Point& point : points) emit(point);
+    return;
   }
+  // Each row's own points stay in order.
+  std::sort(points.begin(), points.end(), [&](const Point& a, const Point& b) {
+    return std::pair(shared_position(a), a.row) < std::pair(shared_position(b), b.row);
+  });
+  const std::uint32_t axis = schedule_.rows.back().number;
+  llvm::Value* first = axes_.at(axis);
+  for_rows_of_tile([&] {
+    rows_ = 1;
+    for (const Point& point : points) {
+      axes_[axis] = b_.CreateAdd(first, i64(point.row));
+      emit(point);
+    }
+  });
 }
 
 // The innermost loop of a fold.

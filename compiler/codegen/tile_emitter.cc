@@ -2,8 +2,9 @@
 // Schedule).
 //
 // The fold runs over all rows of the tile at once. What follows it is written out for all rows
-// where it is little, and otherwise runs row by row on results that the fold leaves in memory, so
-// that its code is there once; without a fold all is done for all rows at once.
+// where it is little, and otherwise runs row by row, or for as many rows as are stored together, on
+// results that the fold leaves in memory, so that its code is there once; without a fold all is
+// done for all rows at once.
 //
 // Where the number of rows is known only at the call, tiles have one of two heights, and the last
 // one may reach beyond the last row: it works on that row again instead, and leaves it the same
@@ -200,6 +201,33 @@ void KernelEmitter::emit_tile_stages(const Lanes& lanes) {
       }
     }
   }
+  for_rows_of_tile([&] {
+    llvm::Value* count = i64(rows);
+    if (last_row_ != nullptr)
+      count = b_.CreateBinaryIntrinsic(
+          llvm::Intrinsic::smin, count,
+          b_.CreateAdd(b_.CreateSub(last_row_, axes_.at(schedule_.rows.back().number)), i64(1)));
+    rows_ = rows_stored_together(lanes);
+    loop(i64(0), count, rows_, [&](llvm::Value* row) {
+      Scope one(*this);
+      set_tile_row(row);
+      for (std::size_t local = 0; local < kept.size(); ++local) {
+        for (int next = 0; next < rows_; ++next) {
+          for (llvm::AllocaInst* array : kept[local]) {
+            llvm::Type* type = array->getAllocatedType();
+            llvm::Value* here = b_.CreateGEP(type, array, b_.CreateAdd(row, i64(next)));
+            locals_[local].push_back(b_.CreateLoad(type, here));
+          }
+        }
+      }
+      for (std::size_t i = 0; i < kernel_.stages.size(); ++i)
+        if (!kernel_.stages[i].fold) emit_map(kernel_.stages[i], schedule_.stores[i], lanes);
+    });
+  });
+}
+
+// Where not all rows of a tile are worked on at once.
+void KernelEmitter::for_rows_of_tile(const std::function<void()>& body) {
   // What has been computed for all rows is not the value of one.
   std::unordered_map<std::uint32_t, Values> for_all;
   for (auto entry = values_.begin(); entry != values_.end();) {
@@ -207,27 +235,59 @@ void KernelEmitter::emit_tile_stages(const Lanes& lanes) {
     if (schedule_.varies_by_row[here->first]) for_all.insert(values_.extract(here));
   }
   const std::unordered_map<std::uint32_t, llvm::Value*> of_tile = axes_;
-  llvm::Value* count = i64(rows);
-  if (last_row_ != nullptr)
-    count = b_.CreateBinaryIntrinsic(
-        llvm::Intrinsic::smin, count,
-        b_.CreateAdd(b_.CreateSub(last_row_, axes_.at(schedule_.rows.back().number)), i64(1)));
-  rows_ = 1;
-  loop(i64(0), count, 1, [&](llvm::Value* row) {
-    Scope one(*this);
-    set_tile_row(row);
-    for (std::size_t local = 0; local < kept.size(); ++local) {
-      for (llvm::AllocaInst* array : kept[local]) {
-        llvm::Type* type = array->getAllocatedType();
-        locals_[local].push_back(b_.CreateLoad(type, b_.CreateGEP(type, array, row)));
-      }
-    }
-    for (std::size_t i = 0; i < kernel_.stages.size(); ++i)
-      if (!kernel_.stages[i].fold) emit_map(kernel_.stages[i], schedule_.stores[i], lanes);
-  });
+  const int rows = rows_;
+  body();
   rows_ = rows;
   axes_ = of_tile;
   values_.merge(for_all);
+}
+
+// How many rows of a tile, which are all points of its innermost axis, some store puts between one
+// another; 1 if there is none.
+int KernelEmitter::rows_stored_together(const Lanes& lanes) const {
+  if (lanes.width == 1) return 1;
+  for (const auto& stage : schedule_.stores)
+    for (const Access& access : stage)
+      if (access.interleaves) return static_cast<int>(access.stride.value());
+  return 1;
+}
+
+// Stores the results of as many rows as a store has elements from one of a row's to the next: lane
+// l of vector v is that of row (v * width + l) mod rows.
+void KernelEmitter::emit_interleaved(const Store& store, const Access& access, const Lanes& lanes) {
+  const DType dtype = kernel_.parameters[store.parameter].type.dtype;
+  llvm::Align align(static_cast<std::uint64_t>(byte_size(dtype)));
+  const int width = lanes.width;
+  for (int slot = 0; slot < lanes.slots; ++slot) {
+    llvm::Value* position = b_.CreateAdd(lanes.start, i64(static_cast<std::int64_t>(slot) * width));
+    llvm::Value* first = address(store.parameter, b_.CreateAdd(scalar_index(access.offset, lanes),
+                                                               b_.CreateMul(position, i64(rows_))));
+    for (int vector = 0; vector < rows_; ++vector) {
+      std::vector<int> lane_of, row_of;
+      for (int lane = 0; lane < width; ++lane) {
+        lane_of.push_back((vector * width + lane) / rows_);
+        row_of.push_back((vector * width + lane) % rows_);
+      }
+      llvm::Value* merged = value(store.value, lanes, slot, 0);
+      for (int row = 1; row < rows_; ++row) {
+        std::vector<int> order = lane_of;
+        for (std::size_t lane = 0; lane < order.size(); ++lane) {
+          if (row_of[lane] == row)
+            order[lane] += width;
+          else if (row > 1)
+            order[lane] = static_cast<int>(lane);
+        }
+        merged = b_.CreateShuffleVector(merged, value(store.value, lanes, slot, row), order);
+      }
+      if (dtype == DType::boolean) merged = b_.CreateZExt(merged, memory_type(dtype, width));
+      llvm::Value* where = b_.CreateConstGEP1_64(memory_type(dtype, width), first,
+                                                 static_cast<std::uint64_t>(vector));
+      if (lanes.mask)
+        b_.CreateMaskedStore(merged, where, align, b_.CreateShuffleVector(lanes.mask, lane_of));
+      else
+        b_.CreateAlignedStore(merged, where, align);
+    }
+  }
 }
 
 // Goes from the first row of a tile to one of its rows.

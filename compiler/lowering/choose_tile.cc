@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "compiler/lowering/choose_tile_axes.h"
+#include "compiler/lowering/find_overlap.h"
 #include "ir/scalar/affine.h"
 
 namespace weir {
@@ -14,11 +15,12 @@ using scalar::Primitive;
 
 // What a step of a tiled fold may cost for each field of the tile, beside the step itself.
 constexpr int kTileBodyCost = 8;
-// A fold of no more steps may be written out, with no more multiply-adds in a row.
-constexpr std::int64_t kWrittenOutSteps = 16;
+// Nor are more multiply-adds in a row than this.
 constexpr std::int64_t kWrittenOutFields = 160;
 // What follows a fold may cost, for all fields of a tile, to be written out for them.
 constexpr std::int64_t kTogetherCost = 160;
+// Vectors of an image's row that is not cut into blocks.
+constexpr std::int64_t kRowVectors = 16;
 // Of a map in tiles that transpose: vectors of a unit, enough that working out where it is costs
 // little; and what an element may cost, for it is written out for each row.
 constexpr std::int64_t kTransposedVectors = 4;
@@ -147,44 +149,35 @@ class TileChooser {
     return cost;
   }
 
-  // Whether what one row of a tile loads at a step is what the next row loads at another, of a fold
-  // that is written out for as many rows as a tile has.
-  bool rows_overlap(const Fold& fold, const Stage& stage) const {
-    if (!is_written_out(schedule_.kernel, stage, kTileRows)) return false;
-    for (Id id : scalar::reachable(arena(), fold.elements)) {
-      auto load = schedule_.loads.find(id.index);
-      if (load == schedule_.loads.end() || !schedule_.varies[id.index]) continue;
-      Dim of_row = 0;
-      std::vector<std::pair<Dim, Dim>> of_digits;  // and extents
-      for (const auto& [atom, coefficient] :
-           scalar::decompose(arena(), load->second.offset).terms) {
-        const scalar::Node& node = arena()[atom];
-        if (node.primitive != Primitive::axis) continue;
-        const auto number = static_cast<std::uint32_t>(node.payload);
-        if (number == schedule_.rows.back().number) of_row = coefficient;
-        if (std::find(stage.digits.begin(), stage.digits.end(), number) != stage.digits.end())
-          of_digits.emplace_back(coefficient, arena().axis_extent(number));
-      }
-      for (const auto& [coefficient, extent] : of_digits) {
-        // With strides that are known at the call the addresses are not seen to be the same.
-        if (!of_row.is_constant() || !coefficient.is_constant() || coefficient.value() <= 0)
-          continue;
-        const std::int64_t steps = of_row.value() / coefficient.value();
-        if (of_row.value() % coefficient.value() == 0 && steps > 0 && steps < extent.value())
-          return true;
-      }
-    }
-    return false;
+  // Of a fold that is written out for as many rows as a tile has.
+  std::optional<RowOverlap> overlap_of(const Stage& stage) const {
+    if (schedule_.tile_axes > 1 || !is_written_out(schedule_.kernel, stage, kTileRows))
+      return std::nullopt;
+    return find_overlap(schedule_, stage);
+  }
+
+  // Whether the rows of a tile are stored between one another, after a fold that is written out, so
+  // that it is known for each row which steps count.
+  bool rows_interleave(std::int64_t rows) const {
+    for (const Stage& stage : stages())
+      if (stage.fold && !is_written_out(schedule_.kernel, stage, rows)) return false;
+    bool any = false;
+    for (const auto& stage : schedule_.stores)
+      for (const Access& access : stage) any = any || access.interleaves;
+    return any;
   }
 
   // A tile pays where something is loaded that all of its rows share: then a step of the fold has
-  // as many loads as the tile has rows and columns, and as many multiply-adds as it has fields.
+  // as many loads as the tile has rows and columns, and as many multiply-adds as it has fields. It
+  // pays, too, where its rows are stored together.
   void choose_fold_tile() {
     if (!schedule_.vector_row || schedule_.width == 1 || schedule_.rows.empty()) return;
     auto [rows, columns] = tile_shape(schedule_, target_, schedule_.tile_axes);
     columns = std::min<std::int64_t>(columns, schedule_.unroll);
     if (rows < 2) return;
-    bool maps = false, shares = false, splits = false;
+    const bool interleaves = rows_interleave(rows);
+    if (interleaves) columns = 1;
+    bool maps = false, shares = interleaves, splits = false;
     std::vector<Id> stored;
     for (const Stage& stage : stages()) {
       if (!stage.fold) {
@@ -196,27 +189,35 @@ class TileChooser {
       splits = splits || !fold.partials.empty();
       if (maps || fold.order != Reduction::Order::chain || fold.locals.size() != 1) return;
       // Windows that overlap share what they load only if their steps stand in a row.
-      const bool overlaps = rows_overlap(fold, stage);
-      if (overlaps)
+      const std::optional<RowOverlap> overlap = overlap_of(stage);
+      if (overlap)
         while (columns > 1 && !is_written_out(schedule_.kernel, stage, rows * columns))
           columns /= 2;
-      if (step_cost(fold.elements, rows, columns) > kTileBodyCost * rows * columns) return;
+      if (!interleaves && step_cost(fold.elements, rows, columns) > kTileBodyCost * rows * columns)
+        return;
       for (Id id : scalar::reachable(arena(), fold.elements)) {
         if (arena()[id].primitive == Primitive::local) return;
-        shares = shares || overlaps ||
+        shares = shares || overlap ||
                  (scalar::is_load(arena()[id].primitive) && schedule_.varies[id.index] &&
                   !schedule_.varies_by_row[id.index]);
       }
     }
     if (!shares) return;
+    if (stages().front().fold) schedule_.overlap = overlap_of(stages().front());
     schedule_.rows_at_once = static_cast<int>(rows);
-    // Chunk results have no place beyond the last row.
-    if (!splits && !schedule_.rows.back().extent.is_constant())
+    // Chunk results have no place beyond the last row, nor does a row there read what others do.
+    if (!splits && !schedule_.overlap && !schedule_.rows.back().extent.is_constant())
       schedule_.rows_fewer = static_cast<int>(rows / 3);
-    schedule_.rows_together = body_cost(stored) * rows * columns <= kTogetherCost;
+    schedule_.rows_together = !interleaves && body_cost(stored) * rows * columns <= kTogetherCost;
     schedule_.tile_unroll = static_cast<int>(columns);
     schedule_.block = static_cast<std::int64_t>(schedule_.width) *
                       (schedule_.tile_axes > 1 ? schedule_.tile_unroll : schedule_.unroll);
+    // A row of an image that is one block is vectors in places that are known ahead, and most of
+    // them are free of the frame.
+    const Dim& extent = schedule_.vector_row->extent;
+    if (schedule_.overlap && extent.is_constant() &&
+        extent.value() <= kRowVectors * schedule_.width)
+      schedule_.block = std::max(schedule_.block, kRowVectors * schedule_.width);
   }
 
   void choose_transposed() {

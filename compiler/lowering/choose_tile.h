@@ -11,6 +11,9 @@ namespace weir {
 // axes, accesses and levels.
 void choose_tile(Schedule& schedule, const Target& target);
 
+// A fold of more steps is not written out.
+inline constexpr std::int64_t kWrittenOutSteps = 16;
+
 // Whether a fold over digits is written out step by step, for so many fields of a tile. It is where
 // there are few steps: their loops, and what depends on them alone, would cost as much; and windows
 // that overlap, of the rows of a tile or of one point, then load what they share once.

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "compiler/lowering/choose_tile.h"
+
 namespace weir {
 namespace {
 
@@ -74,6 +76,22 @@ double loads_for_each(const Schedule& schedule, const TileShape& shape, int tile
   return loads / (folds * static_cast<double>(shape.rows * shape.columns));
 }
 
+// Whether it depends on a row axis which steps count, in a fold that is not written out: then rows
+// beside one another would compute what only some of them need.
+bool decides_steps(const Schedule& schedule, int tile_axis, std::int64_t rows) {
+  const Kernel& kernel = schedule.kernel;
+  for (const Stage& stage : kernel.stages) {
+    if (!stage.fold || is_written_out(kernel, stage, rows)) continue;
+    std::optional<Id> condition = step_condition(kernel, *stage.fold);
+    if (!condition) continue;
+    for (Id id : scalar::reachable(kernel.arena, std::span(&*condition, 1)))
+      if (kernel.arena[id].primitive == Primitive::axis &&
+          kernel.arena[id].payload == tile_row(schedule, tile_axis).number)
+        return true;
+  }
+  return false;
+}
+
 }  // namespace
 
 TileShape tile_shape(const Schedule& schedule, const Target& target, int tile_axes) {
@@ -109,7 +127,9 @@ int choose_tile_axes(const Schedule& schedule, const Target& target) {
   for (int axes = 1; axes <= static_cast<int>(schedule.rows.size()); ++axes) {
     std::optional<std::int64_t> extent = tile_row(schedule, axes - 1).extent.constant();
     rows *= extent.value_or(0);
-    if (axes > 1 && (rows == 0 || rows > accumulators(target, 1))) break;
+    if (axes > 1 &&
+        (rows == 0 || rows > accumulators(target, 1) || decides_steps(schedule, axes - 1, rows)))
+      break;
     const double loads = loads_for_each(schedule, tile_shape(schedule, target, axes), axes);
     if (axes > 1 && loads * kMargin >= least) continue;
     best = axes;

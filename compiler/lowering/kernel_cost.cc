@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "compiler/lowering/choose_tile.h"
 #include "compiler/lowering/schedule.h"
 #include "ir/scalar/affine.h"
 
@@ -27,6 +28,8 @@ constexpr double kMask = 3;
 constexpr double kGuard = 0.25;
 // What other axes have to be better by.
 constexpr double kMargin = 1.2;
+// A vector of results that is stored between those of other rows.
+constexpr double kInterleaved = 2;
 // A dimension that is known only at the call.
 constexpr std::int64_t kSymbol = 61;
 
@@ -266,7 +269,7 @@ double KernelCost::access_cost(const Access& access, const TileAxes& axes, doubl
     guard = access.guard_times * ((access.guard & bit(axes.axis)) != 0 ? kMask : kGuard) /
             (shared ? rows : 1);
   }
-  double stride = 0, of_step = 0;
+  double stride = 0, of_step = 0, of_row = 0;
   bool plain = access.may_copy, shared = access.in_fold, computed = false;
   const Shape& shape = kernel_.parameters[access.parameter].type.shape;
   for (std::size_t i = 0; i < access.indices.size(); ++i) {
@@ -275,6 +278,7 @@ double KernelCost::access_cost(const Access& access, const TileAxes& axes, doubl
     plain = plain && index.is_axis;
     shared = shared && (index.all & bit(axes.row)) == 0;
     stride += index.coefficients[axes.axis] * strides_[access.parameter][i];
+    of_row += index.coefficients[axes.row] * strides_[access.parameter][i];
     if (access.in_fold) of_step += index.coefficients[step_axis_] * strides_[access.parameter][i];
     computed = computed || (index.other & bit(axes.axis)) != 0;
   }
@@ -282,13 +286,16 @@ double KernelCost::access_cost(const Access& access, const TileAxes& axes, doubl
   double vectors =
       access.in_fold ? std::clamp(std::ceil(extents_[axes.axis] / kLanes), 1.0, kVectors) : 1;
   // Neighbours that are close together are picked from as many vectors as they are apart.
-  const bool is_near =
-      !access.is_store && stride >= 2 && stride <= static_cast<double>(kNearStride);
+  const bool is_near = stride >= 2 && stride <= static_cast<double>(kNearStride);
+  const bool interleaves = access.is_store && is_near && of_row == 1 &&
+                           extents_[axes.row] == stride && steps_ > 0 &&
+                           steps_ <= static_cast<double>(kWrittenOutSteps);
   double each = computed               ? kLanes
                 : stride == 0          ? kSpread * (of_step < kLanes ? 1 : kFar) * part / vectors
                 : stride == 1 || plain ? part
-                : is_near              ? (stride + 1) * part
-                                       : kLanes;
+                : interleaves          ? kInterleaved
+                : is_near && !access.is_store ? (stride + 1) * part
+                                              : kLanes;
   return guard + access.times * each;
 }
 

@@ -337,7 +337,13 @@ class Scheduler {
     }
     for (const auto& stage : store_offsets_) {
       result_.stores.emplace_back();
-      for (std::size_t offset : stage) result_.stores.back().push_back(classify(offsets_[offset]));
+      for (std::size_t offset : stage) {
+        Access access = classify(offsets_[offset]);
+        access.interleaves = is_near(access) && !result_.rows.empty() &&
+                             result_.rows.back().extent == access.stride &&
+                             coefficient(offsets_[offset], result_.rows.back().number) == Dim(1);
+        result_.stores.back().push_back(std::move(access));
+      }
     }
   }
 

@@ -9,7 +9,8 @@
 // vector axis, so that an operand that one of the two does not index is loaded once for all of the tile. Its units are
 // a group of rows within a block of the vector axis; the groups of a block follow one another, and find what they
 // share in cache. Where the innermost of `rows` is short, as the taps of a filter's gradient are, the tile has all points of
-// several of them, so that what none of these indexes is read once.
+// several of them, so that what none of these indexes is read once. And where they are residues (split_residues.h) that a
+// store leaves apart, the results of a few rows are stored together, as whole vectors.
 // Where the number of rows is known only at the call, as many groups as fit are rows_fewer lower, so that of the last one
 // fewer than rows_fewer rows are beyond the end, unless it is the only one.
 //
@@ -47,6 +48,7 @@ struct Access {
   scalar::Id offset;  // in elements; without the vector axis' part, except when computed
   Dim stride;         // in elements along the vector axis, when strided
   bool along_rows = false;  // of a strided load: contiguous along the innermost of the schedule's rows
+  bool interleaves = false;  // of a strided store: the rows of a tile lie between the elements
   bool along_steps = false;  // of a strided load: contiguous along the steps of a fold, and the same for all rows of a tile
   // Of a load that differs from step to step of the innermost loop: the part of the offset that is
   // the same at all of its steps, and the rest.
@@ -67,6 +69,13 @@ struct IndexBound {
   std::int64_t stride = 0;
 };
 
+// What a row of a tile reads at position p of a digit of the stage's axis, the row before it reads at p + shift.
+struct RowOverlap {
+  std::size_t digit;
+  std::int64_t shift;
+  std::vector<scalar::Id> loads;  // to which this applies
+};
+
 struct LoopAxis {
   std::uint32_t number;
   Dim extent;
@@ -83,6 +92,7 @@ struct Schedule {
   int tile_axes = 1;                   // of `rows`, innermost: if several, all of their points are in a unit
   int rows_fewer = 0;                  // of the lower of two heights; 0 if there is one
   bool rows_together = false;          // what follows the fold is written out for all rows at once
+  std::optional<RowOverlap> overlap;   // of a tile of one axis, whose fold is written out
   int tile_unroll = 1;                 // vectors at once beside so many rows
   bool streams = false;                // may use streaming stores
   std::unordered_map<std::uint32_t, Access> loads;  // by arena id

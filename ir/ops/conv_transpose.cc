@@ -63,12 +63,12 @@ Comprehension conv_transpose_comprehension(const OpInstance& instance) {
       filter.push_back(tap);
       Expr at = axis.low == 0 ? place : place + axis.low;
       if (axis.kernel > 1) at = at - (axis.dilation == 1 ? tap : tap * axis.dilation);
-      if (axis.low < axis.reach()) inside = both(inside, at >= 0);
       if (axis.stride > 1) {
         Expr step = element.number(axis.stride);
         meets = both(meets, modulo(at, step) == 0);
         at = floor_div(at, step);
       }
+      if (axis.low < axis.reach()) inside = both(inside, at >= 0);
       if (axis.high < axis.reach())
         inside = both(inside, at < element.size(element.instance.operand(0).shape[kSpatial + i]));
       index.push_back(at);

@@ -140,6 +140,12 @@ TEST(Tiles, WindowsThatOverlap) {
                            "19]) {{ %y = conv(%x, %w) {{{}}} return %y }}",
                            window),
                {{"H", 5}});
+  for (const char* op : {"conv", "conv_transpose"})
+    expect_equal(fmt::format("graph @s(%x: f32[N, 3, H, W], %w: f32[3, 1, 3, 3]) -> (f32[N, 3, H, "
+                             "W]) {{ %y = {}(%x, %w) {{low = [1, 1], high = [1, 1], groups = 3}} "
+                             "return %y }}",
+                             op),
+                 {{"N", 2}, {"H", 9}, {"W", 21}});
   expect_equal(fmt::format("graph @p(%x: f32[1, 2, 5, 37]) -> (f32[1, 2, 5, 19]) {{ "
                            "%y = max_pool(%x) {{kernel = [3, 3], {}}} return %y }}",
                            window),
@@ -207,6 +213,8 @@ TEST(Tiles, TransposedStrides) {
       {"1, 5, 3, 6", "5, 1, 4, 4", "1, 5, 6, 12",
        "strides = [2, 2], low = [1, 1], high = [1, 1], groups = 5"},
       {"1, 8, 3, 3", "8, 50, 1, 1", "1, 50, 6, 6", "strides = [2, 2], high = [-1, -1]"},
+      {"2, 3, 4, 20", "3, 1, 3, 3", "2, 3, 8, 40", "strides = [2, 2], low = [1, 1], groups = 3"},
+      {"1, 2, 4, 33", "2, 2, 2, 3", "1, 2, 10, 99", "strides = [3, 3], high = [1, 0]"},
       {"1, 5, 3, 4", "5, 65, 4, 4", "1, 65, 7, 10", "strides = [2, 2], low = [1, 0]"},
   };
   for (const Case& each : cases)
