@@ -234,8 +234,12 @@ class Lowerer {
         node && node->op->data
             ? add_weight({"", node->op->data(node->attributes), value.type, {}, 0, {}}, value.name,
                          value.type)
-            : add_buffer({value.name, type_in_memory(value.type, id, layouts_),
-                          Buffer::Place::workspace, 0, 0, {}});
+            : add_buffer({value.name,
+                          type_in_memory(value.type, id, layouts_),
+                          Buffer::Place::workspace,
+                          0,
+                          0,
+                          {}});
     if (auto layout = layouts_.find(id); layout != layouts_.end())
       program_.buffers[number].order = layout->second;
     buffers_.emplace(id, number);
@@ -260,12 +264,13 @@ class Lowerer {
     add_call(std::move(*results), nodes, sums, moved);
   }
 
-  // `sums` is the buffer of the parameter without a value, if there is one; `moved` is as for order_rows.
+  // `sums` is the buffer of the parameter without a value, if there is one; `moved` is as for
+  // order_rows.
   void add_call(BuiltKernel built, std::vector<NodeId> nodes, std::uint32_t sums, bool moved) {
     split_residues(built.kernel);
     order_rows(built.kernel, weights_of(built), moved);
     std::vector<PackedCopy> packed =
-        pack_operands(built, [&](ValueId value) { return is_weight(value); });
+        pack_operands(built, [&](ValueId value) { return value.valid() && is_weight(value); });
     KernelCall call;
     call.nodes = std::move(nodes);
     std::vector<std::uint32_t>& buffers = call.buffers;

@@ -25,8 +25,8 @@ constexpr std::int64_t kCopiedColumns = 1024;
 constexpr std::int64_t kCopiedUses = 512;
 // Fewer steps in a row are not worth turning in registers.
 constexpr std::int64_t kTurnedSteps = 8;
-// Vectors of a fold in lanes order that lie apart are worth a copy if so many rows read each of them, with kSymbol in the place
-// of each symbol.
+// Vectors of a fold in lanes order that lie apart are worth a copy if so many rows read each of
+// them, with kSymbol in the place of each symbol.
 constexpr std::int64_t kLanesUses = 8;
 constexpr std::int64_t kSymbol = 16;
 
@@ -198,7 +198,8 @@ std::vector<PackedCopy> pack_operands(BuiltKernel& built,
     bool may_copy =
         node.primitive == Primitive::load && node.payload < original_count &&
         (is_weight(built.values[node.payload]) || !is_turned_in_registers(kernel, id)) &&
-        (!lanes_axis || is_weight(built.values[node.payload]) || pays_in_lanes(kernel, from.operands(id)));
+        (!lanes_axis || is_weight(built.values[node.payload]) ||
+         pays_in_lanes(kernel, from.operands(id)));
     return may_copy ? order_along(kernel, kernel.parameters[node.payload].type.shape,
                                   from.operands(id), vector_axis)
                     : std::nullopt;

@@ -1,16 +1,17 @@
 // Copies of operands of folds in the order in which the folds read them.
 //
-// A fold in chain order runs along the last row axis in vectors. An operand in which that axis is not
-// the innermost dimension (the right side of x * transpose(w)) would be gathered element by element, so
-// it is copied once, transposed, before the kernel runs. Weights are laid out that way ahead of all runs.
-// A fold in lanes order runs along its own axis, and so do the maps beside it: what they read apart is copied where several
-// rows share it.
+// A fold in chain order runs along the last row axis in vectors. An operand in which that axis is
+// not the innermost dimension (the right side of x * transpose(w)) would be gathered element by
+// element, so it is copied once, transposed, before the kernel runs. Weights are laid out that way
+// ahead of all runs. A fold in lanes order runs along its own axis, and so do the maps beside it:
+// what they read apart is copied where several rows share it.
 //
-// Rows of many columns lie far apart: what a register tile reads of one after the other shares few sets
-// of the caches, and each is on a page of its own. So weights with many columns are cut into panels of
-// so many columns as a tile has, each a run of memory, and the last row axis of the kernel into two: the
-// panel, which becomes the outermost axis, and the column in it. Another operand is cut for each run where that is certain to
-// pay: its rows are a page or more apart, and so many rows of results read them that the copy is a small part of the work.
+// Rows of many columns lie far apart: what a register tile reads of one after the other shares few
+// sets of the caches, and each is on a page of its own. So weights with many columns are cut into
+// panels of so many columns as a tile has, each a run of memory, and the last row axis of the
+// kernel into two: the panel, which becomes the outermost axis, and the column in it. Another
+// operand is cut for each run where that is certain to pay: its rows are a page or more apart, and
+// so many rows of results read them that the copy is a small part of the work.
 #pragma once
 
 #include <functional>
@@ -22,17 +23,17 @@ namespace weir {
 
 struct PackedCopy {
   ValueId source;
-  std::uint32_t parameter;          // of the contraction that now reads the copy
-  TensorType type;                  // of the copy
+  std::uint32_t parameter;           // of the contraction that now reads the copy
+  TensorType type;                   // of the copy
   std::vector<std::uint32_t> order;  // source dimension of each dimension of the copy
   // Not 0: the last of these is cut into pieces of so many elements, and their number is the first
   // dimension of the copy.
   std::int64_t panel = 0;
 };
 
-// Redirects such loads of `built` to new parameters, one for each copy returned. The new parameters are
-// appended to the kernel's; BuiltKernel::values gets an invalid id for each. `is_weight` tells which
-// values are laid out ahead of all runs.
+// Redirects such loads of `built` to new parameters, one for each copy returned. The new parameters
+// are appended to the kernel's; BuiltKernel::values gets an invalid id for each. `is_weight` tells
+// which values are laid out ahead of all runs; an invalid id is none of them.
 std::vector<PackedCopy> pack_operands(BuiltKernel& built,
                                       const std::function<bool(ValueId)>& is_weight);
 
