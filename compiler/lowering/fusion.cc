@@ -398,30 +398,42 @@ void choose_members(Planner& planner) {
     if (member[i]) planner.plan.group_of[i] = INT32_MAX;  // a member, group to be chosen
 }
 
-// The nodes in the order in which groups form: small values that come from params alone, which no run
-// updates, as the factor of a batch_norm, before all others. Their group would otherwise lie between a convolution and what
-// follows it.
+// The nodes in the order in which groups form: before all others small values that come from params alone, which
+// no run updates, as the factor of a batch_norm; and single elements that come from such, as the rate and the count
+// of a step. Their group would otherwise lie between a convolution, or the gradient of a weight, and what follows it.
 std::vector<std::uint32_t> order_of_nodes(const Planner& planner) {
   const Graph& graph = planner.graph;
-  std::vector<bool> early(graph.nodes().size()), reads_params(graph.nodes().size());
+  const std::size_t count = graph.nodes().size();
+  std::vector<bool> of_params(count), of_singles(count), reads(count);
   std::vector<std::uint32_t> first, others;
-  for (std::uint32_t i = 0; i < early.size(); ++i) {
+  for (std::uint32_t i = 0; i < count; ++i) {
     const Node& node = graph.nodes()[i];
-    early[i] = planner.options.checked.empty() || planner.options.checked[i].empty();
+    of_params[i] = of_singles[i] = planner.options.checked.empty() || planner.options.checked[i].empty();
     for (ValueId operand : node.operands) {
       const Value& value = graph.value(operand);
-      bool is_result = value.kind == Value::Kind::result;
-      bool is_param = value.kind == Value::Kind::param && !graph.is_updated(operand);
-      early[i] = early[i] && (is_param || (is_result && early[value.producer.index]));
-      reads_params[i] = reads_params[i] || is_param || (is_result && reads_params[value.producer.index]);
+      if (value.kind == Value::Kind::result) {
+        of_params[i] = of_params[i] && of_params[value.producer.index];
+        of_singles[i] = of_singles[i] && of_singles[value.producer.index];
+        reads[i] = reads[i] || reads[value.producer.index];
+      } else {
+        of_params[i] = of_params[i] && value.kind == Value::Kind::param && !graph.is_updated(operand);
+        of_singles[i] = of_singles[i] && element_count(value.type.shape) == Dim(1);
+        reads[i] = true;
+      }
     }
-    auto is_small = [&](ValueId result) {
-      std::optional<std::int64_t> count = element_count(graph.type(result).shape).constant();
-      return count && *count <= kSmallValue;
+    auto are_small = [&](std::int64_t most) {
+      return std::all_of(node.results.begin(), node.results.end(), [&](ValueId result) {
+        std::optional<std::int64_t> elements = element_count(graph.type(result).shape).constant();
+        return elements && *elements <= most;
+      });
     };
-    if (planner.is_member(NodeId{i}))
-      early[i] = early[i] && reads_params[i] && std::all_of(node.results.begin(), node.results.end(), is_small);
-    (early[i] ? first : others).push_back(i);
+    bool early = of_params[i] || of_singles[i];
+    if (planner.is_member(NodeId{i})) {
+      of_params[i] = of_params[i] && reads[i] && are_small(kSmallValue);
+      of_singles[i] = of_singles[i] && reads[i] && are_small(1);
+      early = of_params[i] || of_singles[i];
+    }
+    (early ? first : others).push_back(i);
   }
   first.insert(first.end(), others.begin(), others.end());
   return first;

@@ -6,7 +6,7 @@
 //   member   computed by one group; stored only if another group or the caller needs it
 // and every group of members becomes one kernel.
 //
-// Groups form greedily in graph order, but for small values of params alone, which come first. A node joins the group of its latest producer if it runs over
+// Groups form greedily in graph order, but for small values of params and single elements alone, which come first. A node joins the group of its latest producer if it runs over
 // the same domain; else a later group of the same domain that reads something it reads, maps with maps
 // and folds with folds; and otherwise opens a new group. All other producers then belong to earlier
 // groups, so groups executed by number respect every dependence.
