@@ -311,7 +311,7 @@ void add_outputs(Executable::Parts& parts, const Program& program) {
   parts.updates.resize(program.outputs.size() + program.state.size());
   for (std::uint32_t i = 0; i < program.state.size(); ++i) {
     const StateEntry& entry = program.state[i];
-    parts.state.push_back({entry.param, entry.type, entry.offset, entry.bytes});
+    parts.state.push_back({entry.param, entry.type, entry.offset, entry.bytes, entry.order});
     parts.updates[entry.output] = i;
   }
   parts.state_bytes = program.state_bytes;
@@ -327,6 +327,18 @@ void add_outputs(Executable::Parts& parts, const Program& program) {
 }
 
 }  // namespace
+
+Tensor read_state(const StateVariable& variable, const void* state) {
+  Tensor::Sizes sizes;
+  for (const Dim& dim : variable.type.shape) sizes.push_back(dim.value());
+  Tensor value(variable.type.dtype, std::move(sizes));
+  take_in_order(value, static_cast<const char*>(state) + variable.offset, variable.order);
+  return value;
+}
+
+void write_state(const StateVariable& variable, const Tensor& value, void* state) {
+  put_in_order(static_cast<char*>(state) + variable.offset, value, variable.order);
+}
 
 Executable make_executable(const Program& program, LoadedCode code, const Weights& weights) {
   std::vector<WeightEntry> values = program.weights;
@@ -351,9 +363,7 @@ Executable make_executable(const Program& program, LoadedCode code, const Weight
     char* block = static_cast<char*>(parts->initial_state.reserve(program.state_bytes));
     std::memset(block, 0, program.state_bytes);
     for (const StateVariable& variable : parts->state)
-      if (variable.bytes > 0)
-        std::memcpy(block + variable.offset, weights.find(variable.name)->second.data(),
-                    variable.bytes);
+      write_state(variable, weights.find(variable.name)->second, block);
   }
   return Executable(std::move(parts));
 }
@@ -473,8 +483,7 @@ void Executable::run_into(std::span<const Tensor> inputs, std::span<Tensor> outp
   for (std::size_t i = 0; i < outputs.size(); ++i) {
     if (!parts_->updates[i]) continue;
     const StateVariable& variable = parts_->state[*parts_->updates[i]];
-    if (variable.bytes > 0)
-      std::memcpy(outputs[i].mutable_data(), block + variable.offset, variable.bytes);
+    take_in_order(outputs[i], block + variable.offset, variable.order);
   }
 }
 

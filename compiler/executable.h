@@ -29,7 +29,14 @@ struct StateVariable {
   TensorType type;         // dimensions are integers
   std::size_t offset = 0;  // in bytes, a multiple of WEIR_ALIGNMENT
   std::size_t bytes = 0;
+  // The order in which the block holds its dimensions, outermost first. Empty, which it is unless
+  // CompileOptions::orders_state or state_orders ask for another one: as `type` has them.
+  std::vector<std::uint32_t> order = {};
 };
+
+// The value of a variable in a block of state; and into one, whose type must be the variable's.
+Tensor read_state(const StateVariable& variable, const void* state);
+void write_state(const StateVariable& variable, const Tensor& value, void* state);
 
 // Movable; running is const and safe from many threads at once. Everything that belongs to the program -
 // code, weights, workspaces - is freed with it.

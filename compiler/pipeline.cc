@@ -128,14 +128,26 @@ Graph optimize(Graph graph, const CompileOptions& options) {
   return timed(options.timing, "rematerialize", [&] {
     return rematerialize(std::move(optimized), {.fuse = options.fuse,
                                                 .reuse_memory = options.reuse_memory,
+                                                .orders_state = options.orders_state,
                                                 .budget = options.memory_budget});
   });
 }
 
+namespace {
+
+LoweringOptions lowering_options(const CompileOptions& options) {
+  return {.fuse = options.fuse,
+          .reuse_memory = options.reuse_memory,
+          .orders_state = options.orders_state,
+          .state_orders = options.state_orders};
+}
+
+}  // namespace
+
 Program lower_graph(Graph graph, const CompileOptions& options) {
   Graph optimized = optimize(std::move(graph), options);
   return timed(options.timing, "lowering", [&] {
-    return lower(optimized, {.fuse = options.fuse, .reuse_memory = options.reuse_memory});
+    return lower(optimized, lowering_options(options));
   });
 }
 
@@ -175,7 +187,7 @@ std::string draw(const Graph& graph, InspectStage stage, const CompileOptions& o
                             stage_names()[static_cast<std::size_t>(stage)]));
   Graph optimized = optimize(graph, options);
   if (stage == InspectStage::optimized) return draw(optimized, "optimized");
-  return draw(optimized, lower(optimized, {.fuse = options.fuse, .reuse_memory = options.reuse_memory}), "kernels");
+  return draw(optimized, lower(optimized, lowering_options(options)), "kernels");
 }
 
 }  // namespace weir

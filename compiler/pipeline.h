@@ -30,6 +30,11 @@ struct CompileOptions {
   std::vector<std::string> passes;  // graph passes by name; empty: the default ones
   bool fuse = true;              // false: a kernel for every node
   bool reuse_memory = true;      // false: workspace of its own for every value
+  // Whether the program may keep the params that it updates in another order of dimensions than they
+  // are declared in (compiler/lowering/order_state.h), and the orders of those that another program
+  // on the same block of state has chosen. StateVariable::order says what became of it.
+  bool orders_state = false;
+  StateOrders state_orders = {};
   // What the backward pass reads of the forward pass is kept in its smallest form, and computed again as far as this
   // budget for the workspace asks for it (compiler/rematerialize/rematerialize.h); not if `passes` are given.
   std::optional<MemoryBudget> memory_budget = {};

@@ -1,7 +1,8 @@
 #include "compiler/trainer.h"
 
 #include <algorithm>
-#include <cstring>
+#include <mutex>
+#include <optional>
 
 #include <fmt/format.h>
 
@@ -33,12 +34,6 @@ std::vector<Tensor> in_order(std::span<const Signature> wanted, const NamedTenso
   return ordered;
 }
 
-Tensor::Sizes sizes_of(const TensorType& type) {
-  Tensor::Sizes sizes;
-  for (const Dim& dim : type.shape) sizes.push_back(dim.value());
-  return sizes;
-}
-
 std::size_t output_number(const Executable& executable, const std::string& name) {
   std::span<const Signature> outputs = executable.outputs();
   auto found = std::find_if(outputs.begin(), outputs.end(),
@@ -52,15 +47,21 @@ double number(const Tensor& scalar) { return scalar::to_double(scalar.dtype(), s
 }  // namespace
 
 struct Trainer::Parts {
-  Parts(Model given, TrainingStep step, const TrainingOptions& options,
-        const CompileOptions& compile_options)
+  Parts(Model given, const Optimizer& the_optimizer, TrainingStep step,
+        const TrainingOptions& the_options, const CompileOptions& the_compile_options)
       : model(std::move(given)),
+        optimizer(the_optimizer),
+        options(the_options),
+        compile_options(the_compile_options),
         step_graph(std::move(step.graph)),
         step_program(
-            compile(with_initial(step_graph, model.weights, step.initial), compile_options)),
-        evaluation(compile({on_state(model.graph, options), model.weights}, compile_options)),
+            compile(with_initial(step_graph, model.weights, step.initial), with_own_orders())),
+        evaluation(compile({on_state(model.graph, options), model.weights}, with_orders_of_step())),
         loss(output_number(evaluation, options.loss)),
         checks_finite(options.check_finite) {
+    // They are the caller's, who need not keep them.
+    compile_options.executor = nullptr;
+    compile_options.timing = nullptr;
     std::span<const Signature> all = step_program.inputs();
     std::copy_if(all.begin(), all.end(), std::back_inserter(inputs),
                  [](const Signature& input) { return input.name != "learning_rate"; });
@@ -68,14 +69,43 @@ struct Trainer::Parts {
     rate = Tensor(rate_type, {});
     step_program.write_initial_state(state.reserve(step_program.state_bytes()));
     check_layout();
-    describe();
   }
 
-  void describe() {
+  // What nobody but the trainer sees lies as its programs want it.
+  CompileOptions with_own_orders() const {
+    CompileOptions result = compile_options;
+    result.orders_state = true;
+    return result;
+  }
+
+  CompileOptions with_orders_of_step() const {
+    CompileOptions result = compile_options;
     for (const StateVariable& variable : step_program.state())
+      if (!variable.order.empty()) result.state_orders.emplace(variable.name, variable.order);
+    return result;
+  }
+
+  // C programs see the block of state: theirs lies as it is declared, for which there are programs
+  // of their own if this trainer's does not.
+  void describe() {
+    std::span<const StateVariable> own = step_program.state();
+    if (std::any_of(own.begin(), own.end(),
+                    [](const StateVariable& variable) { return !variable.order.empty(); })) {
+      TrainingStep step = training_step(model.graph, optimizer, options);
+      plain_step.emplace(
+          compile(with_initial(std::move(step.graph), model.weights, step.initial), compile_options));
+      plain_evaluation.emplace(
+          compile({on_state(model.graph, options), model.weights}, compile_options));
+    }
+    describe(plain_step ? *plain_step : step_program,
+             plain_evaluation ? *plain_evaluation : evaluation);
+  }
+
+  void describe(const Executable& c_program, const Executable& c_evaluation) {
+    for (const StateVariable& variable : c_program.state())
       texts.push_back(to_string(variable.type));
     for (std::size_t i = 0; i < texts.size(); ++i) {
-      const StateVariable& variable = step_program.state()[i];
+      const StateVariable& variable = c_program.state()[i];
       variables.push_back(
           {variable.name.c_str(), texts[i].c_str(), variable.offset, variable.bytes});
     }
@@ -83,8 +113,8 @@ struct Trainer::Parts {
       return weir_step_program{executable.program(), executable.workspace_size(),
                                executable.weights()};
     };
-    c_step = {program_of(step_program),     program_of(evaluation), step_program.state_bytes(),
-              step_program.initial_state(), variables.data(),       variables.size()};
+    c_step = {program_of(c_program),     program_of(c_evaluation), c_program.state_bytes(),
+              c_program.initial_state(), variables.data(),       variables.size()};
   }
 
   // Evaluation reads the params where the step updates them.
@@ -93,7 +123,9 @@ struct Trainer::Parts {
     for (const StateVariable& read : evaluation.state()) {
       auto found = std::find_if(updated.begin(), updated.end(),
                                 [&](const StateVariable& v) { return v.name == read.name; });
-      WEIR_CHECK(found != updated.end() && found->offset == read.offset, read.name);
+      WEIR_CHECK(found != updated.end() && found->offset == read.offset &&
+                     found->order == read.order,
+                 read.name);
     }
   }
 
@@ -103,21 +135,16 @@ struct Trainer::Parts {
     throw Error(fmt::format("the training step has no state {}", value_name(std::string(name))));
   }
 
-  char* place(const StateVariable& variable) const {
-    return static_cast<char*>(state.data()) + variable.offset;
-  }
-
   static void check_type(const StateVariable& variable, const Tensor& value) {
     if (!(value.type() == variable.type))
       throw Error(fmt::format("{} is {}, and {} is given", value_name(variable.name),
                               to_string(variable.type), to_string(value.type())));
   }
 
-  void write(const StateVariable& variable, const Tensor& value) const {
-    if (variable.bytes > 0) std::memcpy(place(variable), value.data(), variable.bytes);
-  }
-
   Model model;
+  Optimizer optimizer;
+  TrainingOptions options;
+  CompileOptions compile_options;
   Graph step_graph;
   Executable step_program;
   Executable evaluation;
@@ -128,6 +155,9 @@ struct Trainer::Parts {
   Tensor rate;
   std::vector<Tensor> all_inputs, outputs;  // of the latest step
   std::vector<Tensor::Sizes> sizes;         // of its inputs
+  // For C, made when it is asked for.
+  std::once_flag described;
+  std::optional<Executable> plain_step, plain_evaluation;
   std::vector<std::string> texts;
   std::vector<weir_variable> variables;
   weir_step c_step{};
@@ -138,7 +168,8 @@ Trainer::Trainer(Model model, const Optimizer& optimizer, const TrainingOptions&
   if (options.learning_rate)
     throw Error("a Trainer is told the rate of every step; its options may not fix one");
   TrainingStep step = training_step(model.graph, optimizer, options);
-  parts_ = std::make_unique<Parts>(std::move(model), std::move(step), options, compile_options);
+  parts_ = std::make_unique<Parts>(std::move(model), optimizer, std::move(step), options,
+                                   compile_options);
 }
 
 Trainer::~Trainer() = default;
@@ -198,17 +229,13 @@ std::size_t Trainer::loss_output() const { return parts_->loss; }
 std::span<const StateVariable> Trainer::state() const { return parts_->step_program.state(); }
 
 Tensor Trainer::read(std::string_view name) const {
-  const StateVariable& variable = parts_->variable(name);
-  Tensor result(variable.type.dtype, sizes_of(variable.type));
-  if (variable.bytes > 0)
-    std::memcpy(result.mutable_data(), parts_->place(variable), variable.bytes);
-  return result;
+  return weir::read_state(parts_->variable(name), parts_->state.data());
 }
 
 void Trainer::write(std::string_view name, const Tensor& value) {
   const StateVariable& variable = parts_->variable(name);
   Parts::check_type(variable, value);
-  parts_->write(variable, value);
+  weir::write_state(variable, value, parts_->state.data());
 }
 
 Weights Trainer::read_state() const {
@@ -226,7 +253,7 @@ void Trainer::write_state(const Weights& values) {
     Parts::check_type(variable, found->second);
   }
   for (const StateVariable& variable : state())
-    parts_->write(variable, values.find(variable.name)->second);
+    weir::write_state(variable, values.find(variable.name)->second, parts_->state.data());
 }
 
 Model Trainer::model() const {
@@ -236,7 +263,10 @@ Model Trainer::model() const {
   return result;
 }
 
-const weir_step& Trainer::c_step() const { return parts_->c_step; }
+const weir_step& Trainer::c_step() const {
+  std::call_once(parts_->described, [&] { parts_->describe(); });
+  return parts_->c_step;
+}
 const Graph& Trainer::step_graph() const { return parts_->step_graph; }
 const Executable& Trainer::step_executable() const { return parts_->step_program; }
 const Executable& Trainer::evaluation_executable() const { return parts_->evaluation; }

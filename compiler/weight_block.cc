@@ -11,25 +11,26 @@
 namespace weir {
 namespace {
 
-// Lays out a tensor as WeightEntry says.
-void put_in_order(char* to, const Tensor& tensor, const WeightEntry& entry) {
-  const auto size = static_cast<std::size_t>(byte_size(tensor.type().dtype));
+// The elements of a tensor, as positions in row-major order, in another order of dimensions, the last
+// of which is in panels if `panel` is not 0.
+template <class Visit>
+void visit_in_order(const Tensor& tensor, std::span<const std::uint32_t> order_of_dimensions,
+                    std::int64_t panel, Visit&& visit) {
   std::vector<std::int64_t> sizes = tensor.sizes();
   std::vector<std::int64_t> strides(sizes.size(), 1);
   for (std::size_t i = sizes.size(); i-- > 1;) strides[i - 1] = strides[i] * sizes[i];
-  std::vector<std::uint32_t> order = entry.order;
-  if (entry.panel != 0) {
+  std::vector<std::uint32_t> order(order_of_dimensions.begin(), order_of_dimensions.end());
+  if (panel != 0) {
     std::uint32_t cut = order.back();
     order.insert(order.begin(), static_cast<std::uint32_t>(sizes.size()));
-    sizes.push_back(sizes[cut] / entry.panel);
-    strides.push_back(strides[cut] * entry.panel);
-    sizes[cut] = entry.panel;
+    sizes.push_back(sizes[cut] / panel);
+    strides.push_back(strides[cut] * panel);
+    sizes[cut] = panel;
   }
   std::vector<std::int64_t> at(sizes.size());
-  const char* from = static_cast<const char*>(tensor.data());
   std::int64_t offset = 0;
-  for (std::int64_t left = tensor.element_count(); left > 0; --left, to += size) {
-    std::memcpy(to, from + static_cast<std::size_t>(offset) * size, size);
+  for (std::int64_t left = tensor.element_count(); left > 0; --left) {
+    visit(static_cast<std::size_t>(offset));
     for (std::size_t i = order.size(); i-- > 0;) {
       std::uint32_t dimension = order[i];
       offset += strides[dimension];
@@ -40,7 +41,39 @@ void put_in_order(char* to, const Tensor& tensor, const WeightEntry& entry) {
   }
 }
 
+std::size_t element_size(const Tensor& tensor) {
+  return static_cast<std::size_t>(byte_size(tensor.dtype()));
+}
+
+void put_in_panels(char* to, const Tensor& tensor, std::span<const std::uint32_t> order,
+                   std::int64_t panel) {
+  const std::size_t size = element_size(tensor);
+  const char* from = static_cast<const char*>(tensor.data());
+  visit_in_order(tensor, order, panel, [&](std::size_t position) {
+    std::memcpy(to, from + position * size, size);
+    to += size;
+  });
+}
+
 }  // namespace
+
+void put_in_order(char* to, const Tensor& tensor, std::span<const std::uint32_t> order) {
+  if (!order.empty()) return put_in_panels(to, tensor, order, 0);
+  if (tensor.byte_count() > 0) std::memcpy(to, tensor.data(), tensor.byte_count());
+}
+
+void take_in_order(Tensor& tensor, const char* from, std::span<const std::uint32_t> order) {
+  char* to = static_cast<char*>(tensor.mutable_data());
+  const std::size_t size = element_size(tensor);
+  if (order.empty()) {
+    if (tensor.byte_count() > 0) std::memcpy(to, from, tensor.byte_count());
+    return;
+  }
+  visit_in_order(tensor, order, 0, [&](std::size_t position) {
+    std::memcpy(to + position * size, from, size);
+    from += size;
+  });
+}
 
 void check_weights(std::span<const WeightEntry> entries, const Weights& weights) {
   std::string missing;
@@ -66,10 +99,10 @@ void fill_weight_block(std::span<const WeightEntry> entries, const Weights& weig
     const Tensor& value = entry.value ? *entry.value : weights.find(entry.param)->second;
     WEIR_CHECK(*entry.offset + value.byte_count() <= block.size(), entry.param);
     char* to = block.data() + *entry.offset;
-    if (!entry.order.empty())
-      put_in_order(to, value, entry);
-    else if (value.byte_count() > 0)
-      std::memcpy(to, value.data(), value.byte_count());
+    if (entry.panel != 0)
+      put_in_panels(to, value, entry.order, entry.panel);
+    else
+      put_in_order(to, value, entry.order);
   }
 }
 

@@ -15,12 +15,11 @@
 #include "compiler/lowering/keep_elements.h"
 #include "compiler/lowering/layouts.h"
 #include "compiler/lowering/memory_plan.h"
-#include "compiler/lowering/order_rows.h"
+#include "compiler/lowering/order_state.h"
 #include "compiler/lowering/pack_operands.h"
-#include "compiler/lowering/part_results.h"
 #include "compiler/lowering/place_updates.h"
+#include "compiler/lowering/prepare_kernels.h"
 #include "compiler/lowering/split_folds.h"
-#include "compiler/lowering/split_residues.h"
 #include "ir/escape.h"
 #include "ir/op.h"
 #include "runtime/abi.h"
@@ -56,11 +55,8 @@ class Lowerer {
       if (!group.kernel.kernel.stages.empty())
         add_call(std::move(group.kernel), std::move(group.nodes));
     }
-    for (const auto& [value, output] : copies_) {
-      BuiltKernel built = build_copy_kernel(graph_, value);
-      add_call(std::move(built.kernel),
-               copy_call(value, buffer_of(value), output, program_.buffers[output].name));
-    }
+    for (const auto& [value, output] : copies_)
+      add_copy(value, buffer_of(value), output, program_.buffers[output].name);
     place_state();
     place_weights();
     plan_memory(program_, {.reuse = options_.reuse_memory});
@@ -94,7 +90,47 @@ class Lowerer {
       return graph_.value(id).kind == Value::Kind::result && !is_weight(id) &&
              !buffers_.contains(id) && !checked.contains(id);
     };
-    layouts_ = weir::choose_layouts(kernels, is_free, [&](ValueId id) { return is_weight(id); });
+    layouts_ = weir::choose_layouts(kernels, is_free, weight_test());
+    order_state(kernels, checked);
+  }
+
+  // Of the params that are updated; one whose next value has another use besides stays as declared.
+  void order_state(const std::vector<const BuiltKernel*>& kernels,
+                   const std::unordered_set<ValueId>& checked) {
+    if (options_.orders_state) {
+      std::unordered_map<ValueId, int> outputs;
+      for (const Graph::Output& output : graph_.outputs()) ++outputs[output.value];
+      std::vector<StateUpdate> updates;
+      for (const Graph::Output& output : graph_.outputs()) {
+        if (!output.updates.valid() || outputs.contains(output.updates)) continue;
+        auto next = buffers_.find(output.value);
+        bool own = next != buffers_.end() && outputs.at(output.value) == 1 &&
+                   graph_.value(output.value).kind == Value::Kind::result &&
+                   program_.buffers[next->second].place == Buffer::Place::workspace;
+        if (own && !checked.contains(output.updates) && !checked.contains(output.value))
+          updates.push_back({output.updates, output.value});
+      }
+      layouts_.merge(weir::order_state(kernels, updates, layouts_, weight_test()));
+    }
+    for (StateEntry& entry : program_.state) {
+      const Graph::Output& output = graph_.outputs()[entry.output];
+      if (auto given = options_.state_orders.find(entry.param);
+          given != options_.state_orders.end())
+        layouts_.emplace(output.updates, given->second);
+      auto layout = layouts_.find(output.updates);
+      if (layout == layouts_.end()) continue;
+      entry.order = layout->second;
+      for (ValueId value : {output.updates, output.value}) {
+        auto buffer = buffers_.find(value);
+        if (buffer != buffers_.end()) lay_out(program_.buffers[buffer->second], value);
+      }
+    }
+  }
+
+  // Gives a buffer of the declared type that of the value's layout.
+  void lay_out(Buffer& buffer, ValueId value) const {
+    buffer.type = type_in_memory(graph_.type(value), value, layouts_);
+    if (auto layout = layouts_.find(value); layout != layouts_.end()) buffer.order = layout->second;
   }
 
   std::uint32_t add_buffer(Buffer buffer) {
@@ -139,10 +175,10 @@ class Lowerer {
       std::uint32_t value = buffer_of(output.value);
       bool own = program_.buffers[value].place == Buffer::Place::workspace;
       if (!own || !taken.insert(value).second) {
-        std::uint32_t copy =
-            add_buffer({entry.param + "_next", entry.type, Buffer::Place::workspace, 0, 0, {}});
-        add_call(build_copy_kernel(graph_, output.value).kernel,
-                 copy_call(output.value, value, copy, "%" + program_.buffers[copy].name));
+        Buffer next{entry.param + "_next", entry.type, Buffer::Place::workspace, 0, 0, {}};
+        lay_out(next, output.updates);
+        std::uint32_t copy = add_buffer(std::move(next));
+        add_copy(output.value, value, copy, "%" + program_.buffers[copy].name);
         value = copy;
       }
       entry.buffer = value;
@@ -151,16 +187,13 @@ class Lowerer {
     for (const Update& update : place_updates(program_, updates)) {
       auto entry = std::find_if(program_.state.begin(), program_.state.end(),
                                 [&](const StateEntry& e) { return e.buffer == update.next; });
-      std::uint32_t copy = add_buffer({program_.buffers[update.next].name,
-                                       entry->type,
-                                       Buffer::Place::state,
-                                       0,
-                                       entry->offset,
-                                       {}});
-      ValueId value = graph_.outputs()[entry->output].value;
+      const Graph::Output& output = graph_.outputs()[entry->output];
+      Buffer state{
+          program_.buffers[update.next].name, entry->type, Buffer::Place::state, 0, entry->offset, {}};
+      lay_out(state, output.updates);
+      std::uint32_t copy = add_buffer(std::move(state));
       entry->buffer = copy;
-      add_call(build_copy_kernel(graph_, value).kernel,
-               copy_call(value, update.next, copy, "%" + entry->param));
+      add_copy(output.value, update.next, copy, "%" + entry->param);
     }
   }
 
@@ -234,43 +267,28 @@ class Lowerer {
         node && node->op->data
             ? add_weight({"", node->op->data(node->attributes), value.type, {}, 0, {}}, value.name,
                          value.type)
-            : add_buffer({value.name,
-                          type_in_memory(value.type, id, layouts_),
-                          Buffer::Place::workspace,
-                          0,
-                          0,
-                          {}});
-    if (auto layout = layouts_.find(id); layout != layouts_.end())
-      program_.buffers[number].order = layout->second;
+            : add_buffer({value.name, value.type, Buffer::Place::workspace, 0, 0, {}});
+    lay_out(program_.buffers[number], id);
     buffers_.emplace(id, number);
     return number;
   }
 
-  // Tells of a kernel's parameters which are laid out ahead of all runs.
-  auto weights_of(const BuiltKernel& built) const {
-    return [&](std::uint32_t parameter) {
-      ValueId value = built.values[parameter];
-      return value.valid() && is_weight(value);
-    };
+  // Tells which values are laid out ahead of all runs.
+  std::function<bool(ValueId)> weight_test() const {
+    return [this](ValueId id) { return is_weight(id); };
   }
 
   void add_call(BuiltKernel built, const std::vector<NodeId>& nodes) {
-    const bool moved = apply_layouts(built, layouts_);
-    std::optional<BuiltKernel> results = part_results(built, weights_of(built), moved);
-    if (!results) return add_call(std::move(built), nodes, UINT32_MAX, moved);
-    std::uint32_t sums = add_buffer(
-        {"sums", built.kernel.parameters.back().type, Buffer::Place::workspace, 0, 0, {}});
-    add_call(std::move(built), nodes, sums, moved);
-    add_call(std::move(*results), nodes, sums, moved);
+    PreparedKernels prepared = prepare_kernels(std::move(built), layouts_, weight_test());
+    std::uint32_t sums = UINT32_MAX;
+    if (prepared.kernels.size() > 1)
+      sums = add_buffer({"sums", prepared.sums, Buffer::Place::workspace, 0, 0, {}});
+    for (PreparedKernel& one : prepared.kernels) add_call(std::move(one), nodes, sums);
   }
 
-  // `sums` is the buffer of the parameter without a value, if there is one; `moved` is as for
-  // order_rows.
-  void add_call(BuiltKernel built, std::vector<NodeId> nodes, std::uint32_t sums, bool moved) {
-    split_residues(built.kernel);
-    order_rows(built.kernel, weights_of(built), moved);
-    std::vector<PackedCopy> packed =
-        pack_operands(built, [&](ValueId value) { return value.valid() && is_weight(value); });
+  // `sums` is the buffer of the parameter without a value that is no copy, if there is one.
+  void add_call(PreparedKernel prepared, std::vector<NodeId> nodes, std::uint32_t sums) {
+    BuiltKernel& built = prepared.built;
     KernelCall call;
     call.nodes = std::move(nodes);
     std::vector<std::uint32_t>& buffers = call.buffers;
@@ -284,7 +302,7 @@ class Lowerer {
             (call.description.empty() ? "%" : ", %") + program_.buffers[buffers.back()].name;
     }
     call.values = built.values;
-    for (const PackedCopy& copy : packed) {
+    for (const PackedCopy& copy : prepared.copies) {
       buffers[copy.parameter] = packed_buffer(copy);
       call.values[copy.parameter] = copy.source;
     }
@@ -341,6 +359,13 @@ class Lowerer {
     add_call(build_pack_kernel(program_.buffers[source].type, copy),
              copy_call(copy.source, source, number, "%" + name));
     return number;
+  }
+
+  // Copies a value from one buffer to another, each in its own order of dimensions.
+  void add_copy(ValueId value, std::uint32_t from, std::uint32_t to, std::string description) {
+    Kernel kernel = build_copy_kernel(graph_, value).kernel;
+    reorder_dimensions(kernel, {program_.buffers[from].order, program_.buffers[to].order});
+    add_call(std::move(kernel), copy_call(value, from, to, std::move(description)));
   }
 
   static KernelCall copy_call(ValueId value, std::uint32_t from, std::uint32_t to,

@@ -2,7 +2,7 @@
 //
 //   fusion plan -> one kernel a group -> rows by residue -> the order of dimensions in memory, and
 //   of rows in each kernel, that costs least
-//   -> transposed copies for contractions -> equal kernels once -> memory plan
+//   -> the order of params that are updated, where it is free -> transposed copies for contractions -> equal kernels once -> memory plan
 //
 // The graph must hold no composite ops (passes/decompose.h).
 #pragma once
@@ -14,6 +14,10 @@ namespace weir {
 struct LoweringOptions {
   bool fuse = true;          // false: one kernel a node
   bool reuse_memory = true;  // false: every value has workspace of its own
+  // Whether the program chooses how params that it updates lie in the state block (order_state.h);
+  // all others lie as `state_orders` says, and otherwise as they are declared.
+  bool orders_state = false;
+  StateOrders state_orders = {};
 };
 
 Program lower(const Graph& graph, const LoweringOptions& options = {});

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -84,6 +85,9 @@ struct WeightEntry {
   std::optional<std::uint64_t> offset;  // in bytes; none if no kernel reads it
 };
 
+// By param: the order in which the state block holds its dimensions, as StateEntry::order.
+using StateOrders = std::map<std::string, std::vector<std::uint32_t>, std::less<>>;
+
 // A param that the graph updates. All of them are in the state block, in the order of the graph's
 // params, each aligned to WEIR_ALIGNMENT, whether or not the program reads them.
 struct StateEntry {
@@ -95,6 +99,8 @@ struct StateEntry {
   // What holds its next value at the end: the param's own, if it is only read.
   std::uint32_t buffer = 0;
   bool updated = false;  // it has a next value; otherwise it is only read
+  // Its dimensions in the order in which the block holds them, outermost first; empty: as they are.
+  std::vector<std::uint32_t> order = {};
 };
 
 struct Program {

@@ -35,6 +35,7 @@ struct MemoryBudget {
 struct RematerializeOptions {
   bool fuse = true;  // as in LoweringOptions
   bool reuse_memory = true;
+  bool orders_state = false;
   std::optional<MemoryBudget> budget = {};
 };
 

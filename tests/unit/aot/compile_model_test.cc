@@ -233,11 +233,8 @@ TEST(LoadedModel, TrainsAsTheTrainerDoes) {
       const StateVariable& expected = trainer.state()[static_cast<std::size_t>(i)];
       EXPECT_EQ(variable.name, expected.name);
       EXPECT_EQ(variable.text, to_string(expected.type));
-      EXPECT_EQ(std::memcmp(state + variable.offset,
-                            static_cast<const char*>(trainer.step_executable().initial_state()) +
-                                expected.offset,
-                            variable.bytes),
-                0)
+      Tensor first = read_state(expected, trainer.step_executable().initial_state());
+      EXPECT_EQ(std::memcmp(state + variable.offset, first.data(), variable.bytes), 0)
           << variable.name;
     }
     const weir_program_info* step = weir_model_program(loaded, "step");

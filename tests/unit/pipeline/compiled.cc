@@ -39,8 +39,9 @@ std::span<const VectorLevel> vector_levels() {
 }
 
 std::string Way::name() const {
-  return fmt::format("{}{}{}", level.name(), fuse ? "" : ", not fused",
-                     reuse_memory ? "" : ", no memory reused");
+  return fmt::format("{}{}{}{}", level.name(), fuse ? "" : ", not fused",
+                     reuse_memory ? "" : ", no memory reused",
+                     orders_state ? ", state in an order of its own" : "");
 }
 
 Executable compile(const Program& program, const Way& way) {
@@ -48,6 +49,7 @@ Executable compile(const Program& program, const Way& way) {
   options.target.cpu = way.level.cpu;
   options.fuse = way.fuse;
   options.reuse_memory = way.reuse_memory;
+  options.orders_state = way.orders_state;
   options.debug_lines = false;
   return weir::compile(Model{program.graph, program.weights}, options);
 }

@@ -36,6 +36,7 @@ struct Way {
   VectorLevel level;
   bool fuse = true;
   bool reuse_memory = true;
+  bool orders_state = false;
 
   std::string name() const;
 };

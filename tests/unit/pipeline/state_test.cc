@@ -41,8 +41,7 @@ TEST_P(State, StepsInPlaceAsTheInterpreterDoes) {
     batches.push_back(
         random_values(graph, graph.inputs(), generator, false, {{"N", i == 2 ? 1 : 37}}));
   for (const VectorLevel& level : vector_levels()) {
-    for (bool fuse : {true, false}) {
-      Way way{level, fuse, fuse};
+    for (Way way : {Way{level}, Way{level, false, false}, Way{level, true, true, true}}) {
       Executable executable = compile({graph, first, {}}, way);
       Workspace block;
       void* state = block.reserve(executable.state_bytes());
@@ -61,8 +60,7 @@ TEST_P(State, StepsInPlaceAsTheInterpreterDoes) {
             EXPECT_TRUE(compare(outputs[next++], expected[i]).identical) << graph.outputs()[i].name;
           }
         for (const StateVariable& variable : executable.state()) {
-          Tensor now = Tensor::view(variable.type.dtype, weights.at(variable.name).sizes(),
-                                    static_cast<char*>(state) + variable.offset);
+          Tensor now = read_state(variable, state);
           EXPECT_TRUE(compare(now, weights.at(variable.name)).identical)
               << way.name() << ": " << variable.name << " is " << now.to_string() << " instead of "
               << weights.at(variable.name).to_string();
@@ -124,6 +122,17 @@ INSTANTIATE_TEST_SUITE_P(
   %y = matmul(%x, %w)
   %z = tanh(%y)
   return %z, %w1 updates %w
+})",
+         true},
+        // Read along one dimension and written along the other, beside what it is moved by.
+        {R"(graph @layer(%x: f32[N, 40], %g: f32[N, 70]) {
+  param %w: f32[70, 40]
+  param %m: f32[70, 40]
+  %h = matmul(%x, %w) {transpose_b = true}
+  %gw = matmul(%g, %x) {transpose_a = true}
+  %m1 = add(%m, %gw)
+  %w1 = sub(%w, %m1)
+  return %h, %w1 updates %w, %m1 updates %m
 })",
          true},
         // Several of one kernel, and a counter.

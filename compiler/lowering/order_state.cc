@@ -1,0 +1,137 @@
+#include "compiler/lowering/order_state.h"
+
+#include <algorithm>
+#include <numeric>
+#include <optional>
+#include <set>
+#include <tuple>
+
+#include "compiler/lowering/kernel_cost.h"
+#include "compiler/lowering/prepare_kernels.h"
+
+namespace weir {
+namespace {
+
+using Order = std::vector<std::uint32_t>;
+
+// What transposing an element costs, in units of KernelCost for whole kernels.
+constexpr double kCopyCost = 0.6;
+// What another order has to be better by.
+constexpr double kMargin = 1.01;
+
+// Updates that one kernel makes at the same places, which have one order.
+struct Family {
+  std::vector<StateUpdate> updates;
+  Shape shape;
+
+  bool has(ValueId value) const {
+    return std::any_of(updates.begin(), updates.end(), [&](const StateUpdate& update) {
+      return update.param == value || update.next == value;
+    });
+  }
+};
+
+std::vector<Family> families_of(const std::vector<const BuiltKernel*>& kernels,
+                                const std::vector<StateUpdate>& updates) {
+  std::vector<Family> families;
+  for (const BuiltKernel* built : kernels) {
+    std::vector<std::pair<std::vector<scalar::Id>, std::size_t>> here;  // places, and the family
+    for (const Stage& stage : built->kernel.stages) {
+      for (const Store& store : stage.stores) {
+        auto update = std::find_if(updates.begin(), updates.end(), [&](const StateUpdate& one) {
+          return one.next == built->values[store.parameter];
+        });
+        if (update == updates.end()) continue;
+        const Shape& shape = built->kernel.parameters[store.parameter].type.shape;
+        auto found = std::find_if(here.begin(), here.end(), [&](const auto& known) {
+          return known.first == store.indices && families[known.second].shape == shape;
+        });
+        if (found == here.end()) {
+          found = here.insert(here.end(), {store.indices, families.size()});
+          families.push_back({{}, shape});
+        }
+        families[found->second].updates.push_back(*update);
+      }
+    }
+  }
+  return families;
+}
+
+class Chooser {
+ public:
+  Chooser(const std::vector<const BuiltKernel*>& kernels, const Layouts& layouts,
+          const std::function<bool(ValueId)>& is_weight)
+      : kernels_(kernels), layouts_(layouts), is_weight_(is_weight) {}
+
+  // Empty if the declared order is best.
+  Order best(const Family& family) const {
+    auto counts = [](const Dim& dim) { return dim != Dim(1); };
+    if (std::count_if(family.shape.begin(), family.shape.end(), counts) < 2) return {};
+    Order declared(family.shape.size());
+    std::iota(declared.begin(), declared.end(), 0);
+    Order best;
+    double least = cost_with(family, declared) / kMargin;
+    for (std::size_t last = 0; last + 1 < declared.size(); ++last) {
+      if (!counts(family.shape[last])) continue;
+      Order order = declared;
+      auto moved = order.begin() + static_cast<std::ptrdiff_t>(last);
+      std::rotate(moved, moved + 1, order.end());
+      double cost = cost_with(family, order);
+      if (cost >= least) continue;
+      least = cost;
+      best = std::move(order);
+    }
+    return best;
+  }
+
+ private:
+  // What the kernels cost that read or write the family, and the copies that are made for them.
+  double cost_with(const Family& family, const Order& order) const {
+    Layouts layouts = layouts_;
+    if (!std::is_sorted(order.begin(), order.end()))
+      for (const StateUpdate& update : family.updates)
+        layouts[update.param] = layouts[update.next] = order;
+    double cost = 0;
+    std::set<std::tuple<ValueId, Order, std::int64_t>> copied;
+    for (const BuiltKernel* built : kernels_) {
+      if (std::none_of(built->values.begin(), built->values.end(),
+                       [&](ValueId value) { return family.has(value); }))
+        continue;
+      // A copy has its cost below.
+      KernelCost kernel(built->kernel, [&](std::uint32_t parameter) {
+        return is_weight_(built->values[parameter]) || family.has(built->values[parameter]);
+      });
+      for (std::uint32_t i = 0; i < built->values.size(); ++i)
+        if (auto layout = layouts.find(built->values[i]); layout != layouts.end())
+          kernel.set_order(i, layout->second);
+      cost += kernel.whole();
+      for (const PreparedKernel& prepared : prepare_kernels(*built, layouts, is_weight_).kernels)
+        for (const PackedCopy& copy : prepared.copies)
+          if (family.has(copy.source)) copied.emplace(copy.source, copy.order, copy.panel);
+    }
+    const auto elements = static_cast<double>(element_count(family.shape).value());
+    return cost + static_cast<double>(copied.size()) * elements * kCopyCost;
+  }
+
+  const std::vector<const BuiltKernel*>& kernels_;
+  const Layouts& layouts_;
+  const std::function<bool(ValueId)>& is_weight_;
+};
+
+}  // namespace
+
+Layouts order_state(const std::vector<const BuiltKernel*>& kernels,
+                    const std::vector<StateUpdate>& updates, const Layouts& layouts,
+                    const std::function<bool(ValueId)>& is_weight) {
+  Layouts orders;
+  Chooser chooser(kernels, layouts, is_weight);
+  for (const Family& family : families_of(kernels, updates)) {
+    Order order = chooser.best(family);
+    if (order.empty()) continue;
+    for (const StateUpdate& update : family.updates)
+      orders[update.param] = orders[update.next] = order;
+  }
+  return orders;
+}
+
+}  // namespace weir
