@@ -273,9 +273,9 @@ class Lowerer {
     return number;
   }
 
-  // Tells which values are laid out ahead of all runs.
+  // Tells which values are laid out ahead of all runs; what kernels hand over without a value is not.
   std::function<bool(ValueId)> weight_test() const {
-    return [this](ValueId id) { return is_weight(id); };
+    return [this](ValueId id) { return id.valid() && is_weight(id); };
   }
 
   void add_call(BuiltKernel built, const std::vector<NodeId>& nodes) {

@@ -12,10 +12,7 @@ namespace weir {
 PreparedKernels prepare_kernels(BuiltKernel built, const Layouts& layouts,
                                 const std::function<bool(ValueId)>& is_weight) {
   auto is_weight_in = [&](const BuiltKernel& one) {
-    return [&](std::uint32_t parameter) {
-      ValueId value = one.values[parameter];
-      return value.valid() && is_weight(value);
-    };
+    return [&](std::uint32_t parameter) { return is_weight(one.values[parameter]); };
   };
   const bool moved = apply_layouts(built, layouts);
   PreparedKernels prepared;
