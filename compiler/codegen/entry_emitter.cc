@@ -234,6 +234,8 @@ class EntryEmitter {
     llvm::CallInst* run = b_.CreateCall(kernel, {filled_frame(call), units_->getArg(1), end});
     b_.CreateBr(done);
     b_.SetInsertPoint(done);
+    if (run->getCalledFunction()->hasFnAttribute(kRealignsStack))
+      run->getFunction()->addFnAttr(kRealignsStack);
     llvm::InlineFunctionInfo info;
     bool inlined = llvm::InlineFunction(*run, info).isSuccess();
     WEIR_CHECK(inlined, "a kernel can be inlined");

@@ -58,6 +58,12 @@ void KernelEmitter::emit(const std::vector<KernelPhase>& phases) {
 
 void KernelEmitter::emit_function(llvm::Function* function) {
   function_ = function;
+  // A tile's accumulators may not all find a register. LLVM learns too late that it needs aligned
+  // slots for them, and one that crosses a line of the cache is slower than the tile's step.
+  constexpr int kTileOfMostRegisters = 12;
+  if (target_.vector_bytes > 16 &&
+      schedule_.rows_at_once * schedule_.tile_unroll >= kTileOfMostRegisters)
+    function_->addFnAttr(kRealignsStack);
   pointers_.clear();
   symbols_.clear();
   values_.clear();

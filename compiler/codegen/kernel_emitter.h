@@ -37,6 +37,9 @@ struct KernelPhase {
   const Stage* split = nullptr;
 };
 
+// LLVM's attribute of a function that aligns its stack.
+inline constexpr const char* kRealignsStack = "stackrealign";
+
 // Declares the kernel's functions, in the order in which they have to run.
 std::vector<KernelPhase> declare_phases(llvm::Module& module, const Kernel& kernel,
                                         const std::string& name);
