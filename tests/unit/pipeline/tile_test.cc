@@ -159,6 +159,18 @@ TEST(Tiles, WindowsThatOverlap) {
                {});
 }
 
+// Rows that are counted at the call, in tiles of two heights of which the last may lie beyond the
+// end; and columns behind whole vectors, with what follows the product stored for all rows at once.
+TEST(Tiles, RowsCountedAtTheCall) {
+  for (int columns : {20, 23})
+    for (std::int64_t rows : {0, 1, 3, 5, 8, 13})
+      expect_equal(
+          fmt::format("graph @g(%x: f32[N, 9], %w: f32[9, {0}], %b: f32[{0}]) -> (f32[N, {0}]) {{ "
+                      "%p = matmul(%x, %w) %s = add(%p, %b) %y = leaky_relu(%s) return %y }}",
+                      columns),
+          {{"N", rows}});
+}
+
 // Filters' gradients, whose tiles have all taps: of few channels and of one a group; operands that
 // lie along the steps, which are turned in registers, and windows that lie across the vectors;
 // guards that most steps are free of; and chunks that are shared among threads.
