@@ -147,54 +147,79 @@ KernelEmitter::Values KernelEmitter::emit_node(Id id, const Lanes& lanes) {
   return result;
 }
 
-// Lane l holds offset + stride * (start + l) < 0: the lanes below a limit, or from one on. Those of
-// all slots are a run of bits of one number, if they are no more than it has.
+// Lane l holds offset + stride * (start + l) < 0: the lanes below a limit, or from one on. Where masks
+// have registers of their own, those of all slots are a run of bits of one number, if they are no
+// more than it has.
 KernelEmitter::Values KernelEmitter::emit_bound(const IndexBound& bound, const Lanes& lanes,
                                                 int rows) {
   const std::int64_t step = std::abs(bound.stride);
   const int width = lanes.width, all = width * lanes.slots;
-  const bool in_bits = masks_ && width >= kLeastMaskBits && all <= 64;
+  const bool in_registers = target_.vector_bytes == 64;
+  const bool in_bits = masks_ && in_registers && width >= kLeastMaskBits && all <= 64;
+  const bool in_vectors = masks_ && !in_registers;
   Values result;
-  // The limit as a number of lanes from a slot on, of `count` lanes.
-  auto limit_from = [&](llvm::Value* first, int count) {
+  // The limit as a number of lanes from the first slot on.
+  auto limit_from = [&](llvm::Value* first) {
     llvm::Value* limit = bound.stride > 0 ? b_.CreateNeg(first) : b_.CreateAdd(first, i64(1));
     limit = b_.CreateBinaryIntrinsic(llvm::Intrinsic::smax, limit, i64(0));
-    limit = b_.CreateBinaryIntrinsic(llvm::Intrinsic::smin, limit, i64(step * count));
+    limit = b_.CreateBinaryIntrinsic(llvm::Intrinsic::smin, limit, i64(step * all));
     if (step != 1) limit = b_.CreateUDiv(b_.CreateAdd(limit, i64(step - 1)), i64(step));
     return limit;
   };
   for (int row = 0; row < rows; ++row) {
     llvm::Value* base = scalar_index(bound.offset, lanes, row);
-    llvm::Value* bits = nullptr;
-    for (int slot = 0; slot < lanes.slots; ++slot) {
-      if (in_bits && slot > 0) {
+    llvm::Value* first = b_.CreateAdd(base, b_.CreateMul(lanes.start, i64(bound.stride)));
+    if (width == 1) {
+      for (int slot = 0; slot < lanes.slots; ++slot)
+        result.push_back(b_.CreateICmpSLT(b_.CreateAdd(first, i64(slot * bound.stride)), i64(0)));
+      continue;
+    }
+    llvm::Value* limit = limit_from(first);
+    if (in_bits) {
+      llvm::Value* from_limit = b_.CreateShl(i64(-1), b_.CreateAnd(limit, i64(63)));
+      if (all == 64)
+        from_limit = b_.CreateSelect(b_.CreateICmpEQ(limit, i64(64)), i64(0), from_limit);
+      llvm::Value* bits = bound.stride > 0 ? b_.CreateNot(from_limit) : from_limit;
+      for (int slot = 0; slot < lanes.slots; ++slot)
         result.push_back(lanes_of_bits(bits, slot * width, width));
-        continue;
+      continue;
+    }
+    const bool in_words = in_vectors && !llvm::isa<llvm::ConstantInt>(limit);
+    llvm::Value* words = in_words ? words_from(limit, all, bound.stride > 0) : nullptr;
+    llvm::Value* limits = widened(b_.CreateTrunc(limit, b_.getInt32Ty()), width);
+    for (int slot = 0; slot < lanes.slots; ++slot) {
+      llvm::Value* numbers = short_lane_numbers(width, slot * width);
+      if (in_words) {
+        llvm::Value* where = b_.CreateConstGEP1_64(b_.getInt32Ty(), words,
+                                                   static_cast<std::uint64_t>(slot * width));
+        llvm::Value* own = b_.CreateAlignedLoad(numbers->getType(), where, llvm::Align(4));
+        result.push_back(b_.CreateICmpSLT(own, llvm::Constant::getNullValue(own->getType())));
+      } else {
+        result.push_back(bound.stride > 0 ? b_.CreateICmpULT(numbers, limits)
+                                          : b_.CreateICmpUGE(numbers, limits));
       }
-      llvm::Value* position =
-          b_.CreateAdd(lanes.start, i64(static_cast<std::int64_t>(slot) * width));
-      llvm::Value* first = b_.CreateAdd(base, b_.CreateMul(position, i64(bound.stride)));
-      if (width == 1) {
-        result.push_back(b_.CreateICmpSLT(first, i64(0)));
-        continue;
-      }
-      if (in_bits) {
-        llvm::Value* limit = limit_from(first, all);
-        llvm::Value* from_limit = b_.CreateShl(i64(-1), b_.CreateAnd(limit, i64(63)));
-        if (all == 64)
-          from_limit = b_.CreateSelect(b_.CreateICmpEQ(limit, i64(64)), i64(0), from_limit);
-        bits = bound.stride > 0 ? b_.CreateNot(from_limit) : from_limit;
-        result.push_back(lanes_of_bits(bits, 0, width));
-        continue;
-      }
-      llvm::Value* limits =
-          widened(b_.CreateTrunc(limit_from(first, width), b_.getInt32Ty()), width);
-      llvm::Value* numbers = short_lane_numbers(width);
-      result.push_back(bound.stride > 0 ? b_.CreateICmpULT(numbers, limits)
-                                        : b_.CreateICmpUGE(numbers, limits));
     }
   }
   return result;
+}
+
+// Where words begin whose signs are the lanes below a limit, or those from it on, of so many. What
+// is loaded stays a vector of words in front of a loop, while a comparison of lane numbers goes
+// where its mask is used.
+llvm::Value* KernelEmitter::words_from(llvm::Value* limit, int lanes, bool below) {
+  const std::string name = "weir.lanes" + std::to_string(lanes);
+  llvm::GlobalVariable* words = module_.getNamedGlobal(name);
+  if (words == nullptr) {
+    std::vector<std::uint32_t> pattern(static_cast<std::size_t>(3 * lanes), UINT32_MAX);
+    std::fill_n(pattern.begin() + lanes, lanes, 0);
+    llvm::Constant* value = llvm::ConstantDataArray::get(module_.getContext(), pattern);
+    words = new llvm::GlobalVariable(module_, value->getType(), true,
+                                     llvm::GlobalValue::PrivateLinkage, value, name);
+    words->setUnnamedAddr(llvm::GlobalValue::UnnamedAddr::Global);
+    words->setAlignment(llvm::Align(64));
+  }
+  return b_.CreateGEP(b_.getInt32Ty(), words,
+                      b_.CreateSub(i64(below ? lanes : 2 * lanes), limit));
 }
 
 // The lanes whose bits are set, from one bit on.
@@ -217,9 +242,10 @@ llvm::Value* KernelEmitter::lane_numbers(int width) {
   return llvm::ConstantVector::get(numbers);
 }
 
-llvm::Value* KernelEmitter::short_lane_numbers(int width) {
+llvm::Value* KernelEmitter::short_lane_numbers(int width, int first) {
   std::vector<llvm::Constant*> numbers;
-  for (int i = 0; i < width; ++i) numbers.push_back(b_.getInt32(static_cast<std::uint32_t>(i)));
+  for (int i = 0; i < width; ++i)
+    numbers.push_back(b_.getInt32(static_cast<std::uint32_t>(first + i)));
   return llvm::ConstantVector::get(numbers);
 }
 

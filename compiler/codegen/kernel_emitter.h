@@ -136,6 +136,7 @@ class KernelEmitter {
   llvm::Value* widened(llvm::Value* value, int width);
   Values emit_node(scalar::Id id, const Lanes& lanes);
   Values emit_bound(const IndexBound& bound, const Lanes& lanes, int rows);
+  llvm::Value* words_from(llvm::Value* limit, int lanes, bool below);
   llvm::Value* lanes_of_bits(llvm::Value* bits, int first, int width);
   void emit_store(std::uint32_t parameter, const Access& access, llvm::Value* value,
                   const Lanes& lanes, int slot, int row);
@@ -149,7 +150,7 @@ class KernelEmitter {
              const Lanes& lanes);
   llvm::Type* memory_type(DType type, int width) const;
   llvm::Value* lane_numbers(int width);
-  llvm::Value* short_lane_numbers(int width);  // of 32 bits
+  llvm::Value* short_lane_numbers(int width, int first = 0);  // of 32 bits
   // The first of the lanes, as many as are given, or all.
   llvm::Value* first_lanes(int width, llvm::Value* count);
 
