@@ -158,6 +158,11 @@ KernelEmitter::Values KernelEmitter::emit_bound(const IndexBound& bound, const L
   const bool in_bits = masks_ && in_registers && width >= kLeastMaskBits && all <= 64;
   const bool in_vectors = masks_ && !in_registers;
   Values result;
+  if (within_ && bound.most)
+    return Values(static_cast<std::size_t>(rows * lanes.slots),
+                  width == 1 ? b_.getTrue()
+                             : llvm::ConstantInt::getTrue(llvm::FixedVectorType::get(
+                                   b_.getInt1Ty(), static_cast<unsigned>(width))));
   // The limit as a number of lanes from the first slot on.
   auto limit_from = [&](llvm::Value* first) {
     llvm::Value* limit = bound.stride > 0 ? b_.CreateNeg(first) : b_.CreateAdd(first, i64(1));

@@ -88,6 +88,10 @@ class KernelEmitter {
   void set_tile_row(llvm::Value* row);
   int rows_stored_together(const Lanes& lanes) const;
 
+  // border_emitter.cc: columns that are free of guards.
+  void columns(llvm::Value* begin, llvm::Value* end, std::optional<std::int64_t> count,
+               const LaneBody& body);
+
   // stream_emitter.cc: what may be too large for the caches.
   void stream_loop(llvm::Value* begin, llvm::Value* end, std::optional<std::int64_t> count,
                    const LaneBody& body);
@@ -229,6 +233,7 @@ class KernelEmitter {
   std::vector<llvm::Value*> pointers_;
   std::unordered_map<std::string, llvm::Value*> symbols_;
   llvm::Value* stream_ = nullptr;
+  bool within_ = false;     // all bounds along the vector axis hold whose greatest offset is known
   bool streaming_ = false;  // the stores being emitted are streaming ones
   std::unordered_map<std::uint32_t, llvm::Value*> axes_;  // scalar values of axes, by number
   std::vector<Values> locals_;

@@ -224,7 +224,7 @@ llvm::Value* KernelEmitter::emit_load(Id id, const Access& access, const Lanes& 
       if (chosen_before && is_same(part)) continue;
       llvm::Value* holds = value(
           part, is_same(part) ? Lanes{1, lanes.slots, lanes.start, nullptr} : lanes, slot, row);
-      if (auto* always = llvm::dyn_cast<llvm::ConstantInt>(holds); always && always->isOne())
+      if (auto* always = llvm::dyn_cast<llvm::Constant>(holds); always && always->isAllOnesValue())
         continue;
       llvm::Value*& whole = is_same(part) && (single || is_run) ? guard_of_all : guard;
       whole = whole ? b_.CreateAnd(whole, holds) : holds;

@@ -162,7 +162,7 @@ void KernelEmitter::emit_tile_rows(llvm::Value* begin, llvm::Value* end,
   for (auto& local : locals_) local.clear();
   for (const Stage& stage : kernel_.stages)
     if (stage.fold) hoist(stage, {}, Level::vector, none);
-  vector_loop(begin, end, count, [&](const Lanes& lanes) {
+  columns(begin, end, count, [&](const Lanes& lanes) {
     Scope inner(*this);
     for (auto& local : locals_) local.clear();
     if (rows_ == 1)

@@ -188,8 +188,10 @@ class TileChooser {
       const Fold& fold = *stage.fold;
       splits = splits || !fold.partials.empty();
       if (maps || fold.order != Reduction::Order::chain || fold.locals.size() != 1) return;
-      // Windows that overlap share what they load only if their steps stand in a row.
+      // Windows that overlap share what they load only if their steps stand in a row. Beside the
+      // window's filters 16 registers hold the sums of one vector, of few rows at a time.
       const std::optional<RowOverlap> overlap = overlap_of(stage);
+      if (overlap && !has_many_registers(target_)) columns = 1;
       if (overlap)
         while (columns > 1 && !is_written_out(schedule_.kernel, stage, rows * columns))
           columns /= 2;

@@ -18,10 +18,6 @@ constexpr double kGathered = 6;
 constexpr std::int64_t kManyColumns = 4;
 constexpr std::int64_t kFewColumns = 2;
 
-bool has_many_registers(const Target& target) {
-  return target.vector_bytes == 64 || target.triple.starts_with("aarch64");
-}
-
 // Vector registers that accumulate, beside those for a row of columns and one field of a column of
 // rows.
 std::int64_t accumulators(const Target& target, std::int64_t columns) {
@@ -93,6 +89,10 @@ bool decides_steps(const Schedule& schedule, int tile_axis, std::int64_t rows) {
 }
 
 }  // namespace
+
+bool has_many_registers(const Target& target) {
+  return target.vector_bytes == 64 || target.triple.starts_with("aarch64");
+}
 
 TileShape tile_shape(const Schedule& schedule, const Target& target, int tile_axes) {
   TileShape shape{1, has_many_registers(target) ? kManyColumns : kFewColumns};

@@ -29,6 +29,9 @@ struct TileShape {
   std::int64_t columns = 1;  // vectors along the vector axis
 };
 
+// 32 vector registers, not 16.
+bool has_many_registers(const Target& target);
+
 // The largest shape for a tile of so many row axes.
 TileShape tile_shape(const Schedule& schedule, const Target& target, int tile_axes);
 

@@ -399,8 +399,24 @@ class Scheduler {
       Access access = classify(difference);
       bool grows = access.kind == Access::Kind::contiguous || access.kind == Access::Kind::strided;
       if (!grows || !access.stride.is_constant()) continue;
-      result_.bounds.emplace(id.index, IndexBound{access.offset, access.stride.value()});
+      result_.bounds.emplace(
+          id.index, IndexBound{access.offset, access.stride.value(), greatest(access.offset)});
     }
+  }
+
+  // Of a sum of axes, if their extents are known.
+  std::optional<std::int64_t> greatest(Id index) {
+    const Affine sum = scalar::decompose(arena(), index);
+    std::optional<std::int64_t> result = sum.constant.constant();
+    for (const auto& [atom, coefficient] : sum.terms) {
+      const scalar::Node& node = arena()[atom];
+      if (!result || node.primitive != Primitive::axis || !coefficient.is_constant())
+        return std::nullopt;
+      const Dim& extent = arena().axis_extent(node.payload);
+      if (!extent.is_constant()) return std::nullopt;
+      *result += std::max<std::int64_t>(coefficient.value() * (extent.value() - 1), 0);
+    }
+    return result;
   }
 
   std::optional<IndexBound> bound_of_steps(const Affine& difference) {
@@ -418,7 +434,7 @@ class Scheduler {
       }
     }
     if (!stride) return std::nullopt;
-    return IndexBound{sum_by_level(rest), *stride};
+    return IndexBound{sum_by_level(rest), *stride, std::nullopt};
   }
 
   // Of folds along rows of vectors: what is read along the steps, and would be gathered.

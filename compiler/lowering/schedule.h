@@ -67,6 +67,7 @@ inline bool is_near(const Access& access) {
 struct IndexBound {
   scalar::Id offset;
   std::int64_t stride = 0;
+  std::optional<std::int64_t> most;  // of the offset, whatever other axes are at
 };
 
 // What a row of a tile reads at position p of a digit of the stage's axis, the row before it reads at p + shift.

@@ -1,0 +1,80 @@
+// The part of the kernel emitter that deals with the borders of images, which the columns of a tile
+// cross: there a guard is a mask for each vector.
+//
+// Where masks have no registers of their own, they take those of sums, and a masked load is more
+// than an operand. So columns are told apart: those that lie within the image under all taps of a
+// window, for which nothing is asked, and those at its borders. Where they are is known ahead if a
+// unit has the whole row, and otherwise a unit's columns are all within or treated as if none were.
+
+#include <algorithm>
+
+#include "compiler/codegen/kernel_emitter.h"
+
+namespace weir {
+
+namespace {
+
+struct Range {
+  std::int64_t begin = 0, end = INT64_MAX;
+};
+
+// The lanes in which all bounds hold whose greatest offset is known, if there are such bounds.
+std::optional<Range> lanes_within(const Schedule& schedule) {
+  Range range;
+  bool any = false;
+  for (const auto& [id, bound] : schedule.bounds) {
+    if (!bound.most) continue;
+    any = true;
+    const std::int64_t step = std::abs(bound.stride);
+    if (bound.stride > 0)
+      range.end = std::min(range.end, *bound.most < 0 ? (-*bound.most + step - 1) / step : 0);
+    else if (*bound.most >= 0)
+      range.begin = std::max(range.begin, *bound.most / step + 1);
+  }
+  return any ? std::optional(range) : std::nullopt;
+}
+
+}  // namespace
+
+// Covers [begin, end), of `count` lanes if that is known, with vectors.
+void KernelEmitter::columns(llvm::Value* begin, llvm::Value* end, std::optional<std::int64_t> count,
+                            const LaneBody& body) {
+  const bool in_registers = target_.vector_bytes == 64;
+  const std::optional<Range> within = in_registers ? std::nullopt : lanes_within(schedule_);
+  if (!within || schedule_.width == 1) return vector_loop(begin, end, count, body);
+  auto free_columns = [&](llvm::Value* from, llvm::Value* to, std::optional<std::int64_t> lanes) {
+    within_ = true;
+    vector_loop(from, to, lanes, body);
+    within_ = false;
+  };
+  if (known_distance(begin, end)) {
+    const std::int64_t first = llvm::cast<llvm::ConstantInt>(begin)->getSExtValue();
+    const std::int64_t last = llvm::cast<llvm::ConstantInt>(end)->getSExtValue();
+    const std::int64_t step = std::int64_t{schedule_.width} * unroll_;
+    const std::int64_t before = std::max<std::int64_t>(within->begin - first, 0);
+    const std::int64_t from = first + (before + step - 1) / step * step;
+    const std::int64_t to =
+        from + std::max<std::int64_t>(std::min(within->end, last) - from, 0) / step * step;
+    if (to == from) return vector_loop(begin, end, count, body);
+    if (first < from) vector_loop(begin, i64(from), from - first, body);
+    free_columns(i64(from), i64(to), to - from);
+    if (to < last) vector_loop(i64(to), end, last - to, body);
+    return;
+  }
+  llvm::LLVMContext& context = module_.getContext();
+  auto* inside = llvm::BasicBlock::Create(context, "within", function_);
+  auto* border = llvm::BasicBlock::Create(context, "border", function_);
+  auto* after = llvm::BasicBlock::Create(context, "columns", function_);
+  llvm::Value* is_within = b_.CreateAnd(b_.CreateICmpSGE(begin, i64(within->begin)),
+                                        b_.CreateICmpSLE(end, i64(within->end)));
+  b_.CreateCondBr(is_within, inside, border);
+  b_.SetInsertPoint(inside);
+  free_columns(begin, end, count);
+  b_.CreateBr(after);
+  b_.SetInsertPoint(border);
+  vector_loop(begin, end, count, body);
+  b_.CreateBr(after);
+  b_.SetInsertPoint(after);
+}
+
+}  // namespace weir
