@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <numeric>
 
+#include "compiler/lowering/frame_windows.h"
 #include "compiler/lowering/kernel_cost.h"
 #include "compiler/lowering/split_residues.h"
 
@@ -44,9 +45,13 @@ class Chooser {
     for (const BuiltKernel* built : kernels) {
       auto number = static_cast<std::uint32_t>(costs_.size());
       // As it will be when its axes are chosen.
-      split_residues(kernels_.emplace_back(built->kernel));
-      costs_.emplace_back(kernels_.back(), [&](std::uint32_t parameter) {
-        return is_weight(built->values[parameter]);
+      Kernel& kernel = kernels_.emplace_back(built->kernel);
+      const std::vector<FramedWindow> framed = frame_windows(kernel, [&](std::uint32_t parameter) {
+        return !is_weight(built->values[parameter]);
+      });
+      split_residues(kernel);
+      costs_.emplace_back(kernel, [&](std::uint32_t parameter) {
+        return parameter < built->values.size() && is_weight(built->values[parameter]);
       });
       for (std::uint32_t i = 0; i < built->values.size(); ++i) {
         ValueId value = built->values[i];
@@ -58,6 +63,8 @@ class Chooser {
         auto [found, inserted] = number_of_.try_emplace(value, values_.size());
         if (inserted) values_.push_back({value, shape, {}});
         values_[found->second].uses.push_back({number, i});
+        for (const FramedWindow& window : framed)
+          if (window.source == i) values_[found->second].uses.push_back({number, window.parameter});
       }
     }
   }

@@ -343,7 +343,7 @@ class Lowerer {
   // The buffer of a transposed copy; one copy serves all kernels that want it. Weights are laid out
   // that way before the program runs.
   std::uint32_t packed_buffer(const PackedCopy& copy) {
-    auto [found, inserted] = packed_.try_emplace({copy.source, copy.order, copy.panel}, 0);
+    auto [found, inserted] = packed_.try_emplace({copy.source, copy.order, copy.panel, copy.low}, 0);
     if (!inserted) return found->second;
     std::string name = graph_.value(copy.source).name;
     if (!name.empty()) name += "_packed";
@@ -356,6 +356,13 @@ class Lowerer {
     }
     std::uint32_t number = add_buffer({name, copy.type, Buffer::Place::workspace, 0, 0, {}});
     found->second = number;
+    if (!copy.low.empty()) {
+      KernelCall frame;
+      frame.buffers = {number};
+      frame.values = {copy.source};
+      frame.description = "%" + name;
+      add_call(build_frame_kernel(copy), std::move(frame));
+    }
     add_call(build_pack_kernel(program_.buffers[source].type, copy),
              copy_call(copy.source, source, number, "%" + name));
     return number;
@@ -394,7 +401,9 @@ class Lowerer {
   Layouts layouts_;
   std::unordered_map<std::uint32_t, std::size_t> weights_;  // by buffer: its entry
   std::vector<std::pair<ValueId, std::uint32_t>> copies_;
-  std::map<std::tuple<ValueId, std::vector<std::uint32_t>, std::int64_t>, std::uint32_t> packed_;
+  std::map<std::tuple<ValueId, std::vector<std::uint32_t>, std::int64_t, std::vector<std::int64_t>>,
+           std::uint32_t>
+      packed_;
   std::unordered_map<std::string, std::uint32_t> kernels_;
 };
 

@@ -2,7 +2,8 @@
 //
 //   fusion plan -> one kernel a group -> rows by residue -> the order of dimensions in memory, and
 //   of rows in each kernel, that costs least
-//   -> the order of params that are updated, where it is free -> transposed copies for contractions -> equal kernels once -> memory plan
+//   -> the order of params that are updated, where it is free -> copies for contractions, transposed or with a frame
+//   -> equal kernels once -> memory plan
 //
 // The graph must hold no composite ops (passes/decompose.h).
 #pragma once

@@ -180,9 +180,10 @@ void drop_unused(BuiltKernel& built, std::vector<PackedCopy>& copies) {
 }  // namespace
 
 std::vector<PackedCopy> pack_operands(BuiltKernel& built,
-                                      const std::function<bool(ValueId)>& is_weight) {
+                                      const std::function<bool(ValueId)>& is_weight,
+                                      std::vector<PackedCopy> copies) {
   Kernel& kernel = built.kernel;
-  std::vector<PackedCopy> copies = pack_windows(built);
+  for (PackedCopy& copy : pack_windows(built)) copies.push_back(std::move(copy));
   auto folds = [](const Stage& stage) { return stage.fold.has_value(); };
   // A derivative need not depend on all that it is given: what was loaded in vain is no parameter.
   if (kernel.rows.empty() || std::none_of(kernel.stages.begin(), kernel.stages.end(), folds)) {
@@ -197,6 +198,7 @@ std::vector<PackedCopy> pack_operands(BuiltKernel& built,
     const scalar::Node& node = from[id];
     bool may_copy =
         node.primitive == Primitive::load && node.payload < original_count &&
+        built.values[node.payload].valid() &&
         (is_weight(built.values[node.payload]) || !is_turned_in_registers(kernel, id)) &&
         (!lanes_axis || is_weight(built.values[node.payload]) ||
          pays_in_lanes(kernel, from.operands(id)));
@@ -274,12 +276,17 @@ std::vector<PackedCopy> pack_operands(BuiltKernel& built,
 Kernel build_pack_kernel(const TensorType& source, const PackedCopy& copy) {
   Kernel kernel;
   kernel.name = "pack";
-  kernel.rows = without_ones(copy.type.shape);
+  Shape inside = copy.type.shape;
+  for (std::size_t i = 0; i < copy.low.size(); ++i) inside[i] = source.shape[copy.order[i]];
+  kernel.rows = without_ones(inside);
   std::vector<Id> axes;
   for (std::size_t i = 0; i < kernel.rows.size(); ++i)
     axes.push_back(kernel.arena.axis(static_cast<std::uint32_t>(i), kernel.rows[i]));
-  std::vector<Id> target = spread_indices(kernel.arena, copy.type.shape, axes);
+  std::vector<Id> target = spread_indices(kernel.arena, inside, axes);
   std::vector<Id> place = target;
+  for (std::size_t i = 0; i < copy.low.size(); ++i)
+    if (copy.low[i] != 0)
+      target[i] = kernel.arena.make(Primitive::add, {target[i], kernel.arena.index(copy.low[i])});
   if (copy.panel != 0) {
     Id piece = kernel.arena.make(Primitive::mul, {target.front(), kernel.arena.index(copy.panel)});
     place.back() = kernel.arena.make(Primitive::add, {piece, target.back()});
@@ -290,6 +297,22 @@ Kernel build_pack_kernel(const TensorType& source, const PackedCopy& copy) {
   kernel.parameters = {{"source", source, false}, {"packed", copy.type, true}};
   kernel.stages.emplace_back();
   kernel.stages.back().stores.push_back({1, target, kernel.arena.load(0, source.dtype, from)});
+  kernel.locations.resize(kernel.arena.size());
+  return kernel;
+}
+
+Kernel build_frame_kernel(const PackedCopy& copy) {
+  Kernel kernel;
+  kernel.name = "frame";
+  kernel.rows = without_ones(copy.type.shape);
+  std::vector<Id> axes;
+  for (std::size_t i = 0; i < kernel.rows.size(); ++i)
+    axes.push_back(kernel.arena.axis(static_cast<std::uint32_t>(i), kernel.rows[i]));
+  std::vector<Id> target = spread_indices(kernel.arena, copy.type.shape, axes);
+  kernel.parameters = {{"framed", copy.type, true}};
+  kernel.stages.emplace_back();
+  kernel.stages.back().stores.push_back(
+      {0, target, kernel.arena.constant(copy.type.dtype, scalar::Bits{})});
   kernel.locations.resize(kernel.arena.size());
   return kernel;
 }

@@ -29,15 +29,22 @@ struct PackedCopy {
   // Not 0: the last of these is cut into pieces of so many elements, and their number is the first
   // dimension of the copy.
   std::int64_t panel = 0;
+  // Of a copy with a frame of zeros (frame_windows.h): before each of its dimensions, so many. Empty without one.
+  std::vector<std::int64_t> low = {};
 };
 
 // Redirects such loads of `built` to new parameters, one for each copy returned. The new parameters
 // are appended to the kernel's; BuiltKernel::values gets an invalid id for each. `is_weight` tells
-// which values are laid out ahead of all runs; an invalid id is none of them.
+// which values are laid out ahead of all runs; an invalid id is none of them. `copies` are those that
+// the kernel reads already; they are returned with the others.
 std::vector<PackedCopy> pack_operands(BuiltKernel& built,
-                                      const std::function<bool(ValueId)>& is_weight);
+                                      const std::function<bool(ValueId)>& is_weight,
+                                      std::vector<PackedCopy> copies = {});
 
 // The kernel that makes a copy: parameter 0 is the source, 1 the copy.
 Kernel build_pack_kernel(const TensorType& source, const PackedCopy& copy);
+
+// The kernel that runs before it where the copy has a frame, and leaves zeros there: parameter 0 is the copy.
+Kernel build_frame_kernel(const PackedCopy& copy);
 
 }  // namespace weir
