@@ -135,11 +135,15 @@ Graph optimize(Graph graph, const CompileOptions& options) {
 
 namespace {
 
+// A code generator is loaded only for a target that is not this machine: what is in the cache needs
+// none.
 LoweringOptions lowering_options(const CompileOptions& options) {
   return {.fuse = options.fuse,
           .reuse_memory = options.reuse_memory,
           .orders_state = options.orders_state,
-          .state_orders = options.state_orders};
+          .state_orders = options.state_orders,
+          .vectors = options.target.is_given() ? resolve_target(options.target).vectors()
+                                               : host_vectors()};
 }
 
 }  // namespace

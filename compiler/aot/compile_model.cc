@@ -165,9 +165,11 @@ CompiledModel compile_model(std::span<const ModelProgram> programs, const Weight
   model.name = c_identifier(options.prefix.empty() ? programs[0].graph.name() : options.prefix);
   model.version = WEIR_VERSION;
   model.shared = options.form == ObjectForm::shared;
+  CompileOptions compile = options.compile;
+  // Weights lie as the best of the processors reads them.
+  if (!options.variants.empty()) compile.target.cpu = options.variants.back();
   for (const ModelProgram& program : programs) {
-    model.programs.push_back(
-        {c_identifier(program.name), lower_graph(program.graph, options.compile), {}});
+    model.programs.push_back({c_identifier(program.name), lower_graph(program.graph, compile), {}});
     model.programs.back().program.name = model.name + "_" + model.programs.back().name;
   }
   std::vector<Program*> sharing;

@@ -65,6 +65,22 @@ std::string read_features() {
 
 }  // namespace
 
+VectorRegisters host_vectors() {
+#if defined(__x86_64__) || defined(__i386__)
+  // As target_machine.cc reads them from a subtarget.
+  if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512vl") &&
+      __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512dq"))
+    return {64, 32};
+  return {__builtin_cpu_supports("avx2") ? 32 : 16, 16};
+#elif defined(__aarch64__)
+  return {16, 32};
+#elif defined(__ARM_NEON)
+  return {16, 16};
+#else
+  return {0, 16};
+#endif
+}
+
 std::string host_features() {
   static const std::string features = read_features();
   return features;

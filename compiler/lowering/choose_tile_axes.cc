@@ -14,14 +14,11 @@ using scalar::Primitive;
 constexpr double kMargin = 1.1;
 // What a vector costs that is gathered, or turned in registers.
 constexpr double kGathered = 6;
-// Vectors of a row.
-constexpr std::int64_t kManyColumns = 4;
-constexpr std::int64_t kFewColumns = 2;
 
 // Vector registers that accumulate, beside those for a row of columns and one field of a column of
 // rows.
 std::int64_t accumulators(const Target& target, std::int64_t columns) {
-  return (has_many_registers(target) ? 32 : 16) - 1 - columns;
+  return target.vectors().count - 1 - columns;
 }
 
 // Parts of about one size, of at most so many.
@@ -90,12 +87,10 @@ bool decides_steps(const Schedule& schedule, int tile_axis, std::int64_t rows) {
 
 }  // namespace
 
-bool has_many_registers(const Target& target) {
-  return target.vector_bytes == 64 || target.triple.starts_with("aarch64");
-}
+bool has_many_registers(const Target& target) { return target.vectors().count == 32; }
 
 TileShape tile_shape(const Schedule& schedule, const Target& target, int tile_axes) {
-  TileShape shape{1, has_many_registers(target) ? kManyColumns : kFewColumns};
+  TileShape shape{1, tile_vectors(target.vectors())};
   std::int64_t vectors = shape.columns;
   if (const Dim& extent = schedule.vector_row->extent; extent.is_constant())
     vectors = std::max<std::int64_t>((extent.value() + schedule.width - 1) / schedule.width, 1);

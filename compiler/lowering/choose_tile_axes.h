@@ -24,6 +24,11 @@ inline constexpr std::int64_t kTileRowsOfOne = 12;
 // Rows of a tile of several axes, at most, with 32 registers.
 inline constexpr std::int64_t kMostTileRows = 30;
 
+// Vectors of a row of a tile, at most: with six rows as many accumulators as registers hold beside what they work on.
+inline std::int64_t tile_vectors(const VectorRegisters& registers) {
+  return registers.count == 32 ? 4 : 2;
+}
+
 struct TileShape {
   std::int64_t rows = 1;
   std::int64_t columns = 1;  // vectors along the vector axis

@@ -110,7 +110,7 @@ class Lowerer {
         if (own && !checked.contains(output.updates) && !checked.contains(output.value))
           updates.push_back({output.updates, output.value});
       }
-      layouts_.merge(weir::order_state(kernels, updates, layouts_, weight_test()));
+      layouts_.merge(weir::order_state(kernels, updates, layouts_, weight_test(), options_.vectors));
     }
     for (StateEntry& entry : program_.state) {
       const Graph::Output& output = graph_.outputs()[entry.output];
@@ -279,7 +279,7 @@ class Lowerer {
   }
 
   void add_call(BuiltKernel built, const std::vector<NodeId>& nodes) {
-    PreparedKernels prepared = prepare_kernels(std::move(built), layouts_, weight_test());
+    PreparedKernels prepared = prepare_kernels(std::move(built), layouts_, weight_test(), options_.vectors);
     std::uint32_t sums = UINT32_MAX;
     if (prepared.kernels.size() > 1)
       sums = add_buffer({"sums", prepared.sums, Buffer::Place::workspace, 0, 0, {}});

@@ -9,6 +9,7 @@
 #pragma once
 
 #include "compiler/lowering/program.h"
+#include "compiler/lowering/target.h"
 
 namespace weir {
 
@@ -19,6 +20,8 @@ struct LoweringOptions {
   // all others lie as `state_orders` says, and otherwise as they are declared.
   bool orders_state = false;
   StateOrders state_orders = {};
+  // Of the machine that the program is for: weights lie as a register tile reads them.
+  VectorRegisters vectors = {};
 };
 
 Program lower(const Graph& graph, const LoweringOptions& options = {});

@@ -60,8 +60,8 @@ std::vector<Family> families_of(const std::vector<const BuiltKernel*>& kernels,
 class Chooser {
  public:
   Chooser(const std::vector<const BuiltKernel*>& kernels, const Layouts& layouts,
-          const std::function<bool(ValueId)>& is_weight)
-      : kernels_(kernels), layouts_(layouts), is_weight_(is_weight) {}
+          const std::function<bool(ValueId)>& is_weight, const VectorRegisters& vectors)
+      : kernels_(kernels), layouts_(layouts), is_weight_(is_weight), vectors_(vectors) {}
 
   // Empty if the declared order is best.
   Order best(const Family& family) const {
@@ -105,7 +105,8 @@ class Chooser {
         if (auto layout = layouts.find(built->values[i]); layout != layouts.end())
           kernel.set_order(i, layout->second);
       cost += kernel.whole();
-      for (const PreparedKernel& prepared : prepare_kernels(*built, layouts, is_weight_).kernels)
+      for (const PreparedKernel& prepared :
+           prepare_kernels(*built, layouts, is_weight_, vectors_).kernels)
         for (const PackedCopy& copy : prepared.copies)
           if (family.has(copy.source)) copied.emplace(copy.source, copy.order, copy.panel);
     }
@@ -116,15 +117,17 @@ class Chooser {
   const std::vector<const BuiltKernel*>& kernels_;
   const Layouts& layouts_;
   const std::function<bool(ValueId)>& is_weight_;
+  VectorRegisters vectors_;
 };
 
 }  // namespace
 
 Layouts order_state(const std::vector<const BuiltKernel*>& kernels,
                     const std::vector<StateUpdate>& updates, const Layouts& layouts,
-                    const std::function<bool(ValueId)>& is_weight) {
+                    const std::function<bool(ValueId)>& is_weight,
+                    const VectorRegisters& vectors) {
   Layouts orders;
-  Chooser chooser(kernels, layouts, is_weight);
+  Chooser chooser(kernels, layouts, is_weight, vectors);
   for (const Family& family : families_of(kernels, updates)) {
     Order order = chooser.best(family);
     if (order.empty()) continue;

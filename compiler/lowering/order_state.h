@@ -13,6 +13,7 @@
 
 #include "compiler/lowering/build_kernel.h"
 #include "compiler/lowering/layouts.h"
+#include "compiler/lowering/target.h"
 
 namespace weir {
 
@@ -21,9 +22,11 @@ struct StateUpdate {
 };
 
 // The orders of those params and of their next values that do not lie as they are declared.
-// `layouts` are those of other values; `is_weight` is as for choose_layouts.
+// `layouts` are those of other values; `is_weight` is as for choose_layouts, `vectors` as
+// for pack_operands.
 Layouts order_state(const std::vector<const BuiltKernel*>& kernels,
                     const std::vector<StateUpdate>& updates, const Layouts& layouts,
-                    const std::function<bool(ValueId)>& is_weight);
+                    const std::function<bool(ValueId)>& is_weight,
+                    const VectorRegisters& vectors);
 
 }  // namespace weir

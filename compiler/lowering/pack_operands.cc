@@ -16,8 +16,6 @@ using scalar::Arena;
 using scalar::Id;
 using scalar::Primitive;
 
-// Columns of a panel: those of a register tile, or as many as leave no vector of it half empty.
-constexpr std::int64_t kPanels[] = {64, 48};
 // Fewer rows of weights than this stay in the caches however they lie.
 constexpr std::int64_t kPanelRows = 64;
 // An operand that is no weight is cut from so many columns on, if so many rows of results share it.
@@ -70,12 +68,18 @@ bool is_innermost(const Shape& shape, std::uint32_t inner) {
                      [](const Dim& dim) { return dim == Dim(1); });
 }
 
-// The columns of the panels into which the last row axis is cut; 0 if it is left whole. `rows` is
-// how many rows of columns the fold reads.
-std::int64_t panel_width(const Dim& columns, const Dim& rows) {
-  if (!columns.is_constant() || !rows.is_constant() || rows.value() < kPanelRows) return 0;
-  for (std::int64_t width : kPanels)
+// The columns of the panels into which the last row axis is cut, for vectors of so many lanes: those
+// of a register tile, or a vector fewer of four where that leaves none half empty; 0 if the axis is
+// left whole. `rows` is how many rows of columns the fold reads.
+std::int64_t panel_width(const Dim& columns, const Dim& rows, const VectorRegisters& vectors,
+                         std::int64_t lanes) {
+  if (!columns.is_constant() || !rows.is_constant() || rows.value() < kPanelRows || lanes == 1)
+    return 0;
+  const std::int64_t most = tile_vectors(vectors);
+  for (std::int64_t count = most; count >= std::max<std::int64_t>(most - 1, 2); --count) {
+    const std::int64_t width = count * lanes;
     if (columns.value() > width && columns.value() % width == 0) return width;
+  }
   return 0;
 }
 
@@ -181,6 +185,7 @@ void drop_unused(BuiltKernel& built, std::vector<PackedCopy>& copies) {
 
 std::vector<PackedCopy> pack_operands(BuiltKernel& built,
                                       const std::function<bool(ValueId)>& is_weight,
+                                      const VectorRegisters& vectors,
                                       std::vector<PackedCopy> copies) {
   Kernel& kernel = built.kernel;
   for (PackedCopy& copy : pack_windows(built)) copies.push_back(std::move(copy));
@@ -221,7 +226,8 @@ std::vector<PackedCopy> pack_operands(BuiltKernel& built,
     if (!stage.fold || lanes_axis) continue;
     for (Id id : scalar::reachable(kernel.arena, stage.fold->elements)) {
       if (panel == 0 && order_of(kernel.arena, id) && is_cut(kernel.arena, id))
-        panel = panel_width(columns, kernel.arena.axis_extent(*stage.axis));
+        panel = panel_width(columns, kernel.arena.axis_extent(*stage.axis), vectors,
+                            vectors.lanes(kernel.locals[stage.fold->locals[0]]));
     }
   }
   rewrite(kernel, [&](const Arena& from, Id id, Arena& into) -> Id {

@@ -18,6 +18,7 @@
 #include <vector>
 
 #include "compiler/lowering/build_kernel.h"
+#include "compiler/lowering/target.h"
 
 namespace weir {
 
@@ -35,10 +36,11 @@ struct PackedCopy {
 
 // Redirects such loads of `built` to new parameters, one for each copy returned. The new parameters
 // are appended to the kernel's; BuiltKernel::values gets an invalid id for each. `is_weight` tells
-// which values are laid out ahead of all runs; an invalid id is none of them. `copies` are those that
-// the kernel reads already; they are returned with the others.
+// which values are laid out ahead of all runs; an invalid id is none of them. `vectors` says how
+// wide a tile is; `copies` are those that the kernel reads already; they are returned with the others.
 std::vector<PackedCopy> pack_operands(BuiltKernel& built,
                                       const std::function<bool(ValueId)>& is_weight,
+                                      const VectorRegisters& vectors,
                                       std::vector<PackedCopy> copies = {});
 
 // The kernel that makes a copy: parameter 0 is the source, 1 the copy.

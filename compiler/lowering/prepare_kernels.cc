@@ -32,7 +32,8 @@ std::vector<PackedCopy> framed_copies(BuiltKernel& built, const std::vector<Fram
 }  // namespace
 
 PreparedKernels prepare_kernels(BuiltKernel built, const Layouts& layouts,
-                                const std::function<bool(ValueId)>& is_weight) {
+                                const std::function<bool(ValueId)>& is_weight,
+                                const VectorRegisters& vectors) {
   auto is_weight_in = [&](const BuiltKernel& one) {
     return [&](std::uint32_t parameter) { return is_weight(one.values[parameter]); };
   };
@@ -45,7 +46,8 @@ PreparedKernels prepare_kernels(BuiltKernel built, const Layouts& layouts,
   auto add = [&](BuiltKernel one, const std::vector<FramedWindow>& windows) {
     split_residues(one.kernel);
     order_rows(one.kernel, is_weight_in(one), moved);
-    std::vector<PackedCopy> copies = pack_operands(one, is_weight, framed_copies(one, windows));
+    std::vector<PackedCopy> copies =
+        pack_operands(one, is_weight, vectors, framed_copies(one, windows));
     prepared.kernels.push_back({std::move(one), std::move(copies)});
   };
   std::optional<BuiltKernel> results = part_results(built, is_weight_in(built), moved);

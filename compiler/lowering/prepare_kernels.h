@@ -29,6 +29,7 @@ struct PreparedKernels {
 // `is_weight` tells which values are laid out ahead of all runs; it may be asked about parameters without
 // a value.
 PreparedKernels prepare_kernels(BuiltKernel built, const Layouts& layouts,
-                                const std::function<bool(ValueId)>& is_weight);
+                                const std::function<bool(ValueId)>& is_weight,
+                                const VectorRegisters& vectors);
 
 }  // namespace weir

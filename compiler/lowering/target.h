@@ -18,6 +18,18 @@ struct TargetSpec {
   bool is_given() const { return !triple.empty() || !cpu.empty() || !features.empty(); }
 };
 
+// The vector registers of a machine, which are what a register tile is made of.
+struct VectorRegisters {
+  int bytes = 64;  // of one; 0: there are none
+  int count = 32;
+
+  // Elements of one; 1 if there are none for the type.
+  int lanes(DType type) const {
+    int size = type == DType::boolean ? 4 : byte_size(type);
+    return bytes > size ? bytes / size : 1;
+  }
+};
+
 // What code generation needs to know about it. Functions that the target lacks would become calls of a
 // math or compiler library, which a compiled program must not need, so they are written out instead.
 struct Target {
@@ -40,11 +52,10 @@ struct Target {
   bool is_host = false;           // this architecture and operating system
   std::string missing;  // features that this machine lacks, if is_host: "avx512f, avx512vl"
 
-  // Elements of a vector; 1 if there are none for the type.
-  int lanes(DType type) const {
-    int bytes = type == DType::boolean ? 4 : byte_size(type);
-    return vector_bytes > bytes ? vector_bytes / bytes : 1;
+  VectorRegisters vectors() const {
+    return {vector_bytes, vector_bytes == 64 || triple.starts_with("aarch64") ? 32 : 16};
   }
+  int lanes(DType type) const { return vectors().lanes(type); }
 };
 
 }  // namespace weir
