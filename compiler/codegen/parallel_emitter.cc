@@ -5,7 +5,7 @@ namespace {
 
 // A task shall be worth a thread's attention, in cost units, and all of them what it takes to hand
 // them out and to wait for the last: half a microsecond, in which one thread does as much.
-constexpr std::int64_t kTaskCost = 2048, kParallelCost = 10240;
+constexpr std::int64_t kTaskCost = 2048, kParallelCost = 12288;
 // More tasks than workers even out, but each costs a little.
 constexpr std::int64_t kTasksPerWorker = 4;
 // Fields of weir_executor, runtime/abi.h.

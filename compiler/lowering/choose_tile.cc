@@ -19,6 +19,8 @@ constexpr int kTileBodyCost = 8;
 constexpr std::int64_t kWrittenOutFields = 160;
 // What follows a fold may cost, for all fields of a tile, to be written out for them.
 constexpr std::int64_t kTogetherCost = 160;
+// Bytes that a map moves in the time of a vector operation.
+constexpr std::int64_t kBytesOfUnit = 16;
 // Vectors of an image's row that is not cut into blocks.
 constexpr std::int64_t kRowVectors = 16;
 // Of a map in tiles that transpose: vectors of a unit, enough that working out where it is costs
@@ -56,6 +58,17 @@ class TileChooser {
     return cost;
   }
 
+  // What a map reads and writes for each element.
+  std::int64_t moved_bytes(const Stage& stage, const std::vector<Id>& roots) const {
+    std::int64_t bytes = 0;
+    for (Id id : scalar::reachable(arena(), roots))
+      if (scalar::is_load(arena()[id].primitive) && schedule_.varies[id.index])
+        bytes += byte_size(arena()[id].type);
+    for (const Store& store : stage.stores)
+      bytes += byte_size(schedule_.kernel.parameters[store.parameter].type.dtype);
+    return bytes;
+  }
+
   void estimate() {
     Dim row_count = 1;
     for (const Dim& row : schedule_.kernel.rows) row_count = row_count * row;
@@ -71,6 +84,8 @@ class TileChooser {
       for (const Store& store : stage.stores) roots.push_back(store.value);
       std::int64_t cost = body_cost(roots) + static_cast<std::int64_t>(stage.stores.size());
       map_cost += cost;
+      if (!stage.fold)
+        cost = std::max(cost, moved_bytes(stage, roots) * schedule_.width / kBytesOfUnit);
       Dim points = stage.axis ? arena().axis_extent(*stage.axis) : Dim(1);
       schedule_.work = schedule_.work + row_count * points * Dim(cost);
     }

@@ -54,10 +54,10 @@ void inspect_model(const InspectOptions& options) {
         shown(options.stage)));
   const bool is_declared = *stage == InspectStage::graph;
   const bool is_code = *stage == InspectStage::llvm || *stage == InspectStage::assembly;
-  if (!is_code && options.target.is_given())
+  if (!is_code && *stage != InspectStage::kernels && options.target.is_given())
     throw Error(fmt::format(
-        "the stage {} is the same for every machine; --target, --cpu and --features are for llvm "
-        "and asm",
+        "the stage {} is the same for every machine; --target, --cpu and --features are for "
+        "kernels, llvm and asm",
         options.stage));
   if (is_declared && (options.no_fusion || !options.memory_budget.empty()))
     throw Error(fmt::format("the stage graph is the model as declared; {} is for the others",
