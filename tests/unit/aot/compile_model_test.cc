@@ -40,7 +40,7 @@ TEST(CompileModel, CodeIsTheJitsBeforeRelocation) {
     options.compile.target = {"x86_64-linux-gnu", cpu, ""};
     std::vector<ModelProgram> forward{{"forward", model.graph}};
     auto ahead = test::function_bytes(compile_model(forward, model.weights, options).code);
-    Program program = lower_graph(model.graph);
+    Program program = lower_graph(model.graph, options.compile);
     program.name = "digits_forward";
     CodegenOptions sections;
     sections.sections = true;
