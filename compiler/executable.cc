@@ -348,7 +348,14 @@ Executable make_executable(const Program& program, LoadedCode code, const Weight
   auto parts = std::make_unique<Executable::Parts>(std::move(code));
   parts->symbols = program.symbols;
   parts->checks = program.checks;
-  parts->needs_workspace = !program.slots.empty();
+  // Folds may have panels, if their sizes are right.
+  parts->needs_workspace =
+      !program.slots.empty() ||
+      std::any_of(program.kernels.begin(), program.kernels.end(), [](const Kernel& kernel) {
+        return std::any_of(kernel.stages.begin(), kernel.stages.end(), [](const Stage& stage) {
+          return stage.fold && stage.fold->order == Reduction::Order::chain;
+        });
+      });
   parts->has_weights = program.weight_bytes > 0;
   for (const auto& [name, type] : program.inputs) parts->inputs.push_back({name, type});
   add_outputs(*parts, program);
@@ -389,7 +396,7 @@ const void* Executable::weights() const {
   return parts_->has_weights ? parts_->weights.data() : nullptr;
 }
 
-std::size_t Executable::workspace_bytes(std::span<const std::ptrdiff_t> dims) const {
+std::size_t Executable::workspace_bytes(std::span<const std::ptrdiff_t> dims, int workers) const {
   if (dims.size() != parts_->symbols.size())
     throw Error(fmt::format("the program has {} symbols, and {} values are given",
                             parts_->symbols.size(), dims.size()));
@@ -397,7 +404,7 @@ std::size_t Executable::workspace_bytes(std::span<const std::ptrdiff_t> dims) co
   std::size_t fixed = 0, per_worker = 0;
   int status = parts_->code.workspace_size()(dims.data(), &fixed, &per_worker);
   if (status != WEIR_OK) throw Error("a dimension is negative or too large");
-  return fixed;
+  return fixed + per_worker * static_cast<std::size_t>(workers);
 }
 
 namespace {
@@ -502,7 +509,8 @@ void Executable::run_in_place(std::span<const Tensor> inputs, std::span<Tensor> 
   SmallArray<void*> output_pointers(outputs.size());
   for (std::size_t i = 0; i < inputs.size(); ++i) input_pointers[i] = inputs[i].data();
   for (std::size_t i = 0; i < outputs.size(); ++i) output_pointers[i] = outputs[i].mutable_data();
-  std::size_t bytes = workspace_bytes({dims.data(), parts_->symbols.size()});
+  std::size_t bytes = workspace_bytes({dims.data(), parts_->symbols.size()},
+                                      executor != nullptr ? executor->max_workers : 1);
   weir_call call{input_pointers.data(),
                  output_pointers.data(),
                  weights(),

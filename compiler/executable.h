@@ -79,12 +79,12 @@ class Executable {
   void write_initial_state(void* state) const;
 
   // The C side: the program itself, the block that weir_call::weights must point to, and the bytes of
-  // workspace for the given dimensions.
+  // workspace for the given dimensions and so many workers, which is an executor's max_workers.
   weir_program program() const;
   weir_workspace_size workspace_size() const;  // null if the program needs none
   const void* weights() const;
   const void* initial_state() const;  // what write_initial_state copies
-  std::size_t workspace_bytes(std::span<const std::ptrdiff_t> dims) const;
+  std::size_t workspace_bytes(std::span<const std::ptrdiff_t> dims, int workers = 1) const;
 
  private:
   std::unique_ptr<Parts> parts_;

@@ -225,7 +225,7 @@ class HeaderWriter {
       throw Error(
           fmt::format("the workspace of {} has more bytes than 64 bits can count", program.name));
     line("#define {}_WORKSPACE_BYTES {}", prefix, *workspace + model_.variant_bytes());
-    line("#define {}_WORKSPACE_BYTES_PER_WORKER 0", prefix);
+    line("#define {}_WORKSPACE_BYTES_PER_WORKER {}", prefix, model_.bytes_per_worker(program, {}));
     CScope names;
     auto counts = [&](const Side& side, const std::vector<std::string>& members) {
       for (std::size_t i = 0; i < side.size(); ++i)

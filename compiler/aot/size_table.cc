@@ -213,9 +213,10 @@ void add_model_sizes(SizeTable& table, const ModelObject& model, const WeightLay
       name += fmt::format(", {} = {}", symbol, size);
     }
     std::optional<std::uint64_t> bytes = workspace_bytes(entry.program, bindings);
-    table.workspace.emplace_back(name, bytes && *bytes <= UINT64_MAX - model.variant_bytes()
-                                           ? *bytes + model.variant_bytes()
-                                           : UINT64_MAX);
+    const std::uint64_t more =
+        model.variant_bytes() + model.bytes_per_worker(entry.program, bindings);
+    table.workspace.emplace_back(name,
+                                 bytes && *bytes <= UINT64_MAX - more ? *bytes + more : UINT64_MAX);
   }
   sort_rows(table.workspace);
 }

@@ -19,7 +19,7 @@ struct SizeTable {
   Rows constants;           // read-only data beside the weights, one row
   Rows weights;             // params and constants of the model
   Rows state;               // what programs update in place
-  Rows workspace;           // of each program
+  Rows workspace;           // of each program, with one worker
   std::uint64_t other = 0;  // names for linkers and debuggers, headers
 
   static std::uint64_t total(const Rows& rows);

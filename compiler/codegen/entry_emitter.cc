@@ -111,10 +111,23 @@ class EntryEmitter {
     sizes_.check(invalid);
     llvm::Value* total = sizes_.slot_offsets(invalid).back();
     b_.CreateStore(b_.CreateTrunc(total, word_), made->getArg(1));
-    b_.CreateStore(llvm::ConstantInt::get(word_, 0), made->getArg(2));
+    b_.CreateStore(b_.CreateTrunc(bytes_per_worker(), word_), made->getArg(2));
     b_.CreateRet(b_.getInt32(WEIR_OK));
     b_.SetInsertPoint(invalid);
     b_.CreateRet(b_.getInt32(WEIR_INVALID_CALL));
+  }
+
+  // The largest panel of the program's kernels.
+  llvm::Value* bytes_per_worker() {
+    auto dimension = [&](const Dim& dim) { return sizes_.dimension(dim); };
+    llvm::Value* most = i64(0);
+    for (const Schedule& schedule : schedules_) {
+      if (!schedule.panel) continue;
+      llvm::Value* bytes = b_.CreateSelect(emit_panel_pays(b_, *schedule.panel, dimension),
+                                           dimension(schedule.panel->bytes), i64(0));
+      most = b_.CreateBinaryIntrinsic(llvm::Intrinsic::smax, most, bytes);
+    }
+    return most;
   }
 
   // int shapes(const word* dims, word* sizes): a weir_shapes.
@@ -174,7 +187,8 @@ class EntryEmitter {
     sizes_.check(invalid);
     offsets_ = sizes_.slot_offsets(invalid);
     sizes_.require(
-        b_.CreateOr(b_.CreateIsNotNull(workspace_), b_.CreateICmpEQ(offsets_.back(), i64(0))),
+        b_.CreateOr(b_.CreateIsNotNull(workspace_),
+                    b_.CreateICmpEQ(b_.CreateOr(offsets_.back(), bytes_per_worker()), i64(0))),
         invalid);
     if (check_parts_ == 0) {
       if (llvm::Value* first = least_pointer(checked_)) sizes_.require(is_address(first), invalid);
@@ -200,7 +214,7 @@ class EntryEmitter {
 
   llvm::Function* only_kernel() { return phases_of_(program_.calls[0].kernel).front().function; }
 
-  // i32 units(weir_call*, i64 begin, i64 end): a program that is a single kernel, as one function
+  // i32 units(weir_call*, i64 begin, i64 end, i32 worker): a program that is a single kernel, as one function
   // with the kernel's name and body. Up to kAllUnits it is the whole run, which may go through the
   // executor; that run's tasks have some of the units each.
   void declare_units() {
@@ -210,7 +224,8 @@ class EntryEmitter {
   }
 
   llvm::Function* pass_to_units(llvm::Function& program) {
-    llvm::CallInst* status = b_.CreateCall(units_, {program.getArg(0), i64(0), i64(kAllUnits)});
+    llvm::CallInst* status =
+        b_.CreateCall(units_, {program.getArg(0), i64(0), i64(kAllUnits), b_.getInt32(0)});
     status->setTailCall();
     b_.CreateRet(status);
     parallel_.enter(*units_);
@@ -231,7 +246,8 @@ class EntryEmitter {
     b_.SetInsertPoint(here);
     llvm::Function* kernel = only_kernel();
     llvm::Value* end = b_.CreateSelect(is_all, count, units_->getArg(2));
-    llvm::CallInst* run = b_.CreateCall(kernel, {filled_frame(call), units_->getArg(1), end});
+    llvm::CallInst* run = b_.CreateCall(
+        kernel, {filled_frame(call), units_->getArg(1), end, units_->getArg(3)});
     b_.CreateBr(done);
     b_.SetInsertPoint(done);
     if (run->getCalledFunction()->hasFnAttribute(kRealignsStack))
@@ -268,7 +284,7 @@ class EntryEmitter {
     offset_table_ = made->getArg(1);
     begun_ = made->getArg(2);
     sizes_.read(dims_);
-    offsets_.assign(program_.slots.size(), nullptr);
+    offsets_.assign(program_.slots.size() + 1, nullptr);
     std::size_t first = part * kCallsInOne;
     std::size_t last = std::min(first + kCallsInOne, program_.calls.size());
     in_part_ = true;
@@ -407,6 +423,7 @@ class EntryEmitter {
     WEIR_CHECK(false, "a buffer has one of five places");
   }
 
+  // Behind the last slot: of what the workers have.
   llvm::Value* offset(std::uint32_t slot) {
     if (offsets_[slot] == nullptr)
       offsets_[slot] = b_.CreateLoad(b_.getInt64Ty(),
@@ -451,7 +468,8 @@ class EntryEmitter {
 
   llvm::Value* filled_frame(const KernelCall& call) {
     const Schedule& schedule = schedules_[call.kernel];
-    llvm::StructType* type = frame_type(context_, call.buffers.size(), call.dims.size());
+    llvm::StructType* type = frame_type(context_, call.buffers.size(), call.dims.size(),
+                                        schedule.panel.has_value());
     llvm::AllocaInst* frame = frame_for(type);
     unsigned next = 0;
     for (std::uint32_t buffer : call.buffers)
@@ -462,7 +480,11 @@ class EntryEmitter {
     if (schedule.streams)
       stream = b_.CreateZExt(b_.CreateICmpSGE(sizes_.dimension(schedule.bytes), i64(kStreamBytes)),
                              b_.getInt64Ty());
-    b_.CreateStore(stream, b_.CreateStructGEP(type, frame, next));
+    b_.CreateStore(stream, b_.CreateStructGEP(type, frame, next++));
+    if (schedule.panel)
+      b_.CreateStore(b_.CreateGEP(b_.getInt8Ty(), workspace_,
+                                  offset(static_cast<std::uint32_t>(program_.slots.size()))),
+                     b_.CreateStructGEP(type, frame, next));
     return frame;
   }
 

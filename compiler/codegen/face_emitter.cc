@@ -286,6 +286,14 @@ class FaceEmitter {
     b_.SetInsertPoint(good);
     llvm::Value* more = b_.CreateAdd(b_.CreateLoad(word_, size->getArg(1)),
                                      llvm::ConstantInt::get(word_, WEIR_ALIGNMENT));
+    // What the workers need is the variants' own.
+    auto of_worker = [&] { return b_.CreateLoad(word_, size->getArg(2)); };
+    llvm::Value* most = of_worker();
+    for (std::size_t i = 1; i < model_.variants.size(); ++i) {
+      b_.CreateCall(workspace_of(names(i)), {size->getArg(0), size->getArg(1), size->getArg(2)});
+      most = b_.CreateBinaryIntrinsic(llvm::Intrinsic::umax, most, of_worker());
+    }
+    b_.CreateStore(most, size->getArg(2));
     b_.CreateStore(more, size->getArg(1));
     b_.CreateBr(after);
     b_.SetInsertPoint(after);

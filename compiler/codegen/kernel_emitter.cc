@@ -9,9 +9,10 @@
 namespace weir {
 
 llvm::StructType* frame_type(llvm::LLVMContext& context, std::size_t parameters,
-                             std::size_t symbols) {
+                             std::size_t symbols, bool has_panel) {
   std::vector<llvm::Type*> fields(parameters, llvm::PointerType::get(context, 0));
   fields.insert(fields.end(), symbols + 1, llvm::Type::getInt64Ty(context));
+  if (has_panel) fields.push_back(llvm::PointerType::get(context, 0));
   return llvm::StructType::get(context, fields);
 }
 
@@ -36,7 +37,9 @@ std::vector<KernelPhase> declare_phases(llvm::Module& module, const Kernel& kern
   llvm::LLVMContext& context = module.getContext();
   llvm::Type* word = llvm::Type::getInt64Ty(context);
   auto* type = llvm::FunctionType::get(llvm::Type::getVoidTy(context),
-                                       {llvm::PointerType::get(context, 0), word, word}, false);
+                                       {llvm::PointerType::get(context, 0), word, word,
+                                        llvm::Type::getInt32Ty(context)},
+                                       false);
   auto declare = [&](const std::string& own) {
     return llvm::Function::Create(type, llvm::GlobalValue::ExternalLinkage, own, module);
   };
@@ -73,7 +76,8 @@ void KernelEmitter::emit_function(llvm::Function* function) {
   stream_ = nullptr;
   llvm::LLVMContext& context = module_.getContext();
   std::vector<std::string> symbols = kernel_symbols(kernel_);
-  llvm::StructType* frame = frame_type(context, kernel_.parameters.size(), symbols.size());
+  llvm::StructType* frame = frame_type(context, kernel_.parameters.size(), symbols.size(),
+                                       schedule_.panel.has_value());
   debug_.enter(*function_);
   b_.SetInsertPoint(llvm::BasicBlock::Create(context, "entry", function_));
   for (const Location& location : kernel_.locations) {
@@ -95,6 +99,7 @@ void KernelEmitter::emit_function(llvm::Function* function) {
   }
   if (schedule_.streams && llvm::Triple(target_.triple).isX86())
     stream_ = field(kernel_.parameters.size() + symbols.size());
+  if (schedule_.panel) find_panel(field(kernel_.parameters.size() + symbols.size() + 1));
   locals_.assign(kernel_.locals.size(), {});
   static const std::vector<Access> kNone;
   for (std::size_t i = 0; i < kernel_.stages.size(); ++i)

@@ -1,12 +1,13 @@
 // Emits one scheduled kernel as an LLVM function: the loop emitter.
 //
-//   void kernel(frame* frame, i64 begin, i64 end)
+//   void kernel(frame* frame, i64 begin, i64 end, i32 worker)
 //
 // runs the units begin <= u < end. A unit is one point of the rows, or one block of the vector axis
 // at such a point. A kernel with split folds has one function more for each of them, to be run
 // before: its units are a chunk of the fold at one of the kernel's units, and it leaves chunk
 // results in the fold's partials. The frame holds the parameters' addresses, then the values of the
-// kernel's symbols, then a flag that asks for streaming stores.
+// kernel's symbols, then a flag that asks for streaming stores, and where the kernel has panels (choose_panel.h), the
+// address of what all workers have of the workspace.
 //
 // Loops are explicit vectors of the schedule's width, several at once, then what remains: under a
 // mask where the target has masked memory access, and otherwise by the same operations on scalars.
@@ -25,9 +26,9 @@
 
 namespace weir {
 
-// The frame's layout: one pointer a parameter, one i64 a symbol, one i64 of flags.
+// The frame's layout: one pointer a parameter, one i64 a symbol, one i64 of flags, and a pointer to panels, if any.
 llvm::StructType* frame_type(llvm::LLVMContext& context, std::size_t parameters,
-                             std::size_t symbols);
+                             std::size_t symbols, bool has_panel);
 
 // One function of a kernel, to be run over all units.
 struct KernelPhase {
@@ -36,6 +37,10 @@ struct KernelPhase {
   // chunks. Null for the kernel itself.
   const Stage* split = nullptr;
 };
+
+// An i1 that tells whether a panel pays. `dimension` gives a size's value, an i64.
+llvm::Value* emit_panel_pays(llvm::IRBuilder<>& builder, const Panel& panel,
+                             const std::function<llvm::Value*(const Dim&)>& dimension);
 
 // LLVM's attribute of a function that aligns its stack.
 inline constexpr const char* kRealignsStack = "stackrealign";
@@ -91,6 +96,13 @@ class KernelEmitter {
   // border_emitter.cc: columns that are free of guards.
   void columns(llvm::Value* begin, llvm::Value* end, std::optional<std::int64_t> count,
                const LaneBody& body);
+
+  // panel_emitter.cc: what all rows of a tile share, copied.
+  void find_panel(llvm::Value* memory);
+  void copy_panel(llvm::Value* groups, llvm::Value* begin, llvm::Value* end,
+                  std::optional<std::int64_t> count);
+  llvm::Value* panel_address(llvm::Value* first_column);
+  bool reads_panel(scalar::Id id) const;
 
   // stream_emitter.cc: what may be too large for the caches.
   void stream_loop(llvm::Value* begin, llvm::Value* end, std::optional<std::int64_t> count,
@@ -167,6 +179,8 @@ class KernelEmitter {
   // stay where they are if the guard does not hold, the bits of an offset that count.
   std::uint32_t address_key(scalar::Id id) const;
   std::uint32_t stay_key(scalar::Id id) const;
+  // And of a load from a panel or from where it lies: how far it is from a step to the next.
+  std::uint32_t stride_key(scalar::Id id) const { return stay_key(id); }
   // How a load whose guard does not hold looks at zeros, in all steps of the innermost loop.
   struct LoopZeros {
     std::int64_t bytes;
@@ -225,6 +239,13 @@ class KernelEmitter {
   int rows_ = 1;    // points of the innermost of schedule_.rows that are worked on at once
   int unroll_ = 1;  // vectors along the vector axis at once
   llvm::Value* last_row_ = nullptr;  // the last of the rows, where a tile may reach beyond it
+
+  // Where the kernel has panels: this worker's, and whether it pays; while tiles of a block run, whether there is one,
+  // and its first column.
+  llvm::Value* panel_ = nullptr;
+  llvm::Value* panel_pays_ = nullptr;
+  llvm::Value* has_panel_ = nullptr;
+  llvm::Value* panel_begin_ = nullptr;
 
   const Stage* split_ = nullptr;  // the fold whose chunk results are being computed
   llvm::Value* chunk_ = nullptr;  // its chunk

@@ -56,6 +56,11 @@ llvm::Value* KernelEmitter::element_address(Id id, const Access& access, const L
     const Values& addresses = found->second;
     const bool is_shared = addresses.size() == 1;
     llvm::Value* first = addresses[is_shared ? 0 : static_cast<std::size_t>(row)];
+    if (reads_panel(id)) {
+      llvm::Value* step =
+          b_.CreateMul(axes_.at(schedule_.panel->axis), values_.at(stride_key(id))[0]);
+      return b_.CreateGEP(type, first, b_.CreateAdd(step, position));
+    }
     llvm::Value* inside = scalar_index(access.inside, lanes, row);
     if (auto stay = values_.find(stay_key(id)); stay != values_.end())
       inside = b_.CreateAnd(inside, stay->second[is_shared ? 0 : static_cast<std::size_t>(row)]);
@@ -154,6 +159,18 @@ void KernelEmitter::hoist_addresses(const Stage& stage, const Lanes& lanes) {
     const bool by_row = schedule_.varies_by_row[id.index];
     const int rows = by_row && (in_loop || !row_distance(access, 0)) ? rows_ : 1;
     const Lanes one{1, lanes.slots, lanes.start, nullptr};
+    auto keep = [&](std::uint32_t key, Values values) {
+      values_[key] = std::move(values);
+      defined_.push_back(key);
+    };
+    if (reads_panel(id)) {
+      llvm::Value* offset = b_.CreateAdd(scalar_index(access.outside, lanes), lanes.start);
+      keep(address_key(id), {b_.CreateSelect(has_panel_, panel_address(lanes.start),
+                                             address(parameter, offset))});
+      keep(stride_key(id), {b_.CreateSelect(has_panel_, i64(schedule_.panel->columns),
+                                            dimension(schedule_.panel->stride))});
+      continue;
+    }
     Values addresses, stays;
     for (int row = 0; row < rows; ++row) {
       llvm::Value* offset = scalar_index(access.outside, lanes, row);
@@ -174,10 +191,6 @@ void KernelEmitter::hoist_addresses(const Stage& stage, const Lanes& lanes) {
       }
       addresses.push_back(first);
     }
-    auto keep = [&](std::uint32_t key, Values values) {
-      values_[key] = std::move(values);
-      defined_.push_back(key);
-    };
     keep(address_key(id), std::move(addresses));
     if (!stays.empty()) keep(stay_key(id), std::move(stays));
   }

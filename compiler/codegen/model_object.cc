@@ -1,5 +1,6 @@
 #include "compiler/codegen/model_object.h"
 
+#include <algorithm>
 #include <set>
 
 #include <fmt/format.h>
@@ -15,6 +16,7 @@
 #include "compiler/codegen/program_module.h"
 #include "compiler/codegen/step_times.h"
 #include "compiler/codegen/target_machine.h"
+#include "compiler/lowering/choose_panel.h"
 #include "ir/diagnostic.h"
 #include "runtime/abi.h"
 
@@ -90,6 +92,14 @@ std::string code_of(llvm::Module& module, llvm::TargetMachine& machine, const Mo
 }
 
 }  // namespace
+
+std::uint64_t ModelObject::bytes_per_worker(const Program& program,
+                                            const Dim::Bindings& bindings) const {
+  std::uint64_t most = 0;
+  for (const Target& variant : variants)
+    most = std::max(most, weir::bytes_per_worker(program, variant, bindings));
+  return most;
+}
 
 std::string generate_model(const ModelObject& model, CodeForm form, const CodegenOptions& options) {
   WEIR_CHECK(!model.programs.empty() && !model.variants.empty(), "a model without programs");

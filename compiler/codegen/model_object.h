@@ -98,6 +98,8 @@ struct ModelObject {
   Target base;
   // What a workspace holds beside what its program takes: which of several variants runs.
   std::uint64_t variant_bytes() const { return variants.size() > 1 ? WEIR_ALIGNMENT : 0; }
+  // What of a program's workspace each worker has, whichever variant runs.
+  std::uint64_t bytes_per_worker(const Program& program, const Dim::Bindings& bindings) const;
 };
 
 std::string generate_model(const ModelObject& model, CodeForm form,

@@ -110,7 +110,7 @@ void ParallelEmitter::emit_task() {
   llvm::Value* first = b_.CreateMul(b_.CreateSExt(task_->getArg(1), b_.getInt64Ty()), grain);
   llvm::Value* last = b_.CreateAdd(first, grain);
   last = b_.CreateSelect(b_.CreateICmpSLT(last, units), last, units);
-  b_.CreateCall(kernel_type(), kernel, {frame, first, last});
+  b_.CreateCall(kernel_type(), kernel, {frame, first, last, task_->getArg(2)});
   b_.CreateRetVoid();
 }
 
@@ -121,7 +121,8 @@ void ParallelEmitter::emit_run() {
   auto argument = [&](unsigned i) { return run_->getArg(i); };
   llvm::BasicBlock* after = block("next");
   run_parallel(argument(0), argument(1), argument(2), argument(3), argument(4), argument(5), after);
-  b_.CreateCall(kernel_type(), argument(0), {argument(1), i64(0), argument(2)});
+  b_.CreateCall(kernel_type(), argument(0),
+                {argument(1), i64(0), argument(2), b_.getInt32(0)});
   b_.CreateBr(after);
   b_.SetInsertPoint(after);
   b_.CreateRetVoid();
@@ -135,7 +136,8 @@ llvm::FunctionType* ParallelEmitter::run_type() {
 
 llvm::FunctionType* ParallelEmitter::kernel_type() {
   llvm::Type* result = single_ ? b_.getInt32Ty() : b_.getVoidTy();
-  return llvm::FunctionType::get(result, {pointer_, b_.getInt64Ty(), b_.getInt64Ty()}, false);
+  return llvm::FunctionType::get(
+      result, {pointer_, b_.getInt64Ty(), b_.getInt64Ty(), b_.getInt32Ty()}, false);
 }
 
 // void parallel(kernel, frame, i64 units, i64 cost, executor*[, i1* begun])

@@ -29,7 +29,7 @@ class ParallelEmitter {
   void run_parallel(llvm::Value* kernel, llvm::Value* frame, llvm::Value* units, llvm::Value* cost,
                     llvm::Value* executor, llvm::Value* begun, llvm::BasicBlock* after);
 
-  // What a task calls: kernel(frame*, i64 begin, i64 end).
+  // What a task calls: kernel(frame*, i64 begin, i64 end, i32 worker).
   llvm::FunctionType* kernel_type();
 
   // Ends a run that has begun.

@@ -36,7 +36,7 @@ std::uint64_t add_aligned(std::uint64_t offset, std::uint64_t bytes) {
   return aligned(end);
 }
 
-Layout layout_of(const ModelObject::Entry& entry, std::uint64_t extra_workspace) {
+Layout layout_of(const ModelObject& model, const ModelObject::Entry& entry) {
   const Program& program = entry.program;
   Dim::Bindings bindings;
   for (std::size_t i = 0; i < program.symbols.size(); ++i)
@@ -56,8 +56,9 @@ Layout layout_of(const ModelObject::Entry& entry, std::uint64_t extra_workspace)
   layout.state = layout.bytes;
   layout.bytes = add_aligned(layout.bytes, program.state_bytes);
   layout.workspace = layout.bytes;
-  layout.bytes =
-      add_aligned(layout.bytes, workspace_bytes(program, bindings).value() + extra_workspace);
+  layout.bytes = add_aligned(layout.bytes, workspace_bytes(program, bindings).value() +
+                                               model.variant_bytes() +
+                                               model.bytes_per_worker(program, bindings));
   return layout;
 }
 
@@ -142,7 +143,7 @@ class SelfTestEmitter {
 
   void emit_program(const ModelObject::Entry& entry) {
     const Program& program = entry.program;
-    Layout layout = layout_of(entry, model_.variant_bytes());
+    Layout layout = layout_of(model_, entry);
     llvm::Value* workspace = at(layout.workspace);
     if (init_ != nullptr) {
       llvm::Value* status = b_.CreateCall(init_, {workspace});
@@ -372,7 +373,7 @@ llvm::Value* variant_note(llvm::IRBuilder<>& builder, llvm::Value* workspace) {
 std::uint64_t self_test_bytes(const ModelObject& model) {
   std::uint64_t bytes = 0;
   for (const ModelObject::Entry& entry : model.programs)
-    if (entry.self_test) bytes = std::max(bytes, layout_of(entry, model.variant_bytes()).bytes);
+    if (entry.self_test) bytes = std::max(bytes, layout_of(model, entry).bytes);
   return bytes;
 }
 

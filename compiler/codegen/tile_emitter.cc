@@ -63,10 +63,12 @@ void KernelEmitter::emit_tiles(llvm::Value* begin, llvm::Value* end) {
     const Dim& rows = schedule_.rows.back().extent;
     llvm::Value* row =
         b_.CreateMul(rest, schedule_.tile_axes > 1 ? i64(schedule_.rows_at_once) : dimension(rows));
+    if (schedule_.panel) copy_panel(b_.CreateSub(last, first), from, to, count);
     loop(first, last, 1, [&](llvm::Value* group) {
       Scope one(*this);
       emit_tile(row, group, groups, from, to, count);
     });
+    has_panel_ = nullptr;
     b_.CreateStore(b_.CreateAdd(unit, b_.CreateSub(last, first)), next);
   }
   b_.CreateBr(test);

@@ -18,7 +18,7 @@ using scalar::Primitive;
 
 // Fewer rows of weights than this stay in the caches however they lie.
 constexpr std::int64_t kPanelRows = 64;
-// An operand that is no weight is cut from so many columns on, if so many rows of results share it.
+// A transposed copy of another operand is cut from so many columns on, if so many rows of results share it.
 constexpr std::int64_t kCopiedColumns = 1024;
 constexpr std::int64_t kCopiedUses = 512;
 // Fewer steps in a row are not worth turning in registers.
@@ -96,7 +96,7 @@ Dim uses_of(const Kernel& kernel, std::span<const Id> indices) {
   return uses;
 }
 
-// Whether cutting an operand into panels for one run is worth its copy.
+// Whether the copy of an operand that lies otherwise is cut into panels, for one run.
 bool pays_in_a_run(const Kernel& kernel, std::span<const Id> indices) {
   if (!kernel.rows.back().is_constant() || kernel.rows.back().value() < kCopiedColumns)
     return false;
@@ -217,8 +217,12 @@ std::vector<PackedCopy> pack_operands(BuiltKernel& built,
     auto counts = [](const Dim& dim) { return dim != Dim(1); };
     const auto parameter = static_cast<std::uint32_t>(from[id].payload);
     const Shape& shape = kernel.parameters[parameter].type.shape;
+    // What lies as it is read, and is no weight, the kernel itself copies where that pays
+    // (choose_panel.h).
     return std::count_if(shape.begin(), shape.end(), counts) > 1 &&
-           (is_weight(built.values[parameter]) || pays_in_a_run(kernel, from.operands(id)));
+           (is_weight(built.values[parameter]) ||
+            (!is_innermost(shape, order_of(from, id)->back()) &&
+             pays_in_a_run(kernel, from.operands(id))));
   };
 
   std::int64_t panel = 0;

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <map>
 
+#include "compiler/lowering/choose_panel.h"
 #include "compiler/lowering/choose_tile.h"
 #include "compiler/lowering/choose_tile_axes.h"
 #include "ir/scalar/affine.h"
@@ -65,6 +66,7 @@ class Scheduler {
     find_levels();
     find_loads_along_steps();
     choose_tile(result_, target_);
+    choose_panel(result_);
     return std::move(result_);
   }
 

@@ -14,6 +14,8 @@
 // Where the number of rows is known only at the call, as many groups as fit are rows_fewer lower, so that of the last one
 // fewer than rows_fewer rows are beyond the end, unless it is the only one.
 //
+// What all rows of such a tile share of a block may be copied before its groups of rows read it (choose_panel.h).
+//
 // A map that only moves and computes, and reads along another axis than it writes, works on tiles, too: as many points of
 // that axis as a vector has elements, by one vector. What lies along the axis is loaded so, and transposed in registers.
 //
@@ -82,6 +84,24 @@ struct LoopAxis {
   Dim extent;
 };
 
+// A size that has to lie within limits.
+struct SizeWithin {
+  Dim size;
+  std::int64_t least = 0, most = 0;
+};
+
+// A copy that each worker has of what all rows of a tile share, for one block of columns at a time. The columns of a tile
+// are side by side, and all steps of these columns a run of memory.
+struct Panel {
+  scalar::Id operand;        // the value, at one step and column; no row of the tile changes it
+  std::uint32_t axis = 0;    // of the steps
+  Dim stride;                // where it is loaded as it lies: elements from a step to the next
+  std::int64_t columns = 0;  // of a tile
+  Dim bytes;                 // of all columns of a block, padded to whole vectors
+  std::int64_t groups = 0;   // a block of fewer groups of rows, one after the other, goes without it
+  std::vector<SizeWithin> pays;  // it is worth its copy if all of these are so
+};
+
 struct Schedule {
   Kernel kernel;                       // elementary functions expanded
   std::vector<LoopAxis> rows;          // without the vector axis, outermost first
@@ -95,6 +115,7 @@ struct Schedule {
   bool rows_together = false;          // what follows the fold is written out for all rows at once
   std::optional<RowOverlap> overlap;   // of a tile of one axis, whose fold is written out
   int tile_unroll = 1;                 // vectors at once beside so many rows
+  std::optional<Panel> panel;
   bool streams = false;                // may use streaming stores
   std::unordered_map<std::uint32_t, Access> loads;  // by arena id
   std::vector<std::vector<Access>> stores;          // by stage and store
