@@ -105,7 +105,7 @@ TEST(MemoryPlan, ValuesThatAreAliveTogetherLieApartForEveryBatch) {
       }
       std::uint64_t most = *std::max_element(alive.begin(), alive.end());
       if (reuse) {
-        EXPECT_LE(workspace, most + most / 4);
+        EXPECT_LE(workspace, most + most / 2);
       }
     }
   }
