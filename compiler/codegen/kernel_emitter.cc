@@ -346,7 +346,12 @@ std::optional<std::int64_t> KernelEmitter::known_distance(llvm::Value* begin, ll
 llvm::Value* KernelEmitter::whole_vectors(llvm::Value* begin, llvm::Value* end, int slots,
                                           const LaneBody& body) {
   std::int64_t size = static_cast<std::int64_t>(schedule_.width) * slots;
-  llvm::Value* limit = b_.CreateAdd(begin, b_.CreateAnd(b_.CreateSub(end, begin), i64(-size)));
+  llvm::Value* distance = b_.CreateSub(end, begin);
+  // A tile may be three vectors wide.
+  llvm::Value* whole = (size & (size - 1)) == 0
+                           ? b_.CreateAnd(distance, i64(-size))
+                           : b_.CreateSub(distance, b_.CreateURem(distance, i64(size)));
+  llvm::Value* limit = b_.CreateAdd(begin, whole);
   // A single step is no loop: where it is, is known ahead.
   if (known_distance(begin, limit) == size) {
     body({schedule_.width, slots, begin, nullptr});
