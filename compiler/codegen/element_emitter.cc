@@ -1,5 +1,6 @@
 // The part of the kernel emitter that deals with single elements: expressions and stores.
 
+#include <algorithm>
 #include <cstdlib>
 
 #include "compiler/codegen/kernel_emitter.h"
@@ -164,7 +165,12 @@ KernelEmitter::Values KernelEmitter::emit_bound(const IndexBound& bound, const L
                              : llvm::ConstantInt::getTrue(llvm::FixedVectorType::get(
                                    b_.getInt1Ty(), static_cast<unsigned>(width))));
   // The limit as a number of lanes from the first slot on.
-  auto limit_from = [&](llvm::Value* first) {
+  auto limit_from = [&](llvm::Value* first) -> llvm::Value* {
+    if (auto* known = llvm::dyn_cast<llvm::ConstantInt>(first)) {
+      const std::int64_t offset = known->getSExtValue();
+      const std::int64_t limit = bound.stride > 0 ? -offset : offset + 1;
+      return i64((std::clamp<std::int64_t>(limit, 0, step * all) + step - 1) / step);
+    }
     llvm::Value* limit = bound.stride > 0 ? b_.CreateNeg(first) : b_.CreateAdd(first, i64(1));
     limit = b_.CreateBinaryIntrinsic(llvm::Intrinsic::smax, limit, i64(0));
     limit = b_.CreateBinaryIntrinsic(llvm::Intrinsic::smin, limit, i64(step * all));
