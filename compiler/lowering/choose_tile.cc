@@ -227,8 +227,9 @@ class TileChooser {
       schedule_.rows_fewer = static_cast<int>(rows / 3);
     schedule_.rows_together = !interleaves && body_cost(stored) * rows * columns <= kTogetherCost;
     schedule_.tile_unroll = static_cast<int>(columns);
+    const bool is_step = schedule_.tile_axes > 1 || schedule_.unroll % schedule_.tile_unroll != 0;
     schedule_.block = static_cast<std::int64_t>(schedule_.width) *
-                      (schedule_.tile_axes > 1 ? schedule_.tile_unroll : schedule_.unroll);
+                      (is_step ? schedule_.tile_unroll : schedule_.unroll);
     // A row of an image that is one block is vectors in places that are known ahead, and most of
     // them are free of the frame.
     const Dim& extent = schedule_.vector_row->extent;

@@ -12,6 +12,8 @@ using scalar::Primitive;
 
 // What a tile of more axes has to be better by.
 constexpr double kMargin = 1.1;
+// Vectors of a row of a tile, at most, where few rows leave registers to more.
+constexpr std::int64_t kManyColumns = 4;
 // What a vector costs that is gathered, or turned in registers.
 constexpr double kGathered = 6;
 
@@ -38,6 +40,14 @@ std::int64_t vector_bytes(const Schedule& schedule) {
 
 const LoopAxis& tile_row(const Schedule& schedule, int tile_axis) {
   return schedule.rows[schedule.rows.size() - 1 - static_cast<std::size_t>(tile_axis)];
+}
+
+// Whether results are stored between those of other rows, which is done for one vector of each.
+bool interleaves(const Schedule& schedule) {
+  for (const auto& stage : schedule.stores)
+    for (const Access& access : stage)
+      if (access.interleaves) return true;
+  return false;
 }
 
 // What a tile reads at each step, in vectors of memory, for each of its multiply-adds.
@@ -99,6 +109,12 @@ TileShape tile_shape(const Schedule& schedule, const Target& target, int tile_ax
     shape.rows = shape.columns == 1 && vector_bytes(schedule) < 64 ? kTileRowsOfOne : kTileRows;
     const Dim& extent = schedule.rows.back().extent;
     if (extent.is_constant()) shape.rows = even_part(extent.value(), shape.rows);
+    // Few rows leave registers to more columns.
+    std::int64_t most = shape.columns;
+    while (most < std::min(kManyColumns, vectors) && !interleaves(schedule) &&
+           shape.rows * (most + 1) <= accumulators(target, most + 1))
+      ++most;
+    if (most > shape.columns) shape.columns = even_part(vectors, most);
     return shape;
   }
   for (int i = 0; i < tile_axes; ++i) shape.rows *= tile_row(schedule, i).extent.value();
