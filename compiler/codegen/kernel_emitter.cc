@@ -266,8 +266,10 @@ void KernelEmitter::emit_stores(const Stage& stage, const std::vector<Access>& a
       values(store.value, lanes);
   }
   for (std::size_t i = 0; i < stage.stores.size(); ++i) {
-    if (accesses[i].interleaves && rows_ > 1 && rows_ == rows_stored_together(lanes)) {
-      emit_interleaved(stage.stores[i], accesses[i], lanes);
+    const int together = accesses[i].interleaves ? rows_stored_together(lanes) : 1;
+    if (together > 1 && rows_ % together == 0) {
+      for (int row = 0; row < rows_; row += together)
+        emit_interleaved(stage.stores[i], accesses[i], lanes, row);
       continue;
     }
     bool uniform = accesses[i].kind == Access::Kind::uniform;

@@ -156,7 +156,8 @@ class KernelEmitter {
   llvm::Value* lanes_of_bits(llvm::Value* bits, int first, int width);
   void emit_store(std::uint32_t parameter, const Access& access, llvm::Value* value,
                   const Lanes& lanes, int slot, int row);
-  void emit_interleaved(const Store& store, const Access& access, const Lanes& lanes);
+  void emit_interleaved(const Store& store, const Access& access, const Lanes& lanes,
+                        int first_row);
   llvm::Value* lane_offsets(const Access& access, const Lanes& lanes, int slot, int row = 0);
   llvm::Value* address(std::uint32_t parameter, llvm::Value* offset);
   llvm::Value* scalar_index(scalar::Id id, const Lanes& lanes, int row = 0);

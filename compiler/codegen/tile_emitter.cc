@@ -256,22 +256,25 @@ int KernelEmitter::rows_stored_together(const Lanes& lanes) const {
 
 // Stores the results of as many rows as a store has elements from one of a row's to the next: lane
 // l of vector v is that of row (v * width + l) mod rows.
-void KernelEmitter::emit_interleaved(const Store& store, const Access& access, const Lanes& lanes) {
+void KernelEmitter::emit_interleaved(const Store& store, const Access& access, const Lanes& lanes,
+                                     int first_row) {
   const DType dtype = kernel_.parameters[store.parameter].type.dtype;
   llvm::Align align(static_cast<std::uint64_t>(byte_size(dtype)));
   const int width = lanes.width;
+  const int rows = rows_stored_together(lanes);
   for (int slot = 0; slot < lanes.slots; ++slot) {
     llvm::Value* position = b_.CreateAdd(lanes.start, i64(static_cast<std::int64_t>(slot) * width));
-    llvm::Value* first = address(store.parameter, b_.CreateAdd(scalar_index(access.offset, lanes),
-                                                               b_.CreateMul(position, i64(rows_))));
-    for (int vector = 0; vector < rows_; ++vector) {
+    llvm::Value* first =
+        address(store.parameter, b_.CreateAdd(scalar_index(access.offset, lanes, first_row),
+                                              b_.CreateMul(position, i64(rows))));
+    for (int vector = 0; vector < rows; ++vector) {
       std::vector<int> lane_of, row_of;
       for (int lane = 0; lane < width; ++lane) {
-        lane_of.push_back((vector * width + lane) / rows_);
-        row_of.push_back((vector * width + lane) % rows_);
+        lane_of.push_back((vector * width + lane) / rows);
+        row_of.push_back((vector * width + lane) % rows);
       }
-      llvm::Value* merged = value(store.value, lanes, slot, 0);
-      for (int row = 1; row < rows_; ++row) {
+      llvm::Value* merged = value(store.value, lanes, slot, first_row);
+      for (int row = 1; row < rows; ++row) {
         std::vector<int> order = lane_of;
         for (std::size_t lane = 0; lane < order.size(); ++lane) {
           if (row_of[lane] == row)
@@ -279,7 +282,8 @@ void KernelEmitter::emit_interleaved(const Store& store, const Access& access, c
           else if (row > 1)
             order[lane] = static_cast<int>(lane);
         }
-        merged = b_.CreateShuffleVector(merged, value(store.value, lanes, slot, row), order);
+        merged =
+            b_.CreateShuffleVector(merged, value(store.value, lanes, slot, first_row + row), order);
       }
       if (dtype == DType::boolean) merged = b_.CreateZExt(merged, memory_type(dtype, width));
       llvm::Value* where = b_.CreateConstGEP1_64(memory_type(dtype, width), first,

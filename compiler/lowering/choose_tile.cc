@@ -225,7 +225,7 @@ class TileChooser {
     // Chunk results have no place beyond the last row, nor does a row there read what others do.
     if (!splits && !schedule_.overlap && !schedule_.rows.back().extent.is_constant())
       schedule_.rows_fewer = static_cast<int>(rows / 3);
-    schedule_.rows_together = !interleaves && body_cost(stored) * rows * columns <= kTogetherCost;
+    schedule_.rows_together = body_cost(stored) * rows * columns <= kTogetherCost;
     schedule_.tile_unroll = static_cast<int>(columns);
     const bool is_step = schedule_.tile_axes > 1 || schedule_.unroll % schedule_.tile_unroll != 0;
     schedule_.block = static_cast<std::int64_t>(schedule_.width) *
