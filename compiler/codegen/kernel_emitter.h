@@ -194,7 +194,9 @@ class KernelEmitter {
   Values load_transposed(scalar::Id id, const Access& access, const Lanes& lanes);
   void transpose(Values& rows, int width);
   std::optional<std::int64_t> row_distance(const Access& access, int row) const;
-  void turn_steps(scalar::Id id, const Lanes& lanes, llvm::Value* begin, llvm::Value* end);
+  std::int64_t turned_steps(const std::vector<scalar::Id>& loads, const Lanes& lanes) const;
+  void turn_steps(scalar::Id id, const Lanes& lanes, llvm::Value* begin, llvm::Value* end,
+                  std::int64_t most);
 
   // Loops.
   void loop(llvm::Value* begin, llvm::Value* end, std::int64_t step, const Body& body);

@@ -394,10 +394,25 @@ void KernelEmitter::transpose(Values& rows, int width) {
   }
 }
 
+// For how many steps at once loads along them are turned: for as many as a vector has elements, or
+// as many as fill a kilobyte.
+std::int64_t KernelEmitter::turned_steps(const std::vector<Id>& loads, const Lanes& lanes) const {
+  constexpr std::int64_t kTurnedBytes = 1024;
+  std::int64_t steps = lanes.width;
+  for (Id id : loads) {
+    const auto parameter = static_cast<std::uint32_t>(kernel_.arena[id].payload);
+    const std::int64_t bytes = byte_size(kernel_.parameters[parameter].type.dtype) *
+                               std::int64_t{lanes.width} * lanes.slots;
+    steps = std::max(steps, kTurnedBytes / bytes / lanes.width * lanes.width);
+  }
+  return steps;
+}
+
 // Keeps what a load along the steps gives for the steps begin ... end - 1, of which there are at
-// most as many as a vector has elements. Few registers are free beside the accumulators, so squares
+// most turned_steps. Few registers are free beside the accumulators, so squares
 // of 16 bytes a row are transposed, as many at once as a vector holds.
-void KernelEmitter::turn_steps(Id id, const Lanes& lanes, llvm::Value* begin, llvm::Value* end) {
+void KernelEmitter::turn_steps(Id id, const Lanes& lanes, llvm::Value* begin, llvm::Value* end,
+                               std::int64_t most) {
   constexpr int kPieceBytes = 16;
   const Access& access = schedule_.loads.at(id.index);
   const auto parameter = static_cast<std::uint32_t>(kernel_.arena[id].payload);
@@ -407,7 +422,7 @@ void KernelEmitter::turn_steps(Id id, const Lanes& lanes, llvm::Value* begin, ll
   llvm::Align align(static_cast<std::uint64_t>(byte_size(dtype)));
   llvm::Type *element = memory_type(dtype, 1), *piece = memory_type(dtype, size),
              *vector = memory_type(dtype, width);
-  llvm::AllocaInst* kept = slot(vector, "turned", std::int64_t{width} * lanes.slots);
+  llvm::AllocaInst* kept = slot(vector, "turned", most * lanes.slots);
   turned_[id.index] = {kept, begin};
   llvm::Value* stride = dimension(access.stride);
   llvm::Value* offset = b_.CreateAdd(scalar_index(access.outside, lanes), begin);

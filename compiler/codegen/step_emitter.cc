@@ -3,8 +3,8 @@
 // Steps go one by one, in loops over the digits of the stage's axis, of which the innermost is what
 // counts. Most of its steps are free of guards: where a guard changes along the loop, it is cut
 // into the steps at which all guards hold, for all rows of a tile, and those before and behind.
-// What lies along the steps, while the vectors lie across, is loaded for as many steps as a vector
-// has elements, transposed in registers, and kept in memory for these steps.
+// What lies along the steps, while the vectors lie across, is loaded for a few steps at once,
+// transposed in registers, and kept in memory for these steps.
 
 #include <algorithm>
 #include <map>
@@ -169,11 +169,12 @@ void KernelEmitter::step_loop(const Stage& stage, const Lanes& lanes, llvm::Valu
         lanes.width > 1 && !lanes.mask && load != schedule_.loads.end() && load->second.along_steps)
       along.push_back(id);
   if (along.empty()) return loop_free_of_guards(stage, lanes, begin, end, step);
-  loop(begin, end, lanes.width, [&](llvm::Value* first) {
+  const std::int64_t most = turned_steps(along, lanes);
+  loop(begin, end, most, [&](llvm::Value* first) {
     Scope block(*this);
     llvm::Value* limit =
-        b_.CreateBinaryIntrinsic(llvm::Intrinsic::smin, b_.CreateAdd(first, i64(lanes.width)), end);
-    for (Id id : along) turn_steps(id, lanes, first, limit);
+        b_.CreateBinaryIntrinsic(llvm::Intrinsic::smin, b_.CreateAdd(first, i64(most)), end);
+    for (Id id : along) turn_steps(id, lanes, first, limit, most);
     loop_free_of_guards(stage, lanes, first, limit, step);
     turned_.clear();
   });
