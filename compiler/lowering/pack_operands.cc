@@ -18,9 +18,6 @@ using scalar::Primitive;
 
 // Fewer rows of weights than this stay in the caches however they lie.
 constexpr std::int64_t kPanelRows = 64;
-// A transposed copy of another operand is cut from so many columns on, if so many rows of results share it.
-constexpr std::int64_t kCopiedColumns = 1024;
-constexpr std::int64_t kCopiedUses = 512;
 // Fewer steps in a row are not worth turning in registers.
 constexpr std::int64_t kTurnedSteps = 8;
 // Vectors of a fold in lanes order that lie apart are worth a copy if so many rows read each of
@@ -94,14 +91,6 @@ Dim uses_of(const Kernel& kernel, std::span<const Id> indices) {
   for (std::size_t axis = 0; axis < read.size(); ++axis)
     if (!read[axis]) uses = uses * kernel.rows[axis];
   return uses;
-}
-
-// Whether the copy of an operand that lies otherwise is cut into panels, for one run.
-bool pays_in_a_run(const Kernel& kernel, std::span<const Id> indices) {
-  if (!kernel.rows.back().is_constant() || kernel.rows.back().value() < kCopiedColumns)
-    return false;
-  Dim uses = uses_of(kernel, indices);
-  return uses.is_constant() && uses.value() >= kCopiedUses;
 }
 
 // Whether a copy of what a fold in lanes order reads apart is worth it.
@@ -221,8 +210,7 @@ std::vector<PackedCopy> pack_operands(BuiltKernel& built,
     // (choose_panel.h).
     return std::count_if(shape.begin(), shape.end(), counts) > 1 &&
            (is_weight(built.values[parameter]) ||
-            (!is_innermost(shape, order_of(from, id)->back()) &&
-             pays_in_a_run(kernel, from.operands(id))));
+            !is_innermost(shape, order_of(from, id)->back()));
   };
 
   std::int64_t panel = 0;

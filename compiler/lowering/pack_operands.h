@@ -10,8 +10,8 @@
 // sets of the caches, and each is on a page of its own. So weights with many columns are cut into
 // panels of so many columns as a tile has, each a run of memory, and the last row axis of the
 // kernel into two: the panel, which becomes the outermost axis, and the column in it. Another
-// operand that is copied is cut likewise where its rows would be a page or more apart, and many rows
-// of results read them; what lies as it is read is left to the kernel (choose_panel.h).
+// operand that is copied for a run is cut likewise, for that makes no copy dearer; what lies as it is
+// read is left to the kernel (choose_panel.h).
 #pragma once
 
 #include <functional>
