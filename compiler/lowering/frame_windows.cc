@@ -19,6 +19,9 @@ using scalar::Primitive;
 // then a few hundredths of the work.
 constexpr double kReads = 128;
 constexpr std::int64_t kSymbol = 16;
+// Where the guards change along the innermost loop of a fold, that is cut instead (step_emitter.cc) if it has so many steps.
+// Cutting a short one costs as much as its steps.
+constexpr double kLongLoop = 64;
 
 double size_of(const Dim& dim) {
   return static_cast<double>(dim.substituted([](const std::string&) { return Dim(kSymbol); })
@@ -156,6 +159,7 @@ std::vector<FramedWindow> frame_windows(
   for (const Stage& stage : kernel.stages) {
     if (!stage.fold || stage.fold->order != Reduction::Order::chain || stage.digits.size() < 2)
       continue;
+    const bool is_long = size_of(arena.axis_extent(stage.digits.back())) >= kLongLoop;
     std::vector<Id> known;
     if (std::optional<Id> condition = step_condition(kernel, *stage.fold))
       known = parts_of(arena, *condition);
@@ -163,7 +167,7 @@ std::vector<FramedWindow> frame_windows(
       const scalar::Node& node = arena[id];
       if (node.primitive != Primitive::load_if || !is_zero(arena, arena.operand(id, 1)) ||
           kernel.parameters[node.payload].written ||
-          depends_on(arena, arena.operand(id, 0), stage.digits.back()))
+          (depends_on(arena, arena.operand(id, 0), stage.digits.back()) && is_long))
         continue;
       const auto source = static_cast<std::uint32_t>(node.payload);
       std::optional<Frame> frame = frame_of(kernel, id, known);
