@@ -30,6 +30,21 @@ void add_four_operations(OpTable& table) {
                    [](Expr a, Expr b) { return a / b; }));
 }
 
+OpDef fma_op() {
+  OpDef op = declare(
+      kFamily,
+      {"fma", "a * b + c, rounded once.",
+       "IEEE 754's fusedMultiplyAdd on targets that have FMA; on others the product rounds too. "
+       "f16 and bf16 round once to f32 and then to their type. inf * 0 + c is NaN. The gradient "
+       "is b for a, a for b and 1 for c.",
+       OnnxOp::none()});
+  op.operands = {{"a", TypeSet::floats}, {"b", TypeSet::floats}, {"c", TypeSet::floats}};
+  op.pointwise = [](Arguments arguments, const Attributes&) {
+    return fma(arguments[0], arguments[1], arguments[2]);
+  };
+  return op;
+}
+
 void add_remainders(OpTable& table) {
   table.add(
       binary(kFamily, TypeSet::numbers,
@@ -151,6 +166,7 @@ void add_roundings(OpTable& table) {
 
 void add_arithmetic_ops(OpTable& table) {
   add_four_operations(table);
+  table.add(fma_op());
   add_remainders(table);
   add_powers(table);
   add_signs(table);

@@ -147,6 +147,25 @@ TEST_F(OpsValues, integer_division_never_traps) {
   EXPECT_THAT(results[2].elements<std::int32_t>(), ElementsAre(1, -1, 5, 0));
 }
 
+TEST_F(OpsValues, fma_rounds_once) {
+  constexpr float kLargest = std::numeric_limits<float>::max();
+  // The squares of 1 + 2^-12 and 1 + 2^-27 need one bit more than the type has.
+  Var a = input(Tensor::from<float>({1 + 0x1p-12F, kLargest, 0x1p-100F}, {3}));
+  Var c = input(Tensor::from<float>({-(1 + 0x1p-11F), -kLargest, 0}, {3}));
+  Var b = input(Tensor::from<float>({1 + 0x1p-12F, 2, 0x1p-49F}, {3}));
+  Var x = input(Tensor::from<double>({1 + 0x1p-27}, {1}));
+  Var y = input(Tensor::from<double>({-(1 + 0x1p-26)}, {1}));
+  // An f16 has 11 digits: 1 + 2^-10 squared is 1 + 2^-9 + 2^-20.
+  Var h = input(Tensor::from<float>({1 + 0x1p-10F}, {1}));
+  Var k = input(Tensor::from<float>({-(1 + 0x1p-9F)}, {1}));
+  auto half = [&](Var value) { return builder_.apply("cast", {value}, {{"dtype", DType::f16}}); };
+  auto results = run({fma(a, b, c), a * b + c, fma(x, x, y), fma(half(h), half(h), half(k))});
+  EXPECT_THAT(numbers(results[0]), ElementsAre(0x1p-24, kLargest, 0x1p-149));
+  EXPECT_THAT(numbers(results[1]), ElementsAre(0, kInfinity, 0x1p-149));
+  EXPECT_THAT(numbers(results[2]), ElementsAre(0x1p-54));
+  EXPECT_THAT(numbers(results[3]), ElementsAre(0x1p-20));
+}
+
 TEST_F(OpsValues, sign_keeps_zeros_and_nan) {
   std::vector<double> y = numbers(sign(input(Tensor::from<float>({-3, -0.0f, 0, 2, NAN}, {5}))));
   EXPECT_THAT(y, ElementsAre(-1, 0, 0, 1, ::testing::IsNan()));
