@@ -104,8 +104,9 @@ std::optional<InspectStage> parse_stage(std::string_view name) {
 namespace {
 
 Graph run_graph_passes(Graph graph, const CompileOptions& options) {
-  std::span<const std::string> names = options.passes;
-  if (names.empty()) names = default_passes();
+  std::vector<std::string> names = options.passes;
+  if (names.empty()) names.assign(default_passes().begin(), default_passes().end());
+  if (options.contract) names.emplace_back("contract_multiply_add");
   if (options.timing && options.time_passes) {
     check_graph(graph);
     PassOptions each;
@@ -131,6 +132,10 @@ Graph optimize(Graph graph, const CompileOptions& options) {
                                                 .orders_state = options.orders_state,
                                                 .budget = options.memory_budget});
   });
+}
+
+Graph contracted(Graph graph, const CompileOptions& options) {
+  return options.contract ? run_graph_passes(std::move(graph), options) : graph;
 }
 
 namespace {

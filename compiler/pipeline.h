@@ -28,6 +28,9 @@ namespace weir {
 struct CompileOptions {
   TargetSpec target;             // empty: this machine
   std::vector<std::string> passes;  // graph passes by name; empty: the default ones
+  // Whether a product and the sum that alone reads it round once instead of twice, after the other passes
+  // (compiler/passes/contract_multiply_add.h). This changes results; contracted() below is the graph that they are of.
+  bool contract = false;
   bool fuse = true;              // false: a kernel for every node
   bool reuse_memory = true;      // false: workspace of its own for every value
   // Whether the program may keep the params that it updates in another order of dimensions than they
@@ -58,6 +61,8 @@ std::optional<InspectStage> parse_stage(std::string_view name);
 // Graph passes and rematerialization. Throws Error for a graph that cannot be compiled (check_graph of
 // ir/verifier.h); so does every step that begins with them.
 Graph optimize(Graph graph, const CompileOptions& options = {});
+// What a program computes, bit for bit: the graph, or where the options ask for contraction, the graph after the passes.
+Graph contracted(Graph graph, const CompileOptions& options);
 // Graph passes and lowering.
 Program lower_graph(Graph graph, const CompileOptions& options = {});
 // Everything, into an object file that needs nothing but memcpy and memset.

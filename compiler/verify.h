@@ -19,6 +19,7 @@ struct VerifyOptions {
   // equal to each other, and so are infinities of one sign.
   std::optional<double> tolerance;
   bool gradients = false;    // compares with gradients.npz too, or says that there is none
+  bool contract = false;     // CompileOptions::contract, interpreted too
   bool interpreted = false;  // runs the interpreter instead of compiled code
   LoadLimits limits;         // for reading a model, and for a run
   // Threads to compile and to run on; null is the calling thread alone.

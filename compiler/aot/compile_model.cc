@@ -49,6 +49,7 @@ std::string hash_of(std::span<const ModelProgram> programs, const CompileModelOp
                     std::string_view weights) {
   std::string text;
   for (const ModelProgram& program : programs) text += program.name + "\n" + print(program.graph);
+  if (options.compile.contract) text += "contracted\n";
   for (const DrawnParam& param : options.drawn) {
     text += fmt::format("{} {} {}", param.name, options.seed, param.initializer.name);
     for (const auto& [name, value] : param.initializer.attributes)

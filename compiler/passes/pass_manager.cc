@@ -5,6 +5,7 @@
 
 #include <fmt/format.h>
 
+#include "compiler/passes/contract_multiply_add.h"
 #include "compiler/passes/cse.h"
 #include "compiler/passes/dce.h"
 #include "compiler/passes/decompose.h"
@@ -22,6 +23,8 @@ constexpr Pass kPasses[] = {
     {"simplify", simplify, "Exact algebraic identities are applied."},
     {"cse", cse, "Equal nodes are computed once."},
     {"dce", dce, "Nodes that no output needs are removed."},
+    {"contract_multiply_add", contract_multiply_add,
+     "Products and sums become fma; runs only if asked for."},
 };
 
 void verify_after(const Pass& pass, const Graph& before, const Graph& after) {

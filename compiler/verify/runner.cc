@@ -17,8 +17,12 @@ Model load(const TestFolder& folder, const TestData& data, const LoadLimits& lim
 
 Runner::Runner(Model model, const VerifyOptions& options)
     : model_(std::move(model)), options_(options) {
-  if (options.interpreted) return;
   CompileOptions compile_options;
+  compile_options.contract = options.contract;
+  if (options.interpreted) {
+    model_.graph = contracted(std::move(model_.graph), compile_options);
+    return;
+  }
   compile_options.executor = options.executor;
   compile_options.cache = options.cache;
   executable_.emplace(compile(model_, compile_options));

@@ -160,6 +160,12 @@ void add_target(CLI::App& command, TargetSpec& target) {
             "Features to add to the processor's or to take away: +avx2,-fma.");
 }
 
+void add_contract(CLI::App& command, bool& contract) {
+  command.add_flag("--contract", contract,
+                   "Contracts products and sums: where a sum alone reads a product, the two become "
+                   "one fma, which rounds once instead of twice.");
+}
+
 void add_memory_budget(CLI::App& command, std::string& budget, SymbolSizes sizes) {
   std::string help =
       "The most that the workspace may take: what the backward pass needs is computed again as "

@@ -32,7 +32,7 @@ struct InspectOptions {
   std::vector<std::string> gradient;
   LimitOptions limits;
   TargetSpec target;
-  bool no_fusion = false;
+  bool no_fusion = false, contract = false;
   TimeOptions times;
 };
 
@@ -59,9 +59,11 @@ void inspect_model(const InspectOptions& options) {
         "the stage {} is the same for every machine; --target, --cpu and --features are for "
         "kernels, llvm and asm",
         options.stage));
-  if (is_declared && (options.no_fusion || !options.memory_budget.empty()))
+  if (is_declared && (options.no_fusion || options.contract || !options.memory_budget.empty()))
     throw Error(fmt::format("the stage graph is the model as declared; {} is for the others",
-                            options.no_fusion ? "--no-fusion" : "--memory-budget"));
+                            options.no_fusion  ? "--no-fusion"
+                            : options.contract ? "--contract"
+                                               : "--memory-budget"));
   StageTimes times;
   times.add("start of the process", milliseconds_before_main());
   Graph graph = times.measure("model", [&] {
@@ -70,6 +72,7 @@ void inspect_model(const InspectOptions& options) {
   });
   CompileOptions compile_options;
   compile_options.target = options.target;
+  compile_options.contract = options.contract;
   compile_options.fuse = !options.no_fusion;
   compile_options.memory_budget = given_memory_budget(options.memory_budget);
   collect_times(compile_options, options.times, times);
@@ -102,6 +105,7 @@ void add_inspect_command(CLI::App& app, Action& action) {
       ->required()
       ->multi_option_policy(CLI::MultiOptionPolicy::Throw);
   add_gradient(*command, options->gradient);
+  add_contract(*command, options->contract);
   add_memory_budget(*command, options->memory_budget);
   add_target(*command, options->target);
   add_limits(*command, options->limits);

@@ -37,6 +37,7 @@ std::vector<ModelProgram> all_programs(Model& model, const ProgramArguments& arg
 
 void add_programs(CLI::App& command, ProgramArguments& arguments) {
   add_gradient(command, arguments.gradient);
+  add_contract(command, arguments.contract);
   add_memory_budget(command, arguments.memory_budget);
   add_list(command, "--programs", arguments.programs, "NAMES",
            "Those to compile of forward, gradient, step and evaluate; all that there are if left "
@@ -58,6 +59,7 @@ GivenPrograms given_programs(const std::string& model, const std::optional<std::
   std::vector<ModelProgram> programs =
       chosen_programs(all_programs(whole, arguments), arguments.programs);
   const Initializer otherwise{arguments.training.train ? "he" : "zeros"};
+  options.compile.contract = arguments.contract;
   options.compile.memory_budget = given_memory_budget(arguments.memory_budget);
   options.strip_weights = arguments.strip_weights;
   options.seed = given_seed(arguments.training.seed);

@@ -1,5 +1,5 @@
 // Which programs of a model the commands compile and size deal with: the options --gradient,
-// --train with what belongs to it, --memory-budget, --programs and --strip-weights.
+// --train with what belongs to it, --contract, --memory-budget, --programs and --strip-weights.
 #pragma once
 
 #include <optional>
@@ -16,7 +16,7 @@ namespace weir::tool {
 struct ProgramArguments {
   std::vector<std::string> gradient, programs;
   TrainingStepArguments training;
-  bool strip_weights = false;
+  bool strip_weights = false, contract = false;
   std::string memory_budget;
 };
 void add_programs(CLI::App& command, ProgramArguments& arguments);
@@ -29,7 +29,7 @@ struct GivenPrograms {
 };
 
 // Reads the model and makes the programs; in `options` it sets what is to be stripped and drawn,
-// and the memory budget.
+// contraction and the memory budget.
 // `read` gets the names of the files.
 GivenPrograms given_programs(const std::string& model, const std::optional<std::string>& weights,
                              const LoadLimits& limits, const ProgramArguments& arguments,

@@ -39,7 +39,8 @@ examples:
   weir run model.weir --input x=random:1 --dim N=4 --gradient x
   weir run model.weir --input x=x.npy --output y=y.npy --threads 2
   weir run model.weir --input x=data.csv --output y=out.npz
-  weir run model.weir --input x=random:1 --dim N=4 --check)";
+  weir run model.weir --input x=random:1 --dim N=4 --check
+  weir run model.weir --input x=random:1 --dim N=4 --contract --check)";
 
 struct RunOptions {
   std::string model;
@@ -48,7 +49,7 @@ struct RunOptions {
   LimitOptions limits;
   TargetSpec target;
   CacheArguments cache;
-  bool reference = false, check = false;
+  bool contract = false, reference = false, check = false;
   TimeOptions times;
 };
 
@@ -72,6 +73,7 @@ std::vector<Tensor> run_compiled(const Model& model, const Inputs& inputs, const
                                  int threads, const LoadLimits& limits, StageTimes& times) {
   CompileOptions options;
   options.target = given.target;
+  options.contract = given.contract;
   options.cache = given_cache(given.cache);
   Dim::Bindings sizes = bind_symbols(model.graph, inputs, model.weights);
   options.memory_budget = given_memory_budget(given.memory_budget, sizes);
@@ -87,6 +89,13 @@ std::string number_at(const Tensor& tensor, std::int64_t position) {
   return scalar::to_string(tensor.dtype(), tensor.bits(position));
 }
 
+// The model with what a program of it computes as its graph.
+Model computed(const Model& model, bool contract) {
+  CompileOptions options;
+  options.contract = contract;
+  return {contracted(model.graph, options), model.weights};
+}
+
 std::vector<Tensor> run_interpreted(const Model& model, const Inputs& inputs,
                                     const LoadLimits& limits, StageTimes& times) {
   memory_of_interpreting(model, bind_symbols(model.graph, inputs, model.weights))
@@ -95,17 +104,39 @@ std::vector<Tensor> run_interpreted(const Model& model, const Inputs& inputs,
                        [&] { return interpret(model.graph, model.weights, inputs); });
 }
 
+// What contraction has changed in a result.
+void print_contraction(const Tensor& contracted, const Tensor& written) {
+  Difference difference = compare(contracted, written);
+  if (difference.identical) {
+    print_out("  contracted, with the bits of the graph as written\n");
+    return;
+  }
+  std::int64_t count = 0;
+  for (std::int64_t i = 0; i < contracted.element_count(); ++i)
+    if (!scalar::same_value(contracted.dtype(), contracted.bits(i), written.bits(i))) ++count;
+  print_out(fmt::format(
+      "  contracted: {} of {} elements are not those of the graph as written; largest difference "
+      "{:.3g}, {:.3g} of the largest element\n",
+      count, contracted.element_count(), difference.largest, difference.relative()));
+}
+
 // Compares the compiled results with both meanings of the interpreter. Error if they differ too
 // much.
-void check_results(const Model& model, const Inputs& inputs, std::span<const Tensor> results,
-                   const TargetSpec& target, std::optional<double> given, StageTimes& times) {
+void check_results(const Model& declared, const Inputs& inputs, std::span<const Tensor> results,
+                   const RunOptions& options, std::optional<double> given, StageTimes& times) {
+  const Model model = computed(declared, options.contract);
   std::vector<Tensor> exact =
       times.measure("interpreter", [&] { return interpret(model.graph, model.weights, inputs); });
   InterpretOptions as_compiled;
-  as_compiled.numerics = {scalar::Numerics::Mode::expanded, resolve_target(target).fma};
+  as_compiled.numerics = {scalar::Numerics::Mode::expanded, resolve_target(options.target).fma};
   std::vector<Tensor> expanded = times.measure("interpreter, expanded", [&] {
     return interpret(model.graph, model.weights, inputs, as_compiled);
   });
+  std::vector<Tensor> written;
+  if (options.contract)
+    written = times.measure("interpreter, as written", [&] {
+      return interpret(declared.graph, declared.weights, inputs, as_compiled);
+    });
   std::vector<std::string> failed;
   for (std::size_t i = 0; i < results.size(); ++i) {
     std::string name = value_name(model.graph.outputs()[i].name);
@@ -127,6 +158,7 @@ void check_results(const Model& model, const Inputs& inputs, std::span<const Ten
                         "  not bit-equal to the interpreter's expanded mode: {} for {} at {}\n",
                         number_at(results[i], bits.position), number_at(expanded[i], bits.position),
                         index_text(results[i], bits.position)));
+    if (options.contract) print_contraction(expanded[i], written[i]);
     if (!is_near || !bits.identical) failed.push_back(name);
   }
   if (!failed.empty()) {
@@ -152,14 +184,14 @@ void run_model(const RunOptions& options) {
   OutputPlaces places = output_places(model.graph, options.outputs);
   Inputs inputs = times.measure(
       "inputs", [&] { return read_inputs(model, options.inputs, options.dims, limits.memory); });
-  std::vector<Tensor> results = options.reference
-                                    ? run_interpreted(model, inputs, limits, times)
-                                    : run_compiled(model, inputs, options, threads, limits, times);
+  std::vector<Tensor> results =
+      options.reference ? run_interpreted(computed(model, options.contract), inputs, limits, times)
+                        : run_compiled(model, inputs, options, threads, limits, times);
   times.measure("outputs", [&] {
     give_outputs(model.graph, results, places);
     return 0;
   });
-  if (options.check) check_results(model, inputs, results, options.target, tolerance, times);
+  if (options.check) check_results(model, inputs, results, options, tolerance, times);
   flush_out();
   if (options.times.any()) times.show();
 }
@@ -178,6 +210,7 @@ void add_run_command(CLI::App& app, Action& action) {
   add_list(*command, "--dim", options->dims, "SYMBOL=SIZE",
            "The size of a symbolic dimension, where no input tells it.");
   add_gradient(*command, options->gradient);
+  add_contract(*command, options->contract);
   add_memory_budget(*command, options->memory_budget, SymbolSizes::known);
   add_value(*command, "--weights", options->weights, "FILE",
             "The params' values, .safetensors or .npz; if left out, those in the model or in the "

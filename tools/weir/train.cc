@@ -59,7 +59,7 @@ struct TrainArguments {
   TrainingArguments training;
   std::string rate, schedule, epochs, batch, seed, threads, log, plot;
   std::string checkpoint, checkpoint_every, memory_budget;
-  bool resume = false;
+  bool resume = false, contract = false;
   CacheArguments cache;
   LimitOptions limits;
 };
@@ -164,17 +164,20 @@ Checkpoint::Settings settings_of(const TrainArguments& arguments, const GivenTra
                           given == optimizer.values.end() ? known.default_value : given->second);
   }
   update += fmt::format(" clip_value={} clip_norm={}", optimizer.clip_value, optimizer.clip_norm);
-  return {{"--batch", fmt::format("{}", options.batch)},
-          {"--seed", fmt::format("{}", options.seed)},
-          {"--learning-rate", fmt::format("{}", rate.base)},
-          {"--schedule", schedule},
-          {"--optimizer", update},
-          {"--loss", training.target.empty() ? training.options.loss
-                                             : parse_loss(arguments.training.loss).op},
-          {"--check-finite", training.options.check_finite ? "given" : "left out"},
-          {"the data", fingerprint(data.training)},
-          {"--validation", data.validation ? fingerprint(*data.validation) : "left out"},
-          {"the model and its loss", fingerprint(print(training.graph))}};
+  Checkpoint::Settings settings{
+      {"--batch", fmt::format("{}", options.batch)},
+      {"--seed", fmt::format("{}", options.seed)},
+      {"--learning-rate", fmt::format("{}", rate.base)},
+      {"--schedule", schedule},
+      {"--optimizer", update},
+      {"--loss",
+       training.target.empty() ? training.options.loss : parse_loss(arguments.training.loss).op},
+      {"--check-finite", training.options.check_finite ? "given" : "left out"},
+      {"the data", fingerprint(data.training)},
+      {"--validation", data.validation ? fingerprint(*data.validation) : "left out"},
+      {"the model and its loss", fingerprint(print(training.graph))}};
+  if (arguments.contract) settings.emplace("--contract", "given");
+  return settings;
 }
 
 // --checkpoint: what is on disk of a training, and where it goes on.
@@ -311,6 +314,7 @@ void train_model(const TrainArguments& arguments) {
   CompileOptions compile_options;
   compile_options.cache = given_cache(arguments.cache);
   compile_options.executor = options.executor;
+  compile_options.contract = arguments.contract;
   compile_options.memory_budget =
       given_memory_budget(arguments.memory_budget, sizes_of_batch(training.graph, options.batch));
   training.options.outputs = {training.graph.outputs()[0].name};
@@ -375,6 +379,7 @@ void add_train_command(CLI::App& app, Action& action) {
   add_value(*command, "--threads", options->threads, "K",
             "Threads to run on; as many as there are processors if left out. The results do not "
             "depend on it.");
+  add_contract(*command, options->contract);
   add_memory_budget(*command, options->memory_budget, SymbolSizes::known);
   add_cache(*command, options->cache);
   add_limits(*command, options->limits);

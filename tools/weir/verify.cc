@@ -44,7 +44,7 @@ struct VerifyCommand {
   std::string tolerance, threads;
   LimitOptions limits;
   CacheArguments cache;
-  bool gradients = false, reference = false, allow_unsupported = false;
+  bool gradients = false, contract = false, reference = false, allow_unsupported = false;
 };
 
 struct Case {
@@ -139,6 +139,7 @@ void verify_folders(const VerifyCommand& command) {
   VerifyOptions options;
   options.tolerance = given_tolerance(command.tolerance);
   options.gradients = command.gradients;
+  options.contract = command.contract;
   options.interpreted = command.reference;
   options.limits = given_limits(command.limits);
   options.cache = given_cache(command.cache);
@@ -188,6 +189,7 @@ void add_verify_command(CLI::App& app, Action& action) {
   add_value(*command, "--threads", options->threads, "K",
             "Threads to work on; as many as there are processors if left out. The results do not "
             "depend on it.");
+  add_contract(*command, options->contract);
   add_cache(*command, options->cache);
   command
       ->add_flag("--reference", options->reference,

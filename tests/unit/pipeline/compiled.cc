@@ -39,9 +39,10 @@ std::span<const VectorLevel> vector_levels() {
 }
 
 std::string Way::name() const {
-  return fmt::format("{}{}{}{}", level.name(), fuse ? "" : ", not fused",
+  return fmt::format("{}{}{}{}{}", level.name(), fuse ? "" : ", not fused",
                      reuse_memory ? "" : ", no memory reused",
-                     orders_state ? ", state in an order of its own" : "");
+                     orders_state ? ", state in an order of its own" : "",
+                     contract ? ", contracted" : "");
 }
 
 Executable compile(const Program& program, const Way& way) {
@@ -50,13 +51,17 @@ Executable compile(const Program& program, const Way& way) {
   options.fuse = way.fuse;
   options.reuse_memory = way.reuse_memory;
   options.orders_state = way.orders_state;
+  options.contract = way.contract;
   options.debug_lines = false;
   return weir::compile(Model{program.graph, program.weights}, options);
 }
 
-std::vector<Tensor> interpret_expanded(const Program& program, bool has_fma) {
-  return interpret(has_fma ? program.graph : optimize(program.graph), program.weights,
-                   program.inputs, {{scalar::Numerics::Mode::expanded, has_fma}});
+std::vector<Tensor> interpret_expanded(const Program& program, bool has_fma, bool contract) {
+  CompileOptions options;
+  options.contract = contract;
+  return interpret(has_fma && !contract ? program.graph : optimize(program.graph, options),
+                   program.weights, program.inputs,
+                   {{scalar::Numerics::Mode::expanded, has_fma}});
 }
 
 std::optional<std::string> difference(const Graph& graph, std::span<const Tensor> actual,

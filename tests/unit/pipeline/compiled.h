@@ -37,6 +37,7 @@ struct Way {
   bool fuse = true;
   bool reuse_memory = true;
   bool orders_state = false;
+  bool contract = false;
 
   std::string name() const;
 };
@@ -44,8 +45,8 @@ struct Way {
 Executable compile(const Program& program, const Way& way);
 // The results of compiled code on a target with or without FMA. What the passes compute in advance
 // is computed with FMA for every target, so without it the graph is interpreted as it is after the
-// passes.
-std::vector<Tensor> interpret_expanded(const Program& program, bool has_fma);
+// passes; and so it is where products and sums are contracted.
+std::vector<Tensor> interpret_expanded(const Program& program, bool has_fma, bool contract = false);
 
 // The first difference between two lists of results, described; nothing if they are the same bits.
 std::optional<std::string> difference(const Graph& graph, std::span<const Tensor> actual,

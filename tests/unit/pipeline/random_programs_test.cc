@@ -1,7 +1,7 @@
 // Random programs, compiled, against the interpreter bit for bit.
 //
 // Every program runs fused at each level of vectors, and unfused at one of them in turn, on one
-// thread and on executors of several workers. A program that fails is shrunk and printed.
+// thread and on executors of several workers; and contracted, at each level in turn. A program that fails is shrunk and printed.
 //   WEIR_RANDOM_PROGRAMS  how many, 2000 by default
 //   WEIR_RANDOM_SEED      the seed of the first; then that many follow
 #include <csignal>
@@ -38,15 +38,16 @@ std::vector<Way> ways_of(std::uint64_t seed) {
     if (levels[level].cpu != "x86-64-v2" || seed % 8 == 0)
       ways.push_back({levels[level], true, (seed + level) % 5 != 0});
   ways.push_back({levels[seed % levels.size()], false});
+  ways.push_back({.level = levels[seed % levels.size()], .fuse = seed % 3 != 0, .contract = true});
   return ways;
 }
 
 std::optional<std::string> failure(const Program& program, std::span<const Way> ways) {
-  std::optional<std::vector<Tensor>> expected[2];
+  std::optional<std::vector<Tensor>> expected[2][2];
   for (const Way& way : ways) {
-    auto& results = expected[way.level.has_fma ? 1 : 0];
+    auto& results = expected[way.level.has_fma ? 1 : 0][way.contract ? 1 : 0];
     try {
-      if (!results) results = interpret_expanded(program, way.level.has_fma);
+      if (!results) results = interpret_expanded(program, way.level.has_fma, way.contract);
     } catch (const std::exception& error) {
       return std::string("the interpreter: ") + error.what();
     }
