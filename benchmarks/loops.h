@@ -23,7 +23,8 @@ void merge_streaming(const float* x, const float* g, float* y, ptrdiff_t count);
 /* y = leaky(x*a + b)*c + leaky(d - x), slope 0.01, as anybody would write it. */
 void chain_loop(const float* x, const float* a, const float* b, const float* c, const float* d, float* y,
                 ptrdiff_t count);
-/* The same with every operation rounded, none contracted into a multiply-add: the bits of a Weir program. */
+/* The same with every operation rounded, none contracted into a multiply-add: the bits of a Weir program that is not
+ * told to contract. */
 void chain_loop_rounding(const float* x, const float* a, const float* b, const float* c, const float* d, float* y,
                          ptrdiff_t count);
 

@@ -51,8 +51,8 @@ class Buffer {
   std::unique_ptr<float, decltype(&std::free)> data_;
 };
 
-inline Executable compile_text(std::string_view text) {
-  return compile(Model{parse_graph(text, "benchmark"), {}});
+inline Executable compile_text(std::string_view text, const CompileOptions& options = {}) {
+  return compile(Model{parse_graph(text, "benchmark"), {}}, options);
 }
 
 // One call of a program whose symbols are all `size`, ready to be repeated. What the program is
