@@ -13,12 +13,22 @@
 //   - Two pools share nothing; there is no state outside the object.
 //
 // Algorithm
-//   `unclaimed_` holds the number of tasks that nobody has claimed. Publishing a loop writes its
-//   description and then this counter. A thread claims a task by decrementing it: a positive result
-//   means that the task is the thread's own and that the description is stable, for it changes only
-//   when all claimed tasks are reported; otherwise the thread has seen nothing and reads nothing. A
-//   thread reports all tasks it ran in a loop at once, in `finished_`, which the caller waits for.
-//   A decrement that arrives late, in the next loop, is simply a claim in that loop.
+//   The tasks of a loop are divided into parts of consecutive tasks, one for each worker. They
+//   depend on the number of tasks alone, so a loop that runs again finds what its tasks read and
+//   write in the caches of the processors that it has left it in. A worker runs its own part first
+//   and then helps with those of others, the next worker's before the one after.
+//
+//   `Part::unclaimed` holds the number of tasks of a part that nobody has claimed. Publishing a
+//   loop writes the description of each part and then this counter. A thread claims a task by
+//   decrementing it: a positive result means that the task is the thread's own and that the
+//   description is stable, for it changes only when all claimed tasks are reported; otherwise the
+//   thread has seen nothing and reads nothing. A thread reports all tasks it ran of a part at once,
+//   in `finished_`, which counts up for ever and which the caller waits for. A decrement that
+//   arrives late, in the next loop, is simply a claim in that loop.
+//
+//   A short loop costs what moving lines between two processors' caches costs, so each line has few
+//   readers. A thread waits for its next loop at its own part, which holds all that it needs to
+//   run; at anything else it looks only from time to time.
 //
 //   Between `begin` and `end` idle threads spin, at most about a millisecond at a time, so that the
 //   next loop finds them awake. After a run they stay awake for a tenth of that, for a host that
@@ -27,6 +37,7 @@
 #pragma once
 
 #include <atomic>
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <thread>
@@ -68,44 +79,57 @@ class ThreadPool {
   void end() noexcept;
 
  private:
-  struct Loop {
-    std::ptrdiff_t tasks = 0;
-    weir_task task = nullptr;
-    void* argument = nullptr;
-  };
-
-  int current_worker() const noexcept;
-  std::ptrdiff_t run_tasks(int worker) noexcept;
-  void await_finished(std::ptrdiff_t tasks) noexcept;
-  void wake_for(std::ptrdiff_t tasks) noexcept;
-  void work(int worker) noexcept;
-  void idle() noexcept;
-  void leave_caller() const noexcept;
-  void stop() noexcept;
-
   // Two cache lines: processors fetch lines in pairs.
   static constexpr std::size_t separation = 128;
 
-  // Written for each loop and each claim.
-  alignas(separation) std::atomic<std::ptrdiff_t> unclaimed_{0};
-  Loop loop_;
+  // The tasks of the current loop that are one worker's to begin with.
+  struct alignas(separation) Part {
+    std::atomic<std::ptrdiff_t> unclaimed{0};
+    std::atomic<bool> is_begun{false};  // by the worker whose it is
+    std::ptrdiff_t end = 0;  // the task behind the last one; they are claimed in ascending order
+    weir_task task = nullptr;
+    void* argument = nullptr;
+  };
+  // Of the one loop that may have the threads.
+  enum class State : std::uint8_t { none, publishing, running };
 
-  // Written by the threads when they have run out of tasks.
-  alignas(separation) std::atomic<std::ptrdiff_t> finished_{0};
+  int current_worker() const noexcept;
+  void publish(std::ptrdiff_t tasks, weir_task task, void* argument) noexcept;
+  bool is_claimable() const noexcept;
+  static bool goes_on(const Part& part) noexcept;
+  std::ptrdiff_t run_part(int owner, int worker) noexcept;
+  int owner_of(int help, int worker) const noexcept;
+  std::ptrdiff_t run_as_caller() noexcept;
+  bool help(int worker) noexcept;
+  void await_finished() noexcept;
+  void wake_for(std::ptrdiff_t tasks) noexcept;
+  void work(int worker) noexcept;
+  static void await_next(const Part& own) noexcept;
+  bool spin(const Part& own, std::chrono::nanoseconds limit, bool in_run) const noexcept;
+  void idle(const Part& own) noexcept;
+  void leave_caller() const noexcept;
+  void stop() noexcept;
+
+  // Never written once the threads run.
+  alignas(separation) weir_executor executor_{};
+  std::vector<Part> parts_;
+  std::vector<std::thread> threads_;  // threads_[i] is worker i + 1
+
+  // Written by the threads when they have run out of tasks of a part.
+  alignas(separation) std::atomic<std::size_t> finished_{0};  // tasks that threads have run, ever
   std::atomic<bool> caller_sleeps_{false};
 
-  // Whether a loop has the threads.
-  alignas(separation) std::atomic<bool> busy_{false};
+  // The caller's.
+  alignas(separation) std::atomic<State> state_{State::none};
+  std::size_t expected_ = 0;  // finished_ when the last loop was done
 
-  // Rarely written, often read.
+  // Written by callers; the threads look at it when they have waited for a while.
   alignas(separation) std::atomic<int> runs_{0};  // begun and not ended
   std::atomic<int> sleepers_{0};                  // threads that sleep or are about to
   std::atomic<std::uint32_t> signal_{0};          // changes whenever sleepers should look again
   std::atomic<int> caller_processor_{-1};         // where the last run was begun
   std::atomic<bool> is_alone_{false};             // nobody helped with the last loop
   std::atomic<bool> stopping_{false};
-  weir_executor executor_{};
-  std::vector<std::thread> threads_;  // threads_[i] is worker i + 1
 };
 
 }  // namespace weir

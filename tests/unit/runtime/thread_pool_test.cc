@@ -156,6 +156,44 @@ TEST_P(ThreadPoolOf, StartsAndStopsAtAnyMoment) {
   }
 }
 
+// Parts of a loop are the same in every call, so what a task works on stays with its thread. Each task waits for the
+// others to start, so nobody helps; but who is still looking for tasks of the loop before may take one of another.
+TEST_P(ThreadPoolOf, AWorkerRunsItsOwnTasksFirst) {
+  ThreadPool pool(GetParam());
+  const int threads = pool.threads();
+  constexpr int repeats = 50;
+  std::atomic<int> own{0};
+  for (int repeat = 0; repeat < repeats; ++repeat) {
+    std::atomic<int> started{0};
+    run(pool, threads, [&](std::ptrdiff_t task, int worker) {
+      if (task == worker) ++own;
+      ++started;
+      while (started < threads) std::this_thread::yield();
+    });
+  }
+  EXPECT_GT(own, threads * repeats / 2);
+}
+
+// Worker 1 begins with its part and does not go on before all else is done.
+TEST(ThreadPool, OthersRunTheTasksOfAWorkerThatStopsShort) {
+  ThreadPool pool(3);
+  constexpr int tasks = 12;
+  for (int repeat = 0; repeat < 20; ++repeat) {
+    Watch watch(tasks, 3);
+    std::atomic<int> others{0};
+    std::atomic<bool> is_stopped{false};
+    run(pool, tasks, [&](std::ptrdiff_t task, int worker) {
+      watch.enter(task, worker);
+      if (worker == 1 && !is_stopped.exchange(true))
+        while (others < tasks - 1) std::this_thread::yield();
+      else
+        ++others;
+      watch.leave(worker);
+    });
+    watch.expect_each_task_once();
+  }
+}
+
 TEST(ThreadPool, UsesAllItsThreads) {
   ThreadPool pool(4);
   // Each task waits for the others to start, which a program's tasks never do: all four threads must come.
