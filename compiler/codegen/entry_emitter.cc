@@ -456,7 +456,11 @@ class EntryEmitter {
           schedule.rows_at_once > 1 && schedule.tile_axis(axis.number).has_value();
       if (is_tiled && schedule.tile_axes > 1) continue;
       llvm::Value* count = sizes_.dimension(axis.extent);
-      if (is_tiled) count = quotient_up(count, schedule.rows_at_once);
+      if (const std::optional<RowFolds>& across = schedule.kernel.across;
+          across && axis.number == across->axis)
+        count = quotient_up(count, across->chunk);
+      else if (is_tiled)
+        count = quotient_up(count, schedule.rows_at_once);
       units = b_.CreateMul(units, count);
     }
     if (!schedule.vector_row) return units;

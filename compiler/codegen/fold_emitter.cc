@@ -17,7 +17,7 @@ namespace {
 // More accumulators than this stay in memory, where a loop visits them.
 constexpr int kMaxRegisterVectors = 8;
 // Levels for any number of chunks: no size is above 2^47 bytes, and no chunk is shorter than 256
-// elements.
+// elements, or it is one element that stands for as many.
 constexpr std::int64_t kTreeLevels = 40;
 
 }  // namespace
@@ -387,7 +387,7 @@ KernelEmitter::Values KernelEmitter::in_chunks(
     return primitives_.type(accumulator_type(fold, k / static_cast<std::size_t>(slots)), width);
   };
   std::size_t total = tuple * static_cast<std::size_t>(slots);
-  WEIR_CHECK(fold.chunk >= 256);
+  WEIR_CHECK(fold.chunk >= 256 || fold.chunk == 1);
   std::int64_t most_levels =
       count ? std::bit_width(static_cast<std::uint64_t>((*count - 1) / fold.chunk + 1))
             : kTreeLevels;

@@ -180,22 +180,35 @@ void KernelEmitter::emit_units(llvm::Value* unit, llvm::Value* limit) {
     end = b_.CreateSelect(b_.CreateICmpSLT(block_end, end), block_end, end);
     count.reset();
   }
-  row_ = row;
-  emit_row(row, schedule_.rows.size());
-  Lanes none;
-  none.start = begin;
-  for (std::size_t i = 0; i < kernel_.stages.size(); ++i)
-    hoist(kernel_.stages[i], schedule_.stores[i], Level::vector, none);
-  auto body = [&](const Lanes& lanes) {
-    Scope inner(*this);
-    for (auto& local : locals_) local.clear();
-    emit_stages(lanes);
-    for (auto& local : locals_) local.clear();
+  auto emit_points_of = [&](llvm::Value* point) {
+    row_ = point;
+    emit_row(point, schedule_.rows.size());
+    Lanes none;
+    none.start = begin;
+    for (std::size_t i = 0; i < kernel_.stages.size(); ++i)
+      hoist(kernel_.stages[i], schedule_.stores[i], Level::vector, none);
+    auto body = [&](const Lanes& lanes) {
+      Scope inner(*this);
+      for (auto& local : locals_) local.clear();
+      emit_stages(lanes);
+      for (auto& local : locals_) local.clear();
+    };
+    if (stream_)
+      stream_loop(begin, end, count, body);
+    else
+      vector_loop(begin, end, count, body);
   };
-  if (stream_)
-    stream_loop(begin, end, count, body);
-  else
-    vector_loop(begin, end, count, body);
+  if (!kernel_.across) return emit_points_of(row);
+  llvm::Value* rows = dimension(schedule_.rows.back().extent);
+  llvm::Value* chunks = chunks_of(rows);
+  llvm::Value* outer = primitives_.quotient(row, chunks);
+  llvm::Value* chunk = b_.CreateSub(row, b_.CreateMul(outer, chunks));
+  for_chunks(chunk, b_.CreateAdd(chunk, i64(1)), [&](llvm::Value* first, llvm::Value* last) {
+    loop(first, last, 1, [&](llvm::Value* index) {
+      Scope one(*this);
+      emit_points_of(b_.CreateAdd(b_.CreateMul(outer, rows), index));
+    });
+  });
 }
 
 // A point of the first `axes` row axes.
@@ -234,6 +247,7 @@ void KernelEmitter::emit_stages(const Lanes& lanes) {
           results.begin() + static_cast<std::ptrdiff_t>(k * slots),
           results.begin() + static_cast<std::ptrdiff_t>((k + 1) * slots));
   }
+  emit_sums(lanes);
 }
 
 void KernelEmitter::emit_map(const Stage& stage, const std::vector<Access>& accesses,

@@ -3,7 +3,7 @@
 //   void kernel(frame* frame, i64 begin, i64 end, i32 worker)
 //
 // runs the units begin <= u < end. A unit is one point of the rows, or one block of the vector axis
-// at such a point. A kernel with split folds has one function more for each of them, to be run
+// at such a point, or where rows are folded across, at all points of a chunk. A kernel with split folds has one function more for each of them, to be run
 // before: its units are a chunk of the fold at one of the kernel's units, and it leaves chunk
 // results in the fold's partials. The frame holds the parameters' addresses, then the values of the
 // kernel's symbols, then a flag that asks for streaming stores, and where the kernel has panels (choose_panel.h), the
@@ -85,13 +85,27 @@ class KernelEmitter {
   // tile_emitter.cc: units of several rows.
   void emit_tiles(llvm::Value* begin, llvm::Value* end);
   llvm::Value* quotient_mostly_0(llvm::Value* dividend, llvm::Value* divisor);
-  void emit_tile(llvm::Value* first_row, llvm::Value* group, llvm::Value* groups,
+  // The rows that groups of rows are made of.
+  struct TileRows {
+    llvm::Value* begin;  // null: 0
+    llvm::Value* count;
+    llvm::Value* groups;
+  };
+  void emit_tile(llvm::Value* first_row, llvm::Value* group, const TileRows& of,
                  llvm::Value* begin, llvm::Value* end, std::optional<std::int64_t> count);
   void emit_tile_rows(llvm::Value* begin, llvm::Value* end, std::optional<std::int64_t> count);
   void emit_tile_stages(const Lanes& lanes);
   void for_rows_of_tile(const std::function<void()>& body);
   void set_tile_row(llvm::Value* row);
   int rows_stored_together(const Lanes& lanes) const;
+
+  // sum_emitter.cc: folds across rows.
+  void for_chunks(llvm::Value* first, llvm::Value* last,
+                  const std::function<void(llvm::Value* begin, llvm::Value* end)>& body);
+  llvm::Value* chunks_of(llvm::Value* rows);
+  llvm::Value* in_groups(llvm::Value* rows);
+  llvm::Value* groups_of_chunks(llvm::Value* first, llvm::Value* last);
+  void emit_sums(const Lanes& lanes);
 
   // border_emitter.cc: columns that are free of guards.
   void columns(llvm::Value* begin, llvm::Value* end, std::optional<std::int64_t> count,
@@ -242,6 +256,7 @@ class KernelEmitter {
   int rows_ = 1;    // points of the innermost of schedule_.rows that are worked on at once
   int unroll_ = 1;  // vectors along the vector axis at once
   llvm::Value* last_row_ = nullptr;  // the last of the rows, where a tile may reach beyond it
+  llvm::Value* chunk_row_ = nullptr;  // the first of the rows of a chunk, where rows are folded across
 
   // Where the kernel has panels: this worker's, and whether it pays; while tiles of a block run, whether there is one,
   // and its first column.

@@ -19,15 +19,17 @@ namespace weir {
 
 // A unit is (outer rows, block of the vector axis, group of rows), the last varying fastest: the
 // groups of a block are a loop of their own, and what the block is is worked out once. A tile of
-// several axes has all of their points, as one group.
+// several axes has all of their points, as one group. Where rows are folded across, a chunk of them
+// stands in the place of the group.
 void KernelEmitter::emit_tiles(llvm::Value* begin, llvm::Value* end) {
   auto in_parts_of = [&](const Dim& extent, std::int64_t size) {
     return b_.CreateUDiv(b_.CreateAdd(dimension(extent), i64(size - 1)), i64(size));
   };
   llvm::LLVMContext& context = module_.getContext();
+  const std::int64_t unit_rows = kernel_.across ? kernel_.across->chunk : schedule_.rows_at_once;
   llvm::Value* groups = schedule_.tile_axes > 1
                             ? i64(1)
-                            : in_parts_of(schedule_.rows.back().extent, schedule_.rows_at_once);
+                            : in_parts_of(schedule_.rows.back().extent, unit_rows);
   llvm::AllocaInst* next = slot(b_.getInt64Ty(), "unit");
   auto* test = llvm::BasicBlock::Create(context, "test", function_);
   auto* inside = llvm::BasicBlock::Create(context, "block", function_);
@@ -63,11 +65,23 @@ void KernelEmitter::emit_tiles(llvm::Value* begin, llvm::Value* end) {
     const Dim& rows = schedule_.rows.back().extent;
     llvm::Value* row =
         b_.CreateMul(rest, schedule_.tile_axes > 1 ? i64(schedule_.rows_at_once) : dimension(rows));
-    if (schedule_.panel) copy_panel(b_.CreateSub(last, first), from, to, count);
-    loop(first, last, 1, [&](llvm::Value* group) {
-      Scope one(*this);
-      emit_tile(row, group, groups, from, to, count);
-    });
+    auto tiles = [&](llvm::Value* begin_group, llvm::Value* end_group, const TileRows& of) {
+      loop(begin_group, end_group, 1, [&](llvm::Value* group) {
+        Scope one(*this);
+        emit_tile(row, group, of, from, to, count);
+      });
+    };
+    if (kernel_.across) {
+      if (schedule_.panel) copy_panel(groups_of_chunks(first, last), from, to, count);
+      for_chunks(first, last, [&](llvm::Value* begin_row, llvm::Value* end_row) {
+        llvm::Value* here = b_.CreateSub(end_row, begin_row);
+        llvm::Value* parts = in_groups(here);
+        tiles(i64(0), parts, {begin_row, here, parts});
+      });
+    } else {
+      if (schedule_.panel) copy_panel(b_.CreateSub(last, first), from, to, count);
+      tiles(first, last, {nullptr, dimension(rows), groups});
+    }
     has_panel_ = nullptr;
     b_.CreateStore(b_.CreateAdd(unit, b_.CreateSub(last, first)), next);
   }
@@ -94,14 +108,15 @@ llvm::Value* KernelEmitter::quotient_mostly_0(llvm::Value* dividend, llvm::Value
 }
 
 // One group of rows in a block of columns, of all those that begin with `first_row`.
-void KernelEmitter::emit_tile(llvm::Value* first_row, llvm::Value* group, llvm::Value* groups,
+void KernelEmitter::emit_tile(llvm::Value* first_row, llvm::Value* group, const TileRows& of,
                               llvm::Value* begin, llvm::Value* end,
                               std::optional<std::int64_t> count) {
   const LoopAxis& axis = schedule_.rows.back();
   const int most = schedule_.rows_at_once;
   llvm::Value* first = b_.CreateMul(group, i64(most));
-  llvm::Value* limit = dimension(axis.extent);
+  llvm::Value* limit = of.count;
   auto rows_from = [&](llvm::Value* row, int rows) {
+    if (of.begin != nullptr) row = b_.CreateAdd(of.begin, row);
     axes_[axis.number] = row;
     row_ = b_.CreateAdd(first_row, row);
     rows_ = rows;
@@ -125,8 +140,8 @@ void KernelEmitter::emit_tile(llvm::Value* first_row, llvm::Value* group, llvm::
     b_.SetInsertPoint(after);
   };
   if (schedule_.tile_axes > 1) return rows_from(i64(0), most);
-  if (axis.extent.is_constant()) {
-    const auto left = static_cast<int>(axis.extent.value() % most);
+  if (const std::optional<std::int64_t> known = schedule_.known_rows()) {
+    const auto left = static_cast<int>(*known % most);
     if (left == 0) return rows_from(first, most);
     return either(
         b_.CreateICmpSLE(b_.CreateAdd(first, i64(most)), limit), [&] { rows_from(first, most); },
@@ -138,11 +153,12 @@ void KernelEmitter::emit_tile(llvm::Value* first_row, llvm::Value* group, llvm::
         b_.CreateICmpSLE(b_.CreateAdd(first, i64(most)), limit), [&] { rows_from(first, most); },
         [&] { loop(first, limit, 1, [&](llvm::Value* row) { rows_from(row, 1); }); });
   // As many low tiles as that takes, behind the others.
-  llvm::Value* missing = b_.CreateSub(b_.CreateMul(groups, i64(most)), limit);
-  llvm::Value* low =
-      b_.CreateBinaryIntrinsic(llvm::Intrinsic::smin, groups, b_.CreateUDiv(missing, i64(fewer)));
-  llvm::Value* high = b_.CreateSub(groups, low);
+  llvm::Value* missing = b_.CreateSub(b_.CreateMul(of.groups, i64(most)), limit);
+  llvm::Value* low = b_.CreateBinaryIntrinsic(llvm::Intrinsic::smin, of.groups,
+                                              b_.CreateUDiv(missing, i64(fewer)));
+  llvm::Value* high = b_.CreateSub(of.groups, low);
   last_row_ = b_.CreateSub(limit, i64(1));
+  if (of.begin != nullptr) last_row_ = b_.CreateAdd(of.begin, last_row_);
   either(
       b_.CreateICmpSLT(group, high), [&] { rows_from(first, most); },
       [&] {
@@ -181,6 +197,7 @@ void KernelEmitter::emit_tile_stages(const Lanes& lanes) {
                    [](const Stage& stage) { return stage.fold.has_value(); })) {
     for (std::size_t i = 0; i < kernel_.stages.size(); ++i)
       emit_stores(kernel_.stages[i], schedule_.stores[i], lanes);
+    emit_sums(lanes);
     return;
   }
   if (schedule_.rows_together) return emit_stages(lanes);
@@ -224,6 +241,7 @@ void KernelEmitter::emit_tile_stages(const Lanes& lanes) {
       }
       for (std::size_t i = 0; i < kernel_.stages.size(); ++i)
         if (!kernel_.stages[i].fold) emit_map(kernel_.stages[i], schedule_.stores[i], lanes);
+      emit_sums(lanes);
     });
   });
 }

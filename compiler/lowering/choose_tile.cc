@@ -223,7 +223,7 @@ class TileChooser {
     if (stages().front().fold) schedule_.overlap = overlap_of(stages().front());
     schedule_.rows_at_once = static_cast<int>(rows);
     // Chunk results have no place beyond the last row, nor does a row there read what others do.
-    if (!splits && !schedule_.overlap && !schedule_.rows.back().extent.is_constant())
+    if (!splits && !schedule_.overlap && !schedule_.known_rows())
       schedule_.rows_fewer = static_cast<int>(rows / 3);
     schedule_.rows_together = body_cost(stored) * rows * columns <= kTogetherCost;
     schedule_.tile_unroll = static_cast<int>(columns);

@@ -26,6 +26,12 @@ void for_each_root(KernelType& kernel, Change&& change) {
       change(store.value);
     }
   }
+  if (!kernel.across) return;
+  for (auto& sum : kernel.across->sums) {
+    for (auto& id : sum.fold.elements) change(id);
+    for (auto& id : sum.fold.step) change(id);
+    for (auto& id : sum.indices) change(id);
+  }
 }
 
 void collect(const Shape& shape, std::vector<std::string>& names) {
@@ -247,6 +253,16 @@ std::string structure_key(const Kernel& kernel) {
     }
   }
   for (DType type : kernel.locals) put(static_cast<int>(type));
+  if (kernel.across) {
+    key += '+';
+    put(kernel.across->axis);
+    put(kernel.across->chunk);
+    for (const RowFolds::Sum& sum : kernel.across->sums) {
+      put(sum.parameter);
+      put(sum.indices.size());
+      for (scalar::Bits bits : sum.fold.identity) put(bits.value);
+    }
+  }
   return key;
 }
 

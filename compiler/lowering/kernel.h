@@ -9,6 +9,9 @@
 // Bodies are expressions in the kernel's arena: `load` nodes read parameters, `local` nodes read
 // kernel-local values, `axis` nodes are the row axes 0, 1, ... and the stages' own axes above them.
 // A reduce's order of evaluation is part of its meaning; see Reduction in ir/op.h.
+//
+// What a kernel stores may be folded across one of its row axes besides, in the same pass over memory: chunk by chunk of
+// that axis, whose points then run in order. Another kernel merges what the chunks leave.
 #pragma once
 
 #include <cstdint>
@@ -62,6 +65,19 @@ struct Stage {
   std::vector<Store> stores;  // of a map
 };
 
+// Folds across a row axis, one accumulator each. Points of a chunk run in order, on one thread.
+struct RowFolds {
+  struct Sum {
+    Fold fold;  // of `elements`, one at a point of the rows; in chain order
+    // Where the result of a chunk goes: the same indices for all of its points.
+    std::uint32_t parameter;
+    std::vector<scalar::Id> indices;
+  };
+  std::uint32_t axis;
+  std::int64_t chunk;
+  std::vector<Sum> sums;
+};
+
 struct KernelParameter {
   std::string name;  // of the value, where it has one
   TensorType type;
@@ -75,6 +91,7 @@ struct Kernel {
   std::vector<KernelParameter> parameters;
   std::vector<DType> locals;
   std::vector<Stage> stages;
+  std::optional<RowFolds> across;
   // By arena id, where known: the model line that an expression comes from.
   std::vector<Location> locations;
 };

@@ -100,6 +100,8 @@ class KernelPrinter {
       ++indent_;
     }
     for (const Stage& stage : kernel_.stages) print_stage(stage);
+    if (kernel_.across)
+      for (const RowFolds::Sum& sum : kernel_.across->sums) print_sum(sum);
     while (indent_ > 0) {
       --indent_;
       line("}");
@@ -157,6 +159,21 @@ class KernelPrinter {
     ++indent_;
     for (const std::string& definition : listing.definitions) line(definition);
     line(elements);
+    --indent_;
+    line("}");
+  }
+
+  void print_sum(const RowFolds::Sum& sum) {
+    std::vector<Id> roots = sum.fold.elements;
+    roots.insert(roots.end(), sum.indices.begin(), sum.indices.end());
+    scalar::Listing listing = scalar::list(kernel_.arena, roots, leaves_);
+    const std::vector<std::string> indices(listing.roots.begin() + 1, listing.roots.end());
+    line(fmt::format("{}[{}] = {} across i{} in chain of {} {{", names_[sum.parameter],
+                     fmt::join(indices, ", "), sum.fold.name, kernel_.across->axis,
+                     kernel_.across->chunk));
+    ++indent_;
+    for (const std::string& definition : listing.definitions) line(definition);
+    line(listing.roots[0]);
     --indent_;
     line("}");
   }

@@ -11,6 +11,7 @@
 #include "compiler/lowering/build_kernel.h"
 #include "compiler/lowering/check_indices.h"
 #include "compiler/lowering/elements.h"
+#include "compiler/lowering/fold_across.h"
 #include "compiler/lowering/fusion.h"
 #include "compiler/lowering/keep_elements.h"
 #include "compiler/lowering/layouts.h"
@@ -41,8 +42,12 @@ class Lowerer {
     std::vector<GroupKernels> groups;
     for (std::size_t i = 0; i < plan.groups.size(); ++i)
       groups.push_back({computed_nodes(graph_, plan, i), build_start_kernel(graph_, plan, i),
-                        build_kernel(graph_, plan, i)});
+                        build_kernel(graph_, plan, i), std::nullopt});
     choose_layouts(groups, checks);
+    for (GroupKernels& group : groups) {
+      if (std::optional<RowSum> sum = find_row_sum(group.kernel.kernel))
+        row_sums_.try_emplace(group.kernel.values[sum->parameter], SumKernel{&group, *sum});
+    }
     std::vector<bool> is_made(checks.checks.size());
     for (GroupKernels& group : groups) {
       for (NodeId node : group.nodes) {
@@ -51,9 +56,9 @@ class Lowerer {
           is_made[check] = true;
         }
       }
-      if (group.start) add_call(std::move(*group.start), group.nodes);
+      if (group.start) add_call(std::move(*group.start), group.nodes, std::nullopt);
       if (!group.kernel.kernel.stages.empty())
-        add_call(std::move(group.kernel), std::move(group.nodes));
+        add_call(std::move(group.kernel), std::move(group.nodes), group.chunks);
     }
     for (const auto& [value, output] : copies_)
       add_copy(value, buffer_of(value), output, program_.buffers[output].name);
@@ -64,11 +69,22 @@ class Lowerer {
   }
 
  private:
+  // What a parameter without a value is.
+  struct GivenBuffer {
+    std::uint32_t parameter;
+    std::uint32_t buffer;
+  };
   // What is run for a group of the fusion plan.
   struct GroupKernels {
     std::vector<NodeId> nodes;
     std::optional<BuiltKernel> start;
     BuiltKernel kernel;
+    std::optional<GivenBuffer> chunks;
+  };
+  // A kernel that sums a value across its rows.
+  struct SumKernel {
+    GroupKernels* group;
+    RowSum sum;
   };
 
   bool is_weight(ValueId id) const {
@@ -278,22 +294,26 @@ class Lowerer {
     return [this](ValueId id) { return id.valid() && is_weight(id); };
   }
 
-  void add_call(BuiltKernel built, const std::vector<NodeId>& nodes) {
+  void add_call(BuiltKernel built, const std::vector<NodeId>& nodes,
+                const std::optional<GivenBuffer>& chunks) {
     PreparedKernels prepared = prepare_kernels(std::move(built), layouts_, weight_test(), options_.vectors);
     std::uint32_t sums = UINT32_MAX;
     if (prepared.kernels.size() > 1)
       sums = add_buffer({"sums", prepared.sums, Buffer::Place::workspace, 0, 0, {}});
-    for (PreparedKernel& one : prepared.kernels) add_call(std::move(one), nodes, sums);
+    for (PreparedKernel& one : prepared.kernels) add_call(std::move(one), nodes, chunks, sums);
   }
 
-  // `sums` is the buffer of the parameter without a value that is no copy, if there is one.
-  void add_call(PreparedKernel prepared, std::vector<NodeId> nodes, std::uint32_t sums) {
+  // `sums` is the buffer of a parameter without a value that is neither `chunks` nor a copy, if there is one.
+  void add_call(PreparedKernel prepared, std::vector<NodeId> nodes,
+                const std::optional<GivenBuffer>& chunks, std::uint32_t sums) {
     BuiltKernel& built = prepared.built;
     KernelCall call;
     call.nodes = std::move(nodes);
     std::vector<std::uint32_t>& buffers = call.buffers;
     for (std::size_t i = 0; i < built.values.size(); ++i) {
-      buffers.push_back(built.values[i].valid() ? buffer_of(built.values[i]) : sums);
+      buffers.push_back(built.values[i].valid()             ? buffer_of(built.values[i])
+                        : chunks && chunks->parameter == i ? chunks->buffer
+                                                           : sums);
       // A value without a name that is an output is known by the output's.
       if (built.values[i].valid() && built.kernel.parameters[i].name.empty())
         built.kernel.parameters[i].name = program_.buffers[buffers.back()].name;
@@ -308,7 +328,26 @@ class Lowerer {
     }
     split_in_workspace(built.kernel, call);
     keep_elements(built.kernel);
+    for (std::size_t i = 0; i < built.values.size(); ++i)
+      if (built.kernel.parameters[i].written && built.values[i].valid())
+        sum_in(built.kernel, static_cast<std::uint32_t>(i), call);
     add_call(std::move(built.kernel), std::move(call));
+  }
+
+  // If another kernel sums what this one stores in a parameter, it does so itself, chunk by chunk.
+  void sum_in(Kernel& kernel, std::uint32_t parameter, KernelCall& call) {
+    const ValueId value = call.values[parameter];
+    auto found = row_sums_.find(value);
+    if (found == row_sums_.end()) return;
+    auto& [group, sum] = found->second;
+    const std::vector<std::uint32_t>& order = program_.buffers[call.buffers[parameter]].order;
+    if (!fold_across(kernel, parameter, order, group->kernel.kernel, sum, options_.vectors)) return;
+    Buffer chunks{"chunks", kernel.parameters.back().type, Buffer::Place::workspace, 0, 0, {}};
+    call.buffers.push_back(add_buffer(std::move(chunks)));
+    call.values.emplace_back();
+    read_chunks(group->kernel, sum);
+    group->chunks = GivenBuffer{sum.parameter, call.buffers.back()};
+    row_sums_.erase(found);
   }
 
   void add_check(const PlannedCheck& check) {
@@ -398,6 +437,7 @@ class Lowerer {
   const LoweringOptions& options_;
   Program program_;
   std::unordered_map<ValueId, std::uint32_t> buffers_;
+  std::unordered_map<ValueId, SumKernel> row_sums_;  // by what they sum, until its kernel does so
   Layouts layouts_;
   std::unordered_map<std::uint32_t, std::size_t> weights_;  // by buffer: its entry
   std::vector<std::pair<ValueId, std::uint32_t>> copies_;

@@ -60,9 +60,9 @@ class Scheduler {
     collapse_rows();
     choose_vector_axis();
     classify_accesses();
-    choose_transposed_axis();
+    if (!result_.kernel.across) choose_transposed_axis();
     find_bounds();
-    result_.tile_axes = choose_tile_axes(result_, target_);
+    if (!result_.kernel.across) result_.tile_axes = choose_tile_axes(result_, target_);
     find_levels();
     find_loads_along_steps();
     choose_tile(result_, target_);
@@ -73,6 +73,10 @@ class Scheduler {
  private:
   Arena& arena() { return result_.kernel.arena; }
   std::vector<Stage>& stages() { return result_.kernel.stages; }
+  std::span<RowFolds::Sum> sums() {
+    std::optional<RowFolds>& across = result_.kernel.across;
+    return across ? std::span<RowFolds::Sum>(across->sums) : std::span<RowFolds::Sum>();
+  }
 
   void expand() {
     std::vector<Id> roots = roots_of(result_.kernel);
@@ -101,6 +105,11 @@ class Scheduler {
         store.value = expanded[next++];
       }
     }
+    for (RowFolds::Sum& sum : sums()) {
+      for (Id& id : sum.fold.elements) id = expanded[next++];
+      for (Id& id : sum.fold.step) id = expanded[next++];
+      for (Id& id : sum.indices) id = expanded[next++];
+    }
   }
 
   // All nodes that are computed as values, as opposed to addresses, and the axes among them.
@@ -113,6 +122,10 @@ class Scheduler {
         for (Id id : stage.fold->merge) needed_[id.index] = true;
       }
       for (const Store& store : stage.stores) needed_[store.value.index] = true;
+    }
+    for (const RowFolds::Sum& sum : sums()) {
+      for (Id id : sum.fold.elements) needed_[id.index] = true;
+      for (Id id : sum.fold.step) needed_[id.index] = true;
     }
     for (std::size_t i = arena().size(); i-- > 0;) {
       if (!needed_[i]) continue;
@@ -145,6 +158,11 @@ class Scheduler {
       store_offsets_.emplace_back();
       for (const Store& store : stage.stores)
         store_offsets_.back().push_back(add(store.parameter, store.indices));
+    }
+    // The number of a chunk is a quotient of its axis, which therefore stays an axis of its own.
+    for (const RowFolds::Sum& sum : sums()) {
+      sum_offsets_.push_back(add(sum.parameter, sum.indices));
+      pinned_.insert_or_assign(result_.kernel.across->axis, true);
     }
     // Loads before those in their addresses.
     for (std::size_t i = needed_.size(); i-- > 0;) {
@@ -347,6 +365,13 @@ class Scheduler {
         result_.stores.back().push_back(std::move(access));
       }
     }
+    for (std::size_t offset : sum_offsets_) {
+      result_.sums.push_back(classify(offsets_[offset]));
+      WEIR_CHECK(result_.vector_row && !result_.rows.empty() &&
+                     result_.rows.back().number == result_.kernel.across->axis &&
+                     result_.sums.back().kind == Access::Kind::contiguous,
+                 print(result_.kernel));
+    }
   }
 
   // Of maps that read some operands with a stride along the vector axis: the row axis along which
@@ -541,6 +566,7 @@ class Scheduler {
   std::vector<Affine> offsets_;
   std::vector<std::pair<Id, std::size_t>> load_offsets_;
   std::vector<std::vector<std::size_t>> store_offsets_;
+  std::vector<std::size_t> sum_offsets_;
   bool vector_is_stage_ = false;
 };
 
@@ -549,6 +575,13 @@ class Scheduler {
 std::optional<std::size_t> Schedule::tile_axis(std::uint32_t axis) const {
   for (std::size_t i = 0; i < rows.size() && i < static_cast<std::size_t>(tile_axes); ++i)
     if (rows[rows.size() - 1 - i].number == axis) return i;
+  return std::nullopt;
+}
+
+std::optional<std::int64_t> Schedule::known_rows() const {
+  std::optional<std::int64_t> all = rows.back().extent.constant();
+  if (!kernel.across || !all || *all <= kernel.across->chunk) return all;
+  if (*all % kernel.across->chunk == 0) return kernel.across->chunk;
   return std::nullopt;
 }
 

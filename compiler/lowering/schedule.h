@@ -19,6 +19,8 @@
 // A map that only moves and computes, and reads along another axis than it writes, works on tiles, too: as many points of
 // that axis as a vector has elements, by one vector. What lies along the axis is loaded so, and transposed in registers.
 //
+// Where something is folded across a row axis, that is the innermost of `rows`, and a unit has a chunk of it, in groups.
+//
 // Where a guard changes along the vector axis, as a window's does at the frame, each of its comparisons holds from some
 // lane on or up to one: it is a comparison of lane numbers with one number, which is worked out as a scalar. Where it changes
 // along the steps of a fold, it holds from some step on or up to one, so that most steps need not ask.
@@ -119,6 +121,7 @@ struct Schedule {
   bool streams = false;                // may use streaming stores
   std::unordered_map<std::uint32_t, Access> loads;  // by arena id
   std::vector<std::vector<Access>> stores;          // by stage and store
+  std::vector<Access> sums;                         // of the kernel's folds across rows
   // By arena id of a comparison in a guard: along the vector axis, or along the innermost loop of a fold.
   std::unordered_map<std::uint32_t, IndexBound> bounds, step_bounds;
   std::vector<Level> levels;                        // by arena id
@@ -130,6 +133,9 @@ struct Schedule {
   bool vector_is_stage() const { return !vector_row && width > 1; }
   // Which of the tile's axes an axis is, from the innermost on.
   std::optional<std::size_t> tile_axis(std::uint32_t axis) const;
+  // Points of the innermost of `rows` that are cut into groups: all, or those of a chunk; none if chunks differ or that is
+  // known only at the call.
+  std::optional<std::int64_t> known_rows() const;
   // The position along it of a row of the tile, if the tile has several axes.
   std::int64_t tile_position(std::size_t tile_axis, std::int64_t row) const;
 };

@@ -20,6 +20,8 @@ std::vector<SlotSize> split_folds(Kernel& kernel) {
     Fold& fold = *stage.fold;
     Dim extent = kernel.arena.axis_extent(*stage.axis);
     if (extent.is_constant() && extent.value() < fold.chunk * kMinChunks) continue;
+    // Elements that are results of chunks themselves.
+    if (fold.chunk == 1) continue;
     // Rows in lanes order are units of their own, and more than a few of them share well enough.
     if (fold.order == Reduction::Order::lanes && rows.value() > 8) continue;
     for (std::uint32_t local : fold.locals) {

@@ -56,6 +56,7 @@ class ProgramGenerator {
     // What a program costs is the compiling of its nodes, and most faults need few of them.
     std::size_t nodes = 1 + below(chance(6) ? 14 : 5);
     for (std::size_t i = 0; i < nodes; ++i) add_node();
+    if (seed_ % 16 == 5) add_row_sum();
     choose_outputs();
     Generator values(seed_);
     bool special = seed_ % 4 == 0;
@@ -464,6 +465,25 @@ class ProgramGenerator {
       for (std::size_t attempt = 0; attempt < 12 + 60 * op.attributes.size(); ++attempt)
         if (try_node(op)) return;
     }
+  }
+
+  // A layer's result and the sum of its rows, as gradients of biases are: two ops that chance hardly puts together.
+  void add_row_sum() {
+    static constexpr std::array<DType, 4> kTypes{DType::f32, DType::f32, DType::f64, DType::f16};
+    const DType type = one_of(kTypes);
+    const Dim rows = one_of(palette_), depth = Dim(static_cast<std::int64_t>(1 + below(9)));
+    Dim columns = one_of(palette_);
+    if (!columns.is_constant() || columns.value() < 2) columns = 40;
+    if (size_of({rows, columns}) > kMaximumElements) return;
+    auto add = [&](const char* op, std::vector<ValueId> operands, Attributes attributes) {
+      return graph_.result(graph_.add_node(get_op(op), std::move(operands), std::move(attributes)));
+    };
+    ValueId left = add_source({type, {rows, depth}}), right = add_source({type, {depth, columns}});
+    ValueId product = add("matmul", {left, right}, {});
+    ValueId value = add("leaky_relu", {product}, {});
+    ValueId sum = add("reduce_sum", {value}, {{"axes", std::vector<std::int64_t>{0}}});
+    graph_.add_output(value, "rows");
+    graph_.add_output(sum, "sum");
   }
 
   void choose_outputs() {

@@ -47,6 +47,7 @@ std::set<std::string> forms_of(const Kernel& kernel) {
       if (stage.axis) forms.insert("map along an axis of its own");
     }
   }
+  if (kernel.across) forms.insert("fold across rows");
   if (folds > 1) forms.insert("several folds");
   if (folds > 0 && maps > 0) forms.insert("map behind a fold");
   if (folds == 0 && stores > 1) forms.insert("several results of one map");
@@ -84,7 +85,7 @@ TEST(RandomProgram, CoversEveryOpAndEveryForm) {
   EXPECT_LE(rare.size(), all_ops().size() / 20) << fmt::format("{}", fmt::join(rare, ", "));
   for (const char* form :
        {"fold in lanes", "fold in a chain", "fold of several elements", "fold split by chunks",
-        "several folds", "map behind a fold", "map along an axis of its own",
+        "several folds", "fold across rows", "map behind a fold", "map along an axis of its own",
         "several results of one map", "no rows", "symbolic sizes", "guarded load",
         "quotient in an index", "remainder in an index"})
     EXPECT_GE(forms[form], 10) << form;

@@ -1,0 +1,88 @@
+// The part of the kernel emitter that deals with folds across rows (see RowFolds): of what the
+// points of a row axis store, for each column of the vector axis.
+//
+// A chunk's accumulators stay where its result goes, and are read and written again by each row or
+// group of rows: that is a vector each beside all the steps of a tile. Rows of a tile are folded in
+// their order; those that a tile computes again beyond the last row do not count.
+
+#include "compiler/codegen/kernel_emitter.h"
+
+namespace weir {
+
+using scalar::Id;
+using scalar::Primitive;
+
+llvm::Value* KernelEmitter::chunks_of(llvm::Value* rows) {
+  const std::int64_t size = kernel_.across->chunk;
+  return b_.CreateUDiv(b_.CreateAdd(rows, i64(size - 1)), i64(size));
+}
+
+llvm::Value* KernelEmitter::in_groups(llvm::Value* rows) {
+  const int size = schedule_.rows_at_once;
+  return b_.CreateUDiv(b_.CreateAdd(rows, i64(size - 1)), i64(size));
+}
+
+// About as many groups of rows as chunks first ... last - 1 have.
+llvm::Value* KernelEmitter::groups_of_chunks(llvm::Value* first, llvm::Value* last) {
+  llvm::Value* rows = dimension(schedule_.rows.back().extent);
+  llvm::Value* size = i64(kernel_.across->chunk);
+  llvm::Value* end =
+      b_.CreateBinaryIntrinsic(llvm::Intrinsic::smin, b_.CreateMul(last, size), rows);
+  return in_groups(b_.CreateSub(end, b_.CreateMul(first, size)));
+}
+
+// Chunks first ... last - 1, with the rows that each of them has.
+void KernelEmitter::for_chunks(
+    llvm::Value* first, llvm::Value* last,
+    const std::function<void(llvm::Value* begin, llvm::Value* end)>& body) {
+  llvm::Value* rows = dimension(schedule_.rows.back().extent);
+  llvm::Value* size = i64(kernel_.across->chunk);
+  loop(first, last, 1, [&](llvm::Value* chunk) {
+    Scope scope(*this);
+    chunk_row_ = b_.CreateMul(chunk, size);
+    llvm::Value* end = b_.CreateBinaryIntrinsic(llvm::Intrinsic::smin,
+                                                b_.CreateAdd(chunk_row_, size), rows);
+    body(chunk_row_, end);
+    chunk_row_ = nullptr;
+  });
+}
+
+void KernelEmitter::emit_sums(const Lanes& lanes) {
+  if (!kernel_.across) return;
+  llvm::Value* first_row = axes_.at(kernel_.across->axis);
+  llvm::Value* begins = b_.CreateICmpEQ(first_row, chunk_row_);
+  for (std::size_t i = 0; i < kernel_.across->sums.size(); ++i) {
+    const RowFolds::Sum& sum = kernel_.across->sums[i];
+    const Id element = sum.fold.elements[0];
+    const DType type = kernel_.parameters[sum.parameter].type.dtype;
+    const llvm::Align align(static_cast<std::uint64_t>(byte_size(type)));
+    llvm::Type* vector = memory_type(type, lanes.width);
+    llvm::Constant* identity =
+        primitives_.constant(type, sum.fold.identity[0].value, lanes.width);
+    llvm::Value* offset =
+        b_.CreateAdd(scalar_index(schedule_.sums[i].offset, lanes), lanes.start);
+    for (int slot = 0; slot < lanes.slots; ++slot) {
+      llvm::Value* where = address(
+          sum.parameter, b_.CreateAdd(offset, i64(static_cast<std::int64_t>(slot) * lanes.width)));
+      llvm::Value* total =
+          lanes.mask ? static_cast<llvm::Value*>(b_.CreateMaskedLoad(vector, where, align,
+                                                                     lanes.mask, identity))
+                     : b_.CreateAlignedLoad(vector, where, align);
+      total = b_.CreateSelect(begins, identity, total);
+      for (int row = 0; row < rows_; ++row) {
+        llvm::Value* next =
+            call(sum.fold.step, {total, value(element, lanes, slot, row)}, lanes.width)[0];
+        if (row > 0 && last_row_ != nullptr)
+          next = b_.CreateSelect(b_.CreateICmpSLE(b_.CreateAdd(first_row, i64(row)), last_row_),
+                                 next, total);
+        total = next;
+      }
+      if (lanes.mask)
+        b_.CreateMaskedStore(total, where, align, lanes.mask);
+      else
+        b_.CreateAlignedStore(total, where, align);
+    }
+  }
+}
+
+}  // namespace weir
