@@ -155,6 +155,9 @@ class KernelEmitter {
                         const std::function<void(int row, llvm::Value* index)>& step);
   void step_loop(const Stage& stage, const Lanes& lanes, llvm::Value* begin, llvm::Value* end,
                  const Body& step);
+  bool takes_turns(const Lanes& lanes) const;
+  void written_turns(const Stage& stage, const Lanes& lanes, std::int64_t points, const Body& step);
+  void loop_in_turns(const Lanes& lanes, llvm::Value* begin, llvm::Value* end, const Body& step);
   void loop_free_of_guards(const Stage& stage, const Lanes& lanes, llvm::Value* begin,
                            llvm::Value* end, const Body& step);
   llvm::Value* first_within(const IndexBound& bound, llvm::Value* offset);
@@ -286,6 +289,10 @@ class KernelEmitter {
     llvm::Value* begin;
   };
   std::unordered_map<std::uint32_t, TurnedSteps> turned_;
+  // Counting, comparing and the address of a row that lies elsewhere are four operations, as many as a third of the
+  // multiply-adds of a small tile: these steps go four in a turn.
+  static constexpr int kFieldsOfTurn = 24;
+  static constexpr std::int64_t kStepsOfTurn = 4;
   // Narrower masks are no registers of their own.
   static constexpr int kLeastMaskBits = 8;
   // The most zeros that guarded loads look at from one address on, where the guard is false.

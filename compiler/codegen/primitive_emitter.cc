@@ -65,6 +65,18 @@ bool may_lose_sign_of_zero(llvm::Value* condition, llvm::Value* value, llvm::Val
   return is_cast && chooses_second;
 }
 
+// Of a sum with a constant, the constant's part is left to the address that this becomes: LLVM makes a sum an `or` where
+// it can, and then leaves the product of each such sum alone.
+llvm::Value* integer_product(llvm::IRBuilder<>& builder, llvm::Value* x, llvm::Value* y) {
+  auto* factor = llvm::dyn_cast<llvm::ConstantInt>(y);
+  auto* sum = llvm::dyn_cast<llvm::BinaryOperator>(x);
+  if (factor == nullptr || sum == nullptr || sum->getOpcode() != llvm::Instruction::Add ||
+      !llvm::isa<llvm::ConstantInt>(sum->getOperand(1)))
+    return builder.CreateMul(x, y);
+  return builder.CreateAdd(builder.CreateMul(sum->getOperand(0), factor),
+                           builder.CreateMul(sum->getOperand(1), factor));
+}
+
 }  // namespace
 
 llvm::Type* PrimitiveEmitter::type(DType type, int width) const {
@@ -115,7 +127,7 @@ llvm::Value* PrimitiveEmitter::emit(Primitive primitive, DType operand_type, DTy
     case Primitive::sub:
       return floating ? b_.CreateFSub(x, y) : b_.CreateSub(x, y);
     case Primitive::mul:
-      return floating ? b_.CreateFMul(x, y) : b_.CreateMul(x, y);
+      return floating ? b_.CreateFMul(x, y) : integer_product(b_, x, y);
     case Primitive::div:
       return floating ? b_.CreateFDiv(x, y) : integer_divide(operand_type, x, y, false);
     case Primitive::rem:

@@ -10,6 +10,7 @@
 #include <map>
 
 #include "compiler/codegen/kernel_emitter.h"
+#include "compiler/lowering/choose_tile.h"
 
 namespace weir {
 
@@ -56,6 +57,13 @@ void KernelEmitter::digit_loops(const Stage& stage, const Lanes& lanes, llvm::Va
   auto* end_point = llvm::dyn_cast<llvm::ConstantInt>(end);
   bool whole = first_point && first_point->isZero() && end_point && extent.is_constant() &&
                extent.value() > 0 && end_point->getSExtValue() % extent.value() == 0;
+  auto is_turned = [&](Id id) {
+    auto load = schedule_.loads.find(id.index);
+    return load != schedule_.loads.end() && load->second.along_steps;
+  };
+  if (whole && takes_turns(lanes) && extent.value() <= kStepsOfTurn &&
+      std::ranges::none_of(scalar::reachable(kernel_.arena, stage.fold->elements), is_turned))
+    return written_turns(stage, lanes, end_point->getSExtValue(), step);
   llvm::Value* limit = b_.CreateAdd(end, b_.CreateSub(divisor, i64(1)));
   loop(primitives_.quotient(begin, divisor), primitives_.quotient(limit, divisor), 1,
        [&](llvm::Value* outer) {
@@ -85,6 +93,41 @@ void KernelEmitter::digit_loops(const Stage& stage, const Lanes& lanes, llvm::Va
            step_loop(stage, lanes, low, high, step);
          });
        });
+}
+
+// So many points of a stage's axis, whose last digit is short: the points of the last digits, as many of them as make few
+// points, are one turn of a loop over the other digits.
+void KernelEmitter::written_turns(const Stage& stage, const Lanes& lanes, std::int64_t points,
+                                  const Body& step) {
+  auto size_of = [&](std::size_t digit) {
+    return kernel_.arena.axis_extent(stage.digits[digit]).constant().value_or(kWrittenOutSteps + 1);
+  };
+  std::size_t first = stage.digits.size() - 1;
+  std::int64_t turn = size_of(first);
+  while (first > 0 && turn * size_of(first - 1) <= kWrittenOutSteps) turn *= size_of(--first);
+  loop(i64(0), i64(points / turn), 1, [&](llvm::Value* outer) {
+    Scope scope(*this);
+    llvm::Value* rest = outer;
+    for (std::size_t i = first; i-- > 0;) {
+      llvm::Value* size = dimension(kernel_.arena.axis_extent(stage.digits[i]));
+      llvm::Value* above = i == 0 ? i64(0) : primitives_.quotient(rest, size);
+      axes_[stage.digits[i]] = b_.CreateSub(rest, b_.CreateMul(above, size));
+      rest = above;
+    }
+    for (std::int64_t number = 0; number < turn; ++number) {
+      Scope one(*this);
+      std::int64_t left = number;
+      for (std::size_t i = stage.digits.size(); i-- > first;) {
+        axes_[stage.digits[i]] = i64(left % size_of(i));
+        left /= size_of(i);
+      }
+      where_steps_count(stage, Level::window, lanes, [&] {
+        hoist(stage, {}, Level::stage, lanes);
+        hoist_addresses(stage, lanes);
+        step(i64(number % size_of(stage.digits.size() - 1)));
+      });
+    }
+  });
 }
 
 // All points of a stage's axis, of which there are few, one after the other: for all rows of a tile
@@ -180,6 +223,37 @@ void KernelEmitter::step_loop(const Stage& stage, const Lanes& lanes, llvm::Valu
   });
 }
 
+// Of a tile that has most of its rows: so many steps in a turn of the loop that what the loop itself executes is little
+// beside them. Others take one.
+bool KernelEmitter::takes_turns(const Lanes& lanes) const {
+  return rows_ > 1 && 2 * rows_ > schedule_.rows_at_once && lanes.slots == schedule_.tile_unroll &&
+         lanes.width == schedule_.width && rows_ * lanes.slots < kFieldsOfTurn;
+}
+
+void KernelEmitter::loop_in_turns(const Lanes& lanes, llvm::Value* begin, llvm::Value* end,
+                                  const Body& step) {
+  if (!takes_turns(lanes)) return loop(begin, end, 1, step);
+  const std::optional<std::int64_t> count = known_distance(begin, end);
+  std::int64_t turn = kStepsOfTurn;
+  for (std::int64_t fewer = turn; count && fewer > 1; --fewer) {
+    if (*count % fewer != 0) continue;
+    turn = fewer;
+    break;
+  }
+  auto steps_from = [&](llvm::Value* first, std::int64_t steps) {
+    for (std::int64_t i = 0; i < steps; ++i) step(b_.CreateAdd(first, i64(i)));
+  };
+  if (count && *count <= kStepsOfTurn) return steps_from(begin, *count);
+  llvm::Value* whole = end;
+  if (!count || *count % turn != 0) {
+    llvm::Value* length =
+        b_.CreateBinaryIntrinsic(llvm::Intrinsic::smax, b_.CreateSub(end, begin), i64(0));
+    whole = b_.CreateAdd(begin, b_.CreateAnd(length, i64(-turn)));
+  }
+  loop(begin, whole, turn, [&](llvm::Value* first) { steps_from(first, turn); });
+  if (whole != end) loop(whole, end, 1, step);
+}
+
 // The first step at which a comparison that goes on holding does so, or 0 if that is less.
 llvm::Value* KernelEmitter::first_within(const IndexBound& bound, llvm::Value* offset) {
   llvm::Value* first = b_.CreateBinaryIntrinsic(llvm::Intrinsic::smax,
@@ -212,7 +286,7 @@ void KernelEmitter::loop_free_of_guards(const Stage& stage, const Lanes& lanes, 
       changes = changes || is_bound;
     }
   }
-  if (!changes || lanes.width == 1) return loop(begin, end, 1, step);
+  if (!changes || lanes.width == 1) return loop_in_turns(lanes, begin, end, step);
   for (Id part : known) {
     auto bound = schedule_.step_bounds.find(part.index);
     const Id decides = bound == schedule_.step_bounds.end() ? part : bound->second.offset;
@@ -245,7 +319,7 @@ void KernelEmitter::loop_free_of_guards(const Stage& stage, const Lanes& lanes, 
       const int rows = schedule_.varies_by_row[part.index] ? rows_ : 1;
       values_[part.index] = Values(static_cast<std::size_t>(rows), b_.getTrue());
     }
-    loop(free_from, b_.CreateSelect(is_first, last, end), 1, step);
+    loop_in_turns(lanes, free_from, b_.CreateSelect(is_first, last, end), step);
     for (Id part : known) values_.erase(part.index);
     values_.merge(asked);
   });

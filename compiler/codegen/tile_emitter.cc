@@ -9,13 +9,20 @@
 // Where the number of rows is known only at the call, tiles have one of two heights, and the last
 // one may reach beyond the last row: it works on that row again instead, and leaves it the same
 // values. Without a fold, rows that do not fill a tile go one by one. Where the number is known,
-// they are a tile of their own.
+// they are a tile of their own, or share one's rows with it.
 
 #include <algorithm>
 
 #include "compiler/codegen/kernel_emitter.h"
 
 namespace weir {
+
+namespace {
+
+// Multiply-adds that begin while one takes place: two in a cycle, and each takes four.
+constexpr int kFieldsInTime = 8;
+
+}  // namespace
 
 // A unit is (outer rows, block of the vector axis, group of rows), the last varying fastest: the
 // groups of a block are a loop of their own, and what the block is is worked out once. A tile of
@@ -143,6 +150,22 @@ void KernelEmitter::emit_tile(llvm::Value* first_row, llvm::Value* group, const 
   if (const std::optional<std::int64_t> known = schedule_.known_rows()) {
     const auto left = static_cast<int>(*known % most);
     if (left == 0) return rows_from(first, most);
+    // A sum waits for the one before it: a tile of few fields takes as long as one of twice as many. So the last whole
+    // tile shares its rows with it.
+    const bool waits = left * schedule_.tile_unroll < kFieldsInTime && !schedule_.overlap && of.begin == nullptr &&
+                       std::ranges::any_of(kernel_.stages, [](const Stage& stage) {
+                         return stage.fold.has_value();
+                       });
+    const std::int64_t whole = *known / most;
+    if (whole > 0 && waits && (most + left) % 2 == 0) {
+      const int half = (most + left) / 2;
+      return either(
+          b_.CreateICmpSLT(group, i64(whole - 1)), [&] { rows_from(first, most); },
+          [&] {
+            llvm::Value* before = b_.CreateMul(b_.CreateSub(group, i64(whole - 1)), i64(most - half));
+            rows_from(b_.CreateSub(first, before), half);
+          });
+    }
     return either(
         b_.CreateICmpSLE(b_.CreateAdd(first, i64(most)), limit), [&] { rows_from(first, most); },
         [&] { rows_from(first, left); });
