@@ -32,6 +32,11 @@ double size_of(const Dim& dim) {
 // How far a load's indices reach beyond its parameter.
 struct Frame {
   std::vector<std::int64_t> low, high;
+
+  bool is_empty() const {
+    auto is_zero = [](std::int64_t zeros) { return zeros == 0; };
+    return std::ranges::all_of(low, is_zero) && std::ranges::all_of(high, is_zero);
+  }
   friend bool operator==(const Frame&, const Frame&) = default;
 };
 
@@ -127,6 +132,13 @@ std::optional<Frame> frame_of(const Kernel& kernel, Id load, const std::vector<I
   return frame;
 }
 
+// Whether some of these conditions may be what keeps indices within their parameters.
+bool limits_indices(const Kernel& kernel, const std::vector<Id>& conditions) {
+  Arena arena = kernel.arena;
+  return std::ranges::any_of(conditions,
+                             [&](Id part) { return negative_where(arena, part).has_value(); });
+}
+
 // How often each of so many elements is read.
 double reads_of_each(const Kernel& kernel, const Stage& stage, const Shape& shape) {
   double reads = size_of(kernel.arena.axis_extent(*stage.axis));
@@ -171,7 +183,13 @@ std::vector<FramedWindow> frame_windows(
         continue;
       const auto source = static_cast<std::uint32_t>(node.payload);
       std::optional<Frame> frame = frame_of(kernel, id, known);
-      if (!frame || !may_copy(source)) continue;
+      if (!frame) continue;
+      // Windows that never reach beyond the image, as where the border is cut off, only lose their guards.
+      if (frame->is_empty() && !limits_indices(kernel, known)) {
+        loads.push_back({id, std::move(*frame), source});
+        continue;
+      }
+      if (!may_copy(source)) continue;
       KernelParameter own = kernel.parameters[source];
       for (std::size_t i = 0; i < own.type.shape.size(); ++i)
         own.type.shape[i] = own.type.shape[i] + Dim(frame->low[i] + frame->high[i]);

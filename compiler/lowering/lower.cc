@@ -395,12 +395,12 @@ class Lowerer {
     }
     std::uint32_t number = add_buffer({name, copy.type, Buffer::Place::workspace, 0, 0, {}});
     found->second = number;
-    if (!copy.low.empty()) {
+    for (Kernel& kernel : build_frame_kernels(program_.buffers[source].type, copy)) {
       KernelCall frame;
       frame.buffers = {number};
       frame.values = {copy.source};
       frame.description = "%" + name;
-      add_call(build_frame_kernel(copy), std::move(frame));
+      add_call(std::move(kernel), std::move(frame));
     }
     add_call(build_pack_kernel(program_.buffers[source].type, copy),
              copy_call(copy.source, source, number, "%" + name));

@@ -31,6 +31,42 @@ std::vector<bool> deciding_rows(const Kernel& kernel, std::uint32_t chosen) {
   return decide;
 }
 
+// Weights that the second cache holds beside what else it has to.
+constexpr std::int64_t kNearWeights = 1 << 18;
+
+// Residues, which are rows that decide which steps count, where vectors run along the image that all of them read, and the
+// weights are few. They stand next to the tile: what one of them reads of the image is near when the next one does.
+std::vector<bool> near_residues(const Kernel& kernel, std::uint32_t vector_axis) {
+  const std::vector<bool> none(kernel.rows.size());
+  std::vector<bool> decide = none;
+  const Arena& arena = kernel.arena;
+  auto depends = [&](std::span<const Id> roots, auto&& of_interest) {
+    return std::ranges::any_of(scalar::reachable(arena, roots), [&](Id id) {
+      return arena[id].primitive == Primitive::axis && of_interest(arena[id].payload);
+    });
+  };
+  for (const Stage& stage : kernel.stages) {
+    if (!stage.fold) continue;
+    std::optional<Id> condition = step_condition(kernel, *stage.fold);
+    if (!condition || is_written_out(kernel, stage, 1)) continue;
+    for (Id id : scalar::reachable(arena, std::span(&*condition, 1)))
+      if (arena[id].primitive == Primitive::axis && arena[id].payload < decide.size())
+        decide[arena[id].payload] = true;
+    for (Id load : scalar::reachable(arena, stage.fold->elements)) {
+      if (!scalar::is_load(arena[load].primitive)) continue;
+      std::span<const Id> indices = arena.load_indices(load);
+      const bool is_image = depends(
+          indices, [&](std::uint64_t axis) { return axis < decide.size() && decide[axis]; });
+      if (depends(indices, [&](std::uint64_t axis) { return axis == vector_axis; }) != is_image)
+        return none;
+      const TensorType& type = kernel.parameters[arena[load].payload].type;
+      const std::optional<std::int64_t> elements = element_count(type.shape).constant();
+      if (!is_image && (!elements || *elements > kNearWeights / byte_size(type.dtype))) return none;
+    }
+  }
+  return decide;
+}
+
 // The rows in their new order: those that are chosen last, before them the others as they were, or
 // in a kernel that only stores, where none is a tile's, in the order in which memory holds them.
 // Beside a residue that is the tile's row stand the others, so that it has all of their points.
@@ -45,6 +81,8 @@ std::vector<std::uint32_t> new_order(const Kernel& kernel, const KernelCost& cos
   };
   for (std::uint32_t axis = 0; axis < kernel.rows.size(); ++axis)
     if (!is_last(axis)) order.push_back(axis);
+  const std::vector<bool> near = near_residues(kernel, last.axis);
+  std::ranges::stable_partition(order, [&](std::uint32_t axis) { return !near[axis]; });
   if (cost.has_fold()) {
     for (std::uint32_t axis = 0; axis < kernel.rows.size(); ++axis)
       if (has_row && tile[axis] && axis != last.row && !(axis >= first && axis <= last.axis))

@@ -8,6 +8,7 @@
 #include "compiler/lowering/choose_tile_axes.h"
 #include "compiler/lowering/elements.h"
 #include "compiler/lowering/pack_windows.h"
+#include "ir/scalar/affine.h"
 
 namespace weir {
 namespace {
@@ -299,20 +300,43 @@ Kernel build_pack_kernel(const TensorType& source, const PackedCopy& copy) {
   return kernel;
 }
 
-Kernel build_frame_kernel(const PackedCopy& copy) {
-  Kernel kernel;
-  kernel.name = "frame";
-  kernel.rows = without_ones(copy.type.shape);
-  std::vector<Id> axes;
-  for (std::size_t i = 0; i < kernel.rows.size(); ++i)
-    axes.push_back(kernel.arena.axis(static_cast<std::uint32_t>(i), kernel.rows[i]));
-  std::vector<Id> target = spread_indices(kernel.arena, copy.type.shape, axes);
-  kernel.parameters = {{"framed", copy.type, true}};
-  kernel.stages.emplace_back();
-  kernel.stages.back().stores.push_back(
-      {0, target, kernel.arena.constant(copy.type.dtype, scalar::Bits{})});
-  kernel.locations.resize(kernel.arena.size());
-  return kernel;
+std::vector<Kernel> build_frame_kernels(const TensorType& source, const PackedCopy& copy) {
+  std::vector<Kernel> kernels;
+  for (std::size_t dimension = 0; dimension < copy.low.size(); ++dimension) {
+    const Dim end = source.shape[copy.order[dimension]] + Dim(copy.low[dimension]);
+    const Dim high = copy.type.shape[dimension] - end;
+    // Sides of equal size are one kernel's.
+    std::vector<std::pair<Dim, std::vector<Dim>>> sides;
+    for (const auto& [size, begin] : {std::pair(Dim(copy.low[dimension]), Dim(0)), {high, end}}) {
+      if (size == Dim(0)) continue;
+      if (sides.empty() || sides.back().first != size) sides.push_back({size, {}});
+      sides.back().second.push_back(begin);
+    }
+    for (const auto& [size, begins] : sides) {
+      Kernel& kernel = kernels.emplace_back();
+      kernel.name = "frame";
+      Shape side = copy.type.shape;
+      side[dimension] = size;
+      kernel.rows = without_ones(side);
+      std::vector<Id> axes;
+      for (std::size_t i = 0; i < kernel.rows.size(); ++i)
+        axes.push_back(kernel.arena.axis(static_cast<std::uint32_t>(i), kernel.rows[i]));
+      const std::vector<Id> target = spread_indices(kernel.arena, side, axes);
+      kernel.parameters = {{"framed", copy.type, true}};
+      kernel.stages.emplace_back();
+      for (const Dim& begin : begins) {
+        std::vector<Id> place = target;
+        if (begin != Dim(0))
+          place[dimension] = scalar::simplify_index(
+              kernel.arena,
+              kernel.arena.make(Primitive::add, {place[dimension], kernel.arena.size_of(begin)}));
+        kernel.stages.back().stores.push_back(
+            {0, place, kernel.arena.constant(copy.type.dtype, scalar::Bits{})});
+      }
+      kernel.locations.resize(kernel.arena.size());
+    }
+  }
+  return kernels;
 }
 
 }  // namespace weir

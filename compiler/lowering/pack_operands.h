@@ -46,7 +46,7 @@ std::vector<PackedCopy> pack_operands(BuiltKernel& built,
 // The kernel that makes a copy: parameter 0 is the source, 1 the copy.
 Kernel build_pack_kernel(const TensorType& source, const PackedCopy& copy);
 
-// The kernel that runs before it where the copy has a frame, and leaves zeros there: parameter 0 is the copy.
-Kernel build_frame_kernel(const PackedCopy& copy);
+// The kernels that leave zeros in a copy's frame, one or two for each dimension that has one: parameter 0 is the copy.
+std::vector<Kernel> build_frame_kernels(const TensorType& source, const PackedCopy& copy);
 
 }  // namespace weir
