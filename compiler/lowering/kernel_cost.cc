@@ -23,6 +23,9 @@ constexpr double kVectors = 4;
 // each step of a fold finds it in another line of the caches.
 constexpr double kSpread = 0.5;
 constexpr double kFar = 2;
+// A vector that each step of a fold finds on another page, where nothing is read ahead.
+constexpr double kApart = 1.5;
+constexpr double kPage = 1024;
 // A guard that differs from lane to lane, and one that is the same in all.
 constexpr double kMask = 3;
 constexpr double kGuard = 0.25;
@@ -292,7 +295,8 @@ double KernelCost::access_cost(const Access& access, const TileAxes& axes, doubl
                            steps_ <= static_cast<double>(kWrittenOutSteps);
   double each = computed               ? kLanes
                 : stride == 0          ? kSpread * (of_step < kLanes ? 1 : kFar) * part / vectors
-                : stride == 1 || plain ? part
+                : plain                ? part
+                : stride == 1          ? part * (of_step < kPage ? 1 : kApart)
                 : interleaves          ? kInterleaved
                 : is_near && !access.is_store ? (stride + 1) * part
                                               : kLanes;
