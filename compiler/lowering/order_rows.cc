@@ -79,10 +79,10 @@ std::vector<std::uint32_t> new_order(const Kernel& kernel, const KernelCost& cos
   auto is_last = [&](std::uint32_t axis) {
     return (axis >= first && axis <= last.axis) || (has_row && tile[axis]);
   };
-  for (std::uint32_t axis = 0; axis < kernel.rows.size(); ++axis)
-    if (!is_last(axis)) order.push_back(axis);
   const std::vector<bool> near = near_residues(kernel, last.axis);
-  std::ranges::stable_partition(order, [&](std::uint32_t axis) { return !near[axis]; });
+  for (bool is_near : {false, true})
+    for (std::uint32_t axis = 0; axis < kernel.rows.size(); ++axis)
+      if (!is_last(axis) && near[axis] == is_near) order.push_back(axis);
   if (cost.has_fold()) {
     for (std::uint32_t axis = 0; axis < kernel.rows.size(); ++axis)
       if (has_row && tile[axis] && axis != last.row && !(axis >= first && axis <= last.axis))

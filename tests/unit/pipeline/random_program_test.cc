@@ -22,7 +22,7 @@ namespace {
 
 using scalar::Primitive;
 
-constexpr std::uint64_t kPrograms = 1000;
+constexpr std::uint64_t kPrograms = 1500;
 
 bool reaches(const scalar::Arena& arena, scalar::Id root, Primitive primitive) {
   for (scalar::Id id : scalar::reachable(arena, std::span(&root, 1)))
