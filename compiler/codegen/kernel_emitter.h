@@ -3,11 +3,12 @@
 //   void kernel(frame* frame, i64 begin, i64 end, i32 worker)
 //
 // runs the units begin <= u < end. A unit is one point of the rows, or one block of the vector axis
-// at such a point, or where rows are folded across, at all points of a chunk. A kernel with split folds has one function more for each of them, to be run
-// before: its units are a chunk of the fold at one of the kernel's units, and it leaves chunk
-// results in the fold's partials. The frame holds the parameters' addresses, then the values of the
-// kernel's symbols, then a flag that asks for streaming stores, and where the kernel has panels (choose_panel.h), the
-// address of what all workers have of the workspace.
+// at such a point, or where rows are folded across, at all points of a chunk. A kernel with split
+// folds has one function more for each of them, to be run before: its units are a chunk of the fold
+// at one of the kernel's units, and it leaves chunk results in the fold's partials. The frame holds
+// the parameters' addresses, then the values of the kernel's symbols, then a flag that asks for
+// streaming stores, and where the kernel has panels (choose_panel.h), the address of what all workers
+// have of the workspace.
 //
 // Loops are explicit vectors of the schedule's width, several at once, then what remains: under a
 // mask where the target has masked memory access, and otherwise by the same operations on scalars.
