@@ -8,9 +8,9 @@
 
 namespace weir::test {
 
-// n log n from a thousand elements to eight thousand is 10.4; 8^1.3 is 15, and the square 64.
-inline constexpr double kLogLinearGrowth = 15;
-// Where the smaller size lies in a cache and the larger one does not, even linear work grows by more.
+// For linear work and for n log n, which is 10.4 from a thousand elements to eight thousand; the
+// square is 64. The rest is for caches: where the smaller size lies in one and the larger does not,
+// or not while another program fills it, even linear work grows by twice as much.
 inline constexpr double kLinearGrowth = 24;
 
 // The processor time of action(8 * size) by that of action(size), the least of a few runs each:

@@ -150,12 +150,12 @@ constexpr int kSmall = 1000;
 
 template <class Action>
 double growth(Action action) {
-  return test::growth(action, kSmall, test::kLogLinearGrowth);
+  return test::growth(action, kSmall);
 }
 
 TEST_P(GraphGrowth, of_parsing) {
   EXPECT_LT(growth([](int n) { check_graph(parse_graph(GetParam().text(n), "g.weir")); }),
-            test::kLogLinearGrowth);
+            test::kLinearGrowth);
 }
 
 TEST_P(GraphGrowth, of_every_pass) {
@@ -163,7 +163,7 @@ TEST_P(GraphGrowth, of_every_pass) {
   Graph large = parse_graph(GetParam().text(8 * kSmall), "g.weir");
   for (const std::string& name : default_passes()) {
     EXPECT_LT(growth([&](int n) { run_passes(n == kSmall ? small : large, std::span(&name, 1)); }),
-              test::kLogLinearGrowth)
+              test::kLinearGrowth)
         << name;
     small = run_passes(small, std::span(&name, 1));
     large = run_passes(large, std::span(&name, 1));
@@ -175,7 +175,7 @@ TEST_P(GraphGrowth, of_the_gradient) {
   Graph large = parse_graph(GetParam().text(8 * kSmall), "g.weir");
   std::vector<std::string> wrt{"x"};
   EXPECT_LT(growth([&](int n) { gradient(n == kSmall ? small : large, wrt); }),
-            test::kLogLinearGrowth);
+            test::kLinearGrowth);
 }
 
 TEST_P(GraphGrowth, of_lowering) {
@@ -183,7 +183,7 @@ TEST_P(GraphGrowth, of_lowering) {
   Graph large = run_passes(parse_graph(GetParam().text(8 * kSmall), "g.weir"), default_passes());
   for (bool fuse : {true, false})
     EXPECT_LT(growth([&](int n) { lower(n == kSmall ? small : large, {.fuse = fuse}); }),
-              test::kLogLinearGrowth)
+              test::kLinearGrowth)
         << (fuse ? "fused" : "a kernel a node");
 }
 
