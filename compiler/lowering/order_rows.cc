@@ -107,7 +107,10 @@ void order_rows(Kernel& kernel, const std::function<bool(std::uint32_t parameter
   if (moved) cost.set_moved();
   TileAxes best = cost.best();
   if (best == cost.given()) return;
-  std::vector<std::uint32_t> order = new_order(kernel, cost, best);
+  reorder_rows(kernel, new_order(kernel, cost, best));
+}
+
+void reorder_rows(Kernel& kernel, const std::vector<std::uint32_t>& order) {
   std::vector<std::uint32_t> number(order.size());
   std::vector<Dim> rows;
   for (std::uint32_t i = 0; i < order.size(); ++i) {

@@ -6,7 +6,9 @@
 // register tile has as its rows: one along which an operand that is read in vectors stays the same.
 #pragma once
 
+#include <cstdint>
 #include <functional>
+#include <vector>
 
 #include "compiler/lowering/kernel.h"
 
@@ -18,5 +20,8 @@ namespace weir {
 // that some parameter has its dimensions in another order than its value.
 void order_rows(Kernel& kernel, const std::function<bool(std::uint32_t parameter)>& may_copy,
                 bool moved);
+
+// Puts row axes into another order: those that they have now, outermost first.
+void reorder_rows(Kernel& kernel, const std::vector<std::uint32_t>& order);
 
 }  // namespace weir

@@ -1,11 +1,13 @@
 #include "compiler/lowering/prepare_kernels.h"
 
+#include <algorithm>
 #include <optional>
 #include <utility>
 
 #include "compiler/lowering/frame_windows.h"
 #include "compiler/lowering/order_rows.h"
 #include "compiler/lowering/part_results.h"
+#include "compiler/lowering/place_panels.h"
 #include "compiler/lowering/split_residues.h"
 
 namespace weir {
@@ -48,6 +50,9 @@ PreparedKernels prepare_kernels(BuiltKernel built, const Layouts& layouts,
     order_rows(one.kernel, is_weight_in(one), moved);
     std::vector<PackedCopy> copies =
         pack_operands(one, is_weight, vectors, framed_copies(one, windows));
+    if (std::any_of(copies.begin(), copies.end(),
+                    [](const PackedCopy& copy) { return copy.panel != 0; }))
+      place_panels(one.kernel);
     prepared.kernels.push_back({std::move(one), std::move(copies)});
   };
   std::optional<BuiltKernel> results = part_results(built, is_weight_in(built), moved);

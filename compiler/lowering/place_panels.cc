@@ -1,0 +1,67 @@
+#include "compiler/lowering/place_panels.h"
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "compiler/lowering/order_rows.h"
+
+namespace weir {
+namespace {
+
+using scalar::Id;
+using scalar::Primitive;
+
+// What a second cache holds beside all else that passes through it.
+constexpr double kNear = 1 << 18;
+// What a run of memory, which is read ahead, costs beside a line of each of several pixels.
+constexpr double kAhead = 0.25;
+// A dimension that is known only at the call.
+constexpr std::int64_t kSymbol = 1;
+
+double size_of(const Dim& dim) {
+  std::vector<std::string> symbols;
+  dim.collect_symbols(symbols);
+  Dim::Bindings bindings;
+  for (const std::string& symbol : symbols) bindings[symbol] = kSymbol;
+  return static_cast<double>(dim.evaluate(bindings).value_or(kSymbol));
+}
+
+}  // namespace
+
+void place_panels(Kernel& kernel) {
+  // The panel, rows of the image, a row's pixels, a panel's columns.
+  if (kernel.rows.size() < 4) return;
+  double weights = 0, image = 0;
+  bool has_window = false;
+  for (const Stage& stage : kernel.stages) {
+    if (!stage.fold) continue;
+    has_window = has_window || stage.digits.size() > 1;
+    for (Id load : scalar::reachable(kernel.arena, stage.fold->elements)) {
+      const scalar::Node& node = kernel.arena[load];
+      if (!scalar::is_load(node.primitive)) continue;
+      const TensorType& type = kernel.parameters[node.payload].type;
+      bool of_panel = false;
+      for (Id id : scalar::reachable(kernel.arena, kernel.arena.load_indices(load)))
+        of_panel = of_panel || (kernel.arena[id].primitive == Primitive::axis &&
+                                kernel.arena[id].payload == 0);
+      (of_panel ? weights : image) += size_of(element_count(type.shape)) * byte_size(type.dtype);
+    }
+  }
+  // Without a window all pixels of the image are rows of tiles.
+  if (!has_window || image <= kNear) return;
+  const auto pixels = static_cast<std::uint32_t>(kernel.rows.size() - 2);
+  double passes = 1;
+  for (std::uint32_t axis = 1; axis < pixels; ++axis) passes *= size_of(kernel.rows[axis]);
+  const double outermost = weights + image * size_of(kernel.rows[0]);
+  const double inside = image + weights * (weights > kNear ? passes * kAhead : 1);
+  if (inside >= outermost) return;
+  std::vector<std::uint32_t> order;
+  for (std::uint32_t axis = 1; axis < kernel.rows.size(); ++axis) {
+    if (axis == pixels) order.push_back(0);
+    order.push_back(axis);
+  }
+  reorder_rows(kernel, order);
+}
+
+}  // namespace weir
