@@ -2,10 +2,12 @@
 // does other things too.
 //
 // All sides run in turns within one process, on the same buffers and so on the same pages: round by
-// round each side is timed once, and every other round runs in the opposite order. What counts is the
-// ratio of two sides within a round; the median of these ratios and their quartiles are reported, so a
-// disturbance that hits one round, or all sides of it, changes little. A side that lasts less than a
-// sample's least time is repeated within the sample, and all sides are repeated equally often.
+// round each side is timed once, and every round has an order of its own, for how fast a side is
+// depends on the one before it. What counts is the ratio of two sides within a round; the median of
+// these ratios and their quartiles are reported, so a disturbance that hits one round, or all sides of
+// it, changes little. A side that lasts less than a sample's least time is repeated within the sample,
+// and all sides are repeated equally often. Before its sample each side runs untimed for half as long:
+// its threads wake, and the caches hold what it leaves there, not what another side has left.
 //
 // Timed runs hold a lock on a file, so two benchmarks never run at the same time.
 #pragma once
@@ -21,6 +23,8 @@
 #include <cstdio>
 #include <filesystem>
 #include <functional>
+#include <numeric>
+#include <random>
 #include <span>
 #include <string>
 #include <thread>
@@ -45,12 +49,11 @@ Side repeated(Call call) {
 }
 
 struct Effort {
-  double sample_seconds = 300e-6;  // the least time of a sample
+  double sample_seconds = 300e-6;  // the least time of a sample; 0: single calls, none untimed
   double total_seconds = 0.6;      // of all samples of a comparison, about
   int fewest_rounds = 11;
   int most_rounds = 301;
-  // Before each sample: time for the threads that the sample before it left spinning. The side is then
-  // run once more before it is timed, so that its own threads are awake again.
+  // Before each side's turn: time for the threads that the one before it left spinning.
   double rest_seconds = 0;
 };
 
@@ -131,17 +134,20 @@ inline Samples interleave(std::span<const Side> sides, const Effort& effort) {
     round += seconds;
   }
   auto repeats = std::max(std::int64_t{1}, static_cast<std::int64_t>(std::ceil(effort.sample_seconds / shortest)));
-  double one_round = round * static_cast<double>(repeats);
+  const std::int64_t untimed = effort.sample_seconds > 0 ? (repeats + 1) / 2 : 0;
+  double one_round = round * static_cast<double>(repeats + untimed);
   int rounds = static_cast<int>(std::clamp(effort.total_seconds / one_round, double(effort.fewest_rounds),
                                            double(effort.most_rounds)));
   Samples samples(sides.size());
+  std::vector<std::size_t> order(sides.size());
+  std::iota(order.begin(), order.end(), std::size_t{0});
+  std::mt19937 generator(1);
   for (int i = 0; i < rounds; ++i) {
-    for (std::size_t k = 0; k < sides.size(); ++k) {
-      std::size_t side = i % 2 == 0 ? k : sides.size() - 1 - k;
-      if (effort.rest_seconds > 0) {
+    std::shuffle(order.begin(), order.end(), generator);
+    for (std::size_t side : order) {
+      if (effort.rest_seconds > 0)
         std::this_thread::sleep_for(std::chrono::duration<double>(effort.rest_seconds));
-        sides[side](1);
-      }
+      sides[side](untimed);
       samples.add(side, time_of(sides[side], repeats) / static_cast<double>(repeats));
     }
   }

@@ -17,8 +17,9 @@
 namespace weir {
 namespace {
 
-// Outputs of kernels that touch more than this do not stay in any cache; see docs/performance.md.
-constexpr std::int64_t kStreamBytes = 24 << 20;
+// Outputs of kernels that touch more than this do not stay in any cache, or are not worth waiting
+// for: less of it where one processor alone has to wait; see docs/performance.md.
+constexpr std::int64_t kStreamBytes = 24 << 20, kStreamBytesAlone = 12 << 20;
 // What LLVM does to a function takes longer than its length, so the calls of a program with more
 // kernels than this stand in functions of so many each, and so do the checks of more inputs and
 // outputs than this.
@@ -41,6 +42,16 @@ std::vector<std::uint32_t> inputs_and_outputs(const Program& program) {
     if (place == Buffer::Place::input || place == Buffer::Place::output) found.push_back(i);
   }
   return found;
+}
+
+CallLists lists_of(const Program& program) {
+  CallLists lists{0, 0, program.symbols.size()};
+  for (const Buffer& buffer : program.buffers) {
+    const std::size_t length = std::size_t{buffer.index} + 1;
+    if (buffer.place == Buffer::Place::input) lists.inputs = std::max(lists.inputs, length);
+    if (buffer.place == Buffer::Place::output) lists.outputs = std::max(lists.outputs, length);
+  }
+  return lists;
 }
 
 std::string identifier(const std::string& name) {
@@ -72,7 +83,8 @@ class EntryEmitter {
                 phases_of(program.calls[0].kernel).size() == 1),
         primitives_(b_, module, target),
         sizes_(b_, primitives_, program, word_),
-        parallel_(module, b_, primitives_, debug, word_, single_, place.whole()) {}
+        parallel_(module, b_, primitives_, debug, word_,
+                  single_ ? std::optional(lists_of(program)) : std::nullopt, place.whole()) {}
 
   void emit() {
     if (place_.last()) {
@@ -481,9 +493,12 @@ class EntryEmitter {
     for (const Dim& dim : call.dims)
       b_.CreateStore(sizes_.dimension(dim), b_.CreateStructGEP(type, frame, next++));
     llvm::Value* stream = i64(0);
-    if (schedule.streams)
-      stream = b_.CreateZExt(b_.CreateICmpSGE(sizes_.dimension(schedule.bytes), i64(kStreamBytes)),
+    if (schedule.streams) {
+      llvm::Value* most = b_.CreateSelect(b_.CreateIsNull(executor_), i64(kStreamBytesAlone),
+                                          i64(kStreamBytes));
+      stream = b_.CreateZExt(b_.CreateICmpSGE(sizes_.dimension(schedule.bytes), most),
                              b_.getInt64Ty());
+    }
     b_.CreateStore(stream, b_.CreateStructGEP(type, frame, next++));
     if (schedule.panel)
       b_.CreateStore(b_.CreateGEP(b_.getInt8Ty(), workspace_,

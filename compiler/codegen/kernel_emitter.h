@@ -123,8 +123,8 @@ class KernelEmitter {
   void stream_loop(llvm::Value* begin, llvm::Value* end, std::optional<std::int64_t> count,
                    const LaneBody& body);
   llvm::Value* stream_peel(llvm::Value* begin, llvm::Value* end, const LaneBody& body);
-  llvm::Value* stream_pages(llvm::Value* begin, llvm::Value* end, const LaneBody& body);
-  void prefetch_next_page(const std::vector<scalar::Id>& loads, const Lanes& lanes);
+  llvm::Value* stream_lines(llvm::Value* begin, llvm::Value* end, const LaneBody& body);
+  void prefetch_ahead(const std::vector<scalar::Id>& loads, llvm::Value* element);
 
   // fold_emitter.cc: reductions.
   Values emit_fold(const Stage& stage, const Lanes& lanes);

@@ -1,21 +1,35 @@
 #include "compiler/codegen/parallel_emitter.h"
 
+#include "compiler/codegen/entry_emitter.h"
+
 namespace weir {
 namespace {
 
 // A task shall be worth a thread's attention, in cost units, and all of them what it takes to hand
-// them out and to wait for the last: half a microsecond, in which one thread does as much.
-constexpr std::int64_t kTaskCost = 2048, kParallelCost = 12288;
-// More tasks than workers even out, but each costs a little.
-constexpr std::int64_t kTasksPerWorker = 4;
+// them out and to wait for the last: a third of a microsecond, in which one thread does as much.
+// A power of two, for processors without division.
+constexpr std::int64_t kTaskCost = 4096, kParallelCost = 7168;
+// A line goes from one processor's cache to another's as one.
+constexpr std::uint64_t kLineBytes = 64;
+// A call with longer lists is not worth copying.
+constexpr std::size_t kMostCopied = 16;
 // Fields of weir_executor, runtime/abi.h.
 enum Field : unsigned { context, max_workers, parallel_for, begin, end };
+// Fields of a closure, what a task is given. A program that is a single kernel has a copy of its
+// weir_call there, with its lists behind: a thread then finds all that it needs in neighbouring
+// lines, where it would follow pointers from line to line that the caller has just written.
+enum Closure : unsigned { kKernel, kFrame, kUnits, kGrain, kCall, kInputs, kOutputs, kDims };
+
+bool is_worth_copying(const CallLists& lists) {
+  return lists.inputs + lists.outputs + lists.dims <= kMostCopied;
+}
 
 }  // namespace
 
 ParallelEmitter::ParallelEmitter(llvm::Module& module, llvm::IRBuilder<>& builder,
                                  PrimitiveEmitter& primitives, DebugInfo& debug,
-                                 llvm::IntegerType* word, bool single, bool whole)
+                                 llvm::IntegerType* word, std::optional<CallLists> single,
+                                 bool whole)
     : module_(module),
       b_(builder),
       primitives_(primitives),
@@ -24,10 +38,22 @@ ParallelEmitter::ParallelEmitter(llvm::Module& module, llvm::IRBuilder<>& builde
       pointer_(llvm::PointerType::get(module.getContext(), 0)),
       executor_type_(llvm::StructType::get(
           module.getContext(), {pointer_, builder.getInt32Ty(), pointer_, pointer_, pointer_})),
-      closure_type_(llvm::StructType::get(
-          module.getContext(), {pointer_, pointer_, builder.getInt64Ty(), builder.getInt64Ty()})),
-      single_(single),
+      single_(single.has_value()),
+      copies_call_(single && is_worth_copying(*single)),
+      closure_type_(closure_type(single)),
       whole_(whole) {}
+
+llvm::StructType* ParallelEmitter::closure_type(const std::optional<CallLists>& single) const {
+  llvm::Type* number = b_.getInt64Ty();
+  std::vector<llvm::Type*> fields{pointer_, pointer_, number, number};
+  if (copies_call_) {
+    fields.push_back(call_type(module_.getContext()));
+    fields.push_back(llvm::ArrayType::get(pointer_, single->inputs));
+    fields.push_back(llvm::ArrayType::get(pointer_, single->outputs));
+    fields.push_back(llvm::ArrayType::get(word_, single->dims));
+  }
+  return llvm::StructType::get(module_.getContext(), fields);
+}
 
 void ParallelEmitter::emit() {
   emit_task();
@@ -103,10 +129,11 @@ void ParallelEmitter::emit_task() {
     return b_.CreateLoad(closure_type_->getElementType(i),
                          b_.CreateStructGEP(closure_type_, task_->getArg(0), i));
   };
-  llvm::Value* kernel = field(0);
-  llvm::Value* frame = field(1);
-  llvm::Value* units = field(2);
-  llvm::Value* grain = field(3);
+  prefetch_closure(task_->getArg(0), kLineBytes, Use::read);
+  llvm::Value* kernel = field(kKernel);
+  llvm::Value* frame = field(kFrame);
+  llvm::Value* units = field(kUnits);
+  llvm::Value* grain = field(kGrain);
   llvm::Value* first = b_.CreateMul(b_.CreateSExt(task_->getArg(1), b_.getInt64Ty()), grain);
   llvm::Value* last = b_.CreateAdd(first, grain);
   last = b_.CreateSelect(b_.CreateICmpSLT(last, units), last, units);
@@ -149,28 +176,39 @@ void ParallelEmitter::emit_parallel() {
   llvm::Value* units = parallel_->getArg(2);
   llvm::Value* executor = parallel_->getArg(4);
   llvm::AllocaInst* closure = b_.CreateAlloca(closure_type_);
+  if (copies_call_) closure->setAlignment(llvm::Align(2 * kLineBytes));
+  // The threads of the last call have read it.
+  prefetch_closure(closure, 0, Use::write);
   if (single_)
     bracket(executor, Field::begin);
   else
     begin_run(executor, parallel_->getArg(5));
   llvm::Value* workers =
       b_.CreateSExt(executor_field(executor, Field::max_workers), b_.getInt64Ty());
-  llvm::Value* most = b_.CreateMul(workers, i64(kTasksPerWorker));
-  llvm::Value* worth = b_.CreateUDiv(parallel_->getArg(3), i64(kTaskCost));
+  llvm::Value* worth = b_.CreateUDiv(
+      b_.CreateAdd(parallel_->getArg(3), i64(2 * kTaskCost - kParallelCost)), i64(kTaskCost));
   auto smaller = [&](llvm::Value* a, llvm::Value* b) {
     return b_.CreateSelect(b_.CreateICmpSLT(a, b), a, b);
   };
-  llvm::Value* tasks = smaller(smaller(worth, most), units);
+  // More tasks than workers even out, but each costs a little: one, two or four for each worker, so
+  // that all have as many.
+  llvm::Value* tasks = smaller(worth, workers);
+  for (std::int64_t each : {2, 4}) {
+    llvm::Value* more = b_.CreateMul(workers, i64(each));
+    tasks = b_.CreateSelect(b_.CreateICmpSGE(worth, more), more, tasks);
+  }
+  tasks = smaller(tasks, units);
   llvm::Value* grain =
       primitives_.quotient(b_.CreateAdd(units, b_.CreateSub(tasks, i64(1))), tasks);
   tasks = primitives_.quotient(b_.CreateAdd(units, b_.CreateSub(grain, i64(1))), grain);
   auto put = [&](unsigned i, llvm::Value* value) {
     b_.CreateStore(value, b_.CreateStructGEP(closure_type_, closure, i));
   };
-  put(0, parallel_->getArg(0));
-  put(1, parallel_->getArg(1));
-  put(2, units);
-  put(3, grain);
+  llvm::Value* frame = parallel_->getArg(1);
+  put(kKernel, parallel_->getArg(0));
+  put(kFrame, copies_call_ ? copied_call(closure, frame) : frame);
+  put(kUnits, units);
+  put(kGrain, grain);
   auto* type =
       llvm::FunctionType::get(b_.getVoidTy(), {pointer_, word_, pointer_, pointer_}, false);
   b_.CreateCall(
@@ -178,6 +216,39 @@ void ParallelEmitter::emit_parallel() {
       {executor_field(executor, Field::context), b_.CreateTrunc(tasks, word_), task_, closure});
   if (single_) bracket(executor, Field::end);
   b_.CreateRetVoid();
+}
+
+// Asks for the closure's lines from the one at `begin` on.
+void ParallelEmitter::prefetch_closure(llvm::Value* closure, std::uint64_t begin, Use use) {
+  const std::uint64_t bytes = module_.getDataLayout().getTypeAllocSize(closure_type_);
+  for (std::uint64_t line = begin; line < bytes; line += kLineBytes)
+    b_.CreateIntrinsic(llvm::Intrinsic::prefetch, {pointer_},
+                       {b_.CreateConstGEP1_64(b_.getInt8Ty(), closure, line),
+                        b_.getInt32(use == Use::write), b_.getInt32(3), b_.getInt32(1)});
+}
+
+// The weir_call as the closure has it.
+llvm::Value* ParallelEmitter::copied_call(llvm::AllocaInst* closure, llvm::Value* call) {
+  llvm::StructType* type = call_type(module_.getContext());
+  llvm::Value* copy = b_.CreateStructGEP(closure_type_, closure, kCall);
+  for (unsigned i = 0; i < kCallFields; ++i) {
+    llvm::Value* value = b_.CreateLoad(pointer_, b_.CreateStructGEP(type, call, i));
+    std::optional<Closure> list;
+    if (i == kCallInputs) list = kInputs;
+    if (i == kCallOutputs) list = kOutputs;
+    if (i == kCallDims) list = kDims;
+    if (list) {
+      auto* array = llvm::cast<llvm::ArrayType>(closure_type_->getElementType(*list));
+      llvm::Value* elements = b_.CreateStructGEP(closure_type_, closure, *list);
+      for (std::uint64_t k = 0; k < array->getNumElements(); ++k)
+        b_.CreateStore(b_.CreateLoad(array->getElementType(),
+                                     b_.CreateConstGEP1_64(array->getElementType(), value, k)),
+                       b_.CreateConstGEP2_64(array, elements, 0, k));
+      if (array->getNumElements() > 0) value = elements;
+    }
+    b_.CreateStore(value, b_.CreateStructGEP(type, copy, i));
+  }
+  return copy;
 }
 
 // The executor is woken by the first kernel that has work for it, so small runs never pay for it.

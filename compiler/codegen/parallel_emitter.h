@@ -2,19 +2,29 @@
 // kernels, so that a program of many stays small.
 #pragma once
 
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+
 #include "compiler/codegen/debug_info.h"
 #include "compiler/codegen/llvm_headers.h"
 #include "compiler/codegen/primitive_emitter.h"
 
 namespace weir {
 
+// How long the lists of a weir_call are.
+struct CallLists {
+  std::size_t inputs = 0, outputs = 0, dims = 0;
+};
+
 class ParallelEmitter {
  public:
-  // `single`: the program is one phase of one kernel, which brackets its run itself and whose
-  // functions return a weir_status. Otherwise a flag of the run tells whether the executor has
-  // begun. `whole`: the program is one module.
+  // `single`: the program is one phase of one kernel, which brackets its run itself, whose
+  // functions return a weir_status, and whose frame is the weir_call, with these lists. Otherwise a
+  // flag of the run tells whether the executor has begun. `whole`: the program is one module.
   ParallelEmitter(llvm::Module& module, llvm::IRBuilder<>& builder, PrimitiveEmitter& primitives,
-                  DebugInfo& debug, llvm::IntegerType* word, bool single, bool whole);
+                  DebugInfo& debug, llvm::IntegerType* word, std::optional<CallLists> single,
+                  bool whole);
 
   // Defines the functions; in one of the program's modules, before any other call.
   void emit();
@@ -48,6 +58,10 @@ class ParallelEmitter {
                            llvm::GlobalValue::LinkageTypes linkage);
 
  private:
+  llvm::StructType* closure_type(const std::optional<CallLists>& single) const;
+  enum class Use { read, write };
+  void prefetch_closure(llvm::Value* closure, std::uint64_t begin, Use use);
+  llvm::Value* copied_call(llvm::AllocaInst* closure, llvm::Value* call);
   void emit_task();
   void emit_parallel();
   void emit_run();
@@ -65,11 +79,12 @@ class ParallelEmitter {
   llvm::IntegerType* word_;
   llvm::PointerType* pointer_;
   llvm::StructType* executor_type_;
+  bool single_;
+  bool copies_call_;  // into the closure
   llvm::StructType* closure_type_;
   llvm::Function* task_ = nullptr;
   llvm::Function* parallel_ = nullptr;
   llvm::Function* run_ = nullptr;
-  bool single_;
   bool whole_;
 };
 

@@ -3,8 +3,8 @@
 //
 // Where the program finds at the call that they are, results are stored past the caches: vectors
 // that are aligned, for which elements in front of the first such address are computed one by one.
-// A processor that reads ahead does so within a page of 4 KB, for the next one in memory may be
-// anybody's; so a load asks, once a page, for the first line of the page after it.
+// Beside stores of that kind, what a processor reads ahead by itself comes late, and not across the
+// end of a page; so each line that is read asks for the one six lines on (docs/performance.md).
 
 #include "compiler/codegen/kernel_emitter.h"
 #include "ir/scalar/subexpressions.h"
@@ -15,7 +15,7 @@ using scalar::Id;
 
 namespace {
 
-constexpr std::int64_t kPageBytes = 4096;
+constexpr std::int64_t kLineBytes = 64, kAheadBytes = 6 * kLineBytes;
 
 }  // namespace
 
@@ -29,7 +29,7 @@ void KernelEmitter::stream_loop(llvm::Value* begin, llvm::Value* end,
   b_.SetInsertPoint(streaming);
   llvm::Value* aligned = stream_peel(begin, end, body);
   streaming_ = true;
-  b_.CreateStore(stream_pages(aligned, end, body), done);
+  b_.CreateStore(stream_lines(aligned, end, body), done);
   streaming_ = false;
   b_.CreateBr(after);
   b_.SetInsertPoint(plain);
@@ -58,8 +58,8 @@ llvm::Value* KernelEmitter::stream_peel(llvm::Value* begin, llvm::Value* end,
   return first;
 }
 
-// As many whole vectors as fit, one at a time, for memory limits them; returns where they end.
-llvm::Value* KernelEmitter::stream_pages(llvm::Value* begin, llvm::Value* end,
+// As many whole vectors as fit, a line at a time; returns where they end.
+llvm::Value* KernelEmitter::stream_lines(llvm::Value* begin, llvm::Value* end,
                                          const LaneBody& body) {
   std::vector<Id> loads;
   std::int64_t largest = 1;
@@ -74,32 +74,28 @@ llvm::Value* KernelEmitter::stream_pages(llvm::Value* begin, llvm::Value* end,
     const KernelParameter& parameter = kernel_.parameters[kernel_.arena[id].payload];
     largest = std::max<std::int64_t>(largest, byte_size(parameter.type.dtype));
   }
-  if (loads.empty()) return whole_vectors(begin, end, 1, body);
-
-  const std::int64_t page = std::max<std::int64_t>(kPageBytes / largest, schedule_.width);
-  llvm::Value* length = b_.CreateSub(end, begin);
-  llvm::Value* limit =
-      b_.CreateAdd(begin, b_.CreateAnd(length, i64(-std::int64_t{schedule_.width})));
-  loop(begin, limit, page, [&](llvm::Value* first) {
-    prefetch_next_page(loads, {1, 1, first, nullptr});
-    llvm::Value* next = b_.CreateAdd(first, i64(page));
-    next = b_.CreateSelect(b_.CreateICmpSLT(next, limit), next, limit);
-    whole_vectors(first, next, 1, body);
+  const auto line = static_cast<int>(kLineBytes / largest / schedule_.width);
+  const int vectors = std::min(line, unroll_);
+  if (vectors > 1)
+    begin = whole_vectors(begin, end, vectors, [&](const Lanes& lanes) {
+      prefetch_ahead(loads, lanes.start);
+      body(lanes);
+    });
+  return whole_vectors(begin, end, 1, [&](const Lanes& lanes) {
+    if (vectors <= 1) prefetch_ahead(loads, lanes.start);
+    body(lanes);
   });
-  return limit;
 }
 
-// The first line of the page after the one that each load reads from. That may lie beyond the
-// tensor's end: a prefetch of what is not there is none.
-void KernelEmitter::prefetch_next_page(const std::vector<Id>& loads, const Lanes& lanes) {
+// What is ahead may lie beyond the tensor's end: a prefetch of what is not there is none.
+void KernelEmitter::prefetch_ahead(const std::vector<Id>& loads, llvm::Value* element) {
   Scope scope(*this);
+  const Lanes first{1, 1, element, nullptr};
   for (Id id : loads) {
-    llvm::Value* where = element_address(id, schedule_.loads.at(id.index), lanes, 0, 0);
-    llvm::Value* inside =
-        b_.CreateAnd(b_.CreatePtrToInt(where, b_.getInt64Ty()), i64(kPageBytes - 1));
-    llvm::Value* next = b_.CreateGEP(b_.getInt8Ty(), where, b_.CreateSub(i64(kPageBytes), inside));
-    b_.CreateIntrinsic(llvm::Intrinsic::prefetch, {next->getType()},
-                       {next, b_.getInt32(0), b_.getInt32(3), b_.getInt32(1)});
+    llvm::Value* where = element_address(id, schedule_.loads.at(id.index), first, 0, 0);
+    llvm::Value* ahead = b_.CreateGEP(b_.getInt8Ty(), where, i64(kAheadBytes));
+    b_.CreateIntrinsic(llvm::Intrinsic::prefetch, {ahead->getType()},
+                       {ahead, b_.getInt32(0), b_.getInt32(3), b_.getInt32(1)});
   }
 }
 

@@ -121,7 +121,7 @@ class TileChooser {
     if (schedule_.vector_row) {
       std::int64_t step = static_cast<std::int64_t>(schedule_.width) * unroll;
       schedule_.block =
-          std::max<std::int64_t>(only_maps_ && !in_order ? 4096 : 256, step) / step * step;
+          std::max<std::int64_t>(only_maps_ && !in_order ? 2048 : 256, step) / step * step;
     }
     // Streaming pays only where memory is the limit and stores are plain.
     bool contiguous = true;

@@ -2,6 +2,8 @@
 // and through the C ABI, with every mistake that a caller can make.
 
 #include <array>
+#include <span>
+#include <string>
 #include <vector>
 
 #include <gmock/gmock.h>
@@ -256,6 +258,50 @@ TEST_F(RawCall, NoRowsNeedNoMemory) {
   dims_.assign(2, 0);
   EXPECT_EQ(executable_.workspace_bytes(dims_), 0U);
   EXPECT_EQ(program_(&call_), WEIR_OK);
+}
+
+// Two workers, whose tasks run one after the other, the last first.
+struct BackwardsExecutor {
+  std::ptrdiff_t tasks = 0;
+  weir_executor executor{this, 2,
+                         [](void* context, std::ptrdiff_t count, weir_task task, void* argument) {
+                           static_cast<BackwardsExecutor*>(context)->tasks += count;
+                           for (std::ptrdiff_t i = count; i-- > 0;)
+                             task(argument, i, static_cast<int>(i % 2));
+                         },
+                         nullptr, nullptr};
+};
+
+// A program that is a single kernel gives its tasks a copy of the call if its lists are short: here
+// one that does, and one of 21 pointers and a size that does not.
+TEST(Call, TasksOfASingleKernelFindEveryTensor) {
+  constexpr std::int64_t kElements = 20001;
+  for (int inputs : {2, 20}) {
+    std::string parameters, body, last = "%x0";
+    std::vector<Tensor> given;
+    std::vector<float> sums(kElements, 0.0f);
+    for (int k = 0; k < inputs; ++k) {
+      parameters += (k == 0 ? "" : ", ") + ("%x" + std::to_string(k)) + ": f32[N]";
+      std::vector<float> elements(kElements);
+      for (std::int64_t i = 0; i < kElements; ++i) {
+        elements[static_cast<std::size_t>(i)] = static_cast<float>((i * (k + 3)) % 101);
+        sums[static_cast<std::size_t>(i)] += elements[static_cast<std::size_t>(i)];
+      }
+      given.push_back(Tensor::from<float>(std::span<const float>(elements), {kElements}));
+      if (k == 0) continue;
+      const std::string sum = "%s" + std::to_string(k);
+      body += "  " + sum + " = add(" + last + ", %x" + std::to_string(k) + ")\n";
+      last = sum;
+    }
+    Executable executable = compile({test::parse("graph @sum(" + parameters + ") -> (f32[N]) {\n" +
+                                                 body + "  return " + last + "\n}\n"),
+                                     {}});
+    BackwardsExecutor backwards;
+    std::vector<Tensor> outputs = executable.run(given, &backwards.executor);
+    EXPECT_GT(backwards.tasks, 1);
+    EXPECT_EQ(outputs[0].to_string(kElements),
+              Tensor::from<float>(std::span<const float>(sums), {kElements}).to_string(kElements));
+  }
 }
 
 TEST(Workspace, GrowsWithTheDimensions) {
