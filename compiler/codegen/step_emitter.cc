@@ -55,13 +55,16 @@ void KernelEmitter::digit_loops(const Stage& stage, const Lanes& lanes, llvm::Va
                              : b_.CreateSelect(b_.CreateICmpSLT(length, i64(1)), i64(1), length);
   auto* first_point = llvm::dyn_cast<llvm::ConstantInt>(begin);
   auto* end_point = llvm::dyn_cast<llvm::ConstantInt>(end);
-  bool whole = first_point && first_point->isZero() && end_point && extent.is_constant() &&
-               extent.value() > 0 && end_point->getSExtValue() % extent.value() == 0;
+  const bool is_known = extent.is_constant() && extent.value() > 0;
+  const bool from_zero = is_known && first_point && first_point->isZero() && end_point &&
+                         end_point->getSExtValue() % extent.value() == 0;
+  // Chunks end where such a loop does, too, and so does the last one, where all digits end.
+  const bool whole = from_zero || (is_known && stage.fold->chunk % extent.value() == 0);
   auto is_turned = [&](Id id) {
     auto load = schedule_.loads.find(id.index);
     return load != schedule_.loads.end() && load->second.along_steps;
   };
-  if (whole && takes_turns(lanes) && extent.value() <= kStepsOfTurn &&
+  if (from_zero && takes_turns(lanes) && extent.value() <= kStepsOfTurn &&
       std::ranges::none_of(scalar::reachable(kernel_.arena, stage.fold->elements), is_turned))
     return written_turns(stage, lanes, end_point->getSExtValue(), step);
   llvm::Value* limit = b_.CreateAdd(end, b_.CreateSub(divisor, i64(1)));

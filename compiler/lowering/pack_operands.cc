@@ -276,7 +276,10 @@ Kernel build_pack_kernel(const TensorType& source, const PackedCopy& copy) {
   Kernel kernel;
   kernel.name = "pack";
   Shape inside = copy.type.shape;
-  for (std::size_t i = 0; i < copy.low.size(); ++i) inside[i] = source.shape[copy.order[i]];
+  const std::size_t first = copy.panel == 0 ? 0 : 1;  // of the source's dimensions
+  for (std::size_t i = 0; i < copy.low.size(); ++i)
+    if (copy.panel == 0 || i + 1 < copy.low.size())
+      inside[first + i] = source.shape[copy.order[i]];
   kernel.rows = without_ones(inside);
   std::vector<Id> axes;
   for (std::size_t i = 0; i < kernel.rows.size(); ++i)
@@ -285,10 +288,11 @@ Kernel build_pack_kernel(const TensorType& source, const PackedCopy& copy) {
   std::vector<Id> place = target;
   for (std::size_t i = 0; i < copy.low.size(); ++i)
     if (copy.low[i] != 0)
-      target[i] = kernel.arena.make(Primitive::add, {target[i], kernel.arena.index(copy.low[i])});
+      target[first + i] =
+          kernel.arena.make(Primitive::add, {target[first + i], kernel.arena.index(copy.low[i])});
   if (copy.panel != 0) {
-    Id piece = kernel.arena.make(Primitive::mul, {target.front(), kernel.arena.index(copy.panel)});
-    place.back() = kernel.arena.make(Primitive::add, {piece, target.back()});
+    Id piece = kernel.arena.make(Primitive::mul, {place.front(), kernel.arena.index(copy.panel)});
+    place.back() = kernel.arena.make(Primitive::add, {piece, place.back()});
     place.erase(place.begin());
   }
   std::vector<Id> from(place.size());
@@ -302,12 +306,15 @@ Kernel build_pack_kernel(const TensorType& source, const PackedCopy& copy) {
 
 std::vector<Kernel> build_frame_kernels(const TensorType& source, const PackedCopy& copy) {
   std::vector<Kernel> kernels;
-  for (std::size_t dimension = 0; dimension < copy.low.size(); ++dimension) {
-    const Dim end = source.shape[copy.order[dimension]] + Dim(copy.low[dimension]);
+  const std::size_t first = copy.panel == 0 ? 0 : 1;  // of the source's dimensions
+  // The last dimension of panels has no frame.
+  for (std::size_t i = 0; i + first < copy.low.size(); ++i) {
+    const std::size_t dimension = first + i;
+    const Dim end = source.shape[copy.order[i]] + Dim(copy.low[i]);
     const Dim high = copy.type.shape[dimension] - end;
     // Sides of equal size are one kernel's.
     std::vector<std::pair<Dim, std::vector<Dim>>> sides;
-    for (const auto& [size, begin] : {std::pair(Dim(copy.low[dimension]), Dim(0)), {high, end}}) {
+    for (const auto& [size, begin] : {std::pair(Dim(copy.low[i]), Dim(0)), {high, end}}) {
       if (size == Dim(0)) continue;
       if (sides.empty() || sides.back().first != size) sides.push_back({size, {}});
       sides.back().second.push_back(begin);
@@ -319,8 +326,8 @@ std::vector<Kernel> build_frame_kernels(const TensorType& source, const PackedCo
       side[dimension] = size;
       kernel.rows = without_ones(side);
       std::vector<Id> axes;
-      for (std::size_t i = 0; i < kernel.rows.size(); ++i)
-        axes.push_back(kernel.arena.axis(static_cast<std::uint32_t>(i), kernel.rows[i]));
+      for (const Dim& row : kernel.rows)
+        axes.push_back(kernel.arena.axis(static_cast<std::uint32_t>(axes.size()), row));
       const std::vector<Id> target = spread_indices(kernel.arena, side, axes);
       kernel.parameters = {{"framed", copy.type, true}};
       kernel.stages.emplace_back();

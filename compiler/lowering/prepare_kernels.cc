@@ -4,6 +4,7 @@
 #include <optional>
 #include <utility>
 
+#include "compiler/lowering/cut_copies.h"
 #include "compiler/lowering/frame_windows.h"
 #include "compiler/lowering/order_rows.h"
 #include "compiler/lowering/part_results.h"
@@ -53,6 +54,7 @@ PreparedKernels prepare_kernels(BuiltKernel built, const Layouts& layouts,
     if (std::any_of(copies.begin(), copies.end(),
                     [](const PackedCopy& copy) { return copy.panel != 0; }))
       place_panels(one.kernel);
+    copies = cut_copies(one, is_weight, vectors, std::move(copies));
     prepared.kernels.push_back({std::move(one), std::move(copies)});
   };
   std::optional<BuiltKernel> results = part_results(built, is_weight_in(built), moved);

@@ -1,0 +1,136 @@
+#include "compiler/lowering/cut_copies.h"
+
+#include <algorithm>
+#include <optional>
+#include <utility>
+
+#include "compiler/lowering/choose_tile_axes.h"
+#include "compiler/lowering/elements.h"
+
+namespace weir {
+namespace {
+
+using scalar::Arena;
+using scalar::Id;
+using scalar::Primitive;
+
+// An operand is cut if each element is read so often, with kSymbol in the place of each symbol: its copy is then a few
+// hundredths of the work.
+constexpr double kReads = 128;
+constexpr std::int64_t kSymbol = 16;
+// And if a step goes so many bytes: of a copy that is made anyway, and of one that would not be.
+constexpr std::int64_t kCopiedStride = 256, kOtherStride = 512;
+constexpr std::int64_t kLineBytes = 64;
+// With vectors of more registers a step has more columns, which take whole lines.
+constexpr int kFewVectors = 2;
+
+double size_of(const Dim& dim) {
+  return static_cast<double>(dim.substituted([](const std::string&) { return Dim(kSymbol); })
+                                 .constant()
+                                 .value_or(kSymbol));
+}
+
+// The fold over windows of the kernel, if that is its only one.
+const Stage* window_fold(const Kernel& kernel) {
+  const Stage* found = nullptr;
+  for (const Stage& stage : kernel.stages) {
+    if (!stage.fold) continue;
+    if (found || stage.fold->order != Reduction::Order::chain || stage.digits.size() < 2) return nullptr;
+    found = &stage;
+  }
+  return found;
+}
+
+// The one load of a parameter, if its last dimension alone runs along this row axis, and nothing else does.
+std::optional<Id> load_along(const Kernel& kernel, const Stage& fold, std::uint32_t parameter,
+                             std::uint32_t axis) {
+  const Arena& arena = kernel.arena;
+  std::optional<Id> load;
+  for (Id id : scalar::reachable(arena, roots_of(kernel))) {
+    if (!scalar::is_load(arena[id].primitive) || arena[id].payload != parameter) continue;
+    if (load || arena[id].primitive != Primitive::load) return std::nullopt;
+    load = id;
+  }
+  if (!load) return std::nullopt;
+  const std::vector<Id> in_fold = scalar::reachable(arena, fold.fold->elements);
+  if (std::find(in_fold.begin(), in_fold.end(), *load) == in_fold.end()) return std::nullopt;
+  std::span<const Id> indices = arena.load_indices(*load);
+  if (indices.size() < 2) return std::nullopt;
+  for (Id id : scalar::reachable(arena, indices.first(indices.size() - 1))) {
+    const scalar::Node& node = arena[id];
+    if (scalar::is_load(node.primitive) || (node.primitive == Primitive::axis && node.payload == axis))
+      return std::nullopt;
+  }
+  const scalar::Node& last = arena[indices.back()];
+  const bool is_along = last.primitive == Primitive::axis && last.payload == axis &&
+                        kernel.parameters[parameter].type.shape.back() == kernel.rows[axis];
+  return is_along ? load : std::nullopt;
+}
+
+double reads_of_each(const Kernel& kernel, const Stage& fold, const Shape& shape) {
+  double reads = size_of(kernel.arena.axis_extent(*fold.axis));
+  for (const Dim& row : kernel.rows) reads *= size_of(row);
+  return reads / size_of(element_count(shape));
+}
+
+}  // namespace
+
+std::vector<PackedCopy> cut_copies(BuiltKernel& built, const std::function<bool(ValueId)>& is_weight,
+                                   const VectorRegisters& vectors, std::vector<PackedCopy> copies) {
+  Kernel& kernel = built.kernel;
+  if (kernel.rows.size() < 2 || vectors.bytes == 0 || tile_vectors(vectors) > kFewVectors) return copies;
+  // The columns first: of the axes that become outermost the last one is first. Each cut renumbers the row axes.
+  for (const bool are_columns : {true, false}) {
+    const Stage* fold = window_fold(kernel);
+    if (!fold) return copies;
+    const auto axis = static_cast<std::uint32_t>(kernel.rows.size() - (are_columns ? 1 : 2));
+    const std::optional<std::int64_t> extent = kernel.rows[axis].constant();
+    for (std::uint32_t i = 0; extent && i < kernel.parameters.size(); ++i) {
+      KernelParameter& parameter = kernel.parameters[i];
+      auto copy = std::find_if(copies.begin(), copies.end(),
+                               [&](const PackedCopy& one) { return one.parameter == i; });
+      const bool is_copied = copy != copies.end();
+      const ValueId value = is_copied ? copy->source : built.values[i];
+      if (parameter.written || !value.valid() || is_weight(value) || (is_copied && copy->panel != 0))
+        continue;
+      const std::int64_t size = byte_size(parameter.type.dtype);
+      const std::int64_t width = are_columns
+                                     ? tile_vectors(vectors) * vectors.lanes(parameter.type.dtype)
+                                     : kLineBytes / size;
+      if (*extent <= width || *extent % width != 0 ||
+          *extent * size < (is_copied ? kCopiedStride : kOtherStride))
+        continue;
+      const std::optional<Id> load = load_along(kernel, *fold, i, axis);
+      if (!load || reads_of_each(kernel, *fold, parameter.type.shape) < kReads) continue;
+      if (!is_copied) {
+        PackedCopy own{value, i, parameter.type, {}};
+        for (std::uint32_t d = 0; d < parameter.type.shape.size(); ++d) own.order.push_back(d);
+        copies.push_back(std::move(own));
+        copy = copies.end() - 1;
+        built.values[i] = {};
+      }
+      parameter.type.shape.back() = Dim(width);
+      parameter.type.shape.insert(parameter.type.shape.begin(), Dim(*extent / width));
+      if (!is_copied && !parameter.name.empty()) parameter.name += "_packed";
+      copy->type = parameter.type;
+      copy->panel = width;
+      std::vector<Id> memo;
+      rewrite(kernel, [&](const Arena& from, Id id, Arena& into) -> Id {
+        if (id != *load) return {};
+        std::vector<Id> indices;
+        for (Id index : from.load_indices(id))
+          indices.push_back(scalar::rebuild(from, index, into, memo, [](Id) { return Id(); }));
+        const Id column = indices.back();
+        indices.back() = into.make(Primitive::modulo, {column, into.index(width)});
+        indices.insert(indices.begin(),
+                       into.make(Primitive::floor_div, {column, into.index(width)}));
+        return into.load(i, from[id].type, indices);
+      });
+      cut_row(kernel, axis, {Dim(*extent / width), Dim(width)}, {Dim(width), Dim(1)});
+      break;
+    }
+  }
+  return copies;
+}
+
+}  // namespace weir
