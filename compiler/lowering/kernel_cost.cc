@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "compiler/lowering/choose_tile.h"
+#include "compiler/lowering/choose_tile_axes.h"
 #include "compiler/lowering/schedule.h"
 #include "ir/scalar/affine.h"
 
@@ -14,9 +15,9 @@ using scalar::Arena;
 using scalar::Id;
 using scalar::Primitive;
 
-// Lanes of a vector, about.
+// Elements beside which those cost that lie apart, about those of a vector.
 constexpr double kLanes = 16;
-// Rows of a register tile, about, and vectors of a row: what all of them read is loaded once.
+// Rows of a register tile, about, and vectors of a row, where they are most: what all of them read is loaded once.
 constexpr double kRows = 6;
 constexpr double kVectors = 4;
 // An element that is spread over a vector by the operation that reads it, and times as much where
@@ -49,8 +50,13 @@ std::uint64_t bit(std::uint64_t axis) { return std::uint64_t{1} << axis; }
 }  // namespace
 
 KernelCost::KernelCost(const Kernel& kernel,
-                       const std::function<bool(std::uint32_t parameter)>& may_copy)
-    : kernel_(kernel), may_copy_(may_copy), moved_(kernel.parameters.size()) {
+                       const std::function<bool(std::uint32_t parameter)>& may_copy,
+                       const VectorRegisters& vectors)
+    : kernel_(kernel),
+      may_copy_(may_copy),
+      lanes_(vectors.lanes(DType::f32)),
+      most_vectors_(static_cast<double>(tile_vectors(vectors))),
+      moved_(kernel.parameters.size()) {
   std::uint32_t axes = static_cast<std::uint32_t>(kernel.rows.size());
   std::size_t folds = 0;
   bool own_axes = false, in_lanes = false;
@@ -287,7 +293,10 @@ double KernelCost::access_cost(const Access& access, const TileAxes& axes, doubl
   }
   double part = shared ? 1 / rows : 1;
   double vectors =
-      access.in_fold ? std::clamp(std::ceil(extents_[axes.axis] / kLanes), 1.0, kVectors) : 1;
+      access.in_fold ? kVectors *
+                           std::clamp(std::ceil(extents_[axes.axis] / lanes_), 1.0, most_vectors_) /
+                           most_vectors_
+                     : 1;
   // Neighbours that are close together are picked from as many vectors as they are apart.
   const bool is_near = stride >= 2 && stride <= static_cast<double>(kNearStride);
   const bool interleaves = access.is_store && is_near && of_row == 1 &&

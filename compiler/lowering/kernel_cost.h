@@ -5,7 +5,8 @@
 // The unit is a vector operation for one element of one step. Loads and stores of neighbours cost
 // one, what is the same in all lanes less, and what lies elsewhere one for each lane; what does not
 // depend on the rows of a tile is shared by them, and a guard that differs from lane to lane is
-// computed as a mask. The model is the same for all targets, so that a program is.
+// computed as a mask. What is spread over a tile's row costs less the more of the row is filled, and how long a full one is
+// depends on the target; else the model is the same for all.
 //
 // Rows are chosen where there is a window, and where some value does not lie as it is declared:
 // products of matrices and maps are otherwise best as they are written. Kernels with stages that
@@ -18,6 +19,7 @@
 #include <vector>
 
 #include "compiler/lowering/kernel.h"
+#include "compiler/lowering/target.h"
 
 namespace weir {
 
@@ -31,8 +33,9 @@ struct TileAxes {
 class KernelCost {
  public:
   // `may_copy` tells of which parameters a plain operand of a fold may be copied, transposed, for
-  // this kernel.
-  KernelCost(const Kernel& kernel, const std::function<bool(std::uint32_t parameter)>& may_copy);
+  // this kernel. `vectors` are the target's.
+  KernelCost(const Kernel& kernel, const std::function<bool(std::uint32_t parameter)>& may_copy,
+             const VectorRegisters& vectors);
 
   // The dimensions of a parameter in the order in which memory holds them, outermost first.
   void set_order(std::uint32_t parameter, const std::vector<std::uint32_t>& order);
@@ -83,6 +86,7 @@ class KernelCost {
 
   const Kernel& kernel_;
   std::function<bool(std::uint32_t)> may_copy_;
+  double lanes_, most_vectors_;  // of a vector, and of a row of a register tile
   Kind kind_ = Kind::fixed;
   bool window_ = false;
   std::vector<bool> moved_;        // by parameter

@@ -40,7 +40,7 @@ class Chooser {
  public:
   Chooser(const std::vector<const BuiltKernel*>& kernels,
           const std::function<bool(ValueId)>& is_free,
-          const std::function<bool(ValueId)>& is_weight) {
+          const std::function<bool(ValueId)>& is_weight, const VectorRegisters& vectors) {
     kernels_.reserve(kernels.size());
     for (const BuiltKernel* built : kernels) {
       auto number = static_cast<std::uint32_t>(costs_.size());
@@ -50,9 +50,12 @@ class Chooser {
         return !is_weight(built->values[parameter]);
       });
       split_residues(kernel);
-      costs_.emplace_back(kernel, [&](std::uint32_t parameter) {
-        return parameter < built->values.size() && is_weight(built->values[parameter]);
-      });
+      costs_.emplace_back(
+          kernel,
+          [&](std::uint32_t parameter) {
+            return parameter < built->values.size() && is_weight(built->values[parameter]);
+          },
+          vectors);
       for (std::uint32_t i = 0; i < built->values.size(); ++i) {
         ValueId value = built->values[i];
         const Shape& shape = built->kernel.parameters[i].type.shape;
@@ -175,10 +178,11 @@ class Chooser {
 
 Layouts choose_layouts(const std::vector<const BuiltKernel*>& kernels,
                        const std::function<bool(ValueId)>& is_free,
-                       const std::function<bool(ValueId)>& is_weight) {
+                       const std::function<bool(ValueId)>& is_weight,
+                       const VectorRegisters& vectors) {
   bool windows = std::any_of(kernels.begin(), kernels.end(),
                              [](const BuiltKernel* built) { return has_window(built->kernel); });
-  return windows ? Chooser(kernels, is_free, is_weight).run() : Layouts();
+  return windows ? Chooser(kernels, is_free, is_weight, vectors).run() : Layouts();
 }
 
 TensorType type_in_memory(const TensorType& type, ValueId value, const Layouts& layouts) {

@@ -18,6 +18,7 @@
 #include <vector>
 
 #include "compiler/lowering/build_kernel.h"
+#include "compiler/lowering/target.h"
 
 namespace weir {
 
@@ -29,7 +30,8 @@ using Layouts = std::unordered_map<ValueId, std::vector<std::uint32_t>>;
 // out ahead of all runs. Programs without windows are left alone.
 Layouts choose_layouts(const std::vector<const BuiltKernel*>& kernels,
                        const std::function<bool(ValueId)>& is_free,
-                       const std::function<bool(ValueId)>& is_weight);
+                       const std::function<bool(ValueId)>& is_weight,
+                       const VectorRegisters& vectors);
 
 // The type that a value has in memory.
 TensorType type_in_memory(const TensorType& type, ValueId value, const Layouts& layouts);

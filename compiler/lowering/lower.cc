@@ -106,7 +106,7 @@ class Lowerer {
       return graph_.value(id).kind == Value::Kind::result && !is_weight(id) &&
              !buffers_.contains(id) && !checked.contains(id);
     };
-    layouts_ = weir::choose_layouts(kernels, is_free, weight_test());
+    layouts_ = weir::choose_layouts(kernels, is_free, weight_test(), options_.vectors);
     order_state(kernels, checked);
   }
 

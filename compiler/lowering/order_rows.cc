@@ -101,9 +101,9 @@ std::vector<std::uint32_t> new_order(const Kernel& kernel, const KernelCost& cos
 }  // namespace
 
 void order_rows(Kernel& kernel, const std::function<bool(std::uint32_t parameter)>& may_copy,
-                bool moved) {
+                bool moved, const VectorRegisters& vectors) {
   if (kernel.rows.size() < 2) return;
-  KernelCost cost(kernel, may_copy);
+  KernelCost cost(kernel, may_copy, vectors);
   if (moved) cost.set_moved();
   TileAxes best = cost.best();
   if (best == cost.given()) return;

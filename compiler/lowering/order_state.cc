@@ -98,9 +98,12 @@ class Chooser {
                        [&](ValueId value) { return family.has(value); }))
         continue;
       // A copy has its cost below.
-      KernelCost kernel(built->kernel, [&](std::uint32_t parameter) {
-        return is_weight_(built->values[parameter]) || family.has(built->values[parameter]);
-      });
+      KernelCost kernel(
+          built->kernel,
+          [&](std::uint32_t parameter) {
+            return is_weight_(built->values[parameter]) || family.has(built->values[parameter]);
+          },
+          vectors_);
       for (std::uint32_t i = 0; i < built->values.size(); ++i)
         if (auto layout = layouts.find(built->values[i]); layout != layouts.end())
           kernel.set_order(i, layout->second);

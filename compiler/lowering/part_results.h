@@ -11,6 +11,7 @@
 #include <optional>
 
 #include "compiler/lowering/build_kernel.h"
+#include "compiler/lowering/target.h"
 
 namespace weir {
 
@@ -18,6 +19,7 @@ namespace weir {
 // last parameter of both is then the sums, a parameter without a value. `may_copy`
 // and `moved` are as for order_rows.
 std::optional<BuiltKernel> part_results(
-    BuiltKernel& built, const std::function<bool(std::uint32_t parameter)>& may_copy, bool moved);
+    BuiltKernel& built, const std::function<bool(std::uint32_t parameter)>& may_copy, bool moved,
+    const VectorRegisters& vectors);
 
 }  // namespace weir

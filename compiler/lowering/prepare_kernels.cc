@@ -48,7 +48,7 @@ PreparedKernels prepare_kernels(BuiltKernel built, const Layouts& layouts,
   PreparedKernels prepared;
   auto add = [&](BuiltKernel one, const std::vector<FramedWindow>& windows) {
     split_residues(one.kernel);
-    order_rows(one.kernel, is_weight_in(one), moved);
+    order_rows(one.kernel, is_weight_in(one), moved, vectors);
     std::vector<PackedCopy> copies =
         pack_operands(one, is_weight, vectors, framed_copies(one, windows));
     if (std::any_of(copies.begin(), copies.end(),
@@ -57,7 +57,7 @@ PreparedKernels prepare_kernels(BuiltKernel built, const Layouts& layouts,
     copies = cut_copies(one, is_weight, vectors, std::move(copies));
     prepared.kernels.push_back({std::move(one), std::move(copies)});
   };
-  std::optional<BuiltKernel> results = part_results(built, is_weight_in(built), moved);
+  std::optional<BuiltKernel> results = part_results(built, is_weight_in(built), moved, vectors);
   if (results) prepared.sums = built.kernel.parameters.back().type;
   add(std::move(built), framed);
   if (results) add(std::move(*results), {});
