@@ -14,7 +14,7 @@
 namespace weir::tool {
 namespace {
 
-constexpr const char* kExamples = R"(files that are written:
+constexpr const char* kCompileExamples = R"(files that are written:
   FILE.o, .a   code for a linker
   FILE.so      a shared object
   FILE.s       assembly, .ll and .bc LLVM's representation
@@ -164,9 +164,9 @@ void compile_file(const CompileArguments& arguments) {
 
 void add_compile_command(CLI::App& app, Action& action) {
   auto options = std::make_shared<CompileArguments>();
-  CLI::App* command =
-      add_command(app, "compile",
-                  "Compiles a model ahead of time, into a file that a C program links.", kExamples);
+  CLI::App* command = add_command(
+      app, "compile", "Compiles a model ahead of time, into a file that a C program links.",
+      kCompileExamples);
   add_model(*command, options->model);
   add_value(*command, "-o,--output", options->output, "FILE",
             "The file to write, whose ending says what is in it.")

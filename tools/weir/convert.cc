@@ -13,7 +13,7 @@
 namespace weir::tool {
 namespace {
 
-constexpr const char* kExamples = R"(files that are written:
+constexpr const char* kConvertExamples = R"(files that are written:
   NAME.weir    the text form; the params' values go to NAME.safetensors
   NAME.onnx    ONNX, opset 17; weights of more than --inline-limit bytes go
                to NAME.onnx.data
@@ -67,7 +67,7 @@ void convert_model(const ConvertOptions& options) {
 void add_convert_command(CLI::App& app, Action& action) {
   auto options = std::make_shared<ConvertOptions>();
   CLI::App* command =
-      add_command(app, "convert", "Writes a model in another file format.", kExamples);
+      add_command(app, "convert", "Writes a model in another file format.", kConvertExamples);
   add_model(*command, options->model);
   add_value(*command, "-o,--output", options->output, "FILE",
             "The file to write, whose name ends in .weir or .onnx.")

@@ -6,11 +6,11 @@
 #include <fmt/format.h>
 
 #include "help.h"
+#include "terminal.h"
 
 namespace weir::tool {
 namespace {
 
-constexpr std::size_t kColumns = 80;
 constexpr std::size_t kDescriptionColumn = 26;
 
 std::string entry(const std::string& name, const std::string& description) {
@@ -53,7 +53,7 @@ std::string wrapped(std::string_view text, std::size_t indent) {
   while (!text.empty()) {
     std::string_view word = text.substr(0, text.find(' '));
     text.remove_prefix(std::min(text.size(), word.size() + 1));
-    if (column > indent && column + 1 + word.size() > kColumns) {
+    if (column > indent && column + 1 + word.size() > kTerminalColumns) {
       result += "\n" + std::string(indent, ' ');
       column = indent;
     } else if (column > indent) {

@@ -10,7 +10,7 @@
 namespace weir::tool {
 namespace {
 
-constexpr const char* kExamples = R"(stages:
+constexpr const char* kInspectExamples = R"(stages:
   graph       the ops as declared, and their gradient if it is asked for
   optimized   the graph after the graph passes
   kept        what the backward pass needs of the forward pass, and its bytes
@@ -96,9 +96,9 @@ void inspect_model(const InspectOptions& options) {
 
 void add_inspect_command(CLI::App& app, Action& action) {
   auto options = std::make_shared<InspectOptions>();
-  CLI::App* command =
-      add_command(app, "inspect",
-                  "Shows a model at one stage of the compiler, from graph to assembly.", kExamples);
+  CLI::App* command = add_command(
+      app, "inspect", "Shows a model at one stage of the compiler, from graph to assembly.",
+      kInspectExamples);
   add_model(*command, options->model);
   add_value(*command, "--stage", options->stage, "STAGE",
             "graph, optimized, kept, kernels, llvm or asm.")

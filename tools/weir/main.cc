@@ -18,7 +18,7 @@
 namespace weir::tool {
 namespace {
 
-constexpr const char* kExamples = R"(examples:
+constexpr const char* kMainExamples = R"(examples:
   weir run model.weir --input x='[[-1.0, 2.0]]'       run it on one input
   weir inspect model.weir --stage=kernels             the loops it becomes
   weir compile model.weir -o model.o                  for a C program
@@ -85,7 +85,7 @@ int run_command_line(int argc, char** argv) {
   app.formatter(help_formatter());
   app.set_help_flag("-h,--help", "Shows this page.");
   app.set_version_flag("--version", "weir " WEIR_VERSION, "Shows the version.");
-  app.footer(kExamples);
+  app.footer(kMainExamples);
   Action action;
   app.add_flag_callback(
       "--man", [&] { action = [&app] { print_out(manual_page(app)); }; },

@@ -62,7 +62,7 @@ std::string upper_case(std::string text) {
 }
 
 // A paragraph with a hanging title.
-std::string entry(const std::string& title, const std::string& description) {
+std::string manual_entry(const std::string& title, const std::string& description) {
   return ".TP\n" + bold(title) + "\n" + escaped(description) + "\n";
 }
 
@@ -75,7 +75,7 @@ std::string options_text(const CLI::App& command, bool positional, const std::st
   std::string text;
   for (const CLI::Option* option : command.get_options())
     if (option->get_positional() == positional)
-      text += entry(option_title(*option), option->get_description());
+      text += manual_entry(option_title(*option), option->get_description());
   return text.empty() ? text : title + text;
 }
 
@@ -126,7 +126,7 @@ std::string manual_page(const CLI::App& app) {
   text += heading(".SH", "COMMANDS");
   auto commands = app.get_subcommands(nullptr);
   for (const CLI::App* command : commands)
-    text += entry(command->get_name(), command->get_description());
+    text += manual_entry(command->get_name(), command->get_description());
   text += options_text(app, false, heading(".SH", "OPTIONS"));
   text += footer_text(app, ".SH");
   for (const CLI::App* command : commands) text += command_text(*command);

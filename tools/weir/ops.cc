@@ -12,7 +12,7 @@
 namespace weir::tool {
 namespace {
 
-constexpr const char* kExamples = R"(examples:
+constexpr const char* kOpsExamples = R"(examples:
   weir ops                        all ops, by family
   weir ops leaky_relu             what one op computes, and its gradient
   weir ops leaky_relu.grad        the op that is its gradient
@@ -54,7 +54,7 @@ void show_ops(const OpsOptions& options) {
 void add_ops_command(CLI::App& app, Action& action) {
   auto options = std::make_shared<OpsOptions>();
   CLI::App* command = add_command(
-      app, "ops", "Shows the ops: a list, or all that there is to know about one.", kExamples);
+      app, "ops", "Shows the ops: a list, or all that there is to know about one.", kOpsExamples);
   add_value(*command, "OP", options->name, "", "An op.");
   command->add_flag("--markdown", options->markdown, "Prints the whole reference as Markdown.");
   command->add_flag("--onnx", options->onnx,

@@ -30,7 +30,7 @@ constexpr const char* kValues = R"(values:
 files:
 )";
 
-constexpr const char* kExamples = R"(
+constexpr const char* kRunExamples = R"(
 Of several tensors in a file an input is the one of its own name, if FILE says
 no other; outputs with one file go there together.
 
@@ -57,7 +57,7 @@ std::string help_text() {
   std::string text = kValues;
   for (const TensorFormat& format : tensor_formats())
     text += fmt::format("  {:<12} {}\n", format.ending, format.summary);
-  return text + kExamples;
+  return text + kRunExamples;
 }
 
 // How far an output may be from the mathematical result, relative to the largest element.

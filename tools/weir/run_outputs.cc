@@ -24,7 +24,7 @@ const Graph::Output& output_of(const Graph& graph, const std::string& name) {
                               : fmt::format("the outputs are {}", fmt::join(known, ", "))));
 }
 
-TensorPlace place_of(const std::string& name, const std::string& file, DType type) {
+TensorPlace output_place(const std::string& name, const std::string& file, DType type) {
   if (file.empty())
     throw Error(fmt::format("the file of the output {} is missing", value_name(name)));
   std::optional<TensorPlace> place = parse_tensor_place(file);
@@ -45,7 +45,7 @@ OutputPlaces output_places(const Graph& graph, std::span<const std::string> opti
   for (const std::string& option : options) {
     auto [name, file] = name_and_value(option, "--output");
     DType type = graph.type(output_of(graph, name).value).dtype;
-    TensorPlace place = place_of(name, file, type);
+    TensorPlace place = output_place(name, file, type);
     for (const auto& [other, taken] : places)
       if (taken.file == place.file && taken.name == place.name && other != name)
         throw Error(fmt::format("the outputs {} and {} are both to be written to {}",

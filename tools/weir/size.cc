@@ -14,7 +14,7 @@
 namespace weir::tool {
 namespace {
 
-constexpr const char* kExamples =
+constexpr const char* kSizeExamples =
     R"(In bytes. Of a model it shows what `weir compile` would make, with the bytes of
 each weight and of the workspace.
 
@@ -58,7 +58,7 @@ void show_sizes(const SizeOptions& options) {
 void add_size_command(CLI::App& app, Action& action) {
   auto options = std::make_shared<SizeOptions>();
   CLI::App* command =
-      add_command(app, "size", "Shows what takes the space of a compiled model.", kExamples);
+      add_command(app, "size", "Shows what takes the space of a compiled model.", kSizeExamples);
   add_value(*command, "FILE", options->file, "",
             "A .weir or .onnx file, or one that weir compile has written: .o, .a or .so.")
       ->required();

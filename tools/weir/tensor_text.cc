@@ -7,11 +7,11 @@
 #include <fmt/ranges.h>
 
 #include "ir/escape.h"
+#include "terminal.h"
 
 namespace weir::tool {
 namespace {
 
-constexpr std::size_t kColumns = 80;
 constexpr std::int64_t kLimit = 1000;
 constexpr std::int64_t kEdge = 3;
 constexpr std::string_view kElision = "...";
@@ -106,7 +106,7 @@ class Layout {
                                           : element(position * tensor_.sizes().back() + indices[c]);
       std::size_t whole = indices[c] < 0 ? std::min(whole_, number.size()) : whole_part(number);
       std::size_t width = whole_ + rest_;
-      if (column > indent && column + width + 1 > kColumns - tensor_.sizes().size()) {
+      if (column > indent && column + width + 1 > kTerminalColumns - tensor_.sizes().size()) {
         while (text.back() == ' ') text.pop_back();
         text += "\n" + std::string(indent, ' ');
         column = indent;
@@ -131,12 +131,13 @@ std::string output_text(std::string_view name, const Tensor& tensor) {
       fmt::format("{}: {} = ", value_name(name), to_string(tensor.dtype(), tensor.sizes()));
   if (tensor.element_count() == 0) return head + "[]\n";
   std::int64_t columns = tensor.rank() == 0 ? 1 : tensor.sizes().back();
-  if (tensor.element_count() == columns && columns <= static_cast<std::int64_t>(kColumns)) {
+  if (tensor.element_count() == columns && columns <= static_cast<std::int64_t>(kTerminalColumns)) {
     std::string line = head + tensor.to_string(kLimit, kEdge);
-    if (line.size() <= kColumns || tensor.rank() == 0) return line + "\n";
+    if (line.size() <= kTerminalColumns || tensor.rank() == 0) return line + "\n";
   }
   Layout layout(tensor);
-  if (head.size() + layout.row_width() <= kColumns) return head + layout.text(head.size()) + "\n";
+  if (head.size() + layout.row_width() <= kTerminalColumns)
+    return head + layout.text(head.size()) + "\n";
   head.back() = '\n';
   return head + "  " + layout.text(2) + "\n";
 }

@@ -30,7 +30,7 @@
 namespace weir::tool {
 namespace {
 
-constexpr const char* kExamples =
+constexpr const char* kTrainExamples =
     R"(A model without a file of values beside it starts from new ones: those of He et
 al. for LeakyReLU, and zeros for what is no matrix. --schedule is constant,
 cosine or step:every=30,factor=0.1, with warmup=E for E epochs of rising rates;
@@ -87,8 +87,8 @@ void check_folder(const std::string& path) {
 }
 
 // The model with the values that it starts from, and the files that it is in.
-Model read_model(const TrainArguments& arguments, std::uint64_t seed,
-                 std::vector<std::string>& files) {
+Model read_untrained_model(const TrainArguments& arguments, std::uint64_t seed,
+                           std::vector<std::string>& files) {
   std::optional<std::string> weights =
       arguments.weights.empty() ? std::nullopt : std::optional(arguments.weights);
   Model model =
@@ -296,7 +296,7 @@ std::string closing_line(const Fit& fit, const std::string& output) {
 void train_model(const TrainArguments& arguments) {
   std::uint64_t seed = given_seed(arguments.seed);
   std::vector<std::string> read = files_of(arguments.data), written;
-  Model model = read_model(arguments, seed, read);
+  Model model = read_untrained_model(arguments, seed, read);
   written = files_of_output(arguments.output);
   written.insert(written.end(), {arguments.log, arguments.plot});
   std::vector<std::string> apart = written;
@@ -344,9 +344,9 @@ void train_model(const TrainArguments& arguments) {
 
 void add_train_command(CLI::App& app, Action& action) {
   auto options = std::make_shared<TrainArguments>();
-  CLI::App* command =
-      add_command(app, "train",
-                  "Fits the params of a model to a data set, by one compiled program.", kExamples);
+  CLI::App* command = add_command(
+      app, "train", "Fits the params of a model to a data set, by one compiled program.",
+      kTrainExamples);
   add_model(*command, options->model);
   add_value(*command, "-o,--output", options->output, "FILE",
             "What to write: the params, .safetensors or .npz, or the model with them, .weir or "

@@ -10,7 +10,7 @@
 namespace weir::tool {
 namespace {
 
-TensorPlace place_of(const std::string& text) {
+TensorPlace data_place(const std::string& text) {
   std::optional<TensorPlace> place = parse_tensor_place(text);
   if (!place)
     throw Error(
@@ -20,14 +20,14 @@ TensorPlace place_of(const std::string& text) {
 
 // One table, of which the columns of --target are the targets.
 DataSet read_columns(const std::string& data, const std::vector<std::string>& columns) {
-  TensorPlace place = place_of(data);
+  TensorPlace place = data_place(data);
   if (place.format->ending != ".csv")
     throw Error(fmt::format("--target names columns of a .csv file, and {} is given", shown(data)));
   return read_table(map_file(place.file), columns);
 }
 
 Tensor read_within(std::int64_t most, const std::string& text, std::string_view name) {
-  return read_tensor(place_of(text), name, nullptr, [&](const TensorHeader& header) {
+  return read_tensor(data_place(text), name, nullptr, [&](const TensorHeader& header) {
     try {
       check_bytes(bytes_of_type(header.type, {}), most);
     } catch (const Error& error) {
@@ -113,13 +113,13 @@ RawData read_data(const DataArguments& arguments, std::int64_t most) {
     raw.validation = read_columns(arguments.validation, arguments.columns);
     return raw;
   }
-  TensorPlace place = place_of(arguments.validation);
+  TensorPlace place = data_place(arguments.validation);
   std::string targets = arguments.validation_targets;
   if (targets.empty()) {
     if (!place.format->is_named())
       throw Error(fmt::format("the targets of {} are missing: give them by --validation-targets",
                               shown(arguments.validation)));
-    std::string name = place_of(arguments.targets).name;
+    std::string name = data_place(arguments.targets).name;
     targets = name.empty() ? place.file : fmt::format("{}:{}", place.file, name);
   }
   raw.validation = read_set(arguments.validation, targets, most);

@@ -13,7 +13,7 @@ namespace weir::tool {
 namespace {
 
 constexpr std::chrono::milliseconds kBetweenBars{100};
-constexpr std::size_t kColumns = 79, kLongestBar = 30;
+constexpr std::size_t kLineColumns = 79, kLongestBar = 30;
 constexpr const char* kClearLine = "\r\x1b[K";
 
 // "0:07", "12:30" or "3:02:00".
@@ -24,7 +24,7 @@ std::string duration_text(double seconds) {
                    : fmt::format("{}:{:02}", minutes, whole % 60);
 }
 
-std::string line_of(const EpochReport& report, std::int64_t epochs) {
+std::string epoch_line(const EpochReport& report, std::int64_t epochs) {
   std::string text =
       fmt::format("epoch {}/{}  loss {}", report.epoch, epochs, text_of(report.training));
   if (report.validation) text += fmt::format("  validation {}", text_of(*report.validation));
@@ -53,7 +53,7 @@ void TrainingProgress::show(const Fit& fit) {
   bool told = reports_ < state.reports.size();
   if (told) clear();
   for (; reports_ < state.reports.size(); ++reports_)
-    print_out(line_of(state.reports[reports_], epochs_));
+    print_out(epoch_line(state.reports[reports_], epochs_));
   if (on_terminal_ && !fit.done() && Clock::now() - latest_bar_ >= kBetweenBars) draw_bar(fit);
   if (told) flush_out();
 }
@@ -74,13 +74,13 @@ void TrainingProgress::draw_bar(const Fit& fit) {
   right += fmt::format("  {:.0f} rows/s  {} left", speed,
                        duration_text(static_cast<double>(epochs_ * rows_ - rows_done_) / speed));
   std::string bar;
-  if (left.size() + right.size() + 4 < kColumns) {
-    std::size_t width = std::min(kLongestBar, kColumns - left.size() - right.size() - 2);
+  if (left.size() + right.size() + 4 < kLineColumns) {
+    std::size_t width = std::min(kLongestBar, kLineColumns - left.size() - right.size() - 2);
     auto full = static_cast<std::size_t>(
         static_cast<double>(width) * static_cast<double>(state.rows) / static_cast<double>(rows_));
     bar = "[" + std::string(full, '#') + std::string(width - full, '.') + "]";
   }
-  print_out(fmt::format("{}{}", kClearLine, (left + bar + right).substr(0, kColumns)));
+  print_out(fmt::format("{}{}", kClearLine, (left + bar + right).substr(0, kLineColumns)));
   flush_out();
   drawn_ = true;
 }

@@ -21,11 +21,13 @@
 #include "help.h"
 #include "ir/escape.h"
 #include "runtime/thread_pool.h"
+#include "terminal.h"
 
 namespace weir::tool {
 namespace {
 
-constexpr const char* kExamples = R"(A folder holds model.onnx, test_data_set_0/input_0.pb, ... and
+constexpr const char* kVerifyExamples =
+    R"(A folder holds model.onnx, test_data_set_0/input_0.pb, ... and
 test_data_set_0/output_0.pb, ..., as ONNX's own tests do; all such folders below
 one that is given are found. Each is a line; on a terminal, long ones are
 wrapped. The exit code is 0 if all pass.
@@ -35,7 +37,6 @@ examples:
   weir verify /usr/share/libonnx-testdata/data --allow-unsupported
   weir verify model --gradients --tolerance 1e-4)";
 
-constexpr std::size_t kColumns = 80;
 constexpr std::array<std::string_view, 3> kVerdicts{"pass", "fail", "unsupported"};
 constexpr std::size_t kVerdictWidth = 13;
 
@@ -80,13 +81,13 @@ std::string with_reason(std::string head, std::string_view reason, std::size_t c
                         bool on_terminal) {
   if (reason.empty()) return head + "\n";
   std::string gap(column > head.size() + 1 ? column - head.size() : 2, ' ');
-  if (!on_terminal || head.size() + gap.size() + reason.size() <= kColumns)
+  if (!on_terminal || head.size() + gap.size() + reason.size() <= kTerminalColumns)
     return fmt::format("{}{}{}\n", head, gap, reason);
   return fmt::format("{}\n{:{}}{}\n", head, "", kVerdictWidth, wrapped(reason, kVerdictWidth));
 }
 
-std::string line_of(const Case& shown, const Verdict& verdict, std::size_t name_width,
-                    bool on_terminal) {
+std::string verdict_line(const Case& shown, const Verdict& verdict, std::size_t name_width,
+                         bool on_terminal) {
   std::string head = fmt::format("{:<{}}{}", kVerdicts.at(static_cast<std::size_t>(verdict.kind)),
                                  kVerdictWidth, shown.name);
   std::string reason = verdict.reason;
@@ -152,14 +153,15 @@ void verify_folders(const VerifyCommand& command) {
   }
   std::size_t width = 0;
   for (const Case& each : cases)
-    if (kVerdictWidth + each.name.size() < kColumns) width = std::max(width, each.name.size());
+    if (kVerdictWidth + each.name.size() < kTerminalColumns)
+      width = std::max(width, each.name.size());
 
   bool on_terminal = isatty(STDOUT_FILENO) == 1;
   std::array<std::size_t, kVerdicts.size()> counts{};
   threads = std::min(threads, static_cast<int>(std::min<std::size_t>(cases.size(), 1024)));
   verify_all(cases, options, threads, [&](const Case& each, const Verdict& verdict) {
     ++counts.at(static_cast<std::size_t>(verdict.kind));
-    print_out(line_of(each, verdict, width, on_terminal));
+    print_out(verdict_line(each, verdict, width, on_terminal));
     flush_out();
   });
   auto [passed, failed, unsupported] = counts;
@@ -171,8 +173,9 @@ void verify_folders(const VerifyCommand& command) {
 
 void add_verify_command(CLI::App& app, Action& action) {
   auto options = std::make_shared<VerifyCommand>();
-  CLI::App* command = add_command(
-      app, "verify", "Compares what models compute with what ONNX's test folders say.", kExamples);
+  CLI::App* command =
+      add_command(app, "verify", "Compares what models compute with what ONNX's test folders say.",
+                  kVerifyExamples);
   add_list(*command, "FOLDER", options->folders, "", "A test folder, or a folder of such folders.")
       ->required()
       ->allow_extra_args();
