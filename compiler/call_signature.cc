@@ -129,8 +129,7 @@ void CallSignature::bind(std::span<const Tensor> tensors, std::ptrdiff_t* dims) 
       std::int64_t size = tensor.sizes()[d];
       if (plan.symbol < 0) {
         derived = derived || !plan.is_constant();
-        if (plan.is_constant() && plan.constant != size)
-          wrong_type(inputs[i], "input", tensor);
+        if (plan.is_constant() && plan.constant != size) wrong_type(inputs[i], "input", tensor);
         continue;
       }
       std::ptrdiff_t& value = dims[plan.symbol];

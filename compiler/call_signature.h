@@ -74,9 +74,9 @@ class CallSignature {
   // Negative where the dimension has no value.
   Tensor::Sizes output_sizes(std::size_t output, const std::ptrdiff_t* dims) const;
 
-  // Both at once in less time, for a program whose sizes are constants and symbols that inputs have,
-  // and which updates nothing: gives the symbols their values, and whether everything fits. If not,
-  // it is for the others to say. `plain` is plain_words(), not null.
+  // Both at once in less time, for a program whose sizes are constants and symbols that inputs
+  // have, and which updates nothing: gives the symbols their values, and whether everything fits.
+  // If not, it is for the others to say. `plain` is plain_words(), not null.
   static bool fits(const std::int64_t* plain, std::span<const Tensor> inputs,
                    std::span<const Tensor> outputs, std::ptrdiff_t* dims) {
     auto fit = [&](std::span<const Tensor> side) {

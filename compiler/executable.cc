@@ -71,8 +71,8 @@ class Borrowed {
                               const std::ptrdiff_t* dims) {
   const IndexCheck& check = parts.checks[static_cast<std::size_t>(fault.check)];
   const Dim& size = check.sizes[static_cast<std::size_t>(fault.position) % check.sizes.size()];
-  IndexFault index{fault.position, fault.index, plan_of(size, parts.signature.symbols).evaluate(dims),
-                   check.from_end};
+  IndexFault index{fault.position, fault.index,
+                   plan_of(size, parts.signature.symbols).evaluate(dims), check.from_end};
   throw Error(check.location, fmt::format("{}: {}", check.op, index.message()));
 }
 
@@ -170,8 +170,8 @@ const void* Executable::weights() const { return parts_->each_run.weights; }
 std::size_t Executable::workspace_bytes(std::span<const std::ptrdiff_t> dims, int workers) const {
   const std::size_t symbols = parts_->signature.symbols.size();
   if (dims.size() != symbols)
-    throw Error(fmt::format("the program has {} symbols, and {} values are given", symbols,
-                            dims.size()));
+    throw Error(
+        fmt::format("the program has {} symbols, and {} values are given", symbols, dims.size()));
   if (!parts_->each_run.needs_workspace) return 0;
   std::size_t fixed = 0, per_worker = 0;
   int status = parts_->code.workspace_size()(dims.data(), &fixed, &per_worker);
@@ -285,12 +285,17 @@ void Executable::run_in_place(std::span<const Tensor> inputs, std::span<Tensor> 
   void** next = pointers.data();
   for (const Tensor& input : inputs) *next++ = const_cast<void*>(input.data());
   for (Tensor& output : outputs) *next++ = output.mutable_data();
-  weir_call call{pointers.data(), pointers.data() + inputs.size(), each.weights, nullptr,
-                 dims.data(),     executor,                        state};
-  const std::size_t bytes =
-      each.needs_workspace ? workspace_bytes({dims.data(), each.symbols},
-                                             executor != nullptr ? executor->max_workers : 1)
-                           : 0;
+  weir_call call{pointers.data(),
+                 pointers.data() + inputs.size(),
+                 each.weights,
+                 nullptr,
+                 dims.data(),
+                 executor,
+                 state};
+  const std::size_t bytes = each.needs_workspace
+                                ? workspace_bytes({dims.data(), each.symbols},
+                                                  executor != nullptr ? executor->max_workers : 1)
+                                : 0;
   int status = WEIR_OK;
   if (bytes == 0) {
     status = each.program(&call);

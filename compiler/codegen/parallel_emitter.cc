@@ -148,8 +148,7 @@ void ParallelEmitter::emit_run() {
   auto argument = [&](unsigned i) { return run_->getArg(i); };
   llvm::BasicBlock* after = block("next");
   run_parallel(argument(0), argument(1), argument(2), argument(3), argument(4), argument(5), after);
-  b_.CreateCall(kernel_type(), argument(0),
-                {argument(1), i64(0), argument(2), b_.getInt32(0)});
+  b_.CreateCall(kernel_type(), argument(0), {argument(1), i64(0), argument(2), b_.getInt32(0)});
   b_.CreateBr(after);
   b_.SetInsertPoint(after);
   b_.CreateRetVoid();

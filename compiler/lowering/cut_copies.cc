@@ -14,8 +14,8 @@ using scalar::Arena;
 using scalar::Id;
 using scalar::Primitive;
 
-// An operand is cut if each element is read so often, with kSymbol in the place of each symbol: its copy is then a few
-// hundredths of the work.
+// An operand is cut if each element is read so often, with kSymbol in the place of each symbol: its
+// copy is then a few hundredths of the work.
 constexpr double kReads = 128;
 constexpr std::int64_t kSymbol = 16;
 // And if a step goes so many bytes: of a copy that is made anyway, and of one that would not be.
@@ -35,13 +35,15 @@ const Stage* window_fold(const Kernel& kernel) {
   const Stage* found = nullptr;
   for (const Stage& stage : kernel.stages) {
     if (!stage.fold) continue;
-    if (found || stage.fold->order != Reduction::Order::chain || stage.digits.size() < 2) return nullptr;
+    if (found || stage.fold->order != Reduction::Order::chain || stage.digits.size() < 2)
+      return nullptr;
     found = &stage;
   }
   return found;
 }
 
-// The one load of a parameter, if its last dimension alone runs along this row axis, and nothing else does.
+// The one load of a parameter, if its last dimension alone runs along this row axis, and nothing
+// else does.
 std::optional<Id> load_along(const Kernel& kernel, const Stage& fold, std::uint32_t parameter,
                              std::uint32_t axis) {
   const Arena& arena = kernel.arena;
@@ -58,7 +60,8 @@ std::optional<Id> load_along(const Kernel& kernel, const Stage& fold, std::uint3
   if (indices.size() < 2) return std::nullopt;
   for (Id id : scalar::reachable(arena, indices.first(indices.size() - 1))) {
     const scalar::Node& node = arena[id];
-    if (scalar::is_load(node.primitive) || (node.primitive == Primitive::axis && node.payload == axis))
+    if (scalar::is_load(node.primitive) ||
+        (node.primitive == Primitive::axis && node.payload == axis))
       return std::nullopt;
   }
   const scalar::Node& last = arena[indices.back()];
@@ -75,11 +78,14 @@ double reads_of_each(const Kernel& kernel, const Stage& fold, const Shape& shape
 
 }  // namespace
 
-std::vector<PackedCopy> cut_copies(BuiltKernel& built, const std::function<bool(ValueId)>& is_weight,
+std::vector<PackedCopy> cut_copies(BuiltKernel& built,
+                                   const std::function<bool(ValueId)>& is_weight,
                                    const VectorRegisters& vectors, std::vector<PackedCopy> copies) {
   Kernel& kernel = built.kernel;
-  if (kernel.rows.size() < 2 || vectors.bytes == 0 || tile_vectors(vectors) > kFewVectors) return copies;
-  // The columns first: of the axes that become outermost the last one is first. Each cut renumbers the row axes.
+  if (kernel.rows.size() < 2 || vectors.bytes == 0 || tile_vectors(vectors) > kFewVectors)
+    return copies;
+  // The columns first: of the axes that become outermost the last one is first. Each cut renumbers
+  // the row axes.
   for (const bool are_columns : {true, false}) {
     const Stage* fold = window_fold(kernel);
     if (!fold) return copies;
@@ -91,7 +97,8 @@ std::vector<PackedCopy> cut_copies(BuiltKernel& built, const std::function<bool(
                                [&](const PackedCopy& one) { return one.parameter == i; });
       const bool is_copied = copy != copies.end();
       const ValueId value = is_copied ? copy->source : built.values[i];
-      if (parameter.written || !value.valid() || is_weight(value) || (is_copied && copy->panel != 0))
+      if (parameter.written || !value.valid() || is_weight(value) ||
+          (is_copied && copy->panel != 0))
         continue;
       const std::int64_t size = byte_size(parameter.type.dtype);
       const std::int64_t width = are_columns

@@ -43,8 +43,8 @@ void place_panels(Kernel& kernel) {
       const TensorType& type = kernel.parameters[node.payload].type;
       bool of_panel = false;
       for (Id id : scalar::reachable(kernel.arena, kernel.arena.load_indices(load)))
-        of_panel = of_panel || (kernel.arena[id].primitive == Primitive::axis &&
-                                kernel.arena[id].payload == 0);
+        of_panel = of_panel ||
+                   (kernel.arena[id].primitive == Primitive::axis && kernel.arena[id].payload == 0);
       (of_panel ? weights : image) += size_of(element_count(type.shape)) * byte_size(type.dtype);
     }
   }

@@ -1,9 +1,10 @@
 // Where the loop over panels of weights (pack_operands.h) stands.
 //
-// As the outermost one it reads the weights once, and all of the image once for each panel. An image that the second cache does
-// not hold comes from afar each time, and a tile, which takes a line of each of its pixels in turn, waits for it.
-// Inside the loops over all rows of the image it reads the image once, and the weights once for each row of it, as one run
-// of memory, which is read ahead. Of the two the one is taken that waits less. The order of additions is the same.
+// As the outermost one it reads the weights once, and all of the image once for each panel. An
+// image that the second cache does not hold comes from afar each time, and a tile, which takes a
+// line of each of its pixels in turn, waits for it. Inside the loops over all rows of the image it
+// reads the image once, and the weights once for each row of it, as one run of memory, which is
+// read ahead. Of the two the one is taken that waits less. The order of additions is the same.
 #pragma once
 
 #include "compiler/lowering/kernel.h"
