@@ -21,6 +21,11 @@ using scalar::Primitive;
 constexpr std::int64_t kPanelRows = 64;
 // Fewer steps in a row are not worth turning in registers.
 constexpr std::int64_t kTurnedSteps = 8;
+// What the rows of a tile read one beside the other, and step by step so far apart, in at least so
+// many steps, is copied if so many columns read it.
+constexpr std::int64_t kFarStepBytes = 1024;
+constexpr std::int64_t kFarSteps = 64;
+constexpr std::int64_t kFarColumns = 256;
 // Vectors of a fold in lanes order that lie apart are worth a copy if so many rows read each of
 // them, with kSymbol in the place of each symbol.
 constexpr std::int64_t kLanesUses = 8;
@@ -66,9 +71,9 @@ bool is_innermost(const Shape& shape, std::uint32_t inner) {
                      [](const Dim& dim) { return dim == Dim(1); });
 }
 
-// The columns of the panels into which the last row axis is cut, for vectors of so many lanes: those
-// of a register tile, or a vector fewer of four where that leaves none half empty; 0 if the axis is
-// left whole. `rows` is how many rows of columns the fold reads.
+// The columns of the panels into which the last row axis is cut, for vectors of so many lanes:
+// those of a register tile, or a vector fewer of four where that leaves none half empty; 0 if the
+// axis is left whole. `rows` is how many rows of columns the fold reads.
 std::int64_t panel_width(const Dim& columns, const Dim& rows, const VectorRegisters& vectors,
                          std::int64_t lanes) {
   if (!columns.is_constant() || !rows.is_constant() || rows.value() < kPanelRows || lanes == 1)
@@ -102,6 +107,38 @@ bool pays_in_lanes(const Kernel& kernel, std::span<const Id> indices) {
   Dim::Bindings bindings;
   for (const std::string& symbol : symbols) bindings[symbol] = kSymbol;
   return uses.evaluate(bindings).value_or(kLanesUses) >= kLanesUses;
+}
+
+// The order of dimensions that brings the steps innermost, for an operand of a tile's rows that has
+// these innermost: each step of such a tile reads a line of another page, and the lines share few
+// sets of the caches, so that each tile finds them in the third one again.
+std::optional<std::vector<std::uint32_t>> order_along_far_steps(const Kernel& kernel, Id load,
+                                                                const Shape& shape) {
+  if (kernel.rows.size() < 2 || kernel.stages.empty()) return std::nullopt;
+  const Stage& stage = kernel.stages.front();
+  const auto row = static_cast<std::uint32_t>(kernel.rows.size() - 2);
+  if (!stage.fold || stage.fold->order != Reduction::Order::chain || !stage.digits.empty() ||
+      kernel.arena.axis_extent(*stage.axis).constant().value_or(kFarSteps) < kFarSteps ||
+      kernel.rows[row + 1].constant().value_or(0) < kFarColumns)
+    return std::nullopt;
+  std::span<const Id> indices = kernel.arena.load_indices(load);
+  std::int64_t distance = byte_size(kernel.arena[load].type);
+  bool has_row = false, has_step = false;
+  for (std::size_t i = indices.size(); i-- > 0;) {
+    const scalar::Node& index = kernel.arena[indices[i]];
+    if (index.primitive == Primitive::axis && index.payload == row + 1) return std::nullopt;
+    if (index.primitive == Primitive::axis && index.payload == row) {
+      if (!is_innermost(shape, static_cast<std::uint32_t>(i))) return std::nullopt;
+      has_row = true;
+    }
+    if (index.primitive == Primitive::axis && index.payload == *stage.axis) {
+      if (distance < kFarStepBytes) return std::nullopt;
+      has_step = true;
+    }
+    distance *= shape[i].constant().value_or(kFarStepBytes);
+  }
+  if (!has_row || !has_step) return std::nullopt;
+  return order_along(kernel, shape, indices, *stage.axis);
 }
 
 // The axis that vectors run along: that of the stages, if a fold is in lanes order.
@@ -210,8 +247,7 @@ std::vector<PackedCopy> pack_operands(BuiltKernel& built,
     // What lies as it is read, and is no weight, the kernel itself copies where that pays
     // (choose_panel.h).
     return std::count_if(shape.begin(), shape.end(), counts) > 1 &&
-           (is_weight(built.values[parameter]) ||
-            !is_innermost(shape, order_of(from, id)->back()));
+           (is_weight(built.values[parameter]) || !is_innermost(shape, order_of(from, id)->back()));
   };
 
   std::int64_t panel = 0;
@@ -225,11 +261,14 @@ std::vector<PackedCopy> pack_operands(BuiltKernel& built,
   }
   rewrite(kernel, [&](const Arena& from, Id id, Arena& into) -> Id {
     auto order = order_of(from, id);
-    if (!order) return {};
     const scalar::Node& node = from[id];
-    auto parameter = static_cast<std::uint32_t>(node.payload);
-    TensorType type = kernel.parameters[parameter].type;
-    std::int64_t width = panel != 0 && is_cut(from, id) ? panel : 0;
+    const auto parameter = static_cast<std::uint32_t>(node.payload);
+    const std::int64_t width = order && panel != 0 && is_cut(from, id) ? panel : 0;
+    if (!order && node.primitive == Primitive::load && parameter < original_count &&
+        built.values[parameter].valid() && !is_weight(built.values[parameter]))
+      order = order_along_far_steps(kernel, id, kernel.parameters[parameter].type.shape);
+    if (!order) return {};
+    const TensorType type = kernel.parameters[parameter].type;
     if (width == 0 && is_innermost(type.shape, order->back())) return {};
     auto found = std::find_if(copies.begin(), copies.end(), [&](const PackedCopy& copy) {
       return copy.source == built.values[parameter] && copy.order == *order && copy.panel == width;
@@ -278,8 +317,7 @@ Kernel build_pack_kernel(const TensorType& source, const PackedCopy& copy) {
   Shape inside = copy.type.shape;
   const std::size_t first = copy.panel == 0 ? 0 : 1;  // of the source's dimensions
   for (std::size_t i = 0; i < copy.low.size(); ++i)
-    if (copy.panel == 0 || i + 1 < copy.low.size())
-      inside[first + i] = source.shape[copy.order[i]];
+    if (copy.panel == 0 || i + 1 < copy.low.size()) inside[first + i] = source.shape[copy.order[i]];
   kernel.rows = without_ones(inside);
   std::vector<Id> axes;
   for (std::size_t i = 0; i < kernel.rows.size(); ++i)
