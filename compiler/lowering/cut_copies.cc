@@ -6,6 +6,7 @@
 
 #include "compiler/lowering/choose_tile_axes.h"
 #include "compiler/lowering/elements.h"
+#include "compiler/lowering/estimated_size.h"
 
 namespace weir {
 namespace {
@@ -24,11 +25,7 @@ constexpr std::int64_t kLineBytes = 64;
 // With vectors of more registers a step has more columns, which take whole lines.
 constexpr int kFewVectors = 2;
 
-double size_of(const Dim& dim) {
-  return static_cast<double>(dim.substituted([](const std::string&) { return Dim(kSymbol); })
-                                 .constant()
-                                 .value_or(kSymbol));
-}
+double size_of(const Dim& dim) { return estimated_size(dim, kSymbol); }
 
 // The fold over windows of the kernel, if that is its only one.
 const Stage* window_fold(const Kernel& kernel) {

@@ -5,6 +5,7 @@
 
 #include "compiler/lowering/choose_tile.h"
 #include "compiler/lowering/choose_tile_axes.h"
+#include "compiler/lowering/estimated_size.h"
 #include "compiler/lowering/schedule.h"
 #include "ir/scalar/affine.h"
 
@@ -37,13 +38,7 @@ constexpr double kInterleaved = 2;
 // A dimension that is known only at the call.
 constexpr std::int64_t kSymbol = 61;
 
-double size_of(const Dim& dim) {
-  std::vector<std::string> symbols;
-  dim.collect_symbols(symbols);
-  Dim::Bindings bindings;
-  for (const std::string& symbol : symbols) bindings[symbol] = kSymbol;
-  return static_cast<double>(dim.evaluate(bindings).value_or(kSymbol));
-}
+double size_of(const Dim& dim) { return estimated_size(dim, kSymbol); }
 
 std::uint64_t bit(std::uint64_t axis) { return std::uint64_t{1} << axis; }
 

@@ -1,9 +1,9 @@
 #include "compiler/lowering/place_panels.h"
 
 #include <cstdint>
-#include <string>
 #include <vector>
 
+#include "compiler/lowering/estimated_size.h"
 #include "compiler/lowering/order_rows.h"
 
 namespace weir {
@@ -19,13 +19,7 @@ constexpr double kAhead = 0.25;
 // A dimension that is known only at the call.
 constexpr std::int64_t kSymbol = 1;
 
-double size_of(const Dim& dim) {
-  std::vector<std::string> symbols;
-  dim.collect_symbols(symbols);
-  Dim::Bindings bindings;
-  for (const std::string& symbol : symbols) bindings[symbol] = kSymbol;
-  return static_cast<double>(dim.evaluate(bindings).value_or(kSymbol));
-}
+double size_of(const Dim& dim) { return estimated_size(dim, kSymbol); }
 
 }  // namespace
 

@@ -1,0 +1,16 @@
+#include "compiler/lowering/estimated_size.h"
+
+#include <string>
+#include <vector>
+
+namespace weir {
+
+double estimated_size(const Dim& dim, std::int64_t symbol) {
+  std::vector<std::string> names;
+  dim.collect_symbols(names);
+  Dim::Bindings bindings;
+  for (const std::string& name : names) bindings[name] = symbol;
+  return static_cast<double>(dim.evaluate(bindings).value_or(symbol));
+}
+
+}  // namespace weir
