@@ -17,7 +17,7 @@ using scalar::Primitive;
 
 // An operand gets a frame if each of its elements is read so often, with kSymbol in the place of each symbol: the copy is
 // then a few hundredths of the work.
-constexpr double kReads = 128;
+constexpr double kReads = 64;
 constexpr std::int64_t kSymbol = 16;
 // Where the guards change along the innermost loop of a fold, that is cut instead (step_emitter.cc) if it has so many steps.
 // Cutting a short one costs as much as its steps.
