@@ -96,6 +96,7 @@ class KernelEmitter {
                  llvm::Value* begin, llvm::Value* end, std::optional<std::int64_t> count);
   void emit_tile_rows(llvm::Value* begin, llvm::Value* end, std::optional<std::int64_t> count);
   void emit_tile_stages(const Lanes& lanes);
+  void prefetch_behind_folds(const Lanes& lanes);
   void for_rows_of_tile(const std::function<void()>& body);
   void set_tile_row(llvm::Value* row);
   int rows_stored_together(const Lanes& lanes) const;
@@ -125,6 +126,7 @@ class KernelEmitter {
   llvm::Value* stream_peel(llvm::Value* begin, llvm::Value* end, const LaneBody& body);
   llvm::Value* stream_lines(llvm::Value* begin, llvm::Value* end, const LaneBody& body);
   void prefetch_ahead(const std::vector<scalar::Id>& loads, llvm::Value* element);
+  void prefetch(llvm::Value* where);
 
   // fold_emitter.cc: reductions.
   Values emit_fold(const Stage& stage, const Lanes& lanes);

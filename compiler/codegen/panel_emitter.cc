@@ -12,6 +12,14 @@ namespace weir {
 
 using scalar::Id;
 
+namespace {
+
+// What lies so many steps ahead is asked for: it is on another page, where nothing is read ahead.
+constexpr std::int64_t kStepsAhead = 8;
+constexpr std::int64_t kLineBytes = 64;
+
+}  // namespace
+
 llvm::Value* emit_panel_pays(llvm::IRBuilder<>& builder, const Panel& panel,
                              const std::function<llvm::Value*(const Dim&)>& dimension) {
   llvm::Value* pays = builder.getTrue();
@@ -84,6 +92,9 @@ void KernelEmitter::copy_panel(llvm::Value* groups, llvm::Value* begin, llvm::Va
       runs.push_back(panel_address(b_.CreateAdd(lanes.start, i64(column))));
     loop(i64(0), steps, 1, [&](llvm::Value* step) {
       llvm::Value* source = b_.CreateGEP(element, from, b_.CreateMul(step, stride));
+      llvm::Value* ahead = b_.CreateGEP(element, source, b_.CreateMul(stride, i64(kStepsAhead)));
+      for (std::int64_t byte = 0; byte < columns * byte_size(dtype); byte += kLineBytes)
+        prefetch(b_.CreateConstGEP1_64(b_.getInt8Ty(), ahead, static_cast<std::uint64_t>(byte)));
       llvm::Value* row = b_.CreateMul(step, i64(panel.columns));
       Values loaded;
       llvm::Type* vector = memory_type(dtype, lanes.width);

@@ -93,10 +93,13 @@ void KernelEmitter::prefetch_ahead(const std::vector<Id>& loads, llvm::Value* el
   const Lanes first{1, 1, element, nullptr};
   for (Id id : loads) {
     llvm::Value* where = element_address(id, schedule_.loads.at(id.index), first, 0, 0);
-    llvm::Value* ahead = b_.CreateGEP(b_.getInt8Ty(), where, i64(kAheadBytes));
-    b_.CreateIntrinsic(llvm::Intrinsic::prefetch, {ahead->getType()},
-                       {ahead, b_.getInt32(0), b_.getInt32(3), b_.getInt32(1)});
+    prefetch(b_.CreateGEP(b_.getInt8Ty(), where, i64(kAheadBytes)));
   }
+}
+
+void KernelEmitter::prefetch(llvm::Value* where) {
+  b_.CreateIntrinsic(llvm::Intrinsic::prefetch, {where->getType()},
+                     {where, b_.getInt32(0), b_.getInt32(3), b_.getInt32(1)});
 }
 
 }  // namespace weir

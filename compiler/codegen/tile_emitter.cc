@@ -21,6 +21,9 @@ namespace {
 
 // Multiply-adds that begin while one takes place: two in a cycle, and each takes four.
 constexpr int kFieldsInTime = 8;
+// Steps that take as long as the third cache, about.
+constexpr std::int64_t kStepsOfPrefetch = 32;
+constexpr std::int64_t kLineBytes = 64;
 
 }  // namespace
 
@@ -223,6 +226,7 @@ void KernelEmitter::emit_tile_stages(const Lanes& lanes) {
     emit_sums(lanes);
     return;
   }
+  prefetch_behind_folds(lanes);
   if (schedule_.rows_together) return emit_stages(lanes);
   const int rows = rows_;
   // By local and slot: its value for each row.
@@ -267,6 +271,38 @@ void KernelEmitter::emit_tile_stages(const Lanes& lanes) {
       emit_sums(lanes);
     });
   });
+}
+
+// Asks for what the tile's fields read when its folds are done: a line of each row, each on a page of its own perhaps, that
+// nothing else reads, such as the weights that a gradient updates. The folds take as long as the third cache.
+void KernelEmitter::prefetch_behind_folds(const Lanes& lanes) {
+  if (lanes.width == 1) return;
+  std::vector<scalar::Id> roots;
+  for (const Stage& stage : kernel_.stages) {
+    if (stage.fold) {
+      const std::optional<std::int64_t> steps = kernel_.arena.axis_extent(*stage.axis).constant();
+      if (steps && *steps < kStepsOfPrefetch) return;
+    }
+    for (const Store& store : stage.stores) roots.push_back(store.value);
+  }
+  auto reads_local = [&](scalar::Id offset) {
+    for (scalar::Id id : scalar::reachable(kernel_.arena, std::span(&offset, 1)))
+      if (kernel_.arena[id].primitive == scalar::Primitive::local) return true;
+    return false;
+  };
+  Scope scope(*this);
+  for (scalar::Id id : scalar::reachable(kernel_.arena, roots)) {
+    auto found = schedule_.loads.find(id.index);
+    if (found == schedule_.loads.end() || found->second.kind != Access::Kind::contiguous ||
+        kernel_.arena[id].primitive != scalar::Primitive::load || !schedule_.varies_by_row[id.index] ||
+        reads_local(found->second.offset))
+      continue;
+    const KernelParameter& parameter = kernel_.parameters[kernel_.arena[id].payload];
+    const std::int64_t vector_bytes = lanes.width * byte_size(parameter.type.dtype);
+    for (int row = 0; row < rows_; ++row)
+      for (std::int64_t byte = 0; byte < lanes.slots * vector_bytes; byte += kLineBytes)
+        prefetch(element_address(id, found->second, lanes, static_cast<int>(byte / vector_bytes), row));
+  }
 }
 
 // Where not all rows of a tile are worked on at once.
