@@ -117,6 +117,7 @@ class KernelEmitter {
   void find_panel(llvm::Value* memory);
   void copy_panel(llvm::Value* groups, llvm::Value* begin, llvm::Value* end,
                   std::optional<std::int64_t> count);
+  void turn_panel(llvm::Value* begin, llvm::Value* end);
   llvm::Value* panel_address(llvm::Value* first_column);
   bool reads_panel(scalar::Id id) const;
 

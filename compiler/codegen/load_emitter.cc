@@ -163,6 +163,11 @@ void KernelEmitter::hoist_addresses(const Stage& stage, const Lanes& lanes) {
       values_[key] = std::move(values);
       defined_.push_back(key);
     };
+    if (reads_panel(id) && schedule_.panel->turned) {
+      keep(address_key(id), {panel_address(lanes.start)});
+      keep(stride_key(id), {i64(schedule_.panel->columns)});
+      continue;
+    }
     if (reads_panel(id)) {
       llvm::Value* offset = b_.CreateAdd(scalar_index(access.outside, lanes), lanes.start);
       keep(address_key(id), {b_.CreateSelect(has_panel_, panel_address(lanes.start),
@@ -204,7 +209,7 @@ llvm::Value* KernelEmitter::emit_load(Id id, const Access& access, const Lanes& 
   llvm::Align align(static_cast<std::uint64_t>(byte_size(dtype)));
   const bool single = lanes.width == 1 || access.kind == Access::Kind::uniform;
   // Whether all that lies between the first lane's element and the last one's is close by.
-  const bool contiguous = access.kind == Access::Kind::contiguous;
+  const bool contiguous = access.kind == Access::Kind::contiguous || reads_panel(id);
   const bool is_run = contiguous || is_near(access);
   // What is the same in all lanes of a guard chooses an address, without a branch; the rest of it
   // is a mask.

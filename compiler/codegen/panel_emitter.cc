@@ -3,6 +3,7 @@
 //
 // A step's columns are loaded where they lie, all of the block's while the line is near, and go to the runs of the
 // tiles that they belong to. What is beyond the last column is left as it is: tiles load it and store nothing of it.
+// What lies along the steps goes there in squares, of as many steps as a vector has elements, all of a line's at a time.
 
 #include <algorithm>
 
@@ -70,13 +71,20 @@ void KernelEmitter::copy_panel(llvm::Value* groups, llvm::Value* begin, llvm::Va
   const llvm::Align align(static_cast<std::uint64_t>(byte_size(dtype)));
   llvm::Type* element = memory_type(dtype, 1);
   panel_begin_ = begin;
-  has_panel_ = b_.CreateAnd(panel_pays_, b_.CreateICmpSGE(groups, i64(panel.groups)));
+  llvm::Value* pays = b_.CreateAnd(panel_pays_, b_.CreateICmpSGE(groups, i64(panel.groups)));
+  has_panel_ = panel.turned ? b_.getTrue() : pays;
   auto* copies = llvm::BasicBlock::Create(module_.getContext(), "copies", function_);
   auto* after = llvm::BasicBlock::Create(module_.getContext(), "copied", function_);
-  b_.CreateCondBr(has_panel_, copies, after);
+  b_.CreateCondBr(pays, copies, after);
   b_.SetInsertPoint(copies);
   Scope scope(*this);
   rows_ = 1;
+  if (panel.turned) {
+    turn_panel(begin, end);
+    b_.CreateBr(after);
+    b_.SetInsertPoint(after);
+    return;
+  }
   unroll_ = static_cast<int>(schedule_.block) / schedule_.width;
   Lanes none;
   none.start = begin;
@@ -116,6 +124,64 @@ void KernelEmitter::copy_panel(llvm::Value* groups, llvm::Value* begin, llvm::Va
   });
   b_.CreateBr(after);
   b_.SetInsertPoint(after);
+}
+
+// Likewise, of an operand along the steps.
+void KernelEmitter::turn_panel(llvm::Value* begin, llvm::Value* end) {
+  const Panel& panel = *schedule_.panel;
+  const Access& access = schedule_.loads.at(panel.operand.index);
+  const auto parameter = static_cast<std::uint32_t>(kernel_.arena[panel.operand].payload);
+  const DType dtype = kernel_.parameters[parameter].type.dtype;
+  const llvm::Align align(static_cast<std::uint64_t>(byte_size(dtype)));
+  llvm::Type *element = memory_type(dtype, 1), *vector = memory_type(dtype, schedule_.width);
+  const std::int64_t width = schedule_.width;
+  const std::int64_t line = std::max<std::int64_t>(width, kLineBytes / byte_size(dtype));
+  Lanes none;
+  none.start = begin;
+  llvm::Value* outside = scalar_index(access.outside, none);
+  llvm::Value* stride = dimension(access.stride);
+  llvm::Value* steps = dimension(kernel_.arena.axis_extent(panel.axis));
+  auto columns_from = [&](llvm::Value* column, llvm::Value* step, std::int64_t count) {
+    llvm::Value* first = b_.CreateAdd(b_.CreateAdd(outside, b_.CreateMul(column, stride)), step);
+    llvm::Value* into = b_.CreateGEP(element, panel_address(column),
+                                     b_.CreateMul(step, i64(panel.columns)));
+    auto from = [&](std::int64_t lane) {
+      return address(parameter, b_.CreateAdd(first, b_.CreateMul(stride, i64(lane))));
+    };
+    auto row = [&](std::int64_t number) {
+      return b_.CreateConstGEP1_64(element, into, static_cast<std::uint64_t>(number * panel.columns));
+    };
+    if (count == 1) {
+      for (std::int64_t lane = 0; lane < width; ++lane)
+        b_.CreateAlignedStore(
+            b_.CreateAlignedLoad(element, from(lane), align),
+            b_.CreateConstGEP1_64(element, row(0), static_cast<std::uint64_t>(lane)), align);
+      return;
+    }
+    for (std::int64_t done = 0; done < count; done += width) {
+      Values square;
+      for (std::int64_t lane = 0; lane < width; ++lane)
+        square.push_back(b_.CreateAlignedLoad(
+            vector, b_.CreateConstGEP1_64(element, from(lane), static_cast<std::uint64_t>(done)),
+            align));
+      transpose(square, static_cast<int>(width));
+      for (std::int64_t i = 0; i < width; ++i)
+        b_.CreateAlignedStore(square[static_cast<std::size_t>(i)], row(done + i), align);
+    }
+  };
+  loop(begin, end, panel.columns, [&](llvm::Value* run) {
+    llvm::Value* run_end = b_.CreateBinaryIntrinsic(llvm::Intrinsic::smin, end,
+                                                    b_.CreateAdd(run, i64(panel.columns)));
+    auto for_steps = [&](llvm::Value* first, llvm::Value* limit, std::int64_t count) {
+      loop(first, limit, count, [&](llvm::Value* step) {
+        loop(run, run_end, width,
+             [&](llvm::Value* column) { columns_from(column, step, count); });
+      });
+    };
+    llvm::Value* whole = b_.CreateAnd(steps, i64(-line));
+    for_steps(i64(0), whole, line);
+    for_steps(whole, steps, 1);
+  });
 }
 
 }  // namespace weir

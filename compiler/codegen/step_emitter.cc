@@ -212,7 +212,8 @@ void KernelEmitter::step_loop(const Stage& stage, const Lanes& lanes, llvm::Valu
   std::vector<Id> along;
   for (Id id : scalar::reachable(kernel_.arena, stage.fold->elements))
     if (auto load = schedule_.loads.find(id.index);
-        lanes.width > 1 && !lanes.mask && load != schedule_.loads.end() && load->second.along_steps)
+        lanes.width > 1 && !lanes.mask && load != schedule_.loads.end() &&
+        load->second.along_steps && !reads_panel(id))
       along.push_back(id);
   if (along.empty()) return loop_free_of_guards(stage, lanes, begin, end, step);
   const std::int64_t most = turned_steps(along, lanes);

@@ -20,6 +20,13 @@ constexpr std::int64_t kFarBytes = std::int64_t{1} << 19;
 // What a panel may take: more would be read from memory again by every group.
 constexpr std::int64_t kMostPanelBytes = std::int64_t{1} << 20;
 constexpr std::int64_t kAnySize = INT64_MAX;
+// A transposed copy of fewer bytes stays in the near caches.
+constexpr std::int64_t kCopiedBytes = std::int64_t{1} << 17;
+// What a panel that turns its operand may take, whose columns are those of kTurnedVectors vectors; and the rows that read
+// it, at least, so that they are a tile's.
+constexpr std::int64_t kMostTurnedBytes = std::int64_t{1} << 18;
+constexpr std::int64_t kTurnedVectors = 4;
+constexpr std::int64_t kTurnedRows = 32;
 
 // The one fold of a kernel, if its steps are a loop that all of them have part in.
 const Stage* only_fold(const Schedule& schedule) {
@@ -56,7 +63,58 @@ std::optional<Id> shared_operand(const Schedule& schedule, const Fold& fold) {
   return found.front();
 }
 
+// Of a load along the steps: at the places that its vectors have, all of which are whole.
+bool is_turned(const Schedule& schedule, const Access& access) {
+  const std::optional<std::int64_t> columns = schedule.vector_row->extent.constant();
+  return access.along_steps && columns && *columns % schedule.width == 0;
+}
+
 }  // namespace
+
+bool turns_in_panel(const Kernel& kernel, Id load, const VectorRegisters& vectors) {
+  const Arena& arena = kernel.arena;
+  const DType dtype = arena[load].type;
+  const std::int64_t lanes = vectors.lanes(dtype);
+  if (arena[load].primitive != Primitive::load || !is_float(dtype) || byte_size(dtype) < 4 ||
+      lanes == 1 || kernel.rows.size() < 2 || kernel.stages.empty() || !kernel.stages[0].fold)
+    return false;
+  const Stage& stage = kernel.stages[0];
+  const auto column = static_cast<std::uint32_t>(kernel.rows.size() - 1), row = column - 1;
+  const std::optional<std::int64_t> columns = kernel.rows[column].constant(),
+                                    steps = arena.axis_extent(*stage.axis).constant();
+  const std::int64_t block = kTurnedVectors * lanes;
+  if (stage.fold->order != Reduction::Order::chain || stage.fold->locals.size() != 1 ||
+      !stage.digits.empty() || step_condition(kernel, *stage.fold) || !columns || !steps ||
+      *columns <= block || *columns % block != 0 || *steps < lanes ||
+      *steps * block * byte_size(dtype) > kMostTurnedBytes ||
+      *steps * *columns * byte_size(dtype) < kCopiedBytes ||
+      kernel.rows[row].constant().value_or(kTurnedRows) < kTurnedRows)
+    return false;
+  for (std::size_t i = 1; i < kernel.stages.size(); ++i)
+    if (kernel.stages[i].fold) return false;
+  // Each of the outer rows has its own, and the rows of a tile share it.
+  std::vector<bool> read(kernel.rows.size());
+  std::optional<std::uint32_t> innermost;
+  for (Id index : arena.load_indices(load)) {
+    const scalar::Node& node = arena[index];
+    if (arena.is_constant(index)) continue;
+    if (node.primitive != Primitive::axis) return false;
+    innermost = static_cast<std::uint32_t>(node.payload);
+    if (*innermost < read.size()) read[*innermost] = true;
+  }
+  for (std::uint32_t axis = 0; axis < read.size(); ++axis)
+    if (read[axis] == (axis == row)) return false;
+  if (innermost != *stage.axis) return false;
+  // It is a factor itself, and no other changes from column to column.
+  bool is_element = false;
+  for (const Id& element : stage.fold->elements) {
+    is_element = is_element || element == load;
+    if (element == load) continue;
+    for (Id id : scalar::reachable(arena, std::span(&element, 1)))
+      if (arena[id].primitive == Primitive::axis && arena[id].payload == column) return false;
+  }
+  return is_element;
+}
 
 void choose_panel(Schedule& schedule) {
   if (schedule.rows_at_once < 2 || schedule.tile_axes != 1 || schedule.overlap) return;
@@ -67,8 +125,9 @@ void choose_panel(Schedule& schedule) {
   if (!operand || kernel.arena[*operand].primitive != Primitive::load) return;
   const KernelParameter& parameter = kernel.parameters[kernel.arena[*operand].payload];
   const Access& access = schedule.loads.at(operand->index);
+  const bool turned = is_turned(schedule, access);
   if (parameter.written || parameter.type.dtype == DType::boolean ||
-      access.kind != Access::Kind::contiguous || !access.inside.valid())
+      (access.kind != Access::Kind::contiguous && !turned) || !access.inside.valid())
     return;
   const scalar::Affine inside = scalar::decompose(kernel.arena, access.inside);
   if (inside.terms.size() != 1 || inside.constant != Dim(0)) return;
@@ -87,13 +146,20 @@ void choose_panel(Schedule& schedule) {
     return;
   const Dim& steps = kernel.arena.axis_extent(*stage->axis);
   panel.bytes = steps * Dim(schedule.block * size);
-  panel.groups = kPanelGroups;
-  panel.pays = {
-      {schedule.rows.back().extent, kPanelGroups * schedule.rows_at_once, kAnySize},
-      {stride, schedule.block + 1, kAnySize},
-      {steps * stride * Dim(size), kFarBytes, kAnySize},
-      {panel.bytes, 0, kMostPanelBytes},
-  };
+  panel.turned = turned;
+  if (turned) {
+    // A single row turns what it reads in registers.
+    panel.pays = {{schedule.rows.back().extent, 2, kAnySize}};
+    if (panel.bytes.constant().value_or(kAnySize) > kMostTurnedBytes) return;
+  } else {
+    panel.groups = kPanelGroups;
+    panel.pays = {
+        {schedule.rows.back().extent, kPanelGroups * schedule.rows_at_once, kAnySize},
+        {stride, schedule.block + 1, kAnySize},
+        {steps * stride * Dim(size), kFarBytes, kAnySize},
+        {panel.bytes, 0, kMostPanelBytes},
+    };
+  }
   auto never = [](const SizeWithin& within) {
     std::optional<std::int64_t> known = within.size.constant();
     return known && (*known < within.least || *known > within.most);

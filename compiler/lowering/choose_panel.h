@@ -8,6 +8,10 @@
 // The copy costs as much as one group of rows or two, so it takes several groups to pay, and an operand that the
 // second cache does not hold as it lies. Both are sizes, which may be known only at the call: one loop serves both
 // ways, for where it reads and how far apart are numbers in registers.
+//
+// An operand that lies along the steps, as the weights of a layer do in x * transpose(w), has to be turned to be read in
+// vectors. Where all steps of a block of columns fit the second cache, and those of all columns would not, the kernel does
+// it, too, and always: that saves a transposed copy of the whole operand, and what was turned is near (turns_in_panel).
 #pragma once
 
 #include <cstdint>
@@ -18,6 +22,9 @@
 #include "compiler/lowering/target.h"
 
 namespace weir {
+
+// Whether the kernel itself turns what such a load reads in its fold, whose last row axis vectors run along; no weight.
+bool turns_in_panel(const Kernel& kernel, scalar::Id load, const VectorRegisters& vectors);
 
 // Sets `panel` of a schedule that has its tile, where there is something to copy and sizes at which that pays.
 void choose_panel(Schedule& schedule);

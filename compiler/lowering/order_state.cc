@@ -6,6 +6,7 @@
 #include <set>
 #include <tuple>
 
+#include "compiler/lowering/choose_panel.h"
 #include "compiler/lowering/kernel_cost.h"
 #include "compiler/lowering/prepare_kernels.h"
 
@@ -93,6 +94,7 @@ class Chooser {
         layouts[update.param] = layouts[update.next] = order;
     double cost = 0;
     std::set<std::tuple<ValueId, Order, std::int64_t>> copied;
+    std::size_t turned = 0;
     for (const BuiltKernel* built : kernels_) {
       if (std::none_of(built->values.begin(), built->values.end(),
                        [&](ValueId value) { return family.has(value); }))
@@ -109,12 +111,26 @@ class Chooser {
           kernel.set_order(i, layout->second);
       cost += kernel.whole();
       for (const PreparedKernel& prepared :
-           prepare_kernels(*built, layouts, is_weight_, vectors_).kernels)
+           prepare_kernels(*built, layouts, is_weight_, vectors_).kernels) {
         for (const PackedCopy& copy : prepared.copies)
           if (family.has(copy.source)) copied.emplace(copy.source, copy.order, copy.panel);
+        turned += loads_turned(prepared.built, family);
+      }
     }
     const auto elements = static_cast<double>(element_count(family.shape).value());
-    return cost + static_cast<double>(copied.size()) * elements * kCopyCost;
+    return cost + static_cast<double>(copied.size() + turned) * elements * kCopyCost;
+  }
+
+  // How often a kernel turns some of the family itself, block by block.
+  std::size_t loads_turned(const BuiltKernel& built, const Family& family) const {
+    std::size_t count = 0;
+    for (scalar::Id id : scalar::reachable(built.kernel.arena, roots_of(built.kernel))) {
+      const scalar::Node& node = built.kernel.arena[id];
+      if (scalar::is_load(node.primitive) && family.has(built.values[node.payload]) &&
+          turns_in_panel(built.kernel, id, vectors_))
+        ++count;
+    }
+    return count;
   }
 
   const std::vector<const BuiltKernel*>& kernels_;

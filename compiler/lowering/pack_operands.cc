@@ -4,6 +4,7 @@
 #include <optional>
 #include <utility>
 
+#include "compiler/lowering/choose_panel.h"
 #include "compiler/lowering/choose_tile.h"
 #include "compiler/lowering/choose_tile_axes.h"
 #include "compiler/lowering/elements.h"
@@ -231,7 +232,8 @@ std::vector<PackedCopy> pack_operands(BuiltKernel& built,
     bool may_copy =
         node.primitive == Primitive::load && node.payload < original_count &&
         built.values[node.payload].valid() &&
-        (is_weight(built.values[node.payload]) || !is_turned_in_registers(kernel, id)) &&
+        (is_weight(built.values[node.payload]) ||
+         (!is_turned_in_registers(kernel, id) && !turns_in_panel(kernel, id, vectors))) &&
         (!lanes_axis || is_weight(built.values[node.payload]) ||
          pays_in_lanes(kernel, from.operands(id)));
     return may_copy ? order_along(kernel, kernel.parameters[node.payload].type.shape,

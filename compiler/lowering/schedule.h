@@ -101,6 +101,8 @@ struct Panel {
   std::int64_t columns = 0;  // of a tile
   Dim bytes;                 // of all columns of a block, padded to whole vectors
   std::int64_t groups = 0;   // a block of fewer groups of rows, one after the other, goes without it
+  // It is loaded along the steps, so that the copy turns it: rows of one tile read nothing else.
+  bool turned = false;
   std::vector<SizeWithin> pays;  // it is worth its copy if all of these are so
 };
 

@@ -113,6 +113,44 @@ TEST(Panels, SizesKnownAhead) {
   }
 }
 
+// What lies along the steps: for a row alone, which has no panel, for what fills a tile or a group and what does not, and
+// with steps that do not fill a vector. In a batch each member has its own.
+TEST(Panels, TurnWhatLiesAlongTheSteps) {
+  for (const char* text :
+       {"graph @m(%x: f32[M, 131], %w: f32[256, 131], %b: f32[256]) -> (f32[M, 256]) { "
+        "%p = matmul(%x, %w) {transpose_b = true} %s = add(%p, %b) %y = leaky_relu(%s) return %y }",
+        "graph @m(%x: f32[2, M, 144], %w: f32[2, 256, 144]) -> (f32[2, M, 256]) { "
+        "%y = matmul(%x, %w) {transpose_b = true} return %y }"}) {
+    Graph graph = parse(text);
+    for (std::int64_t rows : {1, 2, 6, 7, 23}) {
+      Generator generator(static_cast<std::uint64_t>(rows));
+      Inputs inputs = random_values(graph, graph.inputs(), generator, false, {{"M", rows}});
+      std::optional<std::vector<Tensor>> expected[2];
+      for (const VectorLevel& level : vector_levels()) {
+        std::optional<std::vector<Tensor>>& known = expected[level.has_fma];
+        if (!known) known = interpret_expanded(Program{graph, {}, inputs}, level.has_fma);
+        EXPECT_EQ(difference_compiled(Program{graph, {}, inputs}, {level}, *known, test_executors()),
+                  std::nullopt)
+            << level.name() << ": " << rows;
+      }
+    }
+  }
+}
+
+// A block of columns at a time is turned, not all of the operand.
+TEST(Panels, TurnABlockAtATime) {
+  Graph graph = parse(
+      "graph @m(%x: f32[M, 512], %w: f32[1024, 512]) -> (f32[M, 1024]) { "
+      "%y = matmul(%x, %w) {transpose_b = true} return %y }");
+  const std::ptrdiff_t one[] = {1}, some[] = {kManyRows};
+  for (const VectorLevel& level : vector_levels()) {
+    Executable executable = compile(Program{graph, {}, {}}, {level});
+    EXPECT_EQ(executable.workspace_bytes(one), 0U) << level.name();
+    EXPECT_GT(executable.workspace_bytes(some), 0U) << level.name();
+    EXPECT_LE(executable.workspace_bytes(some), 512U * 64 * sizeof(float)) << level.name();
+  }
+}
+
 // Each worker has a panel, and nobody has one that does not pay.
 TEST(Panels, AreInTheWorkspace) {
   Graph graph = parse(

@@ -46,11 +46,11 @@ int main(void) {
   evaluate_outputs.logits = logits;
   if (digits_init_state(state) != WEIR_OK) return 2;
   for (i = 0; i < 3; ++i) {
-    workspace = block(sizes.workspace);
+    workspace = block(sizes.workspace + sizes.workspace_per_worker);
     if (digits_step(&inputs, &outputs, ROWS, state, workspace, NULL) != WEIR_OK) return 3;
     if (i == 0) first = *loss;
   }
-  workspace = block(evaluate_sizes.workspace);
+  workspace = block(evaluate_sizes.workspace + evaluate_sizes.workspace_per_worker);
   if (digits_evaluate(&evaluate_inputs, &evaluate_outputs, ROWS, state, workspace, NULL) != WEIR_OK) return 4;
   printf("%s\n", *loss < first ? "learned" : "not learned");
   return 0;
