@@ -89,73 +89,7 @@ KernelEmitter::Values KernelEmitter::emit_fold(const Stage& stage, const Lanes& 
                    });
 }
 
-// Where the result of one chunk is kept: [chunk][row]. `number` counts the slots of all rows.
-llvm::Value* KernelEmitter::partial_address(const Fold& fold, std::size_t i, llvm::Value* chunk,
-                                            const Lanes& lanes, int number) {
-  Dim rows = 1;
-  for (const Dim& row : kernel_.rows) rows = rows * row;
-  const int slot = number % lanes.slots;
-  llvm::Value* row = b_.CreateAdd(row_, i64(number / lanes.slots));
-  if (schedule_.vector_row) {
-    row = b_.CreateAdd(b_.CreateMul(row, dimension(schedule_.vector_row->extent)), lanes.start);
-    row = b_.CreateAdd(row, i64(static_cast<std::int64_t>(slot) * lanes.width));
-  }
-  return address(fold.partials[i], b_.CreateAdd(b_.CreateMul(chunk, dimension(rows)), row));
-}
-
-void KernelEmitter::emit_partial(const Stage& stage, const Lanes& lanes) {
-  const Fold& fold = *stage.fold;
-  hoist(stage, {}, Level::window, lanes);
-  llvm::Value* length = dimension(kernel_.arena.axis_extent(*stage.axis));
-  llvm::Value* begin = b_.CreateMul(chunk_, i64(fold.chunk));
-  llvm::Value* chunk_end = b_.CreateAdd(begin, i64(fold.chunk));
-  llvm::Value* end = b_.CreateSelect(b_.CreateICmpSLT(chunk_end, length), chunk_end, length);
-  bool in_lanes = fold.order == Reduction::Order::lanes;
-  Values results = in_lanes ? lane_partial(stage, begin, end, std::nullopt)
-                            : chain_partial(stage, lanes, begin, end);
-  int slots = in_lanes ? 1 : rows_ * lanes.slots;
-  for (std::size_t i = 0; i < fold.partials.size(); ++i) {
-    llvm::Align align(static_cast<std::uint64_t>(byte_size(accumulator_type(fold, i))));
-    for (int slot = 0; slot < slots; ++slot) {
-      llvm::Value* value =
-          results[i * static_cast<std::size_t>(slots) + static_cast<std::size_t>(slot)];
-      llvm::Value* where = partial_address(fold, i, chunk_, lanes, slot);
-      if (lanes.mask && !in_lanes) {
-        b_.CreateMaskedStore(value, where, align, lanes.mask);
-      } else {
-        b_.CreateAlignedStore(value, where, align);
-      }
-    }
-  }
-}
-
-KernelEmitter::Values KernelEmitter::merge_partials(const Stage& stage, const Lanes& lanes) {
-  const Fold& fold = *stage.fold;
-  bool in_lanes = fold.order == Reduction::Order::lanes;
-  int width = in_lanes ? 1 : lanes.width;
-  int slots = in_lanes ? 1 : rows_ * lanes.slots;
-  return in_chunks(fold, kernel_.arena.axis_extent(*stage.axis), width, slots,
-                   [&](llvm::Value* begin, llvm::Value*, std::optional<std::int64_t>) {
-                     Values results;
-                     llvm::Value* chunk = b_.CreateUDiv(begin, i64(fold.chunk));
-                     for (std::size_t i = 0; i < fold.partials.size(); ++i) {
-                       DType type = accumulator_type(fold, i);
-                       llvm::Align align(static_cast<std::uint64_t>(byte_size(type)));
-                       llvm::Type* vector = memory_type(type, width);
-                       for (int slot = 0; slot < slots; ++slot) {
-                         llvm::Value* where = partial_address(fold, i, chunk, lanes, slot);
-                         results.push_back(lanes.mask && !in_lanes
-                                               ? static_cast<llvm::Value*>(b_.CreateMaskedLoad(
-                                                     vector, where, align, lanes.mask,
-                                                     llvm::Constant::getNullValue(vector)))
-                                               : b_.CreateAlignedLoad(vector, where, align));
-                       }
-                     }
-                     return results;
-                   });
-}
-
-// One chunk in chain order, one accumulator for each vector of the row axis, of each row.
+// One chunk in chain order, or a part of one, one accumulator for each vector of the row axis, of each row.
 KernelEmitter::Values KernelEmitter::chain_partial(const Stage& stage, const Lanes& lanes,
                                                    llvm::Value* begin, llvm::Value* end) {
   const Fold& fold = *stage.fold;
@@ -164,8 +98,7 @@ KernelEmitter::Values KernelEmitter::chain_partial(const Stage& stage, const Lan
     DType type = accumulator_type(fold, i);
     for (int k = 0; k < rows_ * lanes.slots; ++k) {
       accumulators[i].push_back(slot(primitives_.type(type, lanes.width), "accumulator"));
-      b_.CreateStore(primitives_.constant(type, fold.identity[i].value, lanes.width),
-                     accumulators[i].back());
+      b_.CreateStore(initial(fold, i, lanes, k), accumulators[i].back());
     }
   }
   int first = 0;

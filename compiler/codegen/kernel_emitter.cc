@@ -107,7 +107,9 @@ void KernelEmitter::emit_function(llvm::Function* function) {
           {});
   if (units_join())
     emit_units(function_->getArg(1), function_->getArg(2));
-  else if (schedule_.rows_at_once > 1 && !split_)
+  else if (schedule_.rows_at_once > 1 && split_)
+    emit_chunks(function_->getArg(1), function_->getArg(2));
+  else if (schedule_.rows_at_once > 1)
     emit_tiles(function_->getArg(1), function_->getArg(2));
   else
     loop(function_->getArg(1), function_->getArg(2), 1,
@@ -148,7 +150,6 @@ void KernelEmitter::emit_units(llvm::Value* unit, llvm::Value* limit) {
     unit = base;
     limit = b_.CreateAdd(base, i64(1));
   }
-  if (schedule_.rows_at_once > 1) return emit_tiles(unit, limit);
   if (!schedule_.vector_row) {
     row_ = unit;
     emit_row(unit, schedule_.rows.size());

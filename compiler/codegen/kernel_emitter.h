@@ -5,7 +5,8 @@
 // runs the units begin <= u < end. A unit is one point of the rows, or one block of the vector axis
 // at such a point, or where rows are folded across, at all points of a chunk. A kernel with split
 // folds has one function more for each of them, to be run before: its units are a chunk of the fold
-// at one of the kernel's units, and it leaves chunk results in the fold's partials. The frame holds
+// at one of the kernel's units, all units of a chunk one after the other where they are tiles, and it
+// leaves chunk results in the fold's partials. The frame holds
 // the parameters' addresses, then the values of the kernel's symbols, then a flag that asks for
 // streaming stores, and where the kernel has panels (choose_panel.h), the address of what all workers
 // have of the workspace.
@@ -131,12 +132,8 @@ class KernelEmitter {
 
   // fold_emitter.cc: reductions.
   Values emit_fold(const Stage& stage, const Lanes& lanes);
-  Values merge_partials(const Stage& stage, const Lanes& lanes);
-  void emit_partial(const Stage& stage, const Lanes& lanes);
   Values chain_partial(const Stage& stage, const Lanes& lanes, llvm::Value* begin,
                        llvm::Value* end);
-  llvm::Value* partial_address(const Fold& fold, std::size_t i, llvm::Value* chunk,
-                               const Lanes& lanes, int number);
   Values lane_partial(const Stage& stage, llvm::Value* begin, llvm::Value* end,
                       std::optional<std::int64_t> count);
   void fold_block(const Stage& stage, const std::vector<Values>& accumulators, int first, int count,
@@ -148,6 +145,17 @@ class KernelEmitter {
   std::vector<llvm::Value*> call(const std::vector<scalar::Id>& roots,
                                  const std::vector<llvm::Value*>& arguments, int width);
   DType accumulator_type(const Fold& fold, std::size_t i) const;
+
+  // chunk_emitter.cc: split folds.
+  void in_pieces(llvm::Value* begin, llvm::Value* end, llvm::Value* size,
+                 const std::function<void(llvm::Value* piece, llvm::Value* first, llvm::Value* last)>& body);
+  void emit_chunks(llvm::Value* begin, llvm::Value* end);
+  llvm::Value* tile_units(std::size_t axes);
+  void emit_partial(const Stage& stage, const Lanes& lanes);
+  Values merge_partials(const Stage& stage, const Lanes& lanes);
+  llvm::Value* partial_address(const Fold& fold, std::size_t i, llvm::Value* chunk,
+                               const Lanes& lanes, int number);
+  llvm::Value* initial(const Fold& fold, std::size_t i, const Lanes& lanes, int number);
 
   // step_emitter.cc: the steps of a reduction in chain order.
   using Body = std::function<void(llvm::Value* index)>;
@@ -274,6 +282,11 @@ class KernelEmitter {
 
   const Stage* split_ = nullptr;  // the fold whose chunk results are being computed
   llvm::Value* chunk_ = nullptr;  // its chunk
+  // While a part of the chunk is folded: its steps, and whether others of the chunk have been.
+  struct ChunkPart {
+    llvm::Value *begin, *end, *continues;
+  };
+  std::optional<ChunkPart> part_;
   llvm::Value* row_ = nullptr;    // the point of the rows, as one number; of a tile, the first
   llvm::Function* function_ = nullptr;
   std::vector<llvm::Value*> pointers_;

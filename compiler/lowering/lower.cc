@@ -372,7 +372,7 @@ class Lowerer {
 
   // Splits what has to be split, with the scratch for it.
   void split_in_workspace(Kernel& kernel, KernelCall& call) {
-    for (const SlotSize& size : split_folds(kernel)) {
+    for (const SlotSize& size : split_folds(kernel, options_.vectors)) {
       Buffer scratch{"partial", {}, Buffer::Place::workspace, 0, 0, size};
       call.buffers.push_back(add_buffer(std::move(scratch)));
       call.values.emplace_back();

@@ -1,8 +1,11 @@
 // Contractions in register tiles: every number of rows and columns about a tile's, at every vector
 // level, against the interpreter bit for bit.
+#include <array>
+
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 
+#include "compiler/autodiff/gradient.h"
 #include "tests/support/graphs.h"
 #include "tests/unit/pipeline/compiled.h"
 
@@ -201,6 +204,50 @@ TEST(Tiles, GradientsOfFewTaps) {
                              each.x, each.g, each.w, sizes, each.attributes),
                  std::string_view(each.x).starts_with("f32[N") ? Dim::Bindings{{"N", 2}, {"H", 5}}
                                                                : Dim::Bindings{});
+  }
+}
+
+// Sums of several chunks whose results lie in memory: in parts of a chunk, of whole images and of rows of them, and
+// where a chunk ends within a row.
+TEST(Tiles, GradientsByChunks) {
+  for (const auto& [channels, filters, height, width] :
+       {std::array{3, 16, 8, 8}, {2, 21, 2, 64}, {3, 9, 8, 7}}) {
+    for (int extra : {0, 1}) {
+      const int images = 1024 / (height * width) + 1;
+      expect_equal(
+          fmt::format("graph @g(%x: f32[N, {0}, {2}, {3}], %g: f32[N, {1}, {2}, {3}]) -> (f32[{1}, {0}, 3, 3]) "
+                      "{{ %w = conv_filter_gradient(%x, %g) {{kernel = [3, 3], low = [1, 1], high = "
+                      "[1, 1]}} return %w }}",
+                      channels, filters, height, width),
+          {{"N", extra == 0 ? images : 2 * images + 1}});
+    }
+  }
+}
+
+// Between many channels both operands lie in panels, and of a sum that is known to have several chunks all results go
+// through one before the next. Those of a number of images that is known at the call do not, and are the same. The
+// interpreter would take a minute.
+TEST(Tiles, GradientsBetweenManyChannels) {
+  auto layers = [](const char* images) {
+    Graph graph = parse(fmt::format(
+        "graph @d(%x: f32[{0}, 3, 16, 16], %a: f32[64, 3, 1, 1], %b: f32[128, 64, 4, 4], %c: f32[256, 128, 4, 4])"
+        " -> (f32[{0}, 256, 4, 4]) {{ %0 = conv(%x, %a) %1 = leaky_relu(%0)"
+        " %2 = conv(%1, %b) {{strides = [2, 2], low = [1, 1], high = [1, 1]}} %3 = leaky_relu(%2)"
+        " %4 = conv(%3, %c) {{strides = [2, 2], low = [1, 1], high = [1, 1]}} return %4 }}",
+        images));
+    return gradient(graph, std::vector<std::string>{"b"});
+  };
+  Graph known = layers("35");
+  Generator generator(7);
+  Inputs inputs = random_values(known, known.inputs(), generator, false, {});
+  for (const VectorLevel& level : vector_levels()) {
+    Executable whole = compile(Program{layers("N"), {}, {}}, {level});
+    std::vector<Tensor> operands;
+    for (const auto& [name, type] : whole.inputs()) operands.push_back(inputs.at(name));
+    EXPECT_EQ(difference_compiled(Program{known, {}, inputs}, {level}, whole.run(operands),
+                                  test_executors()),
+              std::nullopt)
+        << level.name();
   }
 }
 
