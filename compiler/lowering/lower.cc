@@ -379,10 +379,11 @@ class Lowerer {
     }
   }
 
-  // The buffer of a transposed copy; one copy serves all kernels that want it. Weights are laid out
+  // The buffer of a transposed copy; one copy serves all kernels that want it, with as wide a frame. Weights are laid out
   // that way before the program runs.
   std::uint32_t packed_buffer(const PackedCopy& copy) {
-    auto [found, inserted] = packed_.try_emplace({copy.source, copy.order, copy.panel, copy.low}, 0);
+    auto [found, inserted] = packed_.try_emplace(
+        {copy.source, copy.order, copy.panel, copy.low, to_string(copy.type)}, 0);
     if (!inserted) return found->second;
     std::string name = graph_.value(copy.source).name;
     if (!name.empty()) name += "_packed";
@@ -441,7 +442,8 @@ class Lowerer {
   Layouts layouts_;
   std::unordered_map<std::uint32_t, std::size_t> weights_;  // by buffer: its entry
   std::vector<std::pair<ValueId, std::uint32_t>> copies_;
-  std::map<std::tuple<ValueId, std::vector<std::uint32_t>, std::int64_t, std::vector<std::int64_t>>,
+  std::map<std::tuple<ValueId, std::vector<std::uint32_t>, std::int64_t, std::vector<std::int64_t>,
+                      std::string>,
            std::uint32_t>
       packed_;
   std::unordered_map<std::string, std::uint32_t> kernels_;
