@@ -6,6 +6,8 @@
 #include <llvm/IR/IntrinsicsX86.h>
 #include <llvm/TargetParser/Triple.h>
 
+#include "compiler/codegen/repeat_columns.h"
+
 namespace weir {
 
 llvm::StructType* frame_type(llvm::LLVMContext& context, std::size_t parameters,
@@ -439,6 +441,14 @@ void KernelEmitter::remainder(llvm::Value* begin, llvm::Value* end,
 
 void KernelEmitter::vector_loop(llvm::Value* begin, llvm::Value* end,
                                 std::optional<std::int64_t> count, const LaneBody& body) {
+  const std::int64_t step = std::int64_t{schedule_.width} * unroll_;
+  if (rows_ > 1 && unroll_ == schedule_.tile_unroll && count && repeats_columns(schedule_, *count, rows_)) {
+    llvm::Value* last = b_.CreateSub(end, i64(step));
+    return loop(begin, end, step, [&](llvm::Value* index) {
+      llvm::Value* from = b_.CreateBinaryIntrinsic(llvm::Intrinsic::smin, index, last);
+      body({schedule_.width, unroll_, from, nullptr});
+    });
+  }
   remainder(whole_steps(begin, end, count, body), end, count, body);
 }
 

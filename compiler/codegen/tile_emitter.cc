@@ -14,13 +14,12 @@
 #include <algorithm>
 
 #include "compiler/codegen/kernel_emitter.h"
+#include "compiler/codegen/repeat_columns.h"
 
 namespace weir {
 
 namespace {
 
-// Multiply-adds that begin while one takes place: two in a cycle, and each takes four.
-constexpr int kFieldsInTime = 8;
 // Steps that take as long as the third cache, about.
 constexpr std::int64_t kStepsOfPrefetch = 32;
 constexpr std::int64_t kLineBytes = 64;
@@ -64,8 +63,14 @@ void KernelEmitter::emit_tiles(llvm::Value* begin, llvm::Value* end) {
       llvm::Value* blocks = in_parts_of(extent, schedule_.block);
       llvm::Value* outer = quotient_mostly_0(rest, blocks);
       from = b_.CreateMul(b_.CreateSub(rest, b_.CreateMul(outer, blocks)), i64(schedule_.block));
-      llvm::Value* block_end = b_.CreateAdd(from, i64(schedule_.block));
       bool whole = count && *count % schedule_.block == 0;
+      // A block that is one tile may begin early.
+      if (count && schedule_.block == std::int64_t{schedule_.width} * schedule_.tile_unroll &&
+          repeats_columns(schedule_, *count, schedule_.rows_at_once)) {
+        from = b_.CreateBinaryIntrinsic(llvm::Intrinsic::smin, from, i64(*count - schedule_.block));
+        whole = true;
+      }
+      llvm::Value* block_end = b_.CreateAdd(from, i64(schedule_.block));
       if (!whole) block_end = b_.CreateBinaryIntrinsic(llvm::Intrinsic::smin, block_end, to);
       to = block_end;
       count = whole ? std::optional(schedule_.block) : std::nullopt;

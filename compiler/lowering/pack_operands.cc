@@ -142,6 +142,28 @@ std::optional<std::vector<std::uint32_t>> order_along_far_steps(const Kernel& ke
   return order_along(kernel, shape, indices, *stage.axis);
 }
 
+// The order of dimensions that brings the steps of a window innermost, behind the others in the order
+// of their loops, for weights that the rows of a tile read and its columns share: filters, where
+// vectors run along an image's row. As they are declared, each step reads another line for each row,
+// and comes back to that for the window's next tap.
+std::optional<std::vector<std::uint32_t>> order_along_window(const Kernel& kernel, Id load,
+                                                             const Shape& shape) {
+  if (kernel.rows.size() < 2) return std::nullopt;
+  std::span<const Id> indices = kernel.arena.load_indices(load);
+  auto is_axis = [&](Id index, std::size_t axis) {
+    return kernel.arena[index].primitive == Primitive::axis && kernel.arena[index].payload == axis;
+  };
+  if (std::ranges::any_of(indices, [&](Id index) { return is_axis(index, kernel.rows.size() - 1); }))
+    return std::nullopt;
+  for (const Stage& stage : kernel.stages) {
+    if (!stage.fold || stage.fold->order != Reduction::Order::chain || stage.digits.size() < 2)
+      continue;
+    if (std::ranges::any_of(indices, [&](Id index) { return is_axis(index, stage.digits.back()); }))
+      return order_along(kernel, shape, indices, stage.digits.back());
+  }
+  return std::nullopt;
+}
+
 // The axis that vectors run along: that of the stages, if a fold is in lanes order.
 std::optional<std::uint32_t> axis_in_lanes(const Kernel& kernel) {
   for (const Stage& stage : kernel.stages)
@@ -269,6 +291,9 @@ std::vector<PackedCopy> pack_operands(BuiltKernel& built,
     if (!order && node.primitive == Primitive::load && parameter < original_count &&
         built.values[parameter].valid() && !is_weight(built.values[parameter]))
       order = order_along_far_steps(kernel, id, kernel.parameters[parameter].type.shape);
+    if (!order && node.primitive == Primitive::load && parameter < original_count && !lanes_axis &&
+        built.values[parameter].valid() && is_weight(built.values[parameter]))
+      order = order_along_window(kernel, id, kernel.parameters[parameter].type.shape);
     if (!order) return {};
     const TensorType type = kernel.parameters[parameter].type;
     if (width == 0 && is_innermost(type.shape, order->back())) return {};

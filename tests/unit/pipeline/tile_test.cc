@@ -162,6 +162,24 @@ TEST(Tiles, WindowsThatOverlap) {
                {});
 }
 
+// The last tile of an image's row begins early where vectors one by one would take longer, in one block or in blocks of a
+// tile each; but not where its results are given something of theirs alone.
+TEST(Tiles, ColumnsThatAreRepeated) {
+  for (int width : {22, 23, 46, 110, 142}) {
+    for (int filters : {3, 4}) {
+      const std::string image = fmt::format("f32[1, {}, 5, {}]", filters, width);
+      expect_equal(fmt::format("graph @c(%x: f32[1, 9, 5, {}], %w: f32[{}, 9, 3, 3], %b: f32[{}, 1, 1], %r: {}) -> ({}, {}) {{ "
+                               "%c = conv(%x, %w) {{low = [1, 1], high = [1, 1]}} %y = add(%c, %b) "
+                               "%d = conv(%x, %w) {{low = [1, 1], high = [1, 1]}} %z = add(%d, %r) return %y, %z }}",
+                               width, filters, filters, image, image, image),
+                   {});
+    }
+  }
+  expect_equal("graph @t(%x: f32[1, 40, 4, 37], %w: f32[40, 3, 4, 4]) -> (f32[1, 3, 4, 70]) { "
+               "%y = conv_transpose(%x, %w) {strides = [2, 2], low = [3, 3], high = [3, 3]} return %y }",
+               {});
+}
+
 // Rows that are counted at the call, in tiles of two heights of which the last may lie beyond the
 // end; and columns behind whole vectors, with what follows the product stored for all rows at once.
 TEST(Tiles, RowsCountedAtTheCall) {

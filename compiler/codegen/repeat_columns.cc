@@ -1,0 +1,49 @@
+#include "compiler/codegen/repeat_columns.h"
+
+#include <algorithm>
+#include <vector>
+
+namespace weir {
+namespace {
+
+using scalar::Id;
+
+bool reads_along_steps(const Schedule& schedule) {
+  return std::ranges::any_of(schedule.loads, [](const auto& load) { return load.second.along_steps; });
+}
+
+// No stage reads what the kernel writes, nor beside what is folded anything of a column's own: that may lie where its result
+// goes, which is there already when it is worked out once more.
+bool may_repeat(const Schedule& schedule) {
+  const Kernel& kernel = schedule.kernel;
+  if (kernel.across || schedule.panel || !kernel.stages.front().fold) return false;
+  std::vector<Id> results;
+  for (const Stage& stage : kernel.stages) {
+    if (stage.fold ? stage.fold->order != Reduction::Order::chain || !stage.fold->partials.empty()
+                   : stage.axis.has_value())
+      return false;
+    for (const Store& store : stage.stores) results.push_back(store.value);
+  }
+  auto is_load = [&](Id id) { return scalar::is_load(kernel.arena[id].primitive); };
+  return std::ranges::none_of(scalar::reachable(kernel.arena, roots_of(kernel)),
+                              [&](Id id) {
+                                return is_load(id) && kernel.parameters[kernel.arena[id].payload].written;
+                              }) &&
+         std::ranges::none_of(scalar::reachable(kernel.arena, results),
+                              [&](Id id) { return is_load(id) && schedule.varies[id.index]; });
+}
+
+}  // namespace
+
+bool repeats_columns(const Schedule& schedule, std::int64_t columns, std::int64_t rows) {
+  const std::int64_t vectors = schedule.tile_unroll;
+  const std::int64_t left = columns % (schedule.width * vectors);
+  if (schedule.width == 1 || left == 0 || columns < schedule.width * vectors) return false;
+  const std::int64_t singles = (left + schedule.width - 1) / schedule.width;
+  const bool is_sooner =
+      singles * std::max(rows, kFieldsInTime) > std::max(rows * vectors, kFieldsInTime);
+  return (is_sooner || (left % schedule.width != 0 && reads_along_steps(schedule))) &&
+         may_repeat(schedule);
+}
+
+}  // namespace weir
