@@ -139,9 +139,11 @@ void KernelEmitter::emit_partial(const Stage& stage, const Lanes& lanes) {
   llvm::Value* chunk_end = b_.CreateAdd(begin, i64(fold.chunk));
   llvm::Value* end = b_.CreateSelect(b_.CreateICmpSLT(chunk_end, length), chunk_end, length);
   if (part_) begin = part_->begin, end = part_->end;
-  bool in_lanes = fold.order == Reduction::Order::lanes;
-  Values results = in_lanes ? lane_partial(stage, begin, end, std::nullopt)
-                            : chain_partial(stage, lanes, begin, end);
+  const bool in_lanes = fold.order == Reduction::Order::lanes && !schedule_.vector_row;
+  Values results = fold.order == Reduction::Order::chain
+                       ? chain_partial(stage, lanes, begin, end)
+                   : in_lanes ? lane_partial(stage, begin, end, std::nullopt)
+                              : column_partial(stage, lanes, begin, end, std::nullopt);
   int slots = in_lanes ? 1 : rows_ * lanes.slots;
   for (std::size_t i = 0; i < fold.partials.size(); ++i) {
     llvm::Align align(static_cast<std::uint64_t>(byte_size(accumulator_type(fold, i))));
@@ -160,7 +162,7 @@ void KernelEmitter::emit_partial(const Stage& stage, const Lanes& lanes) {
 
 KernelEmitter::Values KernelEmitter::merge_partials(const Stage& stage, const Lanes& lanes) {
   const Fold& fold = *stage.fold;
-  bool in_lanes = fold.order == Reduction::Order::lanes;
+  const bool in_lanes = fold.order == Reduction::Order::lanes && !schedule_.vector_row;
   int width = in_lanes ? 1 : lanes.width;
   int slots = in_lanes ? 1 : rows_ * lanes.slots;
   return in_chunks(fold, kernel_.arena.axis_extent(*stage.axis), width, slots,

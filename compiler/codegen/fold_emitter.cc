@@ -78,6 +78,11 @@ KernelEmitter::Values KernelEmitter::emit_fold(const Stage& stage, const Lanes& 
   if (!fold.partials.empty()) return merge_partials(stage, lanes);
   hoist(stage, {}, Level::window, lanes);
   const Dim& extent = kernel_.arena.axis_extent(*stage.axis);
+  if (fold.order == Reduction::Order::lanes && schedule_.vector_row)
+    return in_chunks(fold, extent, lanes.width, lanes.slots,
+                     [&](llvm::Value* begin, llvm::Value* end, std::optional<std::int64_t> count) {
+                       return column_partial(stage, lanes, begin, end, count);
+                     });
   if (fold.order == Reduction::Order::lanes)
     return in_chunks(fold, extent, 1, 1,
                      [&](llvm::Value* begin, llvm::Value* end, std::optional<std::int64_t> count) {
@@ -143,15 +148,80 @@ KernelEmitter::Values KernelEmitter::chain_partial(const Stage& stage, const Lan
   return results;
 }
 
-// One chunk in lanes order: element r goes to lane r mod L, then the lanes are merged by halves.
-// Lanes that can get no element, because the chunk is known to be short, are left out: they would
+// Lanes that can get no element, because a chunk is known to be short, are left out: they would
 // hold the identity.
+int KernelEmitter::lanes_of(const Fold& fold, std::optional<std::int64_t> count) const {
+  int lanes = reduction_lanes(accumulator_type(fold, 0));
+  while (count && lanes > 1 && lanes / 2 >= *count) lanes /= 2;
+  return lanes;
+}
+
+// One chunk in lanes order for each column of some vectors: a lane of all of these is a vector in memory.
+KernelEmitter::Values KernelEmitter::column_partial(const Stage& stage, const Lanes& lanes,
+                                                    llvm::Value* begin, llvm::Value* end,
+                                                    std::optional<std::int64_t> count) {
+  const Fold& fold = *stage.fold;
+  const int lane_count = lanes_of(fold, count);
+  const std::size_t tuple = fold.locals.size();
+  auto type_of = [&](std::size_t i) {
+    return primitives_.type(accumulator_type(fold, i), lanes.width);
+  };
+  std::vector<std::vector<llvm::AllocaInst*>> sums(tuple);
+  for (std::size_t i = 0; i < tuple; ++i)
+    for (int k = 0; k < lanes.slots; ++k) sums[i].push_back(slot(type_of(i), "lanes", lane_count));
+  auto entries = [&](llvm::Value* lane) {
+    std::vector<Values> here(tuple);
+    for (std::size_t i = 0; i < tuple; ++i)
+      for (llvm::AllocaInst* sum : sums[i]) here[i].push_back(b_.CreateGEP(type_of(i), sum, lane));
+    return here;
+  };
+  loop(i64(0), i64(lane_count), 1, [&](llvm::Value* lane) {
+    const std::vector<Values> here = entries(lane);
+    for (std::size_t i = 0; i < tuple; ++i)
+      for (llvm::Value* where : here[i])
+        b_.CreateStore(
+            primitives_.constant(accumulator_type(fold, i), fold.identity[i].value, lanes.width),
+            where);
+  });
+  loop(begin, end, lane_count, [&](llvm::Value* round) {
+    llvm::Value* limit = b_.CreateBinaryIntrinsic(llvm::Intrinsic::smin,
+                                                  b_.CreateAdd(round, i64(lane_count)), end);
+    loop(round, limit, 1, [&](llvm::Value* index) {
+      Scope scope(*this);
+      axes_[*stage.axis] = index;
+      for (Id element : fold.elements)
+        if (kernel_.arena[element].primitive != Primitive::constant) values(element, lanes);
+      // As in chains: lanes outside the mask are never stored.
+      Lanes unmasked = lanes;
+      unmasked.mask = nullptr;
+      fold_block(stage, entries(b_.CreateSub(index, round)), 0, lanes.slots, unmasked);
+    });
+  });
+  for (int half = lane_count / 2; half >= 1; half /= 2) {
+    loop(i64(0), i64(half), 1, [&](llvm::Value* lane) {
+      const std::vector<Values> here = entries(lane), there = entries(b_.CreateAdd(lane, i64(half)));
+      for (std::size_t k = 0; k < static_cast<std::size_t>(lanes.slots); ++k) {
+        std::vector<llvm::Value*> arguments;
+        for (const auto* side : {&here, &there})
+          for (std::size_t i = 0; i < tuple; ++i)
+            arguments.push_back(b_.CreateLoad(type_of(i), (*side)[i][k]));
+        const std::vector<llvm::Value*> merged = call(fold.merge, arguments, lanes.width);
+        for (std::size_t i = 0; i < tuple; ++i) b_.CreateStore(merged[i], here[i][k]);
+      }
+    });
+  }
+  Values results;
+  for (std::size_t i = 0; i < tuple; ++i)
+    for (llvm::AllocaInst* sum : sums[i]) results.push_back(b_.CreateLoad(type_of(i), sum));
+  return results;
+}
+
+// One chunk in lanes order: element r goes to lane r mod L, then the lanes are merged by halves.
 KernelEmitter::Values KernelEmitter::lane_partial(const Stage& stage, llvm::Value* begin,
                                                   llvm::Value* end,
                                                   std::optional<std::int64_t> count) {
   const Fold& fold = *stage.fold;
-  int lane_count = reduction_lanes(accumulator_type(fold, 0));
-  while (count && lane_count > 1 && lane_count / 2 >= *count) lane_count /= 2;
+  const int lane_count = lanes_of(fold, count);
   int width = std::min(schedule_.width, lane_count);
   int vectors = lane_count / width;
   bool in_registers = vectors <= kMaxRegisterVectors;

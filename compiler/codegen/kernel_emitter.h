@@ -136,6 +136,9 @@ class KernelEmitter {
                        llvm::Value* end);
   Values lane_partial(const Stage& stage, llvm::Value* begin, llvm::Value* end,
                       std::optional<std::int64_t> count);
+  int lanes_of(const Fold& fold, std::optional<std::int64_t> count) const;
+  Values column_partial(const Stage& stage, const Lanes& lanes, llvm::Value* begin,
+                        llvm::Value* end, std::optional<std::int64_t> count);
   void fold_block(const Stage& stage, const std::vector<Values>& accumulators, int first, int count,
                   const Lanes& lanes);
   Values in_chunks(const Fold& fold, const Dim& extent, int width, int slots,
@@ -168,7 +171,8 @@ class KernelEmitter {
   void step_loop(const Stage& stage, const Lanes& lanes, llvm::Value* begin, llvm::Value* end,
                  const Body& step);
   bool takes_turns(const Lanes& lanes) const;
-  void written_turns(const Stage& stage, const Lanes& lanes, std::int64_t points, const Body& step);
+  void written_turns(const Stage& stage, const Lanes& lanes, llvm::Value* begin, llvm::Value* end,
+                     const Body& step);
   void loop_in_turns(const Lanes& lanes, llvm::Value* begin, llvm::Value* end, const Body& step);
   void loop_free_of_guards(const Stage& stage, const Lanes& lanes, llvm::Value* begin,
                            llvm::Value* end, const Body& step);

@@ -64,9 +64,9 @@ void KernelEmitter::digit_loops(const Stage& stage, const Lanes& lanes, llvm::Va
     auto load = schedule_.loads.find(id.index);
     return load != schedule_.loads.end() && load->second.along_steps;
   };
-  if (from_zero && takes_turns(lanes) && extent.value() <= kStepsOfTurn &&
+  if (whole && takes_turns(lanes) && extent.value() <= kStepsOfTurn &&
       std::ranges::none_of(scalar::reachable(kernel_.arena, stage.fold->elements), is_turned))
-    return written_turns(stage, lanes, end_point->getSExtValue(), step);
+    return written_turns(stage, lanes, begin, end, step);
   llvm::Value* limit = b_.CreateAdd(end, b_.CreateSub(divisor, i64(1)));
   loop(primitives_.quotient(begin, divisor), primitives_.quotient(limit, divisor), 1,
        [&](llvm::Value* outer) {
@@ -98,17 +98,23 @@ void KernelEmitter::digit_loops(const Stage& stage, const Lanes& lanes, llvm::Va
        });
 }
 
-// So many points of a stage's axis, whose last digit is short: the points of the last digits, as many of them as make few
-// points, are one turn of a loop over the other digits.
-void KernelEmitter::written_turns(const Stage& stage, const Lanes& lanes, std::int64_t points,
-                                  const Body& step) {
+// The points begin ... end - 1 of a stage's axis, whose last digit is short: the points of the last digits, as many of them as
+// make few points and are whole in every chunk, are one turn of a loop over the other digits.
+void KernelEmitter::written_turns(const Stage& stage, const Lanes& lanes, llvm::Value* begin,
+                                  llvm::Value* end, const Body& step) {
   auto size_of = [&](std::size_t digit) {
     return kernel_.arena.axis_extent(stage.digits[digit]).constant().value_or(kWrittenOutSteps + 1);
   };
   std::size_t first = stage.digits.size() - 1;
   std::int64_t turn = size_of(first);
-  while (first > 0 && turn * size_of(first - 1) <= kWrittenOutSteps) turn *= size_of(--first);
-  loop(i64(0), i64(points / turn), 1, [&](llvm::Value* outer) {
+  auto is_whole = [&](std::int64_t points) {
+    const std::optional<std::int64_t> all = known_distance(i64(0), end);
+    const bool are_all = known_distance(begin, end) == all && all && *all % points == 0;
+    return points <= kWrittenOutSteps && (are_all || stage.fold->chunk % points == 0);
+  };
+  while (first > 0 && is_whole(turn * size_of(first - 1))) turn *= size_of(--first);
+  llvm::Value* points = i64(turn);
+  loop(primitives_.quotient(begin, points), primitives_.quotient(end, points), 1, [&](llvm::Value* outer) {
     Scope scope(*this);
     llvm::Value* rest = outer;
     for (std::size_t i = first; i-- > 0;) {

@@ -122,6 +122,8 @@ class TileChooser {
       std::int64_t step = static_cast<std::int64_t>(schedule_.width) * unroll;
       schedule_.block =
           std::max<std::int64_t>(only_maps_ && !in_order ? 2048 : 256, step) / step * step;
+      // Columns of folds in lanes have little to share.
+      if (in_lanes_) schedule_.block = step;
     }
     // Streaming pays only where memory is the limit and stores are plain.
     bool contiguous = true;
@@ -251,7 +253,7 @@ class TileChooser {
 
   Schedule& schedule_;
   const Target& target_;
-  bool in_lanes_ = false;  // the vector axis is that of the stages
+  bool in_lanes_ = false;  // folds go in lanes, and the vector axis is that of the stages, or of the rows
   bool only_maps_ = true;
   std::int64_t body_cost_ = 0;
 };

@@ -222,8 +222,8 @@ class Scheduler {
     }
     // Without folds a stage axis only appears beside one, so maps always run along a row axis.
     int width = target_.lanes(vector_type());
-    vector_is_stage_ = lanes;
-    if (lanes) {
+    vector_is_stage_ = lanes && !lies_along_columns();
+    if (vector_is_stage_) {
       Dim longest = 0;
       for (const Stage& stage : stages())
         if (stage.axis && stage.fold) longest = arena().axis_extent(*stage.axis);
@@ -234,6 +234,37 @@ class Scheduler {
     result_.vector_row = result_.rows.back();
     result_.rows.pop_back();
     result_.width = fitting_width(width, result_.vector_row->extent);
+  }
+
+  // Whether vectors run along the last row axis although folds go in lanes: all that these read lies along it, and would
+  // be gathered along the steps.
+  bool lies_along_columns() {
+    if (result_.rows.empty()) return false;
+    for (const Stage& stage : stages())
+      if (stage.fold ? stage.fold->order != Reduction::Order::lanes || !stage.digits.empty()
+                     : stage.axis.has_value())
+        return false;
+    const LoopAxis& columns = result_.rows.back();
+    auto is_columns = [&](Id id) {
+      return arena()[id].primitive == Primitive::axis && arena()[id].payload == columns.number;
+    };
+    bool any = false;
+    for (const auto& [id, number] : load_offsets_) {
+      const Affine& offset = offsets_[number];
+      bool by_step = false, along_steps = false;
+      for (const auto& [atom, value] : offset.terms) {
+        by_step = by_step || level_of_index(atom) == Level::stage;
+        along_steps = along_steps || (arena()[atom].primitive == Primitive::axis && value == Dim(1) &&
+                                      level_of_index(atom) == Level::stage);
+        const std::vector<Id> reached = scalar::reachable(arena(), std::span(&atom, 1));
+        if (!is_columns(atom) && std::any_of(reached.begin(), reached.end(), is_columns)) return false;
+      }
+      if (!by_step) continue;
+      if (along_steps || coefficient(offset, columns.number) != Dim(1)) return false;
+      any = true;
+    }
+    return any && columns.extent.is_constant() &&
+           columns.extent.value() >= target_.lanes(vector_type());
   }
 
   // The type whose elements fill a vector: one of 4 bytes where there is any, so that f64 beside

@@ -1,9 +1,9 @@
 // Schedules: how a kernel runs on a target.
 //
 // Row axes that every access walks through in one stride are collapsed into one. One axis is the vector
-// axis: the axis of the stages if a fold runs in lanes order, and otherwise the innermost row axis. Every
-// access is then uniform, contiguous, strided or computed along it. The rows that remain are cut into
-// units, which is what tasks are made of.
+// axis: the axis of the stages if a fold runs in lanes order, unless all that it reads lies along the
+// innermost row axis, and otherwise that. Every access is then uniform, contiguous, strided or computed
+// along it. The rows that remain are cut into units, which is what tasks are made of.
 //
 // A contraction works on a register tile: rows_at_once points of the innermost of `rows` by tile_unroll vectors of the
 // vector axis, so that an operand that one of the two does not index is loaded once for all of the tile. Its units are

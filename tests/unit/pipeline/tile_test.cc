@@ -269,6 +269,25 @@ TEST(Tiles, GradientsBetweenManyChannels) {
   }
 }
 
+// Sums in lanes whose columns lie side by side in memory, and what is summed does not: few elements and several
+// chunks, columns that fill no vectors, and tuples.
+TEST(Tiles, LanesByColumn) {
+  for (auto [steps, columns] : {std::pair{"3", "16"}, {"64", "21"}, {"100", "8"}, {"K", "33"}, {"K", "5"}}) {
+    for (const char* reduce :
+         {"reduce_sum(%t)", "reduce_max(%t)", "reduce_mean(%t)", "reduce_prod(%t)", "arg_max(%t)"}) {
+      const bool is_index = std::string_view(reduce).starts_with("arg_max");
+      for (std::int64_t size : {1, 70, 4100}) {
+        if (steps[0] != 'K' && size > 1) continue;
+        expect_equal(fmt::format("graph @s(%x: f32[2, {0}, {1}]) -> ({3}[2, {1}]) {{ "
+                                 "%t = transpose(%x) {{permutation = [0, 2, 1]}} %y = {2} {{{4}}} return %y }}",
+                                 steps, columns, reduce, is_index ? "i64" : "f32",
+                                 is_index ? "axis = 2, keep_dims = false" : "axes = [2]"),
+                     {{"K", size}});
+      }
+    }
+  }
+}
+
 // Rows by residue: all taps of some rows take part or none do, of few channels and of chunks of
 // them; and axes whose residues cannot be told apart.
 TEST(Tiles, TransposedStrides) {
