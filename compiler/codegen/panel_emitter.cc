@@ -8,6 +8,7 @@
 #include <algorithm>
 
 #include "compiler/codegen/kernel_emitter.h"
+#include "compiler/lowering/cache_line.h"
 
 namespace weir {
 
@@ -17,7 +18,6 @@ namespace {
 
 // What lies so many steps ahead is asked for: it is on another page, where nothing is read ahead.
 constexpr std::int64_t kStepsAhead = 8;
-constexpr std::int64_t kLineBytes = 64;
 
 }  // namespace
 

@@ -1,6 +1,7 @@
 #include "compiler/codegen/parallel_emitter.h"
 
 #include "compiler/codegen/entry_emitter.h"
+#include "compiler/lowering/cache_line.h"
 
 namespace weir {
 namespace {
@@ -9,8 +10,6 @@ namespace {
 // them out and to wait for the last: a third of a microsecond, in which one thread does as much.
 // A power of two, for processors without division.
 constexpr std::int64_t kTaskCost = 4096, kParallelCost = 7168;
-// A line goes from one processor's cache to another's as one.
-constexpr std::uint64_t kLineBytes = 64;
 // A call with longer lists is not worth copying.
 constexpr std::size_t kMostCopied = 16;
 // Fields of weir_executor, runtime/abi.h.
@@ -220,7 +219,7 @@ void ParallelEmitter::emit_parallel() {
 // Asks for the closure's lines from the one at `begin` on.
 void ParallelEmitter::prefetch_closure(llvm::Value* closure, std::uint64_t begin, Use use) {
   const std::uint64_t bytes = module_.getDataLayout().getTypeAllocSize(closure_type_);
-  for (std::uint64_t line = begin; line < bytes; line += kLineBytes)
+  for (std::uint64_t line = begin; line < bytes; line += std::uint64_t{kLineBytes})
     b_.CreateIntrinsic(llvm::Intrinsic::prefetch, {pointer_},
                        {b_.CreateConstGEP1_64(b_.getInt8Ty(), closure, line),
                         b_.getInt32(use == Use::write), b_.getInt32(3), b_.getInt32(1)});

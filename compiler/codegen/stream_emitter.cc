@@ -7,6 +7,7 @@
 // end of a page; so each line that is read asks for the one six lines on (docs/performance.md).
 
 #include "compiler/codegen/kernel_emitter.h"
+#include "compiler/lowering/cache_line.h"
 #include "ir/scalar/subexpressions.h"
 
 namespace weir {
@@ -15,7 +16,7 @@ using scalar::Id;
 
 namespace {
 
-constexpr std::int64_t kLineBytes = 64, kAheadBytes = 6 * kLineBytes;
+constexpr std::int64_t kAheadBytes = 6 * kLineBytes;
 
 }  // namespace
 

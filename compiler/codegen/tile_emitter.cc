@@ -15,6 +15,7 @@
 
 #include "compiler/codegen/kernel_emitter.h"
 #include "compiler/codegen/repeat_columns.h"
+#include "compiler/lowering/cache_line.h"
 
 namespace weir {
 
@@ -22,7 +23,6 @@ namespace {
 
 // Steps that take as long as the third cache, about.
 constexpr std::int64_t kStepsOfPrefetch = 32;
-constexpr std::int64_t kLineBytes = 64;
 
 }  // namespace
 

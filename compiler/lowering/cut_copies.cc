@@ -4,6 +4,7 @@
 #include <optional>
 #include <utility>
 
+#include "compiler/lowering/cache_line.h"
 #include "compiler/lowering/choose_tile_axes.h"
 #include "compiler/lowering/elements.h"
 #include "compiler/lowering/estimated_size.h"
@@ -15,17 +16,13 @@ using scalar::Arena;
 using scalar::Id;
 using scalar::Primitive;
 
-// An operand is cut if each element is read so often, with kSymbol in the place of each symbol: its
-// copy is then a few hundredths of the work.
+// An operand is cut if each element is read so often, by estimated_size: its copy is then a few
+// hundredths of the work.
 constexpr double kReads = 128;
-constexpr std::int64_t kSymbol = 16;
 // And if a step goes so many bytes: of a copy that is made anyway, and of one that would not be.
 constexpr std::int64_t kCopiedStride = 256, kOtherStride = 512;
-constexpr std::int64_t kLineBytes = 64;
 // With vectors of more registers a step has more columns, which take whole lines.
 constexpr int kFewVectors = 2;
-
-double size_of(const Dim& dim) { return estimated_size(dim, kSymbol); }
 
 // The fold over windows of the kernel, if that is its only one.
 const Stage* window_fold(const Kernel& kernel) {
@@ -68,9 +65,9 @@ std::optional<Id> load_along(const Kernel& kernel, const Stage& fold, std::uint3
 }
 
 double reads_of_each(const Kernel& kernel, const Stage& fold, const Shape& shape) {
-  double reads = size_of(kernel.arena.axis_extent(*fold.axis));
-  for (const Dim& row : kernel.rows) reads *= size_of(row);
-  return reads / size_of(element_count(shape));
+  double reads = estimated_size(kernel.arena.axis_extent(*fold.axis));
+  for (const Dim& row : kernel.rows) reads *= estimated_size(row);
+  return reads / estimated_size(element_count(shape));
 }
 
 }  // namespace

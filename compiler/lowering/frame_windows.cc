@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "compiler/lowering/elements.h"
+#include "compiler/lowering/estimated_size.h"
 #include "ir/scalar/affine.h"
 
 namespace weir {
@@ -15,19 +16,12 @@ using scalar::Arena;
 using scalar::Id;
 using scalar::Primitive;
 
-// An operand gets a frame if each of its elements is read so often, with kSymbol in the place of each symbol: the copy is
+// An operand gets a frame if each of its elements is read so often, by estimated_size: the copy is
 // then a few hundredths of the work.
 constexpr double kReads = 64;
-constexpr std::int64_t kSymbol = 16;
 // Where the guards change along the innermost loop of a fold, that is cut instead (step_emitter.cc) if it has so many steps.
 // Cutting a short one costs as much as its steps.
 constexpr double kLongLoop = 64;
-
-double size_of(const Dim& dim) {
-  return static_cast<double>(dim.substituted([](const std::string&) { return Dim(kSymbol); })
-                                 .constant()
-                                 .value_or(kSymbol));
-}
 
 // How far a load's indices reach beyond its parameter.
 struct Frame {
@@ -141,9 +135,9 @@ bool limits_indices(const Kernel& kernel, const std::vector<Id>& conditions) {
 
 // How often each of so many elements is read.
 double reads_of_each(const Kernel& kernel, const Stage& stage, const Shape& shape) {
-  double reads = size_of(kernel.arena.axis_extent(*stage.axis));
-  for (const Dim& row : kernel.rows) reads *= size_of(row);
-  return reads / size_of(element_count(shape));
+  double reads = estimated_size(kernel.arena.axis_extent(*stage.axis));
+  for (const Dim& row : kernel.rows) reads *= estimated_size(row);
+  return reads / estimated_size(element_count(shape));
 }
 
 bool depends_on(const Arena& arena, Id root, std::uint32_t axis) {
@@ -171,7 +165,7 @@ std::vector<FramedWindow> frame_windows(
   for (const Stage& stage : kernel.stages) {
     if (!stage.fold || stage.fold->order != Reduction::Order::chain || stage.digits.size() < 2)
       continue;
-    const bool is_long = size_of(arena.axis_extent(stage.digits.back())) >= kLongLoop;
+    const bool is_long = estimated_size(arena.axis_extent(stage.digits.back())) >= kLongLoop;
     std::vector<Id> known;
     if (std::optional<Id> condition = step_condition(kernel, *stage.fold))
       known = parts_of(arena, *condition);

@@ -8,6 +8,7 @@
 #include "compiler/lowering/choose_tile.h"
 #include "compiler/lowering/choose_tile_axes.h"
 #include "compiler/lowering/elements.h"
+#include "compiler/lowering/estimated_size.h"
 #include "compiler/lowering/pack_windows.h"
 #include "ir/scalar/affine.h"
 
@@ -28,9 +29,8 @@ constexpr std::int64_t kFarStepBytes = 1024;
 constexpr std::int64_t kFarSteps = 64;
 constexpr std::int64_t kFarColumns = 256;
 // Vectors of a fold in lanes order that lie apart are worth a copy if so many rows read each of
-// them, with kSymbol in the place of each symbol.
+// them, by estimated_size.
 constexpr std::int64_t kLanesUses = 8;
-constexpr std::int64_t kSymbol = 16;
 
 // The order of dimensions that brings the vector axis innermost, behind the others in the order of
 // their loops; nothing if the load does not run along that axis, or is not a plain permutation of
@@ -102,12 +102,7 @@ Dim uses_of(const Kernel& kernel, std::span<const Id> indices) {
 
 // Whether a copy of what a fold in lanes order reads apart is worth it.
 bool pays_in_lanes(const Kernel& kernel, std::span<const Id> indices) {
-  Dim uses = uses_of(kernel, indices);
-  std::vector<std::string> symbols;
-  uses.collect_symbols(symbols);
-  Dim::Bindings bindings;
-  for (const std::string& symbol : symbols) bindings[symbol] = kSymbol;
-  return uses.evaluate(bindings).value_or(kLanesUses) >= kLanesUses;
+  return estimated_size(uses_of(kernel, indices)) >= kLanesUses;
 }
 
 // The order of dimensions that brings the steps innermost, for an operand of a tile's rows that has

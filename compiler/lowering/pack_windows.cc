@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "compiler/lowering/estimated_size.h"
+
 namespace weir {
 namespace {
 
@@ -9,16 +11,9 @@ using scalar::Arena;
 using scalar::Id;
 using scalar::Primitive;
 
-// An operand is copied if each of its elements is read so often, with kSymbol in the place of each
-// symbol: gathering one takes longer than copying it.
+// An operand is copied if each of its elements is read so often, by estimated_size: gathering one
+// takes longer than copying it.
 constexpr double kReads = 1;
-constexpr std::int64_t kSymbol = 16;
-
-double size_of(const Dim& dim) {
-  return static_cast<double>(dim.substituted([](const std::string&) { return Dim(kSymbol); })
-                                 .constant()
-                                 .value_or(kSymbol));
-}
 
 // The order of dimensions that brings the one innermost along which the vector axis runs, where
 // that is a plain dimension, others are read through a window, and it is not innermost yet.
@@ -61,19 +56,20 @@ std::vector<PackedCopy> pack_windows(BuiltKernel& built) {
   if (kernel.rows.empty()) return copies;
   const auto vector_axis = static_cast<std::uint32_t>(kernel.rows.size() - 1);
   double points = 1;
-  for (const Dim& row : kernel.rows) points *= size_of(row);
+  for (const Dim& row : kernel.rows) points *= estimated_size(row);
   std::vector<std::optional<std::vector<std::uint32_t>>> wanted(kernel.parameters.size());
   std::vector<bool> refused(kernel.parameters.size());
   std::vector<Id> in_folds;
   for (const Stage& stage : kernel.stages) {
     if (!stage.fold) continue;
     if (stage.fold->order != Reduction::Order::chain) return copies;
-    const double reads = points * size_of(kernel.arena.axis_extent(*stage.axis));
+    const double reads = points * estimated_size(kernel.arena.axis_extent(*stage.axis));
     for (Id id : scalar::reachable(kernel.arena, stage.fold->elements)) {
       if (!scalar::is_load(kernel.arena[id].primitive)) continue;
       const auto parameter = static_cast<std::uint32_t>(kernel.arena[id].payload);
       auto order = order_across(kernel, id, vector_axis);
-      const double elements = size_of(element_count(kernel.parameters[parameter].type.shape));
+      const double elements =
+          estimated_size(element_count(kernel.parameters[parameter].type.shape));
       if (order && (!wanted[parameter] || wanted[parameter] == order) &&
           reads >= kReads * elements) {
         wanted[parameter] = order;

@@ -2,6 +2,7 @@
 
 #include <utility>
 
+#include "compiler/lowering/estimated_size.h"
 #include "compiler/lowering/order_rows.h"
 #include "compiler/lowering/split_residues.h"
 
@@ -12,18 +13,12 @@ using scalar::Arena;
 using scalar::Id;
 using scalar::Primitive;
 
-// Steps of a sum beside which scattering its result is not to be seen, with kSymbol in the place of
-// each symbol.
+// Steps of a sum, by estimated_size, beside which scattering its result is not to be seen.
 constexpr std::int64_t kManySteps = 8192;
-constexpr std::int64_t kSymbol = 16;
 // Fewer results are not worth another kernel.
 constexpr std::int64_t kFewResults = 4096;
 // An axis so short fills no vectors, nor squares.
 constexpr std::int64_t kShortAxis = 16;
-
-std::optional<std::int64_t> estimated(const Dim& dim, std::int64_t symbol) {
-  return dim.substituted([&](const std::string&) { return Dim(symbol); }).constant();
-}
 
 // One sum in chain order, and then maps over the rows.
 bool is_sum_with_results(const Kernel& kernel) {
@@ -38,10 +33,8 @@ bool is_sum_with_results(const Kernel& kernel) {
 bool pays(const Kernel& kernel) {
   Dim results = 1;
   for (const Dim& row : kernel.rows) results = results * row;
-  std::optional<std::int64_t> steps =
-      estimated(kernel.arena.axis_extent(*kernel.stages.front().axis), kSymbol);
-  std::optional<std::int64_t> least = estimated(results, 1);
-  return steps && *steps <= kManySteps && least && *least >= kFewResults;
+  return estimated_size(kernel.arena.axis_extent(*kernel.stages.front().axis)) <= kManySteps &&
+         estimated_size(results, 1) >= kFewResults;
 }
 
 // The dimension of a store that runs along a row axis, one by one.

@@ -17,9 +17,9 @@ constexpr double kNear = 1 << 18;
 // What a run of memory, which is read ahead, costs beside a line of each of several pixels.
 constexpr double kAhead = 0.25;
 // A dimension that is known only at the call.
-constexpr std::int64_t kSymbol = 1;
+constexpr std::int64_t kOneAtATime = 1;
 
-double size_of(const Dim& dim) { return estimated_size(dim, kSymbol); }
+double size_with_one(const Dim& dim) { return estimated_size(dim, kOneAtATime); }
 
 }  // namespace
 
@@ -39,15 +39,16 @@ void place_panels(Kernel& kernel) {
       for (Id id : scalar::reachable(kernel.arena, kernel.arena.load_indices(load)))
         of_panel = of_panel ||
                    (kernel.arena[id].primitive == Primitive::axis && kernel.arena[id].payload == 0);
-      (of_panel ? weights : image) += size_of(element_count(type.shape)) * byte_size(type.dtype);
+      (of_panel ? weights : image) +=
+          size_with_one(element_count(type.shape)) * byte_size(type.dtype);
     }
   }
   // Without a window all pixels of the image are rows of tiles.
   if (!has_window || image <= kNear) return;
   const auto pixels = static_cast<std::uint32_t>(kernel.rows.size() - 2);
   double passes = 1;
-  for (std::uint32_t axis = 1; axis < pixels; ++axis) passes *= size_of(kernel.rows[axis]);
-  const double outermost = weights + image * size_of(kernel.rows[0]);
+  for (std::uint32_t axis = 1; axis < pixels; ++axis) passes *= size_with_one(kernel.rows[axis]);
+  const double outermost = weights + image * size_with_one(kernel.rows[0]);
   const double inside = image + weights * (weights > kNear ? passes * kAhead : 1);
   if (inside >= outermost) return;
   std::vector<std::uint32_t> order;
