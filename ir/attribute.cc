@@ -28,7 +28,7 @@ struct Printer {
   }
   std::string operator()(const Shape& shape) const { return to_string(shape); }
   std::string operator()(DType type) const { return std::string(name(type)); }
-  std::string operator()(const std::string& text) const { return quoted(text); }
+  std::string operator()(const std::string& text) const { return in_quotes(text); }
   std::string operator()(const std::shared_ptr<const Tensor>& tensor) const {
     return to_string(tensor->dtype(), tensor->sizes()) + " " + tensor->to_string(INT64_MAX);
   }

@@ -62,7 +62,7 @@ std::string sigil_name(char sigil, std::string_view name, bool plain) {
   if (plain) {
     result += name;
   } else {
-    result += quoted(name);
+    result += in_quotes(name);
   }
   return result;
 }
@@ -103,7 +103,7 @@ std::string shortened(std::string_view text, std::size_t longest) {
   return printable(kept) + (kept.size() < text.size() ? "..." : "");
 }
 
-std::string quoted(std::string_view text) {
+std::string in_quotes(std::string_view text) {
   std::string result = "\"";
   append_printable(result, text, true);
   return result + "\"";

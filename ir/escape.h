@@ -19,8 +19,9 @@ std::string_view prefix(std::string_view text, std::size_t longest);
 // The printable prefix, and "..." if that is not all.
 std::string shortened(std::string_view text, std::size_t longest);
 // The text in double quotes, with escapes: "a \"b\"\n".
-std::string quoted(std::string_view text);
-// What `quoted` text stands for; `body` is what is between the quotes, and its escapes are valid.
+std::string in_quotes(std::string_view text);
+// What `in_quotes` text stands for; `body` is what is between the quotes, and its escapes are
+// valid.
 std::string unquoted(std::string_view body);
 
 // A letter or _, then letters, digits, _ and . : what symbols, ops and attributes are called.

@@ -115,7 +115,7 @@ void Graph::add_output(ValueId value, std::string name) {
   if (name.empty()) name = fmt::format("output{}", outputs_.size());
   if (!output_names_.insert(name).second)
     throw Error(
-        fmt::format("there are two outputs named {}; give each its own name", quoted(name)));
+        fmt::format("there are two outputs named {}; give each its own name", in_quotes(name)));
   outputs_.push_back({std::move(name), value});
 }
 

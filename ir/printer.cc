@@ -133,7 +133,7 @@ class Printer {
       given = graph_.value(output.updates).name;
     }
     if (given.empty()) given = fmt::format("output{}", index);
-    if (output.name != given) text_ += " as " + quoted(output.name);
+    if (output.name != given) text_ += " as " + in_quotes(output.name);
   }
 
   void comment(std::span<const ValueId> results, const Location& location) {

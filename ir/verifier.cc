@@ -151,7 +151,7 @@ Found names_are_unique(const Graph& graph) {
   for (const Graph::Output& output : graph.outputs())
     if (output.name.empty() || !outputs.insert(output.name).second)
       return Violation{
-          {}, fmt::format("the output name {} is empty or given twice", quoted(output.name))};
+          {}, fmt::format("the output name {} is empty or given twice", in_quotes(output.name))};
   return std::nullopt;
 }
 
@@ -284,7 +284,7 @@ void check_value(const Graph& graph, ValueId id) {
       throw Error(
           value.location,
           fmt::format("{} is no name for a symbol; use letters, digits and _, and a letter first",
-                      quoted(symbol)));
+                      in_quotes(symbol)));
 }
 
 // Every symbol must follow from the sizes of inputs and params: as a dimension of its own, or

@@ -141,7 +141,7 @@ class GraphWriter {
           throw Error(
               fmt::format("the output {} has the name of an input or param, which ONNX does "
                           "not allow; give it another one",
-                          weir::quoted(taken)));
+                          weir::in_quotes(taken)));
       });
     }
     if (name.empty() && (value.name.empty() || value.name == taken)) name = taken;

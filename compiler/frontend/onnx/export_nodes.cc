@@ -120,7 +120,7 @@ void OnnxNodeWriter::find_symbols() {
 
 bool OnnxNodeWriter::reserve(const std::string& name) {
   if (!is_utf8(name))
-    throw Error(fmt::format("the name {} is not UTF-8, which ONNX requires", quoted(name)));
+    throw Error(fmt::format("the name {} is not UTF-8, which ONNX requires", in_quotes(name)));
   return names_.insert(name).second;
 }
 

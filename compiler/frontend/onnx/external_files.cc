@@ -20,8 +20,8 @@ namespace {
 constexpr std::size_t kShownLocation = 200;
 
 [[noreturn]] void refuse(const std::string& location, std::string_view message) {
-  throw Error(
-      fmt::format("the external data {} {}", quoted(location.substr(0, kShownLocation)), message));
+  throw Error(fmt::format("the external data {} {}", in_quotes(location.substr(0, kShownLocation)),
+                          message));
 }
 
 // An open folder or file, closed at the end.
@@ -82,7 +82,7 @@ const FileBytes& ExternalFiles::open(const std::string& location) {
   std::string folder = folder_.empty() ? "." : folder_;
   Handle handle(::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
   if (handle.descriptor() < 0)
-    throw Error(fmt::format("the folder {} cannot be opened: {}", quoted(folder),
+    throw Error(fmt::format("the folder {} cannot be opened: {}", in_quotes(folder),
                             std::generic_category().message(errno)));
   for (std::size_t i = 0; i + 1 < path.size(); ++i)
     handle.replace(open_beneath(handle.descriptor(), path[i], O_DIRECTORY, location));

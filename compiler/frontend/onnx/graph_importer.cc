@@ -88,7 +88,7 @@ GraphImporter::GraphImporter(std::shared_ptr<const onnx::ModelProto> model,
     std::string key = function_key(function.domain(), function.name(), overload(function));
     if (!functions_.emplace(std::move(key), &function).second)
       throw Error(location({}), fmt::format("there are two functions named {}",
-                                            quoted(function.name().substr(0, 80))));
+                                            in_quotes(function.name().substr(0, 80))));
   }
 }
 
@@ -123,7 +123,7 @@ void GraphImporter::add_initializers(const onnx::GraphProto& graph, Scope& scope
 template <class Proto, class Read>
 void GraphImporter::add_initializer(const Proto& proto, const std::string& own_name, Scope& scope,
                                     const std::shared_ptr<const void>& owner, const Read& read) {
-  std::string name = fmt::format("initializer {}", quoted(own_name));
+  std::string name = fmt::format("initializer {}", in_quotes(own_name));
   Location place = location(name + " in");
   if (own_name.empty()) throw Error(place, "an initializer has no name");
   auto value = std::make_shared<ImportedValue>();
@@ -270,7 +270,7 @@ void GraphImporter::convert_node(const onnx::NodeProto& node, const std::string&
       call_function(*function, node, inputs, name, scope, place);
     } else if (opset == place.opsets.end()) {
       throw Error(fmt::format("the model does not say which opset of the domain {} it uses",
-                              domain.empty() ? "ai.onnx" : quoted(domain.substr(0, 80))));
+                              domain.empty() ? "ai.onnx" : in_quotes(domain.substr(0, 80))));
     } else if (domain.empty() && node.op_type() == "If") {
       convert_if(node, inputs, scope, place);
     } else if (domain.empty()) {
@@ -397,7 +397,7 @@ const onnx::FunctionProto* GraphImporter::find_function(const onnx::NodeProto& n
 void GraphImporter::call_function(const onnx::FunctionProto& function, const onnx::NodeProto& node,
                                   const std::vector<ValueRef>& inputs, const std::string& name,
                                   Scope& scope, const Place& place) {
-  std::string shown = quoted(function.name().substr(0, 80));
+  std::string shown = in_quotes(function.name().substr(0, 80));
   if (std::find(active_.begin(), active_.end(), &function) != active_.end())
     throw Error(
         fmt::format("the function {} calls itself, at once or through others; functions are "
@@ -423,7 +423,7 @@ void GraphImporter::call_function(const onnx::FunctionProto& function, const onn
   for (const onnx::AttributeProto& attribute : node.attribute()) {
     if (!declared.contains(attribute.name()) && !arguments.contains(attribute.name()))
       throw Error(fmt::format("the function {} has no attribute {}", shown,
-                              quoted(attribute.name().substr(0, 80))));
+                              in_quotes(attribute.name().substr(0, 80))));
     arguments.insert_or_assign(attribute.name(), &attribute);
   }
   Opsets opsets = place.opsets;
@@ -437,7 +437,7 @@ void GraphImporter::call_function(const onnx::FunctionProto& function, const onn
     const ValueRef* value = inner.find(function.output(i));
     if (value == nullptr || *value == nullptr)
       throw Error(fmt::format("the function {} computes no {}", shown,
-                              quoted(function.output(i).substr(0, 80))));
+                              in_quotes(function.output(i).substr(0, 80))));
     define(scope, node.output(i), *value);
   }
 }
@@ -454,7 +454,7 @@ std::vector<ValueRef> GraphImporter::import_branch(const onnx::GraphProto& branc
   for (const onnx::ValueInfoProto& output : branch.output()) {
     const ValueRef* value = inner.find(output.name());
     if (value == nullptr || *value == nullptr)
-      throw Error(fmt::format("a branch computes no {}", quoted(output.name().substr(0, 80))));
+      throw Error(fmt::format("a branch computes no {}", in_quotes(output.name().substr(0, 80))));
     results.push_back(*value);
   }
   return results;

@@ -86,7 +86,7 @@ void warn_of_values(const onnx::GraphProto& graph, const Scope& scope, const std
     std::string contradiction = contradiction_of(info, (*value)->type, "it is computed as");
     if (contradiction.empty()) continue;
     if (first.empty()) {
-      first = fmt::format("value {} in {}: {}", quoted(info.name()), file, contradiction);
+      first = fmt::format("value {} in {}: {}", in_quotes(info.name()), file, contradiction);
     } else {
       ++others;
     }
@@ -109,7 +109,7 @@ bool add_inputs(GraphImporter& importer, const onnx::GraphProto& graph, Scope& s
     for (const auto& dim : info.type().tensor_type().shape().dim())
       if (!dim.dim_param().empty()) symbols.announce(dim.dim_param());
   for (const onnx::ValueInfoProto& info : graph.input()) {
-    std::string name = fmt::format("input {}", quoted(info.name()));
+    std::string name = fmt::format("input {}", in_quotes(info.name()));
     Location place = importer.location(name + " in");
     // What has an initializer as well is a weight; old files list all of those among the inputs.
     if (initializers.contains(info.name())) {
@@ -144,7 +144,7 @@ bool add_inputs(GraphImporter& importer, const onnx::GraphProto& graph, Scope& s
 void add_outputs(GraphImporter& importer, const onnx::GraphProto& graph, const Scope& scope) {
   if (graph.output_size() == 0) throw Error(importer.location({}), "the model has no outputs");
   for (const onnx::ValueInfoProto& info : graph.output()) {
-    Location place = importer.location(fmt::format("output {} in", quoted(info.name())));
+    Location place = importer.location(fmt::format("output {} in", in_quotes(info.name())));
     const ValueRef* found = info.name().empty() ? nullptr : scope.find(info.name());
     if (found == nullptr)
       throw Error(place, "it is no input, no initializer and no output of a node");

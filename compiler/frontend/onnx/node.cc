@@ -90,11 +90,11 @@ void Node::refuse_unknown(std::size_t i, std::string_view what) const {
             i, fmt::format("its {}, {}, depends on {}, which is no polynomial in the "
                            "sizes of the inputs, nor one divided by an integer; give the "
                            "dimensions in it as numbers",
-                           what, quoted(proto_.input(static_cast<int>(i))), *unknown->formula));
+                           what, in_quotes(proto_.input(static_cast<int>(i))), *unknown->formula));
   throw NotKnown(
       i, fmt::format("its {}, {}, is computed when the model runs; a static compiler needs to "
                      "know it when the model is loaded",
-                     what, quoted(proto_.input(static_cast<int>(i)))));
+                     what, in_quotes(proto_.input(static_cast<int>(i)))));
 }
 
 const Tensor* Node::tensor(std::size_t i) const {
@@ -108,7 +108,7 @@ const Tensor& Node::tensor(std::size_t i, std::string_view what) const {
     throw Unsupported(
         fmt::format("its {}, {}, depends on the sizes of the model's inputs; it has "
                     "to be a number when the model is loaded",
-                    what, quoted(proto_.input(static_cast<int>(i)))));
+                    what, in_quotes(proto_.input(static_cast<int>(i)))));
   refuse_unknown(i, what);
 }
 
@@ -264,7 +264,7 @@ std::optional<Tensor> Node::sparse_attribute(std::string_view name) {
 void Node::check_attributes() const {
   std::vector<std::string> unread;
   for (const AttributeProto& attribute : proto_.attribute())
-    if (!read_.contains(attribute.name())) unread.push_back(quoted(attribute.name()));
+    if (!read_.contains(attribute.name())) unread.push_back(in_quotes(attribute.name()));
   if (!unread.empty())
     throw Error(fmt::format("{} has no attribute {} in opset {}", printable(proto_.op_type()),
                             fmt::join(unread, ", "), opset_));

@@ -17,7 +17,7 @@ namespace {
 constexpr std::size_t kShownName = 80;
 
 std::string shown_name(const std::string& name) {
-  return quoted(name.size() > kShownName ? name.substr(0, kShownName) + "..." : name);
+  return in_quotes(name.size() > kShownName ? name.substr(0, kShownName) + "..." : name);
 }
 
 // The names that a node reads: its inputs, and what graphs in its attributes take from outside.

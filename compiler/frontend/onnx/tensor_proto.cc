@@ -105,7 +105,7 @@ std::size_t number_in(const std::string& text, const char* key) {
   auto [end, fault] = std::from_chars(text.data(), text.data() + text.size(), value);
   if (fault != std::errc() || end != text.data() + text.size())
     throw Error(fmt::format("the {} of its external data is {}; it must be a number of bytes", key,
-                            quoted(text.substr(0, 80))));
+                            in_quotes(text.substr(0, 80))));
   return value;
 }
 
@@ -116,7 +116,8 @@ Tensor tensor_of_external(const TensorProto& proto, DType type, Tensor::Sizes si
   std::map<std::string, std::string> entries;
   for (const onnx::StringStringEntryProto& entry : proto.external_data())
     if (!entries.emplace(entry.key(), entry.value()).second)
-      throw Error(fmt::format("its external data has {} twice", quoted(entry.key().substr(0, 80))));
+      throw Error(
+          fmt::format("its external data has {} twice", in_quotes(entry.key().substr(0, 80))));
   auto location = entries.find("location");
   if (location == entries.end()) throw Error("its external data names no location");
   std::size_t offset = 0;

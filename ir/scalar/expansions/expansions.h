@@ -9,6 +9,7 @@
 
 #include <array>
 #include <cstdint>
+#include <limits>
 #include <span>
 
 #include "ir/scalar/expr.h"
@@ -34,6 +35,9 @@ Expr softplus(Expr x);
 
 // s(q) in erfc(a) = 2 q exp(-a^2 + a q s(q)) with q = 1 / (a + 2) and a >= 0.
 Expr erfc_correction(Expr q);
+
+inline constexpr double kInfinity = std::numeric_limits<double>::infinity();
+inline constexpr double kNaN = std::numeric_limits<double>::quiet_NaN();
 
 // The layout of a float type.
 struct Format {

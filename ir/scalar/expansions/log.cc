@@ -20,8 +20,6 @@
 namespace weir::scalar::expansions {
 namespace {
 
-constexpr double kInfinity = std::numeric_limits<double>::infinity();
-constexpr double kNaN = std::numeric_limits<double>::quiet_NaN();
 
 // (f - log(1 + f)) / f^2.
 constexpr std::array kLogF32{0x1p-1,         -0x1.5555a4p-2, 0x1.000042p-2,

@@ -22,8 +22,6 @@
 namespace weir::scalar::expansions {
 namespace {
 
-constexpr double kInfinity = std::numeric_limits<double>::infinity();
-constexpr double kNaN = std::numeric_limits<double>::quiet_NaN();
 
 // log2((1 + s) / (1 - s)) / s, by powers of s^2.
 constexpr std::array kLog2{0x1.71547652bedf1p1, 0x1.ec709d12d1d7ap-1, 0x1.27777fe6aa749p-1,

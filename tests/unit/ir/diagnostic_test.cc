@@ -39,7 +39,7 @@ TEST(Escape, ShortenedTextIsPrintable) {
   for (const char* letter :
        {"\u061B", "\u061D", "\u200D", "\u2010", "\u2029", "\u202F", "\u2065", "\u206A"})
     EXPECT_EQ(printable(letter), letter);
-  EXPECT_EQ(quoted("a\u202Eb"), "\"a\\xe2\\x80\\xaeb\"");
+  EXPECT_EQ(in_quotes("a\u202Eb"), "\"a\\xe2\\x80\\xaeb\"");
 }
 
 TEST(Diagnostic, LocationsAreEscaped) {
