@@ -3,7 +3,8 @@
 
 Reads BUILD_FOLDER/compile_commands.json, writes one syntax-only command a source to
 BUILD_FOLDER/clang/build.ninja, and runs it: a source is checked again when it or a header of its changes.
-Where the build has a precompiled header, Clang has one of its own; --no-precompiled leaves them out, which takes longer
+Sources that the build compiles several at a time are checked one by one, which finds those that rely on
+another for their includes. Where the build has a precompiled header, Clang has one of its own; --no-precompiled leaves them out, which takes longer
 and finds the sources that rely on one for their includes. Sources that Clang has compiled in COMPILED_FOLDER, with
 warnings as errors, are not checked again.
 """
@@ -11,6 +12,7 @@ warnings as errors, are not checked again.
 import argparse
 import json
 import pathlib
+import re
 import shlex
 import subprocess
 import sys
@@ -22,7 +24,7 @@ RULE = """rule check
   description = clang $source
 
 rule precompile
-  command = cd $directory && $clang -o $out -MD -MT $out -MF $out.d
+  command = cd $directory && $clang -fpch-instantiate-templates -o $out -MD -MT $out -MF $out.d
   depfile = $out.d
   deps = gcc
   description = clang $source
@@ -61,7 +63,14 @@ def commands_of(build):
     """Of each source of a build: the file, its command, and where its object goes."""
     for entry in json.loads((build / "compile_commands.json").read_text()):
         arguments = shlex.split(entry["command"])
-        yield entry, arguments, pathlib.Path(entry["directory"], arguments[arguments.index("-o") + 1])
+        out = pathlib.Path(entry["directory"], arguments[arguments.index("-o") + 1])
+        unity = pathlib.Path(entry["file"])
+        if unity.parent.name != "Unity":
+            yield entry, arguments, out
+            continue
+        for source in re.findall(r'#include "(.*)"', unity.read_text()):
+            own = [source if argument == entry["file"] else argument for argument in arguments]
+            yield {**entry, "file": source}, own, out
 
 
 def compiled_in(build):
@@ -118,7 +127,8 @@ def main():
         elif entry["file"] not in compiled:
             needs = f" | {precompiled(header)}" if header else ""
             command += ["-include-pch", str(precompiled(header))] if header else []
-            add("check", folder / (str(out.relative_to(build)) + ".checked"), entry["file"], entry, command, needs)
+            checked = folder / out.relative_to(build).parts[1] / (entry["file"].lstrip("/") + ".checked")
+            add("check", checked, entry["file"], entry, command, needs)
     (folder / "build.ninja").write_text("".join(lines))
     return subprocess.call(["ninja", "-C", str(folder), "-k", "0", "-j", options.jobs, "--quiet"])
 
