@@ -53,9 +53,9 @@ static int fits(int rows) {
   digits_data_forward_sizes data;
   return device_step_get_sizes(rows, &step) == WEIR_OK && device_forward_get_sizes(rows, &forward) == WEIR_OK &&
          digits_data_forward_get_sizes(rows, &data) == WEIR_OK &&
-         sizeof workspace_memory - WEIR_ALIGNMENT >= step.workspace &&
-         sizeof workspace_memory - WEIR_ALIGNMENT >= forward.workspace &&
-         sizeof workspace_memory - WEIR_ALIGNMENT >= data.workspace;
+         sizeof workspace_memory - WEIR_ALIGNMENT >= step.workspace + step.workspace_per_worker &&
+         sizeof workspace_memory - WEIR_ALIGNMENT >= forward.workspace + forward.workspace_per_worker &&
+         sizeof workspace_memory - WEIR_ALIGNMENT >= data.workspace + data.workspace_per_worker;
 }
 
 static int train_epoch(int epoch, char *state, char *workspace, struct training *result) {

@@ -45,7 +45,7 @@ int main(void) {
   outputs.loss = &loss;
   at.step = &step;
   status = critic_step_get_sizes(ROWS, &sizes);
-  if (status == WEIR_OK && sizes.workspace + WEIR_ALIGNMENT > sizeof workspace_memory) return 2;
+  if (status == WEIR_OK && sizes.workspace + sizes.workspace_per_worker + WEIR_ALIGNMENT > sizeof workspace_memory) return 2;
   if (status == WEIR_OK) status = critic_init_state(state);
   for (step = 0; step < STEPS && status == WEIR_OK; ++step) {
     status = reference_forward(&at, &rows, workspace, NULL);

@@ -28,6 +28,7 @@ int main(int argc, char** argv) {
   gradient_out.logits = loaded;
   gradient_out.grad_x = grad_x;
   digits_forward_get_sizes(rows, &sizes);
+  sizes.workspace += sizes.workspace_per_worker;
   if (digits_forward(&in, &out, rows, weir_workspace_reserve(workspace, sizes.workspace), NULL) != WEIR_OK) return 2;
   model = weir_model_open(argv[1], reason, sizeof(reason));
   if (model == NULL) {
