@@ -64,12 +64,6 @@ std::optional<Id> load_along(const Kernel& kernel, const Stage& fold, std::uint3
   return is_along ? load : std::nullopt;
 }
 
-double reads_of_each(const Kernel& kernel, const Stage& fold, const Shape& shape) {
-  double reads = estimated_size(kernel.arena.axis_extent(*fold.axis));
-  for (const Dim& row : kernel.rows) reads *= estimated_size(row);
-  return reads / estimated_size(element_count(shape));
-}
-
 }  // namespace
 
 std::vector<PackedCopy> cut_copies(BuiltKernel& built,

@@ -1,8 +1,9 @@
-// The size of a dimension for estimates.
+// Sizes for estimates.
 #pragma once
 
 #include <cstdint>
 
+#include "compiler/lowering/kernel.h"
 #include "ir/dim.h"
 
 namespace weir {
@@ -13,5 +14,8 @@ constexpr std::int64_t kSymbolEstimate = 16;
 
 // With `symbol` in the place of each symbol, and `symbol` where that has no value.
 double estimated_size(const Dim& dim, std::int64_t symbol = kSymbolEstimate);
+
+// How often a fold of the kernel reads each element of an operand of that shape.
+double reads_of_each(const Kernel& kernel, const Stage& fold, const Shape& shape);
 
 }  // namespace weir

@@ -133,13 +133,6 @@ bool limits_indices(const Kernel& kernel, const std::vector<Id>& conditions) {
                              [&](Id part) { return negative_where(arena, part).has_value(); });
 }
 
-// How often each of so many elements is read.
-double reads_of_each(const Kernel& kernel, const Stage& stage, const Shape& shape) {
-  double reads = estimated_size(kernel.arena.axis_extent(*stage.axis));
-  for (const Dim& row : kernel.rows) reads *= estimated_size(row);
-  return reads / estimated_size(element_count(shape));
-}
-
 bool depends_on(const Arena& arena, Id root, std::uint32_t axis) {
   for (Id id : scalar::reachable(arena, std::span(&root, 1)))
     if (arena[id].primitive == Primitive::axis && arena[id].payload == axis) return true;
