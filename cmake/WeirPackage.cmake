@@ -107,7 +107,7 @@ function(weir_package_tests)
   foreach(name IN ITEMS install LISTS tests)
     add_test(NAME package/${name} COMMAND "${Python3_EXECUTABLE}" "${script}" "${PROJECT_SOURCE_DIR}"
       "${PROJECT_BINARY_DIR}" ${name})
-    set_tests_properties(package/${name} PROPERTIES LABELS package TIMEOUT 600 SKIP_RETURN_CODE 77)
+    set_tests_properties(package/${name} PROPERTIES LABELS package TIMEOUT 600 COST 120 SKIP_RETURN_CODE 77)
     if(name STREQUAL "install")
       set_tests_properties(package/${name} PROPERTIES FIXTURES_SETUP weir_prefix)
     else()

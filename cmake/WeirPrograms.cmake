@@ -24,6 +24,15 @@ function(weir_folders out folder)
   set(${out} ${folders} PARENT_SCOPE)
 endfunction()
 
+# With WEIR_UNITY, compiles a target's sources SIZE at a time.
+function(weir_unity target size)
+  set_target_properties(${target} PROPERTIES UNITY_BUILD ${WEIR_UNITY} UNITY_BUILD_BATCH_SIZE ${size})
+  if(WEIR_UNITY AND CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
+    # Of a type with members of an unnamed namespace, which GCC allows in the source itself, but not in what that includes.
+    target_compile_options(${target} PRIVATE -Wno-subobject-linkage)
+  endif()
+endfunction()
+
 # weir_room(NAME SOURCES|SOURCES_RECURSE patterns... [ROOMS lower rooms...] [LINKS packages...] [PUBLIC packages...])
 # One static library weir_<NAME>, and no target while the room has no sources. Packages that are not PUBLIC are seen by no
 # room above.
@@ -39,11 +48,7 @@ function(weir_room name)
     return()
   endif()
   add_library(weir_${name} STATIC ${sources})
-  set_target_properties(weir_${name} PROPERTIES UNITY_BUILD ${WEIR_UNITY} UNITY_BUILD_BATCH_SIZE 5)
-  if(WEIR_UNITY AND CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
-    # Of a type with members of an unnamed namespace, which GCC allows in the source itself, but not in what that includes.
-    target_compile_options(weir_${name} PRIVATE -Wno-subobject-linkage)
-  endif()
+  weir_unity(weir_${name} 5)
   target_compile_options(weir_${name} PRIVATE ${weir_installed_options})
   target_link_libraries(weir_${name} PUBLIC $<BUILD_INTERFACE:weir_options> ${arg_PUBLIC} PRIVATE ${arg_LINKS})
   foreach(room IN LISTS arg_ROOMS)
@@ -233,6 +238,7 @@ function(weir_unit_tests)
       endif()
     endforeach()
     set_target_properties(${program} PROPERTIES RUNTIME_OUTPUT_DIRECTORY "${PROJECT_BINARY_DIR}/bin/tests")
+    weir_unity(${program} 8)
     target_compile_definitions(${program} PRIVATE WEIR_SOURCE_DIR="${PROJECT_SOURCE_DIR}")
     target_compile_options(${program} PRIVATE ${options})
     # The runtime knows nothing of fmt.
@@ -240,7 +246,7 @@ function(weir_unit_tests)
       target_precompile_headers(${program} REUSE_FROM weir_test_headers)
       set(c_sources ${sources})
       list(FILTER c_sources INCLUDE REGEX "\\.c$")
-      set_source_files_properties(${c_sources} PROPERTIES SKIP_PRECOMPILE_HEADERS ON)
+      set_source_files_properties(${c_sources} PROPERTIES SKIP_PRECOMPILE_HEADERS ON SKIP_UNITY_BUILD_INCLUSION ON)
       weir_precompiled_options(${program})
     endif()
     target_link_libraries(${program} PRIVATE GTest::gtest_main GTest::gmock)
@@ -316,7 +322,8 @@ function(weir_lit_tests)
   endif()
   configure_file("${PROJECT_SOURCE_DIR}/tests/lit/lit.site.cfg.py.in" "${PROJECT_BINARY_DIR}/tests/lit/lit.site.cfg.py" @ONLY)
   add_test(NAME lit COMMAND "${Python3_EXECUTABLE}" "${WEIR_LIT}" -sv --no-progress-bar "${PROJECT_BINARY_DIR}/tests/lit")
-  set_tests_properties(lit PROPERTIES LABELS lit TIMEOUT 1200)
+  # What takes long begins first, so that no processor is idle at the end.
+  set_tests_properties(lit PROPERTIES LABELS lit TIMEOUT 1200 COST 200)
 endfunction()
 
 # benchmarks/*.cc is one program each; benchmarks/*.c are the loops in C that they compare with, which a compiler
@@ -378,7 +385,7 @@ function(weir_onnx_cases_test)
   find_package(Python3 REQUIRED COMPONENTS Interpreter)
   add_test(NAME onnx_cases COMMAND "${Python3_EXECUTABLE}" "${PROJECT_SOURCE_DIR}/tests/onnx/cases_test.py"
     "$<TARGET_FILE:weir_tool>")
-  set_tests_properties(onnx_cases PROPERTIES LABELS onnx TIMEOUT 600 SKIP_RETURN_CODE 77)
+  set_tests_properties(onnx_cases PROPERTIES LABELS onnx TIMEOUT 600 COST 100 SKIP_RETURN_CODE 77)
 endfunction()
 
 # Every command that the README and docs/ show is run, and its output compared.
@@ -389,7 +396,7 @@ function(weir_docs_test)
   find_package(Python3 REQUIRED COMPONENTS Interpreter)
   add_test(NAME docs COMMAND "${Python3_EXECUTABLE}" "${PROJECT_SOURCE_DIR}/tests/docs_test.py"
     "${PROJECT_SOURCE_DIR}" "${PROJECT_BINARY_DIR}")
-  set_tests_properties(docs PROPERTIES LABELS docs TIMEOUT 600)
+  set_tests_properties(docs PROPERTIES LABELS docs TIMEOUT 600 COST 150)
 endfunction()
 
 function(weir_benchmarks)

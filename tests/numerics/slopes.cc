@@ -22,13 +22,13 @@
 namespace weir::numerics {
 namespace {
 
-constexpr std::int64_t kChunk = 1 << 13;
-constexpr std::size_t kColumn = kChunk + RowsProgram::kRoom;
+constexpr std::int64_t kStride = 1 << 13;
+constexpr std::size_t kWidth = kStride + RowsProgram::kRoom;
 constexpr std::array kSlopes{0.01, 0.1, 0.2, 0.0, -0.5, 1.0, 2.0};
 constexpr std::array kUpstream{1.0f, -0.0f, std::numeric_limits<float>::infinity(),
                                std::numeric_limits<float>::quiet_NaN(), 1e-40f};
 constexpr std::size_t kResults = 1 + kUpstream.size();
-constexpr int kMostDescribed = 5;
+constexpr int kMostNamed = 5;
 
 float leaky_relu(float x, float slope) { return x > 0 ? x : slope * x; }
 float gradient(float x, float slope, float upstream) { return upstream * (x > 0 ? 1.0f : slope); }
@@ -61,11 +61,11 @@ class Slope {
       programs_.emplace_back(level.name(), RowsProgram(graph, DType::f32, level.cpu));
     columns_.resize(static_cast<std::size_t>(threads));
     for (std::size_t i = 0; i < kUpstream.size(); ++i)
-      upstream_.emplace_back(kColumn, kUpstream[i]);
+      upstream_.emplace_back(kWidth, kUpstream[i]);
   }
 
   std::string faults() {
-    pool_.parallel_for((points_.size() + kChunk - 1) / kChunk,
+    pool_.parallel_for((points_.size() + kStride - 1) / kStride,
                        [](void* self, std::ptrdiff_t chunk, int worker) {
                          auto& slope = *static_cast<Slope*>(self);
                          slope.run_chunk(chunk, slope.columns_[static_cast<std::size_t>(worker)]);
@@ -76,14 +76,14 @@ class Slope {
 
  private:
   struct Columns {
-    std::vector<float> x = std::vector<float>(kColumn);
-    std::vector<std::vector<float>> expected{kResults, std::vector<float>(kColumn)};
-    std::vector<std::vector<float>> actual{kResults, std::vector<float>(kColumn)};
+    std::vector<float> x = std::vector<float>(kWidth);
+    std::vector<std::vector<float>> expected{kResults, std::vector<float>(kWidth)};
+    std::vector<std::vector<float>> actual{kResults, std::vector<float>(kWidth)};
   };
 
   void run_chunk(std::int64_t chunk, Columns& columns) {
-    std::int64_t begin = chunk * kChunk;
-    std::int64_t count = std::min(kChunk, points_.size() - begin);
+    std::int64_t begin = chunk * kStride;
+    std::int64_t count = std::min(kStride, points_.size() - begin);
     auto size = static_cast<std::size_t>(count);
     auto slope = static_cast<float>(slope_);
     for (std::size_t i = 0; i < size; ++i) {
@@ -113,7 +113,7 @@ class Slope {
     for (std::size_t i = 0; i < size; ++i) {
       if (same(actual[i], expected[i])) continue;
       std::lock_guard lock(mutex_);
-      if (++count_ > kMostDescribed) return;
+      if (++count_ > kMostNamed) return;
       faults_ +=
           fmt::format("slope {}, {}, at {}, on {}: {} instead of {}\n", slope_,
                       result == 0 ? "value" : fmt::format("gradient for {}", kUpstream[result - 1]),

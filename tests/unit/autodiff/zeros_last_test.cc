@@ -16,8 +16,8 @@ using test::parse;
 using testing::ElementsAre;
 using Names = std::vector<std::string>;
 
-constexpr double kInfinity = std::numeric_limits<double>::infinity();
-constexpr double kNaN = std::numeric_limits<double>::quiet_NaN();
+constexpr double kInf = std::numeric_limits<double>::infinity();
+constexpr double kNan = std::numeric_limits<double>::quiet_NaN();
 
 std::vector<double> gradient_at(const std::string& text, const std::vector<double>& x,
                                 Tensor::Sizes sizes = {}) {
@@ -34,9 +34,9 @@ std::string body(const std::string& lines) {
 }
 
 TEST(ZerosLast, TheBranchNotTakenGivesZero) {
-  EXPECT_THAT(gradient_at(body("  %s = sqrt(%x)\n  %y = select(%positive, %s, %zero)\n"),
-                          {-1, 0, 4, kInfinity}),
-              ElementsAre(0, 0, 0.25, 0));
+  EXPECT_THAT(
+      gradient_at(body("  %s = sqrt(%x)\n  %y = select(%positive, %s, %zero)\n"), {-1, 0, 4, kInf}),
+      ElementsAre(0, 0, 0.25, 0));
   // Several ops behind the select, of which the last has an infinite derivative at 0.
   EXPECT_THAT(gradient_at(body("  %l = log(%x)\n  %m = mul(%l, %l)\n  %e = neg(%m)\n"
                                "  %y = select(%positive, %e, %zero)\n"),
@@ -213,11 +213,11 @@ TEST(ZerosLast, NoNaNIsHidden) {
 })";
   Tensor all(DType::boolean, {3});
   for (std::int64_t i = 0; i < 3; ++i) all.set_bits(i, {1});
-  Tensor x = Tensor::from<double>({-1, kNaN, 0}, {3});
+  Tensor x = Tensor::from<double>({-1, kNan, 0}, {3});
   Tensor result = test::gradient_of(parse(text), "x", {{"x", x}, {"c", all}});
   EXPECT_TRUE(std::isnan(result.elements<double>()[0]));
   EXPECT_TRUE(std::isnan(result.elements<double>()[1]));
-  EXPECT_EQ(result.elements<double>()[2], kInfinity);
+  EXPECT_EQ(result.elements<double>()[2], kInf);
 }
 
 // A mask that several nodes need is one node.

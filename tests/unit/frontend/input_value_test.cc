@@ -16,7 +16,7 @@ namespace {
 using test::error_of;
 using ::testing::HasSubstr;
 
-const Dim kN = Dim::symbol("N");
+const Dim kDimN = Dim::symbol("N");
 
 std::string literal_error(std::string_view text, DType dtype = DType::f32,
                           std::optional<Shape> expected = {}) {
@@ -36,14 +36,14 @@ TEST(Literal, sizes_follow_from_the_text) {
 }
 
 TEST(Literal, expected_shapes_complete_and_check) {
-  Shape shape{kN, 4};
+  Shape shape{kDimN, 4};
   EXPECT_EQ(to_string(parse_literal("[[1,2,3,4]]", DType::f32, &shape).type()), "f32[1, 4]");
   EXPECT_EQ(to_string(parse_literal("[]", DType::f32, &shape).type()), "f32[0, 4]");
   EXPECT_THAT(literal_error("[1, 2]", DType::f32, shape),
               HasSubstr("this is f32[2], and f32[N, 4] is expected"));
   EXPECT_THAT(literal_error("[[1, 2]]", DType::f32, shape),
               HasSubstr("this is f32[1, 2], and f32[N, 4] is expected"));
-  EXPECT_THAT(literal_error("[]", DType::f32, Shape{4, kN}), HasSubstr("this is f32[0], and"));
+  EXPECT_THAT(literal_error("[]", DType::f32, Shape{4, kDimN}), HasSubstr("this is f32[0], and"));
 }
 
 TEST(Literal, numbers_are_rounded_once) {
@@ -128,7 +128,7 @@ TEST(Literal, cut_and_mutated_text_gives_a_tensor_or_an_error) {
 }
 
 TEST(InputValue, forms) {
-  TensorType type{DType::f32, {kN, 2}};
+  TensorType type{DType::f32, {kDimN, 2}};
   Dim::Bindings three{{"N", 3}};
   EXPECT_EQ(input_value("zeros", type, three).to_string(), "[[0.0, 0.0], [0.0, 0.0], [0.0, 0.0]]");
   EXPECT_EQ(input_value("ones", {DType::boolean, {2}}, {}).to_string(), "[true, true]");
@@ -143,7 +143,7 @@ TEST(InputValue, forms) {
 }
 
 TEST(InputValue, errors) {
-  TensorType type{DType::f32, {kN, 2}};
+  TensorType type{DType::f32, {kDimN, 2}};
   auto message = [&](std::string_view value, Dim::Bindings bindings = {}) {
     return error_of([&] { input_value(value, type, bindings); });
   };

@@ -54,9 +54,9 @@ std::string archive_of(const std::vector<std::pair<std::string, std::string>>& m
   return zip_archive(contents);
 }
 
-Weights read(std::string content) { return read_npz(memory_file(std::move(content), "x.npz")); }
-std::string message(std::string content) {
-  return error_of([&] { read(std::move(content)); });
+Weights npz_of(std::string content) { return read_npz(memory_file(std::move(content), "x.npz")); }
+std::string npz_error(std::string content) {
+  return error_of([&] { npz_of(std::move(content)); });
 }
 
 // Puts another little-endian number at a place of the archive.
@@ -115,18 +115,18 @@ TEST(Npz, what_is_stored_takes_no_memory_again) {
 
 TEST(Npz, names_that_cannot_be) {
   std::string npy = npy_of(Tensor(DType::f32, {1}));
-  EXPECT_THAT(message(archive_of({{"readme.txt", npy}})),
+  EXPECT_THAT(npz_error(archive_of({{"readme.txt", npy}})),
               HasSubstr("x.npz: error: the member 'readme.txt' is not a .npy file"));
-  EXPECT_THAT(message(archive_of({{".npy", npy}})),
+  EXPECT_THAT(npz_error(archive_of({{".npy", npy}})),
               HasSubstr("name of the member '.npy' is empty"));
   for (std::string name : {"../x.npy", "a/../../x.npy", "/etc/x.npy"})
-    EXPECT_THAT(message(archive_of({{name, npy}})),
+    EXPECT_THAT(npz_error(archive_of({{name, npy}})),
                 HasSubstr("'" + name + "' is a path that leads out of the archive"));
-  EXPECT_THAT(message(archive_of({{"a\nb.npy", npy}})), HasSubstr("has control characters"));
-  EXPECT_EQ(read(archive_of({{"a..b/x:y.z.npy", npy}})).begin()->first, "a..b/x:y.z");
-  EXPECT_EQ(read(archive_of({{"gr\xC3\xB6\xC3\x9F"
-                              "e.npy",
-                              npy}}))
+  EXPECT_THAT(npz_error(archive_of({{"a\nb.npy", npy}})), HasSubstr("has control characters"));
+  EXPECT_EQ(npz_of(archive_of({{"a..b/x:y.z.npy", npy}})).begin()->first, "a..b/x:y.z");
+  EXPECT_EQ(npz_of(archive_of({{"gr\xC3\xB6\xC3\x9F"
+                                "e.npy",
+                                npy}}))
                 .begin()
                 ->first,
             "gr\xC3\xB6\xC3\x9F"
@@ -134,7 +134,7 @@ TEST(Npz, names_that_cannot_be) {
   // The second of two names becomes the first.
   std::string twice = archive_of({{"a.npy", npy}, {"b.npy", npy}});
   for (std::size_t at = 0; (at = twice.find("b.npy", at)) != std::string::npos;) twice[at] = 'a';
-  EXPECT_THAT(message(twice), HasSubstr("two members of the zip archive have the same name"));
+  EXPECT_THAT(npz_error(twice), HasSubstr("two members of the zip archive have the same name"));
   EXPECT_THAT(error_of([] { write_npz("x.npz", {{"../x", Tensor()}}); }),
               HasSubstr("the name '../x' is a path that leads out"));
   EXPECT_THAT(error_of([] { write_npz("x.npz", {}); }), HasSubstr("there is no tensor to write"));
@@ -156,49 +156,50 @@ TEST(Npz, sizes_are_checked_before_memory_is_taken) {
     return with(std::move(archive), place, size);
   };
   std::string stored = claims(sample(), 0xFFFFFF00u);
-  EXPECT_THAT(message(stored), HasSubstr("claims 4294967040 bytes from 188 stored; they make "
-                                         "exactly 188"));
+  EXPECT_THAT(npz_error(stored), HasSubstr("claims 4294967040 bytes from 188 stored; they make "
+                                           "exactly 188"));
   EXPECT_LT(cost(stored), 100'000u);
 
   std::string deflated = read_file(test::made_by_numpy + "deflated.npz");
   std::size_t first = deflated.find("PK\1\2");
   std::string bomb =
       with(with(deflated, first + kSize, std::uint32_t{0x70000000}), 22, std::uint32_t{0x70000000});
-  EXPECT_THAT(message(bomb), HasSubstr("claims 1879048192 bytes from"));
+  EXPECT_THAT(npz_error(bomb), HasSubstr("claims 1879048192 bytes from"));
   EXPECT_LT(cost(bomb), 100'000u);
 
-  EXPECT_THAT(message(with(with(sample(), at + kCompressed, std::uint32_t{99999}), 18,
-                           std::uint32_t{99999})),
+  EXPECT_THAT(npz_error(with(with(sample(), at + kCompressed, std::uint32_t{99999}), 18,
+                             std::uint32_t{99999})),
               HasSubstr("x.npz: error: "));
   EXPECT_THAT(
-      message(with(with(sample(), at + kMethod, std::uint16_t{12}), 8, std::uint16_t{12})),
+      npz_error(with(with(sample(), at + kMethod, std::uint16_t{12}), 8, std::uint16_t{12})),
       HasSubstr("'x.npy' is compressed by method 12; supported are stored (0) and deflated"));
 }
 
 TEST(Npz, encrypted_members_are_refused) {
   std::size_t at = directory(sample());
   std::string encrypted = with(with(sample(), at + 8, std::uint16_t{1}), 6, std::uint16_t{1});
-  EXPECT_THAT(message(encrypted),
+  EXPECT_THAT(npz_error(encrypted),
               HasSubstr("the member 'x.npy' is encrypted; store it without a password"));
 }
 
 TEST(Npz, damage_is_seen) {
-  EXPECT_THAT(message("\x93NUMPY"), HasSubstr("this is not a zip archive, or its end is missing"));
-  EXPECT_THAT(message(""), HasSubstr("this is not a zip archive"));
+  EXPECT_THAT(npz_error("\x93NUMPY"),
+              HasSubstr("this is not a zip archive, or its end is missing"));
+  EXPECT_THAT(npz_error(""), HasSubstr("this is not a zip archive"));
   std::string flipped = sample();
   flipped[flipped.size() / 2 - 20] ^= 1;
-  EXPECT_THAT(message(flipped), HasSubstr("the member 'x.npy' is damaged: CRC error"));
+  EXPECT_THAT(npz_error(flipped), HasSubstr("the member 'x.npy' is damaged: CRC error"));
   std::string deflated = read_file(test::made_by_numpy + "deflated.npz");
   deflated[60] ^= 0x55;
-  EXPECT_THAT(message(deflated), HasSubstr("' is damaged: "));
-  EXPECT_THAT(message(archive_of({{"x.npy", "not an array"}})),
+  EXPECT_THAT(npz_error(deflated), HasSubstr("' is damaged: "));
+  EXPECT_THAT(npz_error(archive_of({{"x.npy", "not an array"}})),
               HasSubstr("x.npz:x.npy: error: this is not a .npy file"));
 }
 
 TEST(Npz, cut_anywhere_is_an_error) {
   for (const std::string& whole : {sample(), read_file(test::made_by_numpy + "streamed.npz")})
     for (std::size_t size = 0; size < whole.size(); ++size)
-      EXPECT_THAT(message(whole.substr(0, size)), HasSubstr("x.npz: error: ")) << size;
+      EXPECT_THAT(npz_error(whole.substr(0, size)), HasSubstr("x.npz: error: ")) << size;
 }
 
 TEST(Npz, mutated_files_give_tensors_or_an_error) {
@@ -208,7 +209,7 @@ TEST(Npz, mutated_files_give_tensors_or_an_error) {
       std::string mutated = whole;
       for (unsigned n = 1 + generator() % 3; n > 0; --n)
         mutated[generator() % mutated.size()] = static_cast<char>(generator());
-      error_of([&] { read(std::move(mutated)); });
+      error_of([&] { npz_of(std::move(mutated)); });
     }
 }
 

@@ -19,15 +19,15 @@ std::string file_of(std::string_view header, std::string_view data = {}) {
   return text + std::string(header) + std::string(data);
 }
 
-Weights read(std::string content) {
+Weights safetensors_of(std::string content) {
   return read_safetensors(memory_file(std::move(content), "w.safetensors"));
 }
-std::string message(std::string content) {
-  return error_of([&] { read(std::move(content)); });
+std::string safetensors_error(std::string content) {
+  return error_of([&] { safetensors_of(std::move(content)); });
 }
 // The message for a header with 8 bytes of data behind it.
 std::string message_for_header(std::string_view header) {
-  return message(file_of(header, "12345678"));
+  return safetensors_error(file_of(header, "12345678"));
 }
 std::string entry(std::string_view dtype, std::string_view shape, std::string_view offsets) {
   return std::string(R"({"dtype":")") + std::string(dtype) + R"(","shape":)" + std::string(shape) +
@@ -83,7 +83,7 @@ TEST(Safetensors, file_of_another_writer) {
   for (const auto& [name, tensor] : weights) types += name + " " + to_string(tensor.type()) + " ";
   EXPECT_EQ(types,
             "b1 f32[64] b2 f32[32] b3 f32[10] w1 f32[64, 64] w2 f32[32, 64] w3 f32[10, 32] ");
-  expect_same(read(written(weights)), weights);
+  expect_same(safetensors_of(written(weights)), weights);
 }
 
 TEST(Safetensors, tensors_refer_to_the_file) {
@@ -102,9 +102,9 @@ TEST(Safetensors, tensors_refer_to_the_file) {
 }
 
 TEST(Safetensors, metadata_is_skipped) {
-  EXPECT_EQ(read(file_of(R"({"__metadata__":{"format":"pt","x":"{}"},"w":)" +
-                             entry("U8", "[8]", "[0,8]") + "}",
-                         "12345678"))
+  EXPECT_EQ(safetensors_of(file_of(R"({"__metadata__":{"format":"pt","x":"{}"},"w":)" +
+                                       entry("U8", "[8]", "[0,8]") + "}",
+                                   "12345678"))
                 .size(),
             1u);
   EXPECT_THAT(message_for_header(R"({"__metadata__":{"a":1}})"),
@@ -119,20 +119,22 @@ TEST(Safetensors, metadata_is_skipped) {
 TEST(Safetensors, cut_anywhere_is_an_error) {
   std::string whole = written(samples());
   for (std::size_t size = 0; size < whole.size(); ++size)
-    EXPECT_THAT(message(whole.substr(0, size)), HasSubstr("w.safetensors: error: ")) << size;
-  EXPECT_THAT(message(whole + "x"), HasSubstr("belong to no tensor"));
+    EXPECT_THAT(safetensors_error(whole.substr(0, size)), HasSubstr("w.safetensors: error: "))
+        << size;
+  EXPECT_THAT(safetensors_error(whole + "x"), HasSubstr("belong to no tensor"));
 }
 
 TEST(Safetensors, lengths_that_lie) {
-  EXPECT_THAT(message(""), HasSubstr("has only 0 bytes"));
-  EXPECT_THAT(message(std::string(8, '\0')), HasSubstr("does not begin with '{'"));
-  EXPECT_THAT(message(std::string(8, '\xff') + "{}"),
+  EXPECT_THAT(safetensors_error(""), HasSubstr("has only 0 bytes"));
+  EXPECT_THAT(safetensors_error(std::string(8, '\0')), HasSubstr("does not begin with '{'"));
+  EXPECT_THAT(safetensors_error(std::string(8, '\xff') + "{}"),
               HasSubstr("claims 18446744073709551615 bytes, and only 2 follow"));
-  EXPECT_THAT(message(std::string("\3\0\0\0\0\0\0\0{}", 10)),
+  EXPECT_THAT(safetensors_error(std::string("\3\0\0\0\0\0\0\0{}", 10)),
               HasSubstr("claims 3 bytes, and only 2 follow"));
-  EXPECT_THAT(message(file_of(std::string(100'000'001, ' '))), HasSubstr("at most 100000000"));
-  EXPECT_TRUE(read(file_of("{}")).empty());
-  EXPECT_THAT(message(file_of("{}", "x")),
+  EXPECT_THAT(safetensors_error(file_of(std::string(100'000'001, ' '))),
+              HasSubstr("at most 100000000"));
+  EXPECT_TRUE(safetensors_of(file_of("{}")).empty());
+  EXPECT_THAT(safetensors_error(file_of("{}", "x")),
               HasSubstr("bytes 0 to 1 of the data belong to no tensor"));
 }
 
@@ -217,7 +219,7 @@ TEST(Safetensors, mutated_headers_give_weights_or_an_error) {
     for (unsigned n = 1 + generator() % 3; n > 0; --n)
       mutated[generator() % mutated.size()] = static_cast<char>(generator());
     error_of([&] {
-      for (const auto& [name, tensor] : read(std::move(mutated))) bytes_of(tensor);
+      for (const auto& [name, tensor] : safetensors_of(std::move(mutated))) bytes_of(tensor);
     });
   }
 }

@@ -88,7 +88,7 @@ Tensor random_matrix(std::int64_t rows, std::int64_t columns, unsigned seed) {
   return result;
 }
 
-const Dim kN = Dim::symbol("N");
+const Dim kRows = Dim::symbol("N");
 
 TEST(ReductionTree, is_the_recursive_definition) {
   std::function<std::string(int, int)> tree = [&](int first, int n) {
@@ -111,7 +111,7 @@ TEST(Interpreter, pointwise_operands_broadcast) {
   OpDef op = pointwise_op("mix", 3, [](std::span<const Expr> x, const Attributes&) {
     return select(x[0], x[1] * 2.0, x[2]);
   });
-  Graph graph = one_node(op, {{DType::boolean, {kN, 1}}, {DType::f32, {3}}, {DType::f32, {}}});
+  Graph graph = one_node(op, {{DType::boolean, {kRows, 1}}, {DType::f32, {3}}, {DType::f32, {}}});
   Tensor result = interpret(
       graph, {},
       inputs_of({Tensor::from<bool>({true, false}, {2, 1}), Tensor::from<float>({1, 2, 3}, {3}),
@@ -169,7 +169,7 @@ TEST(Interpreter, comprehension_moves_elements) {
                            return std::vector<Expr>{e.load(0, index)};
                          }};
   };
-  Graph graph = one_node(op, {{DType::i64, {kN, 2}}});
+  Graph graph = one_node(op, {{DType::i64, {kRows, 2}}});
   EXPECT_EQ(
       interpret(graph, {}, inputs_of({Tensor::from<std::int64_t>({1, 2, 3, 4, 5, 6}, {3, 2})}))[0]
           .to_string(),
@@ -194,7 +194,7 @@ TEST(Interpreter, guarded_load_stays_inside) {
                            return std::vector<Expr>{e.load_if(0, inside, outside, {&inner, 1})};
                          }};
   };
-  Graph graph = one_node(op, {{DType::f32, {kN}}});
+  Graph graph = one_node(op, {{DType::f32, {kRows}}});
   EXPECT_EQ(interpret(graph, {}, inputs_of({Tensor::from<float>({1, 2}, {2})}))[0].to_string(),
             "[9.0, 1.0, 2.0, 9.0]");
   EXPECT_EQ(interpret(graph, {}, inputs_of({Tensor(DType::f32, {0})}))[0].to_string(),
@@ -213,7 +213,7 @@ TEST(Interpreter, several_results) {
                            return std::vector<Expr>{e.load(0, e.index) * 2.0, e.index[0]};
                          }};
   };
-  std::vector<Tensor> results = interpret(one_node(op, {{DType::f32, {kN}}}), {},
+  std::vector<Tensor> results = interpret(one_node(op, {{DType::f32, {kRows}}}), {},
                                           inputs_of({Tensor::from<float>({1, 2}, {2})}));
   EXPECT_EQ(results[0].to_string(), "[2.0, 4.0]");
   EXPECT_EQ(results[1].to_string(), "[0, 1]");
@@ -246,7 +246,7 @@ TEST(Interpreter, reduction_order_is_the_documented_one) {
     for (std::int64_t chunk : {16, 64, 128, 1024}) {
       OpDef op =
           row_op(sum_reduction(lanes ? Reduction::Order::lanes : Reduction::Order::chain, chunk));
-      Graph graph = one_node(op, {{DType::f32, {2, kN}}});
+      Graph graph = one_node(op, {{DType::f32, {2, kRows}}});
       for (std::int64_t n :
            {0, 1, 2, 63, 64, 65, 127, 129, 700, 1023, 1024, 1025, 2049, 7 * 128 + 5}) {
         Tensor x = random_matrix(2, n, static_cast<unsigned>(n));
@@ -278,7 +278,8 @@ TEST(Interpreter, reduction_of_a_tuple) {
   OpDef op = row_op(
       argmax, [](const Element& e, Expr value) { return std::vector<Expr>{value, e.reduce[0]}; });
   Tensor x = random_matrix(3, 500, 1);
-  std::vector<Tensor> result = interpret(one_node(op, {{DType::f32, {3, kN}}}), {}, inputs_of({x}));
+  std::vector<Tensor> result =
+      interpret(one_node(op, {{DType::f32, {3, kRows}}}), {}, inputs_of({x}));
   for (std::size_t row = 0; row < 3; ++row) {
     auto elements = x.elements<float>().subspan(row * 500, 500);
     auto largest = std::max_element(elements.begin(), elements.end());
@@ -304,9 +305,9 @@ TEST(Interpreter, contraction_is_a_chain_of_fma) {
   float chunks[2] = {0, 0};
   for (std::size_t i = 0; i < 1500; ++i)
     chunks[i / 1024] = std::fma(x.elements<float>()[i], x.elements<float>()[i], chunks[i / 1024]);
-  EXPECT_EQ(
-      interpret(one_node(op, {{DType::f32, {1, kN}}}), {}, inputs_of({x}))[0].elements<float>()[0],
-      chunks[0] + chunks[1]);
+  EXPECT_EQ(interpret(one_node(op, {{DType::f32, {1, kRows}}}), {}, inputs_of({x}))[0]
+                .elements<float>()[0],
+            chunks[0] + chunks[1]);
 }
 
 TEST(Interpreter, composite_runs_its_body) {
@@ -318,7 +319,7 @@ TEST(Interpreter, composite_runs_its_body) {
                                     {b.apply("leaky_relu", {x[0]}, {{"negative_slope", 0.5}})},
                                     {{"negative_slope", 0.5}})};
   };
-  Graph graph = one_node(op, {{DType::f32, {kN}}});
+  Graph graph = one_node(op, {{DType::f32, {kRows}}});
   EXPECT_EQ(interpret(graph, {}, inputs_of({Tensor::from<float>({-4, 0, 3}, {3})}))[0].to_string(),
             "[-1.0, 0.0, 3.0]");
 }
@@ -333,7 +334,7 @@ TEST(Interpreter, constants_params_and_shared_values) {
   OpDef multiply = pointwise_op(
       "times", 2, [](std::span<const Expr> x, const Attributes&) { return x[0] * x[1]; });
   Graph graph;
-  ValueId w = graph.add_param("w", {DType::f32, {kN}});
+  ValueId w = graph.add_param("w", {DType::f32, {kRows}});
   ValueId three = graph.result(graph.add_node(constant, {}, {}));
   ValueId product = graph.result(graph.add_node(multiply, {w, three}, {}));
   ValueId square = graph.result(graph.add_node(multiply, {product, product}, {}));
@@ -360,7 +361,7 @@ TEST(Interpreter, error_of_a_node_names_op_and_place) {
     return Comprehension{
         {}, {}, [](const Element& e) { return std::vector<Expr>{e.load(0, e.index)}; }};
   };
-  Graph graph = one_node(op, {{DType::f32, {kN}}});
+  Graph graph = one_node(op, {{DType::f32, {kRows}}});
   EXPECT_EQ(error_of([&] { interpret(graph, {}, inputs_of({Tensor(DType::f32, {1})})); }),
             "model.weir:2:3: error: drop_three: the dimension N - 3 is -2 for N = 1");
 }
@@ -373,11 +374,12 @@ Graph declared(const std::vector<TensorType>& types) {
 }
 
 TEST(BindSymbols, from_symbols_and_linear_dimensions) {
-  Graph graph = declared({{DType::f32, {kN * 4 + 1, Dim::symbol("M") * kN}}, {DType::f32, {kN}}});
+  Graph graph =
+      declared({{DType::f32, {kRows * 4 + 1, Dim::symbol("M") * kRows}}, {DType::f32, {kRows}}});
   Dim::Bindings bindings =
       bind_symbols(graph, inputs_of({Tensor(DType::f32, {9, 6}), Tensor(DType::f32, {2})}), {});
   EXPECT_EQ(bindings, (Dim::Bindings{{"N", 2}, {"M", 3}}));
-  Graph alone = declared({{DType::f32, {kN * 4 + 1}}});
+  Graph alone = declared({{DType::f32, {kRows * 4 + 1}}});
   EXPECT_EQ(bind_symbols(alone, inputs_of({Tensor(DType::f32, {9})}), {}),
             (Dim::Bindings{{"N", 2}}));
 }
@@ -392,20 +394,21 @@ TEST(BindSymbols, refuses_what_does_not_fit) {
             "element types differ");
   EXPECT_THAT(message({{DType::f32, {2}}}, {f32_24}), HasSubstr("the ranks differ"));
   EXPECT_THAT(message({{DType::f32, {2, 5}}}, {f32_24}), HasSubstr("dimension 1 must be 5"));
-  EXPECT_THAT(message({{DType::f32, {kN, kN}}}, {f32_24}),
+  EXPECT_THAT(message({{DType::f32, {kRows, kRows}}}, {f32_24}),
               HasSubstr("input x0 is declared as f32[N, N] and given as f32[2, 4]: dimension 1 is "
                         "N, and N is 2 by dimension 0 of input x0"));
   EXPECT_THAT(
-      message({{DType::f32, {kN, 4}}, {DType::f32, {3, kN}}}, {f32_24, Tensor(DType::f32, {3, 3})}),
+      message({{DType::f32, {kRows, 4}}, {DType::f32, {3, kRows}}},
+              {f32_24, Tensor(DType::f32, {3, 3})}),
       HasSubstr("input x1 is declared as f32[3, N] and given as f32[3, 3]: dimension 1 is N, and N "
                 "is 2 by dimension 0 of input x0"));
-  EXPECT_THAT(message({{DType::f32, {kN * 3, 4}}}, {f32_24}),
+  EXPECT_THAT(message({{DType::f32, {kRows * 3, 4}}}, {f32_24}),
               HasSubstr("symbol N does not follow"));
-  EXPECT_THAT(message({{DType::f32, {kN * kN, 4}}}, {f32_24}),
+  EXPECT_THAT(message({{DType::f32, {kRows * kRows, 4}}}, {f32_24}),
               HasSubstr("symbol N does not follow"));
-  EXPECT_THAT(message({{DType::f32, {kN + 3, 4}}}, {f32_24}),
+  EXPECT_THAT(message({{DType::f32, {kRows + 3, 4}}}, {f32_24}),
               HasSubstr("dimension 0 is N + 3, which is 3 at least"));
-  EXPECT_EQ(message({{DType::f32, {2, 4}}, {DType::f32, {kN}}}, {f32_24}),
+  EXPECT_EQ(message({{DType::f32, {2, 4}}, {DType::f32, {kRows}}}, {f32_24}),
             "no value is given for input x1 (f32[N])");
   EXPECT_EQ(message({}, {f32_24}), "there is no input x0; the graph has none");
   EXPECT_EQ(message({{DType::f32, {2, 4}}}, {f32_24, f32_24}),

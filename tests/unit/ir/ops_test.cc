@@ -22,11 +22,11 @@ namespace {
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 
-const Dim kN = Dim::symbol("N");
-const Dim kM = Dim::symbol("M");
+const Dim kDimN = Dim::symbol("N");
+const Dim kDimM = Dim::symbol("M");
 
 // The message of an error, without the place.
-std::string error_of(const std::function<void()>& action) {
+std::string message_of(const std::function<void()>& action) {
   try {
     action();
   } catch (const Error& error) {
@@ -48,10 +48,10 @@ class Ops : public ::testing::Test {
 // --- Registry ----------------------------------------------------------------
 
 TEST(Registry, every_op_is_complete) {
-  const std::set<std::string> families{"arithmetic", "elementary", "logic",    "activation",
-                                       "reduce",     "movement",   "contract", "window",
-                                       "indexed",    "normalize",  "loss",     "source",
-                                       "differentiation", "random", "memory"};
+  const std::set<std::string> families{"arithmetic",      "elementary", "logic",    "activation",
+                                       "reduce",          "movement",   "contract", "window",
+                                       "indexed",         "normalize",  "loss",     "source",
+                                       "differentiation", "random",     "memory"};
   for (const auto& op : all_ops()) {
     SCOPED_TRACE(op->name);
     EXPECT_TRUE(families.contains(op->family)) << op->family;
@@ -67,8 +67,7 @@ TEST(Registry, every_op_is_complete) {
       }
     }
     int meanings = (op->pointwise ? 1 : 0) + (op->comprehension ? 1 : 0) + (op->steps ? 1 : 0) +
-                   (op->data ? 1 : 0) +
-                   (op->composite && !op->is_composite ? 1 : 0);
+                   (op->data ? 1 : 0) + (op->composite && !op->is_composite ? 1 : 0);
     EXPECT_EQ(meanings, 1);
     EXPECT_TRUE(op->infer || op->pointwise || op->composite);
     EXPECT_EQ(find_op(op->name), op.get());
@@ -138,10 +137,11 @@ TEST(Reference, the_file_in_docs_is_up_to_date) {
 // --- Pointwise ---------------------------------------------------------------
 
 TEST_F(Ops, pointwise_operands_broadcast) {
-  EXPECT_EQ(add(input({kN, 1, 4}), input({3, 1})).shape(), (Shape{kN, 3, 4}));
-  EXPECT_EQ(add(input({}), input({kN})).shape(), (Shape{kN}));
-  EXPECT_EQ(select(input({kN, 1}, DType::boolean), input({}), input({4})).shape(), (Shape{kN, 4}));
-  EXPECT_THAT(error_of([&] { add(input({kN}), input({kM})); }),
+  EXPECT_EQ(add(input({kDimN, 1, 4}), input({3, 1})).shape(), (Shape{kDimN, 3, 4}));
+  EXPECT_EQ(add(input({}), input({kDimN})).shape(), (Shape{kDimN}));
+  EXPECT_EQ(select(input({kDimN, 1}, DType::boolean), input({}), input({4})).shape(),
+            (Shape{kDimN, 4}));
+  EXPECT_THAT(message_of([&] { add(input({kDimN}), input({kDimM})); }),
               HasSubstr("add: shapes [N] and [M] do not broadcast: N against M"));
 }
 
@@ -154,41 +154,41 @@ TEST_F(Ops, pointwise_result_types) {
 }
 
 TEST_F(Ops, element_types_that_do_not_fit) {
-  EXPECT_THAT(error_of([&] { exp(input({2}, DType::i32)); }),
+  EXPECT_THAT(message_of([&] { exp(input({2}, DType::i32)); }),
               HasSubstr("exp: operand x has element type i32; it takes a floating-point type"));
   EXPECT_THAT(
-      error_of([&] { add(input({2}), input({2}, DType::f64)); }),
+      message_of([&] { add(input({2}), input({2}, DType::f64)); }),
       HasSubstr("add: operands a and b have different element types, f32 and f64; cast one"));
-  EXPECT_THAT(error_of([&] { less(input({}, DType::boolean), input({}, DType::boolean)); }),
+  EXPECT_THAT(message_of([&] { less(input({}, DType::boolean), input({}, DType::boolean)); }),
               HasSubstr("operand a has element type bool; it takes a numeric type"));
-  EXPECT_THAT(error_of([&] { logical_and(input({2}), input({2})); }), HasSubstr("it takes bool"));
+  EXPECT_THAT(message_of([&] { logical_and(input({2}), input({2})); }), HasSubstr("it takes bool"));
 }
 
 TEST_F(Ops, attributes_that_do_not_fit) {
   double infinity = std::numeric_limits<double>::infinity();
-  EXPECT_THAT(error_of([&] { leaky_relu(input({2}), infinity); }),
+  EXPECT_THAT(message_of([&] { leaky_relu(input({2}), infinity); }),
               HasSubstr("leaky_relu: the attribute negative_slope must be finite, not inf"));
-  EXPECT_THAT(error_of([&] { celu(input({2}), 0.0); }), HasSubstr("alpha must not be 0"));
-  EXPECT_THAT(error_of([&] { celu(input({2}), infinity); }), HasSubstr("must be finite"));
-  EXPECT_THAT(error_of([&] { clip(input({2}), 2, 1); }),
+  EXPECT_THAT(message_of([&] { celu(input({2}), 0.0); }), HasSubstr("alpha must not be 0"));
+  EXPECT_THAT(message_of([&] { celu(input({2}), infinity); }), HasSubstr("must be finite"));
+  EXPECT_THAT(message_of([&] { clip(input({2}), 2, 1); }),
               HasSubstr("the attribute min must not be above max: they are 2 and 1"));
 }
 
 // --- Reductions --------------------------------------------------------------
 
 TEST_F(Ops, reductions_drop_or_keep_axes) {
-  Var x = input({kN, 3, 4, 5});
+  Var x = input({kDimN, 3, 4, 5});
   EXPECT_EQ(reduce_sum(x).shape(), Shape{});
   EXPECT_EQ(reduce_sum(x, {}, true).shape(), (Shape{1, 1, 1, 1}));
-  EXPECT_EQ(reduce_max(x, {-1}).shape(), (Shape{kN, 3, 4}));
+  EXPECT_EQ(reduce_max(x, {-1}).shape(), (Shape{kDimN, 3, 4}));
   EXPECT_EQ(reduce_max(x, {2, 0}).shape(), (Shape{3, 5}));
-  EXPECT_EQ(reduce_mean(x, {1, 3}, true).shape(), (Shape{kN, 1, 4, 1}));
+  EXPECT_EQ(reduce_mean(x, {1, 3}, true).shape(), (Shape{kDimN, 1, 4, 1}));
   EXPECT_EQ(reduce_min(input({2}, DType::i64)).dtype(), DType::i64);
   EXPECT_EQ(reduce_sum(input({})).shape(), Shape{});
 }
 
 TEST_F(Ops, adjacent_axes_are_one_fold_and_others_a_composite) {
-  Var x = input({kN, 3, 4, 5});
+  Var x = input({kDimN, 3, 4, 5});
   auto instance_of = [&](Attributes& attributes) {
     static std::vector<TensorType> types;
     types = {x.type()};
@@ -203,7 +203,7 @@ TEST_F(Ops, adjacent_axes_are_one_fold_and_others_a_composite) {
   EXPECT_THAT(along_rows.reduce_extents, ElementsAre(Dim(60)));
   EXPECT_EQ(along_rows.reduction->order, Reduction::Order::lanes);
   Comprehension across_rows = sum.comprehension(instance_of(columns));
-  EXPECT_THAT(across_rows.reduce_extents, ElementsAre(kN * Dim(3)));
+  EXPECT_THAT(across_rows.reduce_extents, ElementsAre(kDimN * Dim(3)));
   EXPECT_EQ(across_rows.reduction->order, Reduction::Order::chain);
   EXPECT_FALSE(sum.composite_for(instance_of(rows)));
   EXPECT_TRUE(sum.composite_for(instance_of(both)));
@@ -211,160 +211,167 @@ TEST_F(Ops, adjacent_axes_are_one_fold_and_others_a_composite) {
 
 TEST_F(Ops, axes_that_do_not_fit) {
   EXPECT_THAT(
-      error_of([&] { reduce_sum(input({2, 3}), {2}); }),
+      message_of([&] { reduce_sum(input({2, 3}), {2}); }),
       HasSubstr("reduce_sum: axis 2 is out of range for a tensor of rank 2; it may be -2 to 1"));
-  EXPECT_THAT(error_of([&] { reduce_mean(input({2, 3}), {1, -1}); }),
+  EXPECT_THAT(message_of([&] { reduce_mean(input({2, 3}), {1, -1}); }),
               HasSubstr("reduce_mean: axis 1 is given twice"));
-  EXPECT_THAT(error_of([&] { softmax(input({2, 3}), 5); }),
+  EXPECT_THAT(message_of([&] { softmax(input({2, 3}), 5); }),
               HasSubstr("softmax: axis 5 is out of range"));
 }
 
 // --- Movement ----------------------------------------------------------------
 
 TEST_F(Ops, reshape_compares_element_counts_as_polynomials) {
-  Var x = input({kN, 8, 4});
-  EXPECT_EQ(reshape(x, {kN * Dim(8), 4}).shape(), (Shape{kN * Dim(8), 4}));
-  EXPECT_EQ(reshape(x, {kN * Dim(32)}).shape().size(), 1u);
+  Var x = input({kDimN, 8, 4});
+  EXPECT_EQ(reshape(x, {kDimN * Dim(8), 4}).shape(), (Shape{kDimN * Dim(8), 4}));
+  EXPECT_EQ(reshape(x, {kDimN * Dim(32)}).shape().size(), 1u);
   EXPECT_THAT(
-      error_of([&] { reshape(x, {kM, 32}); }),
+      message_of([&] { reshape(x, {kDimM, 32}); }),
       HasSubstr("reshape: f32[N, 8, 4] has 32*N elements and does not fit the shape [M, 32]"));
-  EXPECT_THAT(error_of([&] { reshape(x, {-1, 32}); }), HasSubstr("negative dimension"));
+  EXPECT_THAT(message_of([&] { reshape(x, {-1, 32}); }), HasSubstr("negative dimension"));
 }
 
 TEST_F(Ops, transpose_reverses_by_default) {
-  Var x = input({kN, 2, 3});
-  EXPECT_EQ(transpose(x).shape(), (Shape{3, 2, kN}));
-  EXPECT_EQ(transpose(x, {0, 2, 1}).shape(), (Shape{kN, 3, 2}));
+  Var x = input({kDimN, 2, 3});
+  EXPECT_EQ(transpose(x).shape(), (Shape{3, 2, kDimN}));
+  EXPECT_EQ(transpose(x, {0, 2, 1}).shape(), (Shape{kDimN, 3, 2}));
   EXPECT_THAT(
-      error_of([&] { transpose(x, {0, 1}); }),
+      message_of([&] { transpose(x, {0, 1}); }),
       HasSubstr("the permutation [0, 1] must hold each of the axes 0 to 2 of f32[N, 2, 3] once"));
-  EXPECT_THAT(error_of([&] { transpose(x, {0, 1, 1}); }), HasSubstr("once"));
-  EXPECT_THAT(error_of([&] { transpose(x, {0, 1, 9}); }), HasSubstr("once"));
+  EXPECT_THAT(message_of([&] { transpose(x, {0, 1, 1}); }), HasSubstr("once"));
+  EXPECT_THAT(message_of([&] { transpose(x, {0, 1, 9}); }), HasSubstr("once"));
 }
 
 TEST_F(Ops, broadcast_is_one_sided) {
-  EXPECT_EQ(broadcast(input({1, 4}), {kN, 3, 4}).shape(), (Shape{kN, 3, 4}));
-  EXPECT_THAT(error_of([&] { broadcast(input({3, 4}), {1, 4}); }),
+  EXPECT_EQ(broadcast(input({1, 4}), {kDimN, 3, 4}).shape(), (Shape{kDimN, 3, 4}));
+  EXPECT_THAT(message_of([&] { broadcast(input({3, 4}), {1, 4}); }),
               HasSubstr("broadcast: f32[3, 4] does not broadcast to [1, 4]"));
-  EXPECT_THAT(error_of([&] { broadcast(input({3, 4}), {4}); }), HasSubstr("does not broadcast"));
+  EXPECT_THAT(message_of([&] { broadcast(input({3, 4}), {4}); }), HasSubstr("does not broadcast"));
 }
 
 TEST_F(Ops, slices_lie_within_for_every_symbol) {
-  Var x = input({kN + Dim(4), 10});
-  EXPECT_EQ(slice(x, {4, 1}, {kN + Dim(4), 10}, {1, 4}).shape(), (Shape{kN, 3}));
-  EXPECT_EQ(slice(x, {0, 5}, {kN, 5}).shape(), (Shape{kN, 0}));
-  EXPECT_EQ(slice(input({kN * Dim(4)}), {0}, {kN * Dim(4)}, {2}).shape(), (Shape{kN * Dim(2)}));
+  Var x = input({kDimN + Dim(4), 10});
+  EXPECT_EQ(slice(x, {4, 1}, {kDimN + Dim(4), 10}, {1, 4}).shape(), (Shape{kDimN, 3}));
+  EXPECT_EQ(slice(x, {0, 5}, {kDimN, 5}).shape(), (Shape{kDimN, 0}));
+  EXPECT_EQ(slice(input({kDimN * Dim(4)}), {0}, {kDimN * Dim(4)}, {2}).shape(),
+            (Shape{kDimN * Dim(2)}));
   EXPECT_THAT(
-      error_of([&] { slice(input({kN}), {1}, {kN}); }),
+      message_of([&] { slice(input({kDimN}), {1}, {kDimN}); }),
       HasSubstr("axis 0 of f32[N] is cut from 1 to N; 0 <= start <= limit <= N must hold for all "
                 "symbols from 0 on"));
-  EXPECT_THAT(error_of([&] { slice(input({8}), {2}, {9}); }), HasSubstr("must hold"));
-  EXPECT_THAT(error_of([&] { slice(input({8}), {2}, {4}, {0}); }), HasSubstr("must be at least 1"));
-  EXPECT_THAT(error_of([&] { slice(input({8}), {2, 0}, {4, 1}); }),
+  EXPECT_THAT(message_of([&] { slice(input({8}), {2}, {9}); }), HasSubstr("must hold"));
+  EXPECT_THAT(message_of([&] { slice(input({8}), {2}, {4}, {0}); }),
+              HasSubstr("must be at least 1"));
+  EXPECT_THAT(message_of([&] { slice(input({8}), {2, 0}, {4, 1}); }),
               HasSubstr("one entry for each axis"));
-  EXPECT_EQ(slice(input({kN}), {0}, {kN}, {2}).shape(), (Shape{floor_quotient(kN + 1, 2)}));
+  EXPECT_EQ(slice(input({kDimN}), {0}, {kDimN}, {2}).shape(),
+            (Shape{floor_quotient(kDimN + 1, 2)}));
 }
 
 TEST_F(Ops, concat_adds_sizes_along_the_axis) {
-  EXPECT_EQ(concat({input({kN, 2}), input({kM, 2}), input({3, 2})}, 0).shape(),
-            (Shape{kN + kM + Dim(3), 2}));
+  EXPECT_EQ(concat({input({kDimN, 2}), input({kDimM, 2}), input({3, 2})}, 0).shape(),
+            (Shape{kDimN + kDimM + Dim(3), 2}));
   EXPECT_EQ(concat(std::vector<Var>{input({2})}, -1).shape(), (Shape{2}));
-  EXPECT_THAT(error_of([&] { concat({input({2, 2}), input({2, 3})}, 0); }),
+  EXPECT_THAT(message_of([&] { concat({input({2, 2}), input({2, 3})}, 0); }),
               HasSubstr("concat: f32[2, 2] and f32[2, 3] must be the same but for axis 0"));
-  EXPECT_THAT(error_of([&] { concat({input({})}, 0); }), HasSubstr("reshape them to [1]"));
-  EXPECT_THAT(error_of([&] { concat(std::vector<Var>{}, 0); }), HasSubstr("no operand is given"));
+  EXPECT_THAT(message_of([&] { concat({input({})}, 0); }), HasSubstr("reshape them to [1]"));
+  EXPECT_THAT(message_of([&] { concat(std::vector<Var>{}, 0); }), HasSubstr("no operand is given"));
 }
 
 TEST_F(Ops, pad_frames_and_spreads) {
-  EXPECT_EQ(pad(input({kN, 3}), {1, 0}, {kM, 2}, {0, 2}).shape(), (Shape{kN + kM + Dim(1), 9}));
+  EXPECT_EQ(pad(input({kDimN, 3}), {1, 0}, {kDimM, 2}, {0, 2}).shape(),
+            (Shape{kDimN + kDimM + Dim(1), 9}));
   EXPECT_EQ(pad(input({0}), {2}, {1}, {3}).shape(), (Shape{3}));
-  EXPECT_THAT(error_of([&] { pad(input({3}), {-1}, {0}); }), HasSubstr("none may be negative"));
-  EXPECT_THAT(error_of([&] { pad(input({kN}), {0}, {0}, {1}); }),
+  EXPECT_THAT(message_of([&] { pad(input({3}), {-1}, {0}); }), HasSubstr("none may be negative"));
+  EXPECT_THAT(message_of([&] { pad(input({kDimN}), {0}, {0}, {1}); }),
               HasSubstr("the padded dimension 2*N - 1 of axis 0 can be negative"));
 }
 
 // --- Contractions and normalizations -----------------------------------------
 
 TEST_F(Ops, matmul_transposes_and_broadcasts_batches) {
-  Var a = input({kN, 1, 2, 3}), b = input({5, 3, 4});
-  EXPECT_EQ(matmul(a, b).shape(), (Shape{kN, 5, 2, 4}));
-  EXPECT_EQ(matmul(input({3, kN}), input({4, 3}), true, true).shape(), (Shape{kN, 4}));
+  Var a = input({kDimN, 1, 2, 3}), b = input({5, 3, 4});
+  EXPECT_EQ(matmul(a, b).shape(), (Shape{kDimN, 5, 2, 4}));
+  EXPECT_EQ(matmul(input({3, kDimN}), input({4, 3}), true, true).shape(), (Shape{kDimN, 4}));
   EXPECT_THAT(
-      error_of([&] { matmul(a, b, true); }),
+      message_of([&] { matmul(a, b, true); }),
       HasSubstr("matmul: the contracted dimensions differ: 2 in a, f32[N, 1, 2, 3] transposed, and "
                 "3 in b, f32[5, 3, 4]"));
   EXPECT_THAT(
-      error_of([&] { matmul(input({3}), b); }),
+      message_of([&] { matmul(input({3}), b); }),
       HasSubstr(
           "operand a is f32[3]; matmul takes matrices, so reshape a vector to [1, K] or [K, 1]"));
-  EXPECT_THAT(error_of([&] { matmul(input({2, 3, 3}), b); }), HasSubstr("do not broadcast"));
+  EXPECT_THAT(message_of([&] { matmul(input({2, 3, 3}), b); }), HasSubstr("do not broadcast"));
 }
 
 TEST_F(Ops, linear_takes_any_leading_axes) {
   Var w = input({4, 3}), bias = input({4});
   EXPECT_EQ(linear(input({3}), w).shape(), (Shape{4}));
-  EXPECT_EQ(linear(input({kN, 3}), w, bias).shape(), (Shape{kN, 4}));
-  EXPECT_EQ(linear(input({kN, kM, 3}), w, bias).shape(), (Shape{kN, kM, 4}));
+  EXPECT_EQ(linear(input({kDimN, 3}), w, bias).shape(), (Shape{kDimN, 4}));
+  EXPECT_EQ(linear(input({kDimN, kDimM, 3}), w, bias).shape(), (Shape{kDimN, kDimM, 4}));
   EXPECT_THAT(
-      error_of([&] { linear(input({2, 4}), w); }),
+      message_of([&] { linear(input({2, 4}), w); }),
       HasSubstr("linear: x has 4 features in its last axis and w takes 3: they are f32[2, 4] and "
                 "f32[4, 3], and w must be [out, in]"));
   EXPECT_THAT(
-      error_of([&] { linear(input({3}), w, input({3})); }),
+      message_of([&] { linear(input({3}), w, input({3})); }),
       HasSubstr("linear: operand bias is f32[3]; it must have one element for each row of w"));
-  EXPECT_THAT(error_of([&] { linear(input({3}), bias); }), HasSubstr("must be a matrix [out, in]"));
+  EXPECT_THAT(message_of([&] { linear(input({3}), bias); }),
+              HasSubstr("must be a matrix [out, in]"));
 }
 
 TEST_F(Ops, normalizations_keep_the_shape) {
-  Var x = input({kN, 3, 4});
+  Var x = input({kDimN, 3, 4});
   EXPECT_EQ(softmax(x).shape(), x.shape());
   EXPECT_EQ(log_softmax(x, 0).shape(), x.shape());
   EXPECT_EQ(layer_norm(x).shape(), x.shape());
   EXPECT_EQ(layer_norm(x, input({3, 4}), input({4}), 1).shape(), x.shape());
   EXPECT_THAT(
-      error_of([&] { layer_norm(x, input({3})); }),
+      message_of([&] { layer_norm(x, input({3})); }),
       HasSubstr(
           "layer_norm: operand scale is f32[3]; it must broadcast to the normalized axes [4] of "
           "f32[N, 3, 4]"));
 }
 
 TEST_F(Ops, normalizations_by_channel) {
-  Var x = input({kN, 4, 5}), c = input({4});
+  Var x = input({kDimN, 4, 5}), c = input({4});
   EXPECT_EQ(instance_norm(x, c, c).shape(), x.shape());
   EXPECT_EQ(group_norm(x, c, c, 2).shape(), x.shape());
   EXPECT_EQ(batch_norm_training(x, c, c, c, c).at(2).shape(), c.shape());
-  EXPECT_THAT(error_of([&] { group_norm(x, c, c, 3); }),
+  EXPECT_THAT(message_of([&] { group_norm(x, c, c, 3); }),
               HasSubstr("group_norm: 4 channels do not divide into 3 groups"));
-  EXPECT_THAT(error_of([&] { batch_norm(x, c, c, c, input({5})); }),
+  EXPECT_THAT(message_of([&] { batch_norm(x, c, c, c, input({5})); }),
               HasSubstr("operand variance is f32[5]; it must have one element for each of the 4 "
                         "channels of x"));
-  EXPECT_THAT(error_of([&] { instance_norm(input({kN, 4})); }),
+  EXPECT_THAT(message_of([&] { instance_norm(input({kDimN, 4})); }),
               HasSubstr("it must have a batch, channels and positions behind them"));
 }
 
 TEST_F(Ops, extend_tile_and_split) {
-  EXPECT_EQ(extend(input({kN + Dim(3)}), {2}, {1}).shape(), (Shape{kN + Dim(6)}));
-  EXPECT_EQ(extend(input({kN + Dim(1)}), {kM}, {0}, "edge").shape(), (Shape{kN + kM + Dim(1)}));
-  EXPECT_THAT(error_of([&] { extend(input({kN + Dim(2)}), {2}, {1}); }),
+  EXPECT_EQ(extend(input({kDimN + Dim(3)}), {2}, {1}).shape(), (Shape{kDimN + Dim(6)}));
+  EXPECT_EQ(extend(input({kDimN + Dim(1)}), {kDimM}, {0}, "edge").shape(),
+            (Shape{kDimN + kDimM + Dim(1)}));
+  EXPECT_THAT(message_of([&] { extend(input({kDimN + Dim(2)}), {2}, {1}); }),
               HasSubstr("extend: axis 0 of f32[N + 2] is extended by 2 and 1 in the mode reflect, "
                         "and may be too short for that"));
-  EXPECT_THAT(error_of([&] { extend(input({0}), {1}, {1}); }), HasSubstr("and has no element"));
-  EXPECT_THAT(error_of([&] { extend(input({3}), {1}, {1}, "mirror"); }),
+  EXPECT_THAT(message_of([&] { extend(input({0}), {1}, {1}); }), HasSubstr("and has no element"));
+  EXPECT_THAT(message_of([&] { extend(input({3}), {1}, {1}, "mirror"); }),
               HasSubstr("mode is \"mirror\"; it must be one of reflect, edge, wrap"));
-  EXPECT_EQ(tile(input({kN, 2}), {3, kM}).shape(), (Shape{kN * Dim(3), kM * Dim(2)}));
-  EXPECT_THAT(error_of([&] { tile(input({2, 2}), {3}); }), HasSubstr("tile: repeats is [3]"));
-  EXPECT_EQ(split(input({2, kN + Dim(1)}), {1, kN}, 1).at(1).shape(), (Shape{2, kN}));
-  EXPECT_THAT(error_of([&] { split(input({5}), {2, 2}); }),
+  EXPECT_EQ(tile(input({kDimN, 2}), {3, kDimM}).shape(), (Shape{kDimN * Dim(3), kDimM * Dim(2)}));
+  EXPECT_THAT(message_of([&] { tile(input({2, 2}), {3}); }), HasSubstr("tile: repeats is [3]"));
+  EXPECT_EQ(split(input({2, kDimN + Dim(1)}), {1, kDimN}, 1).at(1).shape(), (Shape{2, kDimN}));
+  EXPECT_THAT(message_of([&] { split(input({5}), {2, 2}); }),
               HasSubstr("split: the sizes [2, 2] must add up to 5, the size of axis 0 of f32[5]"));
-  EXPECT_THAT(error_of([&] { depth_to_space(input({1, 6, 2, 2}), 2); }),
+  EXPECT_THAT(message_of([&] { depth_to_space(input({1, 6, 2, 2}), 2); }),
               HasSubstr("axis 1 of f32[1, 6, 2, 2] does not divide by 4"));
 }
 
 TEST_F(Ops, einsum) {
-  Var a = input({kN, 3, 4}), b = input({4, 5});
-  EXPECT_EQ(weir::einsum({a, b}, "bij,jk->bik").shape(), (Shape{kN, 3, 5}));
-  EXPECT_EQ(weir::einsum({a, b}, "...j,jk").shape(), (Shape{kN, 3, 5}));
-  EXPECT_EQ(weir::einsum({input({kN, kN}, DType::i8)}, "ii").type(), (TensorType{DType::i32, {}}));
+  Var a = input({kDimN, 3, 4}), b = input({4, 5});
+  EXPECT_EQ(weir::einsum({a, b}, "bij,jk->bik").shape(), (Shape{kDimN, 3, 5}));
+  EXPECT_EQ(weir::einsum({a, b}, "...j,jk").shape(), (Shape{kDimN, 3, 5}));
+  EXPECT_EQ(weir::einsum({input({kDimN, kDimN}, DType::i8)}, "ii").type(),
+            (TensorType{DType::i32, {}}));
   for (auto [equation, message] : std::vector<std::pair<const char*, const char*>>{
            {"bij->bij", "is for 1 operands, and there are 2"},
            {"bij,j->b", "operand 1 is f32[4, 5]; the equation \"bij,j->b\" has 1 axes for it"},
@@ -372,50 +379,56 @@ TEST_F(Ops, einsum) {
            {"bij,jk->bb", "must have labels of the operands, each once"},
            {"b?j,jk", "\"b?j\" is no list of letters"},
            {"bij,bk->ik", "a label stands for axes of N and of 4 elements"}})
-    EXPECT_THAT(error_of([&] { weir::einsum({a, b}, equation); }), HasSubstr(message)) << equation;
+    EXPECT_THAT(message_of([&] { weir::einsum({a, b}, equation); }), HasSubstr(message))
+        << equation;
 }
 
 TEST_F(Ops, indexed) {
-  Var x = input({kN, 5, 3}), at = input({kM, 2}, DType::i64);
-  EXPECT_EQ(gather(x, at, 1).shape(), (Shape{kN, kM, 2, 3}));
-  EXPECT_EQ(gather_nd(x, at).shape(), (Shape{kM, 3}));
-  EXPECT_EQ(gather_elements(x, input({kN, 7, 2}, DType::i32), 1).shape(), (Shape{kN, 7, 2}));
-  EXPECT_EQ(arg_max(x, 1).type(), (TensorType{DType::i64, {kN, 3}}));
-  EXPECT_EQ(one_hot(at, {kN}, 0).shape(), (Shape{kN, kM, 2}));
-  EXPECT_THAT(error_of([&] { gather(x, input({2})); }),
+  Var x = input({kDimN, 5, 3}), at = input({kDimM, 2}, DType::i64);
+  EXPECT_EQ(gather(x, at, 1).shape(), (Shape{kDimN, kDimM, 2, 3}));
+  EXPECT_EQ(gather_nd(x, at).shape(), (Shape{kDimM, 3}));
+  EXPECT_EQ(gather_elements(x, input({kDimN, 7, 2}, DType::i32), 1).shape(), (Shape{kDimN, 7, 2}));
+  EXPECT_EQ(arg_max(x, 1).type(), (TensorType{DType::i64, {kDimN, 3}}));
+  EXPECT_EQ(one_hot(at, {kDimN}, 0).shape(), (Shape{kDimN, kDimM, 2}));
+  EXPECT_THAT(message_of([&] { gather(x, input({2})); }),
               HasSubstr("gather: operand indices has element type f32; it takes an integer type"));
-  EXPECT_THAT(error_of([&] { gather_elements(x, input({kM, 5, 3}, DType::i64), 1); }),
+  EXPECT_THAT(message_of([&] { gather_elements(x, input({kDimM, 5, 3}, DType::i64), 1); }),
               HasSubstr("none of them larger but axis 1"));
-  EXPECT_THAT(error_of([&] { gather_nd(x, input({2, 4}, DType::i64)); }),
+  EXPECT_THAT(message_of([&] { gather_nd(x, input({2, 4}, DType::i64)); }),
               HasSubstr("must be at most 3, the axes of"));
-  EXPECT_THAT(error_of([&] { gather_nd(x, input({2, kN}, DType::i64)); }),
+  EXPECT_THAT(message_of([&] { gather_nd(x, input({2, kDimN}, DType::i64)); }),
               HasSubstr("their last dimension must be a number"));
-  EXPECT_THAT(error_of([&] { scatter_nd(x, at, input({kM, 4})); }),
+  EXPECT_THAT(message_of([&] { scatter_nd(x, at, input({kDimM, 4})); }),
               HasSubstr("the updates are f32[M, 4]; they must be [M, 3], one for each place"));
-  EXPECT_THAT(error_of([&] { top_k(x, 6, 1); }), HasSubstr("k is 6; of axis 1 of f32[N, 5, 3] it must be 0 to 5"));
-  EXPECT_THAT(error_of([&] { top_k(x, 2, 0); }), HasSubstr("axis 0 of f32[N, 5, 3] may be smaller"));
-  EXPECT_THAT(error_of([&] { arg_min(input({0, 2}), 0); }), HasSubstr("axis 0 of f32[0, 2] has no elements"));
+  EXPECT_THAT(message_of([&] { top_k(x, 6, 1); }),
+              HasSubstr("k is 6; of axis 1 of f32[N, 5, 3] it must be 0 to 5"));
+  EXPECT_THAT(message_of([&] { top_k(x, 2, 0); }),
+              HasSubstr("axis 0 of f32[N, 5, 3] may be smaller"));
+  EXPECT_THAT(message_of([&] { arg_min(input({0, 2}), 0); }),
+              HasSubstr("axis 0 of f32[0, 2] has no elements"));
 }
 
 TEST_F(Ops, sources) {
-  EXPECT_EQ(iota(builder_, {kN, 3}, 1, DType::f32).type(), (TensorType{DType::f32, {kN, 3}}));
-  EXPECT_EQ(size_of(builder_, {kN, 3}).type(), (TensorType{DType::i64, {}}));
+  EXPECT_EQ(iota(builder_, {kDimN, 3}, 1, DType::f32).type(), (TensorType{DType::f32, {kDimN, 3}}));
+  EXPECT_EQ(size_of(builder_, {kDimN, 3}).type(), (TensorType{DType::i64, {}}));
   EXPECT_EQ(constant(builder_, Tensor(DType::i32, {2, 3})).type(),
             (TensorType{DType::i32, {2, 3}}));
-  EXPECT_THAT(error_of([&] { iota(builder_, {2}, 1); }), HasSubstr("iota: axis 1 is out of range"));
-  EXPECT_THAT(error_of([&] { iota(builder_, {2}, 0, DType::boolean); }),
+  EXPECT_THAT(message_of([&] { iota(builder_, {2}, 1); }),
+              HasSubstr("iota: axis 1 is out of range"));
+  EXPECT_THAT(message_of([&] { iota(builder_, {2}, 0, DType::boolean); }),
               HasSubstr("must be a numeric type, not bool"));
-  EXPECT_THAT(error_of([&] { iota(builder_, {kN - Dim(1)}); }), HasSubstr("can be negative"));
+  EXPECT_THAT(message_of([&] { iota(builder_, {kDimN - Dim(1)}); }), HasSubstr("can be negative"));
 }
 
 TEST_F(Ops, operands_that_are_missing_or_foreign) {
   GraphBuilder other;
   Var foreign = other.input("x", DType::f32, {2});
-  EXPECT_THAT(error_of([&] { add(input({2}), foreign); }), HasSubstr("belong to different graphs"));
-  EXPECT_THAT(error_of([&] { exp(Var()); }), HasSubstr("exp: an operand is an empty Var"));
-  EXPECT_THAT(error_of([&] { layer_norm(input({2}), Var(), input({2})); }),
+  EXPECT_THAT(message_of([&] { add(input({2}), foreign); }),
+              HasSubstr("belong to different graphs"));
+  EXPECT_THAT(message_of([&] { exp(Var()); }), HasSubstr("exp: an operand is an empty Var"));
+  EXPECT_THAT(message_of([&] { layer_norm(input({2}), Var(), input({2})); }),
               HasSubstr("an empty Var"));
-  EXPECT_THAT(error_of([&] { builder_.apply("add", {input({2})}); }),
+  EXPECT_THAT(message_of([&] { builder_.apply("add", {input({2})}); }),
               HasSubstr("add: takes 2 operands, and 1 is given"));
 }
 

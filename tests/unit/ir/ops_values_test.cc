@@ -22,7 +22,7 @@ using ::testing::ElementsAreArray;
 using Sizes = Tensor::Sizes;
 using Integers = std::vector<std::int64_t>;
 
-constexpr double kInfinity = std::numeric_limits<double>::infinity();
+constexpr double kInf = std::numeric_limits<double>::infinity();
 
 // A graph under construction with the values of its inputs.
 class OpsValues : public ::testing::Test {
@@ -131,9 +131,9 @@ double at(const Tensor& tensor, const Sizes& index) {
 
 TEST_F(OpsValues, remainders_have_the_sign_of_divisor_or_dividend) {
   Var a = input(Tensor::from<double>({7, -7, 7, -7, 6, -1, 1}, {7}));
-  Var b = input(Tensor::from<double>({3, 3, -3, -3, 3, kInfinity, 0}, {7}));
+  Var b = input(Tensor::from<double>({3, 3, -3, -3, 3, kInf, 0}, {7}));
   auto results = run({remainder(a, b), fmod(a, b)});
-  EXPECT_THAT(numbers(results[0]), ElementsAre(1, 2, -2, -1, 0, kInfinity, ::testing::IsNan()));
+  EXPECT_THAT(numbers(results[0]), ElementsAre(1, 2, -2, -1, 0, kInf, ::testing::IsNan()));
   EXPECT_THAT(numbers(results[1]), ElementsAre(1, -1, 1, -1, 0, -1, ::testing::IsNan()));
 }
 
@@ -161,7 +161,7 @@ TEST_F(OpsValues, fma_rounds_once) {
   auto half = [&](Var value) { return builder_.apply("cast", {value}, {{"dtype", DType::f16}}); };
   auto results = run({fma(a, b, c), a * b + c, fma(x, x, y), fma(half(h), half(h), half(k))});
   EXPECT_THAT(numbers(results[0]), ElementsAre(0x1p-24, kLargest, 0x1p-149));
-  EXPECT_THAT(numbers(results[1]), ElementsAre(0, kInfinity, 0x1p-149));
+  EXPECT_THAT(numbers(results[1]), ElementsAre(0, kInf, 0x1p-149));
   EXPECT_THAT(numbers(results[2]), ElementsAre(0x1p-54));
   EXPECT_THAT(numbers(results[3]), ElementsAre(0x1p-20));
 }
@@ -187,7 +187,7 @@ TEST_F(OpsValues, every_set_of_axes) {
       kept[i] = 1;
     }
     Tensor sum(DType::f64, kept), largest(DType::f64, kept), count(DType::f64, kept);
-    for (double& v : largest.mutable_elements<double>()) v = -kInfinity;
+    for (double& v : largest.mutable_elements<double>()) v = -kInf;
     for_each_index(sizes, [&](const Sizes& index) {
       std::int64_t position = 0;
       for (std::size_t i = 0; i < 4; ++i)
@@ -217,8 +217,8 @@ TEST_F(OpsValues, reductions_over_nothing_and_of_special_values) {
   Var nothing = input(Tensor(DType::f32, {2, 0}));
   EXPECT_THAT(numbers(reduce_sum(nothing, {1})), ElementsAre(0, 0));
   EXPECT_THAT(numbers(reduce_prod(nothing)), ElementsAre(1));
-  EXPECT_THAT(numbers(reduce_max(nothing)), ElementsAre(-kInfinity));
-  EXPECT_THAT(numbers(reduce_min(nothing)), ElementsAre(kInfinity));
+  EXPECT_THAT(numbers(reduce_max(nothing)), ElementsAre(-kInf));
+  EXPECT_THAT(numbers(reduce_min(nothing)), ElementsAre(kInf));
   EXPECT_THAT(numbers(reduce_mean(nothing)), ElementsAre(::testing::IsNan()));
   Var integers = input(Tensor(DType::i32, {0}));
   EXPECT_THAT(run(reduce_max(integers)).elements<std::int32_t>(),

@@ -15,8 +15,10 @@ namespace {
 std::vector<VectorLevel> find_levels() {
 #if defined(__x86_64__)
   bool fma = __builtin_cpu_supports("fma") != 0;
+  bool has_avx2 = __builtin_cpu_supports("avx2") != 0 && fma;
   std::vector<VectorLevel> levels{{"", fma}};
-  if (__builtin_cpu_supports("avx2") != 0 && fma) levels.push_back({"x86-64-v3", true});
+  // Without AVX-512 this machine's own level is that of AVX2.
+  if (has_avx2 && __builtin_cpu_supports("avx512f") != 0) levels.push_back({"x86-64-v3", true});
   if (__builtin_cpu_supports("sse4.2") != 0) levels.push_back({"x86-64-v2", false});
   levels.push_back({"x86-64", false});
   return levels;
@@ -60,8 +62,7 @@ std::vector<Tensor> interpret_expanded(const Program& program, bool has_fma, boo
   CompileOptions options;
   options.contract = contract;
   return interpret(has_fma && !contract ? program.graph : optimize(program.graph, options),
-                   program.weights, program.inputs,
-                   {{scalar::Numerics::Mode::expanded, has_fma}});
+                   program.weights, program.inputs, {{scalar::Numerics::Mode::expanded, has_fma}});
 }
 
 std::optional<std::string> difference(const Graph& graph, std::span<const Tensor> actual,

@@ -11,6 +11,7 @@
 
 #include "compiler/pipeline.h"
 #include "runtime/thread_pool.h"
+#include "tests/support/sanitized.h"
 
 namespace weir {
 namespace {
@@ -49,12 +50,6 @@ std::size_t resident_bytes() {
   return resident * static_cast<std::size_t>(sysconf(_SC_PAGESIZE));
 }
 
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-constexpr bool kKeepsFreedMemory = true;  // in quarantine
-#else
-constexpr bool kKeepsFreedMemory = false;
-#endif
-
 TEST(Jit, AThousandModelsLeaveNothingBehind) {
   constexpr int kWarmUp = 200;
   // A single page of every model that stayed would make three times as much.
@@ -67,7 +62,7 @@ TEST(Jit, AThousandModelsLeaveNothingBehind) {
     std::vector<Tensor> inputs{x};
     ASSERT_TRUE(is_small_model_of(executable.run(inputs)[0], x, i)) << "model " << i;
   }
-  if (!kKeepsFreedMemory) {
+  if (!test::kSanitized) {  // which keep freed memory in quarantine
     EXPECT_LT(resident_bytes(), settled + kCeiling);
   }
 }

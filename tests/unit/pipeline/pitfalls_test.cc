@@ -22,14 +22,14 @@ namespace {
 constexpr double kInf = std::numeric_limits<double>::infinity();
 constexpr double kNan = std::numeric_limits<double>::quiet_NaN();
 // Whole vectors of every level, and a rest.
-constexpr std::int64_t kCount = 4 * 64 + 37;
+constexpr std::int64_t kElements = 4 * 64 + 37;
 constexpr DType kFloats[]{DType::f32, DType::f64, DType::f16, DType::bf16};
 constexpr DType kIntegers[]{DType::i8, DType::u8, DType::i32, DType::i64};
 
-// kCount elements that repeat the numbers given.
+// kElements elements that repeat the numbers given.
 Tensor repeated(DType type, const std::vector<double>& numbers) {
-  Tensor result(type, {kCount});
-  for (std::int64_t i = 0; i < kCount; ++i)
+  Tensor result(type, {kElements});
+  for (std::int64_t i = 0; i < kElements; ++i)
     result.set_bits(i,
                     scalar::bits_of(type, numbers[static_cast<std::size_t>(i) % numbers.size()]));
   return result;
@@ -399,15 +399,15 @@ TEST(Pitfalls, IntegersWrap) {
                             {"neg(%x)", lowest, 0, is_signed(type) ? lowest : 0},
                             {"abs(%x)", lowest, 0, lowest}};
     for (const Case& one : cases) {
-      Tensor x(type, {kCount}), z(type, {kCount});
-      for (std::int64_t i = 0; i < kCount; ++i) {
+      Tensor x(type, {kElements}), z(type, {kElements});
+      for (std::int64_t i = 0; i < kElements; ++i) {
         x.set_bits(i, integer(one.x));
         z.set_bits(i, integer(one.z));
       }
       Inputs inputs{{"x", x}};
       if (std::string(one.text).find("%z") != std::string::npos) inputs.emplace("z", z);
       at_every_level(line(one.text, type), inputs, [&](const std::vector<Tensor>& outputs) {
-        for (std::int64_t i = 0; i < kCount; ++i)
+        for (std::int64_t i = 0; i < kElements; ++i)
           ASSERT_EQ(outputs[0].bits(i), integer(one.y)) << one.text;
       });
     }
@@ -476,7 +476,7 @@ TEST(Pitfalls, CastsOfFloatsOutOfRange) {
                                                             : static_cast<std::int64_t>(value));
       }
       at_every_level(graph, {{"x", repeated(from, x)}}, [&](const std::vector<Tensor>& outputs) {
-        for (std::int64_t i = 0; i < kCount; ++i) {
+        for (std::int64_t i = 0; i < kElements; ++i) {
           std::size_t which = static_cast<std::size_t>(i) % x.size();
           ASSERT_EQ(scalar::to_integer(to, outputs[0].bits(i)), y[which])
               << x[which] << " at " << i;

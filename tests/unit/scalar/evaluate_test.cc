@@ -16,7 +16,7 @@
 namespace weir::scalar {
 namespace {
 
-constexpr double kInf = std::numeric_limits<double>::infinity();
+constexpr double kPlusInfinity = std::numeric_limits<double>::infinity();
 constexpr double kNan = std::numeric_limits<double>::quiet_NaN();
 constexpr std::int64_t kMin32 = INT32_MIN, kMax32 = INT32_MAX;
 constexpr std::int64_t kMin64 = INT64_MIN, kMax64 = INT64_MAX;
@@ -174,34 +174,62 @@ TEST_P(ApplyFloat, Table) {
   using enum Primitive;
   const DType type = GetParam();
   const std::vector<FloatRow> rows{
-      {add, {1, 2}, 3},         {add, {kInf, -kInf}, kNan},
-      {sub, {0.0, 0.0}, 0.0},   {mul, {0.0, kInf}, kNan},
-      {mul, {-1, 0.0}, -0.0},   {div, {1, 0.0}, kInf},
-      {div, {-1, 0.0}, -kInf},  {div, {0.0, 0.0}, kNan},
-      {rem, {5.5, 2}, 1.5},     {rem, {-5.5, 2}, -1.5},
-      {rem, {-4, 2}, -0.0},     {rem, {5, 0.0}, kNan},
-      {rem, {5, kInf}, 5},      {fma, {2, 3, 4}, 10},
-      {neg, {0.0}, -0.0},       {abs, {-0.0}, 0.0},
-      {abs, {-kInf}, kInf},     {min, {1, 2}, 1},
-      {min, {kNan, 1}, kNan},   {min, {1, kNan}, kNan},
-      {min, {0.0, -0.0}, -0.0}, {min, {-0.0, 0.0}, 0.0},
-      {max, {1, 2}, 2},         {max, {kNan, 1}, kNan},
-      {max, {1, kNan}, kNan},   {max, {0.0, -0.0}, -0.0},
-      {max, {-0.0, 0.0}, 0.0},  {max, {-kInf, kInf}, kInf},
-      {sqrt, {2.25}, 1.5},      {sqrt, {-0.0}, -0.0},
-      {sqrt, {-1}, kNan},       {floor, {-1.5}, -2},
-      {ceil, {-0.5}, -0.0},     {trunc, {-1.5}, -1},
-      {trunc, {-0.5}, -0.0},    {round, {0.5}, 0},
-      {round, {1.5}, 2},        {round, {2.5}, 2},
-      {round, {-0.5}, -0.0},    {round, {-2.5}, -2},
-      {round, {kNan}, kNan},    {exp, {0.0}, 1},
-      {exp, {-kInf}, 0},        {log, {0.0}, -kInf},
-      {log, {-1}, kNan},        {log1p, {-0.0}, -0.0},
-      {expm1, {-kInf}, -1},     {tanh, {kInf}, 1},
-      {erf, {-kInf}, -1},       {erfc, {-kInf}, 2},
-      {sin, {kInf}, kNan},      {cos, {0.0}, 1},
-      {pow, {0.0, 0.0}, 1},     {pow, {kNan, 0.0}, 1},
-      {pow, {-2, 3}, -8},       {pow, {-2, 0.5}, kNan},
+      {add, {1, 2}, 3},
+      {add, {kPlusInfinity, -kPlusInfinity}, kNan},
+      {sub, {0.0, 0.0}, 0.0},
+      {mul, {0.0, kPlusInfinity}, kNan},
+      {mul, {-1, 0.0}, -0.0},
+      {div, {1, 0.0}, kPlusInfinity},
+      {div, {-1, 0.0}, -kPlusInfinity},
+      {div, {0.0, 0.0}, kNan},
+      {rem, {5.5, 2}, 1.5},
+      {rem, {-5.5, 2}, -1.5},
+      {rem, {-4, 2}, -0.0},
+      {rem, {5, 0.0}, kNan},
+      {rem, {5, kPlusInfinity}, 5},
+      {fma, {2, 3, 4}, 10},
+      {neg, {0.0}, -0.0},
+      {abs, {-0.0}, 0.0},
+      {abs, {-kPlusInfinity}, kPlusInfinity},
+      {min, {1, 2}, 1},
+      {min, {kNan, 1}, kNan},
+      {min, {1, kNan}, kNan},
+      {min, {0.0, -0.0}, -0.0},
+      {min, {-0.0, 0.0}, 0.0},
+      {max, {1, 2}, 2},
+      {max, {kNan, 1}, kNan},
+      {max, {1, kNan}, kNan},
+      {max, {0.0, -0.0}, -0.0},
+      {max, {-0.0, 0.0}, 0.0},
+      {max, {-kPlusInfinity, kPlusInfinity}, kPlusInfinity},
+      {sqrt, {2.25}, 1.5},
+      {sqrt, {-0.0}, -0.0},
+      {sqrt, {-1}, kNan},
+      {floor, {-1.5}, -2},
+      {ceil, {-0.5}, -0.0},
+      {trunc, {-1.5}, -1},
+      {trunc, {-0.5}, -0.0},
+      {round, {0.5}, 0},
+      {round, {1.5}, 2},
+      {round, {2.5}, 2},
+      {round, {-0.5}, -0.0},
+      {round, {-2.5}, -2},
+      {round, {kNan}, kNan},
+      {exp, {0.0}, 1},
+      {exp, {-kPlusInfinity}, 0},
+      {log, {0.0}, -kPlusInfinity},
+      {log, {-1}, kNan},
+      {log1p, {-0.0}, -0.0},
+      {expm1, {-kPlusInfinity}, -1},
+      {tanh, {kPlusInfinity}, 1},
+      {erf, {-kPlusInfinity}, -1},
+      {erfc, {-kPlusInfinity}, 2},
+      {sin, {kPlusInfinity}, kNan},
+      {cos, {0.0}, 1},
+      {pow, {0.0, 0.0}, 1},
+      {pow, {kNan, 0.0}, 1},
+      {pow, {-2, 3}, -8},
+      {pow, {-2, 0.5}, kNan},
   };
   for (const FloatRow& row : rows) {
     std::vector<Bits> operands;
@@ -293,12 +321,12 @@ TEST_P(ApplyFloat, CastsToIntegersTruncateAndSaturate) {
   EXPECT_EQ(i32(3e9), kMax32);
   EXPECT_EQ(i32(2147483648.0), kMax32);
   EXPECT_EQ(i32(-2147483648.0), kMin32);
-  EXPECT_EQ(i32(-kInf), kMin32);
+  EXPECT_EQ(i32(-kPlusInfinity), kMin32);
   EXPECT_EQ(i32(kNan), 0);
   EXPECT_EQ(i64(0x1p62), std::int64_t{1} << 62);
   EXPECT_EQ(i64(0x1p63), kMax64);
   EXPECT_EQ(i64(-0x1p63), kMin64);
-  EXPECT_EQ(i64(kInf), kMax64);
+  EXPECT_EQ(i64(kPlusInfinity), kMax64);
   EXPECT_EQ(i64(kNan), 0);
   auto boolean = [&](double x) { return as_bool(cast_to(type, DType::boolean, bits_of(type, x))); };
   EXPECT_TRUE(boolean(0.5));

@@ -18,7 +18,7 @@
 namespace weir {
 namespace {
 
-constexpr std::int64_t kBatch = 32, kSteps = 20;
+constexpr std::int64_t kRows = 32, kSteps = 20;
 constexpr std::size_t kStride = 13;  // of the elements that runs.npz keeps
 
 struct ReferenceRun {
@@ -54,7 +54,7 @@ const Weights& kept_runs() {
   return runs;
 }
 
-Tensor in_type(const Tensor& tensor, DType type, double scale = 1) {
+Tensor scaled_in_type(const Tensor& tensor, DType type, double scale = 1) {
   Tensor result(type, tensor.sizes());
   for (std::int64_t i = 0; i < tensor.element_count(); ++i)
     result.set_bits(
@@ -66,7 +66,7 @@ Model make_model(const ReferenceRun& run) {
   GraphBuilder builder(run.model);
   auto param = [&](const std::string& name) {
     const std::string start = (run.model == "conv" ? "conv" : "mlp") + std::string(".init.");
-    return builder.param(name, in_type(kept_runs().at(start + name), run.type));
+    return builder.param(name, scaled_in_type(kept_runs().at(start + name), run.type));
   };
   Dim n = Dim::symbol("N");
   Var x = builder.input("x", run.type, {n, 64});
@@ -111,9 +111,9 @@ void expect_near(const Tensor& actual, const Tensor& reference, std::size_t stri
 Tensor batch_of(const Tensor& all, std::int64_t step) {
   Tensor::Sizes sizes = all.sizes();
   std::size_t bytes = all.byte_count() / static_cast<std::size_t>(sizes[0]);
-  sizes[0] = kBatch;
+  sizes[0] = kRows;
   const char* data =
-      static_cast<const char*>(all.data()) + bytes * static_cast<std::size_t>(step * kBatch);
+      static_cast<const char*>(all.data()) + bytes * static_cast<std::size_t>(step * kRows);
   return Tensor::shared(all.dtype(), sizes, std::make_shared<Tensor>(all), data);
 }
 
@@ -124,7 +124,7 @@ void expect_run(const ReferenceRun& run, const Weights& reference, const std::st
   Model model = make_model(run);
   Rule rule = rule_of(run.optimizer);
   double tolerance = run.type == DType::f32 ? 1e-4 : 1e-9;
-  Tensor x = in_type(kept_runs().at("x"), run.type, 1.0 / 16);
+  Tensor x = scaled_in_type(kept_runs().at("x"), run.type, 1.0 / 16);
   const Tensor& t = kept_runs().at("t");
   std::vector<std::string> params;
   for (ValueId id : model.graph.params()) params.push_back(model.graph.value(id).name);

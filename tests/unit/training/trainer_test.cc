@@ -21,7 +21,7 @@ using test::error_of;
 using testing::HasSubstr;
 
 // A net that shall tell which of two numbers is larger.
-Model make_model() {
+Model make_classifier() {
   Model model{test::parse(R"(graph @larger(%x: f32[N, 2], %t: i64[N]) -> (f32[N, 2], f32[]) {
   param %w1: f32[8, 2]
   param %b1: f32[8]
@@ -38,7 +38,7 @@ Model make_model() {
   return model;
 }
 
-NamedTensors make_batch(std::uint64_t seed, std::int64_t rows = 40) {
+NamedTensors labelled_batch(std::uint64_t seed, std::int64_t rows = 40) {
   test::Generator generator(seed);
   Tensor x = test::random_tensor(DType::f32, {rows, 2}, generator);
   Tensor t(DType::i64, {rows});
@@ -56,12 +56,12 @@ void expect_same_state(const Trainer& a, const Trainer& b) {
 }
 
 TEST(Trainer, LearnsAndEvaluates) {
-  Trainer trainer(make_model(), {"adam"}, {.outputs = {"logits"}});
+  Trainer trainer(make_classifier(), {"adam"}, {.outputs = {"logits"}});
   ASSERT_EQ(trainer.inputs().size(), 2U);
   EXPECT_EQ(trainer.inputs()[1].name, "t");
   double first = 0, last = 0;
   for (std::uint64_t i = 0; i < 150; ++i) {
-    last = trainer.step(make_batch(i), 0.02);
+    last = trainer.step(labelled_batch(i), 0.02);
     if (i == 0) first = last;
     ASSERT_EQ(trainer.results().size(), 1U);
     EXPECT_EQ(trainer.results()[0].sizes(), (Tensor::Sizes{40, 2}));
@@ -69,7 +69,7 @@ TEST(Trainer, LearnsAndEvaluates) {
   EXPECT_LT(last, first / 4);
   EXPECT_LT(last, 0.2);
   // The outputs of the model, with its loss, which is that of the next step.
-  NamedTensors batch = make_batch(1000, 7);
+  NamedTensors batch = labelled_batch(1000, 7);
   std::vector<Tensor> outputs = trainer.evaluate(batch);
   ASSERT_EQ(outputs.size(), 2U);
   EXPECT_EQ(outputs[0].sizes(), (Tensor::Sizes{7, 2}));
@@ -78,52 +78,52 @@ TEST(Trainer, LearnsAndEvaluates) {
 }
 
 TEST(Trainer, GivesTheTrainedModel) {
-  Trainer trainer(make_model(), {"sgd"});
-  trainer.step(make_batch(1), 0.5);
+  Trainer trainer(make_classifier(), {"sgd"});
+  trainer.step(labelled_batch(1), 0.5);
   Model trained = trainer.model();
-  EXPECT_EQ(print(trained.graph), print(make_model().graph));
-  NamedTensors batch = make_batch(2);
+  EXPECT_EQ(print(trained.graph), print(make_classifier().graph));
+  NamedTensors batch = labelled_batch(2);
   EXPECT_TRUE(compare(compile(trained).run(batch)[0], trainer.evaluate(batch)[0]).identical);
-  EXPECT_FALSE(compare(trained.weights.at("w1"), make_model().weights.at("w1")).identical);
+  EXPECT_FALSE(compare(trained.weights.at("w1"), make_classifier().weights.at("w1")).identical);
 }
 
 TEST(Trainer, ContinuesFromItsState) {
   for (const char* optimizer : {"adam", "nesterov", "rmsprop:momentum=0.5,centered=1", "adagrad"}) {
-    Trainer whole(make_model(), parse_optimizer(optimizer));
-    Trainer first(make_model(), parse_optimizer(optimizer));
+    Trainer whole(make_classifier(), parse_optimizer(optimizer));
+    Trainer first(make_classifier(), parse_optimizer(optimizer));
     for (std::uint64_t i = 0; i < 4; ++i) {
-      whole.step(make_batch(i), 0.01);
-      if (i < 2) first.step(make_batch(i), 0.01);
+      whole.step(labelled_batch(i), 0.01);
+      if (i < 2) first.step(labelled_batch(i), 0.01);
     }
-    Trainer second(make_model(), parse_optimizer(optimizer));
+    Trainer second(make_classifier(), parse_optimizer(optimizer));
     second.write_state(first.read_state());
-    for (std::uint64_t i = 2; i < 4; ++i) second.step(make_batch(i), 0.01);
+    for (std::uint64_t i = 2; i < 4; ++i) second.step(labelled_batch(i), 0.01);
     expect_same_state(whole, second);
   }
 }
 
 TEST(Trainer, GivesTheSameBitsOnEveryNumberOfThreads) {
-  Trainer one(make_model(), {"adam"}), several(make_model(), {"adam"});
+  Trainer one(make_classifier(), {"adam"}), several(make_classifier(), {"adam"});
   ThreadPool pool(3);
   for (std::uint64_t i = 0; i < 3; ++i) {
-    NamedTensors batch = make_batch(i, 3000);
+    NamedTensors batch = labelled_batch(i, 3000);
     EXPECT_EQ(one.step(batch, 0.01), several.step(batch, 0.01, &pool.executor()));
   }
   expect_same_state(one, several);
 }
 
 TEST(Trainer, KeepsItsStateWhereAStepIsNotFinite) {
-  Trainer trainer(make_model(), {"adam"}, {.check_finite = true});
-  trainer.step(make_batch(1), 0.01);
+  Trainer trainer(make_classifier(), {"adam"}, {.check_finite = true});
+  trainer.step(labelled_batch(1), 0.01);
   EXPECT_TRUE(trainer.finite());
   Weights before = trainer.read_state();
-  NamedTensors batch = make_batch(2);
+  NamedTensors batch = labelled_batch(2);
   batch.at("x").mutable_elements<float>()[3] = INFINITY;
   EXPECT_FALSE(std::isfinite(trainer.step(batch, 0.01)));
   EXPECT_FALSE(trainer.finite());
   for (const auto& [name, value] : trainer.read_state())
     EXPECT_TRUE(compare(value, before.at(name)).identical) << name;
-  trainer.step(make_batch(3), 0.01);
+  trainer.step(labelled_batch(3), 0.01);
   EXPECT_TRUE(trainer.finite());
 }
 
@@ -145,23 +145,23 @@ TEST(Trainer, ALabelOutOfRangeUpdatesNothing) {
     if (layers > 0) {
       EXPECT_GT(lower_graph(trainer.step_graph()).calls.size(), 24U);
     }
-    trainer.step(make_batch(1), 0.02);
-    other.step(make_batch(1), 0.02);
+    trainer.step(labelled_batch(1), 0.02);
+    other.step(labelled_batch(1), 0.02);
     for (std::int64_t label : {2, -1}) {
-      NamedTensors batch = make_batch(2);
+      NamedTensors batch = labelled_batch(2);
       batch.at("t").mutable_elements<std::int64_t>()[39] = label;
       EXPECT_THAT(
           error_of([&] { trainer.step(batch, 0.02); }),
           HasSubstr("cross_entropy: index " + std::to_string(label) + " is out of range [0, 2)"));
       expect_same_state(trainer, other);
     }
-    EXPECT_EQ(trainer.step(make_batch(3), 0.02), other.step(make_batch(3), 0.02));
+    EXPECT_EQ(trainer.step(labelled_batch(3), 0.02), other.step(labelled_batch(3), 0.02));
     expect_same_state(trainer, other);
   }
 }
 
 TEST(Trainer, ReadsAndWritesByName) {
-  Trainer trainer(make_model(), {"momentum"}, {.trained = {"w2", "b1"}});
+  Trainer trainer(make_classifier(), {"momentum"}, {.trained = {"w2", "b1"}});
   std::vector<std::string> names;
   for (const StateVariable& variable : trainer.state()) names.push_back(variable.name);
   EXPECT_THAT(names, testing::ElementsAre("b1", "w2", "b1.momentum", "w2.momentum"));
@@ -179,16 +179,16 @@ TEST(Trainer, ReadsAndWritesByName) {
 }
 
 TEST(Trainer, RefusesABatchThatDoesNotFit) {
-  Trainer trainer(make_model(), {"sgd"});
+  Trainer trainer(make_classifier(), {"sgd"});
   Weights before = trainer.read_state();
-  NamedTensors batch = make_batch(1);
+  NamedTensors batch = labelled_batch(1);
   batch.erase("t");
   EXPECT_THAT(error_of([&] { trainer.step(batch, 0.1); }),
               HasSubstr("input t (i64[N]) is missing"));
-  batch = make_batch(1);
+  batch = labelled_batch(1);
   batch.insert_or_assign("t", Tensor(DType::i64, {3}));
   EXPECT_THAT(error_of([&] { trainer.step(batch, 0.1); }), HasSubstr("the symbol N is already 40"));
-  batch = make_batch(1);
+  batch = labelled_batch(1);
   batch.emplace("u", Tensor());
   EXPECT_THAT(error_of([&] { trainer.step(batch, 0.1); }), HasSubstr("there is no input u"));
   for (const auto& [name, value] : trainer.read_state())
@@ -196,8 +196,8 @@ TEST(Trainer, RefusesABatchThatDoesNotFit) {
 }
 
 TEST(Trainer, HasAFaceInC) {
-  Trainer trainer(make_model(), {"momentum"});
-  NamedTensors batch = make_batch(1);
+  Trainer trainer(make_classifier(), {"momentum"});
+  NamedTensors batch = labelled_batch(1);
   const void* inputs[] = {batch.at("x").data(), batch.at("t").data()};
   float loss = 0;
   ASSERT_EQ(weir_test_train_in_c(&trainer.c_step(), inputs, 40, 5, &loss), 0);
@@ -209,8 +209,8 @@ TEST(Trainer, HasAFaceInC) {
 
 // An empty batch has no mean, and a step over it says so.
 TEST(Trainer, AnEmptyBatchIsNotFinite) {
-  Trainer trainer(make_model(), {"sgd"}, {.check_finite = true});
-  EXPECT_TRUE(std::isnan(trainer.step(make_batch(1, 0), 0.1)));
+  Trainer trainer(make_classifier(), {"sgd"}, {.check_finite = true});
+  EXPECT_TRUE(std::isnan(trainer.step(labelled_batch(1, 0), 0.1)));
   EXPECT_FALSE(trainer.finite());
 }
 

@@ -31,7 +31,7 @@ const Weights& reference() {
   return steps;
 }
 
-Tensor in_type(const Tensor& tensor, DType type) {
+Tensor cast_to(const Tensor& tensor, DType type) {
   Tensor result(type, tensor.sizes());
   for (std::int64_t i = 0; i < tensor.element_count(); ++i)
     result.set_bits(i, scalar::bits_of(type, scalar::to_double(tensor.dtype(), tensor.bits(i))));
@@ -55,7 +55,7 @@ Model model_with_batch_norm(DType type) {
   GraphBuilder b("normalized");
   Dim n = Dim::symbol("N");
   auto param = [&](const std::string& name) {
-    return b.param(name, in_type(reference().at("init." + name), type));
+    return b.param(name, cast_to(reference().at("init." + name), type));
   };
   Var x = b.input("x", type, {n, 2, 4, 4}), target = b.input("target", type, {n, 3});
   Var h = conv(x, param("filter"));
@@ -69,7 +69,7 @@ Model model_with_batch_norm(DType type) {
 
 void expect_near(const Tensor& actual, const Tensor& wanted, double tolerance,
                  const std::string& what) {
-  Difference difference = compare(in_type(actual, DType::f64), wanted);
+  Difference difference = compare(cast_to(actual, DType::f64), wanted);
   EXPECT_LE(difference.largest, tolerance * difference.largest_reference) << what;
 }
 
