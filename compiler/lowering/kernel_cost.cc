@@ -25,7 +25,7 @@ constexpr double kVectors = 4;
 // each step of a fold finds it in another line of the caches.
 constexpr double kSpread = 0.5;
 constexpr double kFar = 2;
-// A vector that each step of a fold finds on another page, where nothing is read ahead.
+// What each step of a fold finds on another page, where nothing is read ahead: a vector, or an element that is spread.
 constexpr double kApart = 1.5;
 constexpr double kPage = 1024;
 // A guard that differs from lane to lane, and one that is the same in all.
@@ -158,7 +158,8 @@ void KernelCost::add_loads(Id root, bool in_fold, double times, double inner) {
           access.guard_times = times / inner;
     }
     auto parameter = static_cast<std::uint32_t>(node.payload);
-    access.may_copy = in_fold && !access.guarded && (window_ || may_copy_(parameter));
+    access.is_copied = in_fold && !access.guarded && may_copy_(parameter);
+    access.may_copy = in_fold && !access.guarded && (window_ || access.is_copied);
     add(parameter, indices, access);
   }
 }
@@ -297,8 +298,10 @@ double KernelCost::access_cost(const Access& access, const TileAxes& axes, doubl
   const bool interleaves = access.is_store && is_near && of_row == 1 &&
                            extents_[axes.row] == stride && steps_ > 0 &&
                            steps_ <= static_cast<double>(kWrittenOutSteps);
+  // A copy that is made for the kernel has the steps side by side.
+  const double apart = of_step < kPage || access.is_copied ? 1 : kApart;
   double each = computed               ? kLanes
-                : stride == 0          ? kSpread * (of_step < kLanes ? 1 : kFar) * part / vectors
+                : stride == 0 ? kSpread * (of_step < kLanes ? 1 : kFar * apart) * part / vectors
                 : plain                ? part
                 : stride == 1          ? part * (of_step < kPage ? 1 : kApart)
                 : interleaves          ? kInterleaved

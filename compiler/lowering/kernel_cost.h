@@ -33,7 +33,7 @@ struct TileAxes {
 class KernelCost {
  public:
   // `may_copy` tells of which parameters a plain operand of a fold may be copied, transposed, for
-  // this kernel. `vectors` are the target's.
+  // this kernel: weights, and copies with frames. `vectors` are the target's.
   KernelCost(const Kernel& kernel, const std::function<bool(std::uint32_t parameter)>& may_copy,
              const VectorRegisters& vectors);
 
@@ -70,6 +70,7 @@ class KernelCost {
     std::uint32_t parameter = 0;
     std::vector<Index> indices;
     bool guarded = false, in_fold = false, may_copy = false, is_store = false;
+    bool is_copied = false;  // ahead of all runs, or with a frame
     std::uint64_t guard = 0;  // axes on which the guard depends
     double times = 1;         // for each point of the rows
     double guard_times = 1;

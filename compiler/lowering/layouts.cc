@@ -53,7 +53,7 @@ class Chooser {
       costs_.emplace_back(
           kernel,
           [&](std::uint32_t parameter) {
-            return parameter < built->values.size() && is_weight(built->values[parameter]);
+            return parameter >= built->values.size() || is_weight(built->values[parameter]);
           },
           vectors);
       for (std::uint32_t i = 0; i < built->values.size(); ++i) {

@@ -37,18 +37,23 @@ std::vector<PackedCopy> framed_copies(BuiltKernel& built, const std::vector<Fram
 PreparedKernels prepare_kernels(BuiltKernel built, const Layouts& layouts,
                                 const std::function<bool(ValueId)>& is_weight,
                                 const VectorRegisters& vectors) {
-  auto is_weight_in = [&](const BuiltKernel& one) {
-    return [&](std::uint32_t parameter) { return is_weight(one.values[parameter]); };
-  };
   const bool moved = apply_layouts(built, layouts);
   const std::vector<FramedWindow> framed = frame_windows(built.kernel, [&](std::uint32_t parameter) {
     return !is_weight(built.values[parameter]);
   });
+  auto may_copy_in = [&](const BuiltKernel& one) {
+    return [&](std::uint32_t parameter) {
+      return is_weight(one.values[parameter]) ||
+             std::ranges::any_of(framed, [&](const FramedWindow& window) {
+               return window.parameter == parameter;
+             });
+    };
+  };
   built.values.resize(built.kernel.parameters.size());
   PreparedKernels prepared;
   auto add = [&](BuiltKernel one, const std::vector<FramedWindow>& windows) {
     split_residues(one.kernel);
-    order_rows(one.kernel, is_weight_in(one), moved, vectors);
+    order_rows(one.kernel, may_copy_in(one), moved, vectors);
     std::vector<PackedCopy> copies =
         pack_operands(one, is_weight, vectors, framed_copies(one, windows));
     if (std::any_of(copies.begin(), copies.end(),
@@ -57,7 +62,7 @@ PreparedKernels prepare_kernels(BuiltKernel built, const Layouts& layouts,
     copies = cut_copies(one, is_weight, vectors, std::move(copies));
     prepared.kernels.push_back({std::move(one), std::move(copies)});
   };
-  std::optional<BuiltKernel> results = part_results(built, is_weight_in(built), moved, vectors);
+  std::optional<BuiltKernel> results = part_results(built, may_copy_in(built), moved, vectors);
   if (results) prepared.sums = built.kernel.parameters.back().type;
   add(std::move(built), framed);
   if (results) add(std::move(*results), {});
