@@ -4,9 +4,10 @@
 Reads BUILD_FOLDER/compile_commands.json, writes one syntax-only command a source to
 BUILD_FOLDER/clang/build.ninja, and runs it: a source is checked again when it or a header of its changes.
 Sources that the build compiles several at a time are checked one by one, which finds those that rely on
-another for their includes. Where the build has a precompiled header, Clang has one of its own; --no-precompiled leaves them out, which takes longer
-and finds the sources that rely on one for their includes. Sources that Clang has compiled in COMPILED_FOLDER, with
-warnings as errors, are not checked again.
+another for their includes. Where the build has a precompiled header, Clang has one of its own; --no-precompiled leaves
+them out, which takes longer and finds the sources that rely on one for their includes. Sources that Clang has compiled
+in COMPILED_FOLDER, with warnings as errors, are not checked again. --commands checks nothing: it writes the commands to
+BUILD_FOLDER/clang/compile_commands.json, for tools that look at a source by itself.
 """
 
 import argparse
@@ -94,12 +95,26 @@ def main():
     parser.add_argument("--jobs", default="2")
     parser.add_argument("--compiled", type=pathlib.Path, help="a build folder of Clang's")
     parser.add_argument("--no-precompiled", action="store_true")
+    parser.add_argument("--commands", action="store_true")
     options = parser.parse_args()
     build = options.build.resolve()
     clang_c = options.clang_cxx.replace("clang++", "clang")
     compiled = compiled_in(options.compiled.resolve()) if options.compiled else set()
     folder = build / "clang"
     folder.mkdir(exist_ok=True)
+
+    if options.commands:
+        entries = [
+            {
+                "directory": entry["directory"],
+                "file": entry["file"],
+                "arguments": clang_command(arguments, clang_c, options.clang_cxx),
+            }
+            for entry, arguments, _ in commands_of(build)
+            if "cmake_pch" not in entry["file"]
+        ]
+        (folder / "compile_commands.json").write_text(json.dumps(entries, indent=1))
+        return 0
 
     lines = ["ninja_required_version = 1.3\n\n", RULE]
 
