@@ -140,6 +140,13 @@ std::filesystem::path target_of(const std::string& path) {
   return ignored ? std::filesystem::path(path) : target;
 }
 
+// A device or a pipe, which no new file can replace.
+bool is_written_directly(const std::string& path) {
+  struct stat status{};
+  return ::stat(path.c_str(), &status) == 0 && !S_ISREG(status.st_mode) &&
+         !S_ISDIR(status.st_mode);
+}
+
 void write_directly(const std::string& path, std::span<const std::string_view> parts) {
   Descriptor descriptor(::open(path.c_str(), O_WRONLY | O_CLOEXEC));
   if (descriptor.number() < 0) refuse_errno(path, "written", errno);
@@ -322,12 +329,17 @@ void write_file(const std::string& path, std::initializer_list<std::string_view>
 }
 
 void write_file(const std::string& path, std::span<const std::string_view> parts) {
-  struct stat status{};
-  bool exists = ::stat(path.c_str(), &status) == 0;
-  if (exists && !S_ISREG(status.st_mode) && !S_ISDIR(status.st_mode))
-    return write_directly(path, parts);
+  if (is_written_directly(path)) return write_directly(path, parts);
   FileToWrite file{path, parts};
   write_files({&file, 1});
+}
+
+void check_writable(const std::string& path) {
+  if (!is_written_directly(path)) {
+    NewFile removed_again({path, {}});
+  } else if (::access(path.c_str(), W_OK) != 0) {
+    refuse_errno(path, "written", errno);
+  }
 }
 
 void write_files(std::span<const FileToWrite> files) {

@@ -42,6 +42,10 @@ std::string read_file(const std::string& path);
 void write_file(const std::string& path, std::initializer_list<std::string_view> parts);
 void write_file(const std::string& path, std::span<const std::string_view> parts);
 
+// Error if the file could not be written now, which is tried: a new one is made beside it, and
+// removed. For whoever works long before he writes.
+void check_writable(const std::string& path);
+
 // Several regular files that belong together: each is written whole before the first one takes its
 // name, and if one cannot take its name, those before it are taken back.
 struct FileToWrite {

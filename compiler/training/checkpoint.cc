@@ -184,6 +184,12 @@ CheckpointFolder::CheckpointFolder(std::string folder) : folder_(std::move(folde
                 "another process trains with this folder for checkpoints");
   }
   remove_abandoned(folder_);
+  try {
+    check_writable(file());
+  } catch (const Error&) {
+    ::close(lock_);
+    throw;
+  }
 }
 
 CheckpointFolder::~CheckpointFolder() { ::close(lock_); }

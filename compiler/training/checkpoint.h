@@ -32,7 +32,7 @@ std::string checkpoint_in(const std::string& folder);
 class CheckpointFolder {
  public:
   // Makes the folder if it is missing, and removes what a process that was killed has left half
-  // written. Error if another process uses it.
+  // written. Error if another process uses it, or if nothing can be written there.
   explicit CheckpointFolder(std::string folder);
   ~CheckpointFolder();
   CheckpointFolder(const CheckpointFolder&) = delete;

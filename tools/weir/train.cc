@@ -1,7 +1,7 @@
 // weir train: fits the params of a model to a data set, by one compiled program.
 #include <cerrno>
 #include <chrono>
-#include <filesystem>
+#include <exception>
 #include <fstream>
 #include <memory>
 #include <optional>
@@ -75,15 +75,6 @@ bool is_params_file(const std::string& output) {
 
 std::vector<std::string> files_of_output(const std::string& output) {
   return is_params_file(output) ? std::vector{output} : files_of_model(output);
-}
-
-// It would be late to find out after hours.
-void check_folder(const std::string& path) {
-  std::filesystem::path folder = std::filesystem::path(path).parent_path();
-  std::error_code ignored;
-  if (!folder.empty() && !std::filesystem::is_directory(folder, ignored))
-    throw Error(fmt::format("{} cannot be written: there is no folder {}", printable(path),
-                            printable(folder.string())));
 }
 
 // The model with the values that it starts from, and the files that it is in.
@@ -247,11 +238,33 @@ class Checkpoints {
   bool resumes_ = false;
 };
 
-// Steps until all is done, or a signal asks for the end, which is returned; else 0.
-int run(Fit& fit, Checkpoints& checkpoints, TrainingProgress& progress, MetricsLog& log) try {
+// What goes wrong beside the training: it ends, and what is trained is written before it is told.
+class Fault {
+ public:
+  explicit operator bool() const { return first_ != nullptr; }
+  template <class Action>
+  void attempt(Action&& action) {
+    try {
+      action();
+    } catch (...) {
+      if (!first_) first_ = std::current_exception();
+    }
+  }
+  void tell() const {
+    if (first_) std::rethrow_exception(first_);
+  }
+
+ private:
+  std::exception_ptr first_;
+};
+
+// Steps until all is done, until checkpoint, log or standard output cannot be written, or until a
+// signal asks for the end, which is returned; else 0.
+int run(Fit& fit, Checkpoints& checkpoints, TrainingProgress& progress, MetricsLog& log,
+        Fault& fault) try {
   finish_when_interrupted();
   int signal = 0;
-  while (!fit.done() && (signal = waiting_interruption()) == 0) {
+  while (!fault && !fit.done() && (signal = waiting_interruption()) == 0) {
     try {
       fit.step();
     } catch (const Error&) {
@@ -259,12 +272,14 @@ int run(Fit& fit, Checkpoints& checkpoints, TrainingProgress& progress, MetricsL
       checkpoints.write();
       throw;
     }
-    if (checkpoints.is_due()) checkpoints.write();
-    progress.show(fit);
-    log.show(fit.state().reports);
+    fault.attempt([&] {
+      if (checkpoints.is_due()) checkpoints.write();
+      progress.show(fit);
+      log.show(fit.state().reports);
+    });
   }
-  progress.clear();
-  checkpoints.write();
+  fault.attempt([&] { progress.clear(); });
+  fault.attempt([&] { checkpoints.write(); });
   return signal;
 } catch (...) {
   progress.clear();
@@ -302,7 +317,8 @@ void train_model(const TrainArguments& arguments) {
   std::vector<std::string> apart = written;
   if (!arguments.checkpoint.empty()) apart.push_back(checkpoint_in(arguments.checkpoint));
   check_apart(read, apart);
-  for (const std::string& path : written) check_folder(path);
+  for (const std::string& path : written)
+    if (!path.empty()) check_writable(path);
 
   RawData raw = read_data(arguments.data, given_limits(arguments.limits).memory);
   GivenTraining training =
@@ -328,9 +344,16 @@ void train_model(const TrainArguments& arguments) {
 
   TrainingProgress progress(data.training.rows(), options.epochs, fit.state());
   MetricsLog log(arguments.log, fit.state().reports);
-  int signal = run(fit, checkpoints, progress, log);
+  Fault fault;
+  int signal = run(fit, checkpoints, progress, log, fault);
   save(arguments, model, fit);
-  if (!arguments.plot.empty()) write_file(arguments.plot, {loss_plot(fit.state().reports)});
+  fault.attempt([&] {
+    if (!arguments.plot.empty()) write_file(arguments.plot, {loss_plot(fit.state().reports)});
+  });
+  if (fault)
+    warn(fmt::format("ended after step {}; what is trained is written to {}", fit.state().steps,
+                     arguments.output));
+  fault.tell();
   print_out(closing_line(fit, arguments.output));
   flush_out();
   if (signal != 0) {
