@@ -20,7 +20,10 @@
 extern "C" {
 #endif
 
-#define WEIR_ABI_VERSION 3
+#define WEIR_ABI_VERSION 4
+/* The oldest version whose programs run beside this header: those of version 3 do not know
+ * weir_executor::hand_over, and need nothing of it. */
+#define WEIR_ABI_OLDEST_VERSION 3
 
 /* Alignment in bytes that the workspace, the weight block and the state block must have. Inputs and
  * outputs need only the alignment of their element type. */
@@ -48,7 +51,9 @@ typedef struct weir_fault {
  * same time never have the same worker number. */
 typedef void (*weir_task)(void* argument, ptrdiff_t task, int worker);
 
-/* How a program gets threads. A host may pass its own; the runtime's thread pool is one of them. */
+/* How a program gets threads. A host may pass its own; the runtime's thread pool is one of them.
+ * What a host does not set is null or 0, as in `weir_executor executor = {0}`: a later version may
+ * add fields at the end. */
 typedef struct weir_executor {
   /* Given back to every function below as it is. */
   void* context;
@@ -61,7 +66,16 @@ typedef struct weir_executor {
    * between the parallel loops of that run. */
   void (*begin)(void* context);
   void (*end)(void* context);
+  /* Optional (may be null): what it costs to divide a loop, now. About how many nanoseconds a
+   * parallel_for of one task for each worker takes where the tasks do nothing; not negative. A
+   * program asks before it divides a loop: one of less work than twice that runs whole, and the
+   * others' shares of a longer one are smaller by it than that of worker 0, who is taken to be the
+   * calling thread and to run the first tasks. Null: WEIR_HAND_OVER, and all shares are equal. */
+  int (*hand_over)(void* context);
 } weir_executor;
+
+/* The nanoseconds that dividing a loop is taken to cost by an executor that does not tell. */
+#define WEIR_HAND_OVER 448
 
 /* One call of a program. Every array has the length and order that the program's description gives. */
 typedef struct weir_call {

@@ -31,7 +31,7 @@ weir_loaded_model* open_model(const char* path, std::string& fault) {
     return nullptr;
   }
   const auto* info = static_cast<const weir_model_info*>(::dlsym(library, "weir_model"));
-  if (info == nullptr || info->abi_version != WEIR_ABI_VERSION) {
+  if (info == nullptr || !weir::is_known_abi(info->abi_version)) {
     fault = "the model has no description; it is damaged";
   } else if (info->check_cpu() != WEIR_OK) {
     fault = std::string(

@@ -76,7 +76,7 @@ class ModelFile {
       if (segment.p_type == PT_NOTE && segment.p_filesz <= kLargestNotes && !version)
         version = version_in(segment);
     if (!version) return "this is a shared object, but no model that was compiled by Weir";
-    if (*version != WEIR_ABI_VERSION)
+    if (!is_known_abi(*version))
       return "the model has version " + std::to_string(*version) +
              " of the interface, and this runtime has version " + std::to_string(WEIR_ABI_VERSION) +
              "; compile it again";

@@ -4,7 +4,14 @@
 
 #include <string>
 
+#include "runtime/abi.h"
+
 namespace weir {
+
+// Whether programs of this version of abi.h may be called by this runtime's hosts.
+constexpr bool is_known_abi(int version) {
+  return version >= WEIR_ABI_OLDEST_VERSION && version <= WEIR_ABI_VERSION;
+}
 
 // Empty if the file is whole, for this kind of machine, and a model of a version that this runtime
 // knows; else what is wrong with it.

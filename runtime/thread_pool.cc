@@ -127,6 +127,9 @@ ThreadPool::ThreadPool(int threads) {
   if (threads > 1) {
     executor_.begin = [](void* context) { static_cast<ThreadPool*>(context)->begin(); };
     executor_.end = [](void* context) { static_cast<ThreadPool*>(context)->end(); };
+    executor_.hand_over = [](void* context) {
+      return static_cast<ThreadPool*>(context)->hand_over();
+    };
   }
   parts_ = std::vector<Part>(static_cast<std::size_t>(threads));
   threads_.reserve(static_cast<std::size_t>(threads - 1));
@@ -273,6 +276,58 @@ void ThreadPool::await_finished() noexcept {
       finished_.wait(seen);
     caller_sleeps_.store(false);
   }
+}
+
+int ThreadPool::hand_over() noexcept {
+  if (!threads_.empty() && hand_over_.is_due()) measure_hand_over();
+  return hand_over_.figure();
+}
+
+void ThreadPool::measure_hand_over() noexcept {
+  State none = State::none;
+  if (!state_.compare_exchange_strong(none, State::publishing)) return;
+  // Threads that sleep are awake when it is asked for again: a program in which no loop is worth
+  // dividing never wakes them.
+  if (sleepers_.load() > 0) {
+    signal_.fetch_add(1);
+    signal_.notify_all();
+  } else {
+    hand_over_.measure([this] { return hand_over_nothing(); });
+  }
+  state_.store(State::none, std::memory_order_release);
+}
+
+// How long a loop takes whose tasks only read what they are given, as much as a program's do. The
+// caller's task is done before it begins, and it takes those of others only where they are not
+// claimed for so long that the figure is at its bound.
+std::chrono::nanoseconds ThreadPool::hand_over_nothing() noexcept {
+  struct alignas(separation) Given {
+    std::ptrdiff_t words[separation / sizeof(std::ptrdiff_t)];
+  } given;
+  const auto read = [](void* argument, std::ptrdiff_t, int) {
+    const volatile std::ptrdiff_t* words = static_cast<const Given*>(argument)->words;
+    static_cast<void>(words[0]);
+    static_cast<void>(words[separation / sizeof(std::ptrdiff_t) - 1]);
+  };
+  const Clock::time_point start = Clock::now();
+  for (std::ptrdiff_t& word : given.words) word = 0;
+  const std::ptrdiff_t tasks = threads();
+  publish(tasks, read, &given);
+  Part& own = parts_.front();
+  std::ptrdiff_t done = own.unclaimed.fetch_sub(1, std::memory_order_acquire) > 0 ? 1 : 0;
+  state_.store(State::running, std::memory_order_release);
+  const std::size_t all = expected_ + static_cast<std::size_t>(tasks - done);
+  Spin spin(HandOver::most);
+  while (finished_.load(std::memory_order_acquire) != all) {
+    if (spin.pause()) continue;
+    done += run_as_caller();
+    break;
+  }
+  const Clock::duration duration = Clock::now() - start;
+  expected_ += static_cast<std::size_t>(tasks - done);
+  await_finished();
+  state_.store(State::publishing, std::memory_order_relaxed);
+  return duration;
 }
 
 // Wakes as many sleepers as `tasks` tasks can use beside the caller and the threads that are awake.

@@ -30,6 +30,10 @@
 //   readers. A thread waits for its next loop at its own part, which holds all that it needs to
 //   run; at anything else it looks only from time to time.
 //
+//   What handing over a loop costs is measured from time to time with loops of nothing, when a
+//   program asks for it and the threads are awake (hand_over.h). The caller only waits in these, so
+//   that they last as long as the threads need.
+//
 //   Between `begin` and `end` idle threads spin, at most about a millisecond at a time, so that the
 //   next loop finds them awake. After a run they stay awake for a tenth of that, for a host that
 //   calls again at once, and then they sleep. One that wakes on the processor of whoever began the
@@ -44,6 +48,7 @@
 #include <vector>
 
 #include "runtime/abi.h"
+#include "runtime/hand_over.h"
 
 namespace weir {
 
@@ -78,6 +83,9 @@ class ThreadPool {
   void begin() noexcept;
   void end() noexcept;
 
+  // What it costs to divide a loop, in nanoseconds; see weir_executor.
+  int hand_over() noexcept;
+
  private:
   // Two cache lines: processors fetch lines in pairs.
   static constexpr std::size_t separation = 128;
@@ -102,6 +110,8 @@ class ThreadPool {
   std::ptrdiff_t run_as_caller() noexcept;
   bool help(int worker) noexcept;
   void await_finished() noexcept;
+  void measure_hand_over() noexcept;
+  std::chrono::nanoseconds hand_over_nothing() noexcept;
   void wake_for(std::ptrdiff_t tasks) noexcept;
   void work(int worker) noexcept;
   static void await_next(const Part& own) noexcept;
@@ -122,6 +132,7 @@ class ThreadPool {
   // The caller's.
   alignas(separation) std::atomic<State> state_{State::none};
   std::size_t expected_ = 0;  // finished_ when the last loop was done
+  HandOver hand_over_;
 
   // Written by callers; the threads look at it when they have waited for a while.
   alignas(separation) std::atomic<int> runs_{0};  // begun and not ended

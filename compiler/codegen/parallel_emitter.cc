@@ -2,22 +2,30 @@
 
 #include "compiler/codegen/entry_emitter.h"
 #include "compiler/lowering/cache_line.h"
+#include "runtime/abi.h"
 
 namespace weir {
 namespace {
 
-// A task shall be worth a thread's attention, in cost units, and all of them what it takes to hand
-// them out and to wait for the last: a third of a microsecond, in which one thread does as much.
-// A power of two, for processors without division.
-constexpr std::int64_t kTaskCost = 4096, kParallelCost = 7168;
+// Cost units that one thread gets done in a nanosecond, about.
+constexpr std::int64_t kCostPerNanosecond = 8;
+// A task shall be worth a thread's attention, in cost units: a power of two, for processors without
+// division. A loop that is not worth one is not worth asking the executor either.
+constexpr std::int64_t kTaskCost = 4096;
+// How often the work of a loop that is divided has to be worth what dividing costs. At twice that,
+// and with shares that make up for it, a loop takes three quarters of the time; it still gains
+// nothing, and loses nothing, where dividing costs twice what the executor says.
+constexpr std::int64_t kLeastGain = 2;
+// Beyond all that can be divided; keeps products small.
+constexpr std::int64_t kMostHandOver = 1 << 20;
 // A call with longer lists is not worth copying.
 constexpr std::size_t kMostCopied = 16;
 // Fields of weir_executor, runtime/abi.h.
-enum Field : unsigned { context, max_workers, parallel_for, begin, end };
+enum Field : unsigned { context, max_workers, parallel_for, begin, end, hand_over };
 // Fields of a closure, what a task is given. A program that is a single kernel has a copy of its
 // weir_call there, with its lists behind: a thread then finds all that it needs in neighbouring
 // lines, where it would follow pointers from line to line that the caller has just written.
-enum Closure : unsigned { kKernel, kFrame, kUnits, kGrain, kCall, kInputs, kOutputs, kDims };
+enum Closure : unsigned { kKernel, kFrame, kUnits, kGrain, kLead, kCall, kInputs, kOutputs, kDims };
 
 bool is_worth_copying(const CallLists& lists) {
   return lists.inputs + lists.outputs + lists.dims <= kMostCopied;
@@ -36,7 +44,8 @@ ParallelEmitter::ParallelEmitter(llvm::Module& module, llvm::IRBuilder<>& builde
       word_(word),
       pointer_(llvm::PointerType::get(module.getContext(), 0)),
       executor_type_(llvm::StructType::get(
-          module.getContext(), {pointer_, builder.getInt32Ty(), pointer_, pointer_, pointer_})),
+          module.getContext(),
+          {pointer_, builder.getInt32Ty(), pointer_, pointer_, pointer_, pointer_})),
       single_(single.has_value()),
       copies_call_(single && is_worth_copying(*single)),
       closure_type_(closure_type(single)),
@@ -44,7 +53,7 @@ ParallelEmitter::ParallelEmitter(llvm::Module& module, llvm::IRBuilder<>& builde
 
 llvm::StructType* ParallelEmitter::closure_type(const std::optional<CallLists>& single) const {
   llvm::Type* number = b_.getInt64Ty();
-  std::vector<llvm::Type*> fields{pointer_, pointer_, number, number};
+  std::vector<llvm::Type*> fields{pointer_, pointer_, number, number, number};
   if (copies_call_) {
     fields.push_back(call_type(module_.getContext()));
     fields.push_back(llvm::ArrayType::get(pointer_, single->inputs));
@@ -100,13 +109,12 @@ void ParallelEmitter::run_parallel(llvm::Value* kernel, llvm::Value* frame, llvm
   b_.CreateCondBr(b_.CreateIsNull(executor), serial_block, large_block);
   b_.SetInsertPoint(large_block);
   llvm::Value* worth =
-      b_.CreateAnd(b_.CreateICmpUGE(cost, i64(kParallelCost)), b_.CreateICmpSGT(units, i64(1)));
+      b_.CreateAnd(b_.CreateICmpUGE(cost, i64(kTaskCost)), b_.CreateICmpSGT(units, i64(1)));
   b_.CreateCondBr(worth, parallel_block, serial_block);
   b_.SetInsertPoint(parallel_block);
   std::vector<llvm::Value*> arguments{kernel, frame, units, cost, executor};
   if (!single_) arguments.push_back(begun);
-  b_.CreateCall(parallel_, arguments);
-  b_.CreateBr(after);
+  b_.CreateCondBr(b_.CreateCall(parallel_, arguments), after, serial_block);
   b_.SetInsertPoint(serial_block);
 }
 
@@ -133,8 +141,12 @@ void ParallelEmitter::emit_task() {
   llvm::Value* frame = field(kFrame);
   llvm::Value* units = field(kUnits);
   llvm::Value* grain = field(kGrain);
-  llvm::Value* first = b_.CreateMul(b_.CreateSExt(task_->getArg(1), b_.getInt64Ty()), grain);
-  llvm::Value* last = b_.CreateAdd(first, grain);
+  llvm::Value* lead = field(kLead);
+  llvm::Value* number = b_.CreateSExt(task_->getArg(1), b_.getInt64Ty());
+  llvm::Value* equal = b_.CreateMul(number, grain);
+  llvm::Value* first =
+      b_.CreateSelect(b_.CreateICmpEQ(number, i64(0)), i64(0), b_.CreateAdd(equal, lead));
+  llvm::Value* last = b_.CreateAdd(b_.CreateAdd(equal, grain), lead);
   last = b_.CreateSelect(b_.CreateICmpSLT(last, units), last, units);
   b_.CreateCall(kernel_type(), kernel, {frame, first, last, task_->getArg(2)});
   b_.CreateRetVoid();
@@ -165,16 +177,26 @@ llvm::FunctionType* ParallelEmitter::kernel_type() {
       result, {pointer_, b_.getInt64Ty(), b_.getInt64Ty(), b_.getInt32Ty()}, false);
 }
 
-// void parallel(kernel, frame, i64 units, i64 cost, executor*[, i1* begun])
+// i1 parallel(kernel, frame, i64 units, i64 cost, executor*[, i1* begun]): whether it is worth it;
+// nothing is run if it is not.
 void ParallelEmitter::emit_parallel() {
   std::vector<llvm::Type*> types{pointer_, pointer_, b_.getInt64Ty(), b_.getInt64Ty(), pointer_};
   if (!single_) types.push_back(pointer_);
-  parallel_ = function("weir.parallel", b_.getVoidTy(), types, llvm::GlobalValue::InternalLinkage);
+  parallel_ = function("weir.parallel", b_.getInt1Ty(), types, llvm::GlobalValue::InternalLinkage);
   parallel_->addFnAttr(llvm::Attribute::NoInline);
   llvm::Value* units = parallel_->getArg(2);
+  llvm::Value* cost = parallel_->getArg(3);
   llvm::Value* executor = parallel_->getArg(4);
   llvm::AllocaInst* closure = b_.CreateAlloca(closure_type_);
   if (copies_call_) closure->setAlignment(llvm::Align(2 * kLineBytes));
+  auto [hand_over, lead] = hand_over_of(executor, units, cost);
+  llvm::Value* least = b_.CreateMul(hand_over, i64(kLeastGain));
+  llvm::BasicBlock* worth_block = block("worth");
+  llvm::BasicBlock* whole_block = block("whole");
+  b_.CreateCondBr(b_.CreateICmpUGE(cost, least), worth_block, whole_block);
+  b_.SetInsertPoint(whole_block);
+  b_.CreateRet(b_.getFalse());
+  b_.SetInsertPoint(worth_block);
   // The threads of the last call have read it.
   prefetch_closure(closure, 0, Use::write);
   if (single_)
@@ -183,8 +205,8 @@ void ParallelEmitter::emit_parallel() {
     begin_run(executor, parallel_->getArg(5));
   llvm::Value* workers =
       b_.CreateSExt(executor_field(executor, Field::max_workers), b_.getInt64Ty());
-  llvm::Value* worth = b_.CreateUDiv(
-      b_.CreateAdd(parallel_->getArg(3), i64(2 * kTaskCost - kParallelCost)), i64(kTaskCost));
+  llvm::Value* worth =
+      b_.CreateUDiv(b_.CreateAdd(b_.CreateSub(cost, least), i64(2 * kTaskCost)), i64(kTaskCost));
   auto smaller = [&](llvm::Value* a, llvm::Value* b) {
     return b_.CreateSelect(b_.CreateICmpSLT(a, b), a, b);
   };
@@ -196,9 +218,12 @@ void ParallelEmitter::emit_parallel() {
     tasks = b_.CreateSelect(b_.CreateICmpSGE(worth, more), more, tasks);
   }
   tasks = smaller(tasks, units);
-  llvm::Value* grain =
-      primitives_.quotient(b_.CreateAdd(units, b_.CreateSub(tasks, i64(1))), tasks);
-  tasks = primitives_.quotient(b_.CreateAdd(units, b_.CreateSub(grain, i64(1))), grain);
+  llvm::Value* equal = b_.CreateSub(units, lead);
+  auto parts_up = [&](llvm::Value* size) {
+    return primitives_.quotient(b_.CreateAdd(equal, b_.CreateSub(size, i64(1))), size);
+  };
+  llvm::Value* grain = parts_up(tasks);
+  tasks = parts_up(grain);
   auto put = [&](unsigned i, llvm::Value* value) {
     b_.CreateStore(value, b_.CreateStructGEP(closure_type_, closure, i));
   };
@@ -207,13 +232,44 @@ void ParallelEmitter::emit_parallel() {
   put(kFrame, copies_call_ ? copied_call(closure, frame) : frame);
   put(kUnits, units);
   put(kGrain, grain);
+  put(kLead, lead);
   auto* type =
       llvm::FunctionType::get(b_.getVoidTy(), {pointer_, word_, pointer_, pointer_}, false);
   b_.CreateCall(
       type, executor_field(executor, Field::parallel_for),
       {executor_field(executor, Field::context), b_.CreateTrunc(tasks, word_), task_, closure});
   if (single_) bracket(executor, Field::end);
-  b_.CreateRetVoid();
+  b_.CreateRet(b_.getTrue());
+}
+
+// What dividing a loop costs, in cost units, and how many units more than the others the first task
+// has: those that are done until another thread has begun and the caller has heard of its end. None
+// where the executor does not tell.
+ParallelEmitter::HandOver ParallelEmitter::hand_over_of(llvm::Value* executor, llvm::Value* units,
+                                                        llvm::Value* cost) {
+  llvm::Value* callback = executor_field(executor, Field::hand_over);
+  llvm::BasicBlock* before = b_.GetInsertBlock();
+  llvm::BasicBlock* told = block("told");
+  llvm::BasicBlock* after = block("known");
+  b_.CreateCondBr(b_.CreateIsNotNull(callback), told, after);
+  b_.SetInsertPoint(told);
+  llvm::Value* nanoseconds =
+      b_.CreateZExt(b_.CreateCall(llvm::FunctionType::get(b_.getInt32Ty(), {pointer_}, false),
+                                  callback, {executor_field(executor, Field::context)}),
+                    b_.getInt64Ty());
+  nanoseconds = b_.CreateBinaryIntrinsic(llvm::Intrinsic::umin, nanoseconds, i64(kMostHandOver));
+  llvm::Value* told_cost = b_.CreateMul(nanoseconds, i64(kCostPerNanosecond));
+  llvm::Value* told_lead = primitives_.quotient(b_.CreateMul(units, told_cost), cost);
+  told = b_.GetInsertBlock();
+  b_.CreateBr(after);
+  b_.SetInsertPoint(after);
+  auto either = [&](llvm::Value* if_told, std::int64_t otherwise) {
+    llvm::PHINode* result = b_.CreatePHI(b_.getInt64Ty(), 2);
+    result->addIncoming(if_told, told);
+    result->addIncoming(i64(otherwise), before);
+    return result;
+  };
+  return {either(told_cost, WEIR_HAND_OVER * kCostPerNanosecond), either(told_lead, 0)};
 }
 
 // Asks for the closure's lines from the one at `begin` on.

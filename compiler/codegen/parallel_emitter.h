@@ -58,6 +58,11 @@ class ParallelEmitter {
                            llvm::GlobalValue::LinkageTypes linkage);
 
  private:
+  struct HandOver {
+    llvm::Value* cost;
+    llvm::Value* lead;
+  };
+
   llvm::StructType* closure_type(const std::optional<CallLists>& single) const;
   enum class Use { read, write };
   void prefetch_closure(llvm::Value* closure, std::uint64_t begin, Use use);
@@ -65,6 +70,7 @@ class ParallelEmitter {
   void emit_task();
   void emit_parallel();
   void emit_run();
+  HandOver hand_over_of(llvm::Value* executor, llvm::Value* units, llvm::Value* cost);
   llvm::FunctionType* run_type();
   void begin_run(llvm::Value* executor, llvm::Value* begun);
   void bracket(llvm::Value* executor, unsigned field);

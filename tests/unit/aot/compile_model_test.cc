@@ -359,8 +359,24 @@ TEST(LoadedModel, IsRefusedWhenItIsOfAnotherVersion) {
   std::string code = shared.code;
   std::size_t note = code.find(std::string("\1\0\0\0Weir\0\0\0\0", 12));
   ASSERT_NE(note, std::string::npos);
-  code[note + 12] = 99;
-  EXPECT_THAT(shared.reason_of(code), HasSubstr("the model has version 99 of the interface"));
+  for (int version : {99, WEIR_ABI_VERSION + 1, WEIR_ABI_OLDEST_VERSION - 1}) {
+    code[note + 12] = static_cast<char>(version);
+    EXPECT_THAT(shared.reason_of(code), HasSubstr("the model has version " +
+                                                  std::to_string(version) + " of the interface"));
+  }
+}
+
+TEST(LoadedModel, MayBeOfTheOldestVersion) {
+  SharedDigits shared;
+  std::string code = shared.code;
+  std::size_t note = code.find(std::string("\1\0\0\0Weir\0\0\0\0", 12));
+  ASSERT_NE(note, std::string::npos);
+  code[note + 12] = WEIR_ABI_OLDEST_VERSION;
+  write_file(shared.path, {code});
+  char reason[200] = "";
+  weir_loaded_model* loaded = weir_model_open(shared.path.c_str(), reason, sizeof(reason));
+  EXPECT_NE(loaded, nullptr) << reason;
+  weir_model_close(loaded);
 }
 
 TEST(LoadedModel, IsRefusedWhenItIsNoneOrMissing) {

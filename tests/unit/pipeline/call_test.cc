@@ -263,13 +263,16 @@ TEST_F(RawCall, NoRowsNeedNoMemory) {
 // Two workers, whose tasks run one after the other, the last first.
 struct BackwardsExecutor {
   std::ptrdiff_t tasks = 0;
-  weir_executor executor{this, 2,
+  weir_executor executor{this,
+                         2,
                          [](void* context, std::ptrdiff_t count, weir_task task, void* argument) {
                            static_cast<BackwardsExecutor*>(context)->tasks += count;
                            for (std::ptrdiff_t i = count; i-- > 0;)
                              task(argument, i, static_cast<int>(i % 2));
                          },
-                         nullptr, nullptr};
+                         nullptr,
+                         nullptr,
+                         nullptr};
 };
 
 // A program that is a single kernel gives its tasks a copy of the call if its lists are short: here

@@ -31,7 +31,7 @@ void run_backwards(void*, std::ptrdiff_t tasks, weir_task task, void* argument) 
   for (std::ptrdiff_t i = tasks; i-- > 0;) task(argument, i, static_cast<int>(i % 4));
 }
 
-const weir_executor kBackwards{nullptr, 4, run_backwards, nullptr, nullptr};
+const weir_executor kBackwards{nullptr, 4, run_backwards, nullptr, nullptr, nullptr};
 
 }  // namespace
 

@@ -24,6 +24,7 @@ int weir_test_c_interface(void) {
   if (pool == NULL || workspace == NULL || executor == NULL) return 1;
 
   for (i = 0; i < tasks; ++i) sums[i] = 0;
+  if (executor->hand_over(executor->context) <= 0) fault = 7;
   executor->begin(executor->context);
   executor->parallel_for(executor->context, tasks, add_task, sums);
   executor->end(executor->context);

@@ -1,0 +1,189 @@
+// How a loop is divided follows what the executor says it costs: none where that is too much, an
+// equal one where it does not say, and otherwise one with a longer first share. The bits are those
+// of a run on one thread.
+#include <algorithm>
+#include <cstring>
+#include <functional>
+#include <optional>
+#include <vector>
+
+#include <gtest/gtest.h>
+
+#include "tests/support/graphs.h"
+#include "tests/unit/pipeline/compiled.h"
+
+namespace weir::test {
+namespace {
+
+// Says what it is told to; runs the tasks of a loop in order, and counts them and the loops.
+struct TellingExecutor {
+  explicit TellingExecutor(int workers, int nanoseconds = WEIR_HAND_OVER) : told(nanoseconds) {
+    executor.max_workers = workers;
+  }
+  TellingExecutor(const TellingExecutor&) = delete;
+  TellingExecutor& operator=(const TellingExecutor&) = delete;
+
+  int told;
+  int asked = 0;
+  std::vector<std::ptrdiff_t> loops;  // how many tasks each of them had
+  std::function<void(std::ptrdiff_t)> after = [](std::ptrdiff_t) {};  // called with each task
+  weir_executor executor{this,
+                         0,
+                         [](void* context, std::ptrdiff_t count, weir_task task, void* argument) {
+                           auto& self = *static_cast<TellingExecutor*>(context);
+                           self.loops.push_back(count);
+                           for (std::ptrdiff_t i = 0; i < count; ++i) {
+                             task(argument, i, static_cast<int>(i % self.executor.max_workers));
+                             self.after(i);
+                           }
+                         },
+                         nullptr,
+                         nullptr,
+                         [](void* context) {
+                           auto& self = *static_cast<TellingExecutor*>(context);
+                           ++self.asked;
+                           return self.told;
+                         }};
+};
+
+constexpr const char* kChain = R"(graph @chain(%x: f32[N], %a: f32[N]) -> (f32[N]) {
+  %xa = mul(%x, %a)
+  %l = leaky_relu(%xa)
+  %d = sub(%l, %x)
+  %y = leaky_relu(%d)
+  return %y
+})";
+
+struct Chain {
+  explicit Chain(std::int64_t count) : elements(count) {
+    Generator generator(3);
+    Graph graph = parse(kChain);
+    Inputs inputs = random_values(graph, graph.inputs(), generator, false, {{"N", count}});
+    program = {std::move(graph), {}, std::move(inputs)};
+    executable.emplace(compile(program, {vector_levels().front()}));
+  }
+
+  // How many elements each task writes. No result is NaN, and each that is not written yet is.
+  std::vector<std::int64_t> shares(TellingExecutor& telling) {
+    Tensor y(DType::f32, {elements});
+    std::vector<std::int64_t> found;
+    std::int64_t before = 0;
+    std::memset(y.mutable_data(), 0xff, static_cast<std::size_t>(elements) * sizeof(float));
+    telling.after = [&](std::ptrdiff_t) {
+      auto written = std::ranges::count_if(y.elements<float>(), [](float e) { return e == e; });
+      found.push_back(written - before);
+      before = written;
+    };
+    std::vector<Tensor> given, results;
+    for (const auto& [name, tensor] : program.inputs) given.push_back(tensor);
+    results.push_back(Tensor::view(DType::f32, {elements}, y.mutable_data()));
+    executable->run_into(given, results, &telling.executor);
+    telling.after = [](std::ptrdiff_t) {};
+    return found;
+  }
+
+  std::int64_t elements;
+  Program program;
+  std::optional<Executable> executable;
+};
+
+TEST(HandOver, ALoopThatIsWorthLessRunsWhole) {
+  Chain chain(1 << 16);
+  TellingExecutor telling(2, 1);
+  std::vector<Tensor> divided = chain.executable->run(chain.program.inputs, &telling.executor);
+  EXPECT_EQ(telling.asked, 1);
+  ASSERT_EQ(telling.loops.size(), 1U);
+  EXPECT_GT(telling.loops[0], 1);
+  for (int never : {1'000'000, 0x7fffffff, -1}) {
+    TellingExecutor slow(2, never);
+    std::vector<Tensor> whole = chain.executable->run(chain.program.inputs, &slow.executor);
+    EXPECT_EQ(slow.asked, 1);
+    EXPECT_TRUE(slow.loops.empty()) << never;
+    EXPECT_EQ(difference(chain.program.graph, whole, divided), std::nullopt);
+  }
+}
+
+// A small loop is whole at any price, and nobody is asked.
+TEST(HandOver, ASmallLoopIsNotAskedFor) {
+  Chain chain(256);
+  TellingExecutor telling(2, 1);
+  chain.executable->run(chain.program.inputs, &telling.executor);
+  EXPECT_EQ(telling.asked, 0);
+  EXPECT_TRUE(telling.loops.empty());
+}
+
+// The loop that is just worth it is half as long where dividing costs half as much.
+TEST(HandOver, TheLeastLoopGrowsWithTheFigure) {
+  auto least = [](int nanoseconds) {
+    TellingExecutor telling(2, nanoseconds);
+    if (nanoseconds < 0) telling.executor.hand_over = nullptr;
+    Chain chain(64);
+    for (std::int64_t count = 64; count < (1 << 20); count += 64) {
+      std::vector<Tensor> given(2, Tensor(DType::f32, {count}));
+      chain.executable->run(given, &telling.executor);
+      if (!telling.loops.empty()) return count;
+    }
+    return std::int64_t{0};
+  };
+  const std::int64_t at_default = least(WEIR_HAND_OVER), doubled = least(2 * WEIR_HAND_OVER);
+  EXPECT_EQ(least(-1), at_default);
+  EXPECT_NEAR(static_cast<double>(doubled) / static_cast<double>(at_default), 2.0, 0.1);
+}
+
+TEST(HandOver, TheFirstShareIsLongerByIt) {
+  Chain chain(1 << 17);
+  TellingExecutor silent(2);
+  silent.executor.hand_over = nullptr;
+  std::vector<std::int64_t> equal = chain.shares(silent);
+  ASSERT_GE(equal.size(), 2U);
+  EXPECT_EQ(equal[0], equal[1]);
+  std::int64_t last = -1;
+  for (int nanoseconds : {1, 500, 1500}) {
+    TellingExecutor telling(2, nanoseconds);
+    std::vector<std::int64_t> shares = chain.shares(telling);
+    ASSERT_GE(shares.size(), 2U);
+    const std::int64_t longer = shares[0] - shares[1];
+    EXPECT_GT(longer, last);
+    std::int64_t sum = 0;
+    for (std::int64_t share : shares) sum += share;
+    EXPECT_EQ(sum, chain.elements);
+    last = longer;
+  }
+}
+
+// Rows in lanes and in chunks, chains, products and gathers: the same bits however they are
+// divided.
+TEST(HandOver, TheBitsDoNotDependOnIt) {
+  Generator generator(7);
+  Graph graph = parse(R"(graph @mixed(%x: f32[N, 37], %w: f32[37, 37]) ->
+    (f32[N, 37], f32[37], f32[], f32[N], f32[37, N]) {
+  %a = leaky_relu(%x)
+  %s = softmax(%a)
+  %columns = reduce_sum(%x) {axes = [0]}
+  %all = reduce_sum(%a) {axes = [0, 1]}
+  %rows = reduce_max(%x) {axes = [1]}
+  %product = matmul(%s, %w)
+  %t = transpose(%product)
+  return %product, %columns, %all, %rows, %t
+})");
+  Inputs inputs = random_values(graph, graph.inputs(), generator, false, {{"N", 3001}});
+  Program program{std::move(graph), {}, std::move(inputs)};
+  for (const VectorLevel& level : vector_levels()) {
+    Executable executable = compile(program, {level});
+    std::vector<Tensor> expected = executable.run(program.inputs);
+    std::ptrdiff_t most = 0;
+    for (int workers : {1, 2, 3, 8})
+      for (int nanoseconds : {0, 1, 100, 333, 1000, 5000, 50'000}) {
+        TellingExecutor telling(workers, nanoseconds);
+        EXPECT_EQ(
+            difference(program.graph, executable.run(program.inputs, &telling.executor), expected),
+            std::nullopt)
+            << workers << " workers, " << nanoseconds << " ns";
+        for (std::ptrdiff_t tasks : telling.loops) most = std::max(most, tasks);
+      }
+    EXPECT_GT(most, 8);
+  }
+}
+
+}  // namespace
+}  // namespace weir::test
