@@ -25,15 +25,12 @@
 #include "ir/text.h"
 #include "ir/verifier.h"
 #include "tests/support/graphs.h"
+#include "tests/support/op_files.h"
 #include "tests/unit/autodiff/gradients.h"
 #include "tests/unit/pipeline/compiled.h"
 
 namespace weir::test {
 namespace {
-
-std::string path_of(const std::string& op) {
-  return std::string(WEIR_SOURCE_DIR) + "/tests/ops/" + op + ".weir";
-}
 
 std::string content_of(const std::string& path, const std::string& purpose) {
   std::ifstream file(path);
@@ -43,19 +40,9 @@ std::string content_of(const std::string& path, const std::string& purpose) {
   return text.str();
 }
 
-std::vector<Graph> graphs_of(const std::string& op) {
-  return parse_graphs(content_of(path_of(op), "a file of graphs"), path_of(op));
-}
-
 bool uses(const Graph& graph, const std::string& op) {
   return std::any_of(graph.nodes().begin(), graph.nodes().end(),
                      [&](const Node& node) { return node.op->name == op; });
-}
-
-std::vector<std::string> op_names() {
-  std::vector<std::string> names;
-  for (const auto& op : all_ops()) names.push_back(op->name);
-  return names;
 }
 
 // The graph on inputs of random numbers, its symbols all being `size`. The weights depend on the
@@ -67,43 +54,6 @@ Program program_of(const Graph& graph, std::int64_t size, std::uint64_t seed, bo
   Inputs inputs = random_values(graph, graph.inputs(), generator, special, bindings);
   Weights weights = random_values(graph, graph.params(), weight_generator, false, bindings);
   return {graph, std::move(weights), std::move(inputs)};
-}
-
-// The graph with one element type in the place of another.
-Graph retyped(const Graph& graph, DType from, DType to) {
-  auto changed_type = [&](DType type) { return type == from ? to : type; };
-  Graph result(graph.name());
-  std::vector<ValueId> map(graph.value_count());
-  auto type_of = [&](ValueId id) {
-    return TensorType{changed_type(graph.type(id).dtype), graph.type(id).shape};
-  };
-  for (ValueId id : graph.inputs())
-    map[id.index] = result.add_input(graph.value(id).name, type_of(id));
-  for (ValueId id : graph.params())
-    map[id.index] = result.add_param(graph.value(id).name, type_of(id));
-  for (const Node& node : graph.nodes()) {
-    Attributes attributes;
-    for (const auto& [name, value] : node.attributes) {
-      Attribute changed = value;
-      if (auto type = std::get_if<DType>(&changed)) *type = changed_type(*type);
-      if (auto tensor = std::get_if<std::shared_ptr<const Tensor>>(&changed);
-          tensor && (*tensor)->dtype() == from) {
-        Tensor other(to, (*tensor)->sizes());
-        for (std::int64_t i = 0; i < other.element_count(); ++i)
-          other.set_bits(i, scalar::bits_of(to, scalar::to_double(from, (*tensor)->bits(i))));
-        *tensor = std::make_shared<const Tensor>(std::move(other));
-      }
-      attributes.set(name, std::move(changed));
-    }
-    std::vector<ValueId> operands;
-    for (ValueId operand : node.operands) operands.push_back(map[operand.index]);
-    NodeId made = result.add_node(*node.op, std::move(operands), std::move(attributes));
-    for (std::size_t i = 0; i < node.results.size(); ++i)
-      map[node.results[i].index] = result.node(made).results[i];
-  }
-  for (const Graph::Output& output : graph.outputs())
-    result.add_output(map[output.value.index], output.name);
-  return result;
 }
 
 // The graphs of an op's file in the narrow types: f16 and bf16 for f32, i8 and u8 for i32. Left out
@@ -140,11 +90,6 @@ void make_positive(Inputs& tensors) {
   for (auto& [name, tensor] : tensors)
     if (tensor.dtype() == DType::f64)
       for (double& x : tensor.mutable_elements<double>()) x = std::min(std::abs(x), 0.9) + 1e-2;
-}
-
-// Whether the gradient is what the op's user asks for, which no differences show.
-bool is_imposed(const GradientRule& rule) {
-  return rule.kind == GradientRule::Kind::stops || rule.is_imposed;
 }
 
 // Central differences take two evaluations for each element.

@@ -1,0 +1,201 @@
+// Gradients as compiled code, first and second ones, of graphs of every op in tests/ops.
+//
+// In f64, for several sizes of the symbols, each gradient has the bits of the interpreter; and it
+// is near central differences, taken of the same compiled code: those of the outputs for the first
+// gradient, those of the first gradient for the second. Graphs of random programs have gradients
+// with the interpreter's bits too. Params are inputs here, so that they move.
+#include <algorithm>
+#include <cmath>
+
+#include <fmt/format.h>
+#include <gtest/gtest.h>
+
+#include "compiler/autodiff/gradient.h"
+#include "ir/op.h"
+#include "tests/support/graphs.h"
+#include "tests/support/op_files.h"
+#include "tests/unit/pipeline/compiled.h"
+#include "tests/unit/pipeline/random_program.h"
+
+namespace weir::test {
+namespace {
+
+constexpr std::int64_t kMostMoved = 60;  // elements, each of which is two runs
+// Of an op's graphs, those that come first: convolutions have many, of thousands of instructions.
+constexpr int kFirstGradients = 6, kSecondGradients = 2;
+constexpr std::uint64_t kRandomGradients = 60;
+
+// A copy whose params are inputs, with all outputs, or those from `first` on.
+Graph all_inputs(const Graph& graph, std::size_t first = 0) {
+  Graph result(graph.name());
+  std::vector<ValueId> map(graph.value_count());
+  for (auto values : {graph.inputs(), graph.params()})
+    for (ValueId id : values) map[id.index] = result.add_input(graph.value(id).name, graph.type(id));
+  for (const Node& node : graph.nodes()) {
+    std::vector<ValueId> operands;
+    for (ValueId operand : node.operands) operands.push_back(map[operand.index]);
+    NodeId made = result.add_node(*node.op, std::move(operands), node.attributes, node.location);
+    for (std::size_t i = 0; i < node.results.size(); ++i)
+      map[node.results[i].index] = result.node(made).results[i];
+  }
+  for (std::size_t i = first; i < graph.outputs().size(); ++i)
+    result.add_output(map[graph.outputs()[i].value.index], graph.outputs()[i].name);
+  return result;
+}
+
+std::vector<std::string> float_inputs(const Graph& graph) {
+  std::vector<std::string> names;
+  for (ValueId id : graph.inputs())
+    if (is_float(graph.type(id).dtype)) names.push_back(graph.value(id).name);
+  return names;
+}
+
+bool all_finite(std::span<const Tensor> tensors) {
+  for (const Tensor& tensor : tensors)
+    for (std::int64_t i = 0; is_float(tensor.dtype()) && i < tensor.element_count(); ++i)
+      if (!std::isfinite(scalar::to_double(tensor.dtype(), tensor.bits(i)))) return false;
+  return true;
+}
+
+// Values for a size of the symbols; within the domain of roots and logarithms if need be.
+Inputs values_for(const Graph& graph, std::int64_t size) {
+  Generator generator(static_cast<std::uint64_t>(size) + 7);
+  Dim::Bindings sizes;
+  for (const std::string& symbol : graph.symbols()) sizes.emplace(symbol, size);
+  Inputs inputs = random_values(graph, graph.inputs(), generator, false, sizes);
+  if (all_finite(interpret(graph, {}, inputs))) return inputs;
+  for (auto& [name, tensor] : inputs)
+    if (tensor.dtype() == DType::f64)
+      for (double& x : tensor.mutable_elements<double>()) x = std::min(std::abs(x), 0.9) + 1e-2;
+  return inputs;
+}
+
+// The sum of the outputs that the gradients are of: the first `count`.
+double sum_of(std::span<const Tensor> outputs, std::size_t count) {
+  double sum = 0;
+  for (const Tensor& output : outputs.first(count))
+    for (std::int64_t i = 0; is_float(output.dtype()) && i < output.element_count(); ++i)
+      sum += scalar::to_double(output.dtype(), output.bits(i));
+  return sum;
+}
+
+// `code` gives `outputs` outputs, and the gradients of their sum.
+void expect_differences(const Executable& code, std::size_t outputs, const Inputs& inputs,
+                        std::span<const std::string> wrt, const std::string& what) {
+  constexpr double kStep = 1e-5;
+  std::int64_t moved_elements = 0;
+  for (const std::string& name : wrt) moved_elements += inputs.find(name)->second.element_count();
+  std::vector<Tensor> actual = code.run(inputs);
+  if (moved_elements > kMostMoved || !all_finite(actual)) return;
+  for (std::size_t k = 0; k < wrt.size(); ++k) {
+    const Tensor& gradient = actual[outputs + k];
+    const Tensor& at = inputs.find(wrt[k])->second;
+    if (at.dtype() != DType::f64) continue;
+    for (std::int64_t i = 0; i < gradient.element_count(); ++i) {
+      auto moved = [&](double step) {
+        Inputs others = inputs;
+        Tensor copy = Tensor::from(at.elements<double>(), at.sizes());
+        copy.mutable_elements<double>()[static_cast<std::size_t>(i)] += step;
+        others.insert_or_assign(wrt[k], std::move(copy));
+        return sum_of(code.run(others), outputs);
+      };
+      double wanted = (moved(kStep) - moved(-kStep)) / (2 * kStep);
+      double value = gradient.elements<double>()[static_cast<std::size_t>(i)];
+      ASSERT_NEAR(value, wanted, 1e-4 * std::max(1.0, std::abs(wanted)))
+          << what << ", with respect to element " << i << " of " << wrt[k];
+    }
+  }
+}
+
+// Compiles the graph with its gradients once; for each size its bits are the interpreter's, and
+// where differences show the gradient it is near them.
+void expect_gradients(const Graph& graph, const std::string& what, bool has_differences) {
+  std::vector<std::string> wrt = float_inputs(graph);
+  Graph with = gradient(graph, wrt);
+  Executable code = compile(Model{with, {}});
+  bool has_fma = vector_levels().front().has_fma;
+  std::vector<std::int64_t> sizes{3};
+  if (!graph.symbols().empty()) sizes = {1, 3, 21};
+  for (std::int64_t size : sizes) {
+    Inputs inputs = values_for(graph, size);
+    std::vector<Tensor> expected = interpret_expanded({with, {}, inputs}, has_fma);
+    ASSERT_EQ(difference(with, code.run(inputs), expected), std::nullopt)
+        << what << ", symbols " << size;
+    if (!has_differences || size > 3) continue;
+    expect_differences(code, graph.outputs().size(), inputs, wrt,
+                       fmt::format("{}, symbols {}", what, size));
+    if (testing::Test::HasFatalFailure()) return;
+  }
+}
+
+bool is_imposed_on(const Graph& graph) {
+  return std::any_of(graph.nodes().begin(), graph.nodes().end(),
+                     [](const Node& node) { return is_imposed(node.op->gradient); });
+}
+
+// The gradients of a graph as its outputs; nothing if one of its ops has none.
+std::optional<Graph> gradients_alone(const Graph& graph) {
+  try {
+    std::vector<std::string> wrt = float_inputs(graph);
+    if (wrt.empty()) return std::nullopt;
+    return all_inputs(gradient(graph, wrt), graph.outputs().size());
+  } catch (const Error&) {
+    return std::nullopt;
+  }
+}
+
+class OpGradient : public testing::TestWithParam<std::string> {};
+
+TEST_P(OpGradient, CompiledIsThatOfTheInterpreterAndOfDifferences) {
+  int compared = 0, twice = 0;
+  for (const Graph& declared : graphs_of(GetParam())) {
+    Graph graph = all_inputs(retyped(declared, DType::f32, DType::f64));
+    std::optional<Graph> first = gradients_alone(graph);
+    if (!first || compared == kFirstGradients) continue;
+    bool has_differences = !is_imposed_on(graph);
+    expect_gradients(graph, graph.name(), has_differences);
+    if (HasFatalFailure()) return;
+    ++compared;
+    if (twice == kSecondGradients || !gradients_alone(*first)) continue;
+    expect_gradients(*first, "the gradient of " + graph.name(), has_differences);
+    if (HasFatalFailure()) return;
+    ++twice;
+  }
+  EXPECT_GT(compared, 0);
+}
+
+std::vector<std::string> differentiable_ops() {
+  std::vector<std::string> names = op_names();
+  std::erase_if(names, [](const std::string& name) {
+    return get_op(name).gradient.kind == GradientRule::Kind::none;
+  });
+  return names;
+}
+
+INSTANTIATE_TEST_SUITE_P(Registry, OpGradient, testing::ValuesIn(differentiable_ops()),
+                         [](const auto& instance) { return instance.param; });
+
+TEST(RandomGradients, CompiledIsThatOfTheInterpreter) {
+  std::uint64_t found = 0;
+  for (std::uint64_t seed = 1; found < kRandomGradients; ++seed) {
+    ASSERT_LT(seed, 40 * kRandomGradients) << "of " << found << " programs with a gradient";
+    Program program = random_program(seed);
+    std::vector<std::string> wrt = float_inputs(program.graph);
+    if (wrt.empty()) continue;
+    try {
+      program.graph = gradient(program.graph, wrt);
+    } catch (const Error&) {
+      continue;
+    }
+    ++found;
+    std::vector<Tensor> expected =
+        interpret_expanded(program, vector_levels().front().has_fma);
+    ASSERT_EQ(difference_compiled(program, {vector_levels().front()}, expected, test_executors()),
+              std::nullopt)
+        << "seed " << seed << "\n"
+        << describe(program);
+  }
+}
+
+}  // namespace
+}  // namespace weir::test
