@@ -101,12 +101,14 @@ Tensor read_state(const StateVariable& variable, const void* state) {
   Tensor::Sizes sizes;
   for (const Dim& dim : variable.type.shape) sizes.push_back(dim.value());
   Tensor value(variable.type.dtype, std::move(sizes));
-  take_in_order(value, static_cast<const char*>(state) + variable.offset, variable.order);
+  take_in_order(value, static_cast<const char*>(state) + variable.offset, variable.order,
+                variable.panel);
   return value;
 }
 
 void write_state(const StateVariable& variable, const Tensor& value, void* state) {
-  put_in_order(static_cast<char*>(state) + variable.offset, value, variable.order);
+  put_in_order(static_cast<char*>(state) + variable.offset, value, variable.order,
+               variable.panel);
 }
 
 Executable make_executable(const Program& program, LoadedCode code, const Weights& weights) {
@@ -126,7 +128,8 @@ Executable make_executable(const Program& program, LoadedCode code, const Weight
         });
       });
   for (const StateEntry& entry : program.state)
-    parts->state.push_back({entry.param, entry.type, entry.offset, entry.bytes, entry.order});
+    parts->state.push_back({entry.param, entry.type, entry.offset, entry.bytes, entry.layout.order,
+                            entry.layout.panel});
   parts->state_bytes = program.state_bytes;
   if (program.weight_bytes > 0) {
     void* block = parts->weights.reserve(program.weight_bytes);
@@ -264,7 +267,7 @@ void Executable::run_into(std::span<const Tensor> inputs, std::span<Tensor> outp
   for (std::size_t i = 0; i < outputs.size(); ++i) {
     if (!signature.updates[i]) continue;
     const StateVariable& variable = parts_->state[*signature.updates[i]];
-    take_in_order(outputs[i], block + variable.offset, variable.order);
+    take_in_order(outputs[i], block + variable.offset, variable.order, variable.panel);
   }
 }
 

@@ -32,6 +32,8 @@ struct StateVariable {
   // The order in which the block holds its dimensions, outermost first. Empty, which it is unless
   // CompileOptions::orders_state or state_orders ask for another one: as `type` has them.
   std::vector<std::uint32_t> order = {};
+  // Not 0: the last of these is cut into panels of so many elements, which follow one another.
+  std::int64_t panel = 0;
 };
 
 // The value of a variable in a block of state; and into one, whose type must be the variable's.

@@ -81,7 +81,8 @@ struct Trainer::Parts {
   CompileOptions with_orders_of_step() const {
     CompileOptions result = compile_options;
     for (const StateVariable& variable : step_program.state())
-      if (!variable.order.empty()) result.state_orders.emplace(variable.name, variable.order);
+      if (!variable.order.empty())
+        result.state_orders.emplace(variable.name, MemoryLayout{variable.order, variable.panel});
     return result;
   }
 
@@ -124,7 +125,7 @@ struct Trainer::Parts {
       auto found = std::find_if(updated.begin(), updated.end(),
                                 [&](const StateVariable& v) { return v.name == read.name; });
       WEIR_CHECK(found != updated.end() && found->offset == read.offset &&
-                     found->order == read.order,
+                     found->order == read.order && found->panel == read.panel,
                  read.name);
     }
   }

@@ -45,31 +45,31 @@ std::size_t element_size(const Tensor& tensor) {
   return static_cast<std::size_t>(byte_size(tensor.dtype()));
 }
 
-void put_in_panels(char* to, const Tensor& tensor, std::span<const std::uint32_t> order,
-                   std::int64_t panel) {
+}  // namespace
+
+void put_in_order(char* to, const Tensor& tensor, std::span<const std::uint32_t> order,
+                  std::int64_t panel) {
   const std::size_t size = element_size(tensor);
   const char* from = static_cast<const char*>(tensor.data());
+  if (order.empty()) {
+    if (tensor.byte_count() > 0) std::memcpy(to, from, tensor.byte_count());
+    return;
+  }
   visit_in_order(tensor, order, panel, [&](std::size_t position) {
     std::memcpy(to, from + position * size, size);
     to += size;
   });
 }
 
-}  // namespace
-
-void put_in_order(char* to, const Tensor& tensor, std::span<const std::uint32_t> order) {
-  if (!order.empty()) return put_in_panels(to, tensor, order, 0);
-  if (tensor.byte_count() > 0) std::memcpy(to, tensor.data(), tensor.byte_count());
-}
-
-void take_in_order(Tensor& tensor, const char* from, std::span<const std::uint32_t> order) {
+void take_in_order(Tensor& tensor, const char* from, std::span<const std::uint32_t> order,
+                   std::int64_t panel) {
   char* to = static_cast<char*>(tensor.mutable_data());
   const std::size_t size = element_size(tensor);
   if (order.empty()) {
     if (tensor.byte_count() > 0) std::memcpy(to, from, tensor.byte_count());
     return;
   }
-  visit_in_order(tensor, order, 0, [&](std::size_t position) {
+  visit_in_order(tensor, order, panel, [&](std::size_t position) {
     std::memcpy(to + position * size, from, size);
     from += size;
   });
@@ -98,11 +98,7 @@ void fill_weight_block(std::span<const WeightEntry> entries, const Weights& weig
     if (!entry.offset) continue;
     const Tensor& value = entry.value ? *entry.value : weights.find(entry.param)->second;
     WEIR_CHECK(*entry.offset + value.byte_count() <= block.size(), entry.param);
-    char* to = block.data() + *entry.offset;
-    if (entry.panel != 0)
-      put_in_panels(to, value, entry.order, entry.panel);
-    else
-      put_in_order(to, value, entry.order);
+    put_in_order(block.data() + *entry.offset, value, entry.order, entry.panel);
   }
 }
 

@@ -50,8 +50,8 @@ void put(Writer& writer, const KernelCall& call) {
 }
 
 void put(Writer& writer, const Buffer& buffer) {
-  const auto& [name, type, place, index, offset, scratch, order] =
-      buffer;  // the type is that of the order
+  const auto& [name, type, place, index, offset, scratch, layout] =
+      buffer;  // the type is that of the layout
   writer.type(type);
   writer.number(static_cast<std::uint64_t>(place));
   writer.number(std::uint64_t{index});

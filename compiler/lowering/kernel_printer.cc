@@ -185,6 +185,12 @@ class KernelPrinter {
   int indent_ = 0;
 };
 
+std::string layout_text(const MemoryLayout& layout) {
+  if (layout.order.empty()) return {};
+  return fmt::format(", dimensions {}{}", fmt::join(layout.order, " "),
+                     layout.panel == 0 ? "" : fmt::format(" in panels of {}", layout.panel));
+}
+
 std::string place_text(const Buffer& buffer, bool read) {
   switch (buffer.place) {
     case Buffer::Place::input:
@@ -194,10 +200,9 @@ std::string place_text(const Buffer& buffer, bool read) {
     case Buffer::Place::weights:
       return read ? fmt::format("weights + {}", buffer.offset) : "weights, not read";
     case Buffer::Place::state:
-      return fmt::format("state + {}", buffer.offset);
+      return fmt::format("state + {}{}", buffer.offset, layout_text(buffer.layout));
     case Buffer::Place::workspace:
-      return fmt::format("workspace slot {}{}", buffer.index,
-                         buffer.order.empty() ? "" : fmt::format(", dimensions {}", fmt::join(buffer.order, " ")));
+      return fmt::format("workspace slot {}{}", buffer.index, layout_text(buffer.layout));
   }
   return {};
 }

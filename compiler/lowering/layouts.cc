@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <numeric>
 
+#include "compiler/lowering/apply_panels.h"
 #include "compiler/lowering/frame_windows.h"
 #include "compiler/lowering/kernel_cost.h"
 #include "compiler/lowering/split_residues.h"
@@ -14,7 +15,7 @@ using Order = std::vector<std::uint32_t>;
 
 // What another order of one value has to be better by for the kernels around it, and another state
 // of all values for all kernels, of which most may cost the same.
-constexpr double kMargin = 1.05;
+constexpr double kOrderMargin = 1.05;
 constexpr double kStateMargin = 1.002;
 // Times that all values are looked at.
 constexpr int kSweeps = 3;
@@ -95,7 +96,7 @@ class Chooser {
     Layouts layouts;
     for (std::size_t i = 0; i < values_.size(); ++i)
       if (!std::is_sorted(best.orders[i].begin(), best.orders[i].end()))
-        layouts.emplace(values_[i].value, best.orders[i]);
+        layouts.emplace(values_[i].value, MemoryLayout{best.orders[i]});
     return layouts;
   }
 
@@ -159,7 +160,7 @@ class Chooser {
       if (other == order) continue;
       set(value, other);
       double cost = around(value);
-      if (cost * kMargin >= least) continue;
+      if (cost * kOrderMargin >= least) continue;
       least = cost;
       order = std::move(other);
       changed = true;
@@ -185,12 +186,18 @@ Layouts choose_layouts(const std::vector<const BuiltKernel*>& kernels,
   return windows ? Chooser(kernels, is_free, is_weight, vectors).run() : Layouts();
 }
 
-TensorType type_in_memory(const TensorType& type, ValueId value, const Layouts& layouts) {
+TensorType type_in_order(const TensorType& type, ValueId value, const Layouts& layouts) {
   auto found = layouts.find(value);
   if (found == layouts.end()) return type;
   TensorType result{type.dtype, {}};
-  for (std::uint32_t dimension : found->second) result.shape.push_back(type.shape[dimension]);
+  for (std::uint32_t dimension : found->second.order) result.shape.push_back(type.shape[dimension]);
   return result;
+}
+
+TensorType type_in_memory(const TensorType& type, ValueId value, const Layouts& layouts) {
+  auto found = layouts.find(value);
+  return in_panels(type_in_order(type, value, layouts),
+                   found == layouts.end() ? 0 : found->second.panel);
 }
 
 bool apply_layouts(BuiltKernel& built, const Layouts& layouts) {
@@ -199,7 +206,7 @@ bool apply_layouts(BuiltKernel& built, const Layouts& layouts) {
   for (std::size_t i = 0; i < orders.size(); ++i) {
     auto found = layouts.find(built.values[i]);
     if (found == layouts.end()) continue;
-    orders[i] = found->second;
+    orders[i] = found->second.order;
     any = true;
   }
   if (any) reorder_dimensions(built.kernel, orders);

@@ -18,13 +18,13 @@
 #include <vector>
 
 #include "compiler/lowering/build_kernel.h"
+#include "compiler/lowering/program.h"
 #include "compiler/lowering/target.h"
 
 namespace weir {
 
-// By value: its dimensions as memory holds them, outermost first. A value that is not in it lies as
-// it is declared.
-using Layouts = std::unordered_map<ValueId, std::vector<std::uint32_t>>;
+// By value. One that is not in it lies as it is declared; one with panels has its order spelled out.
+using Layouts = std::unordered_map<ValueId, MemoryLayout>;
 
 // `is_free` tells which values nobody but these kernels reads or writes, `is_weight` which are laid
 // out ahead of all runs. Programs without windows are left alone.
@@ -33,10 +33,12 @@ Layouts choose_layouts(const std::vector<const BuiltKernel*>& kernels,
                        const std::function<bool(ValueId)>& is_weight,
                        const VectorRegisters& vectors);
 
-// The type that a value has in memory.
+// The type that a value has in the order of its layout, and in memory, which is another one where it lies in panels.
+TensorType type_in_order(const TensorType& type, ValueId value, const Layouts& layouts);
 TensorType type_in_memory(const TensorType& type, ValueId value, const Layouts& layouts);
 
-// Makes the kernel read and write its values in their layouts; whether it has any that differs.
+// Makes the kernel read and write its values in the order of their layouts; whether it has any that differs. Panels are
+// applied last of all (apply_panels.h), to what the kernel has become.
 bool apply_layouts(BuiltKernel& built, const Layouts& layouts);
 
 }  // namespace weir

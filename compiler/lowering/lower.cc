@@ -8,6 +8,7 @@
 
 #include <fmt/format.h>
 
+#include "compiler/lowering/apply_panels.h"
 #include "compiler/lowering/build_kernel.h"
 #include "compiler/lowering/check_indices.h"
 #include "compiler/lowering/elements.h"
@@ -135,7 +136,7 @@ class Lowerer {
         layouts_.emplace(output.updates, given->second);
       auto layout = layouts_.find(output.updates);
       if (layout == layouts_.end()) continue;
-      entry.order = layout->second;
+      entry.layout = layout->second;
       for (ValueId value : {output.updates, output.value}) {
         auto buffer = buffers_.find(value);
         if (buffer != buffers_.end()) lay_out(program_.buffers[buffer->second], value);
@@ -146,7 +147,8 @@ class Lowerer {
   // Gives a buffer of the declared type that of the value's layout.
   void lay_out(Buffer& buffer, ValueId value) const {
     buffer.type = type_in_memory(graph_.type(value), value, layouts_);
-    if (auto layout = layouts_.find(value); layout != layouts_.end()) buffer.order = layout->second;
+    if (auto layout = layouts_.find(value); layout != layouts_.end())
+      buffer.layout = layout->second;
   }
 
   std::uint32_t add_buffer(Buffer buffer) {
@@ -340,7 +342,8 @@ class Lowerer {
     auto found = row_sums_.find(value);
     if (found == row_sums_.end()) return;
     auto& [group, sum] = found->second;
-    const std::vector<std::uint32_t>& order = program_.buffers[call.buffers[parameter]].order;
+    const std::vector<std::uint32_t>& order =
+        program_.buffers[call.buffers[parameter]].layout.order;
     if (!fold_across(kernel, parameter, order, group->kernel.kernel, sum, options_.vectors)) return;
     Buffer chunks{"chunks", kernel.parameters.back().type, Buffer::Place::workspace, 0, 0, {}};
     call.buffers.push_back(add_buffer(std::move(chunks)));
@@ -396,22 +399,26 @@ class Lowerer {
     }
     std::uint32_t number = add_buffer({name, copy.type, Buffer::Place::workspace, 0, 0, {}});
     found->second = number;
-    for (Kernel& kernel : build_frame_kernels(program_.buffers[source].type, copy)) {
+    const TensorType type = type_in_order(graph_.type(copy.source), copy.source, layouts_);
+    for (Kernel& kernel : build_frame_kernels(type, copy)) {
       KernelCall frame;
       frame.buffers = {number};
       frame.values = {copy.source};
       frame.description = "%" + name;
       add_call(std::move(kernel), std::move(frame));
     }
-    add_call(build_pack_kernel(program_.buffers[source].type, copy),
-             copy_call(copy.source, source, number, "%" + name));
+    Kernel kernel = build_pack_kernel(type, copy);
+    apply_panels(kernel, {program_.buffers[source].layout.panel});
+    add_call(std::move(kernel), copy_call(copy.source, source, number, "%" + name));
     return number;
   }
 
   // Copies a value from one buffer to another, each in its own order of dimensions.
   void add_copy(ValueId value, std::uint32_t from, std::uint32_t to, std::string description) {
     Kernel kernel = build_copy_kernel(graph_, value).kernel;
-    reorder_dimensions(kernel, {program_.buffers[from].order, program_.buffers[to].order});
+    const MemoryLayout &source = program_.buffers[from].layout, &target = program_.buffers[to].layout;
+    reorder_dimensions(kernel, {source.order, target.order});
+    apply_panels(kernel, {source.panel, target.panel});
     add_call(std::move(kernel), copy_call(value, from, to, std::move(description)));
   }
 

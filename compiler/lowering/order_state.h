@@ -6,6 +6,9 @@
 // program is free to choose, each param lies as that costs least: what its kernels cost, by
 // KernelCost, and the copies that remain. What an optimizer remembers of a param lies as the param
 // does, for one kernel reads and writes both.
+//
+// A large param lies in panels besides, as wide as a register tile, if all of its kernels run along
+// its last dimension in vectors: what a tile reads, and updates, is then one run of memory.
 #pragma once
 
 #include <functional>
@@ -21,7 +24,7 @@ struct StateUpdate {
   ValueId param, next;
 };
 
-// The orders of those params and of their next values that do not lie as they are declared.
+// The layouts of those params and of their next values that do not lie as they are declared.
 // `layouts` are those of other values; `is_weight` is as for choose_layouts, `vectors` as
 // for pack_operands.
 Layouts order_state(const std::vector<const BuiltKernel*>& kernels,

@@ -4,6 +4,7 @@
 #include <optional>
 #include <utility>
 
+#include "compiler/lowering/apply_panels.h"
 #include "compiler/lowering/cut_copies.h"
 #include "compiler/lowering/frame_windows.h"
 #include "compiler/lowering/order_rows.h"
@@ -60,6 +61,12 @@ PreparedKernels prepare_kernels(BuiltKernel built, const Layouts& layouts,
                     [](const PackedCopy& copy) { return copy.panel != 0; }))
       place_panels(one.kernel);
     copies = cut_copies(one, is_weight, vectors, std::move(copies));
+    std::vector<std::int64_t> panels;
+    for (ValueId value : one.values) {
+      auto layout = layouts.find(value);
+      panels.push_back(layout == layouts.end() ? 0 : layout->second.panel);
+    }
+    apply_panels(one.kernel, panels);
     prepared.kernels.push_back({std::move(one), std::move(copies)});
   };
   std::optional<BuiltKernel> results = part_results(built, may_copy_in(built), moved, vectors);

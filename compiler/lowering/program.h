@@ -16,6 +16,15 @@
 
 namespace weir {
 
+// How memory holds the elements of a value.
+struct MemoryLayout {
+  // Its dimensions, outermost first; empty: as they are.
+  std::vector<std::uint32_t> order = {};
+  // Not 0: the last of these is cut into panels of so many elements, which follow one another.
+  std::int64_t panel = 0;
+  friend bool operator==(const MemoryLayout&, const MemoryLayout&) = default;
+};
+
 struct Buffer {
   enum class Place : std::uint8_t {
     input,      // `index` in weir_call::inputs
@@ -30,8 +39,7 @@ struct Buffer {
   std::uint32_t index = 0;
   std::uint64_t offset = 0;
   std::optional<SlotSize> scratch;  // the size of a workspace buffer that is no tensor
-  // The dimensions of its value in the order of `type`; empty: as they are.
-  std::vector<std::uint32_t> order = {};
+  MemoryLayout layout = {};  // of its value in `type`
 };
 
 // One run of a kernel on buffers.
@@ -85,8 +93,8 @@ struct WeightEntry {
   std::optional<std::uint64_t> offset;  // in bytes; none if no kernel reads it
 };
 
-// By param: the order in which the state block holds its dimensions, as StateEntry::order.
-using StateOrders = std::map<std::string, std::vector<std::uint32_t>, std::less<>>;
+// By param: how the state block holds it, as StateEntry::layout.
+using StateOrders = std::map<std::string, MemoryLayout, std::less<>>;
 
 // A param that the graph updates. All of them are in the state block, in the order of the graph's
 // params, each aligned to WEIR_ALIGNMENT, whether or not the program reads them.
@@ -99,8 +107,7 @@ struct StateEntry {
   // What holds its next value at the end: the param's own, if it is only read.
   std::uint32_t buffer = 0;
   bool updated = false;  // it has a next value; otherwise it is only read
-  // Its dimensions in the order in which the block holds them, outermost first; empty: as they are.
-  std::vector<std::uint32_t> order = {};
+  MemoryLayout layout = {};     // in the block
 };
 
 struct Program {
