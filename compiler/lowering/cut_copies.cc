@@ -24,17 +24,18 @@ constexpr std::int64_t kCopiedStride = 256, kOtherStride = 512;
 // With vectors of more registers a step has more columns, which take whole lines.
 constexpr int kFewVectors = 2;
 
-// The fold over windows of the kernel, if that is its only one.
-const Stage* window_fold(const Kernel& kernel) {
+// The fold of the kernel in chain order, if that is its only one.
+const Stage* only_fold(const Kernel& kernel) {
   const Stage* found = nullptr;
   for (const Stage& stage : kernel.stages) {
     if (!stage.fold) continue;
-    if (found || stage.fold->order != Reduction::Order::chain || stage.digits.size() < 2)
-      return nullptr;
+    if (found || stage.fold->order != Reduction::Order::chain) return nullptr;
     found = &stage;
   }
   return found;
 }
+
+bool is_window(const Stage& fold) { return fold.digits.size() > 1; }
 
 // The one load of a parameter, if its last dimension alone runs along this row axis, and nothing
 // else does.
@@ -64,67 +65,105 @@ std::optional<Id> load_along(const Kernel& kernel, const Stage& fold, std::uint3
   return is_along ? load : std::nullopt;
 }
 
+// What lies along the rows of a tile, or along its columns, and is to be cut.
+struct Cut {
+  std::uint32_t parameter;
+  std::uint32_t axis;
+  std::int64_t width;
+  Id load;
+};
+
+std::optional<Cut> find_cut(const BuiltKernel& built, const std::function<bool(ValueId)>& is_weight,
+                            const VectorRegisters& vectors, std::span<const PackedCopy> copies,
+                            bool are_columns) {
+  const Kernel& kernel = built.kernel;
+  const Stage* fold = only_fold(kernel);
+  if (kernel.rows.size() < 2 || fold == nullptr) return std::nullopt;
+  const auto axis = static_cast<std::uint32_t>(kernel.rows.size() - (are_columns ? 1 : 2));
+  const std::optional<std::int64_t> extent = kernel.rows[axis].constant();
+  for (std::uint32_t i = 0; extent && i < built.values.size(); ++i) {
+    const KernelParameter& parameter = kernel.parameters[i];
+    auto copy = std::find_if(copies.begin(), copies.end(),
+                             [&](const PackedCopy& one) { return one.parameter == i; });
+    const bool is_copied = copy != copies.end();
+    const ValueId value = is_copied ? copy->source : built.values[i];
+    if (parameter.written || !value.valid() || is_weight(value) || (is_copied && copy->panel != 0))
+      continue;
+    const std::int64_t size = byte_size(parameter.type.dtype);
+    const std::int64_t width = are_columns
+                                   ? tile_vectors(vectors) * vectors.lanes(parameter.type.dtype)
+                                   : kLineBytes / size;
+    const std::int64_t stride = !is_window(*fold) ? kFarStepBytes
+                                : is_copied       ? kCopiedStride
+                                                  : kOtherStride;
+    if (*extent <= width || *extent % width != 0 || *extent * size < stride) continue;
+    const std::optional<Id> load = load_along(kernel, *fold, i, axis);
+    if (!load || reads_of_each(kernel, *fold, parameter.type.shape) < kReads) continue;
+    return Cut{i, axis, width, *load};
+  }
+  return std::nullopt;
+}
+
+void apply_cut(BuiltKernel& built, const Cut& cut, std::vector<PackedCopy>& copies) {
+  Kernel& kernel = built.kernel;
+  KernelParameter& parameter = kernel.parameters[cut.parameter];
+  const std::int64_t width = cut.width, extent = kernel.rows[cut.axis].value();
+  auto copy = std::find_if(copies.begin(), copies.end(), [&](const PackedCopy& one) {
+    return one.parameter == cut.parameter;
+  });
+  const bool is_copied = copy != copies.end();
+  if (!is_copied) {
+    PackedCopy own{built.values[cut.parameter], cut.parameter, parameter.type, {}};
+    for (std::uint32_t d = 0; d < parameter.type.shape.size(); ++d) own.order.push_back(d);
+    copies.push_back(std::move(own));
+    copy = copies.end() - 1;
+    built.values[cut.parameter] = {};
+  }
+  parameter.type.shape.back() = Dim(width);
+  parameter.type.shape.insert(parameter.type.shape.begin(), Dim(extent / width));
+  if (!is_copied && !parameter.name.empty()) parameter.name += "_packed";
+  copy->type = parameter.type;
+  copy->panel = width;
+  std::vector<Id> memo;
+  rewrite(kernel, [&](const Arena& from, Id id, Arena& into) -> Id {
+    if (id != cut.load) return {};
+    std::vector<Id> indices;
+    for (Id index : from.load_indices(id))
+      indices.push_back(scalar::rebuild(from, index, into, memo, [](Id) { return Id(); }));
+    const Id column = indices.back();
+    indices.back() = into.make(Primitive::modulo, {column, into.index(width)});
+    indices.insert(indices.begin(), into.make(Primitive::floor_div, {column, into.index(width)}));
+    return into.load(cut.parameter, from[id].type, indices);
+  });
+  cut_row(kernel, cut.axis, {Dim(extent / width), Dim(width)}, {Dim(width), Dim(1)});
+}
+
 }  // namespace
+
+bool cuts_product(const BuiltKernel& built, const std::function<bool(ValueId)>& is_weight,
+                  const VectorRegisters& vectors, std::span<const PackedCopy> copies) {
+  const Kernel& kernel = built.kernel;
+  const Stage* fold = only_fold(kernel);
+  if (vectors.bytes == 0 || tile_vectors(vectors) > kFewVectors || kernel.rows.size() < 2 ||
+      fold == nullptr || !fold->digits.empty() ||
+      kernel.arena.axis_extent(*fold->axis).constant().value_or(kFarSteps) < kFarSteps ||
+      kernel.rows.back().constant().value_or(0) < kFarColumns)
+    return false;
+  return find_cut(built, is_weight, vectors, copies, false) &&
+         find_cut(built, is_weight, vectors, copies, true);
+}
 
 std::vector<PackedCopy> cut_copies(BuiltKernel& built,
                                    const std::function<bool(ValueId)>& is_weight,
                                    const VectorRegisters& vectors, std::vector<PackedCopy> copies) {
-  Kernel& kernel = built.kernel;
-  if (kernel.rows.size() < 2 || vectors.bytes == 0 || tile_vectors(vectors) > kFewVectors)
-    return copies;
-  // The columns first: of the axes that become outermost the last one is first. Each cut renumbers
-  // the row axes.
-  for (const bool are_columns : {true, false}) {
-    const Stage* fold = window_fold(kernel);
-    if (!fold) return copies;
-    const auto axis = static_cast<std::uint32_t>(kernel.rows.size() - (are_columns ? 1 : 2));
-    const std::optional<std::int64_t> extent = kernel.rows[axis].constant();
-    for (std::uint32_t i = 0; extent && i < kernel.parameters.size(); ++i) {
-      KernelParameter& parameter = kernel.parameters[i];
-      auto copy = std::find_if(copies.begin(), copies.end(),
-                               [&](const PackedCopy& one) { return one.parameter == i; });
-      const bool is_copied = copy != copies.end();
-      const ValueId value = is_copied ? copy->source : built.values[i];
-      if (parameter.written || !value.valid() || is_weight(value) ||
-          (is_copied && copy->panel != 0))
-        continue;
-      const std::int64_t size = byte_size(parameter.type.dtype);
-      const std::int64_t width = are_columns
-                                     ? tile_vectors(vectors) * vectors.lanes(parameter.type.dtype)
-                                     : kLineBytes / size;
-      if (*extent <= width || *extent % width != 0 ||
-          *extent * size < (is_copied ? kCopiedStride : kOtherStride))
-        continue;
-      const std::optional<Id> load = load_along(kernel, *fold, i, axis);
-      if (!load || reads_of_each(kernel, *fold, parameter.type.shape) < kReads) continue;
-      if (!is_copied) {
-        PackedCopy own{value, i, parameter.type, {}};
-        for (std::uint32_t d = 0; d < parameter.type.shape.size(); ++d) own.order.push_back(d);
-        copies.push_back(std::move(own));
-        copy = copies.end() - 1;
-        built.values[i] = {};
-      }
-      parameter.type.shape.back() = Dim(width);
-      parameter.type.shape.insert(parameter.type.shape.begin(), Dim(*extent / width));
-      if (!is_copied && !parameter.name.empty()) parameter.name += "_packed";
-      copy->type = parameter.type;
-      copy->panel = width;
-      std::vector<Id> memo;
-      rewrite(kernel, [&](const Arena& from, Id id, Arena& into) -> Id {
-        if (id != *load) return {};
-        std::vector<Id> indices;
-        for (Id index : from.load_indices(id))
-          indices.push_back(scalar::rebuild(from, index, into, memo, [](Id) { return Id(); }));
-        const Id column = indices.back();
-        indices.back() = into.make(Primitive::modulo, {column, into.index(width)});
-        indices.insert(indices.begin(),
-                       into.make(Primitive::floor_div, {column, into.index(width)}));
-        return into.load(i, from[id].type, indices);
-      });
-      cut_row(kernel, axis, {Dim(*extent / width), Dim(width)}, {Dim(width), Dim(1)});
-      break;
-    }
-  }
+  const Stage* fold = only_fold(built.kernel);
+  if (fold == nullptr || vectors.bytes == 0 || tile_vectors(vectors) > kFewVectors) return copies;
+  const bool has_window = is_window(*fold);
+  if (!has_window && !cuts_product(built, is_weight, vectors, copies)) return copies;
+  // Each cut renumbers the row axes: what is cut last is outermost.
+  for (const bool are_columns : {has_window, !has_window})
+    if (const std::optional<Cut> cut = find_cut(built, is_weight, vectors, copies, are_columns))
+      apply_cut(built, *cut, copies);
   return copies;
 }
 

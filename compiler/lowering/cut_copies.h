@@ -8,14 +8,30 @@
 // memory. The row axis is cut likewise, and the panels become the outermost axes, those of the rows
 // before those of the columns: what a panel of the rows has stays near while the panels of the
 // columns pass by.
+//
+// So are both operands of the gradient of a layer's weights, a product in which both lie along what the tile has of them,
+// and not along the steps. There the panels of the columns are outermost, as those of the weights that may lie so
+// (order_state.h): these are walked through once, as a run of memory.
 #pragma once
 
+#include <cstdint>
 #include <functional>
+#include <span>
 #include <vector>
 
 #include "compiler/lowering/pack_operands.h"
 
 namespace weir {
+
+// A product's rows read an operand one beside the other, and step by step so far apart, in at least so many steps; a copy pays if
+// so many columns read it.
+inline constexpr std::int64_t kFarStepBytes = 1024;
+inline constexpr std::int64_t kFarSteps = 64;
+inline constexpr std::int64_t kFarColumns = 256;
+
+// Whether that is so of both operands of a product, and both can be cut.
+bool cuts_product(const BuiltKernel& built, const std::function<bool(ValueId)>& is_weight,
+                  const VectorRegisters& vectors, std::span<const PackedCopy> copies);
 
 // Makes `built` read such operands in panels. `copies` are those that it reads already: they are
 // cut as they are made, or returned with others. `is_weight` tells which values are laid out ahead

@@ -7,6 +7,7 @@
 #include "compiler/lowering/choose_panel.h"
 #include "compiler/lowering/choose_tile.h"
 #include "compiler/lowering/choose_tile_axes.h"
+#include "compiler/lowering/cut_copies.h"
 #include "compiler/lowering/elements.h"
 #include "compiler/lowering/estimated_size.h"
 #include "compiler/lowering/pack_windows.h"
@@ -23,11 +24,6 @@ using scalar::Primitive;
 constexpr std::int64_t kPanelRows = 64;
 // Fewer steps in a row are not worth turning in registers.
 constexpr std::int64_t kTurnedSteps = 8;
-// What the rows of a tile read one beside the other, and step by step so far apart, in at least so
-// many steps, is copied if so many columns read it.
-constexpr std::int64_t kFarStepBytes = 1024;
-constexpr std::int64_t kFarSteps = 64;
-constexpr std::int64_t kFarColumns = 256;
 // Vectors of a fold in lanes order that lie apart are worth a copy if so many rows read each of
 // them, by estimated_size.
 constexpr std::int64_t kLanesUses = 8;
@@ -269,6 +265,7 @@ std::vector<PackedCopy> pack_operands(BuiltKernel& built,
            (is_weight(built.values[parameter]) || !is_innermost(shape, order_of(from, id)->back()));
   };
 
+  const bool cuts = cuts_product(built, is_weight, vectors, copies);
   std::int64_t panel = 0;
   for (const Stage& stage : kernel.stages) {
     if (!stage.fold || lanes_axis) continue;
@@ -283,7 +280,7 @@ std::vector<PackedCopy> pack_operands(BuiltKernel& built,
     const scalar::Node& node = from[id];
     const auto parameter = static_cast<std::uint32_t>(node.payload);
     const std::int64_t width = order && panel != 0 && is_cut(from, id) ? panel : 0;
-    if (!order && node.primitive == Primitive::load && parameter < original_count &&
+    if (!order && !cuts && node.primitive == Primitive::load && parameter < original_count &&
         built.values[parameter].valid() && !is_weight(built.values[parameter]))
       order = order_along_far_steps(kernel, id, kernel.parameters[parameter].type.shape);
     if (!order && node.primitive == Primitive::load && parameter < original_count && !lanes_axis &&
@@ -341,9 +338,22 @@ Kernel build_pack_kernel(const TensorType& source, const PackedCopy& copy) {
   for (std::size_t i = 0; i < copy.low.size(); ++i)
     if (copy.panel == 0 || i + 1 < copy.low.size()) inside[first + i] = source.shape[copy.order[i]];
   kernel.rows = without_ones(inside);
+  kernel.stages.emplace_back();
+  // A row of a panel is a vector or two, and lies apart from the next one in the source: where nothing is turned, a loop of
+  // nothing else over the rows has many of them under way.
+  const std::size_t axis_count = kernel.rows.size(), looped = axis_count - 2;
+  const bool has_loop =
+      copy.panel != 0 && axis_count > 2 && is_innermost(source.shape, copy.order.back());
   std::vector<Id> axes;
-  for (std::size_t i = 0; i < kernel.rows.size(); ++i)
-    axes.push_back(kernel.arena.axis(static_cast<std::uint32_t>(i), kernel.rows[i]));
+  for (std::uint32_t i = 0; i < axis_count; ++i) {
+    const bool is_loop = has_loop && i == looped;
+    const std::uint32_t number = is_loop                      ? static_cast<std::uint32_t>(axis_count - 1)
+                                 : has_loop && i > looped ? i - 1
+                                                          : i;
+    axes.push_back(kernel.arena.axis(number, kernel.rows[i]));
+    if (is_loop) kernel.stages.back().axis = number;
+  }
+  if (has_loop) kernel.rows.erase(kernel.rows.begin() + static_cast<std::ptrdiff_t>(looped));
   std::vector<Id> target = spread_indices(kernel.arena, inside, axes);
   std::vector<Id> place = target;
   for (std::size_t i = 0; i < copy.low.size(); ++i)
@@ -358,7 +368,6 @@ Kernel build_pack_kernel(const TensorType& source, const PackedCopy& copy) {
   std::vector<Id> from(place.size());
   for (std::size_t i = 0; i < place.size(); ++i) from[copy.order[i]] = place[i];
   kernel.parameters = {{"source", source, false}, {"packed", copy.type, true}};
-  kernel.stages.emplace_back();
   kernel.stages.back().stores.push_back({1, target, kernel.arena.load(0, source.dtype, from)});
   kernel.locations.resize(kernel.arena.size());
   return kernel;
