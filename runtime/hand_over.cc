@@ -13,7 +13,7 @@ void HandOver::set(std::array<std::chrono::nanoseconds, samples> durations) noex
 
 void HandOver::miss() noexcept {
   if (misses_ < patience) ++misses_;
-  if (misses_ == patience) set(most, lifetime_at_most);
+  if (misses_ == patience) set(away, lifetime_away);
 }
 
 void HandOver::set(std::chrono::nanoseconds figure, Clock::duration valid) noexcept {

@@ -8,7 +8,8 @@
 //
 // A sample of `most` or more says that a thread was not there, because it had just been woken, or
 // because its processor did something else. Then nothing is learnt, and it is tried again soon;
-// when that has gone on for a while, `most` is the figure.
+// when that has gone on for a while, `away` is the figure. It is no more than what far processors
+// need: a loop does not wait for a thread that is not there, and one that comes back soon helps.
 #pragma once
 
 #include <array>
@@ -27,8 +28,8 @@ class HandOver {
   using Clock = std::chrono::steady_clock;
 
   static constexpr std::size_t samples = 7;
-  static constexpr std::chrono::nanoseconds most{4000};
-  static constexpr std::chrono::milliseconds lifetime{20}, lifetime_at_most{2};
+  static constexpr std::chrono::nanoseconds most{4000}, away{1000};
+  static constexpr std::chrono::milliseconds lifetime{20}, lifetime_away{2};
   // How often in a row threads are not there before that is the figure.
   static constexpr int patience = 8;
 

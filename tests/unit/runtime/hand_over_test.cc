@@ -38,7 +38,7 @@ TEST(HandOver, IsBounded) {
 }
 
 // Of a thread that is not there nothing is learnt, unless it stays away.
-TEST(HandOver, IsTheBoundWhenThreadsStayAway) {
+TEST(HandOver, IsThatOfFarThreadsWhenTheyStayAway) {
   HandOver hand_over;
   int asked = 0;
   auto away = [&] {
@@ -56,7 +56,7 @@ TEST(HandOver, IsTheBoundWhenThreadsStayAway) {
   }
   asked = 0;
   for (int i = 0; i < HandOver::patience; ++i) hand_over.measure(away);
-  EXPECT_EQ(hand_over.figure(), kMost);
+  EXPECT_EQ(hand_over.figure(), HandOver::away.count());
   EXPECT_EQ(asked, HandOver::patience) << "one sample tells";
   hand_over.measure(there);
   EXPECT_EQ(hand_over.figure(), 300);
