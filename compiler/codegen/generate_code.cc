@@ -3,11 +3,16 @@
 #include <algorithm>
 #include <array>
 
+#include <fmt/format.h>
+#include <llvm/IR/DiagnosticHandler.h>
+#include <llvm/IR/DiagnosticInfo.h>
+#include <llvm/IR/DiagnosticPrinter.h>
 #include <llvm/IR/LegacyPassManager.h>
 #include <llvm/Pass.h>
 #include <llvm/Target/TargetMachine.h>
 
 #include "ir/diagnostic.h"
+#include "ir/escape.h"
 
 namespace weir {
 namespace {
@@ -107,7 +112,43 @@ class LightPassManager : public llvm::legacy::PassManager {
   bool x86_;
 };
 
+// Keeps what a back end refuses; without this LLVM prints it and ends the process.
+class KeepFaults : public llvm::DiagnosticHandler {
+ public:
+  explicit KeepFaults(std::string& first) : first_(first) {}
+
+  bool handleDiagnostics(const llvm::DiagnosticInfo& info) override {
+    if (info.getSeverity() != llvm::DS_Error || !first_.empty()) return true;
+    llvm::raw_string_ostream stream(first_);
+    llvm::DiagnosticPrinterRawOStream printer(stream);
+    info.print(printer);
+    return true;
+  }
+
+ private:
+  std::string& first_;
+};
+
 }  // namespace
+
+void refuse_faults(llvm::Module& module, const llvm::TargetMachine& machine,
+                   llvm::function_ref<void()> step) {
+  llvm::LLVMContext& context = module.getContext();
+  std::string fault;
+  std::unique_ptr<llvm::DiagnosticHandler> before = context.getDiagnosticHandler();
+  context.setDiagnosticHandler(std::make_unique<KeepFaults>(fault));
+  step();
+  context.setDiagnosticHandler(std::move(before));
+  if (fault.empty()) return;
+  constexpr std::size_t kShown = 100;
+  throw Error(
+      fmt::format("there is no code for {} with the CPU {} and the features {}: {}; take another "
+                  "CPU, or fewer features",
+                  machine.getTargetTriple().str(),
+                  machine.getTargetCPU().empty() ? "generic" : machine.getTargetCPU().str(),
+                  shortened(machine.getTargetFeatureString().str(), kShown),
+                  printable(llvm::StringRef(fault).rtrim(".\n").str())));
+}
 
 std::string generate_code(llvm::Module& module, llvm::TargetMachine& machine,
                           llvm::CodeGenFileType type) {
@@ -116,7 +157,7 @@ std::string generate_code(llvm::Module& module, llvm::TargetMachine& machine,
   LightPassManager passes(machine.getTargetTriple().isX86());
   bool unsupported = machine.addPassesToEmitFile(passes, stream, nullptr, type);
   WEIR_CHECK(!unsupported, "the target cannot emit this kind of file");
-  passes.run(module);
+  refuse_faults(module, machine, [&] { passes.run(module); });
   return {bytes.begin(), bytes.end()};
 }
 

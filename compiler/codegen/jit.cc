@@ -1,7 +1,10 @@
 #include "compiler/codegen/jit.h"
 
 #include <cstring>
+#include <mutex>
 
+#include <fmt/format.h>
+#include <fmt/ranges.h>
 #include <llvm/ExecutionEngine/JITLink/JITLinkMemoryManager.h>
 #include <llvm/ExecutionEngine/Orc/AbsoluteSymbols.h>
 #include <llvm/ExecutionEngine/Orc/Core.h>
@@ -40,8 +43,14 @@ struct LoadedCode::Session {
       : execution(std::move(control)),
         memory(take(llvm::jitlink::InProcessMemoryManager::Create(), "memory manager")),
         layer(execution, *memory) {
-    // What is wrong with the code is told by the lookup that fails.
-    execution.setErrorReporter([](llvm::Error fault) { llvm::consumeError(std::move(fault)); });
+    // The lookup that fails tells only that it does, and not which functions the code lacks.
+    execution.setErrorReporter([this](llvm::Error fault) {
+      fault = llvm::handleErrors(std::move(fault), [this](const SymbolsNotFound& lacking) {
+        std::lock_guard lock(mutex);
+        for (const SymbolStringPtr& name : lacking.getSymbols()) missing.push_back((*name).str());
+      });
+      llvm::consumeError(std::move(fault));
+    });
   }
   ~Session() {
     // A failure to give memory back has nobody to go to.
@@ -51,6 +60,8 @@ struct LoadedCode::Session {
   ExecutionSession execution;
   std::unique_ptr<llvm::jitlink::InProcessMemoryManager> memory;
   ObjectLinkingLayer layer;
+  std::mutex mutex;
+  std::vector<std::string> missing;  // functions that the code calls and nobody has
 };
 
 LoadedCode::LoadedCode(const LoadableCode& code) {
@@ -67,7 +78,14 @@ LoadedCode::LoadedCode(const LoadableCode& code) {
     require(session_->layer.add(library, llvm::MemoryBuffer::getMemBufferCopy(object, "program")),
             "object code");
   auto lookup = [&](const std::string& name) {
-    return take(session_->execution.lookup({&library}, name), "lookup").getAddress();
+    auto found = session_->execution.lookup({&library}, name);
+    if (!found && !session_->missing.empty()) {
+      llvm::consumeError(found.takeError());
+      throw Error(fmt::format(
+          "the code calls {}, which nobody has here; take another CPU, or fewer features",
+          fmt::join(session_->missing, ", ")));
+    }
+    return take(std::move(found), "lookup").getAddress();
   };
   program_ = lookup(code.program_symbol).toPtr<weir_program>();
   workspace_size_ = lookup(code.workspace_symbol).toPtr<weir_workspace_size>();

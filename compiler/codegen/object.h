@@ -14,7 +14,7 @@
 namespace weir {
 
 // What code generation needs to know about the wanted machine. Error if LLVM does not know the
-// target, the CPU or a feature: with what is near, or available.
+// target, the CPU or a feature, with what is near or available, or if one does not fit the target.
 Target resolve_target(const TargetSpec& spec);
 
 // Whether every x86-64 processor that runs code for `processor` runs code for `other`, too: by the

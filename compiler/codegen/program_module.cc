@@ -15,6 +15,7 @@
 
 #include "compiler/codegen/debug_info.h"
 #include "compiler/codegen/entry_emitter.h"
+#include "compiler/codegen/generate_code.h"
 #include "compiler/codegen/kernel_emitter.h"
 #include "compiler/codegen/llvm_versions.h"
 #include "ir/diagnostic.h"
@@ -114,8 +115,10 @@ void optimize(llvm::Module& module, llvm::TargetMachine& machine) {
   passes.addPass(llvm::EarlyCSEPass());
   passes.addPass(llvm::InstCombinePass());
   passes.addPass(llvm::SimplifyCFGPass());
-  for (llvm::Function& function : module)
-    if (!function.isDeclaration()) passes.run(function, functions);
+  refuse_faults(module, machine, [&] {
+    for (llvm::Function& function : module)
+      if (!function.isDeclaration()) passes.run(function, functions);
+  });
 }
 
 }  // namespace weir

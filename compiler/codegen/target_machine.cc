@@ -4,6 +4,7 @@
 #include <mutex>
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 #include <llvm/ADT/StringMap.h>
 #include <llvm/MC/MCSubtargetInfo.h>
 #include <llvm/MC/TargetRegistry.h>
@@ -11,9 +12,11 @@
 #include <llvm/TargetParser/Host.h>
 #include <llvm/TargetParser/Triple.h>
 
+#include "compiler/codegen/check_target.h"
 #include "compiler/codegen/llvm_versions.h"
+#include "compiler/codegen/target_names.h"
 #include "ir/diagnostic.h"
-#include "ir/similar_names.h"
+#include "ir/escape.h"
 
 namespace weir {
 namespace {
@@ -32,46 +35,14 @@ const llvm::Target& lookup(const std::string& triple) {
   std::string message;
   const llvm::Target* target = find_backend(llvm::Triple(triple), message);
   if (!target)
-    throw Error(
-        fmt::format("there is no target {}; available are {}", triple, available_targets()));
+    throw Error(fmt::format("there is no target {}; available are {}", printable(triple),
+                            available_targets()));
   if (!llvm::Triple(triple).isLittleEndian())
     throw Error(
         fmt::format("{} keeps the high byte first, and code is made for the other order "
                     "only; available are {}",
-                    triple, available_targets()));
+                    printable(triple), available_targets()));
   return *target;
-}
-
-// Those in one of LLVM's tables.
-template <class Table>
-std::string near_names(const std::string& wanted, const Table& table) {
-  std::vector<std::string> all;
-  for (const auto& row : table) all.emplace_back(row.Key);
-  std::vector<std::string> near = similar_names(wanted, all, 8);
-  return near.empty() ? std::string() : fmt::format("; near it are {}", fmt::join(near, ", "));
-}
-
-void check_names(const llvm::MCSubtargetInfo& info, const TargetSpec& spec) {
-  if (!spec.cpu.empty() && !info.isCPUStringValid(spec.cpu))
-    throw Error(fmt::format("there is no CPU {} for {}{}", spec.cpu,
-                            info.getTargetTriple().getArchName().str(),
-                            near_names(spec.cpu, info.getAllProcessorDescriptions())));
-  llvm::SmallVector<llvm::StringRef, 8> parts;
-  llvm::StringRef(spec.features).split(parts, ',', -1, false);
-  for (llvm::StringRef part : parts) {
-    bool sign = part.starts_with("+") || part.starts_with("-");
-    std::string name = part.substr(sign ? 1 : 0).str();
-    auto known = [&](const llvm::SubtargetFeatureKV& row) { return name == row.Key; };
-    auto table = info.getAllProcessorFeatures();
-    bool is_known = std::any_of(table.begin(), table.end(), known);
-    if (is_known && !sign)
-      throw Error(fmt::format(
-          "the feature {0} is to be added or to be taken away: write +{0} or -{0}", name));
-    if (!is_known)
-      throw Error(fmt::format("{} is not a feature of {}; features are written +name or -name{}",
-                              part.str(), info.getTargetTriple().getArchName().str(),
-                              near_names(name, table)));
-  }
 }
 
 // Reads the facts that code generation depends on from the subtarget's features.
@@ -125,7 +96,7 @@ std::string missing_features(const llvm::MCSubtargetInfo& info) {
 Target host_target(const TargetSpec& spec) {
   Target target;
   target.triple = llvm::sys::getProcessTriple();
-  target.cpu = llvm::Triple(target.triple).isX86() ? "x86-64" : "generic";
+  target.cpu = plain_cpu(llvm::Triple(target.triple));
   // The features that cpuid and xgetbv (or their like) report, in a fixed order.
   std::vector<std::string> features;
   for (const auto& feature : llvm::sys::getHostCPUFeatures())
@@ -182,13 +153,21 @@ void initialize_backends() {
 std::string available_targets() {
   initialize_backends();
   std::vector<std::string> names;
-  for (const llvm::Target& target : llvm::TargetRegistry::targets()) {
-    llvm::Triple triple;
-    triple.setArch(llvm::Triple::getArchTypeForLLVMName(target.getName()));
-    if (triple.isLittleEndian()) names.push_back(target.getName());
+  for (const char* name : {"aarch64", "armv7", "i686", "riscv64", "wasm32", "x86_64"}) {
+    std::string ignored;
+    if (find_backend(llvm::Triple(full_triple(name)), ignored)) names.emplace_back(name);
   }
-  std::sort(names.begin(), names.end());
   return fmt::format("{}", fmt::join(names, ", "));
+}
+
+TargetNames target_names(const std::string& triple) {
+  initialize_backends();
+  std::string full = full_triple(triple);
+  auto info = make_subtarget(lookup(full), llvm::Triple(full), "", "");
+  TargetNames names;
+  for (const auto& row : info->getAllProcessorDescriptions()) names.cpus.emplace_back(row.Key);
+  for (const auto& row : info->getAllProcessorFeatures()) names.features.emplace_back(row.Key);
+  return names;
 }
 
 Target resolve_target(const TargetSpec& spec) {
@@ -201,19 +180,16 @@ Target resolve_target(const TargetSpec& spec) {
     target.cpu = spec.cpu;
     target.features = spec.features;
     llvm::Triple triple(target.triple);
-    if (triple.isX86() && target.cpu.empty()) target.cpu = "x86-64";
     if (triple.isRISCV64() && target.cpu.empty())
       target.features =
           target.features.empty() ? "+m,+a,+f,+d,+c" : "+m,+a,+f,+d,+c," + target.features;
     if (triple.isARM() && target.cpu.empty())
       target.features = target.features.empty() ? "+v7,+neon" : "+v7,+neon," + target.features;
-    if (target.cpu.empty() && !triple.isARM() && !triple.isWasm())
-      target.cpu = triple.isRISCV64() ? "generic-rv64" : "generic";
+    if (target.cpu.empty()) target.cpu = plain_cpu(triple);
   }
   const llvm::Target& backend = lookup(target.triple);
   llvm::Triple triple(target.triple);
-  std::unique_ptr<llvm::MCSubtargetInfo> plain = make_subtarget(backend, triple, "", "");
-  if (plain) check_names(*plain, spec);
+  check_target(backend, spec, target);
   std::unique_ptr<llvm::MCSubtargetInfo> info =
       make_subtarget(backend, triple, target.cpu, target.features);
   WEIR_CHECK(info != nullptr, target.triple);

@@ -22,6 +22,8 @@ config.substitutions.append(("%python", sys.executable))
 config.substitutions.append(("%cxx", config.cxx_compiler))
 config.substitutions.append(("%cc", config.c_compiler))
 config.substitutions.append(("%source", config.weir_source_dir))
+# Exit code 1 exactly; `not` takes any but 0.
+config.substitutions.append(("%fails", "sh " + os.path.join(config.weir_source_dir, "tests", "support", "fails.sh")))
 
 # A Python with ONNX's package, to look at exported models: Debian's, before another one on the path.
 for python in ("/usr/bin/python3", "python3"):
