@@ -9,6 +9,7 @@
 #include "compiler/autodiff/pointwise_gradient.h"
 #include "compiler/passes/decompose.h"
 #include "ir/builder.h"
+#include "ir/escape.h"
 #include "ir/notes.h"
 #include "ir/op.h"
 #include "ir/ops/helpers.h"
@@ -18,7 +19,7 @@ namespace {
 
 std::string listed(const Graph& graph, std::span<const ValueId> values) {
   std::vector<std::string> names;
-  for (ValueId value : values) names.push_back(graph.value(value).name);
+  for (ValueId value : values) names.push_back(printable(graph.value(value).name));
   return names.empty() ? "none" : fmt::format("{}", fmt::join(names, ", "));
 }
 
@@ -28,18 +29,20 @@ std::vector<ValueId> sources(const Graph& graph, std::span<const std::string> wr
   for (const std::string& name : wrt) {
     ValueId id = graph.find(name);
     if (!id.valid() || graph.value(id).kind == Value::Kind::result)
-      throw Error(fmt::format(
-          "{} is not an input or param of {}, so there is no gradient with respect to "
-          "it; inputs: {}; params: {}",
-          name, graph.name(), listed(graph, graph.inputs()), listed(graph, graph.params())));
+      throw Error(
+          fmt::format("{} is not an input or param of {}, so there is no gradient with respect to "
+                      "it; inputs: {}; params: {}",
+                      printable(name), printable(graph.name()), listed(graph, graph.inputs()),
+                      listed(graph, graph.params())));
     const Value& value = graph.value(id);
     if (!is_float(value.type.dtype))
       throw Error(value.location,
                   fmt::format("{} has the type {}, and only floating-point values have a "
                               "gradient",
-                              name, to_string(value.type)));
+                              printable(name), to_string(value.type)));
     if (std::find(result.begin(), result.end(), id) != result.end())
-      throw Error(fmt::format("the gradient with respect to {} is asked for twice", name));
+      throw Error(
+          fmt::format("the gradient with respect to {} is asked for twice", printable(name)));
     result.push_back(id);
   }
   return result;

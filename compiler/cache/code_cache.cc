@@ -105,7 +105,8 @@ void CodeCache::warn(const std::string& message) {
   if (options_.warn) {
     options_.warn(message);
   } else {
-    fmt::print(stderr, "weir: warning: {}\n", message);
+    // Standard error may be closed or full, which is no reason to fail.
+    std::fputs(fmt::format("weir: warning: {}\n", message).c_str(), stderr);
   }
 }
 

@@ -11,6 +11,7 @@
 #include "compiler/passes/decompose.h"
 #include "compiler/passes/fold.h"
 #include "compiler/passes/simplify.h"
+#include "ir/escape.h"
 #include "ir/text.h"
 #include "ir/verifier.h"
 
@@ -63,8 +64,8 @@ Graph run_passes(Graph graph, std::span<const std::string> names, const PassOpti
     if (found == std::end(kPasses)) {
       std::vector<std::string_view> known;
       for (const Pass& pass : kPasses) known.push_back(pass.name);
-      throw Error(
-          fmt::format("there is no pass {}; the passes are {}", name, fmt::join(known, ", ")));
+      throw Error(fmt::format("there is no pass {}; the passes are {}", printable(name),
+                              fmt::join(known, ", ")));
     }
     passes.push_back(found);
   }

@@ -1,5 +1,6 @@
 #include "common.h"
 
+#include <fcntl.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -23,6 +24,7 @@
 #include "compiler/autodiff/named_options.h"
 #include "compiler/frontend/file.h"
 #include "ir/escape.h"
+#include "ir/lexer.h"
 #include "runtime/thread_count.h"
 #include "runtime/thread_pool.h"
 
@@ -42,13 +44,28 @@ std::string refuse_empty(const std::string& value) {
   return value.empty() ? "the value is empty" : std::string();
 }
 
+// A name in quotes, as the text form writes it, that the text begins with, with or without a %, and
+// what follows it; nothing if it does not begin with one.
+std::optional<std::pair<std::string, std::string_view>> quoted_name(std::string_view text) try {
+  if (text.starts_with('%')) text.remove_prefix(1);
+  if (!text.starts_with('"')) return std::nullopt;
+  text::Lexer lexer("%" + std::string(text), "");
+  return std::pair(lexer.peek().name(), text.substr(text.size() - lexer.remaining()));
+} catch (const Error&) {
+  return std::nullopt;
+}
+
+// Commas in quotes belong to a name.
 std::vector<std::string> split_at_commas(const std::string& text) {
   std::vector<std::string> parts;
-  std::size_t start = 0;
-  for (std::size_t comma; (comma = text.find(',', start)) != text.npos; start = comma + 1)
-    parts.push_back(text.substr(start, comma - start));
-  parts.push_back(text.substr(start));
-  return parts;
+  std::string_view rest = text;
+  for (;;) {
+    auto quoted = quoted_name(rest);
+    std::size_t comma = rest.find(',', quoted ? rest.size() - quoted->second.size() : 0);
+    parts.emplace_back(rest.substr(0, comma));
+    if (comma == rest.npos) return parts;
+    rest.remove_prefix(comma + 1);
+  }
 }
 
 }  // namespace
@@ -196,10 +213,10 @@ std::optional<MemoryBudget> given_memory_budget(const std::string& budget,
 Dim::Bindings given_dims(std::span<const std::string> options) {
   Dim::Bindings result;
   for (const std::string& option : options) {
-    auto [symbol, value] = name_and_value(option, "--dim");
-    std::int64_t size = integer_of(value, fmt::format("--dim {}", symbol), 0, INT64_MAX);
+    auto [symbol, value] = name_and_value(option, "--dim", "SYMBOL=SIZE");
+    std::int64_t size = integer_of(value, fmt::format("--dim {}", printable(symbol)), 0, INT64_MAX);
     if (!result.emplace(symbol, size).second)
-      throw Error(fmt::format("the symbol {} is given twice", symbol));
+      throw Error(fmt::format("the symbol {} is given twice", shown(symbol)));
   }
   return result;
 }
@@ -234,14 +251,18 @@ void check_apart(const std::vector<std::string>& read, const std::vector<std::st
 }
 
 std::string plain_name(std::string_view name) {
+  if (auto quoted = quoted_name(name); quoted && quoted->second.empty()) return quoted->first;
   return std::string(name.starts_with('%') ? name.substr(1) : name);
 }
 
-std::pair<std::string, std::string> name_and_value(std::string_view text, std::string_view option) {
+std::pair<std::string, std::string> name_and_value(std::string_view text, std::string_view option,
+                                                   std::string_view form) {
+  if (auto quoted = quoted_name(text); quoted && quoted->second.starts_with('='))
+    return {quoted->first, std::string(quoted->second.substr(1))};
   std::size_t equals = text.find('=');
   std::string name = plain_name(text.substr(0, equals));
   if (equals == std::string_view::npos || name.empty())
-    throw Error(fmt::format("{} takes NAME=VALUE, and {} is given", option, shown(text)));
+    throw Error(fmt::format("{} takes {}, and {} is given", option, form, shown(text)));
   return {std::move(name), std::string(text.substr(equals + 1))};
 }
 
@@ -288,10 +309,42 @@ OutputError::OutputError(int code)
           fmt::format("the output cannot be written: {}", std::generic_category().message(code))),
       closed_pipe_(code == EPIPE) {}
 
+void open_standard_files() {
+  for (int number : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO})
+    if (::fcntl(number, F_GETFD) < 0 && errno == EBADF)
+      // The wrong way round: what is closed can still be neither read nor written.
+      static_cast<void>(::open("/dev/null", number == STDIN_FILENO ? O_WRONLY : O_RDONLY));
+}
+
+namespace {
+
+// Text of others in a message says nothing to the terminal; lines and the tabs before a caret stay.
+std::string without_controls(std::string_view message) {
+  std::string text;
+  while (!message.empty()) {
+    std::size_t end = std::min(message.find_first_of("\n\t"), message.size());
+    text += printable(message.substr(0, end));
+    if (end < message.size()) text += message[end++];
+    message.remove_prefix(end);
+  }
+  return text;
+}
+
+}  // namespace
+
+void print_error(std::string_view label, Color color, std::string_view message) {
+  const char* no_color = std::getenv("NO_COLOR");
+  bool colored = isatty(STDERR_FILENO) == 1 && (no_color == nullptr || *no_color == '\0');
+  std::string text(label);
+  if (colored && !label.empty())
+    text = fmt::format("\x1b[1;{}m{}\x1b[0m", static_cast<int>(color), label);
+  text += fmt::format("{}{}\n", label.empty() ? "" : " ", without_controls(message));
+  // Nobody is left to be told that this fails.
+  static_cast<void>(std::fwrite(text.data(), 1, text.size(), stderr));
+}
+
 void warn(std::string_view message) {
-  bool colored = isatty(STDERR_FILENO) == 1 && std::getenv("NO_COLOR") == nullptr;
-  fmt::print(stderr, "{}weir: warning:{} {}\n", colored ? "\x1b[1;33m" : "",
-             colored ? "\x1b[0m" : "", printable(message));
+  print_error("weir: warning:", Color::yellow, printable(message));
 }
 
 void print_out(std::string_view text) {

@@ -90,10 +90,11 @@ void check_apart(const std::vector<std::string>& read, const std::vector<std::st
 // SYMBOL=SIZE of --dim, each once.
 Dim::Bindings given_dims(std::span<const std::string> options);
 
-// "x" for both "x" and "%x".
+// "x" for both "x" and "%x", and what is in the quotes of a name such as "a=b" or %"a=b".
 std::string plain_name(std::string_view name);
-// NAME=VALUE, the name plain. Error that shows `option` if it is not of that form.
-std::pair<std::string, std::string> name_and_value(std::string_view text, std::string_view option);
+// NAME=VALUE, the name plain. Error that shows `option` and its `form` if it is not of that form.
+std::pair<std::string, std::string> name_and_value(std::string_view text, std::string_view option,
+                                                   std::string_view form);
 // Error if the text is not an integer from `least` to `most`.
 std::int64_t integer_of(std::string_view text, std::string_view option, std::int64_t least,
                         std::int64_t most);
@@ -134,7 +135,14 @@ class OutputError : public std::runtime_error {
   bool closed_pipe_;
 };
 
-// A line on standard error.
+// Opens what the process was started without, so that no file that is written later takes the
+// place of standard error and gets its messages.
+void open_standard_files();
+
+// A message on standard error behind a label, which has its colour on a terminal where NO_COLOR
+// (https://no-color.org) is not set or empty. That it cannot be written changes nothing.
+enum class Color { red = 31, yellow = 33 };  // as terminals number them
+void print_error(std::string_view label, Color color, std::string_view message);
 void warn(std::string_view message);
 
 // To standard output. Throws OutputError.

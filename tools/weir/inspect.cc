@@ -6,6 +6,7 @@
 #include "compiler/frontend/file.h"
 #include "compiler/frontend/model_file.h"
 #include "compiler/pipeline.h"
+#include "ir/text.h"
 
 namespace weir::tool {
 namespace {
@@ -21,7 +22,7 @@ constexpr const char* kInspectExamples = R"(stages:
 examples:
   weir inspect model.weir --stage=kernels
   weir inspect model.weir --stage=kernels --no-fusion
-  weir inspect model.weir --stage=optimized --gradient x
+  weir inspect model.weir --stage=optimized --gradient x --locations
   weir inspect model.weir --stage=kept --gradient w --memory-budget 65536:N=32
   weir inspect model.weir --stage=llvm --cpu x86-64-v3
   weir inspect model.weir --stage=asm --target aarch64-linux-gnu
@@ -32,7 +33,7 @@ struct InspectOptions {
   std::vector<std::string> gradient;
   LimitOptions limits;
   TargetSpec target;
-  bool no_fusion = false, contract = false;
+  bool no_fusion = false, contract = false, locations = false;
   TimeOptions times;
 };
 
@@ -64,6 +65,11 @@ void inspect_model(const InspectOptions& options) {
                             options.no_fusion  ? "--no-fusion"
                             : options.contract ? "--contract"
                                                : "--memory-budget"));
+  if (options.locations && !is_declared && *stage != InspectStage::optimized)
+    throw Error(
+        fmt::format("--locations is for graph and optimized, and the stage is {}", options.stage));
+  if (options.locations && (!options.dot.empty() || !options.svg.empty()))
+    throw Error("--locations is for text, and a picture has none");
   StageTimes times;
   times.add("start of the process", milliseconds_before_main());
   Graph graph = times.measure("model", [&] {
@@ -77,7 +83,9 @@ void inspect_model(const InspectOptions& options) {
   compile_options.memory_budget = given_memory_budget(options.memory_budget);
   collect_times(compile_options, options.times, times);
   if (options.dot.empty() && options.svg.empty()) {
-    print_out(inspect(graph, *stage, compile_options));
+    print_out(options.locations ? print(is_declared ? graph : optimize(graph, compile_options),
+                                        {.types = true, .locations = true})
+                                : inspect(graph, *stage, compile_options));
     flush_out();
     if (options.times.any()) times.show();
     return;
@@ -110,6 +118,10 @@ void add_inspect_command(CLI::App& app, Action& action) {
   add_target(*command, options->target);
   add_limits(*command, options->limits);
   command->add_flag("--no-fusion", options->no_fusion, "A kernel for every node.");
+  command->add_flag(
+      "--locations", options->locations,
+      "Adds to each node of graph and optimized, as a comment, the types of its results "
+      "and where it comes from, such as gradient of FILE:LINE:COLUMN.");
   add_value(*command, "--dot", options->dot, "FILE",
             "Writes a picture as text for Graphviz: of graph, optimized or kernels; - is standard "
             "output.");

@@ -1,9 +1,5 @@
 // The command `weir`. It parses options and calls the library; every fault of the command line, of
 // a file or of the output ends as one message on standard error and exit code 1.
-#include <unistd.h>
-
-#include <cstdio>
-#include <cstdlib>
 #include <new>
 #include <system_error>
 
@@ -14,6 +10,7 @@
 #include "help.h"
 #include "interruption.h"
 #include "ir/diagnostic.h"
+#include "ir/escape.h"
 
 namespace weir::tool {
 namespace {
@@ -29,16 +26,14 @@ constexpr const char* kMainExamples = R"(examples:
 `weir COMMAND --help` says more about each command.)";
 
 int fail(std::string_view message) {
-  bool colored = isatty(STDERR_FILENO) == 1 && std::getenv("NO_COLOR") == nullptr;
-  fmt::print(stderr, "{}weir: error:{} {}\n", colored ? "\x1b[1;31m" : "", colored ? "\x1b[0m" : "",
-             message);
+  print_error("weir: error:", Color::red, message);
   return 1;
 }
 
 // A message with a place of its own is shown as it is: FILE:LINE:COLUMN: error: ...
 int fail(const Error& error) {
   if (!error.diagnostic().location.known()) return fail(error.what());
-  fmt::print(stderr, "{}\n", error.what());
+  print_error({}, Color::red, error.what());
   return 1;
 }
 
@@ -68,7 +63,7 @@ int fail(const CLI::ParseError& error, const CLI::App& app) {
                           is_option    ? "there is no option"
                           : is_command ? "there is no command"
                                        : "this argument is one too many:",
-                          first);
+                          printable(first));
   } else if (dynamic_cast<const CLI::ArgumentMismatch*>(&error) != nullptr) {
     message =
         fmt::format("{} {}", message.substr(0, message.find(':')),
@@ -127,6 +122,7 @@ int run_command_line(int argc, char** argv) {
 int main(int argc, char** argv) {
   using namespace weir::tool;
   milliseconds_before_main();
+  open_standard_files();
   remove_unfinished_files_when_interrupted();
   try {
     return run_command_line(argc, argv);

@@ -19,7 +19,7 @@ constexpr std::string_view kEnding = R"(.SH EXIT STATUS
 .SH ENVIRONMENT
 .TP
 \fBNO_COLOR\fR
-If it is set, nothing is coloured. Without it, errors are, on a terminal.
+If it is set to anything, nothing is coloured. Without it, errors are, on a terminal.
 )";
 
 std::string escaped(std::string_view text) {

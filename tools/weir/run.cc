@@ -31,6 +31,7 @@ files:
 )";
 
 constexpr const char* kRunExamples = R"(
+A name with = in it stands in quotes, as in a .weir file: --input '"a=b"=ones'.
 Of several tensors in a file an input is the one of its own name, if FILE says
 no other; outputs with one file go there together.
 

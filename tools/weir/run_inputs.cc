@@ -34,7 +34,7 @@ bool has_input(const Graph& graph, std::string_view name) {
 NamedValues named_values(const Graph& graph, std::span<const std::string> options) {
   NamedValues result;
   for (const std::string& option : options) {
-    auto [name, value] = name_and_value(option, "--input");
+    auto [name, value] = name_and_value(option, "--input", "NAME=VALUE");
     if (!has_input(graph, name))
       throw Error(fmt::format("there is no input {}; {}", value_name(name), listed_inputs(graph)));
     if (!result.emplace(name, value).second)

@@ -43,7 +43,7 @@ TensorPlace output_place(const std::string& name, const std::string& file, DType
 OutputPlaces output_places(const Graph& graph, std::span<const std::string> options) {
   OutputPlaces places;
   for (const std::string& option : options) {
-    auto [name, file] = name_and_value(option, "--output");
+    auto [name, file] = name_and_value(option, "--output", "NAME=FILE");
     DType type = graph.type(output_of(graph, name).value).dtype;
     TensorPlace place = output_place(name, file, type);
     for (const auto& [other, taken] : places)

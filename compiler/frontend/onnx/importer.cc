@@ -1,6 +1,7 @@
 #include "compiler/frontend/onnx/importer.h"
 
 #include <algorithm>
+#include <cstdio>
 #include <set>
 #include <unordered_map>
 #include <unordered_set>
@@ -31,7 +32,8 @@ void warn(const OnnxOptions& options, const std::string& message) {
   if (options.warn) {
     options.warn(message);
   } else {
-    fmt::print(stderr, "weir: warning: {}\n", message);
+    // Standard error may be closed or full, which is no reason to fail.
+    std::fputs(fmt::format("weir: warning: {}\n", message).c_str(), stderr);
   }
 }
 
