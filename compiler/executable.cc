@@ -1,9 +1,12 @@
 #include "compiler/executable.h"
 
 #include <algorithm>
+#include <cstdint>
 #include <mutex>
+#include <new>
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include "compiler/call_signature.h"
 #include "compiler/make_executable.h"
@@ -65,6 +68,79 @@ class Borrowed {
   std::vector<std::unique_ptr<Workspace>>& idle_;
   std::unique_ptr<Workspace> workspace_;
 };
+
+// Where a tensor lies: nowhere, which overlaps nothing, if it has no elements.
+struct Range {
+  std::uintptr_t begin, end;
+};
+
+Range range_of(const Tensor& tensor, std::size_t bytes) {
+  if (tensor.element_count() == 0) return {UINTPTR_MAX, 0};
+  auto begin = reinterpret_cast<std::uintptr_t>(tensor.data());
+  return {begin, begin + bytes};
+}
+Range range_of(const Tensor& tensor) { return range_of(tensor, tensor.byte_count()); }
+
+// As if its elements were of the largest type, which is known soonest.
+Range widest_range_of(const Tensor& tensor) {
+  return range_of(tensor, static_cast<std::size_t>(tensor.element_count()) * 8);
+}
+
+// Without branches: this is much of what a short call does.
+bool overlap(const Range& a, const Range& b) { return (a.begin < b.end) & (b.begin < a.end); }
+
+// Throws Error unless every tensor has memory, and each output its own.
+void check_memory(const CallSignature& signature, std::span<const Tensor> inputs,
+                  std::span<const Tensor> outputs) {
+  auto tensor = [&](std::size_t i) -> const Tensor& {
+    return i < inputs.size() ? inputs[i] : outputs[i - inputs.size()];
+  };
+  auto name = [&](std::size_t i) {
+    if (i < inputs.size()) return fmt::format("input {}", signature.inputs[i].name);
+    std::size_t output = 0;
+    for (std::size_t before = i - inputs.size();; ++output)
+      if (!signature.updates[output] && before-- == 0) break;
+    return fmt::format("output {}", signature.outputs[output].name);
+  };
+  const std::size_t count = inputs.size() + outputs.size();
+  for (std::size_t i = 0; i < count; ++i)
+    if (range_of(tensor(i)).begin == 0)
+      throw Error(fmt::format("{} is a view of a null pointer, and has {} elements", name(i),
+                              tensor(i).element_count()));
+  for (std::size_t k = inputs.size(); k < count; ++k)
+    for (std::size_t i = 0; i < k; ++i)
+      if (overlap(range_of(tensor(i)), range_of(tensor(k))))
+        throw Error(fmt::format("{} and {} share memory; give each output memory of its own",
+                                name(i), name(k)));
+}
+
+void check_executor(const weir_executor* executor) {
+  if (executor == nullptr) return;
+  if (executor->max_workers < 1)
+    throw Error(fmt::format("the executor has {} workers (max_workers), and needs one at least",
+                            executor->max_workers));
+  if (executor->parallel_for == nullptr) throw Error("the executor has no function parallel_for");
+}
+
+// A block of so many bytes; Error if there is none.
+void* reserve(Workspace& workspace, std::size_t bytes, std::string_view what) try {
+  return workspace.reserve(bytes);
+} catch (const std::bad_alloc&) {
+  throw Error(fmt::format("there is not enough memory for {}, which takes {} bytes", what, bytes));
+}
+
+// "1 input", "2 inputs"
+std::string counted(std::size_t count, std::string_view what) {
+  return fmt::format("{} {}{}", count, what, count == 1 ? "" : "s");
+}
+
+// "N = 3, M = 5"
+std::string dims_text(const std::vector<std::string>& symbols, const std::ptrdiff_t* dims) {
+  std::vector<std::string> parts;
+  for (std::size_t i = 0; i < symbols.size(); ++i)
+    parts.push_back(fmt::format("{} = {}", symbols[i], dims[i]));
+  return fmt::format("{}", fmt::join(parts, ", "));
+}
 
 // The Error of a program that has ended with WEIR_DATA_FAULT: as the interpreter throws it.
 [[noreturn]] void throw_fault(const Executable::Parts& parts, const weir_fault& fault,
@@ -173,13 +249,25 @@ const void* Executable::weights() const { return parts_->each_run.weights; }
 std::size_t Executable::workspace_bytes(std::span<const std::ptrdiff_t> dims, int workers) const {
   const std::size_t symbols = parts_->signature.symbols.size();
   if (dims.size() != symbols)
-    throw Error(
-        fmt::format("the program has {} symbols, and {} values are given", symbols, dims.size()));
+    throw Error(fmt::format("the program has {}, and {} {} given", counted(symbols, "symbol"),
+                            counted(dims.size(), "value"), dims.size() == 1 ? "is" : "are"));
+  if (workers < 1)
+    throw Error(fmt::format("{} workers are given, and a run needs one at least", workers));
   if (!parts_->each_run.needs_workspace) return 0;
   std::size_t fixed = 0, per_worker = 0;
   int status = parts_->code.workspace_size()(dims.data(), &fixed, &per_worker);
-  if (status != WEIR_OK) throw Error("a dimension is negative or too large");
-  return fixed + per_worker * static_cast<std::size_t>(workers);
+  std::size_t all_workers = 0, bytes = 0;
+  bool overflows =
+      __builtin_mul_overflow(per_worker, static_cast<std::size_t>(workers), &all_workers) ||
+      __builtin_add_overflow(fixed, all_workers, &bytes);
+  if (status == WEIR_OK && !overflows) return bytes;
+  const std::vector<std::string>& names = parts_->signature.symbols;
+  for (std::size_t i = 0; i < symbols; ++i)
+    if (dims[i] < 0)
+      throw Error(fmt::format("the dimension {} is negative: {}", names[i], dims[i]));
+  throw Error(fmt::format(
+      "{} is too large: it, or the bytes of a tensor that the program keeps, is beyond 2^47",
+      names.empty() ? "the program" : dims_text(names, dims.data())));
 }
 
 namespace {
@@ -191,8 +279,9 @@ std::vector<Tensor> make_outputs(const Executable::Parts& parts, std::span<const
                                  Outputs which) {
   const CallSignature& signature = parts.signature;
   if (inputs.size() != signature.inputs.size())
-    throw Error(fmt::format("the program takes {} inputs, and {} are given",
-                            signature.inputs.size(), inputs.size()));
+    throw Error(fmt::format("the program takes {}, and {} {} given",
+                            counted(signature.inputs.size(), "input"), inputs.size(),
+                            inputs.size() == 1 ? "is" : "are"));
   SmallArray<std::ptrdiff_t> dims(signature.symbols.size());
   signature.bind(inputs, dims.data());
   std::vector<Tensor> outputs;
@@ -250,10 +339,11 @@ void Executable::run_into(std::span<const Tensor> inputs, std::span<Tensor> outp
   if (!parts_->each_run.has_state) return run_in_place(inputs, outputs, nullptr, executor);
   const CallSignature& signature = parts_->signature;
   if (outputs.size() != signature.outputs.size())
-    throw Error(fmt::format("the program has {} outputs, and {} are given",
-                            signature.outputs.size(), outputs.size()));
+    throw Error(fmt::format("the program has {}, and {} {} given",
+                            counted(signature.outputs.size(), "output"), outputs.size(),
+                            outputs.size() == 1 ? "is" : "are"));
   Borrowed state(parts_->mutex, parts_->idle);
-  auto* block = static_cast<char*>((*state).reserve(parts_->state_bytes));
+  auto* block = static_cast<char*>(reserve(*state, parts_->state_bytes, "the state"));
   write_initial_state(block);
   std::vector<Tensor> plain;
   for (std::size_t i = 0; i < outputs.size(); ++i) {
@@ -277,17 +367,39 @@ void Executable::run_in_place(std::span<const Tensor> inputs, std::span<Tensor> 
   const Parts& parts = *parts_;
   const Parts::EachRun& each = parts.each_run;
   if (inputs.size() != each.inputs || outputs.size() != each.outputs)
-    throw Error(fmt::format("the program has {} inputs and {} outputs, and {} and {} are given",
-                            each.inputs, each.outputs, inputs.size(), outputs.size()));
+    throw Error(fmt::format("the program has {} and {}, and {} and {} are given",
+                            counted(each.inputs, "input"), counted(each.outputs, "output"),
+                            inputs.size(), outputs.size()));
+  check_executor(executor);
   SmallArray<std::ptrdiff_t> dims(each.symbols);
   if (each.plain == nullptr || !CallSignature::fits(each.plain, inputs, outputs, dims.data())) {
     parts.signature.bind(inputs, dims.data());
     parts.signature.check_outputs(outputs, dims.data());
   }
-  SmallArray<void*> pointers(inputs.size() + outputs.size());
-  void** next = pointers.data();
-  for (const Tensor& input : inputs) *next++ = const_cast<void*>(input.data());
-  for (Tensor& output : outputs) *next++ = output.mutable_data();
+  if (each.has_state &&
+      (state == nullptr || reinterpret_cast<std::uintptr_t>(state) % WEIR_ALIGNMENT != 0))
+    throw Error(fmt::format("the state is {}; it has to be a block of {} bytes at a multiple of {}",
+                            state == nullptr ? "a null pointer" : "at another address",
+                            parts.state_bytes, WEIR_ALIGNMENT));
+  const std::size_t tensors = inputs.size() + outputs.size();
+  SmallArray<void*> pointers(tensors);
+  SmallArray<Range> ranges(tensors);
+  bool fits = true;
+  std::size_t next = 0;
+  auto add = [&](const Tensor& tensor, bool is_output) {
+    const Range range = widest_range_of(tensor);
+    bool apart = range.begin != 0;
+    if (is_output)
+      for (std::size_t i = 0; i < next; ++i) apart &= !overlap(ranges[i], range);
+    fits &= apart;
+    ranges[next] = range;
+    // A program takes no null pointer, even where there is nothing to point at.
+    const void* data = tensor.data() != nullptr ? tensor.data() : pointers.data();
+    pointers[next++] = const_cast<void*>(data);
+  };
+  for (const Tensor& input : inputs) add(input, false);
+  for (const Tensor& output : outputs) add(output, true);
+  if (!fits) check_memory(parts.signature, inputs, outputs);
   weir_call call{pointers.data(),
                  pointers.data() + inputs.size(),
                  each.weights,
@@ -304,7 +416,7 @@ void Executable::run_in_place(std::span<const Tensor> inputs, std::span<Tensor> 
     status = each.program(&call);
   } else {
     Borrowed workspace(parts.mutex, parts.idle);
-    call.workspace = (*workspace).reserve(bytes);
+    call.workspace = reserve(*workspace, bytes, "the workspace");
     status = each.program(&call);
     if (status == WEIR_DATA_FAULT)
       throw_fault(parts, *static_cast<const weir_fault*>(call.workspace), dims.data());

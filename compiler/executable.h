@@ -64,15 +64,15 @@ class Executable {
   std::vector<Tensor> run(std::span<const Tensor> inputs,
                           const weir_executor* executor = nullptr) const;
   std::vector<Tensor> run(const NamedTensors& inputs, const weir_executor* executor = nullptr) const;
-  // Likewise, into tensors of the caller's, which may be views of any memory. A program that updates
-  // params starts from the values that the model gives them, every time, and their next values are
-  // among the outputs.
+  // Likewise, into tensors of the caller's, which may be views of any memory, but an output's is its
+  // own: Error if it overlaps another tensor's, or is null. A program that updates params starts from
+  // the values that the model gives them, every time, and their next values are among the outputs.
   void run_into(std::span<const Tensor> inputs, std::span<Tensor> outputs,
                 const weir_executor* executor = nullptr) const;
 
-  // One run that updates `state`, a block of state_bytes() at a multiple of WEIR_ALIGNMENT, in
-  // place. `outputs` are those of the graph that update no param. Error as for run(), before
-  // anything is written.
+  // One run that updates `state`, a block of state_bytes() at a multiple of WEIR_ALIGNMENT, apart from
+  // all tensors, in place. `outputs` are those of the graph that update no param. Error as for
+  // run_into(), before anything is written.
   void run_in_place(std::span<const Tensor> inputs, std::span<Tensor> outputs, void* state,
                     const weir_executor* executor = nullptr) const;
   // Tensors for the outputs of run_in_place, of the sizes that these inputs give.

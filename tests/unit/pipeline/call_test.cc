@@ -80,6 +80,78 @@ TEST(Call, ReadsAndWritesTheCallersMemory) {
   }
 }
 
+// The memory of a call: a program reads its inputs while it writes its outputs, in any order.
+TEST(Call, SharedMemoryIsNamed) {
+  Executable executable = two_inputs();
+  std::vector<float> memory(64, 1.0F);
+  auto at = [&](std::size_t offset) {
+    return Tensor::view(DType::f32, {2, 3}, memory.data() + offset);
+  };
+  auto message = [&](Tensor a, Tensor b, Tensor y, Tensor s) {
+    std::vector<Tensor> inputs{std::move(a), std::move(b)}, outputs{std::move(y), std::move(s)};
+    return test::error_of([&] { executable.run_into(inputs, outputs); });
+  };
+  Tensor sums(DType::f32, {2});
+  EXPECT_EQ(message(at(0), at(6), at(12), sums), "no error");
+  // Two inputs may be one.
+  EXPECT_EQ(message(at(0), at(0), at(12), sums), "no error");
+  EXPECT_EQ(message(at(0), at(3), at(12), sums), "no error");
+  EXPECT_THAT(message(at(0), at(6), at(7), sums), HasSubstr("input b and output y share memory"));
+  EXPECT_THAT(message(at(0), at(6), at(0), sums), HasSubstr("input a and output y share memory"));
+  EXPECT_THAT(message(at(0), at(6), at(12), Tensor::view(DType::f32, {2}, memory.data() + 17)),
+              HasSubstr("output y and output s share memory"));
+  for (float element : memory) ASSERT_TRUE(element == 1.0F || element == 3.0F);
+}
+
+TEST(Call, NullPointersAreNamed) {
+  Executable executable = two_inputs();
+  auto message = [&](std::int64_t rows, void* a, void* y) {
+    std::vector<Tensor> inputs{Tensor::view(DType::f32, {rows, 3}, a),
+                               Tensor(DType::f32, {rows, 3})};
+    std::vector<Tensor> outputs{Tensor::view(DType::f32, {rows, 3}, y), Tensor(DType::f32, {rows})};
+    return test::error_of([&] { executable.run_into(inputs, outputs); });
+  };
+  std::vector<float> memory(6), results(6);
+  EXPECT_THAT(message(2, nullptr, results.data()),
+              HasSubstr("input a is a view of a null pointer, and has 6 elements"));
+  EXPECT_THAT(message(2, memory.data(), nullptr),
+              HasSubstr("output y is a view of a null pointer"));
+  // Where there are no elements there is nothing to point at.
+  EXPECT_EQ(message(0, nullptr, nullptr), "no error");
+}
+
+TEST(Call, ExecutorsThatCannotRunAreRefused) {
+  Executable executable = with_workspace();
+  std::vector<Tensor> inputs{Tensor(DType::f32, {2, 3}), Tensor(DType::f32, {3, 2})};
+  auto serial = [](void*, std::ptrdiff_t tasks, weir_task task, void* argument) {
+    for (std::ptrdiff_t i = 0; i < tasks; ++i) task(argument, i, 0);
+  };
+  weir_executor executor{nullptr, 1, serial, nullptr, nullptr, nullptr};
+  EXPECT_EQ(test::error_of([&] { executable.run(inputs, &executor); }), "no error");
+  for (int workers : {0, -1}) {
+    executor.max_workers = workers;
+    EXPECT_THAT(test::error_of([&] { executable.run(inputs, &executor); }),
+                HasSubstr("workers (max_workers), and needs one at least"));
+    EXPECT_THAT(test::error_of([&] {
+                  executable.workspace_bytes(std::array<std::ptrdiff_t, 2>{2, 3}, workers);
+                }),
+                HasSubstr("a run needs one at least"));
+  }
+  executor = {nullptr, 1, nullptr, nullptr, nullptr, nullptr};
+  EXPECT_THAT(test::error_of([&] { executable.run(inputs, &executor); }),
+              HasSubstr("no function parallel_for"));
+}
+
+TEST(Call, SizesThatAreTooLargeAreNamed) {
+  Executable executable = with_workspace();
+  auto message = [&](std::ptrdiff_t n, std::ptrdiff_t m) {
+    return test::error_of([&] { executable.workspace_bytes(std::array{n, m}); });
+  };
+  EXPECT_THAT(message(-3, 5), HasSubstr("the dimension N is negative: -3"));
+  EXPECT_THAT(message(std::ptrdiff_t{1} << 40, 5),
+              HasSubstr("N = 1099511627776, M = 5 is too large"));
+}
+
 TEST(Call, NoRowsAtAll) {
   Executable executable = two_inputs();
   std::vector<Tensor> inputs{Tensor(DType::f32, {0, 3}), Tensor(DType::f32, {0, 3})};
@@ -92,7 +164,7 @@ TEST(Call, MistakesAreNamed) {
   auto message = [&](std::vector<Tensor> inputs) {
     return test::error_of([&] { executable.run(inputs); });
   };
-  EXPECT_THAT(message({good}), HasSubstr("takes 2 inputs, and 1 are given"));
+  EXPECT_THAT(message({good}), HasSubstr("takes 2 inputs, and 1 is given"));
   EXPECT_THAT(message({good, Tensor(DType::f64, {2, 3})}),
               HasSubstr("input b must be f32[N, 3], and f64[2, 3] is given"));
   EXPECT_THAT(message({good, Tensor(DType::f32, {3})}),
@@ -318,7 +390,7 @@ TEST(Workspace, GrowsWithTheDimensions) {
   EXPECT_GE(bytes(1000), 4'000'000U);
   std::vector<std::ptrdiff_t> one{1};
   EXPECT_THAT(test::error_of([&] { (void)executable.workspace_bytes(one); }),
-              HasSubstr("2 symbols, and 1 values"));
+              HasSubstr("2 symbols, and 1 value is given"));
 }
 
 }  // namespace
