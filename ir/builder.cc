@@ -2,31 +2,36 @@
 
 #include <array>
 #include <charconv>
+#include <span>
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
+#include "ir/escape.h"
 #include "ir/registry.h"
 
 namespace weir {
 namespace {
 
-GraphBuilder& common_builder(const std::vector<Var>& operands, std::string_view op) {
-  for (const Var& operand : operands)
-    if (!operand.valid()) throw Error(fmt::format("{}: an operand is an empty Var", op));
-  for (const Var& operand : operands)
-    if (&operand.builder() != &operands.front().builder())
-      throw Error(fmt::format("{}: the operands belong to different graphs", op));
-  return operands.front().builder();
+GraphBuilder& common_builder(std::span<const Operand> operands, std::string_view op) {
+  GraphBuilder* builder = operands.front().var.valid() ? &operands.front().var.builder() : nullptr;
+  for (const Operand& operand : operands) {
+    if (!operand.var.valid())
+      throw Error(Location(operand.where), fmt::format("{}: an operand is an empty Var", op));
+    if (&operand.var.builder() != builder)
+      throw Error(Location(operand.where),
+                  fmt::format("{}: the operands belong to different graphs", op));
+  }
+  return *builder;
 }
 
 Var binary(std::string_view op, const Operand& a, const Operand& b) {
-  std::vector<Var> operands{a.var, b.var};
-  GraphBuilder& builder = common_builder(operands, op);
-  return builder.apply(op, std::move(operands), {}, Location(a.where));
+  GraphBuilder& builder = common_builder(std::array{a, b}, op);
+  return builder.apply(op, {a.var, b.var}, {}, Location(a.where));
 }
 
 Operand constant_like(const Operand& operand, Real value) {
-  if (!operand.var.valid()) throw Error("an operand is an empty Var");
+  if (!operand.var.valid()) throw Error(Location(operand.where), "an operand is an empty Var");
   return {operand.var.builder().scalar(operand.var.dtype(), value.value, operand.where),
           operand.where};
 }
@@ -94,8 +99,14 @@ void GraphBuilder::update(Var param, Var value) {
 std::vector<Var> GraphBuilder::apply_all(std::string_view op, std::vector<Var> operands,
                                          Attributes attributes, Location location) {
   const OpDef* definition = find_op(op);
-  if (!definition)
-    throw Error(location.known() ? location : location_, fmt::format("there is no op {}", op));
+  if (!definition) {
+    std::vector<std::string> near = similar_ops(op);
+    throw Error(
+        location.known() ? location : location_,
+        fmt::format("there is no op {}; {}", printable(op),
+                    near.empty() ? "`weir ops` lists those there are"
+                                 : fmt::format("did you mean {}?", fmt::join(near, " or "))));
+  }
   return apply_all(*definition, std::move(operands), std::move(attributes), std::move(location));
 }
 
@@ -138,9 +149,9 @@ std::vector<Var> apply_op_all(std::string_view op, std::vector<Operand> operands
                               Attributes attributes) {
   if (operands.empty()) throw Error(fmt::format("{}: no operand is given", op));
   while (operands.size() > 1 && !operands.back().var.valid()) operands.pop_back();
+  GraphBuilder& builder = common_builder(operands, op);
   std::vector<Var> vars;
   for (const Operand& operand : operands) vars.push_back(operand.var);
-  GraphBuilder& builder = common_builder(vars, op);
   return builder.apply_all(op, std::move(vars), std::move(attributes),
                            Location(operands.front().where));
 }
@@ -162,7 +173,7 @@ Var operator-(Real a, Operand b) { return binary("sub", constant_like(b, a), b);
 Var operator*(Real a, Operand b) { return binary("mul", constant_like(b, a), b); }
 Var operator/(Real a, Operand b) { return binary("div", constant_like(b, a), b); }
 Var operator-(Operand a) {
-  return common_builder({a.var}, "neg").apply("neg", {a.var}, {}, Location(a.where));
+  return common_builder({&a, 1}, "neg").apply("neg", {a.var}, {}, Location(a.where));
 }
 Var operator<(Operand a, Operand b) { return binary("less", a, b); }
 Var operator<=(Operand a, Operand b) { return binary("less_equal", a, b); }

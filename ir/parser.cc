@@ -3,6 +3,7 @@
 // not defined yet is an error at once, and types are inferred on the way.
 
 #include <algorithm>
+#include <array>
 #include <optional>
 #include <unordered_map>
 #include <unordered_set>
@@ -192,8 +193,10 @@ class GraphParser {
       Token start = lexer_.peek();
       Attribute value = text::parse_attribute(lexer_);
       if (!admits(spec.kind, kind(value)))
-        lexer_.fail(start, fmt::format("{}: the attribute {} must be {}, and this is {}", owner,
-                                       key, description(spec.kind), description(kind(value))));
+        lexer_.fail(
+            start,
+            fmt::format("{}: the attribute {} must be {}, such as {}, and this is {}", owner, key,
+                        description(spec.kind), example(spec.kind), description(kind(value))));
       attributes.set(std::move(key), std::move(value));
     } while (lexer_.take_if(","));
     lexer_.expect("}", "',' or '}' after an attribute");
@@ -210,6 +213,13 @@ class GraphParser {
     lexer_.fail(name, known.empty() ? fmt::format("{} has no attributes", owner)
                                     : fmt::format("{} has no attribute {}; it has {}", owner,
                                                   describe(name), fmt::join(known, ", ")));
+  }
+
+  // How one is written.
+  static std::string_view example(AttributeKind kind) {
+    constexpr std::array<std::string_view, 8> kExamples{"3",      "0.05", "true",     "[0, -1]",
+                                                        "[N, 4]", "f32",  "\"text\"", "f32[] 0.0"};
+    return kExamples[static_cast<std::size_t>(kind)];
   }
 
   // Integers are written for numbers too, and a list of integers may be one of dimensions.

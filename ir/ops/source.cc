@@ -38,7 +38,8 @@ OpDef constant_op() {
                                     "A tensor that is part of the graph.",
                                     "Exactly the bits given, NaN payloads excepted.",
                                     {"Constant", 1}}),
-                            "value", AttributeKind::tensor, "The tensor.", "value");
+                            "value", AttributeKind::tensor,
+                            "The tensor, such as f32[] 0.0 or f32[2] [0.5, 1.0].", "value");
   op.infer = [](const OpInstance& instance) {
     return std::vector<TensorType>{instance.attributes.tensor("value")->type()};
   };

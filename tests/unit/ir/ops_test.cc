@@ -423,12 +423,26 @@ TEST_F(Ops, sources) {
 TEST_F(Ops, operands_that_are_missing_or_foreign) {
   GraphBuilder other;
   Var foreign = other.input("x", DType::f32, {2});
-  EXPECT_THAT(message_of([&] { add(input({2}), foreign); }),
-              HasSubstr("belong to different graphs"));
-  EXPECT_THAT(message_of([&] { exp(Var()); }), HasSubstr("exp: an operand is an empty Var"));
-  EXPECT_THAT(message_of([&] { layer_norm(input({2}), Var(), input({2})); }),
-              HasSubstr("an empty Var"));
-  EXPECT_THAT(message_of([&] { builder_.apply("add", {input({2})}); }),
+  // Whether the message is this one, and its place the line of the call.
+  auto expect = [](std::string_view message, int line, const std::function<void()>& action) {
+    try {
+      action();
+      ADD_FAILURE() << "no error: " << message;
+    } catch (const Error& error) {
+      EXPECT_THAT(error.diagnostic().message, HasSubstr(message));
+      EXPECT_EQ(error.diagnostic().location.line, line) << error.what();
+    }
+  };
+  Var own = input({2});
+  int line = __LINE__;
+  expect("add: the operands belong to different graphs", line + 1, [&] { add(own, foreign); });
+  expect("add: the operands belong to different graphs", line + 2, [&] { own + foreign; });
+  expect("exp: an operand is an empty Var", line + 3, [&] { exp(Var()); });
+  expect("an operand is an empty Var", line + 4, [&] { Var() * 2; });
+  expect("layer_norm: an operand is an empty Var", line + 5, [&] { layer_norm(own, Var(), own); });
+  EXPECT_THAT(message_of([&] { builder_.apply("leakyrelu", {own}); }),
+              HasSubstr("there is no op leakyrelu; did you mean leaky_relu?"));
+  EXPECT_THAT(message_of([&] { builder_.apply("add", {own}); }),
               HasSubstr("add: takes 2 operands, and 1 is given"));
 }
 

@@ -171,7 +171,8 @@ TEST(TextRobustness, MemoryIsAMultipleOfTheFile) {
   for (int i = 1; i < 200'000; ++i) tensor += ",1";
   before = allocated();
   Graph constant = parse_graph(tensor + "]} return }", "m.weir");
-  EXPECT_LT(allocated() - before, 5 * tensor.size() + 100'000);
+  // What it keeps beside the text, and the text; the rest is what any graph takes.
+  EXPECT_LT(allocated() - before, 4 * tensor.size() + tensor.size() + 10'000);
 }
 #endif
 
