@@ -3,10 +3,14 @@
 
 #include <gtest/gtest.h>
 
+#include <cinttypes>
 #include <cstdint>
+#include <cstdio>
 #include <cstring>
+#include <fstream>
 #include <limits>
 #include <new>
+#include <string>
 #include <utility>
 
 #include "runtime/abi.h"
@@ -37,6 +41,35 @@ TEST(Workspace, IsAlignedAndWritableAtEverySize) {
     std::memset(data, 0x5a, workspace.bytes());
   }
 }
+
+#ifdef __linux__
+// The flags of the mapping that holds an address, as the system shows them; empty if it shows none.
+std::string flags_of(const void* data) {
+  std::ifstream maps("/proc/self/smaps");
+  const auto wanted = reinterpret_cast<std::uintptr_t>(data);
+  bool inside = false;
+  for (std::string line; std::getline(maps, line);) {
+    std::uintptr_t begin = 0, end = 0;
+    if (std::sscanf(line.c_str(), "%" SCNxPTR "-%" SCNxPTR " ", &begin, &end) == 2)
+      inside = begin <= wanted && wanted < end;
+    if (inside && line.rfind("VmFlags:", 0) == 0) return line + " ";
+  }
+  return {};
+}
+
+// Whether there are huge pages is the system's affair; that they are asked for is ours.
+TEST(Workspace, AsksForHugePages) {
+  if (!std::ifstream("/sys/kernel/mm/transparent_hugepage/enabled"))
+    GTEST_SKIP() << "this system has no huge pages that a program could ask for";
+  Workspace small, large;
+  small.reserve(1000);
+  large.reserve(Workspace::huge_block);
+  const std::string flags = flags_of(large.data());
+  if (flags.empty()) GTEST_SKIP() << "this system does not show the flags of mappings";
+  EXPECT_NE(flags.find(" hg "), std::string::npos) << flags;
+  EXPECT_EQ(flags_of(small.data()).find(" hg "), std::string::npos);
+}
+#endif
 
 TEST(Workspace, KeepsItsBlockWhileItIsLargeEnough) {
   Workspace workspace;
