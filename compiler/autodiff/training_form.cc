@@ -6,8 +6,6 @@
 namespace weir {
 namespace {
 
-constexpr const char* kCounter = "random.counter";
-
 class Builder : public TrainingForm {
  public:
   explicit Builder(const Graph& graph)
@@ -40,9 +38,9 @@ class Builder : public TrainingForm {
 
   Var counter() override {
     if (!counter_.valid()) {
-      counter_ = {builder_, builder_.graph().add_param(kCounter, {DType::i64, {}},
+      counter_ = {builder_, builder_.graph().add_param(kRandomCounter, {DType::i64, {}},
                                                        builder_.pinned_location().value())};
-      result_.initial.emplace(kCounter, Tensor(DType::i64, {}));
+      result_.initial.emplace(kRandomCounter, first_random_counter(0));
     }
     return counter_;
   }
@@ -104,6 +102,14 @@ class Builder : public TrainingForm {
 };
 
 }  // namespace
+
+Tensor first_random_counter(std::uint64_t seed) {
+  // The finalizer of SplitMix64, for which 0 is a fixed point.
+  seed = (seed ^ (seed >> 30)) * 0xbf58476d1ce4e5b9;
+  seed = (seed ^ (seed >> 27)) * 0x94d049bb133111eb;
+  seed ^= seed >> 31;
+  return Tensor::from<std::int64_t>({static_cast<std::int64_t>(seed & 0xffffffff)}, {});
+}
 
 TrainedModel training_form(const Graph& graph) { return Builder(graph).run(); }
 

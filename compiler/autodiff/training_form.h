@@ -8,6 +8,7 @@
 // The model as declared is the one for inference, so that one graph serves both.
 #pragma once
 
+#include <cstdint>
 #include <string>
 #include <unordered_set>
 
@@ -25,6 +26,11 @@ struct TrainedModel {
   // Names of all params that the graph updates, by itself or in this form.
   std::unordered_set<std::string> updated;
 };
+
+// The counter of random numbers; its value in a training of this seed when nothing is trained yet,
+// which is 0 for the seed 0. The numbers of other seeds begin elsewhere among 2^32.
+inline constexpr const char* kRandomCounter = "random.counter";
+Tensor first_random_counter(std::uint64_t seed);
 
 // Error if a param would be updated twice, or the name of the counter is taken.
 TrainedModel training_form(const Graph& graph);

@@ -12,6 +12,11 @@ bool has_note(const Node& node, std::string_view note) {
   return std::string_view(node.location.note).starts_with(note);
 }
 
+bool has_backward_pass(const Graph& graph) {
+  return std::any_of(graph.nodes().begin(), graph.nodes().end(),
+                     [](const Node& node) { return has_note(node, kGradientOf); });
+}
+
 PassBoundary::PassBoundary(const Graph& of, bool fuse)
     : graph(of),
       plan(plan_fusion(graph, {.fuse = fuse, .checked = checked_values(plan_index_checks(graph))})),

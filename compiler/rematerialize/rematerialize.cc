@@ -9,7 +9,6 @@
 #include "compiler/rematerialize/answer_signs.h"
 #include "compiler/rematerialize/pass_boundary.h"
 #include "compiler/rematerialize/recompute.h"
-#include "ir/notes.h"
 
 namespace weir {
 namespace {
@@ -63,8 +62,7 @@ Graph within_budget(Graph graph, const RematerializeOptions& options) {
 }  // namespace
 
 Graph rematerialize(Graph graph, const RematerializeOptions& options) {
-  auto is_gradient = [](const Node& node) { return has_note(node, kGradientOf); };
-  if (std::none_of(graph.nodes().begin(), graph.nodes().end(), is_gradient)) return graph;
+  if (!has_backward_pass(graph)) return graph;
   if (std::optional<Graph> chosen = answer_signs(graph, options.fuse)) graph = std::move(*chosen);
   return options.budget ? within_budget(std::move(graph), options) : graph;
 }

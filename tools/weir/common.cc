@@ -23,6 +23,7 @@
 #include "compiler/autodiff/gradient.h"
 #include "compiler/autodiff/named_options.h"
 #include "compiler/frontend/file.h"
+#include "compiler/rematerialize/pass_boundary.h"
 #include "ir/escape.h"
 #include "ir/lexer.h"
 #include "runtime/thread_count.h"
@@ -208,6 +209,14 @@ std::optional<MemoryBudget> given_memory_budget(const std::string& budget,
     throw Error("--memory-budget takes no sizes here: those of the inputs are known");
   if (known) result.sizes = std::move(*known);
   return result;
+}
+
+void check_memory_budget(const std::string& budget, const Graph& graph) {
+  if (!budget.empty() && !has_backward_pass(graph))
+    throw Error(
+        fmt::format("--memory-budget is for a backward pass, and {} has none; one that was written "
+                    "to a file is not known as such: ask for it by --gradient or --train",
+                    graph.name()));
 }
 
 Dim::Bindings given_dims(std::span<const std::string> options) {

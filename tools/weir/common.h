@@ -79,6 +79,9 @@ MemoryBudget bytes_for_sizes(const std::string& text, std::string_view option);
 std::optional<MemoryBudget> given_memory_budget(const std::string& budget,
                                                 std::optional<Dim::Bindings> known = {});
 
+// Error if --memory-budget is given and there is no backward pass that it could be for.
+void check_memory_budget(const std::string& budget, const Graph& graph);
+
 // The graph with the gradients that --gradient asks for.
 Graph with_gradients(const Graph& graph, std::vector<std::string> names);
 

@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include "common.h"
+#include "compiler/autodiff/training_form.h"
 #include "compiler/frontend/file.h"
 #include "compiler/frontend/model_file.h"
 #include "compiler/frontend/save_model.h"
@@ -38,7 +39,10 @@ struct ConvertOptions {
 void make_training_step(Model& model, const TrainingStepArguments& arguments) {
   GivenTraining training = given_training(model.graph, arguments, DType::i64);
   TrainingStep step = training_step(training.graph, training.optimizer, training.options);
-  initialize(model, {"he"}, given_seed(arguments.seed));
+  std::uint64_t seed = given_seed(arguments.seed);
+  initialize(model, {"he"}, seed);
+  if (auto counter = step.initial.find(kRandomCounter); counter != step.initial.end())
+    counter->second = first_random_counter(seed);
   model.weights.merge(step.initial);
   model.graph = std::move(step.graph);
 }

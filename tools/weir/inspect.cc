@@ -7,6 +7,7 @@
 #include "compiler/frontend/model_file.h"
 #include "compiler/pipeline.h"
 #include "ir/text.h"
+#include "training_options.h"
 
 namespace weir::tool {
 namespace {
@@ -24,6 +25,7 @@ examples:
   weir inspect model.weir --stage=kernels --no-fusion
   weir inspect model.weir --stage=optimized --gradient x --locations
   weir inspect model.weir --stage=kept --gradient w --memory-budget 65536:N=32
+  weir inspect model.weir --stage=kept --train --loss cross_entropy
   weir inspect model.weir --stage=llvm --cpu x86-64-v3
   weir inspect model.weir --stage=asm --target aarch64-linux-gnu
   weir inspect model.weir --stage=kernels --gradient x --svg model.svg)";
@@ -31,6 +33,7 @@ examples:
 struct InspectOptions {
   std::string model, stage, dot, svg, memory_budget;
   std::vector<std::string> gradient;
+  TrainingStepArguments training;
   LimitOptions limits;
   TargetSpec target;
   bool no_fusion = false, contract = false, locations = false;
@@ -73,14 +76,17 @@ void inspect_model(const InspectOptions& options) {
   StageTimes times;
   times.add("start of the process", milliseconds_before_main());
   Graph graph = times.measure("model", [&] {
-    return with_gradients(load_graph(options.model, given_limits(options.limits)),
-                          options.gradient);
+    Graph declared = load_graph(options.model, given_limits(options.limits));
+    if (!options.training.train) return with_gradients(declared, options.gradient);
+    GivenTraining training = given_training(declared, options.training, DType::i64);
+    return training_step(training.graph, training.optimizer, training.options).graph;
   });
   CompileOptions compile_options;
   compile_options.target = options.target;
   compile_options.contract = options.contract;
   compile_options.fuse = !options.no_fusion;
   compile_options.memory_budget = given_memory_budget(options.memory_budget);
+  check_memory_budget(options.memory_budget, graph);
   collect_times(compile_options, options.times, times);
   if (options.dot.empty() && options.svg.empty()) {
     print_out(options.locations ? print(is_declared ? graph : optimize(graph, compile_options),
@@ -113,6 +119,10 @@ void add_inspect_command(CLI::App& app, Action& action) {
       ->required()
       ->multi_option_policy(CLI::MultiOptionPolicy::Throw);
   add_gradient(*command, options->gradient);
+  add_training_step(*command, options->training,
+                    "Shows a step of training: forward, backward and update of one batch. Labels "
+                    "are of i64.",
+                    /*draws=*/false);
   add_contract(*command, options->contract);
   add_memory_budget(*command, options->memory_budget);
   add_target(*command, options->target);

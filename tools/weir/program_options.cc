@@ -1,8 +1,12 @@
 #include "program_options.h"
 
+#include <algorithm>
+
 #include "compiler/aot/model_programs.h"
+#include "compiler/autodiff/training_form.h"
 #include "compiler/frontend/model_file.h"
 #include "compiler/initialize.h"
+#include "compiler/rematerialize/pass_boundary.h"
 
 namespace weir::tool {
 namespace {
@@ -29,6 +33,8 @@ std::vector<ModelProgram> all_programs(Model& model, const ProgramArguments& arg
   GivenTraining training = given_training(model.graph, arguments.training, DType::i32);
   TrainingPrograms programs =
       training_programs(training.graph, training.optimizer, training.options);
+  if (auto counter = programs.initial.find(kRandomCounter); counter != programs.initial.end())
+    counter->second = first_random_counter(given_seed(arguments.training.seed));
   model.weights.merge(programs.initial);
   return std::move(programs.programs);
 }
@@ -61,6 +67,9 @@ GivenPrograms given_programs(const std::string& model, const std::optional<std::
   const Initializer otherwise{arguments.training.train ? "he" : "zeros"};
   options.compile.contract = arguments.contract;
   options.compile.memory_budget = given_memory_budget(arguments.memory_budget);
+  if (std::none_of(programs.begin(), programs.end(),
+                   [](const ModelProgram& program) { return has_backward_pass(program.graph); }))
+    check_memory_budget(arguments.memory_budget, programs.front().graph);
   options.strip_weights = arguments.strip_weights;
   options.seed = given_seed(arguments.training.seed);
   if (arguments.strip_weights)

@@ -78,6 +78,7 @@ std::vector<Tensor> run_compiled(const Model& model, const Inputs& inputs, const
   options.cache = given_cache(given.cache);
   Dim::Bindings sizes = bind_symbols(model.graph, inputs, model.weights);
   options.memory_budget = given_memory_budget(given.memory_budget, sizes);
+  check_memory_budget(given.memory_budget, model.graph);
   collect_times(options, given.times, times);
   ThreadPool pool(threads);
   options.executor = &pool.executor();

@@ -5,6 +5,7 @@
 #include <fmt/format.h>
 
 #include "compiler/frontend/file.h"
+#include "ir/escape.h"
 
 namespace weir::tool {
 namespace {
@@ -76,7 +77,14 @@ GivenTraining given_training(const Graph& graph, const TrainingArguments& argume
   training.options.check_finite = arguments.check_finite;
   std::string own = plain_name(arguments.loss);
   auto is_it = [&](const Graph::Output& output) { return output.name == own; };
-  if (std::any_of(graph.outputs().begin(), graph.outputs().end(), is_it)) {
+  auto found = std::find_if(graph.outputs().begin(), graph.outputs().end(), is_it);
+  if (found != graph.outputs().end()) {
+    const TensorType& type = graph.type(found->value);
+    if (!type.shape.empty() || !is_float(type.dtype))
+      throw Error(graph.value(found->value).location,
+                  fmt::format("the loss {} is {}; it must be a floating-point scalar, such as the "
+                              "mean over the batch",
+                              value_name(own), to_string(type)));
     if (!arguments.label_smoothing.empty())
       throw Error(
           fmt::format("--label-smoothing is for the loss cross_entropy; {} is an output of "
@@ -94,14 +102,16 @@ GivenTraining given_training(const Graph& graph, const TrainingArguments& argume
 }
 
 void add_training_step(CLI::App& command, TrainingStepArguments& arguments,
-                       const std::string& summary) {
+                       const std::string& summary, bool draws) {
   std::size_t before = command.get_options().size();
   CLI::Option* train = command.add_flag("--train", arguments.train, summary);
   add_training(command, arguments.training);
   add_value(command, "--learning-rate", arguments.learning_rate, "R",
             "The rate of every step; if left out, each is given its own.");
-  add_value(command, "--seed", arguments.seed, "N",
-            "Where the first values of params come from that have none; 0 if left out.");
+  if (draws)
+    add_value(command, "--seed", arguments.seed, "N",
+              "Where the first values of params come from that have none, and what dropout leaves "
+              "out; 0 if left out.");
   std::vector<CLI::Option*> all = command.get_options();
   for (std::size_t i = before + 1; i < all.size(); ++i) all[i]->required(false)->needs(train);
   train->needs("--loss")->excludes("--gradient");

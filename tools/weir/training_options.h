@@ -40,9 +40,10 @@ struct TrainingStepArguments {
   TrainingArguments training;
   std::string learning_rate, seed;
 };
-// --train, with what it means for this command, and the options that say nothing without it.
+// --train, with what it means for this command, and the options that say nothing without it; --seed
+// is for those that draw first values.
 void add_training_step(CLI::App& command, TrainingStepArguments& arguments,
-                       const std::string& summary);
+                       const std::string& summary, bool draws = true);
 // What --train asks for.
 GivenTraining given_training(const Graph& graph, const TrainingStepArguments& arguments,
                              DType labels);
