@@ -21,8 +21,10 @@ Hyperparameter below_one(std::string name, double value, std::string summary) {
   return {std::move(name), value, 0, 1, std::move(summary)};
 }
 
+constexpr double kBeyondTruth = 2;
+
 Hyperparameter truth(std::string name, double value, std::string summary) {
-  return {std::move(name), value, 0, 2, std::move(summary)};
+  return {std::move(name), value, 0, kBeyondTruth, std::move(summary)};
 }
 
 Hyperparameter weight_decay(double value = 0) {
@@ -164,9 +166,44 @@ const OptimizerDef& find(std::string_view name) {
   throw Error(fmt::format("there is no optimizer {}; there are {}", name, fmt::join(names, ", ")));
 }
 
+// As PyTorch has it: what is looked ahead of is a momentum that takes gradients whole.
+void check_nesterov(const Optimizer& optimizer, const OptimizerDef& definition) {
+  auto value = [&](std::string_view name) -> double {
+    if (auto given = optimizer.values.find(name); given != optimizer.values.end())
+      return given->second;
+    for (const Hyperparameter& known : definition.hyperparameters)
+      if (known.name == name) return known.default_value;
+    return 0;
+  };
+  if (value("nesterov") != 0 && (value("momentum") == 0 || value("dampening") != 0))
+    throw Error("nesterov needs a momentum above 0 and no dampening");
+}
+
 void check_clip(std::string_view name, double value) {
   if (!(value >= 0) || std::isinf(value))
     throw Error(fmt::format("{} must be a positive number, or 0 for none; it is {}", name, value));
+}
+
+// All but what hyperparameters ask of each other, some of which may still come.
+const OptimizerDef& check_each(const Optimizer& optimizer) {
+  const OptimizerDef& definition = find(optimizer.name);
+  for (const auto& [name, value] : optimizer.values) {
+    std::vector<std::string_view> names;
+    const Hyperparameter* found = nullptr;
+    for (const Hyperparameter& known : definition.hyperparameters) {
+      names.push_back(known.name);
+      if (known.name == name) found = &known;
+    }
+    if (!found)
+      throw Error(fmt::format("{} has no hyperparameter {}; it has {}", optimizer.name, name,
+                              fmt::join(names, ", ")));
+    if (found->most == kBeyondTruth && value != 0 && value != 1)
+      throw Error(fmt::format("{} of {} must be 0 or 1; it is {}", name, optimizer.name, value));
+    if (!(value >= found->least && value < found->most))
+      throw Error(fmt::format("{} of {} must be from {} to below {}; it is {}", name,
+                              optimizer.name, found->least, found->most, value));
+  }
+  return definition;
 }
 
 }  // namespace
@@ -182,26 +219,13 @@ Optimizer parse_optimizer(std::string_view text) {
   result.name = given.name;
   for (const auto& [key, value] : given.options)
     result.values.emplace(key, number_of_option(key, value));
-  checked(result);
+  check_each(result);
   return result;
 }
 
 const OptimizerDef& checked(const Optimizer& optimizer) {
-  const OptimizerDef& definition = find(optimizer.name);
-  for (const auto& [name, value] : optimizer.values) {
-    std::vector<std::string_view> names;
-    const Hyperparameter* found = nullptr;
-    for (const Hyperparameter& known : definition.hyperparameters) {
-      names.push_back(known.name);
-      if (known.name == name) found = &known;
-    }
-    if (!found)
-      throw Error(fmt::format("{} has no hyperparameter {}; it has {}", optimizer.name, name,
-                              fmt::join(names, ", ")));
-    if (!(value >= found->least && value < found->most))
-      throw Error(fmt::format("{} of {} must be from {} to below {}; it is {}", name,
-                              optimizer.name, found->least, found->most, value));
-  }
+  const OptimizerDef& definition = check_each(optimizer);
+  check_nesterov(optimizer, definition);
   check_clip("clip_value", optimizer.clip_value);
   check_clip("clip_norm", optimizer.clip_norm);
   return definition;

@@ -280,7 +280,7 @@ const OpDef& find_loss(std::string_view name) {
     if (is_loss(op)) return *op;
   std::vector<std::string> names;
   for (const auto& known : all_ops())
-    if (is_loss(known.get())) names.push_back(known->name);
+    if (is_loss(known.get())) names.push_back(known->name.substr(0, known->name.find("_loss")));
   throw Error(fmt::format("there is no loss {}; there are {}", name, fmt::join(names, ", ")));
 }
 

@@ -235,6 +235,12 @@ void check_settings(const Checkpoint::Settings& saved, const Checkpoint::Setting
   all.insert(now.begin(), now.end());
   for (const auto& [name, ignored] : all) {
     std::string then = value_in(saved, name), today = value_in(now, name);
+    bool is_hash = name.starts_with("the ");
+    if (then != today && is_hash)
+      throw Error(Location(std::make_shared<const std::string>(file), 0, 0),
+                  fmt::format("{}: not what the checkpoint was made with (fingerprint {}, and now "
+                              "{}); a training is resumed with what it was started with",
+                              name, then, today));
     if (then != today)
       throw Error(Location(std::make_shared<const std::string>(file), 0, 0),
                   fmt::format("the checkpoint was made with {} {}, and it is {} now; a training is "

@@ -45,6 +45,29 @@ std::int64_t column_of(const FileBytes& file, const CsvTable& table, const std::
   return number - 1;
 }
 
+// The data's columns in the order of these names, of which several may be the same.
+std::vector<std::int64_t> in_order(const FileBytes& file, const CsvTable& table,
+                                   std::vector<std::int64_t> columns,
+                                   std::span<const std::string> names) {
+  std::vector<std::int64_t> result;
+  for (const std::string& name : names) {
+    auto found = std::find_if(columns.begin(), columns.end(), [&](std::int64_t column) {
+      return table.names[static_cast<std::size_t>(column)] == name;
+    });
+    if (found == columns.end())
+      file.refuse(
+          fmt::format("the file has no column {}, and the data that are trained on have "
+                      "one; {}",
+                      shown(name), known_columns(table, table.cells.sizes()[1])));
+    result.push_back(*found);
+    columns.erase(found);
+  }
+  if (!columns.empty())
+    file.refuse(fmt::format("the column {} is none of the data that are trained on",
+                            shown(table.names[static_cast<std::size_t>(columns.front())])));
+  return result;
+}
+
 // The columns of these numbers, in their order.
 Tensor columns_of(const Tensor& cells, std::span<const std::int64_t> chosen) {
   std::int64_t rows = cells.sizes()[0], columns = cells.sizes()[1], to = 0;
@@ -56,7 +79,8 @@ Tensor columns_of(const Tensor& cells, std::span<const std::int64_t> chosen) {
 
 }  // namespace
 
-DataSet read_table(const FileBytes& file, std::span<const std::string> targets) {
+DataSet read_table(const FileBytes& file, std::span<const std::string> targets,
+                   std::vector<std::string>* order) {
   CsvTable table = read_csv_table(file);
   std::vector<std::int64_t> chosen, others;
   for (const std::string& target : targets) {
@@ -67,6 +91,14 @@ DataSet read_table(const FileBytes& file, std::span<const std::string> targets) 
   for (std::int64_t column = 0; column < table.cells.sizes()[1]; ++column)
     if (std::find(chosen.begin(), chosen.end(), column) == chosen.end()) others.push_back(column);
   if (others.empty()) file.refuse("all columns are targets, and none is left for the data");
+  if (order != nullptr && !table.names.empty()) {
+    if (order->empty()) {
+      for (std::int64_t column : others)
+        order->push_back(table.names[static_cast<std::size_t>(column)]);
+    } else {
+      others = in_order(file, table, others, *order);
+    }
+  }
   DataSet set{columns_of(table.cells, others), columns_of(table.cells, chosen)};
   if (chosen.size() == 1)
     set.targets = Tensor::shared(set.targets.dtype(), {set.targets.element_count()},

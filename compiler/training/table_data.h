@@ -3,6 +3,7 @@
 
 #include <span>
 #include <string>
+#include <vector>
 
 #include "compiler/frontend/file.h"
 #include "compiler/training/data_set.h"
@@ -13,6 +14,10 @@ namespace weir {
 // from 1 on; the targets are a vector if there is one of them, else a row for each row. Error if
 // there is no such column, if several have the name, if one is chosen twice, or if no column is
 // left.
-DataSet read_table(const FileBytes& file, std::span<const std::string> targets);
+//
+// `order` makes two tables one set: the first gives the names of the data's columns, if it has a
+// header, and a second one with a header is read in their order. Error then if it has others.
+DataSet read_table(const FileBytes& file, std::span<const std::string> targets,
+                   std::vector<std::string>* order = nullptr);
 
 }  // namespace weir

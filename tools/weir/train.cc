@@ -1,6 +1,7 @@
 // weir train: fits the params of a model to a data set, by one compiled program.
 #include <cerrno>
 #include <chrono>
+#include <cmath>
 #include <exception>
 #include <fstream>
 #include <memory>
@@ -10,6 +11,7 @@
 #include <fmt/format.h>
 
 #include "common.h"
+#include "compiler/autodiff/training_form.h"
 #include "compiler/frontend/file.h"
 #include "compiler/frontend/model_file.h"
 #include "compiler/frontend/save_model.h"
@@ -74,7 +76,13 @@ bool is_params_file(const std::string& output) {
 }
 
 std::vector<std::string> files_of_output(const std::string& output) {
-  return is_params_file(output) ? std::vector{output} : files_of_model(output);
+  if (is_params_file(output)) return {output};
+  if (!output.ends_with(".weir") && !output.ends_with(".onnx"))
+    throw Error(
+        fmt::format("{} is no name for what is trained; the params go to a file that ends "
+                    "in .safetensors or .npz, the model with them to .weir or .onnx",
+                    shown(output)));
+  return files_of_model(output);
 }
 
 // The model with the values that it starts from, and the files that it is in.
@@ -168,6 +176,7 @@ Checkpoint::Settings settings_of(const TrainArguments& arguments, const GivenTra
       {"--validation", data.validation ? fingerprint(*data.validation) : "left out"},
       {"the model and its loss", fingerprint(print(training.graph))}};
   if (arguments.contract) settings.emplace("--contract", "given");
+  if (!arguments.weights.empty()) settings.emplace("--weights", arguments.weights);
   return settings;
 }
 
@@ -191,13 +200,16 @@ class Checkpoints {
                       printable(arguments.checkpoint)));
   }
 
-  void start(Checkpoint::Settings settings) {
+  void start(Checkpoint::Settings settings, std::int64_t epochs) {
     settings_ = std::move(settings);
     if (!resumes_) return;
     if (!folder_->holds_one())
       return warn(fmt::format("{} holds no checkpoint; this is a new start", folder_->file()));
     Checkpoint checkpoint = folder_->read();
     check_settings(checkpoint.settings, settings_, folder_->file());
+    if (checkpoint.fit.epochs > epochs)
+      throw Error(fmt::format("{} is behind epoch {}, and --epochs is {}; it may only grow",
+                              printable(folder_->file()), checkpoint.fit.epochs, epochs));
     trainer_.write_state(checkpoint.state);
     fit_.resume(std::move(checkpoint.fit));
     written_ = place();
@@ -238,6 +250,19 @@ class Checkpoints {
   bool resumes_ = false;
 };
 
+// Once, as soon as an epoch's loss is none.
+void warn_of_loss(const FitState& state, TrainingProgress& progress) {
+  auto is_number = [](const EpochReport& report) { return std::isfinite(report.training.loss); };
+  const std::vector<EpochReport>& reports = state.reports;
+  if (reports.empty() || is_number(reports.back())) return;
+  if (reports.size() > 1 && !is_number(reports[reports.size() - 2])) return;
+  progress.clear();
+  warn(
+      fmt::format("the loss of epoch {} is {}; with --check-finite the training ends where that "
+                  "begins, and says at which node",
+                  reports.back().epoch, reports.back().training.loss));
+}
+
 // What goes wrong beside the training: it ends, and what is trained is written before it is told.
 class Fault {
  public:
@@ -276,6 +301,7 @@ int run(Fit& fit, Checkpoints& checkpoints, TrainingProgress& progress, MetricsL
       if (checkpoints.is_due()) checkpoints.write();
       progress.show(fit);
       log.show(fit.state().reports);
+      if (fit.state().rows == 0) warn_of_loss(fit.state(), progress);
     });
   }
   fault.attempt([&] { progress.clear(); });
@@ -302,7 +328,12 @@ void save(const TrainArguments& arguments, const Model& start, const Fit& fit) {
 
 std::string closing_line(const Fit& fit, const std::string& output) {
   const FitState& state = fit.state();
-  if (state.best_epoch == 0) return fmt::format("written to {}\n", printable(output));
+  if (state.best_epoch == 0) {
+    bool validated = !state.reports.empty() && state.reports.back().validation.has_value();
+    return fmt::format("{}written to {}\n",
+                       validated ? "no epoch did best: every validation is NaN; " : "",
+                       printable(output));
+  }
   const EpochReport& best = state.reports[static_cast<std::size_t>(state.best_epoch - 1)];
   return fmt::format("epoch {} did best: validation {}; written to {}\n", state.best_epoch,
                      text_of(*best.validation), printable(output));
@@ -338,9 +369,11 @@ void train_model(const TrainArguments& arguments) {
                   compile_options);
   Fit fit(trainer, data.training, data.validation ? &*data.validation : nullptr, options);
 
+  for (const StateVariable& variable : trainer.state())
+    if (variable.name == kRandomCounter) trainer.write(kRandomCounter, first_random_counter(seed));
   Checkpoints checkpoints(arguments, trainer, fit);
   if (!arguments.checkpoint.empty())
-    checkpoints.start(settings_of(arguments, training, data, options));
+    checkpoints.start(settings_of(arguments, training, data, options), options.epochs);
 
   TrainingProgress progress(data.training.rows(), options.epochs, fit.state());
   MetricsLog log(arguments.log, fit.state().reports);
@@ -385,7 +418,8 @@ void add_train_command(CLI::App& app, Action& action) {
             "How often the data are gone through; 10 if left out.");
   add_value(*command, "--batch", options->batch, "B", "Rows of a step; 32 if left out.");
   add_value(*command, "--seed", options->seed, "S",
-            "Fixes the order of the rows, the rows of --validation and new values; 0 if left out.");
+            "Fixes the order of the rows, the rows of --validation, new values and what dropout "
+            "leaves out; 0 if left out.");
   add_value(*command, "--weights", options->weights, "FILE",
             "The params' values to start from, .safetensors or .npz; if left out, those in the "
             "model or in the .safetensors file beside it, or new ones.");

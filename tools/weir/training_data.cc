@@ -19,11 +19,12 @@ TensorPlace data_place(const std::string& text) {
 }
 
 // One table, of which the columns of --target are the targets.
-DataSet read_columns(const std::string& data, const std::vector<std::string>& columns) {
+DataSet read_columns(const std::string& data, const std::vector<std::string>& columns,
+                     std::vector<std::string>& order) {
   TensorPlace place = data_place(data);
   if (place.format->ending != ".csv")
     throw Error(fmt::format("--target names columns of a .csv file, and {} is given", shown(data)));
-  return read_table(map_file(place.file), columns);
+  return read_table(map_file(place.file), columns, &order);
 }
 
 Tensor read_within(std::int64_t most, const std::string& text, std::string_view name) {
@@ -92,7 +93,8 @@ RawData read_data(const DataArguments& arguments, std::int64_t most) {
   bool is_table = !arguments.columns.empty();
   if (!is_table && arguments.targets.empty())
     throw Error("the targets are missing: give --targets FILE, or --target COLUMN of a .csv file");
-  raw.training = is_table ? read_columns(arguments.data, arguments.columns)
+  std::vector<std::string> order;  // of the columns of a table
+  raw.training = is_table ? read_columns(arguments.data, arguments.columns, order)
                           : read_set(arguments.data, arguments.targets, most);
   if (!arguments.scale.empty()) raw.scale = number_of(arguments.scale, "--scale", -kLargestNumber);
   if (arguments.validation.empty()) {
@@ -110,7 +112,7 @@ RawData read_data(const DataArguments& arguments, std::int64_t most) {
   if (is_table) {
     if (!arguments.validation_targets.empty())
       throw Error("--validation-targets is for --targets; with --target they are columns");
-    raw.validation = read_columns(arguments.validation, arguments.columns);
+    raw.validation = read_columns(arguments.validation, arguments.columns, order);
     return raw;
   }
   TensorPlace place = data_place(arguments.validation);
@@ -137,12 +139,13 @@ DType type_of_labels(const RawData& raw, const Graph& model) {
 
 TrainingData rows_for(const GivenTraining& training, const RawData& raw, std::uint64_t seed) {
   const Graph& graph = training.graph;
-  if (graph.inputs().size() != 2)
+  if (graph.inputs().size() != 2) {
+    std::size_t own = graph.inputs().size() - (training.target.empty() ? 0 : 1);
     throw Error(fmt::format(
-        "{} has {} input{}; a model that is trained here takes the data, and {}", graph.name(),
-        graph.inputs().size() - (training.target.empty() ? 0 : 1),
-        graph.inputs().size() == 2 ? "" : "s",
+        "{} has {} input{}; a model that is trained here takes the data, and {}", graph.name(), own,
+        own == 1 ? "" : "s",
         training.target.empty() ? "the targets of its loss" : "its loss is behind its output"));
+  }
   const TensorType& data = graph.type(graph.inputs()[0]);
   const TensorType& target = graph.type(graph.inputs()[1]);
   std::int64_t classes = classes_of(training, target);
@@ -154,7 +157,11 @@ TrainingData rows_for(const GivenTraining& training, const RawData& raw, std::ui
     return result;
   };
   TrainingData result{rows(raw.training), std::nullopt};
-  if (raw.validation) result.validation = rows(*raw.validation);
+  try {
+    if (raw.validation) result.validation = rows(*raw.validation);
+  } catch (const Error& error) {
+    throw Error(fmt::format("of the validation: {}", error.diagnostic().message));
+  }
   if (raw.validation_part) {
     auto [first, second] = split(result.training, *raw.validation_part, seed);
     result = {std::move(first), std::move(second)};

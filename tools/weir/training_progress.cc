@@ -1,5 +1,6 @@
 #include "training_progress.h"
 
+#include <sys/ioctl.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -8,13 +9,21 @@
 #include <fmt/format.h>
 
 #include "common.h"
+#include "terminal.h"
 
 namespace weir::tool {
 namespace {
 
 constexpr std::chrono::milliseconds kBetweenBars{100};
-constexpr std::size_t kLineColumns = 79, kLongestBar = 30;
+constexpr std::size_t kLongestBar = 30;
 constexpr const char* kClearLine = "\r\x1b[K";
+
+// One less than the terminal has, so that no line is broken; it may change its size at any time.
+std::size_t line_columns() {
+  winsize size{};
+  bool known = ::ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0;
+  return (known ? size.ws_col : kTerminalColumns) - 1;
+}
 
 // "0:07", "12:30" or "3:02:00".
 std::string duration_text(double seconds) {
@@ -74,13 +83,14 @@ void TrainingProgress::draw_bar(const Fit& fit) {
   right += fmt::format("  {:.0f} rows/s  {} left", speed,
                        duration_text(static_cast<double>(epochs_ * rows_ - rows_done_) / speed));
   std::string bar;
-  if (left.size() + right.size() + 4 < kLineColumns) {
-    std::size_t width = std::min(kLongestBar, kLineColumns - left.size() - right.size() - 2);
+  const std::size_t columns = line_columns();
+  if (left.size() + right.size() + 4 < columns) {
+    std::size_t width = std::min(kLongestBar, columns - left.size() - right.size() - 2);
     auto full = static_cast<std::size_t>(
         static_cast<double>(width) * static_cast<double>(state.rows) / static_cast<double>(rows_));
     bar = "[" + std::string(full, '#') + std::string(width - full, '.') + "]";
   }
-  print_out(fmt::format("{}{}", kClearLine, (left + bar + right).substr(0, kLineColumns)));
+  print_out(fmt::format("{}{}", kClearLine, (left + bar + right).substr(0, columns)));
   flush_out();
   drawn_ = true;
 }

@@ -30,7 +30,8 @@ Graph all_inputs(const Graph& graph, std::size_t first = 0) {
   Graph result(graph.name());
   std::vector<ValueId> map(graph.value_count());
   for (auto values : {graph.inputs(), graph.params()})
-    for (ValueId id : values) map[id.index] = result.add_input(graph.value(id).name, graph.type(id));
+    for (ValueId id : values)
+      map[id.index] = result.add_input(graph.value(id).name, graph.type(id));
   for (const Node& node : graph.nodes()) {
     std::vector<ValueId> operands;
     for (ValueId operand : node.operands) operands.push_back(map[operand.index]);
@@ -188,8 +189,7 @@ TEST(RandomGradients, CompiledIsThatOfTheInterpreter) {
       continue;
     }
     ++found;
-    std::vector<Tensor> expected =
-        interpret_expanded(program, vector_levels().front().has_fma);
+    std::vector<Tensor> expected = interpret_expanded(program, vector_levels().front().has_fma);
     ASSERT_EQ(difference_compiled(program, {vector_levels().front()}, expected, test_executors()),
               std::nullopt)
         << "seed " << seed << "\n"

@@ -31,6 +31,20 @@ TEST(TableData, TargetsAreColumnsByNameOrNumber) {
   EXPECT_THAT(two.data.elements<double>(), ElementsAre(2, 5));
 }
 
+TEST(TableData, ASecondTableIsReadInTheOrderOfTheFirst) {
+  std::vector<std::string> kind{"kind"}, order;
+  auto next = [&](std::string content) {
+    return read_table(memory_file(std::move(content), "y.csv"), kind, &order);
+  };
+  next("a,kind,b\n1,0,2\n");
+  EXPECT_THAT(order, ElementsAre("a", "b"));
+  EXPECT_THAT(next("b,a,kind\n2,1,0\n").data.elements<std::int64_t>(), ElementsAre(1, 2));
+  EXPECT_THAT(test::error_of([&] { next("c,a,kind\n2,1,0\n"); }),
+              HasSubstr("the file has no column 'b', and the data that are trained on have one"));
+  EXPECT_THAT(test::error_of([&] { next("b,a,kind,c\n2,1,0,0\n"); }),
+              HasSubstr("the column 'c' is none of the data that are trained on"));
+}
+
 TEST(TableData, RefusesWhatIsNotThere) {
   EXPECT_EQ(message("a,b\n1,2\n", {"c"}),
             "x.csv: error: the file has no column 'c'; it has 'a', 'b'");

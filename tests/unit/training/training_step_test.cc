@@ -319,7 +319,7 @@ TEST(WithLoss, AddsATarget) {
   EXPECT_EQ(to_string(squares.type(squares.find("target"))), "f32[N, 4]");
   EXPECT_THAT(output_names(squares), ElementsAre("y", "loss"));
   EXPECT_THAT(error_of([&] { with_loss(graph, {.op = "mean"}); }),
-              HasSubstr("there is no loss mean; there are mse_loss, l1_loss"));
+              HasSubstr("there is no loss mean; there are mse, l1"));
   EXPECT_THAT(error_of([&] { with_loss(graph, {.op = "mse", .output = "z"}); }),
               HasSubstr("g has no output %z; it has %y"));
   EXPECT_THAT(error_of([&] { with_loss(squares, {.op = "mse"}); }),
