@@ -449,7 +449,19 @@ void KernelEmitter::vector_loop(llvm::Value* begin, llvm::Value* end,
       body({schedule_.width, unroll_, from, nullptr});
     });
   }
-  remainder(whole_steps(begin, end, count, body), end, count, body);
+  llvm::Value* from = whole_steps(begin, end, count, body);
+  // What fills vectors needs no masks, though it is known at the call only how many of them are left.
+  const std::optional<std::int64_t> left = known_distance(from, end);
+  const bool are_few = left && left == count && *left <= 2 * std::int64_t{schedule_.width};
+  if (!masks_ || schedule_.width == 1 || are_few || !fills_vectors(count)) return remainder(from, end, count, body);
+  if (!count || *count % step != 0) whole_vectors(from, end, 1, body);
+}
+
+// Whether a piece of the vector axis is whole vectors: one of so many elements, or a part that begins and ends with blocks, or
+// with the axis.
+bool KernelEmitter::fills_vectors(std::optional<std::int64_t> count) const {
+  if (!count && schedule_.vector_row) count = schedule_.vector_row->extent.constant();
+  return count && *count % schedule_.width == 0;
 }
 
 }  // namespace weir

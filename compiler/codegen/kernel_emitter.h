@@ -239,6 +239,7 @@ class KernelEmitter {
   llvm::Value* whole_vectors(llvm::Value* begin, llvm::Value* end, int slots, const LaneBody& body);
   llvm::Value* whole_steps(llvm::Value* begin, llvm::Value* end, std::optional<std::int64_t> count,
                            const LaneBody& body);
+  bool fills_vectors(std::optional<std::int64_t> count) const;
   void remainder(llvm::Value* begin, llvm::Value* end, std::optional<std::int64_t> count,
                  const LaneBody& body);
   static std::optional<std::int64_t> known_distance(llvm::Value* begin, llvm::Value* end);

@@ -2,8 +2,8 @@
 //
 // A row of a tile has a few vectors. What is left behind the last whole tile takes vectors one by one, each of which waits
 // for its own multiply-adds, and the last of which has a mask; what lies along the steps of a fold is gathered under it.
-// Where that takes longer than a tile does, the last tile has as many columns as the others and begins before those that
-// are left: it works out a few results once more, and leaves them the same values.
+// Where that takes longer than a tile does, or as long under a mask, the last tile has as many columns as the others and begins before
+// those that are left: it works out a few results once more, and leaves them the same values.
 #pragma once
 
 #include <cstdint>

@@ -17,7 +17,7 @@ using scalar::Id;
 using scalar::Primitive;
 
 // An operand is cut if each element is read so often, by estimated_size: its copy is then a few
-// hundredths of the work.
+// hundredths of the work. The columns of a copy that is made anyway, and turned, are cut for nothing.
 constexpr double kReads = 128;
 // And if a step goes so many bytes: of a copy that is made anyway, and of one that would not be.
 constexpr std::int64_t kCopiedStride = 256, kOtherStride = 512;
@@ -98,7 +98,9 @@ std::optional<Cut> find_cut(const BuiltKernel& built, const std::function<bool(V
                                                   : kOtherStride;
     if (*extent <= width || *extent % width != 0 || *extent * size < stride) continue;
     const std::optional<Id> load = load_along(kernel, *fold, i, axis);
-    if (!load || reads_of_each(kernel, *fold, parameter.type.shape) < kReads) continue;
+    const bool is_free =
+        is_window(*fold) && is_copied && are_columns && !std::ranges::is_sorted(copy->order);
+    if (!load || (!is_free && reads_of_each(kernel, *fold, parameter.type.shape) < kReads)) continue;
     return Cut{i, axis, width, *load};
   }
   return std::nullopt;

@@ -16,9 +16,6 @@ using scalar::Arena;
 using scalar::Id;
 using scalar::Primitive;
 
-// An operand gets a frame if each of its elements is read so often, by estimated_size: the copy is
-// then a few hundredths of the work.
-constexpr double kReads = 64;
 // Where the guards change along the innermost loop of a fold, that is cut instead (step_emitter.cc) if it has so many steps.
 // Cutting a short one costs as much as its steps.
 constexpr double kLongLoop = 64;
@@ -146,7 +143,7 @@ bool is_zero(const Arena& arena, Id id) {
 }  // namespace
 
 std::vector<FramedWindow> frame_windows(
-    Kernel& kernel, const std::function<bool(std::uint32_t parameter)>& may_copy) {
+    Kernel& kernel, const std::function<bool(std::uint32_t parameter)>& may_copy, double reads) {
   std::vector<FramedWindow> framed;
   const Arena& arena = kernel.arena;
   struct Framed {
@@ -180,7 +177,7 @@ std::vector<FramedWindow> frame_windows(
       KernelParameter own = kernel.parameters[source];
       for (std::size_t i = 0; i < own.type.shape.size(); ++i)
         own.type.shape[i] = own.type.shape[i] + Dim(frame->low[i] + frame->high[i]);
-      if (reads_of_each(kernel, stage, own.type.shape) < kReads) continue;
+      if (reads_of_each(kernel, stage, own.type.shape) < reads) continue;
       auto same = std::find_if(loads.begin(), loads.end(), [&](const Framed& other) {
         return arena[other.load].payload == source && other.frame == *frame;
       });

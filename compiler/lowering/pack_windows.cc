@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "compiler/lowering/estimated_size.h"
+#include "compiler/lowering/frame_windows.h"
 
 namespace weir {
 namespace {
@@ -81,12 +82,28 @@ std::vector<PackedCopy> pack_windows(BuiltKernel& built) {
     if (scalar::is_load(kernel.arena[id].primitive) &&
         std::find(in_folds.begin(), in_folds.end(), id) == in_folds.end())
       refused[kernel.arena[id].payload] = true;
+  auto is_copied = [&](std::uint32_t parameter) {
+    return wanted[parameter] && !refused[parameter] && !kernel.parameters[parameter].written &&
+           built.values[parameter].valid();
+  };
+  // A copy that is made anyway has its frame for nothing.
+  const std::vector<FramedWindow> framed = frame_windows(kernel, is_copied, 0);
+  built.values.resize(kernel.parameters.size());
+  std::vector<bool> is_read(kernel.parameters.size());
+  for (Id id : scalar::reachable(kernel.arena, roots_of(kernel)))
+    if (scalar::is_load(kernel.arena[id].primitive)) is_read[kernel.arena[id].payload] = true;
   std::vector<std::vector<std::uint32_t>> orders(kernel.parameters.size());
-  for (std::uint32_t i = 0; i < orders.size(); ++i)
-    if (wanted[i] && !refused[i] && !kernel.parameters[i].written && built.values[i].valid())
-      orders[i] = *wanted[i];
+  for (std::uint32_t i = 0; i < wanted.size(); ++i)
+    if (is_copied(i) && is_read[i]) orders[i] = *wanted[i];
+  for (const FramedWindow& window : framed) orders[window.parameter] = *wanted[window.source];
   reorder_dimensions(kernel, orders);
-  for (std::uint32_t i = 0; i < orders.size(); ++i) {
+  for (const FramedWindow& window : framed) {
+    PackedCopy copy{built.values[window.source], window.parameter,
+                    kernel.parameters[window.parameter].type, orders[window.parameter]};
+    for (std::uint32_t dimension : copy.order) copy.low.push_back(window.low[dimension]);
+    copies.push_back(std::move(copy));
+  }
+  for (std::uint32_t i = 0; i < wanted.size(); ++i) {
     if (orders[i].empty()) continue;
     KernelParameter& parameter = kernel.parameters[i];
     if (!parameter.name.empty()) parameter.name += "_packed";

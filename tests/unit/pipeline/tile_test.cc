@@ -178,6 +178,12 @@ TEST(Tiles, ColumnsThatAreRepeated) {
   expect_equal("graph @t(%x: f32[1, 40, 4, 37], %w: f32[40, 3, 4, 4]) -> (f32[1, 3, 4, 70]) { "
                "%y = conv_transpose(%x, %w) {strides = [2, 2], low = [3, 3], high = [3, 3]} return %y }",
                {});
+  // Rows that are stored between one another, in blocks of a vector.
+  for (int width : {9, 13, 20})
+    expect_equal(fmt::format("graph @t(%x: f32[2, 5, 3, {}], %w: f32[5, 1, 3, 3]) -> (f32[2, 5, 6, {}]) {{ "
+                             "%y = conv_transpose(%x, %w) {{strides = [2, 2], low = [1, 1], high = [0, 0], groups = 5}} return %y }}",
+                             width, 2 * width),
+                 {});
 }
 
 // Rows that are counted at the call, in tiles of two heights of which the last may lie beyond the
