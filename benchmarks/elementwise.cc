@@ -26,7 +26,9 @@ struct Kernel {
 constexpr Kernel kKernels[] = {
     {"forward", "graph @forward(%x: f32[N]) -> (f32[N]) { %y = leaky_relu(%x) return %y }", 1},
     {"gradient",
-     "graph @gradient(%x: f32[N], %g: f32[N]) -> (f32[N]) { %d = leaky_relu.grad(%x, %g) return %d }", 2},
+     "graph @gradient(%x: f32[N], %g: f32[N]) -> (f32[N]) { %d = leaky_relu.grad(%x, %g) return %d "
+     "}",
+     2},
 };
 
 struct Arrays {
@@ -40,11 +42,15 @@ Side moving_loop(const Kernel& kernel, const Arrays& arrays, std::ptrdiff_t coun
   float* y = arrays.y.data();
   if (kernel.inputs == 1) {
     auto* loop = streaming ? copy_streaming : copy_plain;
-    return repeated([=] { in_parts(count, pool, [=](auto from, auto to) { loop(x + from, y + from, to - from); }); });
+    return repeated([=] {
+      in_parts(count, pool, [=](auto from, auto to) { loop(x + from, y + from, to - from); });
+    });
   }
   auto* loop = streaming ? merge_streaming : merge_plain;
-  return repeated(
-      [=] { in_parts(count, pool, [=](auto from, auto to) { loop(x + from, g + from, y + from, to - from); }); });
+  return repeated([=] {
+    in_parts(count, pool,
+             [=](auto from, auto to) { loop(x + from, g + from, y + from, to - from); });
+  });
 }
 
 struct Rival {
@@ -52,9 +58,11 @@ struct Rival {
   Side side;
 };
 
-std::vector<Rival> rivals_of(const Kernel& kernel, const Arrays& arrays, std::ptrdiff_t count, ThreadPool* pool) {
-  std::vector<Rival> rivals{{"plain, 1 thread", moving_loop(kernel, arrays, count, false, nullptr)},
-                            {"streaming, 1 thread", moving_loop(kernel, arrays, count, true, nullptr)}};
+std::vector<Rival> rivals_of(const Kernel& kernel, const Arrays& arrays, std::ptrdiff_t count,
+                             ThreadPool* pool) {
+  std::vector<Rival> rivals{
+      {"plain, 1 thread", moving_loop(kernel, arrays, count, false, nullptr)},
+      {"streaming, 1 thread", moving_loop(kernel, arrays, count, true, nullptr)}};
   if (pool != nullptr) {
     rivals.push_back({"plain", moving_loop(kernel, arrays, count, false, pool)});
     rivals.push_back({"streaming", moving_loop(kernel, arrays, count, true, pool)});
@@ -65,9 +73,16 @@ std::vector<Rival> rivals_of(const Kernel& kernel, const Arrays& arrays, std::pt
 void measure_bandwidth(const Options& options, const Arrays& arrays, int largest, ThreadPool& two) {
   for (const Kernel& kernel : kKernels) {
     Executable executable = compile_text(kernel.text);
-    Table table("elementwise", std::string("leaky_relu ") + kernel.name + ", f32: speed of the loop's, goal 92 %",
-                {{"size", 4}, {"threads", 7}, {"ours", 7}, {"loop", 7}, {"GB/s", 5}, {"of the loop", 15},
-                 {"run_into", 8}, {"the loop's stores", 0}},
+    Table table("elementwise",
+                std::string("leaky_relu ") + kernel.name + ", f32: speed of the loop's, goal 92 %",
+                {{"size", 4},
+                 {"threads", 7},
+                 {"ours", 7},
+                 {"loop", 7},
+                 {"GB/s", 5},
+                 {"of the loop", 15},
+                 {"run_into", 8},
+                 {"the loop's stores", 0}},
                 options);
     for (int power = 14; power <= largest; power += 2) {
       std::ptrdiff_t count = std::ptrdiff_t{1} << power;
@@ -75,13 +90,14 @@ void measure_bandwidth(const Options& options, const Arrays& arrays, int largest
         float* inputs[] = {arrays.x.data(), arrays.g.data()};
         Call call(executable, count, std::span(inputs, kernel.inputs), arrays.y.data(), pool);
         std::vector<Rival> rivals = rivals_of(kernel, arrays, count, pool);
-        std::vector<Side> sides{repeated([&] { call.run_abi(); }), repeated([&] { call.run_into(); })};
+        std::vector<Side> sides{repeated([&] { call.run_abi(); }),
+                                repeated([&] { call.run_into(); })};
         const std::size_t first_rival = sides.size();
         for (const Rival& rival : rivals) sides.push_back(rival.side);
         Samples samples = interleave(sides, options.effort());
         std::size_t best = samples.fastest(first_rival);
-        Spread ours = samples.seconds(0), loop = samples.seconds(best), ratio = samples.ratio(best, 0),
-               through_run_into = samples.ratio(best, 1);
+        Spread ours = samples.seconds(0), loop = samples.seconds(best),
+               ratio = samples.ratio(best, 0), through_run_into = samples.ratio(best, 1);
         double bytes = 4.0 * static_cast<double>(kernel.inputs + 1) * static_cast<double>(count);
         std::string name = rivals[best - first_rival].name;
         if (ratio.median < kGoal) name += " BELOW";
@@ -100,7 +116,13 @@ void measure_bandwidth(const Options& options, const Arrays& arrays, int largest
 
 void measure_calls(const Options& options, const Arrays& arrays, ThreadPool& two) {
   Table table("elementwise", "A call of 2^10 elements: time beyond the loop's, goal under 100 ns",
-              {{"kernel", 8}, {"threads", 7}, {"through", 8}, {"ours", 7}, {"loop", 7}, {"beyond", 7}, {"", 0}},
+              {{"kernel", 8},
+               {"threads", 7},
+               {"through", 8},
+               {"ours", 7},
+               {"loop", 7},
+               {"beyond", 7},
+               {"", 0}},
               options);
   constexpr std::ptrdiff_t kCount = 1 << 10;
   for (const Kernel& kernel : kKernels) {
@@ -130,7 +152,8 @@ void measure_calls(const Options& options, const Arrays& arrays, ThreadPool& two
 
 int main(int argc, char** argv) try {
   using namespace weir::bench;
-  Options options = Options::parse(argc, argv, "Times leaky_relu and its gradient against copy loops.");
+  Options options =
+      Options::parse(argc, argv, "Times leaky_relu and its gradient against copy loops.");
   TimingLock lock;
   print_machine();
   std::printf("Loops by %s.\n", loop_compiler());

@@ -15,18 +15,19 @@ const char* loop_compiler(void);
 /* What moving the bytes alone costs, in whole vectors: `count` is a multiple of 64 and the pointers are
  * aligned to 64 bytes. The streaming forms write past the caches; where the target has no such stores
  * they are the plain ones. */
-void copy_plain(const float* x, float* y, ptrdiff_t count);     /* reads one array, writes one */
+void copy_plain(const float* x, float* y, ptrdiff_t count); /* reads one array, writes one */
 void copy_streaming(const float* x, float* y, ptrdiff_t count);
-void merge_plain(const float* x, const float* g, float* y, ptrdiff_t count); /* reads two, writes one */
+void merge_plain(const float* x, const float* g, float* y,
+                 ptrdiff_t count); /* reads two, writes one */
 void merge_streaming(const float* x, const float* g, float* y, ptrdiff_t count);
 
 /* y = leaky(x*a + b)*c + leaky(d - x), slope 0.01, as anybody would write it. */
-void chain_loop(const float* x, const float* a, const float* b, const float* c, const float* d, float* y,
-                ptrdiff_t count);
+void chain_loop(const float* x, const float* a, const float* b, const float* c, const float* d,
+                float* y, ptrdiff_t count);
 /* The same with every operation rounded, none contracted into a multiply-add: the bits of a Weir program that is not
  * told to contract. */
-void chain_loop_rounding(const float* x, const float* a, const float* b, const float* c, const float* d, float* y,
-                         ptrdiff_t count);
+void chain_loop_rounding(const float* x, const float* a, const float* b, const float* c,
+                         const float* d, float* y, ptrdiff_t count);
 
 /* c[m, n] = a[m, k] b[k, n], row-major: three loops, the innermost along n. */
 void matmul_loop(const float* a, const float* b, float* c, ptrdiff_t m, ptrdiff_t n, ptrdiff_t k);

@@ -133,11 +133,12 @@ inline Samples interleave(std::span<const Side> sides, const Effort& effort) {
     shortest = std::min(shortest, seconds);
     round += seconds;
   }
-  auto repeats = std::max(std::int64_t{1}, static_cast<std::int64_t>(std::ceil(effort.sample_seconds / shortest)));
+  auto repeats = std::max(std::int64_t{1},
+                          static_cast<std::int64_t>(std::ceil(effort.sample_seconds / shortest)));
   const std::int64_t untimed = effort.sample_seconds > 0 ? (repeats + 1) / 2 : 0;
   double one_round = round * static_cast<double>(repeats + untimed);
-  int rounds = static_cast<int>(std::clamp(effort.total_seconds / one_round, double(effort.fewest_rounds),
-                                           double(effort.most_rounds)));
+  int rounds = static_cast<int>(std::clamp(
+      effort.total_seconds / one_round, double(effort.fewest_rounds), double(effort.most_rounds)));
   Samples samples(sides.size());
   std::vector<std::size_t> order(sides.size());
   std::iota(order.begin(), order.end(), std::size_t{0});

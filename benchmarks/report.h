@@ -77,7 +77,8 @@ inline std::string duration(double seconds) {
 }
 
 inline std::string percent(const Spread& ratio) {
-  return fmt::format("{:.0f} % [{:.0f}-{:.0f}]", ratio.median * 100, ratio.low * 100, ratio.high * 100);
+  return fmt::format("{:.0f} % [{:.0f}-{:.0f}]", ratio.median * 100, ratio.low * 100,
+                     ratio.high * 100);
 }
 inline std::string times(const Spread& ratio) {
   return fmt::format("{:.2f}x [{:.2f}-{:.2f}]", ratio.median, ratio.low, ratio.high);
@@ -88,12 +89,13 @@ struct Cell {
   std::string text, json;
 
   Cell(std::string_view words) : text(words), json("\"" + text + "\"") {}  // NOLINT
-  Cell(std::string words) : Cell(std::string_view(words)) {}                // NOLINT
-  Cell(const char* words) : Cell(std::string_view(words)) {}                // NOLINT
+  Cell(std::string words) : Cell(std::string_view(words)) {}               // NOLINT
+  Cell(const char* words) : Cell(std::string_view(words)) {}               // NOLINT
   Cell(std::string_view words, double number) : text(words), json(fmt::format("{:.9g}", number)) {}
   // Quartiles and median.
   Cell(std::string_view words, const Spread& value)
-      : text(words), json(fmt::format("[{:.9g}, {:.9g}, {:.9g}]", value.low, value.median, value.high)) {}
+      : text(words),
+        json(fmt::format("[{:.9g}, {:.9g}, {:.9g}]", value.low, value.median, value.high)) {}
 };
 
 // A table whose rows appear as they are measured. Column widths are given; text is right-aligned but in
@@ -105,8 +107,11 @@ class Table {
     int width;
   };
 
-  Table(std::string benchmark, std::string title, std::vector<Column> columns, const Options& options)
-      : benchmark_(std::move(benchmark)), title_(std::move(title)), columns_(std::move(columns)),
+  Table(std::string benchmark, std::string title, std::vector<Column> columns,
+        const Options& options)
+      : benchmark_(std::move(benchmark)),
+        title_(std::move(title)),
+        columns_(std::move(columns)),
         json_(options.json) {
     std::printf("\n%s\n", title_.c_str());
     std::vector<std::string> names;
@@ -157,9 +162,11 @@ inline void print_machine() {
   }
   double load[1] = {0};
   if (::getloadavg(load, 1) < 1) load[0] = 0;
-  std::printf("%s, %u CPUs, load %.1f\n", model.c_str(), std::thread::hardware_concurrency(), load[0]);
+  std::printf("%s, %u CPUs, load %.1f\n", model.c_str(), std::thread::hardware_concurrency(),
+              load[0]);
   if (load[0] >= 1)
-    std::printf("The machine is busy: look at ratios, not at times; with 2 threads not even at these.\n");
+    std::printf(
+        "The machine is busy: look at ratios, not at times; with 2 threads not even at these.\n");
   std::printf("In brackets: quartiles of the paired ratios.\n");
 }
 

@@ -25,7 +25,8 @@ struct Row {
   const char* name;
   double goal;
 };
-constexpr Row kRows[] = {{"weir run digits.weir", 0.12}, {"from the cache", 0.04}, {"weir --help", 0.04}};
+constexpr Row kRows[] = {
+    {"weir run digits.weir", 0.12}, {"from the cache", 0.04}, {"weir --help", 0.04}};
 
 // Runs a command to its end, its standard output thrown away or left. Returns the seconds that
 // processors spent on it. Throws if it fails.
@@ -41,7 +42,8 @@ double run_command(const std::vector<std::string>& words, bool quiet) {
   ::posix_spawn_file_actions_destroy(&actions);
   int status = 0;
   rusage usage{};
-  if (failure != 0 || ::wait4(child, &status, 0, &usage) != child || !WIFEXITED(status) || WEXITSTATUS(status) != 0)
+  if (failure != 0 || ::wait4(child, &status, 0, &usage) != child || !WIFEXITED(status) ||
+      WEXITSTATUS(status) != 0)
     throw std::runtime_error(words[0] + " failed");
   auto seconds = [](const timeval& time) {
     return static_cast<double>(time.tv_sec) + 1e-6 * static_cast<double>(time.tv_usec);
@@ -54,21 +56,31 @@ double run_command(const std::vector<std::string>& words, bool quiet) {
 
 int main(int argc, char** argv) try {
   using namespace weir::bench;
-  Options options = Options::parse(argc, argv, "Times a whole process, from its start to the digits result.");
+  Options options =
+      Options::parse(argc, argv, "Times a whole process, from its start to the digits result.");
   TimingLock lock;
   print_machine();
   auto bin = std::filesystem::canonical("/proc/self/exe").parent_path().parent_path();
-  auto output = std::filesystem::temp_directory_path() / ("weir-logits-" + std::to_string(::getpid()) + ".npy");
+  auto output = std::filesystem::temp_directory_path() /
+                ("weir-logits-" + std::to_string(::getpid()) + ".npy");
   const std::string weir = bin / "weir", digits = WEIR_SOURCE_DIR "/examples/digits/";
-  std::vector<std::string> run{weir,      "run", digits + "digits.weir", "--input", "x=" + digits + "x_test.npy",
-                               "--output", "logits=" + output.string()};
-  auto cache = std::filesystem::temp_directory_path() / ("weir-cache-" + std::to_string(::getpid()));
+  std::vector<std::string> run{weir,
+                               "run",
+                               digits + "digits.weir",
+                               "--input",
+                               "x=" + digits + "x_test.npy",
+                               "--output",
+                               "logits=" + output.string()};
+  auto cache =
+      std::filesystem::temp_directory_path() / ("weir-cache-" + std::to_string(::getpid()));
   std::vector<std::string> cached = run;
   cached.insert(cached.end(), {"--cache", cache.string()});
   run_command(cached, true);
   std::vector<double> processor[std::size(kRows)];
   auto side = [&processor](std::size_t row, std::vector<std::string> command) {
-    return repeated([&times = processor[row], words = std::move(command)] { times.push_back(run_command(words, true)); });
+    return repeated([&times = processor[row], words = std::move(command)] {
+      times.push_back(run_command(words, true));
+    });
   };
   std::vector<Side> sides{side(0, run), side(1, cached), side(2, {weir, "--help"})};
   Effort effort = options.effort();
@@ -76,8 +88,10 @@ int main(int argc, char** argv) try {
   effort.fewest_rounds = effort.most_rounds = options.quick ? 3 : 20;
   Samples samples = interleave(sides, effort);
 
-  Table table("startup", "A whole process: median and quartiles",
-              {{"process", 20}, {"median", 7}, {"quartiles", 17}, {"processor", 9}, {"goal", 6}, {"", 0}}, options);
+  Table table(
+      "startup", "A whole process: median and quartiles",
+      {{"process", 20}, {"median", 7}, {"quartiles", 17}, {"processor", 9}, {"goal", 6}, {"", 0}},
+      options);
   for (std::size_t i = 0; i < std::size(kRows); ++i) {
     Spread seconds = samples.seconds(i);
     Spread work = spread_of(processor[i]);

@@ -183,8 +183,7 @@ Tensor read_state(const StateVariable& variable, const void* state) {
 }
 
 void write_state(const StateVariable& variable, const Tensor& value, void* state) {
-  put_in_order(static_cast<char*>(state) + variable.offset, value, variable.order,
-               variable.panel);
+  put_in_order(static_cast<char*>(state) + variable.offset, value, variable.order, variable.panel);
 }
 
 Executable make_executable(const Program& program, LoadedCode code, const Weights& weights) {

@@ -63,7 +63,8 @@ class Executable {
   // tensors disagree about a symbol. No executor: runs on the calling thread alone.
   std::vector<Tensor> run(std::span<const Tensor> inputs,
                           const weir_executor* executor = nullptr) const;
-  std::vector<Tensor> run(const NamedTensors& inputs, const weir_executor* executor = nullptr) const;
+  std::vector<Tensor> run(const NamedTensors& inputs,
+                          const weir_executor* executor = nullptr) const;
   // Likewise, into tensors of the caller's, which may be views of any memory, but an output's is its
   // own: Error if it overlaps another tensor's, or is null. A program that updates params starts from
   // the values that the model gives them, every time, and their next values are among the outputs.

@@ -9,8 +9,8 @@
 #include "compiler/cache/host_features.h"
 #include "compiler/cache/program_key.h"
 #include "compiler/drawing/drawing.h"
-#include "compiler/make_executable.h"
 #include "compiler/lowering/lower.h"
+#include "compiler/make_executable.h"
 #include "compiler/passes/pass_manager.h"
 #include "compiler/rematerialize/kept_values.h"
 #include "compiler/timed.h"
@@ -23,19 +23,22 @@ namespace {
 Target target_of_this_machine(const CompileOptions& options) {
   Target target = resolve_target(options.target);
   if (!target.is_host)
-    throw Error(fmt::format("code for {} cannot run here; leave the target out, or compile an object file",
-                            target.triple));
+    throw Error(
+        fmt::format("code for {} cannot run here; leave the target out, or compile an object file",
+                    target.triple));
   if (!target.missing.empty())
     throw Error(fmt::format("code for {}{}{} cannot run here: this machine lacks {}", target.cpu,
-                            options.target.features.empty() ? "" : " ", options.target.features, target.missing));
+                            options.target.features.empty() ? "" : " ", options.target.features,
+                            target.missing));
   return target;
 }
 
 LoadableCode generate(const Program& program, const CompileOptions& options) {
   Target target = timed(options.timing, "target", [&] { return target_of_this_machine(options); });
   // Nobody would find model lines in memory.
-  return compile_for_loading(program, target,
-                             {.debug_lines = false, .executor = options.executor, .timing = options.timing});
+  return compile_for_loading(
+      program, target,
+      {.debug_lines = false, .executor = options.executor, .timing = options.timing});
 }
 
 LoadedCode load(const LoadableCode& code, const CompileOptions& options) {
@@ -44,8 +47,9 @@ LoadedCode load(const LoadableCode& code, const CompileOptions& options) {
 
 // Everything that the code depends on.
 std::string cache_key(const Program& program, const TargetSpec& target) {
-  return fmt::format("{}\n{}\n{}\ntriple {}\ncpu {}\nfeatures {}\n{}", build_identity(), code_generator(),
-                     host_features(), target.triple, target.cpu, target.features, program_key(program));
+  return fmt::format("{}\n{}\n{}\ntriple {}\ncpu {}\nfeatures {}\n{}", build_identity(),
+                     code_generator(), host_features(), target.triple, target.cpu, target.features,
+                     program_key(program));
 }
 
 // An entry's parts are the names of the two functions, and the object files.
@@ -55,13 +59,15 @@ std::vector<std::string> parts_of(const LoadableCode& code) {
   return parts;
 }
 
-std::optional<LoadedCode> find_code(CodeCache& cache, const std::string& key, const CompileOptions& options) {
+std::optional<LoadedCode> find_code(CodeCache& cache, const std::string& key,
+                                    const CompileOptions& options) {
   auto parts = timed(options.timing, "cache", [&] { return cache.find(key); });
   if (!parts) return std::nullopt;
   try {
     WEIR_CHECK(parts->size() > 2);
     LoadableCode code{{}, std::move((*parts)[0]), std::move((*parts)[1])};
-    code.objects.assign(std::make_move_iterator(parts->begin() + 2), std::make_move_iterator(parts->end()));
+    code.objects.assign(std::make_move_iterator(parts->begin() + 2),
+                        std::make_move_iterator(parts->end()));
     return load(code, options);
   } catch (const InternalError&) {
     cache.refuse(key, "holds no code that can be loaded");
@@ -76,7 +82,8 @@ LoadedCode generate_or_find(const Program& program, const CompileOptions& option
     cache.warn("this build of Weir has no build identifier, and so no cache");
     return load(generate(program, options), options);
   }
-  std::string key = timed(options.timing, "cache key", [&] { return cache_key(program, options.target); });
+  std::string key =
+      timed(options.timing, "cache key", [&] { return cache_key(program, options.target); });
   if (std::optional<LoadedCode> found = find_code(cache, key, options)) return std::move(*found);
   LoadableCode code = generate(program, options);
   timed(options.timing, "cache", [&] {
@@ -89,8 +96,8 @@ LoadedCode generate_or_find(const Program& program, const CompileOptions& option
 }  // namespace
 
 std::span<const std::string_view> stage_names() {
-  static constexpr std::array<std::string_view, 6> kNames{"graph", "optimized", "kept",
-                                                           "kernels", "llvm", "asm"};
+  static constexpr std::array<std::string_view, 6> kNames{"graph",   "optimized", "kept",
+                                                          "kernels", "llvm",      "asm"};
   return kNames;
 }
 
@@ -155,21 +162,22 @@ LoweringOptions lowering_options(const CompileOptions& options) {
 
 Program lower_graph(Graph graph, const CompileOptions& options) {
   Graph optimized = optimize(std::move(graph), options);
-  return timed(options.timing, "lowering", [&] {
-    return lower(optimized, lowering_options(options));
-  });
+  return timed(options.timing, "lowering",
+               [&] { return lower(optimized, lowering_options(options)); });
 }
 
 ObjectCode compile_object(const Graph& graph, const CompileOptions& options) {
   Target target = resolve_target(options.target);
-  return compile_object(lower_graph(graph, options), target,
-                        {.debug_lines = options.debug_lines, .executor = nullptr, .timing = options.timing});
+  return compile_object(
+      lower_graph(graph, options), target,
+      {.debug_lines = options.debug_lines, .executor = nullptr, .timing = options.timing});
 }
 
 Executable compile(const Model& model, const CompileOptions& options) {
   Program program = lower_graph(model.graph, options);
   LoadedCode code = generate_or_find(program, options);
-  return timed(options.timing, "weights", [&] { return make_executable(program, std::move(code), model.weights); });
+  return timed(options.timing, "weights",
+               [&] { return make_executable(program, std::move(code), model.weights); });
 }
 
 std::string inspect(const Graph& graph, InspectStage stage, const CompileOptions& options) {
@@ -192,8 +200,9 @@ std::string inspect(const Graph& graph, InspectStage stage, const CompileOptions
 std::string draw(const Graph& graph, InspectStage stage, const CompileOptions& options) {
   if (stage == InspectStage::graph) return draw(graph, "as declared");
   if (stage != InspectStage::optimized && stage != InspectStage::kernels)
-    throw Error(fmt::format("there is no picture of the stage {}; there is one of graph, optimized and kernels",
-                            stage_names()[static_cast<std::size_t>(stage)]));
+    throw Error(fmt::format(
+        "there is no picture of the stage {}; there is one of graph, optimized and kernels",
+        stage_names()[static_cast<std::size_t>(stage)]));
   Graph optimized = optimize(graph, options);
   if (stage == InspectStage::optimized) return draw(optimized, "optimized");
   return draw(optimized, lower(optimized, lowering_options(options)), "kernels");

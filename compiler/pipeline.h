@@ -26,13 +26,13 @@
 namespace weir {
 
 struct CompileOptions {
-  TargetSpec target;             // empty: this machine
+  TargetSpec target;                // empty: this machine
   std::vector<std::string> passes;  // graph passes by name; empty: the default ones
   // Whether a product and the sum that alone reads it round once instead of twice, after the other passes
   // (compiler/passes/contract_multiply_add.h). This changes results; contracted() below is the graph that they are of.
   bool contract = false;
-  bool fuse = true;              // false: a kernel for every node
-  bool reuse_memory = true;      // false: workspace of its own for every value
+  bool fuse = true;          // false: a kernel for every node
+  bool reuse_memory = true;  // false: workspace of its own for every value
   // Whether the program may keep the params that it updates in another order of dimensions than they
   // are declared in (compiler/lowering/order_state.h), and the orders of those that another program
   // on the same block of state has chosen. StateVariable::order says what became of it.
@@ -41,7 +41,7 @@ struct CompileOptions {
   // What the backward pass reads of the forward pass is kept in its smallest form, and computed again as far as this
   // budget for the workspace asks for it (compiler/rematerialize/rematerialize.h); not if `passes` are given.
   std::optional<MemoryBudget> memory_budget = {};
-  bool debug_lines = true;       // model lines as debug info, in object files
+  bool debug_lines = true;  // model lines as debug info, in object files
   // Gives the threads on which compile() generates code. Null: the calling thread does it all. The code
   // does not depend on it.
   const weir_executor* executor = nullptr;

@@ -93,8 +93,8 @@ struct Trainer::Parts {
     if (std::any_of(own.begin(), own.end(),
                     [](const StateVariable& variable) { return !variable.order.empty(); })) {
       TrainingStep step = training_step(model.graph, optimizer, options);
-      plain_step.emplace(
-          compile(with_initial(std::move(step.graph), model.weights, step.initial), compile_options));
+      plain_step.emplace(compile(with_initial(std::move(step.graph), model.weights, step.initial),
+                                 compile_options));
       plain_evaluation.emplace(
           compile({on_state(model.graph, options), model.weights}, compile_options));
     }
@@ -115,7 +115,7 @@ struct Trainer::Parts {
                                executable.weights()};
     };
     c_step = {program_of(c_program),     program_of(c_evaluation), c_program.state_bytes(),
-              c_program.initial_state(), variables.data(),       variables.size()};
+              c_program.initial_state(), variables.data(),         variables.size()};
   }
 
   // Evaluation reads the params where the step updates them.

@@ -119,7 +119,7 @@ void Graph::add_output(ValueId value, std::string name) {
   outputs_.push_back({std::move(name), value});
 }
 
-void Graph::add_update(ValueId param, ValueId value, std::string name) {
+void Graph::add_update(ValueId param, ValueId value, const std::string& name) {
   const Value& target = values_[param.index];
   if (target.kind != Value::Kind::param)
     throw Error(
@@ -130,7 +130,7 @@ void Graph::add_update(ValueId param, ValueId value, std::string name) {
                             to_string(values_[value.index].type)));
   if (!updated_.insert(param.index).second)
     throw Error(fmt::format("the param {} is updated twice", value_name(target.name)));
-  add_output(value, name.empty() ? target.name : std::move(name));
+  add_output(value, name.empty() ? target.name : name);
   outputs_.back().updates = param;
 }
 

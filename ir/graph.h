@@ -89,7 +89,7 @@ class Graph {
   // An output that updates a param; an empty name is replaced by the param's. A param that is
   // updated with itself is state that the graph only reads. Error if `param` is none, is updated
   // already or has another type than the value.
-  void add_update(ValueId param, ValueId value, std::string name = {});
+  void add_update(ValueId param, ValueId value, const std::string& name = {});
   // As `output` of another graph, whose values became these.
   void add_output_like(const Output& output, ValueId value, ValueId updates);
 

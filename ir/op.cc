@@ -12,8 +12,8 @@ namespace {
 int normalized_axis(std::int64_t axis, int rank) {
   std::int64_t positive = axis < 0 ? axis + rank : axis;
   if (positive < 0 || positive >= rank)
-    throw Error(fmt::format("axis {} is out of range for a tensor of rank {}; it may be {} to {}", axis,
-                            rank, -rank, rank - 1));
+    throw Error(fmt::format("axis {} is out of range for a tensor of rank {}; it may be {} to {}",
+                            axis, rank, -rank, rank - 1));
   return static_cast<int>(positive);
 }
 
@@ -29,10 +29,10 @@ void check_operand_count(const OpDef& op, std::size_t count) {
     variadic = variadic || spec.presence == OperandSpec::Presence::variadic;
   }
   if (count >= required && (variadic || count <= op.operands.size())) return;
-  std::string expected = variadic                            ? fmt::format("at least {}", required)
-                         : required == op.operands.size() ? fmt::format("{}", required)
-                                                             : fmt::format("{} to {}", required,
-                                                                           op.operands.size());
+  std::string expected = variadic ? fmt::format("at least {}", required)
+                         : required == op.operands.size()
+                             ? fmt::format("{}", required)
+                             : fmt::format("{} to {}", required, op.operands.size());
   throw Error(fmt::format("takes {} operand{}, and {} {} given", expected,
                           expected == "1" ? "" : "s", count, count == 1 ? "is" : "are"));
 }
@@ -49,9 +49,10 @@ void check_operand_types(const OpDef& op, std::span<const TensorType> operands) 
       const OperandSpec& other = spec_of(op, k);
       if (other.type_group != spec.type_group) continue;
       if (operands[k].dtype != type)
-        throw Error(fmt::format("operands {} and {} have different element types, {} and {}; cast one of "
-                                "them",
-                                other.name, spec.name, name(operands[k].dtype), name(type)));
+        throw Error(
+            fmt::format("operands {} and {} have different element types, {} and {}; cast one of "
+                        "them",
+                        other.name, spec.name, name(operands[k].dtype), name(type)));
       break;  // the operands before this one have been compared already
     }
   }
@@ -59,7 +60,8 @@ void check_operand_types(const OpDef& op, std::span<const TensorType> operands) 
 
 std::vector<TensorType> infer_pointwise(const OpInstance& instance) {
   Shape shape;
-  for (const TensorType& operand : instance.operands) shape = broadcast_shapes(shape, operand.shape);
+  for (const TensorType& operand : instance.operands)
+    shape = broadcast_shapes(shape, operand.shape);
   scalar::Arena arena;
   return {{pointwise_expression(arena, instance).type(), std::move(shape)}};
 }
@@ -118,7 +120,8 @@ int OpInstance::axis(int rank) const { return normalized_axis(attributes.integer
 
 std::vector<int> OpInstance::axes(int rank) const {
   std::vector<int> result;
-  for (std::int64_t axis : attributes.integers("axes")) result.push_back(normalized_axis(axis, rank));
+  for (std::int64_t axis : attributes.integers("axes"))
+    result.push_back(normalized_axis(axis, rank));
   std::sort(result.begin(), result.end());
   auto repeated = std::adjacent_find(result.begin(), result.end());
   if (repeated != result.end()) throw Error(fmt::format("axis {} is given twice", *repeated));
@@ -147,8 +150,8 @@ Shape broadcast_shapes(const Shape& a, const Shape& b) {
     Dim& dim = result[offset + i];
     if (dim == shorter[i] || shorter[i] == Dim(1)) continue;
     if (dim != Dim(1))
-      throw Error(fmt::format("shapes {} and {} do not broadcast: {} against {}", to_string(a), to_string(b),
-                              dim.to_string(), shorter[i].to_string()));
+      throw Error(fmt::format("shapes {} and {} do not broadcast: {} against {}", to_string(a),
+                              to_string(b), dim.to_string(), shorter[i].to_string()));
     dim = shorter[i];
   }
   return result;

@@ -143,7 +143,7 @@ struct Reduction {
 int reduction_lanes(DType type);
 
 struct Comprehension {
-  std::vector<Dim> reduce_extents;     // with a reduction; empty otherwise
+  std::vector<Dim> reduce_extents;  // with a reduction; empty otherwise
   std::optional<Reduction> reduction;
   // The elements of the results (without a reduction), or the tuple that the reduction folds.
   std::function<std::vector<scalar::Expr>(const Element&)> body;
@@ -237,7 +237,8 @@ struct OpDef {
   std::function<std::vector<IndexOperand>(const OpInstance&)> index_operands;
   // What a training step has in the op's place; nothing where the instance stays as it is. Absent: the op is the same in
   // training.
-  std::function<std::vector<Var>(TrainingForm&, std::span<const Var>, const Attributes&)> in_training;
+  std::function<std::vector<Var>(TrainingForm&, std::span<const Var>, const Attributes&)>
+      in_training;
   // The result as data, for constants.
   std::function<std::shared_ptr<const Tensor>(const Attributes&)> data;
 

@@ -71,7 +71,8 @@ void add_meaning(std::vector<Paragraph>& page, const OpDef& op) {
     page.push_back(
         {"Meaning", {"A fold over the reduced elements, in an order that the shape fixes."}});
   } else if (op.steps) {
-    page.push_back({"Meaning", {"Steps in order, each of which may read what stands in the result."}});
+    page.push_back(
+        {"Meaning", {"Steps in order, each of which may read what stands in the result."}});
   } else if (op.composite) {
     page.push_back({"Meaning", {"A body written in other ops."}});
   }

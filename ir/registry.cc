@@ -62,8 +62,8 @@ bool has_derivative(const OpDef& op, std::size_t operand) {
     arguments.emplace_back(arena, arena.argument(static_cast<std::uint32_t>(i), types[i].dtype));
   scalar::Expr value = op.pointwise(arguments, attributes);
   if (!is_float(value.type())) return false;
-  scalar::Expr cotangent(
-      arena, arena.argument(static_cast<std::uint32_t>(types.size()), value.type()));
+  scalar::Expr cotangent(arena,
+                         arena.argument(static_cast<std::uint32_t>(types.size()), value.type()));
   return gradient_expression(op, arguments, attributes, operand, cotangent).valid();
 }
 
@@ -78,8 +78,8 @@ OpDef make_gradient_op(const OpDef& op, std::size_t operand, std::string name) {
   OpDef result;
   result.name = std::move(name);
   result.family = "gradient";
-  result.summary = fmt::format("The gradient of {} with respect to {}, times the cotangent.", op.name,
-                               op.operands[operand].name);
+  result.summary = fmt::format("The gradient of {} with respect to {}, times the cotangent.",
+                               op.name, op.operands[operand].name);
   result.semantics = "Derived from the expression of " + op.name + ".";
   result.operands = op.operands;
   result.operands.push_back({"cotangent", TypeSet::floats, OperandSpec::Presence::required,
@@ -94,9 +94,8 @@ OpDef make_gradient_op(const OpDef& op, std::size_t operand, std::string name) {
     std::vector<scalar::Expr> plain;
     for (std::size_t i = 0; i < arguments.size(); ++i)
       plain.emplace_back(arena, arena.argument(static_cast<std::uint32_t>(i), arguments[i].type()));
-    scalar::Expr derivative =
-        gradient_expression(op, std::span(plain).first(arguments.size() - 1), attributes, operand,
-                            plain.back());
+    scalar::Expr derivative = gradient_expression(op, std::span(plain).first(arguments.size() - 1),
+                                                  attributes, operand, plain.back());
     if (!derivative.valid()) return arguments.back().like(0.0);
     std::vector<scalar::Id> memo;
     scalar::Id id = scalar::rebuild(arena, derivative.id(), into, memo, [&](scalar::Id leaf) {
@@ -153,7 +152,7 @@ const OpDef* gradient_op(const OpDef& op, std::size_t operand) {
 std::vector<TensorType> example_types(const OpDef& op) {
   std::vector<TensorType> types;
   for (const OperandSpec& spec : op.operands) {
-    DType type = contains(spec.types, DType::f32)  ? DType::f32
+    DType type = contains(spec.types, DType::f32)   ? DType::f32
                  : contains(spec.types, DType::i32) ? DType::i32
                                                     : DType::boolean;
     types.push_back({type, {}});

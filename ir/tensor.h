@@ -20,9 +20,8 @@
 namespace weir {
 
 template <class T>
-inline constexpr DType dtype_of = [] {
-  static_assert(sizeof(T) == 0, "no element type for this C++ type");
-}();
+inline constexpr DType dtype_of =
+    [] { static_assert(sizeof(T) == 0, "no element type for this C++ type"); }();
 template <>
 inline constexpr DType dtype_of<float> = DType::f32;
 template <>
@@ -106,7 +105,7 @@ std::string to_string(DType dtype, std::span<const std::int64_t> sizes);
 
 // How far two tensors of one type are apart.
 struct Difference {
-  double largest = 0;            // max |a - b|; infinite where only one is NaN, or infinities differ
+  double largest = 0;  // max |a - b|; infinite where only one is NaN, or infinities differ
   double largest_reference = 0;  // max |b| over its finite elements
   std::int64_t position = -1;    // of the largest difference
   bool identical = true;         // same bits everywhere, all NaNs being equal

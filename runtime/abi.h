@@ -81,9 +81,9 @@ typedef struct weir_executor {
 typedef struct weir_call {
   const void* const* inputs; /* row-major and dense; may not overlap an output */
   void* const* outputs;      /* row-major and dense */
-  const void* weights;       /* the block of parameters and constants; null if the program has none */
-  void* workspace;           /* null if the program needs none */
-  const ptrdiff_t* dims;     /* the value of each symbolic dimension; null if there is none */
+  const void* weights;   /* the block of parameters and constants; null if the program has none */
+  void* workspace;       /* null if the program needs none */
+  const ptrdiff_t* dims; /* the value of each symbolic dimension; null if there is none */
   const weir_executor* executor; /* null: everything runs on the calling thread */
   void* state; /* the block of what is updated in place: parameters in training, what an optimizer
                 * remembers; null if the program has none. Overlaps nothing else. A call that ends

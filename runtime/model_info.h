@@ -45,8 +45,8 @@ typedef struct weir_variable {
 
 /* What a program does with weir_call::state. */
 enum weir_state_use {
-  WEIR_NO_STATE = 0,     /* it may be null */
-  WEIR_READS_STATE = 1,  /* runs at the same time may share it */
+  WEIR_NO_STATE = 0,    /* it may be null */
+  WEIR_READS_STATE = 1, /* runs at the same time may share it */
   WEIR_UPDATES_STATE = 2
 };
 
@@ -55,31 +55,31 @@ typedef struct weir_program_info {
   weir_program run;
   weir_workspace_size workspace_size;
   weir_shapes shapes;
-  int inputs, outputs, dims;        /* how many there are */
-  const weir_tensor_info* tensors;  /* inputs, then outputs */
-  const char* const* dim_names;     /* in the order of weir_call::dims */
-  int state;                        /* a weir_state_use */
+  int inputs, outputs, dims;       /* how many there are */
+  const weir_tensor_info* tensors; /* inputs, then outputs */
+  const char* const* dim_names;    /* in the order of weir_call::dims */
+  int state;                       /* a weir_state_use */
 } weir_program_info;
 
 typedef struct weir_model_info {
-  int abi_version;          /* WEIR_ABI_VERSION */
-  int programs;             /* how many there are */
+  int abi_version; /* WEIR_ABI_VERSION */
+  int programs;    /* how many there are */
   const char* name;
-  const char* version;      /* of the Weir that compiled it */
-  const char* hash;         /* of the model: graph and weights */
-  const char* target;       /* "x86_64-unknown-linux-gnu" */
-  const char* cpu;          /* the processor that it needs, and features, for people */
-  const void* weights;      /* for weir_call::weights; null if the model does not carry them */
+  const char* version; /* of the Weir that compiled it */
+  const char* hash;    /* of the model: graph and weights */
+  const char* target;  /* "x86_64-unknown-linux-gnu" */
+  const char* cpu;     /* the processor that it needs, and features, for people */
+  const void* weights; /* for weir_call::weights; null if the model does not carry them */
   size_t weight_bytes;
-  int (*check_cpu)(void);   /* WEIR_OK or WEIR_WRONG_CPU */
+  int (*check_cpu)(void); /* WEIR_OK or WEIR_WRONG_CPU */
   /* Null, or what has to be called once for every workspace before it is used. */
   int (*init)(void* workspace);
   const weir_program_info* program;
-  size_t state_bytes;       /* of the one block that all programs take as weir_call::state */
+  size_t state_bytes; /* of the one block that all programs take as weir_call::state */
   /* Null, or writes the first values into such a block; `weights` are those of weir_call. WEIR_OK, or
    * WEIR_INVALID_CALL where a pointer that is needed is null. */
   int (*init_state)(void* state, const void* weights);
-  int variables;            /* how many there are */
+  int variables; /* how many there are */
   const weir_variable* variable;
 } weir_model_info;
 

@@ -82,15 +82,17 @@ std::optional<Mount> controller_mount(std::string_view mounts, Version version) 
     const std::vector<std::string_view> fields = split(line, " ");
     const auto dash = std::find(fields.begin(), fields.end(), "-");
     if (fields.size() < 6 || fields.end() - dash < 4) continue;
-    const bool found = version == Version::two ? dash[1] == "cgroup2"
-                                               : dash[1] == "cgroup" && contains(split(dash[3], ","), "cpu");
+    const bool found = version == Version::two
+                           ? dash[1] == "cgroup2"
+                           : dash[1] == "cgroup" && contains(split(dash[3], ","), "cpu");
     if (found) return Mount{fields[3], fields[4]};
   }
   return std::nullopt;
 }
 
 // The folders of the process's group and of the groups around it, as far as they are mounted.
-std::vector<std::string> group_folders(std::string_view groups, std::string_view mounts, Version version) {
+std::vector<std::string> group_folders(std::string_view groups, std::string_view mounts,
+                                       Version version) {
   const std::optional<Mount> mount = controller_mount(mounts, version);
   std::optional<std::string_view> path = group_path(groups, version);
   if (!mount || !path) return {};
@@ -104,7 +106,8 @@ std::vector<std::string> group_folders(std::string_view groups, std::string_view
   // A path that leaves the namespace's root ("/../host") names nothing that is mounted.
   if (contains(names, "..")) names.clear();
   std::vector<std::string> folders{std::string(mount->point)};
-  for (const std::string_view name : names) folders.push_back(folders.back() + "/" + std::string(name));
+  for (const std::string_view name : names)
+    folders.push_back(folders.back() + "/" + std::string(name));
   return folders;
 }
 

@@ -54,4 +54,6 @@ void* weir_workspace_reserve(weir_workspace* workspace, size_t bytes) {
   }
 }
 
-size_t weir_workspace_bytes(const weir_workspace* workspace) { return workspace->workspace.bytes(); }
+size_t weir_workspace_bytes(const weir_workspace* workspace) {
+  return workspace->workspace.bytes();
+}

@@ -30,7 +30,7 @@ typedef struct weir_step {
   weir_step_program step;
   weir_step_program evaluation; /* of null pointers if there is none */
   size_t state_bytes;
-  const void* initial_state;    /* state_bytes bytes; null: all zeros */
+  const void* initial_state; /* state_bytes bytes; null: all zeros */
   const weir_variable* variables;
   size_t variable_count;
 } weir_step;

@@ -22,7 +22,8 @@ namespace {
 // `bytes` rounded up to whole units (a power of two), at least one.
 std::size_t whole(std::size_t bytes, std::size_t unit) {
   // Nothing larger than ptrdiff_t can be addressed; the margin leaves room for rounding.
-  if (bytes > static_cast<std::size_t>(PTRDIFF_MAX) - 2 * Workspace::huge_page) throw std::bad_alloc();
+  if (bytes > static_cast<std::size_t>(PTRDIFF_MAX) - 2 * Workspace::huge_page)
+    throw std::bad_alloc();
   return (std::max<std::size_t>(bytes, 1) + unit - 1) & ~(unit - 1);
 }
 
@@ -32,7 +33,8 @@ constexpr bool has_mappings = true;
 
 void* map(std::size_t bytes) {
   constexpr std::size_t page = Workspace::huge_page;
-  void* mapped = mmap(nullptr, bytes + page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  void* mapped =
+      mmap(nullptr, bytes + page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   if (mapped == MAP_FAILED) throw std::bad_alloc();
   char* begin = static_cast<char*>(mapped);
   const std::size_t before = (page - reinterpret_cast<std::uintptr_t>(begin) % page) % page;

@@ -310,10 +310,10 @@ void Differentiator::refuse(const Node& node) const {
     const std::vector<ValueId>& operands = graph_.node(graph_.value(source).producer).operands;
     source = *std::find_if(operands.begin(), operands.end(), depends);
   }
-  throw Error(node.location,
-              fmt::format("{} has no gradient: {}; {} lies on the way from %{} to the outputs",
-                          node.op->name, node.op->gradient.reason, name,
-                          graph_.value(source).name));
+  throw Error(
+      node.location,
+      fmt::format("{} has no gradient: {}; {} lies on the way from %{} to the outputs",
+                  node.op->name, node.op->gradient.reason, name, graph_.value(source).name));
 }
 
 }  // namespace

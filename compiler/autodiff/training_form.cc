@@ -26,9 +26,8 @@ class Builder : public TrainingForm {
           output.updates.valid() ? map_[output.updates.index] : ValueId{});
     builder_.pin_location(std::nullopt);
     if (counter_.valid())
-      update(counter_,
-             builder_.apply("add", {counter_, builder_.scalar(DType::i64, 1)}, {},
-                            builder_.graph().value(counter_.id()).location));
+      update(counter_, builder_.apply("add", {counter_, builder_.scalar(DType::i64, 1)}, {},
+                                      builder_.graph().value(counter_.id()).location));
     for (const auto& [param, value] : updates_) add_update(param, value);
     for (ValueId id : builder_.graph().params())
       if (builder_.graph().is_updated(id)) result_.updated.insert(builder_.graph().value(id).name);

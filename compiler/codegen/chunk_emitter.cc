@@ -72,7 +72,8 @@ void KernelEmitter::emit_chunks(llvm::Value* begin, llvm::Value* end) {
     results = results * schedule_.rows[i].extent;
   for (; axes < outside; ++axes) {
     results = results * schedule_.rows[outside - axes - 1].extent;
-    if (!results.is_constant() || results.value() * byte_size(accumulator_type(fold, 0)) > kSumBytes)
+    if (!results.is_constant() ||
+        results.value() * byte_size(accumulator_type(fold, 0)) > kSumBytes)
       break;
   }
   llvm::Value* length = dimension(kernel_.arena.axis_extent(*split_->axis));
@@ -103,17 +104,18 @@ void KernelEmitter::emit_chunks(llvm::Value* begin, llvm::Value* end) {
 }
 
 // What an accumulator of a chunk, or of a part of one, begins with. `number` counts the slots of all rows.
-llvm::Value* KernelEmitter::initial(const Fold& fold, std::size_t i, const Lanes& lanes, int number) {
+llvm::Value* KernelEmitter::initial(const Fold& fold, std::size_t i, const Lanes& lanes,
+                                    int number) {
   const DType type = accumulator_type(fold, i);
   llvm::Value* identity = primitives_.constant(type, fold.identity[i].value, lanes.width);
   if (!part_) return identity;
   llvm::Type* vector = memory_type(type, lanes.width);
   const llvm::Align align(static_cast<std::uint64_t>(byte_size(type)));
   llvm::Value* where = partial_address(fold, i, chunk_, lanes, number);
-  llvm::Value* sum = lanes.mask ? static_cast<llvm::Value*>(b_.CreateMaskedLoad(
-                                      vector, where, align, lanes.mask,
-                                      llvm::Constant::getNullValue(vector)))
-                                : b_.CreateAlignedLoad(vector, where, align);
+  llvm::Value* sum =
+      lanes.mask ? static_cast<llvm::Value*>(b_.CreateMaskedLoad(
+                       vector, where, align, lanes.mask, llvm::Constant::getNullValue(vector)))
+                 : b_.CreateAlignedLoad(vector, where, align);
   return b_.CreateSelect(part_->continues, sum, identity);
 }
 
@@ -140,8 +142,7 @@ void KernelEmitter::emit_partial(const Stage& stage, const Lanes& lanes) {
   llvm::Value* end = b_.CreateSelect(b_.CreateICmpSLT(chunk_end, length), chunk_end, length);
   if (part_) begin = part_->begin, end = part_->end;
   const bool in_lanes = fold.order == Reduction::Order::lanes && !schedule_.vector_row;
-  Values results = fold.order == Reduction::Order::chain
-                       ? chain_partial(stage, lanes, begin, end)
+  Values results = fold.order == Reduction::Order::chain ? chain_partial(stage, lanes, begin, end)
                    : in_lanes ? lane_partial(stage, begin, end, std::nullopt)
                               : column_partial(stage, lanes, begin, end, std::nullopt);
   int slots = in_lanes ? 1 : rows_ * lanes.slots;

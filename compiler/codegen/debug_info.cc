@@ -36,9 +36,9 @@ void DebugInfo::set(llvm::IRBuilder<>& builder, const Location& location) {
   llvm::DIFile* where = file(*location.file);
   llvm::DIScope*& scope = scopes_[{function_, where}];
   if (!scope) scope = builder_->createLexicalBlockFile(function_, where);
-  builder.SetCurrentDebugLocation(llvm::DILocation::get(
-      module_.getContext(), static_cast<unsigned>(location.line),
-      static_cast<unsigned>(location.column), scope));
+  builder.SetCurrentDebugLocation(
+      llvm::DILocation::get(module_.getContext(), static_cast<unsigned>(location.line),
+                            static_cast<unsigned>(location.column), scope));
 }
 
 void DebugInfo::finish() {

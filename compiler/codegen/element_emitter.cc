@@ -201,8 +201,8 @@ KernelEmitter::Values KernelEmitter::emit_bound(const IndexBound& bound, const L
     for (int slot = 0; slot < lanes.slots; ++slot) {
       llvm::Value* numbers = short_lane_numbers(width, slot * width);
       if (in_words) {
-        llvm::Value* where = b_.CreateConstGEP1_64(b_.getInt32Ty(), words,
-                                                   static_cast<std::uint64_t>(slot * width));
+        llvm::Value* where =
+            b_.CreateConstGEP1_64(b_.getInt32Ty(), words, static_cast<std::uint64_t>(slot * width));
         llvm::Value* own = b_.CreateAlignedLoad(numbers->getType(), where, llvm::Align(4));
         result.push_back(b_.CreateICmpSLT(own, llvm::Constant::getNullValue(own->getType())));
       } else {
@@ -229,8 +229,7 @@ llvm::Value* KernelEmitter::words_from(llvm::Value* limit, int lanes, bool below
     words->setUnnamedAddr(llvm::GlobalValue::UnnamedAddr::Global);
     words->setAlignment(llvm::Align(64));
   }
-  return b_.CreateGEP(b_.getInt32Ty(), words,
-                      b_.CreateSub(i64(below ? lanes : 2 * lanes), limit));
+  return b_.CreateGEP(b_.getInt32Ty(), words, b_.CreateSub(i64(below ? lanes : 2 * lanes), limit));
 }
 
 // The lanes whose bits are set, from one bit on.

@@ -258,8 +258,8 @@ class EntryEmitter {
     b_.SetInsertPoint(here);
     llvm::Function* kernel = only_kernel();
     llvm::Value* end = b_.CreateSelect(is_all, count, units_->getArg(2));
-    llvm::CallInst* run = b_.CreateCall(
-        kernel, {filled_frame(call), units_->getArg(1), end, units_->getArg(3)});
+    llvm::CallInst* run =
+        b_.CreateCall(kernel, {filled_frame(call), units_->getArg(1), end, units_->getArg(3)});
     b_.CreateBr(done);
     b_.SetInsertPoint(done);
     if (run->getCalledFunction()->hasFnAttribute(kRealignsStack))
@@ -484,8 +484,8 @@ class EntryEmitter {
 
   llvm::Value* filled_frame(const KernelCall& call) {
     const Schedule& schedule = schedules_[call.kernel];
-    llvm::StructType* type = frame_type(context_, call.buffers.size(), call.dims.size(),
-                                        schedule.panel.has_value());
+    llvm::StructType* type =
+        frame_type(context_, call.buffers.size(), call.dims.size(), schedule.panel.has_value());
     llvm::AllocaInst* frame = frame_for(type);
     unsigned next = 0;
     for (std::uint32_t buffer : call.buffers)
@@ -494,10 +494,10 @@ class EntryEmitter {
       b_.CreateStore(sizes_.dimension(dim), b_.CreateStructGEP(type, frame, next++));
     llvm::Value* stream = i64(0);
     if (schedule.streams) {
-      llvm::Value* most = b_.CreateSelect(b_.CreateIsNull(executor_), i64(kStreamBytesAlone),
-                                          i64(kStreamBytes));
-      stream = b_.CreateZExt(b_.CreateICmpSGE(sizes_.dimension(schedule.bytes), most),
-                             b_.getInt64Ty());
+      llvm::Value* most =
+          b_.CreateSelect(b_.CreateIsNull(executor_), i64(kStreamBytesAlone), i64(kStreamBytes));
+      stream =
+          b_.CreateZExt(b_.CreateICmpSGE(sizes_.dimension(schedule.bytes), most), b_.getInt64Ty());
     }
     b_.CreateStore(stream, b_.CreateStructGEP(type, frame, next++));
     if (schedule.panel)

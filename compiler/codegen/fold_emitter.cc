@@ -184,8 +184,8 @@ KernelEmitter::Values KernelEmitter::column_partial(const Stage& stage, const La
             where);
   });
   loop(begin, end, lane_count, [&](llvm::Value* round) {
-    llvm::Value* limit = b_.CreateBinaryIntrinsic(llvm::Intrinsic::smin,
-                                                  b_.CreateAdd(round, i64(lane_count)), end);
+    llvm::Value* limit =
+        b_.CreateBinaryIntrinsic(llvm::Intrinsic::smin, b_.CreateAdd(round, i64(lane_count)), end);
     loop(round, limit, 1, [&](llvm::Value* index) {
       Scope scope(*this);
       axes_[*stage.axis] = index;
@@ -199,7 +199,8 @@ KernelEmitter::Values KernelEmitter::column_partial(const Stage& stage, const La
   });
   for (int half = lane_count / 2; half >= 1; half /= 2) {
     loop(i64(0), i64(half), 1, [&](llvm::Value* lane) {
-      const std::vector<Values> here = entries(lane), there = entries(b_.CreateAdd(lane, i64(half)));
+      const std::vector<Values> here = entries(lane),
+                                there = entries(b_.CreateAdd(lane, i64(half)));
       for (std::size_t k = 0; k < static_cast<std::size_t>(lanes.slots); ++k) {
         std::vector<llvm::Value*> arguments;
         for (const auto* side : {&here, &there})

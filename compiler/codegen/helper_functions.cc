@@ -71,8 +71,8 @@ llvm::Function* PrimitiveEmitter::division_function(int bits, bool remainder) {
     b.CreateStore(b.CreateOr(shifted, b.CreateZExt(fits, type)), quotient);
   });
   llvm::Value* result = b.CreateLoad(type, remainder ? rest : quotient);
-  llvm::Value* negative = remainder ? b.CreateICmpSLT(a, number(0))
-                              : b.CreateICmpSLT(b.CreateXor(a, d), number(0));
+  llvm::Value* negative =
+      remainder ? b.CreateICmpSLT(a, number(0)) : b.CreateICmpSLT(b.CreateXor(a, d), number(0));
   b.CreateRet(b.CreateSelect(negative, b.CreateNeg(result), result));
   return function;
 }
@@ -132,8 +132,8 @@ llvm::Function* PrimitiveEmitter::remainder_function(DType dtype) {
   b.CreateStore(b.CreateSub(exponent(abs_a), exponent_b), counter);
   bool divides = single ? target_.divides_32 : target_.divides_64;
   llvm::Value* first = divides ? b.CreateURem(mantissa(abs_a), mantissa_b)
-                         : b.CreateCall(division_function(single ? 32 : 64, true),
-                                        {mantissa(abs_a), mantissa_b});
+                               : b.CreateCall(division_function(single ? 32 : 64, true),
+                                              {mantissa(abs_a), mantissa_b});
   b.CreateStore(first, rest);
   count_down(b, counter, [&](llvm::Value*) {
     // The rest is below the divisor's mantissa before and after every doubling.
@@ -152,8 +152,8 @@ llvm::Function* PrimitiveEmitter::remainder_function(DType dtype) {
   llvm::Value* shifted = b.CreateShl(last, shift);
   llvm::Value* scaled = b.CreateShl(b.CreateSub(exponent_b, shift), number(mantissa_bits));
   llvm::Value* normal = b.CreateICmpUGE(shifted, number(hidden));
-  llvm::Value* packed = b.CreateSelect(
-      normal, b.CreateOr(b.CreateAnd(shifted, number(hidden - 1)), scaled), shifted);
+  llvm::Value* packed =
+      b.CreateSelect(normal, b.CreateOr(b.CreateAnd(shifted, number(hidden - 1)), scaled), shifted);
   b.CreateRet(b.CreateBitCast(b.CreateOr(packed, sign), real));
   return function;
 }

@@ -65,7 +65,8 @@ struct LoadedCode::Session {
 };
 
 LoadedCode::LoadedCode(const LoadableCode& code) {
-  session_ = std::make_unique<Session>(take(SelfExecutorProcessControl::Create(), "process control"));
+  session_ =
+      std::make_unique<Session>(take(SelfExecutorProcessControl::Create(), "process control"));
   JITDylib& library = session_->execution.createBareJITDylib("program");
   auto symbol = [](auto* function) {
     return ExecutorSymbolDef(ExecutorAddr::fromPtr(function), llvm::JITSymbolFlags::Exported);

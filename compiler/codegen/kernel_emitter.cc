@@ -38,10 +38,9 @@ std::vector<KernelPhase> declare_phases(llvm::Module& module, const Kernel& kern
                                         const std::string& name) {
   llvm::LLVMContext& context = module.getContext();
   llvm::Type* word = llvm::Type::getInt64Ty(context);
-  auto* type = llvm::FunctionType::get(llvm::Type::getVoidTy(context),
-                                       {llvm::PointerType::get(context, 0), word, word,
-                                        llvm::Type::getInt32Ty(context)},
-                                       false);
+  auto* type = llvm::FunctionType::get(
+      llvm::Type::getVoidTy(context),
+      {llvm::PointerType::get(context, 0), word, word, llvm::Type::getInt32Ty(context)}, false);
   auto declare = [&](const std::string& own) {
     return llvm::Function::Create(type, llvm::GlobalValue::ExternalLinkage, own, module);
   };
@@ -78,8 +77,8 @@ void KernelEmitter::emit_function(llvm::Function* function) {
   stream_ = nullptr;
   llvm::LLVMContext& context = module_.getContext();
   std::vector<std::string> symbols = kernel_symbols(kernel_);
-  llvm::StructType* frame = frame_type(context, kernel_.parameters.size(), symbols.size(),
-                                       schedule_.panel.has_value());
+  llvm::StructType* frame =
+      frame_type(context, kernel_.parameters.size(), symbols.size(), schedule_.panel.has_value());
   debug_.enter(*function_);
   b_.SetInsertPoint(llvm::BasicBlock::Create(context, "entry", function_));
   for (const Location& location : kernel_.locations) {
@@ -442,7 +441,8 @@ void KernelEmitter::remainder(llvm::Value* begin, llvm::Value* end,
 void KernelEmitter::vector_loop(llvm::Value* begin, llvm::Value* end,
                                 std::optional<std::int64_t> count, const LaneBody& body) {
   const std::int64_t step = std::int64_t{schedule_.width} * unroll_;
-  if (rows_ > 1 && unroll_ == schedule_.tile_unroll && count && repeats_columns(schedule_, *count, rows_)) {
+  if (rows_ > 1 && unroll_ == schedule_.tile_unroll && count &&
+      repeats_columns(schedule_, *count, rows_)) {
     llvm::Value* last = b_.CreateSub(end, i64(step));
     return loop(begin, end, step, [&](llvm::Value* index) {
       llvm::Value* from = b_.CreateBinaryIntrinsic(llvm::Intrinsic::smin, index, last);
@@ -453,7 +453,8 @@ void KernelEmitter::vector_loop(llvm::Value* begin, llvm::Value* end,
   // What fills vectors needs no masks, though it is known at the call only how many of them are left.
   const std::optional<std::int64_t> left = known_distance(from, end);
   const bool are_few = left && left == count && *left <= 2 * std::int64_t{schedule_.width};
-  if (!masks_ || schedule_.width == 1 || are_few || !fills_vectors(count)) return remainder(from, end, count, body);
+  if (!masks_ || schedule_.width == 1 || are_few || !fills_vectors(count))
+    return remainder(from, end, count, body);
   if (!count || *count % step != 0) whole_vectors(from, end, 1, body);
 }
 

@@ -93,8 +93,8 @@ class KernelEmitter {
     llvm::Value* count;
     llvm::Value* groups;
   };
-  void emit_tile(llvm::Value* first_row, llvm::Value* group, const TileRows& of,
-                 llvm::Value* begin, llvm::Value* end, std::optional<std::int64_t> count);
+  void emit_tile(llvm::Value* first_row, llvm::Value* group, const TileRows& of, llvm::Value* begin,
+                 llvm::Value* end, std::optional<std::int64_t> count);
   void emit_tile_rows(llvm::Value* begin, llvm::Value* end, std::optional<std::int64_t> count);
   void emit_tile_stages(const Lanes& lanes);
   void prefetch_behind_folds(const Lanes& lanes);
@@ -150,8 +150,9 @@ class KernelEmitter {
   DType accumulator_type(const Fold& fold, std::size_t i) const;
 
   // chunk_emitter.cc: split folds.
-  void in_pieces(llvm::Value* begin, llvm::Value* end, llvm::Value* size,
-                 const std::function<void(llvm::Value* piece, llvm::Value* first, llvm::Value* last)>& body);
+  void in_pieces(
+      llvm::Value* begin, llvm::Value* end, llvm::Value* size,
+      const std::function<void(llvm::Value* piece, llvm::Value* first, llvm::Value* last)>& body);
   void emit_chunks(llvm::Value* begin, llvm::Value* end);
   llvm::Value* tile_units(std::size_t axes);
   void emit_partial(const Stage& stage, const Lanes& lanes);
@@ -276,7 +277,8 @@ class KernelEmitter {
   int rows_ = 1;    // points of the innermost of schedule_.rows that are worked on at once
   int unroll_ = 1;  // vectors along the vector axis at once
   llvm::Value* last_row_ = nullptr;  // the last of the rows, where a tile may reach beyond it
-  llvm::Value* chunk_row_ = nullptr;  // the first of the rows of a chunk, where rows are folded across
+  llvm::Value* chunk_row_ =
+      nullptr;  // the first of the rows of a chunk, where rows are folded across
 
   // Where the kernel has panels: this worker's, and whether it pays; while tiles of a block run, whether there is one,
   // and its first column.
@@ -292,7 +294,7 @@ class KernelEmitter {
     llvm::Value *begin, *end, *continues;
   };
   std::optional<ChunkPart> part_;
-  llvm::Value* row_ = nullptr;    // the point of the rows, as one number; of a tile, the first
+  llvm::Value* row_ = nullptr;  // the point of the rows, as one number; of a tile, the first
   llvm::Function* function_ = nullptr;
   std::vector<llvm::Value*> pointers_;
   std::unordered_map<std::string, llvm::Value*> symbols_;

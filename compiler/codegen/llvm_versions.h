@@ -6,12 +6,12 @@
 #include <optional>
 #include <string>
 
-#include <llvm/Config/llvm-config.h>
 #include <llvm/IR/Module.h>
 #include <llvm/MC/MCSubtargetInfo.h>
 #include <llvm/MC/TargetRegistry.h>
 #include <llvm/Target/TargetMachine.h>
 #include <llvm/TargetParser/Triple.h>
+#include <llvm/Config/llvm-config.h>
 
 namespace weir {
 

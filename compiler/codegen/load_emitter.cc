@@ -170,8 +170,8 @@ void KernelEmitter::hoist_addresses(const Stage& stage, const Lanes& lanes) {
     }
     if (reads_panel(id)) {
       llvm::Value* offset = b_.CreateAdd(scalar_index(access.outside, lanes), lanes.start);
-      keep(address_key(id), {b_.CreateSelect(has_panel_, panel_address(lanes.start),
-                                             address(parameter, offset))});
+      keep(address_key(id),
+           {b_.CreateSelect(has_panel_, panel_address(lanes.start), address(parameter, offset))});
       keep(stride_key(id), {b_.CreateSelect(has_panel_, i64(schedule_.panel->columns),
                                             dimension(schedule_.panel->stride))});
       continue;

@@ -56,8 +56,8 @@ llvm::Value* KernelEmitter::panel_address(llvm::Value* first_column) {
   const DType dtype = kernel_.arena[panel.operand].type;
   llvm::Value* column = b_.CreateSub(first_column, panel_begin_);
   llvm::Value* within = b_.CreateAnd(column, i64(panel.columns - 1));
-  llvm::Value* run = b_.CreateMul(b_.CreateSub(column, within),
-                                  dimension(kernel_.arena.axis_extent(panel.axis)));
+  llvm::Value* run =
+      b_.CreateMul(b_.CreateSub(column, within), dimension(kernel_.arena.axis_extent(panel.axis)));
   return b_.CreateGEP(memory_type(dtype, 1), panel_, b_.CreateAdd(run, within));
 }
 
@@ -143,13 +143,14 @@ void KernelEmitter::turn_panel(llvm::Value* begin, llvm::Value* end) {
   llvm::Value* steps = dimension(kernel_.arena.axis_extent(panel.axis));
   auto columns_from = [&](llvm::Value* column, llvm::Value* step, std::int64_t count) {
     llvm::Value* first = b_.CreateAdd(b_.CreateAdd(outside, b_.CreateMul(column, stride)), step);
-    llvm::Value* into = b_.CreateGEP(element, panel_address(column),
-                                     b_.CreateMul(step, i64(panel.columns)));
+    llvm::Value* into =
+        b_.CreateGEP(element, panel_address(column), b_.CreateMul(step, i64(panel.columns)));
     auto from = [&](std::int64_t lane) {
       return address(parameter, b_.CreateAdd(first, b_.CreateMul(stride, i64(lane))));
     };
     auto row = [&](std::int64_t number) {
-      return b_.CreateConstGEP1_64(element, into, static_cast<std::uint64_t>(number * panel.columns));
+      return b_.CreateConstGEP1_64(element, into,
+                                   static_cast<std::uint64_t>(number * panel.columns));
     };
     if (count == 1) {
       for (std::int64_t lane = 0; lane < width; ++lane)
@@ -170,12 +171,11 @@ void KernelEmitter::turn_panel(llvm::Value* begin, llvm::Value* end) {
     }
   };
   loop(begin, end, panel.columns, [&](llvm::Value* run) {
-    llvm::Value* run_end = b_.CreateBinaryIntrinsic(llvm::Intrinsic::smin, end,
-                                                    b_.CreateAdd(run, i64(panel.columns)));
+    llvm::Value* run_end =
+        b_.CreateBinaryIntrinsic(llvm::Intrinsic::smin, end, b_.CreateAdd(run, i64(panel.columns)));
     auto for_steps = [&](llvm::Value* first, llvm::Value* limit, std::int64_t count) {
       loop(first, limit, count, [&](llvm::Value* step) {
-        loop(run, run_end, width,
-             [&](llvm::Value* column) { columns_from(column, step, count); });
+        loop(run, run_end, width, [&](llvm::Value* column) { columns_from(column, step, count); });
       });
     };
     llvm::Value* whole = b_.CreateAnd(steps, i64(-line));

@@ -9,7 +9,8 @@ namespace {
 using scalar::Id;
 
 bool reads_along_steps(const Schedule& schedule) {
-  return std::ranges::any_of(schedule.loads, [](const auto& load) { return load.second.along_steps; });
+  return std::ranges::any_of(schedule.loads,
+                             [](const auto& load) { return load.second.along_steps; });
 }
 
 // No stage reads what the kernel writes, nor beside what is folded anything of a column's own: that may lie where its result
@@ -27,7 +28,8 @@ bool may_repeat(const Schedule& schedule) {
   auto is_load = [&](Id id) { return scalar::is_load(kernel.arena[id].primitive); };
   return std::ranges::none_of(scalar::reachable(kernel.arena, roots_of(kernel)),
                               [&](Id id) {
-                                return is_load(id) && kernel.parameters[kernel.arena[id].payload].written;
+                                return is_load(id) &&
+                                       kernel.parameters[kernel.arena[id].payload].written;
                               }) &&
          std::ranges::none_of(scalar::reachable(kernel.arena, results),
                               [&](Id id) { return is_load(id) && schedule.varies[id.index]; });

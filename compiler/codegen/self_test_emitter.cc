@@ -56,9 +56,9 @@ Layout layout_of(const ModelObject& model, const ModelObject::Entry& entry) {
   layout.state = layout.bytes;
   layout.bytes = add_aligned(layout.bytes, program.state_bytes);
   layout.workspace = layout.bytes;
-  layout.bytes = add_aligned(layout.bytes, workspace_bytes(program, bindings).value() +
-                                               model.variant_bytes() +
-                                               model.bytes_per_worker(program, bindings));
+  layout.bytes =
+      add_aligned(layout.bytes, workspace_bytes(program, bindings).value() + model.variant_bytes() +
+                                    model.bytes_per_worker(program, bindings));
   return layout;
 }
 

@@ -114,29 +114,30 @@ void KernelEmitter::written_turns(const Stage& stage, const Lanes& lanes, llvm::
   };
   while (first > 0 && is_whole(turn * size_of(first - 1))) turn *= size_of(--first);
   llvm::Value* points = i64(turn);
-  loop(primitives_.quotient(begin, points), primitives_.quotient(end, points), 1, [&](llvm::Value* outer) {
-    Scope scope(*this);
-    llvm::Value* rest = outer;
-    for (std::size_t i = first; i-- > 0;) {
-      llvm::Value* size = dimension(kernel_.arena.axis_extent(stage.digits[i]));
-      llvm::Value* above = i == 0 ? i64(0) : primitives_.quotient(rest, size);
-      axes_[stage.digits[i]] = b_.CreateSub(rest, b_.CreateMul(above, size));
-      rest = above;
-    }
-    for (std::int64_t number = 0; number < turn; ++number) {
-      Scope one(*this);
-      std::int64_t left = number;
-      for (std::size_t i = stage.digits.size(); i-- > first;) {
-        axes_[stage.digits[i]] = i64(left % size_of(i));
-        left /= size_of(i);
-      }
-      where_steps_count(stage, Level::window, lanes, [&] {
-        hoist(stage, {}, Level::stage, lanes);
-        hoist_addresses(stage, lanes);
-        step(i64(number % size_of(stage.digits.size() - 1)));
-      });
-    }
-  });
+  loop(primitives_.quotient(begin, points), primitives_.quotient(end, points), 1,
+       [&](llvm::Value* outer) {
+         Scope scope(*this);
+         llvm::Value* rest = outer;
+         for (std::size_t i = first; i-- > 0;) {
+           llvm::Value* size = dimension(kernel_.arena.axis_extent(stage.digits[i]));
+           llvm::Value* above = i == 0 ? i64(0) : primitives_.quotient(rest, size);
+           axes_[stage.digits[i]] = b_.CreateSub(rest, b_.CreateMul(above, size));
+           rest = above;
+         }
+         for (std::int64_t number = 0; number < turn; ++number) {
+           Scope one(*this);
+           std::int64_t left = number;
+           for (std::size_t i = stage.digits.size(); i-- > first;) {
+             axes_[stage.digits[i]] = i64(left % size_of(i));
+             left /= size_of(i);
+           }
+           where_steps_count(stage, Level::window, lanes, [&] {
+             hoist(stage, {}, Level::stage, lanes);
+             hoist_addresses(stage, lanes);
+             step(i64(number % size_of(stage.digits.size() - 1)));
+           });
+         }
+       });
 }
 
 // All points of a stage's axis, of which there are few, one after the other: for all rows of a tile
@@ -217,9 +218,9 @@ void KernelEmitter::step_loop(const Stage& stage, const Lanes& lanes, llvm::Valu
   Scope scope(*this);
   std::vector<Id> along;
   for (Id id : scalar::reachable(kernel_.arena, stage.fold->elements))
-    if (auto load = schedule_.loads.find(id.index);
-        lanes.width > 1 && !lanes.mask && load != schedule_.loads.end() &&
-        load->second.along_steps && !reads_panel(id))
+    if (auto load = schedule_.loads.find(id.index); lanes.width > 1 && !lanes.mask &&
+                                                    load != schedule_.loads.end() &&
+                                                    load->second.along_steps && !reads_panel(id))
       along.push_back(id);
   if (along.empty()) return loop_free_of_guards(stage, lanes, begin, end, step);
   const std::int64_t most = turned_steps(along, lanes);

@@ -40,8 +40,8 @@ void KernelEmitter::for_chunks(
   loop(first, last, 1, [&](llvm::Value* chunk) {
     Scope scope(*this);
     chunk_row_ = b_.CreateMul(chunk, size);
-    llvm::Value* end = b_.CreateBinaryIntrinsic(llvm::Intrinsic::smin,
-                                                b_.CreateAdd(chunk_row_, size), rows);
+    llvm::Value* end =
+        b_.CreateBinaryIntrinsic(llvm::Intrinsic::smin, b_.CreateAdd(chunk_row_, size), rows);
     body(chunk_row_, end);
     chunk_row_ = nullptr;
   });
@@ -57,17 +57,14 @@ void KernelEmitter::emit_sums(const Lanes& lanes) {
     const DType type = kernel_.parameters[sum.parameter].type.dtype;
     const llvm::Align align(static_cast<std::uint64_t>(byte_size(type)));
     llvm::Type* vector = memory_type(type, lanes.width);
-    llvm::Constant* identity =
-        primitives_.constant(type, sum.fold.identity[0].value, lanes.width);
-    llvm::Value* offset =
-        b_.CreateAdd(scalar_index(schedule_.sums[i].offset, lanes), lanes.start);
+    llvm::Constant* identity = primitives_.constant(type, sum.fold.identity[0].value, lanes.width);
+    llvm::Value* offset = b_.CreateAdd(scalar_index(schedule_.sums[i].offset, lanes), lanes.start);
     for (int slot = 0; slot < lanes.slots; ++slot) {
       llvm::Value* where = address(
           sum.parameter, b_.CreateAdd(offset, i64(static_cast<std::int64_t>(slot) * lanes.width)));
-      llvm::Value* total =
-          lanes.mask ? static_cast<llvm::Value*>(b_.CreateMaskedLoad(vector, where, align,
-                                                                     lanes.mask, identity))
-                     : b_.CreateAlignedLoad(vector, where, align);
+      llvm::Value* total = lanes.mask ? static_cast<llvm::Value*>(b_.CreateMaskedLoad(
+                                            vector, where, align, lanes.mask, identity))
+                                      : b_.CreateAlignedLoad(vector, where, align);
       total = b_.CreateSelect(begins, identity, total);
       for (int row = 0; row < rows_; ++row) {
         llvm::Value* next =

@@ -17,6 +17,7 @@ void initialize_backends();
 
 // A machine at code generation level O2, position independent, without global LLVM options. With `sections` every
 // function and constant has a section of its own, so that a linker can leave out what nobody uses.
-std::unique_ptr<llvm::TargetMachine> make_target_machine(const Target& target, bool sections = false);
+std::unique_ptr<llvm::TargetMachine> make_target_machine(const Target& target,
+                                                         bool sections = false);
 
 }  // namespace weir

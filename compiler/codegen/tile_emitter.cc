@@ -36,9 +36,8 @@ void KernelEmitter::emit_tiles(llvm::Value* begin, llvm::Value* end) {
   };
   llvm::LLVMContext& context = module_.getContext();
   const std::int64_t unit_rows = kernel_.across ? kernel_.across->chunk : schedule_.rows_at_once;
-  llvm::Value* groups = schedule_.tile_axes > 1
-                            ? i64(1)
-                            : in_parts_of(schedule_.rows.back().extent, unit_rows);
+  llvm::Value* groups =
+      schedule_.tile_axes > 1 ? i64(1) : in_parts_of(schedule_.rows.back().extent, unit_rows);
   llvm::AllocaInst* next = slot(b_.getInt64Ty(), "unit");
   auto* test = llvm::BasicBlock::Create(context, "test", function_);
   auto* inside = llvm::BasicBlock::Create(context, "block", function_);
@@ -160,17 +159,18 @@ void KernelEmitter::emit_tile(llvm::Value* first_row, llvm::Value* group, const 
     if (left == 0) return rows_from(first, most);
     // A sum waits for the one before it: a tile of few fields takes as long as one of twice as many. So the last whole
     // tile shares its rows with it.
-    const bool waits = left * schedule_.tile_unroll < kFieldsInTime && !schedule_.overlap && of.begin == nullptr &&
-                       std::ranges::any_of(kernel_.stages, [](const Stage& stage) {
-                         return stage.fold.has_value();
-                       });
+    const bool waits =
+        left * schedule_.tile_unroll < kFieldsInTime && !schedule_.overlap && of.begin == nullptr &&
+        std::ranges::any_of(
+            kernel_.stages, [](const Stage& stage) { return stage.fold.has_value(); });
     const std::int64_t whole = *known / most;
     if (whole > 0 && waits && (most + left) % 2 == 0) {
       const int half = (most + left) / 2;
       return either(
           b_.CreateICmpSLT(group, i64(whole - 1)), [&] { rows_from(first, most); },
           [&] {
-            llvm::Value* before = b_.CreateMul(b_.CreateSub(group, i64(whole - 1)), i64(most - half));
+            llvm::Value* before =
+                b_.CreateMul(b_.CreateSub(group, i64(whole - 1)), i64(most - half));
             rows_from(b_.CreateSub(first, before), half);
           });
     }
@@ -299,14 +299,15 @@ void KernelEmitter::prefetch_behind_folds(const Lanes& lanes) {
   for (scalar::Id id : scalar::reachable(kernel_.arena, roots)) {
     auto found = schedule_.loads.find(id.index);
     if (found == schedule_.loads.end() || found->second.kind != Access::Kind::contiguous ||
-        kernel_.arena[id].primitive != scalar::Primitive::load || !schedule_.varies_by_row[id.index] ||
-        reads_local(found->second.offset))
+        kernel_.arena[id].primitive != scalar::Primitive::load ||
+        !schedule_.varies_by_row[id.index] || reads_local(found->second.offset))
       continue;
     const KernelParameter& parameter = kernel_.parameters[kernel_.arena[id].payload];
     const std::int64_t vector_bytes = lanes.width * byte_size(parameter.type.dtype);
     for (int row = 0; row < rows_; ++row)
       for (std::int64_t byte = 0; byte < lanes.slots * vector_bytes; byte += kLineBytes)
-        prefetch(element_address(id, found->second, lanes, static_cast<int>(byte / vector_bytes), row));
+        prefetch(
+            element_address(id, found->second, lanes, static_cast<int>(byte / vector_bytes), row));
   }
 }
 

@@ -143,8 +143,7 @@ std::filesystem::path target_of(const std::string& path) {
 // A device or a pipe, which no new file can replace.
 bool is_written_directly(const std::string& path) {
   struct stat status{};
-  return ::stat(path.c_str(), &status) == 0 && !S_ISREG(status.st_mode) &&
-         !S_ISDIR(status.st_mode);
+  return ::stat(path.c_str(), &status) == 0 && !S_ISREG(status.st_mode) && !S_ISDIR(status.st_mode);
 }
 
 void write_directly(const std::string& path, std::span<const std::string_view> parts) {

@@ -33,7 +33,8 @@ bool run_along(const Kernel& kernel, std::span<const Id> indices, std::int64_t p
     const scalar::Node& node = arena[atom];
     if (node.primitive != Primitive::axis) return false;
     const bool is_own = node.payload == last && coefficient == Dim(1);
-    const bool counts = node.payload < last && coefficient == Dim(panel) && kernel.rows[last] == Dim(panel);
+    const bool counts =
+        node.payload < last && coefficient == Dim(panel) && kernel.rows[last] == Dim(panel);
     if (!is_own && !counts) return false;
   }
   return reads_axis(arena, indices.last(1), last);
@@ -90,14 +91,16 @@ void apply_panels(Kernel& kernel, const std::vector<std::int64_t>& panels) {
     const scalar::Node& node = from[id];
     if (!scalar::is_load(node.primitive) || panel_of(node.payload) == 0) return {};
     auto copied = [&](Id part) {
-      return scalar::rebuild(from, part, into, memo, [&](Id inner) { return leaf(from, inner, into); });
+      return scalar::rebuild(from, part, into, memo,
+                             [&](Id inner) { return leaf(from, inner, into); });
     };
     std::vector<Id> indices;
     for (Id index : from.load_indices(id)) indices.push_back(copied(index));
     indices = cut(into, std::move(indices), panel_of(node.payload));
     const auto parameter = static_cast<std::uint32_t>(node.payload);
     if (node.primitive == Primitive::load) return into.load(parameter, node.type, indices);
-    return into.load_if(parameter, copied(from.operand(id, 0)), copied(from.operand(id, 1)), indices);
+    return into.load_if(parameter, copied(from.operand(id, 0)), copied(from.operand(id, 1)),
+                        indices);
   };
   rewrite(kernel, leaf);
   for (Stage& stage : kernel.stages)

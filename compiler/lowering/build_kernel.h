@@ -19,7 +19,8 @@ BuiltKernel build_kernel(const Graph& graph, const FusionPlan& plan, std::size_t
 
 // Of a group whose member is written in steps: the kernel that runs before its own, and makes the result what it is before
 // the first step. Nothing if the steps write all of it.
-std::optional<BuiltKernel> build_start_kernel(const Graph& graph, const FusionPlan& plan, std::size_t group);
+std::optional<BuiltKernel> build_start_kernel(const Graph& graph, const FusionPlan& plan,
+                                              std::size_t group);
 
 // The kernel that copies a value: for an output that is an input, a constant, or another output.
 BuiltKernel build_copy_kernel(const Graph& graph, ValueId value);

@@ -37,7 +37,8 @@ const Stage* only_fold(const Schedule& schedule) {
     found = &stage;
   }
   if (found == nullptr || !found->digits.empty() || !found->fold->partials.empty() ||
-      found->fold->order != Reduction::Order::chain || step_condition(schedule.kernel, *found->fold))
+      found->fold->order != Reduction::Order::chain ||
+      step_condition(schedule.kernel, *found->fold))
     return nullptr;
   return found;
 }

@@ -253,7 +253,8 @@ class TileChooser {
 
   Schedule& schedule_;
   const Target& target_;
-  bool in_lanes_ = false;  // folds go in lanes, and the vector axis is that of the stages, or of the rows
+  bool in_lanes_ =
+      false;  // folds go in lanes, and the vector axis is that of the stages, or of the rows
   bool only_maps_ = true;
   std::int64_t body_cost_ = 0;
 };

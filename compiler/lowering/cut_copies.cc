@@ -100,7 +100,8 @@ std::optional<Cut> find_cut(const BuiltKernel& built, const std::function<bool(V
     const std::optional<Id> load = load_along(kernel, *fold, i, axis);
     const bool is_free =
         is_window(*fold) && is_copied && are_columns && !std::ranges::is_sorted(copy->order);
-    if (!load || (!is_free && reads_of_each(kernel, *fold, parameter.type.shape) < kReads)) continue;
+    if (!load || (!is_free && reads_of_each(kernel, *fold, parameter.type.shape) < kReads))
+      continue;
     return Cut{i, axis, width, *load};
   }
   return std::nullopt;
@@ -110,9 +111,8 @@ void apply_cut(BuiltKernel& built, const Cut& cut, std::vector<PackedCopy>& copi
   Kernel& kernel = built.kernel;
   KernelParameter& parameter = kernel.parameters[cut.parameter];
   const std::int64_t width = cut.width, extent = kernel.rows[cut.axis].value();
-  auto copy = std::find_if(copies.begin(), copies.end(), [&](const PackedCopy& one) {
-    return one.parameter == cut.parameter;
-  });
+  auto copy = std::find_if(copies.begin(), copies.end(),
+                           [&](const PackedCopy& one) { return one.parameter == cut.parameter; });
   const bool is_copied = copy != copies.end();
   if (!is_copied) {
     PackedCopy own{built.values[cut.parameter], cut.parameter, parameter.type, {}};

@@ -53,9 +53,9 @@ std::vector<Id> delinearize(Arena& arena, Id linear, std::span<const Dim> dims) 
   Dim total = 1;
   for (const Dim& dim : dims) total = total * dim;
   for (std::size_t i = dims.size(); i-- > 0;) {
-    Id index = below == Dim(1) ? linear
-                               : arena.make(scalar::Primitive::floor_div,
-                                            {linear, arena.size_of(below)});
+    Id index = below == Dim(1)
+                   ? linear
+                   : arena.make(scalar::Primitive::floor_div, {linear, arena.size_of(below)});
     below = below * dims[i];
     if (i > 0) index = arena.make(scalar::Primitive::modulo, {index, arena.size_of(dims[i])});
     indices[i] = scalar::simplify_index(arena, index);
@@ -116,8 +116,9 @@ Id ElementBuilder::written_out(ValueId value, std::span<const Id> indices, Id gu
     std::vector<Expr> arguments;
     for (std::size_t i = 0; i < node.operands.size(); ++i)
       arguments.emplace_back(
-          arena_, element(node.operands[i],
-                          broadcast_indices(arena_, types[i].shape, info.type.shape, indices), guard));
+          arena_,
+          element(node.operands[i],
+                  broadcast_indices(arena_, types[i].shape, info.type.shape, indices), guard));
     return located(node.location,
                    [&] { return pointwise_result(*node.op, arguments, node.attributes).id(); });
   }
@@ -127,13 +128,15 @@ Id ElementBuilder::written_out(ValueId value, std::span<const Id> indices, Id gu
   return body(node, comprehension, indices, {}, guard)[static_cast<std::size_t>(info.result_index)];
 }
 
-std::vector<Id> ElementBuilder::folded_elements(const Node& node, const Comprehension& comprehension,
+std::vector<Id> ElementBuilder::folded_elements(const Node& node,
+                                                const Comprehension& comprehension,
                                                 std::span<const Id> indices,
                                                 std::span<const Id> reduced) {
   return body(node, comprehension, indices, reduced, {});
 }
 
-std::vector<Id> ElementBuilder::step(const Node& node, const Steps& steps, std::span<const Id> indices) {
+std::vector<Id> ElementBuilder::step(const Node& node, const Steps& steps,
+                                     std::span<const Id> indices) {
   return body_of(node, indices, {}, {}, [&](const Element& at) {
     Steps::Step made = steps.body(at);
     std::vector<Id> ids = ids_of(made.place);
@@ -150,9 +153,9 @@ std::vector<Id> ElementBuilder::body(const Node& node, const Comprehension& comp
                  [&](const Element& at) { return ids_of(comprehension.body(at)); });
 }
 
-std::vector<Id> ElementBuilder::body_of(const Node& node, std::span<const Id> indices,
-                                        std::span<const Id> reduced, Id guard,
-                                        const std::function<std::vector<Id>(const Element&)>& write) {
+std::vector<Id> ElementBuilder::body_of(
+    const Node& node, std::span<const Id> indices, std::span<const Id> reduced, Id guard,
+    const std::function<std::vector<Id>(const Element&)>& write) {
   std::vector<TensorType> types = types_of(graph_, node.operands);
   OpInstance instance{node.op, types, node.attributes};
   std::vector<Expr> index = expressions(arena_, indices), reduce = expressions(arena_, reduced);
@@ -173,9 +176,8 @@ std::vector<Id> ElementBuilder::body_of(const Node& node, std::span<const Id> in
       return scalar::as_bool(arena_.bits(condition.id()))
                  ? Expr(arena_, element(operand(k), simplified(where), guard))
                  : otherwise;
-    Id inner = guard.valid()
-                   ? arena_.make(scalar::Primitive::bit_and, {guard, condition.id()})
-                   : condition.id();
+    Id inner = guard.valid() ? arena_.make(scalar::Primitive::bit_and, {guard, condition.id()})
+                             : condition.id();
     Expr loaded(arena_, element(operand(k), simplified(where), inner));
     // A load that already gives the wanted value where the condition fails needs no selection.
     const scalar::Node& made = arena_[loaded.id()];

@@ -36,7 +36,8 @@ class ElementBuilder {
                                           std::span<const scalar::Id> indices,
                                           std::span<const scalar::Id> reduced);
   // Where a step of a node writes to, an index for each dimension, and then what.
-  std::vector<scalar::Id> step(const Node& node, const Steps& steps, std::span<const scalar::Id> indices);
+  std::vector<scalar::Id> step(const Node& node, const Steps& steps,
+                               std::span<const scalar::Id> indices);
   // Calls `write` and notes `location` for all expressions it adds.
   template <class Write>
   auto located(const Location& location, Write&& write) {
@@ -50,9 +51,9 @@ class ElementBuilder {
   std::vector<scalar::Id> body(const Node& node, const Comprehension& comprehension,
                                std::span<const scalar::Id> indices,
                                std::span<const scalar::Id> reduced, scalar::Id guard);
-  std::vector<scalar::Id> body_of(const Node& node, std::span<const scalar::Id> indices,
-                                  std::span<const scalar::Id> reduced, scalar::Id guard,
-                                  const std::function<std::vector<scalar::Id>(const Element&)>& write);
+  std::vector<scalar::Id> body_of(
+      const Node& node, std::span<const scalar::Id> indices, std::span<const scalar::Id> reduced,
+      scalar::Id guard, const std::function<std::vector<scalar::Id>(const Element&)>& write);
   void note(std::size_t first, const Location& location);
 
   const Graph& graph_;

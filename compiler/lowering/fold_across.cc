@@ -55,7 +55,8 @@ bool leaves_work(const Kernel& stores, const Kernel& folds, const VectorRegister
   const Fold& fold = *folds.stages.front().fold;
   const std::int64_t tile =
       std::int64_t{vectors.lanes(folds.locals[fold.locals[0]])} * tile_vectors(vectors);
-  return *columns >= kEnoughBlocks * tile || steps_of(stores) <= kLightChunk / fold.chunk / *columns;
+  return *columns >= kEnoughBlocks * tile ||
+         steps_of(stores) <= kLightChunk / fold.chunk / *columns;
 }
 
 bool hides_sums(const Kernel& stores, const Store& store, const Kernel& folds) {
@@ -128,7 +129,8 @@ bool fold_across(Kernel& stores, std::uint32_t parameter, const std::vector<std:
         (stage.fold->order != Reduction::Order::chain || !stage.fold->partials.empty()))
       return false;
   const Store* store = only_store(stores, parameter);
-  if (store == nullptr || !leaves_work(stores, folds, vectors) || !hides_sums(stores, *store, folds))
+  if (store == nullptr || !leaves_work(stores, folds, vectors) ||
+      !hides_sums(stores, *store, folds))
     return false;
   auto place_of = [&](std::size_t dimension) {
     const auto found = std::find(order.begin(), order.end(), dimension);
@@ -143,8 +145,8 @@ bool fold_across(Kernel& stores, std::uint32_t parameter, const std::vector<std:
       !reads_axis(arena, column, axis + 1))
     return false;
   const scalar::Affine along = scalar::decompose(arena, column);
-  const bool contiguous = std::any_of(
-      along.terms.begin(), along.terms.end(), [&](const std::pair<Id, Dim>& term) {
+  const bool contiguous =
+      std::any_of(along.terms.begin(), along.terms.end(), [&](const std::pair<Id, Dim>& term) {
         return is_axis(arena, term.first, axis + 1) && term.second == Dim(1);
       });
   if (!contiguous) return false;

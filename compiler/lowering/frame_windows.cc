@@ -200,7 +200,8 @@ std::vector<FramedWindow> frame_windows(
     if (found == loads.end()) return {};
     std::vector<Id> indices;
     for (std::size_t i = 0; i < found->frame.low.size(); ++i) {
-      Id index = scalar::rebuild(from, from.load_indices(id)[i], into, memo, [](Id) { return Id(); });
+      Id index =
+          scalar::rebuild(from, from.load_indices(id)[i], into, memo, [](Id) { return Id(); });
       if (found->frame.low[i] != 0)
         index = scalar::simplify_index(
             into, into.make(Primitive::add, {index, into.index(found->frame.low[i])}));
@@ -221,9 +222,8 @@ std::vector<std::uint32_t> order_of_framed(const Kernel& kernel, std::uint32_t p
       if (!scalar::is_load(arena[id].primitive) || arena[id].payload != parameter) continue;
       std::span<const Id> indices = arena.load_indices(id);
       auto along = [&](std::uint32_t axis) {
-        return std::find_if(indices.begin(), indices.end(), [&](Id index) {
-          return depends_on(arena, index, axis);
-        });
+        return std::find_if(indices.begin(), indices.end(),
+                            [&](Id index) { return depends_on(arena, index, axis); });
       };
       auto inner = along(static_cast<std::uint32_t>(kernel.rows.size() - 1));
       if (inner == indices.end()) inner = along(stage.digits.back());

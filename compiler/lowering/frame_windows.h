@@ -27,9 +27,9 @@ struct FramedWindow {
 inline constexpr double kFramedReads = 64;
 
 // Makes the kernel read such parameters with a frame, of those that may be copied in every run and are read so often.
-std::vector<FramedWindow> frame_windows(Kernel& kernel,
-                                        const std::function<bool(std::uint32_t parameter)>& may_copy,
-                                        double reads = kFramedReads);
+std::vector<FramedWindow> frame_windows(
+    Kernel& kernel, const std::function<bool(std::uint32_t parameter)>& may_copy,
+    double reads = kFramedReads);
 
 // The order of a framed parameter's dimensions that suits how the kernel reads it: innermost is the one along which its
 // vectors run, or if none is, that of the fold's steps. Empty if it is innermost already.

@@ -17,11 +17,11 @@ using scalar::Id;
 using scalar::Primitive;
 
 // Costs are in the units of PrimitiveInfo::cost.
-constexpr int kMaxInlineCost = 300;     // beyond it an expression is cut by storing it
-constexpr int kRecomputeCost = 6;       // what a second computation may cost instead of a store
-constexpr int kBroadcastCost = 8;       // likewise, for a computation that a broadcast repeats
+constexpr int kMaxInlineCost = 300;         // beyond it an expression is cut by storing it
+constexpr int kRecomputeCost = 6;           // what a second computation may cost instead of a store
+constexpr int kBroadcastCost = 8;           // likewise, for a computation that a broadcast repeats
 constexpr std::int64_t kSmallValue = 4096;  // elements that may wait in memory for a distant use
-constexpr std::size_t kMaxMembers = 64;  // in a group, which bounds the size of a kernel
+constexpr std::size_t kMaxMembers = 64;     // in a group, which bounds the size of a kernel
 
 // One node examined on its own: its result axes are axes 0, 1, ... (dimensions other than 1), the
 // reduced axis, if any, is the next; operands that are not inline are loads of buffer ValueId::index.
@@ -42,9 +42,9 @@ struct Planner {
   const Graph& graph;
   const FusionOptions& options;
   FusionPlan plan;
-  std::vector<int> use_count;  // by value
-  std::vector<int> cost;       // by node: of one element when inline, operands included
-  std::vector<bool> is_output;  // by value
+  std::vector<int> use_count;    // by value
+  std::vector<int> cost;         // by node: of one element when inline, operands included
+  std::vector<bool> is_output;   // by value
   std::vector<bool> is_checked;  // by value: stored because something waits for it
   bool has_waits = false;        // whether anything waits for a value that it does not read
 
@@ -130,7 +130,8 @@ Probe Planner::probe(const Node& node) const {
         const Value& info = graph.value(value);
         if (info.kind == Value::Kind::result) {
           const Node& producer = graph.node(info.producer);
-          if (producer.op->data && splat_value(*producer.op->data(producer.attributes))) return Id{};
+          if (producer.op->data && splat_value(*producer.op->data(producer.attributes)))
+            return Id{};
         }
         return load_element(arena, value.index, info.type, indices, guard);
       });
@@ -166,8 +167,8 @@ Probe Planner::probe(const Node& node) const {
     if (!scalar::is_load(made.primitive)) continue;
     if (made.payload == node.results[0].index) continue;  // a step's own result
     std::span<const Id> element = arena.load_indices(id);
-    result.accesses.push_back({ValueId{static_cast<std::uint32_t>(made.payload)},
-                               {element.begin(), element.end()}});
+    result.accesses.push_back(
+        {ValueId{static_cast<std::uint32_t>(made.payload)}, {element.begin(), element.end()}});
   }
   return result;
 }
@@ -301,7 +302,8 @@ bool repeats(const Graph& graph, const Node& node, ValueId operand) {
   if (node.op->steps) {
     std::vector<TensorType> types = types_of(graph, node.operands);
     Steps steps = node.op->steps(instance_of(node, types));
-    if (!steps.start || node.operands[*steps.start] != operand) count = element_count(steps.extents);
+    if (!steps.start || node.operands[*steps.start] != operand)
+      count = element_count(steps.extents);
   }
   return element_count(graph.type(operand).shape) != count;
 }
@@ -331,7 +333,8 @@ int latest_check(const Planner& planner, NodeId id) {
       for (ValueId value : planner.options.checked[node.index])
         latest = std::max(latest, planner.group_of(value));
     const Node& made = planner.graph.node(node);
-    if (made.op->waits_for) latest = std::max(latest, planner.group_of(made.operands[*made.op->waits_for]));
+    if (made.op->waits_for)
+      latest = std::max(latest, planner.group_of(made.operands[*made.op->waits_for]));
     for (ValueId operand : made.operands)
       if (planner.is_inline(operand)) open.push_back(planner.graph.value(operand).producer);
   }
@@ -367,7 +370,8 @@ void choose_members(Planner& planner) {
       if (folds) {
         // A contraction reads its operands many times; a plain reduction reads each element once.
         Dim reduced = 1;
-        for (const Dim& extent : node.op->comprehension({node.op, types, node.attributes}).reduce_extents)
+        for (const Dim& extent :
+             node.op->comprehension({node.op, types, node.attributes}).reduce_extents)
           reduced = reduced * extent;
         Dim points = reduced * element_count(graph.type(node.results[0]).shape);
         if (element_count(graph.type(operand).shape) != points) store(operand);
@@ -408,7 +412,8 @@ std::vector<std::uint32_t> order_of_nodes(const Planner& planner) {
   std::vector<std::uint32_t> first, others;
   for (std::uint32_t i = 0; i < count; ++i) {
     const Node& node = graph.nodes()[i];
-    of_params[i] = of_singles[i] = planner.options.checked.empty() || planner.options.checked[i].empty();
+    of_params[i] = of_singles[i] =
+        planner.options.checked.empty() || planner.options.checked[i].empty();
     for (ValueId operand : node.operands) {
       const Value& value = graph.value(operand);
       if (value.kind == Value::Kind::result) {
@@ -416,7 +421,8 @@ std::vector<std::uint32_t> order_of_nodes(const Planner& planner) {
         of_singles[i] = of_singles[i] && of_singles[value.producer.index];
         reads[i] = reads[i] || reads[value.producer.index];
       } else {
-        of_params[i] = of_params[i] && value.kind == Value::Kind::param && !graph.is_updated(operand);
+        of_params[i] =
+            of_params[i] && value.kind == Value::Kind::param && !graph.is_updated(operand);
         of_singles[i] = of_singles[i] && element_count(value.type.shape) == Dim(1);
         reads[i] = true;
       }
@@ -472,11 +478,13 @@ FusionPlan plan_fusion(const Graph& graph, const FusionOptions& options) {
     int checked = latest_check(planner, NodeId{i});
     bool stepped = planner.is_stepped(node);
     if (options.fuse && latest > checked && !stepped)
-      level = level_in(planner, probe, shape, plan.groups[static_cast<std::size_t>(latest)], latest);
+      level =
+          level_in(planner, probe, shape, plan.groups[static_cast<std::size_t>(latest)], latest);
     // Behind its producers, a node may share the loop of a group that reads what it reads.
     auto reads_too = [&](std::size_t group) {
-      return std::any_of(probe.accesses.begin(), probe.accesses.end(),
-                         [&](const Probe::Access& access) { return reads[group].contains(access.value); });
+      return std::any_of(
+          probe.accesses.begin(), probe.accesses.end(),
+          [&](const Probe::Access& access) { return reads[group].contains(access.value); });
     };
     for (std::size_t k = static_cast<std::size_t>(std::max(latest, checked) + 1);
          options.fuse && !level && !stepped && k < plan.groups.size(); ++k) {
@@ -502,8 +510,7 @@ FusionPlan plan_fusion(const Graph& graph, const FusionOptions& options) {
     for (const Probe::Access& access : probe.accesses)
       reads[static_cast<std::size_t>(latest)].insert(access.value);
     plan.group_of[i] = latest;
-    plan.groups[static_cast<std::size_t>(latest)].members.push_back(
-        {NodeId{i}, *level});
+    plan.groups[static_cast<std::size_t>(latest)].members.push_back({NodeId{i}, *level});
     for (const Probe::Access& access : probe.accesses)
       if (planner.group_of(access.value) >= 0 && planner.group_of(access.value) != latest)
         plan.stored[access.value.index] = true;
@@ -511,7 +518,8 @@ FusionPlan plan_fusion(const Graph& graph, const FusionOptions& options) {
   for (const Graph::Output& output : graph.outputs())
     if (planner.group_of(output.value) >= 0) plan.stored[output.value.index] = true;
   for (std::uint32_t value = 0; value < graph.value_count(); ++value)
-    if (planner.is_checked[value] && planner.group_of(ValueId{value}) >= 0) plan.stored[value] = true;
+    if (planner.is_checked[value] && planner.group_of(ValueId{value}) >= 0)
+      plan.stored[value] = true;
   return plan;
 }
 

@@ -182,9 +182,8 @@ void cut_row(Kernel& kernel, std::uint32_t number, const AxisPart& front, const 
 }
 
 void renumber_parameters(Kernel& kernel, const std::vector<std::uint32_t>& number) {
-  rewrite_loads(kernel, [&](std::uint32_t& parameter, std::vector<Id>&) {
-    parameter = number[parameter];
-  });
+  rewrite_loads(kernel,
+                [&](std::uint32_t& parameter, std::vector<Id>&) { parameter = number[parameter]; });
   for (Stage& stage : kernel.stages)
     for (Store& store : stage.stores) store.parameter = number[store.parameter];
 }

@@ -289,10 +289,10 @@ double KernelCost::access_cost(const Access& access, const TileAxes& axes, doubl
   }
   double part = shared ? 1 / rows : 1;
   double vectors =
-      access.in_fold ? kVectors *
-                           std::clamp(std::ceil(extents_[axes.axis] / lanes_), 1.0, most_vectors_) /
-                           most_vectors_
-                     : 1;
+      access.in_fold
+          ? kVectors * std::clamp(std::ceil(extents_[axes.axis] / lanes_), 1.0, most_vectors_) /
+                most_vectors_
+          : 1;
   // Neighbours that are close together are picked from as many vectors as they are apart.
   const bool is_near = stride >= 2 && stride <= static_cast<double>(kNearStride);
   const bool interleaves = access.is_store && is_near && of_row == 1 &&
@@ -300,11 +300,11 @@ double KernelCost::access_cost(const Access& access, const TileAxes& axes, doubl
                            steps_ <= static_cast<double>(kWrittenOutSteps);
   // A copy that is made for the kernel has the steps side by side.
   const double apart = of_step < kPage || access.is_copied ? 1 : kApart;
-  double each = computed               ? kLanes
+  double each = computed      ? kLanes
                 : stride == 0 ? kSpread * (of_step < kLanes ? 1 : kFar * apart) * part / vectors
-                : plain                ? part
-                : stride == 1          ? part * (of_step < kPage ? 1 : kApart)
-                : interleaves          ? kInterleaved
+                : plain       ? part
+                : stride == 1 ? part * (of_step < kPage ? 1 : kApart)
+                : interleaves ? kInterleaved
                 : is_near && !access.is_store ? (stride + 1) * part
                                               : kLanes;
   return guard + access.times * each;

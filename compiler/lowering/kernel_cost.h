@@ -70,7 +70,7 @@ class KernelCost {
     std::uint32_t parameter = 0;
     std::vector<Index> indices;
     bool guarded = false, in_fold = false, may_copy = false, is_store = false;
-    bool is_copied = false;  // ahead of all runs, or with a frame
+    bool is_copied = false;   // ahead of all runs, or with a frame
     std::uint64_t guard = 0;  // axes on which the guard depends
     double times = 1;         // for each point of the rows
     double guard_times = 1;

@@ -216,7 +216,8 @@ std::string size_text(const SlotSize& size) {
 std::string largest_text(const std::vector<SlotEnd>& ends) {
   std::vector<std::string> texts;
   for (const auto& [slot, size] : ends)
-    texts.push_back(slot == 0 ? size_text(size) : fmt::format("slot {} + {}", slot, size_text(size)));
+    texts.push_back(slot == 0 ? size_text(size)
+                              : fmt::format("slot {} + {}", slot, size_text(size)));
   if (texts.empty()) return "0";
   return texts.size() == 1 ? texts[0] : fmt::format("max({})", fmt::join(texts, ", "));
 }

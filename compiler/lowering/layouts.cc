@@ -47,9 +47,8 @@ class Chooser {
       auto number = static_cast<std::uint32_t>(costs_.size());
       // As it will be when its axes are chosen.
       Kernel& kernel = kernels_.emplace_back(built->kernel);
-      const std::vector<FramedWindow> framed = frame_windows(kernel, [&](std::uint32_t parameter) {
-        return !is_weight(built->values[parameter]);
-      });
+      const std::vector<FramedWindow> framed = frame_windows(
+          kernel, [&](std::uint32_t parameter) { return !is_weight(built->values[parameter]); });
       split_residues(kernel);
       costs_.emplace_back(
           kernel,

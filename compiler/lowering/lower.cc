@@ -127,7 +127,8 @@ class Lowerer {
         if (own && !checked.contains(output.updates) && !checked.contains(output.value))
           updates.push_back({output.updates, output.value});
       }
-      layouts_.merge(weir::order_state(kernels, updates, layouts_, weight_test(), options_.vectors));
+      layouts_.merge(
+          weir::order_state(kernels, updates, layouts_, weight_test(), options_.vectors));
     }
     for (StateEntry& entry : program_.state) {
       const Graph::Output& output = graph_.outputs()[entry.output];
@@ -206,8 +207,12 @@ class Lowerer {
       auto entry = std::find_if(program_.state.begin(), program_.state.end(),
                                 [&](const StateEntry& e) { return e.buffer == update.next; });
       const Graph::Output& output = graph_.outputs()[entry->output];
-      Buffer state{
-          program_.buffers[update.next].name, entry->type, Buffer::Place::state, 0, entry->offset, {}};
+      Buffer state{program_.buffers[update.next].name,
+                   entry->type,
+                   Buffer::Place::state,
+                   0,
+                   entry->offset,
+                   {}};
       lay_out(state, output.updates);
       std::uint32_t copy = add_buffer(std::move(state));
       entry->buffer = copy;
@@ -298,7 +303,8 @@ class Lowerer {
 
   void add_call(BuiltKernel built, const std::vector<NodeId>& nodes,
                 const std::optional<GivenBuffer>& chunks) {
-    PreparedKernels prepared = prepare_kernels(std::move(built), layouts_, weight_test(), options_.vectors);
+    PreparedKernels prepared =
+        prepare_kernels(std::move(built), layouts_, weight_test(), options_.vectors);
     std::uint32_t sums = UINT32_MAX;
     if (prepared.kernels.size() > 1)
       sums = add_buffer({"sums", prepared.sums, Buffer::Place::workspace, 0, 0, {}});
@@ -313,7 +319,7 @@ class Lowerer {
     call.nodes = std::move(nodes);
     std::vector<std::uint32_t>& buffers = call.buffers;
     for (std::size_t i = 0; i < built.values.size(); ++i) {
-      buffers.push_back(built.values[i].valid()             ? buffer_of(built.values[i])
+      buffers.push_back(built.values[i].valid()            ? buffer_of(built.values[i])
                         : chunks && chunks->parameter == i ? chunks->buffer
                                                            : sums);
       // A value without a name that is an output is known by the output's.
@@ -416,7 +422,8 @@ class Lowerer {
   // Copies a value from one buffer to another, each in its own order of dimensions.
   void add_copy(ValueId value, std::uint32_t from, std::uint32_t to, std::string description) {
     Kernel kernel = build_copy_kernel(graph_, value).kernel;
-    const MemoryLayout &source = program_.buffers[from].layout, &target = program_.buffers[to].layout;
+    const MemoryLayout &source = program_.buffers[from].layout,
+                       &target = program_.buffers[to].layout;
     reorder_dimensions(kernel, {source.order, target.order});
     apply_panels(kernel, {source.panel, target.panel});
     add_call(std::move(kernel), copy_call(value, from, to, std::move(description)));

@@ -198,8 +198,7 @@ class Chooser {
 
 Layouts order_state(const std::vector<const BuiltKernel*>& kernels,
                     const std::vector<StateUpdate>& updates, const Layouts& layouts,
-                    const std::function<bool(ValueId)>& is_weight,
-                    const VectorRegisters& vectors) {
+                    const std::function<bool(ValueId)>& is_weight, const VectorRegisters& vectors) {
   Layouts orders;
   Chooser chooser(kernels, layouts, is_weight, vectors);
   for (const Family& family : families_of(kernels, updates)) {

@@ -29,7 +29,6 @@ struct StateUpdate {
 // for pack_operands.
 Layouts order_state(const std::vector<const BuiltKernel*>& kernels,
                     const std::vector<StateUpdate>& updates, const Layouts& layouts,
-                    const std::function<bool(ValueId)>& is_weight,
-                    const VectorRegisters& vectors);
+                    const std::function<bool(ValueId)>& is_weight, const VectorRegisters& vectors);
 
 }  // namespace weir

@@ -144,7 +144,8 @@ std::optional<std::vector<std::uint32_t>> order_along_window(const Kernel& kerne
   auto is_axis = [&](Id index, std::size_t axis) {
     return kernel.arena[index].primitive == Primitive::axis && kernel.arena[index].payload == axis;
   };
-  if (std::ranges::any_of(indices, [&](Id index) { return is_axis(index, kernel.rows.size() - 1); }))
+  if (std::ranges::any_of(indices,
+                          [&](Id index) { return is_axis(index, kernel.rows.size() - 1); }))
     return std::nullopt;
   for (const Stage& stage : kernel.stages) {
     if (!stage.fold || stage.fold->order != Reduction::Order::chain || stage.digits.size() < 2)
@@ -347,7 +348,7 @@ Kernel build_pack_kernel(const TensorType& source, const PackedCopy& copy) {
   std::vector<Id> axes;
   for (std::uint32_t i = 0; i < axis_count; ++i) {
     const bool is_loop = has_loop && i == looped;
-    const std::uint32_t number = is_loop                      ? static_cast<std::uint32_t>(axis_count - 1)
+    const std::uint32_t number = is_loop ? static_cast<std::uint32_t>(axis_count - 1)
                                  : has_loop && i > looped ? i - 1
                                                           : i;
     axes.push_back(kernel.arena.axis(number, kernel.rows[i]));

@@ -48,9 +48,9 @@ std::optional<std::size_t> dimension_along(const Kernel& kernel, const Store& st
 }
 
 // The row axis that vectors will run along, if the first result lies apart along it.
-std::optional<std::uint32_t> scattering_axis(
-    const Kernel& kernel, const std::function<bool(std::uint32_t)>& may_copy, bool moved,
-    const VectorRegisters& vectors) {
+std::optional<std::uint32_t> scattering_axis(const Kernel& kernel,
+                                             const std::function<bool(std::uint32_t)>& may_copy,
+                                             bool moved, const VectorRegisters& vectors) {
   Kernel ordered = kernel;
   split_residues(ordered);
   order_rows(ordered, may_copy, moved, vectors);

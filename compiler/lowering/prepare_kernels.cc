@@ -39,15 +39,13 @@ PreparedKernels prepare_kernels(BuiltKernel built, const Layouts& layouts,
                                 const std::function<bool(ValueId)>& is_weight,
                                 const VectorRegisters& vectors) {
   const bool moved = apply_layouts(built, layouts);
-  const std::vector<FramedWindow> framed = frame_windows(built.kernel, [&](std::uint32_t parameter) {
-    return !is_weight(built.values[parameter]);
-  });
+  const std::vector<FramedWindow> framed = frame_windows(
+      built.kernel, [&](std::uint32_t parameter) { return !is_weight(built.values[parameter]); });
   auto may_copy_in = [&](const BuiltKernel& one) {
     return [&](std::uint32_t parameter) {
       return is_weight(one.values[parameter]) ||
-             std::ranges::any_of(framed, [&](const FramedWindow& window) {
-               return window.parameter == parameter;
-             });
+             std::ranges::any_of(
+                 framed, [&](const FramedWindow& window) { return window.parameter == parameter; });
     };
   };
   built.values.resize(built.kernel.parameters.size());

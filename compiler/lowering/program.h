@@ -39,7 +39,7 @@ struct Buffer {
   std::uint32_t index = 0;
   std::uint64_t offset = 0;
   std::optional<SlotSize> scratch;  // the size of a workspace buffer that is no tensor
-  MemoryLayout layout = {};  // of its value in `type`
+  MemoryLayout layout = {};         // of its value in `type`
 };
 
 // One run of a kernel on buffers.
@@ -106,8 +106,8 @@ struct StateEntry {
   std::uint32_t output = 0;  // which of the graph's outputs updates it
   // What holds its next value at the end: the param's own, if it is only read.
   std::uint32_t buffer = 0;
-  bool updated = false;  // it has a next value; otherwise it is only read
-  MemoryLayout layout = {};     // in the block
+  bool updated = false;      // it has a next value; otherwise it is only read
+  MemoryLayout layout = {};  // in the block
 };
 
 struct Program {

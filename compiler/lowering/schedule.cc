@@ -187,10 +187,8 @@ class Scheduler {
 
   void choose_vector_axis() {
     bool lanes = false;
-    for (const Stage& stage : stages()) {
-      if (!stage.fold) continue;
-      lanes = lanes || stage.fold->order == Reduction::Order::lanes;
-    }
+    for (const Stage& stage : stages())
+      if (stage.fold) lanes = lanes || stage.fold->order == Reduction::Order::lanes;
     // Without folds a stage axis only appears beside one, so maps always run along a row axis.
     int width = target_.lanes(vector_type());
     vector_is_stage_ = lanes && !lies_along_columns();
@@ -225,10 +223,11 @@ class Scheduler {
       bool by_step = false, along_steps = false;
       for (const auto& [atom, value] : offset.terms) {
         by_step = by_step || level_of_index(atom) == Level::stage;
-        along_steps = along_steps || (arena()[atom].primitive == Primitive::axis && value == Dim(1) &&
-                                      level_of_index(atom) == Level::stage);
+        along_steps = along_steps || (arena()[atom].primitive == Primitive::axis &&
+                                      value == Dim(1) && level_of_index(atom) == Level::stage);
         const std::vector<Id> reached = scalar::reachable(arena(), std::span(&atom, 1));
-        if (!is_columns(atom) && std::any_of(reached.begin(), reached.end(), is_columns)) return false;
+        if (!is_columns(atom) && std::any_of(reached.begin(), reached.end(), is_columns))
+          return false;
       }
       if (!by_step) continue;
       if (along_steps || coefficient(offset, columns.number) != Dim(1)) return false;

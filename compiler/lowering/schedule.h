@@ -51,9 +51,11 @@ struct Access {
   Kind kind = Kind::uniform;
   scalar::Id offset;  // in elements; without the vector axis' part, except when computed
   Dim stride;         // in elements along the vector axis, when strided
-  bool along_rows = false;  // of a strided load: contiguous along the innermost of the schedule's rows
+  bool along_rows =
+      false;  // of a strided load: contiguous along the innermost of the schedule's rows
   bool interleaves = false;  // of a strided store: the rows of a tile lie between the elements
-  bool along_steps = false;  // of a strided load: contiguous along the steps of a fold, and the same for all rows of a tile
+  bool along_steps =
+      false;  // of a strided load: contiguous along the steps of a fold, and the same for all rows of a tile
   // Of a load that differs from step to step of the innermost loop: the part of the offset that is
   // the same at all of its steps, and the rest.
   scalar::Id outside, inside;
@@ -100,7 +102,7 @@ struct Panel {
   Dim stride;                // where it is loaded as it lies: elements from a step to the next
   std::int64_t columns = 0;  // of a tile
   Dim bytes;                 // of all columns of a block, padded to whole vectors
-  std::int64_t groups = 0;   // a block of fewer groups of rows, one after the other, goes without it
+  std::int64_t groups = 0;  // a block of fewer groups of rows, one after the other, goes without it
   // It is loaded along the steps, so that the copy turns it: rows of one tile read nothing else.
   bool turned = false;
   std::vector<SizeWithin> pays;  // it is worth its copy if all of these are so
@@ -114,21 +116,21 @@ struct Schedule {
   int unroll = 1;                      // vectors at once along the vector axis
   std::int64_t block = 0;              // elements of vector_row in a unit
   int rows_at_once = 1;                // points of the innermost of `rows` in a unit
-  int tile_axes = 1;                   // of `rows`, innermost: if several, all of their points are in a unit
-  int rows_fewer = 0;                  // of the lower of two heights; 0 if there is one
-  bool rows_together = false;          // what follows the fold is written out for all rows at once
-  std::optional<RowOverlap> overlap;   // of a tile of one axis, whose fold is written out
-  int tile_unroll = 1;                 // vectors at once beside so many rows
+  int tile_axes = 1;   // of `rows`, innermost: if several, all of their points are in a unit
+  int rows_fewer = 0;  // of the lower of two heights; 0 if there is one
+  bool rows_together = false;         // what follows the fold is written out for all rows at once
+  std::optional<RowOverlap> overlap;  // of a tile of one axis, whose fold is written out
+  int tile_unroll = 1;                // vectors at once beside so many rows
   std::optional<Panel> panel;
-  bool streams = false;                // may use streaming stores
+  bool streams = false;                             // may use streaming stores
   std::unordered_map<std::uint32_t, Access> loads;  // by arena id
   std::vector<std::vector<Access>> stores;          // by stage and store
   std::vector<Access> sums;                         // of the kernel's folds across rows
   // By arena id of a comparison in a guard: along the vector axis, or along the innermost loop of a fold.
   std::unordered_map<std::uint32_t, IndexBound> bounds, step_bounds;
-  std::vector<Level> levels;                        // by arena id
-  std::vector<bool> varies;                         // by arena id: along the vector axis
-  std::vector<bool> varies_by_row;                  // by arena id: along the tile's axes
+  std::vector<Level> levels;        // by arena id
+  std::vector<bool> varies;         // by arena id: along the vector axis
+  std::vector<bool> varies_by_row;  // by arena id: along the tile's axes
   Dim work;   // of the whole kernel: cost units (PrimitiveInfo::cost) of single elements
   Dim bytes;  // of all parameters
 

@@ -36,20 +36,20 @@ struct Target {
   std::string triple;
   std::string cpu;
   std::string features;
-  int vector_bytes = 0;          // 0: no vectors
+  int vector_bytes = 0;  // 0: no vectors
   int pointer_bits = 64;
-  bool fma = false;              // fused multiply-add, f32 and f64
-  bool masks_words = false;      // masked loads and stores of 32 and 64 bit elements
-  bool masks_bytes = false;      // and of bytes
-  bool rounds = false;           // floor, ceil, trunc, round to even
-  bool divides_32 = true;        // integer division
+  bool fma = false;          // fused multiply-add, f32 and f64
+  bool masks_words = false;  // masked loads and stores of 32 and 64 bit elements
+  bool masks_bytes = false;  // and of bytes
+  bool rounds = false;       // floor, ceil, trunc, round to even
+  bool divides_32 = true;    // integer division
   bool divides_64 = true;
-  bool converts_64 = true;        // between i64 and floats
-  bool converts_f16 = false;      // between f16 and f32
-  bool converts_f16_f64 = false;  // from f64 to f16, with one rounding
-  bool converts_bf16 = false;     // from f32 to bf16, denormal numbers included
+  bool converts_64 = true;            // between i64 and floats
+  bool converts_f16 = false;          // between f16 and f32
+  bool converts_f16_f64 = false;      // from f64 to f16, with one rounding
+  bool converts_bf16 = false;         // from f32 to bf16, denormal numbers included
   bool converts_normal_bf16 = false;  // likewise, but denormal numbers become zeros: AVX512-BF16
-  bool is_host = false;           // this architecture and operating system
+  bool is_host = false;               // this architecture and operating system
   std::string missing;  // features that this machine lacks, if is_host: "avx512f, avx512vl"
 
   VectorRegisters vectors() const {

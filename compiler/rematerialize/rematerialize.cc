@@ -20,11 +20,10 @@ Graph within_budget(Graph graph, const RematerializeOptions& options) {
       throw Error(fmt::format("a memory budget is for known sizes; give {} one", symbol));
   std::uint64_t least = UINT64_MAX;
   auto fits = [&](const Graph& candidate) {
-    Program program =
-        lower(candidate, {.fuse = options.fuse,
-                          .reuse_memory = options.reuse_memory,
-                          .orders_state = options.orders_state,
-                          .state_orders = {}});
+    Program program = lower(candidate, {.fuse = options.fuse,
+                                        .reuse_memory = options.reuse_memory,
+                                        .orders_state = options.orders_state,
+                                        .state_orders = {}});
     std::uint64_t bytes = workspace_bytes(program, budget.sizes).value_or(UINT64_MAX);
     least = std::min(least, bytes);
     return bytes <= budget.bytes;

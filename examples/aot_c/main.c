@@ -39,7 +39,9 @@ int main(void) {
   outputs.logits = logits;
   workspace += (WEIR_ALIGNMENT - (size_t)workspace % WEIR_ALIGNMENT) % WEIR_ALIGNMENT;
   status = digits_forward_get_sizes(1, &sizes);
-  if (status == WEIR_OK && sizes.workspace + sizes.workspace_per_worker > sizeof(memory.bytes) - WEIR_ALIGNMENT) return 2;
+  if (status == WEIR_OK &&
+      sizes.workspace + sizes.workspace_per_worker > sizeof(memory.bytes) - WEIR_ALIGNMENT)
+    return 2;
   if (status == WEIR_OK) status = digits_forward(&inputs, &outputs, 1, workspace, NULL);
   if (status != WEIR_OK) {
     fprintf(stderr, "%s\n", digits_message(status));

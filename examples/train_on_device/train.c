@@ -12,9 +12,9 @@
 #define EVALUATED 36 /* at once */
 #define EPOCHS 15
 
-#define BLOCK(name, size)               \
-  static union {                        \
-    double aligned;                     \
+#define BLOCK(name, size)                \
+  static union {                         \
+    double aligned;                      \
     char bytes[(size) + WEIR_ALIGNMENT]; \
   } name
 
@@ -25,7 +25,7 @@ static float images[EVALUATED * 64], logits[EVALUATED * 10];
 static int labels[EVALUATED], order[TRAINED], others[OTHERS];
 static unsigned long random_state;
 
-static char *aligned(char *p) {
+static char* aligned(char* p) {
   return p + (WEIR_ALIGNMENT - (size_t)p % WEIR_ALIGNMENT) % WEIR_ALIGNMENT;
 }
 
@@ -38,7 +38,7 @@ static unsigned long random_bits(void) {
   return random_state = x;
 }
 
-static int load(const int *rows, int count, char *workspace) {
+static int load(const int* rows, int count, char* workspace) {
   digits_data_forward_inputs inputs;
   digits_data_forward_outputs outputs;
   inputs.rows = rows;
@@ -51,14 +51,16 @@ static int fits(int rows) {
   device_step_sizes step;
   device_forward_sizes forward;
   digits_data_forward_sizes data;
-  return device_step_get_sizes(rows, &step) == WEIR_OK && device_forward_get_sizes(rows, &forward) == WEIR_OK &&
+  return device_step_get_sizes(rows, &step) == WEIR_OK &&
+         device_forward_get_sizes(rows, &forward) == WEIR_OK &&
          digits_data_forward_get_sizes(rows, &data) == WEIR_OK &&
          sizeof workspace_memory - WEIR_ALIGNMENT >= step.workspace + step.workspace_per_worker &&
-         sizeof workspace_memory - WEIR_ALIGNMENT >= forward.workspace + forward.workspace_per_worker &&
+         sizeof workspace_memory - WEIR_ALIGNMENT >=
+             forward.workspace + forward.workspace_per_worker &&
          sizeof workspace_memory - WEIR_ALIGNMENT >= data.workspace + data.workspace_per_worker;
 }
 
-static int train_epoch(int epoch, char *state, char *workspace, struct training *result) {
+static int train_epoch(int epoch, char* state, char* workspace, struct training* result) {
   device_step_inputs inputs;
   device_step_outputs outputs;
   float rate = 0.012f * (float)(EPOCHS - epoch) / (float)EPOCHS;
@@ -81,7 +83,7 @@ static int train_epoch(int epoch, char *state, char *workspace, struct training 
   return WEIR_OK;
 }
 
-static int evaluate(const char *state, char *workspace, struct training *result) {
+static int evaluate(const char* state, char* workspace, struct training* result) {
   device_forward_inputs inputs;
   device_forward_outputs outputs;
   int first, i, k, best, status;
@@ -89,7 +91,8 @@ static int evaluate(const char *state, char *workspace, struct training *result)
   outputs.logits = logits;
   for (first = 0; first < OTHERS; first += EVALUATED) {
     status = load(others + first, EVALUATED, workspace);
-    if (status == WEIR_OK) status = device_forward(&inputs, &outputs, EVALUATED, state, workspace, 0);
+    if (status == WEIR_OK)
+      status = device_forward(&inputs, &outputs, EVALUATED, state, workspace, 0);
     if (status != WEIR_OK) return status;
     for (i = 0; i < EVALUATED; ++i) {
       for (best = 0, k = 1; k < 10; ++k)
@@ -100,7 +103,7 @@ static int evaluate(const char *state, char *workspace, struct training *result)
   return WEIR_OK;
 }
 
-int train(struct training *result) {
+int train(struct training* result) {
   char *state = aligned(state_memory.bytes), *workspace = aligned(workspace_memory.bytes);
   int i, status;
   if (!fits(BATCH) || !fits(EVALUATED)) return -1;
@@ -108,7 +111,8 @@ int train(struct training *result) {
   for (i = 0; i < OTHERS; ++i) others[i] = TRAINED + i;
   status = device_init_state(state);
   random_state = 1;
-  for (i = 0; i < EPOCHS && status == WEIR_OK; ++i) status = train_epoch(i, state, workspace, result);
+  for (i = 0; i < EPOCHS && status == WEIR_OK; ++i)
+    status = train_epoch(i, state, workspace, result);
   result->right = 0;
   result->others = OTHERS;
   if (status == WEIR_OK) status = evaluate(state, workspace, result);

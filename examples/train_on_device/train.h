@@ -9,6 +9,6 @@ struct training {
 };
 
 /* 0, or what is not: a weir_status, or -1 if the memory set aside is too small. */
-int train(struct training *result);
+int train(struct training* result);
 
 #endif

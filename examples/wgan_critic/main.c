@@ -18,7 +18,7 @@ static union {
   char bytes[65536];
 } workspace_memory;
 
-static char *aligned(char *p) {
+static char* aligned(char* p) {
   return p + (WEIR_ALIGNMENT - (size_t)p % WEIR_ALIGNMENT) % WEIR_ALIGNMENT;
 }
 
@@ -35,7 +35,7 @@ int main(void) {
   critic_step_sizes sizes;
   reference_forward_inputs at;
   reference_forward_outputs rows;
-  const float *trained = (const float *)(state + CRITIC_STATE_W1_OFFSET);
+  const float* trained = (const float*)(state + CRITIC_STATE_W1_OFFSET);
   int step, i, status, good = 1;
   inputs.real = rows.real = real;
   inputs.fake = rows.fake = fake;
@@ -45,7 +45,9 @@ int main(void) {
   outputs.loss = &loss;
   at.step = &step;
   status = critic_step_get_sizes(ROWS, &sizes);
-  if (status == WEIR_OK && sizes.workspace + sizes.workspace_per_worker + WEIR_ALIGNMENT > sizeof workspace_memory) return 2;
+  if (status == WEIR_OK &&
+      sizes.workspace + sizes.workspace_per_worker + WEIR_ALIGNMENT > sizeof workspace_memory)
+    return 2;
   if (status == WEIR_OK) status = critic_init_state(state);
   for (step = 0; step < STEPS && status == WEIR_OK; ++step) {
     status = reference_forward(&at, &rows, workspace, NULL);

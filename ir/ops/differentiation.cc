@@ -10,8 +10,7 @@ using namespace ops;
 
 OpDef stop_gradient_op() {
   OpDef op = unary("differentiation", TypeSet::any,
-                   {"stop_gradient",
-                    "x, as a constant to whoever differentiates.",
+                   {"stop_gradient", "x, as a constant to whoever differentiates.",
                     "Bit for bit. The gradient is 0, and what x is made of is not differentiated "
                     "on this way.",
                     OnnxOp::none()},

@@ -79,7 +79,8 @@ OpDef cast_op() {
           kFamily, TypeSet::any,
           {"cast",
            "The value in another element type.",
-           "To a float: the nearest, ties to even, rounded once. Float to integer: truncates toward "
+           "To a float: the nearest, ties to even, rounded once. Float to integer: truncates "
+           "toward "
            "zero, "
            "saturates at the ends of the range, and takes NaN to 0. Between integers: wraps. To "
            "bool: "

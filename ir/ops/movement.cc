@@ -125,9 +125,11 @@ OpDef reshape_op() {
     });
   };
   op.to_onnx = reshape_to_onnx;
-  return with_moving_gradient(std::move(op), [](const GradientContext& context) -> std::vector<Var> {
-    return {reshape_to(context.builder, context.cotangents[0], context.instance.operand(0).shape)};
-  });
+  return with_moving_gradient(
+      std::move(op), [](const GradientContext& context) -> std::vector<Var> {
+        return {
+            reshape_to(context.builder, context.cotangents[0], context.instance.operand(0).shape)};
+      });
 }
 
 // --- transpose ---------------------------------------------------------------
@@ -176,14 +178,15 @@ OpDef transpose_op() {
       return index;
     });
   };
-  return with_moving_gradient(std::move(op), [](const GradientContext& context) -> std::vector<Var> {
-    std::vector<std::size_t> permutation = permutation_of(context.instance);
-    Integers inverse(permutation.size());
-    for (std::size_t i = 0; i < permutation.size(); ++i)
-      inverse[permutation[i]] = static_cast<std::int64_t>(i);
-    return {
-        context.builder.apply("transpose", {context.cotangents[0]}, {{"permutation", inverse}})};
-  });
+  return with_moving_gradient(
+      std::move(op), [](const GradientContext& context) -> std::vector<Var> {
+        std::vector<std::size_t> permutation = permutation_of(context.instance);
+        Integers inverse(permutation.size());
+        for (std::size_t i = 0; i < permutation.size(); ++i)
+          inverse[permutation[i]] = static_cast<std::int64_t>(i);
+        return {context.builder.apply("transpose", {context.cotangents[0]},
+                                      {{"permutation", inverse}})};
+      });
 }
 
 // --- broadcast ---------------------------------------------------------------

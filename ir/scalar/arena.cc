@@ -38,17 +38,17 @@ void check_operands(const Arena& arena, Primitive primitive, std::span<const Id>
   }
   for (std::size_t i = first + 1; i < operands.size(); ++i)
     WEIR_CHECK(arena[operands[i]].type == arena[operands[first]].type,
-               std::string(rule.name) + " of " +
-                   std::string(name(arena[operands[first]].type)) + " and " +
-                   std::string(name(arena[operands[i]].type)));
+               std::string(rule.name) + " of " + std::string(name(arena[operands[first]].type)) +
+                   " and " + std::string(name(arena[operands[i]].type)));
 }
 
 }  // namespace
 
 Id Arena::intern(Primitive primitive, DType type, std::span<const Id> operands,
                  std::uint64_t payload) {
-  std::size_t hash = combine(static_cast<std::size_t>(primitive) * 16 + static_cast<std::size_t>(type),
-                             static_cast<std::size_t>(payload));
+  std::size_t hash =
+      combine(static_cast<std::size_t>(primitive) * 16 + static_cast<std::size_t>(type),
+              static_cast<std::size_t>(payload));
   for (Id operand : operands) hash = combine(hash, operand.index);
   auto [begin, end] = index_.equal_range(hash);
   for (auto it = begin; it != end; ++it) {
@@ -115,7 +115,8 @@ Id Arena::bitcast(Id operand, DType type) {
   WEIR_CHECK(bit_width(from) == bit_width(type));
   if (from == type) return operand;
   if (is_constant(operand)) return constant(type, bits(operand));
-  if ((*this)[operand].primitive == Primitive::bitcast) return bitcast(this->operand(operand, 0), type);
+  if ((*this)[operand].primitive == Primitive::bitcast)
+    return bitcast(this->operand(operand, 0), type);
   return intern(Primitive::bitcast, type, std::array{operand}, 0);
 }
 

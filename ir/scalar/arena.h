@@ -56,7 +56,8 @@ class Arena {
   }
   // Of a load: the element's indices.
   std::span<const Id> load_indices(Id id) const {
-    return nodes_[id.index].primitive == Primitive::load_if ? operands(id).subspan(2) : operands(id);
+    return nodes_[id.index].primitive == Primitive::load_if ? operands(id).subspan(2)
+                                                            : operands(id);
   }
   std::size_t size() const { return nodes_.size(); }
 

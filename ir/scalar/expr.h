@@ -48,15 +48,15 @@ inline Expr make(Primitive primitive, std::initializer_list<Expr> operands) {
 }
 
 // Binary operators and functions, each also with a number on either side.
-#define WEIR_SCALAR_BINARY(function, primitive)                                              \
-  inline Expr function(Expr a, Expr b) { return make(Primitive::primitive, {a, b}); }        \
-  template <Number N>                                                                        \
-  Expr function(Expr a, N b) {                                                               \
-    return make(Primitive::primitive, {a, a.like(b)});                                       \
-  }                                                                                          \
-  template <Number N>                                                                        \
-  Expr function(N a, Expr b) {                                                               \
-    return make(Primitive::primitive, {b.like(a), b});                                       \
+#define WEIR_SCALAR_BINARY(function, primitive)                                       \
+  inline Expr function(Expr a, Expr b) { return make(Primitive::primitive, {a, b}); } \
+  template <Number N>                                                                 \
+  Expr function(Expr a, N b) {                                                        \
+    return make(Primitive::primitive, {a, a.like(b)});                                \
+  }                                                                                   \
+  template <Number N>                                                                 \
+  Expr function(N a, Expr b) {                                                        \
+    return make(Primitive::primitive, {b.like(a), b});                                \
   }
 WEIR_SCALAR_BINARY(operator+, add)
 WEIR_SCALAR_BINARY(operator-, sub)

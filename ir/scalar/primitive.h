@@ -80,12 +80,12 @@ enum class Primitive : std::uint8_t {
   // Elementary functions that activations and derivatives are made of, each accurate as a whole: rounding an
   // argument would cost many digits of an exponential, and a factor that comes later those that a denormal
   // number lacks. |scale| is below 2^40.
-  scaled_exp,   // scale, a, b: scale * exp(a * b)
-  sigmoid,      // 1 / (1 + exp(-x))
-  sigmoid_gate, // scale, x: scale * sigmoid(x)
-  normal_gate,  // scale, x: scale times the normal distribution function at x
-  tanh_gate,    // scale, x: scale * (1 + tanh(sqrt(2/pi) * (x + 0.044715 x^3))) / 2
-  softplus,     // log(1 + exp(x))
+  scaled_exp,    // scale, a, b: scale * exp(a * b)
+  sigmoid,       // 1 / (1 + exp(-x))
+  sigmoid_gate,  // scale, x: scale * sigmoid(x)
+  normal_gate,   // scale, x: scale times the normal distribution function at x
+  tanh_gate,     // scale, x: scale * (1 + tanh(sqrt(2/pi) * (x + 0.044715 x^3))) / 2
+  softplus,      // log(1 + exp(x))
   // Indices.
   floor_div,
   modulo,
@@ -102,12 +102,12 @@ enum class ResultRule : std::uint8_t {
 };
 
 struct PrimitiveInfo {
-  std::string_view name;    // as printed
-  std::string_view infix;   // operator, or empty for function notation
-  int arity;                // -1: any
+  std::string_view name;   // as printed
+  std::string_view infix;  // operator, or empty for function notation
+  int arity;               // -1: any
   ResultRule result;
-  bool elementary;          // has an expansion
-  int cost;                 // rough cycles of one vector operation, for fusion and grain sizes
+  bool elementary;  // has an expansion
+  int cost;         // rough cycles of one vector operation, for fusion and grain sizes
 };
 
 const PrimitiveInfo& info(Primitive primitive);

@@ -60,8 +60,7 @@ class Slope {
     for (const test::VectorLevel& level : test::vector_levels())
       programs_.emplace_back(level.name(), RowsProgram(graph, DType::f32, level.cpu));
     columns_.resize(static_cast<std::size_t>(threads));
-    for (std::size_t i = 0; i < kUpstream.size(); ++i)
-      upstream_.emplace_back(kWidth, kUpstream[i]);
+    for (std::size_t i = 0; i < kUpstream.size(); ++i) upstream_.emplace_back(kWidth, kUpstream[i]);
   }
 
   std::string faults() {

@@ -200,9 +200,8 @@ class GraphWriter {
         return nodes_.add_all(op.onnx.name, operands, *attributes, results.size());
     }
     if (op.composite_for(instance))
-      return body_of(instance, operands, [&op](auto&... arguments) {
-        return composite_results(op, arguments...);
-      });
+      return body_of(instance, operands,
+                     [&op](auto&... arguments) { return composite_results(op, arguments...); });
     if (op.onnx_body) return body_of(instance, operands, op.onnx_body);
     if (op.pointwise) return {pointwise(instance, results[0], operands)};
     if (op.data) return {nodes_.add("Constant", {}, {{"value", op.data(instance.attributes)}})};

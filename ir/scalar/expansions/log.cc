@@ -20,7 +20,6 @@
 namespace weir::scalar::expansions {
 namespace {
 
-
 // (f - log(1 + f)) / f^2.
 constexpr std::array kLogF32{0x1p-1,         -0x1.5555a4p-2, 0x1.000042p-2,
                              -0x1.996966p-3, 0x1.54ef16p-3,  -0x1.2886bap-3,

@@ -22,7 +22,6 @@
 namespace weir::scalar::expansions {
 namespace {
 
-
 // log2((1 + s) / (1 - s)) / s, by powers of s^2.
 constexpr std::array kLog2{0x1.71547652bedf1p1, 0x1.ec709d12d1d7ap-1, 0x1.27777fe6aa749p-1,
                            0x1.a58d89b135d68p-2, 0x1.5ce84309092a4p-2};

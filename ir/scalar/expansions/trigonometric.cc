@@ -53,7 +53,7 @@ constexpr std::array kWindows{
 
 Reduction reduce_f32(Expr magnitude) {
   Expr a = cast(magnitude, DType::f64);
-  auto choose = [&](double Window::*part) {
+  auto choose = [&](double Window::* part) {
     Expr low = select(a < 0x1p51, kWindows[0].*part, a.like(kWindows[1].*part));
     Expr high = select(a < 0x1p103, kWindows[2].*part, a.like(kWindows[3].*part));
     return select(a < 0x1p77, low, high);

@@ -14,7 +14,8 @@ int weir_layer_workspace_size(const ptrdiff_t* dims, size_t* fixed, size_t* per_
 static float x[ROWS * IN], w[OUT * IN], b[OUT], y[ROWS * OUT], gradient[ROWS * IN];
 
 static int is_near(double value, double expected) {
-  double difference = value - expected, allowed = 1e-5 * (1 + (expected < 0 ? -expected : expected));
+  double difference = value - expected,
+         allowed = 1e-5 * (1 + (expected < 0 ? -expected : expected));
   return difference <= allowed && difference >= -allowed;
 }
 

@@ -29,7 +29,9 @@ int main(int argc, char** argv) {
   gradient_out.grad_x = grad_x;
   digits_forward_get_sizes(rows, &sizes);
   sizes.workspace += sizes.workspace_per_worker;
-  if (digits_forward(&in, &out, rows, weir_workspace_reserve(workspace, sizes.workspace), NULL) != WEIR_OK) return 2;
+  if (digits_forward(&in, &out, rows, weir_workspace_reserve(workspace, sizes.workspace), NULL) !=
+      WEIR_OK)
+    return 2;
   model = weir_model_open(argv[1], reason, sizeof(reason));
   if (model == NULL) {
     fprintf(stderr, "%s\n", reason);
@@ -46,7 +48,8 @@ int main(int argc, char** argv) {
   call.dims = &rows;
   if (forward == NULL || forward->run(&call) != WEIR_OK) return 4;
   if (memcmp(linked, loaded, sizeof(linked)) != 0) return 5;
-  if (digits_gradient(&gradient_in, &gradient_out, rows, weir_workspace_reserve(workspace, 1 << 20), NULL) != WEIR_OK)
+  if (digits_gradient(&gradient_in, &gradient_out, rows, weir_workspace_reserve(workspace, 1 << 20),
+                      NULL) != WEIR_OK)
     return 6;
   if (memcmp(linked, loaded, sizeof(linked)) != 0 || grad_x[0] == 0) return 7;
   weir_model_close(model);

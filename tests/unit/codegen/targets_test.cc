@@ -23,10 +23,14 @@ struct Machine {
 void PrintTo(const Machine& machine, std::ostream* stream) { *stream << machine.name; }
 
 const Machine kMachines[] = {
-    {"x86_64_v1", {"x86_64", "x86-64", ""}},    {"x86_64_v2", {"x86_64", "x86-64-v2", ""}},
-    {"x86_64_v3", {"x86_64", "x86-64-v3", ""}}, {"x86_64_v4", {"x86_64", "x86-64-v4", ""}},
-    {"aarch64", {"aarch64", "", ""}},           {"armv7", {"armv7", "", ""}},
-    {"rv64gc", {"riscv64", "", ""}},            {"wasm32", {"wasm32", "", ""}},
+    {"x86_64_v1", {"x86_64", "x86-64", ""}},
+    {"x86_64_v2", {"x86_64", "x86-64-v2", ""}},
+    {"x86_64_v3", {"x86_64", "x86-64-v3", ""}},
+    {"x86_64_v4", {"x86_64", "x86-64-v4", ""}},
+    {"aarch64", {"aarch64", "", ""}},
+    {"armv7", {"armv7", "", ""}},
+    {"rv64gc", {"riscv64", "", ""}},
+    {"wasm32", {"wasm32", "", ""}},
     {"wasm32_simd", {"wasm32", "", "+simd128"}},
 };
 
@@ -68,7 +72,8 @@ TEST_P(Targets, NoOpNeedsALibrary) {
   for (const auto& declared : all_ops()) {
     for (const OpDef* op : test::with_gradients(*declared)) {
       std::vector<OpCase> cases = test::cases_of(*op);
-      EXPECT_FALSE(cases.empty()) << "op_graphs.h finds no operands and attributes for " << op->name;
+      EXPECT_FALSE(cases.empty()) << "op_graphs.h finds no operands and attributes for "
+                                  << op->name;
       group.insert(group.end(), cases.begin(), cases.end());
     }
     if (group.size() > 40) check();

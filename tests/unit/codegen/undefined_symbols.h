@@ -18,7 +18,10 @@ class ObjectReader {
   explicit ObjectReader(std::string_view bytes) : bytes_(bytes) {}
 
   std::set<std::string> undefined_symbols() const {
-    if (bytes_.substr(0, 4) == "\x7f" "ELF") return elf();
+    if (bytes_.substr(0, 4) ==
+        "\x7f"
+        "ELF")
+      return elf();
     if (bytes_.substr(0, 4) == std::string_view("\0asm", 4)) return wasm();
     throw std::runtime_error("neither ELF nor WebAssembly");
   }
@@ -100,10 +103,10 @@ class ObjectReader {
           wasm_name(at);
           names.insert(wasm_name(at));
           std::uint8_t kind = read<std::uint8_t>(at++);
-          if (kind == 0) leb(at);                   // function: its type
-          if (kind == 1) ++at, skip_limits(at);     // table
-          if (kind == 2) skip_limits(at);           // memory
-          if (kind == 3) at += 2;                   // global: type, mutable or not
+          if (kind == 0) leb(at);                // function: its type
+          if (kind == 1) ++at, skip_limits(at);  // table
+          if (kind == 2) skip_limits(at);        // memory
+          if (kind == 3) at += 2;                // global: type, mutable or not
           if (kind > 3) throw std::runtime_error("an import of unknown kind");
         }
       }

@@ -84,9 +84,8 @@ TEST(OnnxSparse, ItsDenseBytesAreLimited) {
   OnnxOptions options;
   for (bool is_constant : {false, true}) {
     options.limits.memory = 20'000;
-    EXPECT_THAT(
-        error_of([&] { model_of(sparse(values, indices, {5'000}), is_constant, options); }),
-        HasSubstr("and at most 20000 are allowed; --max-memory sets this limit"));
+    EXPECT_THAT(error_of([&] { model_of(sparse(values, indices, {5'000}), is_constant, options); }),
+                HasSubstr("and at most 20000 are allowed; --max-memory sets this limit"));
     options.limits.memory = 100'000;
     model_of(sparse(values, indices, {5'000}), is_constant, options);
   }

@@ -55,9 +55,9 @@ TEST(OnnxExport, ParamsNeedValuesOfTheirTypes) {
       "graph @g(%x: f32[3]) -> (f32[3]) {\n  param %w: f32[3]\n  %y = mul(%x, %w)\n  return %y\n}";
   const std::string line = "\n    param %w: f32[3]\n          ^";
   EXPECT_EQ(export_error(text), "test.weir:2:9: error: the param %w has no value" + line);
-  EXPECT_EQ(error_of([&] { export_onnx({parse(text), {{"w", Tensor(DType::f64, {3})}}}); }),
-            "test.weir:2:9: error: the param %w is declared as f32[3], and its value is f64[3]" +
-                line);
+  EXPECT_EQ(
+      error_of([&] { export_onnx({parse(text), {{"w", Tensor(DType::f64, {3})}}}); }),
+      "test.weir:2:9: error: the param %w is declared as f32[3], and its value is f64[3]" + line);
 }
 
 TEST(OnnxExport, LargeWeightsLieBesideTheModel) {

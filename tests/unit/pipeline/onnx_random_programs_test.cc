@@ -27,8 +27,8 @@ bool rounds_elsewhere(const Graph& graph, const Node& node) {
   scalar::Arena arena;
   std::vector<scalar::Expr> arguments;
   for (std::uint32_t i = 0; i < node.operands.size(); ++i)
-    arguments.emplace_back(
-        arena, arena.argument(i, compute_type(graph.type(node.operands[i]).dtype)));
+    arguments.emplace_back(arena,
+                           arena.argument(i, compute_type(graph.type(node.operands[i]).dtype)));
   const scalar::Id root = node.op->pointwise(arguments, node.attributes).id();
   return std::ranges::any_of(scalar::reachable(arena, std::span(&root, 1)), [&](scalar::Id id) {
     const Primitive primitive = arena[id].primitive;
@@ -43,8 +43,7 @@ std::vector<bool> differ_by_rounding(const Graph& graph) {
   for (const Node& node : graph.nodes()) {
     const bool differs =
         rounds_elsewhere(graph, node) ||
-        std::ranges::any_of(node.operands,
-                            [&](ValueId operand) { return differ[operand.index]; });
+        std::ranges::any_of(node.operands, [&](ValueId operand) { return differ[operand.index]; });
     for (ValueId result : node.results) differ[result.index] = differs;
   }
   return differ;

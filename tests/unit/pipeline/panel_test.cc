@@ -24,10 +24,10 @@ Tensor in_parts(const Executable& executable, const Tensor& x, std::span<const T
   std::int64_t columns = 0;
   for (std::int64_t row = 0; row < rows; row += kFewRows) {
     const std::int64_t count = std::min(kFewRows, rows - row);
-    std::vector<Tensor> operands{Tensor::from(
-        x.elements<float>().subspan(static_cast<std::size_t>(row * depth),
-                                    static_cast<std::size_t>(count * depth)),
-        {count, depth})};
+    std::vector<Tensor> operands{
+        Tensor::from(x.elements<float>().subspan(static_cast<std::size_t>(row * depth),
+                                                 static_cast<std::size_t>(count * depth)),
+                     {count, depth})};
     operands.insert(operands.end(), others.begin(), others.end());
     Tensor part = executable.run(operands)[0];
     columns = part.sizes()[1];
@@ -59,13 +59,11 @@ TEST(Panels, SizesKnownAtTheCall) {
                                                            {48, 16400, 17},
                                                            {97, 130, 1064}}) {
       Generator generator(static_cast<std::uint64_t>(sizes.rows * sizes.depth + sizes.columns));
-      Inputs inputs =
-          random_values(graph, graph.inputs(), generator, false,
-                        {{"M", sizes.rows}, {"K", sizes.depth}, {"N", sizes.columns}});
+      Inputs inputs = random_values(graph, graph.inputs(), generator, false,
+                                    {{"M", sizes.rows}, {"K", sizes.depth}, {"N", sizes.columns}});
       std::vector<Tensor> others{inputs.at("w"), inputs.at("b")};
       std::vector<Tensor> expected{in_parts(executable, inputs.at("x"), others)};
-      EXPECT_EQ(difference_run(graph, executable, inputs, expected, test_executors()),
-                std::nullopt)
+      EXPECT_EQ(difference_run(graph, executable, inputs, expected, test_executors()), std::nullopt)
           << level.name() << ": " << sizes.rows << " x " << sizes.depth << " x " << sizes.columns;
     }
   }
@@ -96,8 +94,8 @@ TEST(Panels, SizesKnownAhead) {
           auto begin = x.begin() + (outer * kRows + first) * inner;
           some.insert(some.end(), begin, begin + kFewRows * inner);
         }
-        Tensor::Sizes sizes = transposed ? Tensor::Sizes{2, 140, kFewRows}
-                                         : Tensor::Sizes{2, kFewRows, 140};
+        Tensor::Sizes sizes =
+            transposed ? Tensor::Sizes{2, 140, kFewRows} : Tensor::Sizes{2, kFewRows, 140};
         std::vector<Tensor> operands{Tensor::from(std::span<const float>(some), sizes),
                                      inputs.at("w")};
         Tensor result = few.run(operands)[0];
@@ -129,8 +127,9 @@ TEST(Panels, TurnWhatLiesAlongTheSteps) {
       for (const VectorLevel& level : vector_levels()) {
         std::optional<std::vector<Tensor>>& known = expected[level.has_fma];
         if (!known) known = interpret_expanded(Program{graph, {}, inputs}, level.has_fma);
-        EXPECT_EQ(difference_compiled(Program{graph, {}, inputs}, {level}, *known, test_executors()),
-                  std::nullopt)
+        EXPECT_EQ(
+            difference_compiled(Program{graph, {}, inputs}, {level}, *known, test_executors()),
+            std::nullopt)
             << level.name() << ": " << rows;
       }
     }

@@ -107,9 +107,8 @@ std::vector<Tensor> run(weir_program program, const Executable& executable, cons
   void* workspace = memory.data();
   std::size_t space = memory.size();
   std::align(WEIR_ALIGNMENT, executable.workspace_bytes(dims), workspace, space);
-  weir_call call{inputs.data(), outputs.data(), executable.weights(),
-                 workspace,     dims.data(),    nullptr,
-                 nullptr};
+  weir_call call{inputs.data(), outputs.data(), executable.weights(), workspace, dims.data(),
+                 nullptr,       nullptr};
   if (program(&call) != WEIR_OK) throw Error("the program refuses the call");
   return results;
 }

@@ -34,7 +34,8 @@ TEST(RowSums, BehindAContraction) {
   auto gradient = [](const std::string& rows, std::int64_t depth, std::int64_t columns,
                      const std::string& type) {
     return parse(fmt::format(
-        "graph @g(%u: {3}[{0}, {1}], %w: {3}[{1}, {2}], %h: {3}[{0}, {2}]) -> ({3}[{0}, {2}], {3}[{2}]) {{ "
+        "graph @g(%u: {3}[{0}, {1}], %w: {3}[{1}, {2}], %h: {3}[{0}, {2}]) -> ({3}[{0}, {2}], "
+        "{3}[{2}]) {{ "
         "%p = matmul(%u, %w) %d = leaky_relu.grad(%h, %p) %b = reduce_sum(%d) {{axes = [0]}} "
         "return %d, %b }}",
         rows, depth, columns, type));
@@ -66,10 +67,10 @@ TEST(RowSums, BehindAMap) {
 // What is summed may have one row of columns only where threads find work besides.
 TEST(RowSums, LeaveWorkForThreads) {
   auto graph = [](std::int64_t columns) {
-    return parse(fmt::format(
-        "graph @g(%u: f32[N, 4096], %w: f32[4096, {0}]) -> (f32[N, {0}], f32[{0}]) {{ "
-        "%d = matmul(%u, %w) %b = reduce_sum(%d) {{axes = [0]}} return %d, %b }}",
-        columns));
+    return parse(
+        fmt::format("graph @g(%u: f32[N, 4096], %w: f32[4096, {0}]) -> (f32[N, {0}], f32[{0}]) {{ "
+                    "%d = matmul(%u, %w) %b = reduce_sum(%d) {{axes = [0]}} return %d, %b }}",
+                    columns));
   };
   EXPECT_EQ(row_folds(graph(16)), 0);
   EXPECT_EQ(row_folds(graph(512)), 1);

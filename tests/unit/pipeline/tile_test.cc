@@ -168,22 +168,28 @@ TEST(Tiles, ColumnsThatAreRepeated) {
   for (int width : {22, 23, 46, 110, 142}) {
     for (int filters : {3, 4}) {
       const std::string image = fmt::format("f32[1, {}, 5, {}]", filters, width);
-      expect_equal(fmt::format("graph @c(%x: f32[1, 9, 5, {}], %w: f32[{}, 9, 3, 3], %b: f32[{}, 1, 1], %r: {}) -> ({}, {}) {{ "
-                               "%c = conv(%x, %w) {{low = [1, 1], high = [1, 1]}} %y = add(%c, %b) "
-                               "%d = conv(%x, %w) {{low = [1, 1], high = [1, 1]}} %z = add(%d, %r) return %y, %z }}",
-                               width, filters, filters, image, image, image),
-                   {});
+      expect_equal(
+          fmt::format(
+              "graph @c(%x: f32[1, 9, 5, {}], %w: f32[{}, 9, 3, 3], %b: f32[{}, 1, 1], %r: {}) -> "
+              "({}, {}) {{ "
+              "%c = conv(%x, %w) {{low = [1, 1], high = [1, 1]}} %y = add(%c, %b) "
+              "%d = conv(%x, %w) {{low = [1, 1], high = [1, 1]}} %z = add(%d, %r) return %y, %z }}",
+              width, filters, filters, image, image, image),
+          {});
     }
   }
-  expect_equal("graph @t(%x: f32[1, 40, 4, 37], %w: f32[40, 3, 4, 4]) -> (f32[1, 3, 4, 70]) { "
-               "%y = conv_transpose(%x, %w) {strides = [2, 2], low = [3, 3], high = [3, 3]} return %y }",
-               {});
+  expect_equal(
+      "graph @t(%x: f32[1, 40, 4, 37], %w: f32[40, 3, 4, 4]) -> (f32[1, 3, 4, 70]) { "
+      "%y = conv_transpose(%x, %w) {strides = [2, 2], low = [3, 3], high = [3, 3]} return %y }",
+      {});
   // Rows that are stored between one another, in blocks of a vector.
   for (int width : {9, 13, 20})
-    expect_equal(fmt::format("graph @t(%x: f32[2, 5, 3, {}], %w: f32[5, 1, 3, 3]) -> (f32[2, 5, 6, {}]) {{ "
-                             "%y = conv_transpose(%x, %w) {{strides = [2, 2], low = [1, 1], high = [0, 0], groups = 5}} return %y }}",
-                             width, 2 * width),
-                 {});
+    expect_equal(
+        fmt::format("graph @t(%x: f32[2, 5, 3, {}], %w: f32[5, 1, 3, 3]) -> (f32[2, 5, 6, {}]) {{ "
+                    "%y = conv_transpose(%x, %w) {{strides = [2, 2], low = [1, 1], high = [0, 0], "
+                    "groups = 5}} return %y }}",
+                    width, 2 * width),
+        {});
 }
 
 // Rows that are counted at the call, in tiles of two heights of which the last may lie beyond the
@@ -239,10 +245,12 @@ TEST(Tiles, GradientsByChunks) {
     for (int extra : {0, 1}) {
       const int images = 1024 / (height * width) + 1;
       expect_equal(
-          fmt::format("graph @g(%x: f32[N, {0}, {2}, {3}], %g: f32[N, {1}, {2}, {3}]) -> (f32[{1}, {0}, 3, 3]) "
-                      "{{ %w = conv_filter_gradient(%x, %g) {{kernel = [3, 3], low = [1, 1], high = "
-                      "[1, 1]}} return %w }}",
-                      channels, filters, height, width),
+          fmt::format(
+              "graph @g(%x: f32[N, {0}, {2}, {3}], %g: f32[N, {1}, {2}, {3}]) -> (f32[{1}, {0}, 3, "
+              "3]) "
+              "{{ %w = conv_filter_gradient(%x, %g) {{kernel = [3, 3], low = [1, 1], high = "
+              "[1, 1]}} return %w }}",
+              channels, filters, height, width),
           {{"N", extra == 0 ? images : 2 * images + 1}});
     }
   }
@@ -254,7 +262,8 @@ TEST(Tiles, GradientsByChunks) {
 TEST(Tiles, GradientsBetweenManyChannels) {
   auto layers = [](const char* images) {
     Graph graph = parse(fmt::format(
-        "graph @d(%x: f32[{0}, 3, 16, 16], %a: f32[64, 3, 1, 1], %b: f32[128, 64, 4, 4], %c: f32[256, 128, 4, 4])"
+        "graph @d(%x: f32[{0}, 3, 16, 16], %a: f32[64, 3, 1, 1], %b: f32[128, 64, 4, 4], %c: "
+        "f32[256, 128, 4, 4])"
         " -> (f32[{0}, 256, 4, 4]) {{ %0 = conv(%x, %a) %1 = leaky_relu(%0)"
         " %2 = conv(%1, %b) {{strides = [2, 2], low = [1, 1], high = [1, 1]}} %3 = leaky_relu(%2)"
         " %4 = conv(%3, %c) {{strides = [2, 2], low = [1, 1], high = [1, 1]}} return %4 }}",
@@ -278,17 +287,20 @@ TEST(Tiles, GradientsBetweenManyChannels) {
 // Sums in lanes whose columns lie side by side in memory, and what is summed does not: few elements and several
 // chunks, columns that fill no vectors, and tuples.
 TEST(Tiles, LanesByColumn) {
-  for (auto [steps, columns] : {std::pair{"3", "16"}, {"64", "21"}, {"100", "8"}, {"K", "33"}, {"K", "5"}}) {
-    for (const char* reduce :
-         {"reduce_sum(%t)", "reduce_max(%t)", "reduce_mean(%t)", "reduce_prod(%t)", "arg_max(%t)"}) {
+  for (auto [steps, columns] :
+       {std::pair{"3", "16"}, {"64", "21"}, {"100", "8"}, {"K", "33"}, {"K", "5"}}) {
+    for (const char* reduce : {"reduce_sum(%t)", "reduce_max(%t)", "reduce_mean(%t)",
+                               "reduce_prod(%t)", "arg_max(%t)"}) {
       const bool is_index = std::string_view(reduce).starts_with("arg_max");
       for (std::int64_t size : {1, 70, 4100}) {
         if (steps[0] != 'K' && size > 1) continue;
-        expect_equal(fmt::format("graph @s(%x: f32[2, {0}, {1}]) -> ({3}[2, {1}]) {{ "
-                                 "%t = transpose(%x) {{permutation = [0, 2, 1]}} %y = {2} {{{4}}} return %y }}",
-                                 steps, columns, reduce, is_index ? "i64" : "f32",
-                                 is_index ? "axis = 2, keep_dims = false" : "axes = [2]"),
-                     {{"K", size}});
+        expect_equal(
+            fmt::format(
+                "graph @s(%x: f32[2, {0}, {1}]) -> ({3}[2, {1}]) {{ "
+                "%t = transpose(%x) {{permutation = [0, 2, 1]}} %y = {2} {{{4}}} return %y }}",
+                steps, columns, reduce, is_index ? "i64" : "f32",
+                is_index ? "axis = 2, keep_dims = false" : "axes = [2]"),
+            {{"K", size}});
       }
     }
   }

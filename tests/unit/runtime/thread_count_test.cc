@@ -23,9 +23,11 @@ std::optional<double> quota(const Files& files) {
 constexpr const char* version_two_mount =
     "30 23 0:26 / /sys/fs/cgroup rw,nosuid,nodev shared:9 - cgroup2 cgroup2 rw,nsdelegate\n";
 constexpr const char* version_one_mounts =
-    "32 24 0:28 / /sys/fs/cgroup/systemd rw,relatime shared:9 - cgroup cgroup rw,xattr,name=systemd\n"
+    "32 24 0:28 / /sys/fs/cgroup/systemd rw,relatime shared:9 - cgroup cgroup "
+    "rw,xattr,name=systemd\n"
     "35 24 0:31 / /sys/fs/cgroup/cpuset rw,relatime shared:15 - cgroup cgroup rw,cpuset\n"
-    "36 24 0:32 / /sys/fs/cgroup/cpu,cpuacct rw,relatime shared:16 - cgroup cgroup rw,cpu,cpuacct\n";
+    "36 24 0:32 / /sys/fs/cgroup/cpu,cpuacct rw,relatime shared:16 - cgroup cgroup "
+    "rw,cpu,cpuacct\n";
 
 TEST(ParseCpuMax, ReadsQuotaOverPeriod) {
   EXPECT_EQ(parse_cpu_max("150000 100000\n"), 1.5);
@@ -34,8 +36,8 @@ TEST(ParseCpuMax, ReadsQuotaOverPeriod) {
 }
 
 TEST(ParseCpuMax, MalformedTextIsNoLimit) {
-  for (const char* text : {"", "\n", "100000", "max", "1 2 3", "-1 100000", "0 100000", "100000 0", "1e5 100000",
-                           "99999999999999999999 100000"}) {
+  for (const char* text : {"", "\n", "100000", "max", "1 2 3", "-1 100000", "0 100000", "100000 0",
+                           "1e5 100000", "99999999999999999999 100000"}) {
     EXPECT_EQ(parse_cpu_max(text), std::nullopt) << text;
   }
 }
@@ -76,23 +78,24 @@ TEST(CgroupQuota, APathOutsideTheNamespaceFallsBackToTheMount) {
 }
 
 TEST(CgroupQuota, VersionOneFindsTheCpuController) {
-  EXPECT_EQ(quota({{"/proc/self/cgroup", "12:cpuset:/a\n5:cpu,cpuacct:/docker/abc\n1:name=systemd:/\n"},
-                   {"/proc/self/mountinfo", version_one_mounts},
-                   {"/sys/fs/cgroup/cpu,cpuacct/docker/abc/cpu.cfs_quota_us", "600000\n"},
-                   {"/sys/fs/cgroup/cpu,cpuacct/docker/abc/cpu.cfs_period_us", "100000\n"},
-                   {"/sys/fs/cgroup/cpu,cpuacct/cpu.cfs_quota_us", "-1\n"},
-                   {"/sys/fs/cgroup/cpu,cpuacct/cpu.cfs_period_us", "100000\n"}}),
-            6.0);
+  EXPECT_EQ(
+      quota({{"/proc/self/cgroup", "12:cpuset:/a\n5:cpu,cpuacct:/docker/abc\n1:name=systemd:/\n"},
+             {"/proc/self/mountinfo", version_one_mounts},
+             {"/sys/fs/cgroup/cpu,cpuacct/docker/abc/cpu.cfs_quota_us", "600000\n"},
+             {"/sys/fs/cgroup/cpu,cpuacct/docker/abc/cpu.cfs_period_us", "100000\n"},
+             {"/sys/fs/cgroup/cpu,cpuacct/cpu.cfs_quota_us", "-1\n"},
+             {"/sys/fs/cgroup/cpu,cpuacct/cpu.cfs_period_us", "100000\n"}}),
+      6.0);
 }
 
 TEST(CgroupQuota, VersionOneMountedAtTheContainersGroup) {
-  const Files files = {
-      {"/proc/self/mountinfo",
-       "36 24 0:32 /docker/abc /sys/fs/cgroup/cpu ro,nosuid master:16 - cgroup cgroup rw,cpu,cpuacct\n"},
-      {"/sys/fs/cgroup/cpu/cpu.cfs_quota_us", "200000\n"},
-      {"/sys/fs/cgroup/cpu/cpu.cfs_period_us", "100000\n"},
-      {"/sys/fs/cgroup/cpu/inner/cpu.cfs_quota_us", "100000\n"},
-      {"/sys/fs/cgroup/cpu/inner/cpu.cfs_period_us", "100000\n"}};
+  const Files files = {{"/proc/self/mountinfo",
+                        "36 24 0:32 /docker/abc /sys/fs/cgroup/cpu ro,nosuid master:16 - cgroup "
+                        "cgroup rw,cpu,cpuacct\n"},
+                       {"/sys/fs/cgroup/cpu/cpu.cfs_quota_us", "200000\n"},
+                       {"/sys/fs/cgroup/cpu/cpu.cfs_period_us", "100000\n"},
+                       {"/sys/fs/cgroup/cpu/inner/cpu.cfs_quota_us", "100000\n"},
+                       {"/sys/fs/cgroup/cpu/inner/cpu.cfs_period_us", "100000\n"}};
   const auto with_path = [&](const char* path) {
     Files all = files;
     all["/proc/self/cgroup"] = std::string("5:cpu,cpuacct:") + path + "\n";
@@ -115,8 +118,10 @@ TEST(CgroupQuota, BothVersionsAtOnce) {
 
 TEST(CgroupQuota, MalformedFilesAreNoLimit) {
   for (const char* text : {"", ":", "::", "0:", "0::", "garbage", "0::/a:b\n\n"}) {
-    for (const char* mounts : {"", "- - - -", "1 2 3 4 5 6 -", "1 2 3 4 5 6 - cgroup2", version_two_mount}) {
-      EXPECT_EQ(quota({{"/proc/self/cgroup", text}, {"/proc/self/mountinfo", mounts}}), std::nullopt);
+    for (const char* mounts :
+         {"", "- - - -", "1 2 3 4 5 6 -", "1 2 3 4 5 6 - cgroup2", version_two_mount}) {
+      EXPECT_EQ(quota({{"/proc/self/cgroup", text}, {"/proc/self/mountinfo", mounts}}),
+                std::nullopt);
     }
   }
 }

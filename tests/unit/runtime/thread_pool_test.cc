@@ -22,7 +22,9 @@ template <class Body>
 void run(ThreadPool& pool, std::ptrdiff_t tasks, const Body& body) {
   pool.parallel_for(
       tasks,
-      [](void* argument, std::ptrdiff_t task, int worker) { (*static_cast<const Body*>(argument))(task, worker); },
+      [](void* argument, std::ptrdiff_t task, int worker) {
+        (*static_cast<const Body*>(argument))(task, worker);
+      },
       const_cast<Body*>(&body));
 }
 

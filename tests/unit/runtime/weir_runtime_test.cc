@@ -14,10 +14,12 @@ namespace {
 TEST(CInterface, WorksFromC) { EXPECT_EQ(weir_test_c_interface(), 0); }
 
 TEST(CInterface, HeadersAreStrictC89) {
-  if (std::system("cc --version >/dev/null 2>&1") != 0) GTEST_SKIP() << "there is no C compiler named cc";
+  if (std::system("cc --version >/dev/null 2>&1") != 0)
+    GTEST_SKIP() << "there is no C compiler named cc";
   const std::string root = WEIR_SOURCE_DIR;
-  const std::string command = "cc -std=c89 -pedantic-errors -Wall -Wextra -Werror -fsyntax-only -I\"" + root +
-                              "\" \"" + root + "/tests/unit/runtime/c89_headers.c\"";
+  const std::string command =
+      "cc -std=c89 -pedantic-errors -Wall -Wextra -Werror -fsyntax-only -I\"" + root + "\" \"" +
+      root + "/tests/unit/runtime/c89_headers.c\"";
   EXPECT_EQ(std::system(command.c_str()), 0) << command;
 }
 

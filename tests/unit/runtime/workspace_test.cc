@@ -29,15 +29,18 @@ TEST(Workspace, StartsEmpty) {
 }
 
 TEST(Workspace, IsAlignedAndWritableAtEverySize) {
-  for (const std::size_t bytes : {std::size_t{0}, std::size_t{1}, std::size_t{63}, std::size_t{64}, std::size_t{65},
-                                  std::size_t{100'000}, Workspace::huge_block - 1, Workspace::huge_block,
-                                  Workspace::huge_block + 1, 3 * Workspace::huge_block + 12345}) {
+  for (const std::size_t bytes :
+       {std::size_t{0}, std::size_t{1}, std::size_t{63}, std::size_t{64}, std::size_t{65},
+        std::size_t{100'000}, Workspace::huge_block - 1, Workspace::huge_block,
+        Workspace::huge_block + 1, 3 * Workspace::huge_block + 12345}) {
     Workspace workspace;
     void* data = workspace.reserve(bytes);
     ASSERT_NE(data, nullptr);
     EXPECT_EQ(data, workspace.data());
     EXPECT_GE(workspace.bytes(), bytes);
-    EXPECT_TRUE(aligned(data, bytes >= Workspace::huge_block ? Workspace::huge_page : WEIR_ALIGNMENT)) << bytes;
+    EXPECT_TRUE(
+        aligned(data, bytes >= Workspace::huge_block ? Workspace::huge_page : WEIR_ALIGNMENT))
+        << bytes;
     std::memset(data, 0x5a, workspace.bytes());
   }
 }
@@ -95,7 +98,8 @@ TEST(Workspace, AHugeRequestFailsAndLosesNothing) {
     auto* data = static_cast<unsigned char*>(workspace.reserve(kept));
     std::memset(data, 7, kept);
     const std::size_t bytes = workspace.bytes();
-    for (const std::size_t request : {largest, largest - 63, largest / 2, largest / 2 + 1, largest / 4}) {
+    for (const std::size_t request :
+         {largest, largest - 63, largest / 2, largest / 2 + 1, largest / 4}) {
       EXPECT_THROW(workspace.reserve(request), std::bad_alloc) << request;
       EXPECT_EQ(workspace.data(), data);
       EXPECT_EQ(workspace.bytes(), bytes);

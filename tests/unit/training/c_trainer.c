@@ -33,8 +33,10 @@ int weir_test_train_in_c(const weir_step* step, const void* const* batch, ptrdif
   outputs[1] = &evaluated;
   if (weir_trainer_evaluate(trainer, inputs, outputs, &rows, NULL) != WEIR_OK) fault = 4;
   /* Another trainer is where it was. */
-  if (memcmp(weir_trainer_state_block(other), step->initial_state, step->state_bytes) != 0) fault = 5;
-  if (memcmp(weir_trainer_state_block(trainer), step->initial_state, step->state_bytes) == 0) fault = 6;
+  if (memcmp(weir_trainer_state_block(other), step->initial_state, step->state_bytes) != 0)
+    fault = 5;
+  if (memcmp(weir_trainer_state_block(trainer), step->initial_state, step->state_bytes) == 0)
+    fault = 6;
   bias = (float*)weir_trainer_state(trainer, "b1", &bytes);
   if (bias == NULL || bytes != 8 * sizeof(float)) return 7;
   bias[3] = (float)HUGE_VAL;

@@ -21,7 +21,8 @@ struct Sizes {
 
 // Only the first weight has a single reader: the gradient of x needs the second along its rows.
 Model make_model(const Sizes& sizes = {}) {
-  Model model{test::parse(fmt::format(R"(graph @net(%x: f32[N, {0}], %t: i64[N]) -> (f32[N, 5], f32[]) {{
+  Model model{
+      test::parse(fmt::format(R"(graph @net(%x: f32[N, {0}], %t: i64[N]) -> (f32[N, 5], f32[]) {{
   param %w1: f32[{1}, {0}]
   param %b1: f32[{1}]
   param %w2: f32[5, {1}]
@@ -31,8 +32,8 @@ Model make_model(const Sizes& sizes = {}) {
   %loss = cross_entropy(%logits, %t)
   return %logits, %loss
 }})",
-                                      sizes.inputs, sizes.hidden)),
-              {}};
+                              sizes.inputs, sizes.hidden)),
+      {}};
   test::Generator generator(3);
   model.weights = test::random_values(model.graph, model.graph.params(), generator);
   return model;
@@ -117,12 +118,12 @@ TEST_P(StateOrder, IsSeenByNobody) {
 
 // Behind a global norm the update is a pass of its own, which would read gradients and write weights
 // along different dimensions.
-INSTANTIATE_TEST_SUITE_P(
-    Optimizers, StateOrder,
-    testing::Values(OrderCase{{.name = "sgd"}, true}, OrderCase{{.name = "adam"}, true},
-                    OrderCase{{.name = "momentum", .clip_norm = 0.5}, false},
-                    OrderCase{{.name = "sgd"}, true, {260, 512}, true},
-                    OrderCase{{.name = "adam"}, true, {260, 512}, true}));
+INSTANTIATE_TEST_SUITE_P(Optimizers, StateOrder,
+                         testing::Values(OrderCase{{.name = "sgd"}, true},
+                                         OrderCase{{.name = "adam"}, true},
+                                         OrderCase{{.name = "momentum", .clip_norm = 0.5}, false},
+                                         OrderCase{{.name = "sgd"}, true, {260, 512}, true},
+                                         OrderCase{{.name = "adam"}, true, {260, 512}, true}));
 
 // The copy of a weight is what a step needs most memory for.
 TEST(StateOrderMemory, HasNoCopy) {

@@ -398,7 +398,8 @@ TEST(TrainingStep, ComputesNoGradientThatNobodyReads) {
     Graph step = training_step(graph, {"sgd"}, options).graph;
     int count = 0;
     for (const Node& node : step.nodes())
-      if (node.location.note.starts_with("gradient of") && step.type(node.results[0]).shape == shape)
+      if (node.location.note.starts_with("gradient of") &&
+          step.type(node.results[0]).shape == shape)
         ++count;
     return count;
   };

@@ -5,9 +5,9 @@
 
 static double memory[64]; /* zeroed, and larger than the workspace */
 
-static void *aligned(void *p) {
+static void* aligned(void* p) {
   size_t address = (size_t)p;
-  return (char *)p + (WEIR_ALIGNMENT - address % WEIR_ALIGNMENT) % WEIR_ALIGNMENT;
+  return (char*)p + (WEIR_ALIGNMENT - address % WEIR_ALIGNMENT) % WEIR_ALIGNMENT;
 }
 
 int main(void) {
@@ -15,7 +15,7 @@ int main(void) {
   int at[2];
   data_fault_forward_inputs inputs;
   data_fault_forward_outputs outputs;
-  weir_fault *fault = (weir_fault *)aligned(memory);
+  weir_fault* fault = (weir_fault*)aligned(memory);
   int i, status;
   if (sizeof memory < DATA_FAULT_FORWARD_WORKSPACE_BYTES + WEIR_ALIGNMENT) return 1;
   for (i = 0; i < 10; ++i) table[i] = (float)i;
@@ -31,8 +31,8 @@ int main(void) {
   printf("status %d: %g %g %g %g\n", status, y[0], y[1], y[2], y[3]);
   at[1] = 5;
   status = data_fault_forward(&inputs, &outputs, fault, NULL);
-  printf("status %d, %s: check %ld, position %ld, index %ld\n", status, data_fault_message(status), (long)fault->check,
-         (long)fault->position, (long)fault->index);
+  printf("status %d, %s: check %ld, position %ld, index %ld\n", status, data_fault_message(status),
+         (long)fault->check, (long)fault->position, (long)fault->index);
   at[1] = -5;
   status = data_fault_forward(&inputs, &outputs, fault, NULL);
   printf("status %d: %g %g %g %g\n", status, y[0], y[1], y[2], y[3]);

@@ -12,7 +12,8 @@ static int run(void) {
   line[0] += result.right / 100;
   line[1] += result.right / 10 % 10;
   line[2] += result.right % 10;
-  for (i = 44, digest = result.digest; i > 36; --i, digest >>= 4) line[i] = "0123456789abcdef"[digest & 15];
+  for (i = 44, digest = result.digest; i > 36; --i, digest >>= 4)
+    line[i] = "0123456789abcdef"[digest & 15];
   call_system(system_write, 1, (long)line, sizeof line - 1);
   return result.right * 100 >= result.others * 91 ? 0 : 2;
 }

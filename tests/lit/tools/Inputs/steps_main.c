@@ -7,11 +7,11 @@
 #define ROWS 5
 
 /* Aligned, and ending where the system's block ends: blocks are taken until one fits. */
-static char *block(size_t bytes) {
+static char* block(size_t bytes) {
   int i;
   for (i = 0; i < 1000; ++i) {
     size_t skipped = (size_t)(i % 4) * 16;
-    char *p = (char *)malloc(bytes + skipped);
+    char* p = (char*)malloc(bytes + skipped);
     if (p != NULL && (size_t)(p + skipped) % WEIR_ALIGNMENT == 0) return p + skipped;
   }
   exit(9);
@@ -30,11 +30,11 @@ int main(void) {
   char *state, *workspace;
   if (digits_step_get_sizes(ROWS, &sizes) != WEIR_OK) return 1;
   if (digits_evaluate_get_sizes(ROWS, &evaluate_sizes) != WEIR_OK) return 1;
-  x = (float *)malloc(sizes.x * sizeof *x);
-  target = (int *)malloc(sizes.target * sizeof *target);
-  rate = (float *)malloc(sizeof *rate);
-  loss = (float *)malloc(sizeof *loss);
-  logits = (float *)malloc(evaluate_sizes.logits * sizeof *logits);
+  x = (float*)malloc(sizes.x * sizeof *x);
+  target = (int*)malloc(sizes.target * sizeof *target);
+  rate = (float*)malloc(sizeof *rate);
+  loss = (float*)malloc(sizeof *loss);
+  logits = (float*)malloc(evaluate_sizes.logits * sizeof *logits);
   state = block(DIGITS_STATE_BYTES);
   for (i = 0; i < ROWS * 64; ++i) x[i] = (float)(i * 7 % 17) / 16;
   for (i = 0; i < ROWS; ++i) target[i] = i;
@@ -51,7 +51,8 @@ int main(void) {
     if (i == 0) first = *loss;
   }
   workspace = block(evaluate_sizes.workspace + evaluate_sizes.workspace_per_worker);
-  if (digits_evaluate(&evaluate_inputs, &evaluate_outputs, ROWS, state, workspace, NULL) != WEIR_OK) return 4;
+  if (digits_evaluate(&evaluate_inputs, &evaluate_outputs, ROWS, state, workspace, NULL) != WEIR_OK)
+    return 4;
   printf("%s\n", *loss < first ? "learned" : "not learned");
   return 0;
 }
