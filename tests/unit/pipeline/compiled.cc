@@ -40,6 +40,13 @@ std::span<const VectorLevel> vector_levels() {
   return levels;
 }
 
+std::vector<VectorLevel> levels_of_turn(std::uint64_t turn) {
+  std::vector<VectorLevel> levels;
+  for (const VectorLevel& level : vector_levels())
+    if (level.cpu != "x86-64-v2" || turn % 4 == 0) levels.push_back(level);
+  return levels;
+}
+
 std::string Way::name() const {
   return fmt::format("{}{}{}{}{}", level.name(), fuse ? "" : ", not fused",
                      reuse_memory ? "" : ", no memory reused",

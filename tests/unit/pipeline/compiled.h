@@ -2,6 +2,7 @@
 // compiled code with the interpreter's expanded mode, bit for bit.
 #pragma once
 
+#include <cstdint>
 #include <optional>
 #include <span>
 #include <string>
@@ -23,6 +24,9 @@ struct VectorLevel {
 
 // This machine first, then the lesser levels of its kind, the widest first.
 std::span<const VectorLevel> vector_levels();
+// The same for one of many programs. The level between the baseline and AVX2 has little of its own,
+// and every fourth program in turn is compiled for it.
+std::vector<VectorLevel> levels_of_turn(std::uint64_t turn);
 
 // A graph with a value for everything that it reads.
 struct Program {

@@ -181,10 +181,11 @@ void expect_compiled_equals_interpreter(const Graph& graph, const std::vector<Wa
 }
 
 TEST_P(OpFile, CompiledEqualsTheInterpreter) {
-  std::vector<Way> ways;
-  for (const VectorLevel& level : vector_levels()) ways.push_back({level});
-  ways.push_back({vector_levels().front(), false, false});
+  std::uint64_t turn = 0;
   for (const Graph& graph : graphs_of(GetParam())) {
+    std::vector<Way> ways;
+    for (const VectorLevel& level : levels_of_turn(turn++)) ways.push_back({level});
+    ways.push_back({vector_levels().front(), false, false});
     expect_compiled_equals_interpreter(graph, ways);
     if (HasFatalFailure()) return;
   }

@@ -34,10 +34,8 @@ void name_the_seed(int signal) {
 std::vector<Way> ways_of(std::uint64_t seed) {
   std::span<const VectorLevel> levels = vector_levels();
   std::vector<Way> ways;
-  for (std::size_t level = 0; level < levels.size(); ++level)
-    // Between the baseline and AVX2 there is little of its own.
-    if (levels[level].cpu != "x86-64-v2" || seed % 8 == 0)
-      ways.push_back({levels[level], true, (seed + level) % 5 != 0});
+  for (const VectorLevel& level : levels_of_turn(seed / 8))
+    ways.push_back({level, true, (seed + ways.size()) % 5 != 0});
   ways.push_back({levels[seed % levels.size()], false});
   if (seed % 4 == 0)
     ways.push_back(
