@@ -29,7 +29,7 @@ function(weir_unity target size)
   set_target_properties(${target} PROPERTIES UNITY_BUILD ${WEIR_UNITY} UNITY_BUILD_BATCH_SIZE ${size})
   if(WEIR_UNITY AND CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
     # Of a type with members of an unnamed namespace, which GCC allows in the source itself, but not in what that includes.
-    target_compile_options(${target} PRIVATE -Wno-subobject-linkage)
+    target_compile_options(${target} PRIVATE $<$<COMPILE_LANGUAGE:CXX>:-Wno-subobject-linkage>)
   endif()
 endfunction()
 
