@@ -222,10 +222,12 @@ endfunction()
 # name of a room links that room and what it stands on, and nothing above; any other area links libweir.so.
 function(weir_unit_tests)
   weir_folders(areas tests/unit)
-  # Tests compile often and run once, so their own code is optimized little.
+  # Tests compile often and run once, so their own code is optimized little, and with a sanitizer not at all.
   set(options)
   if(CMAKE_BUILD_TYPE STREQUAL "Release")
     set(options -O1)
+  elseif(WEIR_SANITIZE)
+    set(options -O0)
   endif()
   # A program like those that share its header, with no test of its own.
   add_executable(weir_test_headers "${PROJECT_SOURCE_DIR}/tests/support/test_headers.cc")
