@@ -3,10 +3,10 @@
 
 Reads BUILD_FOLDER/compile_commands.json, writes one syntax-only command a source to
 BUILD_FOLDER/clang/build.ninja, and runs it: a source is checked again when it or a header of its changes.
-Sources that the build compiles several at a time are checked one by one, which finds those that rely on
-another for their includes. Where the build has a precompiled header, Clang has one of its own; --no-precompiled leaves
-them out, which takes longer and finds the sources that rely on one for their includes. Sources that Clang has compiled
-in COMPILED_FOLDER, with warnings as errors, are not checked again. --commands checks nothing: it writes the commands to
+Where the build has a precompiled header, Clang has one of its own, and sources that the build compiles several at a time
+are checked so. --no-precompiled checks each source by itself and without those headers, which takes much longer and
+finds the sources that rely on others for their includes. Sources that Clang has compiled in COMPILED_FOLDER, with
+warnings as errors, are not checked again. --commands checks nothing: it writes the commands to
 BUILD_FOLDER/clang/compile_commands.json, for tools that look at a source by itself.
 """
 
@@ -60,16 +60,19 @@ def clang_command(arguments, clang_c, clang_cxx):
     return kept + ["-Werror"]
 
 
-def commands_of(build):
-    """Of each source of a build: the file, its command, and where its object goes."""
+def sources_of(file):
+    """The sources that a file of a build stands for: several that are compiled together, or the file itself."""
+    if pathlib.Path(file).parent.name != "Unity":
+        return [file]
+    return re.findall(r'#include "(.*)"', pathlib.Path(file).read_text())
+
+
+def commands_of(build, each):
+    """Of each file that a build compiles, or of each source: the file, its command, and where its object goes."""
     for entry in json.loads((build / "compile_commands.json").read_text()):
         arguments = shlex.split(entry["command"])
         out = pathlib.Path(entry["directory"], arguments[arguments.index("-o") + 1])
-        unity = pathlib.Path(entry["file"])
-        if unity.parent.name != "Unity":
-            yield entry, arguments, out
-            continue
-        for source in re.findall(r'#include "(.*)"', unity.read_text()):
+        for source in sources_of(entry["file"]) if each else [entry["file"]]:
             own = [source if argument == entry["file"] else argument for argument in arguments]
             yield {**entry, "file": source}, own, out
 
@@ -77,7 +80,7 @@ def commands_of(build):
 def compiled_in(build):
     """The sources that have an object there which is newer than they are, if Clang made it."""
     found = set()
-    for entry, arguments, out in commands_of(build):
+    for entry, arguments, out in commands_of(build, each=True):
         clang = "clang" in pathlib.Path(arguments[0]).name and "-Werror" in arguments
         if clang and out.exists() and out.stat().st_mtime >= pathlib.Path(entry["file"]).stat().st_mtime:
             found.add(entry["file"])
@@ -110,7 +113,7 @@ def main():
                 "file": entry["file"],
                 "arguments": clang_command(arguments, clang_c, options.clang_cxx),
             }
-            for entry, arguments, _ in commands_of(build)
+            for entry, arguments, _ in commands_of(build, each=True)
             if "cmake_pch" not in entry["file"]
         ]
         (folder / "compile_commands.json").write_text(json.dumps(entries, indent=1))
@@ -132,14 +135,14 @@ def main():
     def precompiled(header):
         return folder / (str(pathlib.Path(header).relative_to(build)) + ".pch")
 
-    for entry, arguments, out in commands_of(build):
+    for entry, arguments, out in commands_of(build, each=options.no_precompiled):
         header = None if options.no_precompiled else precompiled_header(arguments)
         command = clang_command(arguments, clang_c, options.clang_cxx)
         if "cmake_pch" in entry["file"]:
             if header:
                 command = [header if argument == entry["file"] else argument for argument in command]
                 add("precompile", precompiled(header), header, entry, command)
-        elif entry["file"] not in compiled:
+        elif not compiled.issuperset(sources_of(entry["file"])):
             needs = f" | {precompiled(header)}" if header else ""
             command += ["-include-pch", str(precompiled(header))] if header else []
             checked = folder / out.relative_to(build).parts[1] / (entry["file"].lstrip("/") + ".checked")
