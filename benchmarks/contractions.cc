@@ -1,19 +1,22 @@
 // Single contractions, f32, on one and two threads: matmul of two inputs, layers with constant
-// weights, and convolutions, against OpenBLAS, oneDNN and the multiply-add units at their limit,
-// which a loop in registers measures on the same threads.
+// weights, and convolutions, against OpenBLAS, oneDNN, ONNX Runtime (where WEIR_ONNXRUNTIME names
+// its library) and the machine's limits. Multiply-adds with a convolution's frame are not counted.
 //
 // oneDNN gets the weights of a layer ahead of all runs, as we do, and a convolution's input and
-// result in whatever layouts it likes; ours are plain.
+// result in whatever layouts it likes; ours are plain, as are those of ONNX Runtime.
 #include <cmath>
 #include <exception>
 #include <limits>
 
+#include "benchmarks/goals.h"
 #include "benchmarks/loops.h"
 #include "benchmarks/networks.h"
 #include "benchmarks/onednn.h"
+#include "benchmarks/onnxruntime_model.h"
 #include "benchmarks/openblas.h"
 #include "benchmarks/report.h"
 #include "benchmarks/subject.h"
+#include "compiler/frontend/onnx/export.h"
 
 namespace weir::bench {
 namespace {
@@ -21,32 +24,18 @@ namespace {
 constexpr std::string_view kMatmul =
     "graph @matmul(%a: f32[N, N], %b: f32[N, N]) -> (f32[N, N]) { %c = matmul(%a, %b) return %c }";
 
-// Floating-point operations a second, one thread or all of the pool.
-double measure_peak(const Options& options, ThreadPool* pool) {
-  constexpr std::ptrdiff_t kRounds = 1 << 18;
-  std::vector<Side> sides{repeated([=] {
-    in_parts(kRounds, pool, [](std::ptrdiff_t from, std::ptrdiff_t to) {
-      float sum = fma_rounds(to - from);
-      benchmark::DoNotOptimize(sum);
-    });
-  })};
-  Samples samples = interleave(sides, options.effort());
-  return fma_flops_per_round() * static_cast<double>(kRounds) / samples.seconds(0).low;
-}
-
 class Contractions {
  public:
-  explicit Contractions(const Options& options) : options_(options) {
-    for (int threads : {1, 2}) peaks_.push_back(measure_peak(options, pool(threads)));
+  Contractions(const Options& options, const test::OnnxRuntime* runtime)
+      : options_(options), runtime_(runtime), machine_(options, two_) {
     if (!blas_.present())
       std::printf("OpenBLAS is not here to compare with (libopenblas0 has it).\n");
-    std::printf("Peak of the multiply-add units: %.0f GFLOP/s on 1 thread, %.0f on 2.\n",
-                peaks_[0] * 1e-9, peaks_[1] * 1e-9);
   }
 
   void matmul() {
     Table table = started("matmul of two inputs, GFLOP/s");
-    Executable executable = compile_text(kMatmul);
+    Model model{parse_graph(kMatmul, "benchmark"), {}};
+    Executable executable = compile(model);
     for (std::ptrdiff_t size : {8, 16, 32, 48, 64, 128, 256, 512, 1024, 2048}) {
       if (options_.quick && size > 256) break;
       std::string name = fmt::format("{0} x {0} x {0}", size);
@@ -56,10 +45,14 @@ class Contractions {
       bool is_checked = size <= 512;
       if (is_checked) matmul_loop(a.data(), b.data(), expected.data(), size, size, size);
       float* inputs[] = {a.data(), b.data()};
-      double flops = 2.0 * static_cast<double>(count) * static_cast<double>(size);
+      Work work = work_of(model.graph, {{"N", size}});
+      // Of small ones OpenBLAS is to be reached; the others have a part of the machine's peak.
+      Goal goal{kUnreachable, size == 64 ? 0.9 : 0.94};
+      if (size < 64) goal = Goal{1};
       for (int threads : {1, 2}) {
         Call call(executable, size, inputs, c.data(), pool(threads));
         call.run_into();
+        std::optional<OnnxModel> onnx;
         if (is_checked) check(expected, c, count, size);
         std::vector<Side> sides{repeated([&] { call.run_into(); })};
         Places places;
@@ -78,7 +71,15 @@ class Contractions {
                      size);
         }));
 #endif
-        report(table, name, threads, flops, sides, places);
+        if (runtime_ != nullptr) {
+          Subject subject{name, {"a", "b"}, {"c"}, {}, {}};
+          for (float* input : inputs)
+            subject.inputs.push_back(Tensor::view(DType::f32, {size, size}, input));
+          subject.outputs.push_back(Tensor::view(DType::f32, {size, size}, c.data()));
+          places.onnx = sides.size();
+          add_session(onnx, sides, subject, model, threads);
+        }
+        report(table, name, threads, work, goal, sides, places);
       }
     }
   }
@@ -87,34 +88,40 @@ class Contractions {
     Table table = started("linear with constant weights, GFLOP/s");
     for (std::int64_t size : {64, 256, 512, 1024, 2048}) {
       if (options_.quick && size > 512) break;
-      layer(table, perceptron(fmt::format("{0} x {0} -> {0}", size), {size, size}), size);
+      const double part = size == 64 ? 0.9 : size == 2048 ? 0.93 : 0.96;
+      layer(table, perceptron(fmt::format("{0} x {0} -> {0}", size), {size, size}), size,
+            {kUnreachable, part});
     }
     for (std::int64_t batch : {1, 8, 32})
-      layer(table, perceptron(fmt::format("{} x 1024 -> 1024", batch), {1024, 1024}), batch);
+      layer(table, perceptron(fmt::format("{} x 1024 -> 1024", batch), {1024, 1024}), batch,
+            {1.05});
   }
 
   void convolutions() {
     Table table = started("convolutions with constant weights, batch 1, GFLOP/s");
-    for (const Network& network : single_convolutions()) layer(table, network, 1);
+    for (const Network& network : single_convolutions()) layer(table, network, 1, {1});
   }
 
  private:
   // Where a peer stands among the sides; 0 if it does not take part.
   struct Places {
-    std::size_t blas = 0, onednn = 0;
+    std::size_t blas = 0, onednn = 0, onnx = 0;
   };
 
   ThreadPool* pool(int threads) { return threads == 1 ? nullptr : &two_; }
 
   Table started(std::string title) const {
     return Table("contractions", std::move(title),
-                 {{"shape", 22},
+                 {{"shape", 24},
                   {"thr", 3},
-                  {"ours", 6},
+                  {"ours", 5},
                   {"peak", 5},
-                  {"BLAS", 6},
+                  {"reads", 5},
+                  {"BLAS", 5},
                   {"oneDNN", 6},
-                  {"of the best", 0}},
+                  {"ORT", 5},
+                  {"of the best", 17},
+                  {"goal", 0}},
                  options_);
   }
 
@@ -125,22 +132,37 @@ class Contractions {
         throw Error("matmul and the loops in C disagree");
   }
 
+  // ONNX Runtime on the subject, as a side; its result is compared with ours.
+  void add_session(std::optional<OnnxModel>& onnx, std::vector<Side>& sides, const Subject& subject,
+                   const Model& model, int threads) {
+    onnx.emplace(*runtime_, test::OnnxSession(*runtime_, export_onnx(model), threads), subject);
+    sides[0](1);
+    onnx->run();
+    check_results(subject, "ONNX Runtime", onnx->results());
+    sides.push_back(repeated([&onnx] { onnx->run(); }));
+  }
+
   // A network of one layer.
-  void layer(Table& table, const Network& network, std::int64_t batch) {
+  void layer(Table& table, const Network& network, std::int64_t batch, const Goal& goal) {
     if (!options_.wants(network.name)) return;
     Model model = build_model(network, batch);
     Executable executable = compile(model);
     Tensor::Sizes sizes{batch};
     sizes.insert(sizes.end(), network.input.begin(), network.input.end());
-    std::vector<Tensor> inputs{Numbers().tensor(sizes, 1)}, outputs = executable.run(inputs);
+    Subject subject = subject_of(network.name, executable, {Numbers().tensor(sizes, 1)});
+    std::vector<Tensor>&inputs = subject.inputs, &outputs = subject.outputs;
     const Tensor& w = model.weights.at("w0");
-    double flops = 2.0 * static_cast<double>(outputs[0].element_count()) *
-                   static_cast<double>(w.element_count() / w.sizes()[0]);
+    const Work work = work_of(model.graph, {});
     for (int threads : {1, 2}) {
       const weir_executor* executor = threads == 1 ? nullptr : &two_.executor();
       std::vector<Side> sides{
           repeated([&, executor] { executable.run_into(inputs, outputs, executor); })};
       Places places;
+      std::optional<OnnxModel> onnx;
+      if (runtime_ != nullptr) {
+        places.onnx = sides.size();
+        add_session(onnx, sides, subject, model, threads);
+      }
       if (blas_.present() && network.layers[0].kind == Layer::Kind::dense) {
         places.blas = sides.size();
         sides.push_back(repeated([&, threads] {
@@ -158,12 +180,14 @@ class Contractions {
       places.onednn = sides.size();
       sides.push_back(repeated([&] { onednn.run(); }));
 #endif
-      report(table, network.name, threads, flops, sides, places);
+      report(table, network.name, threads, work, goal, sides, places);
     }
   }
 
-  void report(Table& table, const std::string& name, int threads, double flops,
-              const std::vector<Side>& sides, const Places& places) {
+  void report(Table& table, const std::string& name, int threads, const Work& work,
+              const Goal& goal, std::vector<Side>& sides, const Places& places) {
+    const std::size_t peers_end = sides.size();
+    const LimitSides limits = machine_.add_limits(sides, work, threads);
     Effort effort = options_.effort();
     effort.total_seconds /= 2;
     effort.fewest_rounds = 5;
@@ -173,30 +197,37 @@ class Contractions {
       effort.most_rounds = 31;
     }
     Samples samples = interleave(sides, effort);
-    auto rate = [&](std::size_t side) { return flops / samples.seconds(side).median; };
-    double peak = peaks_[static_cast<std::size_t>(threads - 1)];
+    auto rate = [&](std::size_t side) { return work.flops / samples.seconds(side).median; };
+    const double peak = machine_.part_of_peak(samples, limits, work, threads),
+                 reads = machine_.part_of_reads(samples, limits, work, threads);
     auto peer = [&](std::size_t place) {
       return place == 0 ? Cell("-") : Cell(fmt::format("{:.1f}", rate(place) * 1e-9), rate(place));
     };
     std::vector<Cell> row{name,
                           {fmt::format("{}", threads), static_cast<double>(threads)},
                           {fmt::format("{:.1f}", rate(0) * 1e-9), rate(0)},
-                          {fmt::format("{:.0f} %", rate(0) / peak * 100), rate(0) / peak},
+                          {fmt::format("{:.0f} %", peak * 100), peak},
+                          {fmt::format("{:.0f} %", reads * 100), reads},
                           peer(places.blas),
-                          peer(places.onednn)};
-    if (sides.size() == 1) {
+                          peer(places.onednn),
+                          peer(places.onnx)};
+    std::optional<double> ratio;
+    if (peers_end == 1) {
       row.emplace_back("-");
     } else {
-      Spread ratio = samples.ratio(samples.fastest(1), 0);
-      row.emplace_back(times(ratio) + (ratio.median < 1 ? " BEHIND" : ""), ratio);
+      Spread spread = samples.ratio(samples.fastest(1, peers_end), 0);
+      ratio = spread.median;
+      row.emplace_back(times(spread), spread);
     }
+    add_verdict(row, machine_.judge(goal, ratio, samples, limits, work, threads));
     table.row(row);
   }
 
   const Options& options_;
+  const test::OnnxRuntime* runtime_;
   ThreadPool two_{2};
+  Machine machine_;
   OpenBlas blas_;
-  std::vector<double> peaks_;
 };
 
 }  // namespace
@@ -205,10 +236,12 @@ class Contractions {
 int main(int argc, char** argv) try {
   using namespace weir::bench;
   Options options = Options::parse(
-      argc, argv, "Times contractions against OpenBLAS, oneDNN and the multiply-add units.");
+      argc, argv, "Times contractions against OpenBLAS, oneDNN, ONNX Runtime and the machine.");
   TimingLock lock;
   print_machine();
-  Contractions contractions(options);
+  std::optional<weir::test::OnnxRuntime> runtime;
+  if (const char* path = weir::test::onnxruntime_path()) runtime.emplace(path);
+  Contractions contractions(options, runtime ? &*runtime : nullptr);
   contractions.matmul();
   contractions.layers();
   contractions.convolutions();

@@ -51,3 +51,13 @@ void merge_streaming(const float* x, const float* g, float* y, ptrdiff_t count) 
       stream(y + i + k * lanes, load(x + i + k * lanes) + load(g + i + k * lanes));
   stream_fence();
 }
+
+float read_loop(const float* x, ptrdiff_t count) {
+  vector sums[2 * unroll] = {{0}};
+  for (ptrdiff_t i = 0; i < count; i += 2 * step)
+    for (int k = 0; k < 2 * unroll; ++k) sums[k] += load(x + i + k * lanes);
+  float total = 0;
+  for (int k = 0; k < 2 * unroll; ++k)
+    for (int lane = 0; lane < lanes; ++lane) total += sums[k][lane];
+  return total;
+}

@@ -21,6 +21,9 @@ void merge_plain(const float* x, const float* g, float* y,
                  ptrdiff_t count); /* reads two, writes one */
 void merge_streaming(const float* x, const float* g, float* y, ptrdiff_t count);
 
+/* Reads one array, `count` being a multiple of 128, and returns the sum of it. */
+float read_loop(const float* x, ptrdiff_t count);
+
 /* y = leaky(x*a + b)*c + leaky(d - x), slope 0.01, as anybody would write it. */
 void chain_loop(const float* x, const float* a, const float* b, const float* c, const float* d,
                 float* y, ptrdiff_t count);

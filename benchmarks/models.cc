@@ -4,21 +4,24 @@
 // shapes with made-up weights, whose batch is known only at the call. ONNX Runtime runs the files
 // as they are, and our export of the networks.
 //
-// Results are compared before anything is timed. Goal: ahead of the best of the others.
+// Results are compared before anything is timed. Goals stand beside the models.
 #include <cstdlib>
 #include <exception>
 #include <filesystem>
 
 #include <fmt/ranges.h>
 
+#include "benchmarks/goals.h"
 #include "benchmarks/networks.h"
 #include "benchmarks/onednn.h"
+#include "benchmarks/onnxruntime_model.h"
 #include "benchmarks/report.h"
 #include "benchmarks/resident_memory.h"
 #include "benchmarks/subject.h"
 #include "compiler/frontend/onnx/export.h"
 #include "compiler/frontend/onnx/onnx_file.h"
 #include "compiler/frontend/onnx/test_folder.h"
+#include "ir/bind_symbols.h"
 #include "tests/support/onnxruntime.h"
 
 namespace weir::bench {
@@ -26,48 +29,19 @@ namespace {
 
 // A run that takes longer than this does not notice that threads have to be woken for it.
 constexpr double kLongRun = 0.5e-3;
+// Of ONNX Runtime, with the models of folders.
+constexpr Goal kOfFolders{1.2};
 
 double seconds_since(std::chrono::steady_clock::time_point start) {
   return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
 }
-
-// A session of ONNX Runtime on a subject's inputs, with outputs of its own.
-class OnnxModel {
- public:
-  OnnxModel(const test::OnnxRuntime& runtime, test::OnnxSession session, const Subject& subject)
-      : session_(std::move(session)) {
-    for (const Tensor& tensor : subject.inputs) values_.emplace_back(runtime, tensor);
-    for (const Tensor& tensor : subject.outputs) {
-      results_.emplace_back(tensor.dtype(), tensor.sizes());
-      values_.emplace_back(runtime, results_.back());
-    }
-    for (const std::string& name : subject.input_names) input_names_.push_back(name.c_str());
-    for (const std::string& name : subject.output_names) output_names_.push_back(name.c_str());
-    for (std::size_t i = 0; i < values_.size(); ++i) {
-      if (i < subject.inputs.size())
-        inputs_.push_back(values_[i].value());
-      else
-        outputs_.push_back(values_[i].value());
-    }
-  }
-
-  void run() { session_.run(input_names_, inputs_, output_names_, outputs_); }
-  const std::vector<Tensor>& results() const { return results_; }
-
- private:
-  test::OnnxSession session_;
-  std::vector<Tensor> results_;
-  std::vector<test::OnnxTensor> values_;
-  std::vector<const char*> input_names_, output_names_;
-  std::vector<const void*> inputs_;
-  std::vector<void*> outputs_;
-};
 
 class Comparison {
  public:
   Comparison(const Options& options, const test::OnnxRuntime* runtime)
       : options_(options),
         runtime_(runtime),
+        machine_(options, two_),
         table_(
             "models",
             fmt::format("Whole models: times as fast as the best of {}ours alone", peers(runtime)),
@@ -76,13 +50,16 @@ class Comparison {
              {"ours", 7},
              {"ORT", 7},
              {"oneDNN", 7},
-             {"times as fast", 16},
-             {"", 0}},
+             {"peak", 5},
+             {"reads", 5},
+             {"times as fast", 17},
+             {"goal", 0}},
             options) {}
 
-  // `session` makes ONNX Runtime's for a number of threads; `network`, if there is one, is what the
+  // `goals` are those with one thread and with two, `work` is what one call needs. `session` makes ONNX Runtime's for a number of threads; `network`, if there is one, is what the
   // model was built from, and oneDNN gets it.
-  void add(Subject& subject, const Executable& executable,
+  void add(Subject& subject, const Executable& executable, const std::array<Goal, 2>& goals,
+           const Work& work,
            const std::function<test::OnnxSession(int threads, bool rests)>& session,
            const Network* network, const Weights& weights) {
     for (int threads : {1, 2}) {
@@ -97,7 +74,7 @@ class Comparison {
         // Threads that spin on after a run would hold the processor that ours need.
         onnx.emplace(*runtime_, session(threads, threads > 1 && is_long), subject);
         onnx->run();
-        check(subject, "ONNX Runtime", onnx->results());
+        check_results(subject, "ONNX Runtime", onnx->results());
         side_of[1] = sides.size();
         sides.push_back(repeated([&] { onnx->run(); }));
       }
@@ -109,7 +86,7 @@ class Comparison {
                        static_cast<float*>(subject.inputs[0].mutable_data()),
                        static_cast<float*>(result.mutable_data()), threads);
         onednn->run();
-        check(subject, "oneDNN", {result});
+        check_results(subject, "oneDNN", {result});
         side_of[2] = sides.size();
         sides.push_back(repeated([&] { onednn->run(); }));
       }
@@ -123,7 +100,10 @@ class Comparison {
         effort.rest_seconds = 10e-3;
         effort.most_rounds = 31;
       }
-      report(subject.name, threads, interleave(sides, effort), side_of);
+      const std::size_t peers_end = sides.size();
+      const LimitSides limits = machine_.add_limits(sides, work, threads);
+      report(subject.name, threads, interleave(sides, effort), side_of, peers_end, limits, work,
+             goals[static_cast<std::size_t>(threads - 1)]);
     }
   }
 
@@ -145,45 +125,42 @@ class Comparison {
     return result.empty() ? result : result.substr(0, result.size() - 2) + "; else ";
   }
 
-  static void check(const Subject& subject, const char* whose, const std::vector<Tensor>& results) {
-    for (std::size_t i = 0; i < results.size(); ++i) {
-      double difference = compare(subject.outputs[i], results[i]).relative();
-      if (!(difference <= 1e-4))
-        throw Error(fmt::format("{}: {}'s {} differs by {:.3g}", subject.name, whose,
-                                subject.output_names[i], difference));
-    }
-  }
-
   void report(const std::string& name, int threads, const Samples& samples,
-              const std::vector<std::size_t>& side_of) {
+              const std::vector<std::size_t>& side_of, std::size_t peers_end,
+              const LimitSides& limits, const Work& work, const Goal& goal) {
     std::vector<Cell> row{name, {fmt::format("{}", threads), static_cast<double>(threads)}};
-    std::size_t sides = 0;
     for (std::size_t peer = 0; peer < side_of.size(); ++peer) {
       if (peer > 0 && side_of[peer] == 0) {
         row.emplace_back("-");
         continue;
       }
-      ++sides;
       double seconds = samples.seconds(side_of[peer]).median;
       row.emplace_back(duration(seconds), seconds);
     }
-    if (sides == 1) {
+    for (double part : {machine_.part_of_peak(samples, limits, work, threads),
+                        machine_.part_of_reads(samples, limits, work, threads)})
+      row.emplace_back(fmt::format("{:.0f} %", part * 100), part);
+    std::optional<double> ratio;
+    if (peers_end == 1) {
       row.emplace_back("-");
-      row.emplace_back("");
     } else {
-      Spread ratio = samples.ratio(samples.fastest(1), 0);
-      row.emplace_back(times(ratio), ratio);
-      row.emplace_back(ratio.median < 1 ? "BEHIND" : "");
-      if (ratio.median < 1)
-        behind_.push_back(fmt::format("{} ({}): {:.2f}", name, threads, ratio.median));
+      Spread spread = samples.ratio(samples.fastest(1, peers_end), 0);
+      ratio = spread.median;
+      row.emplace_back(times(spread), spread);
     }
+    const Verdict verdict = machine_.judge(goal, ratio, samples, limits, work, threads);
+    if (!verdict.met)
+      behind_.push_back(fmt::format("{} ({}): {:.2f}, {}", name, threads, ratio.value_or(0),
+                                    verdict.text.substr(0, verdict.text.find(':'))));
+    add_verdict(row, verdict);
     table_.row(row);
   }
 
   const Options& options_;
   const test::OnnxRuntime* runtime_;
-  Table table_;
   ThreadPool two_{2};
+  Machine machine_;
+  Table table_;
   std::vector<std::string> behind_;
 };
 
@@ -198,14 +175,6 @@ struct Memory {
   ProcessMemory ours, theirs;
 };
 
-Subject subject_of(std::string name, const Executable& executable, std::vector<Tensor> inputs) {
-  Subject subject{std::move(name), {}, {}, std::move(inputs), {}};
-  for (const Signature& input : executable.inputs()) subject.input_names.push_back(input.name);
-  for (const Signature& output : executable.outputs()) subject.output_names.push_back(output.name);
-  subject.outputs = executable.run(subject.inputs);
-  return subject;
-}
-
 class Models {
  public:
   Models(const Options& options, const test::OnnxRuntime* runtime)
@@ -219,13 +188,18 @@ class Models {
     given.given = test.data.front().inputs;
     Model model = load_onnx(test.model, given);
     std::vector<Tensor> inputs;
-    for (ValueId input : model.graph.inputs())
-      inputs.push_back(test.data.front().inputs.at(model.graph.value(input).name));
+    Inputs given_inputs;
+    for (ValueId input : model.graph.inputs()) {
+      const std::string& input_name = model.graph.value(input).name;
+      inputs.push_back(test.data.front().inputs.at(input_name));
+      given_inputs.emplace(input_name, inputs.back());
+    }
     auto start = std::chrono::steady_clock::now();
     Executable executable = compile(model);
     double ours = seconds_since(start);
     Subject subject = subject_of(name, executable, std::move(inputs));
-    comparison_.add(subject, executable,
+    comparison_.add(subject, executable, {kOfFolders, kOfFolders},
+                    work_of(model.graph, bind_symbols(model.graph, given_inputs, model.weights)),
                     [&](int threads, bool rests) {
                       auto before = std::chrono::steady_clock::now();
                       auto session =
@@ -237,7 +211,9 @@ class Models {
     if (runtime_ != nullptr) add_memory(subject, model, executable, test.model);
   }
 
-  void add_network(const Network& network, std::initializer_list<std::int64_t> batches) {
+  // `goals` are those of a batch, with one thread and with two.
+  void add_network(const Network& network, std::initializer_list<std::int64_t> batches,
+                   const std::function<std::array<Goal, 2>(std::int64_t batch)>& goals) {
     std::vector<std::int64_t> wanted;
     for (std::int64_t batch : batches)
       if (options_.wants(name_of(network, batch))) wanted.push_back(batch);
@@ -253,7 +229,7 @@ class Models {
       Subject subject =
           subject_of(name_of(network, batch), executable, {Numbers().tensor(sizes, 1)});
       comparison_.add(
-          subject, executable,
+          subject, executable, goals(batch), work_of(model.graph, {{"N", batch}}),
           [&](int threads, bool rests) {
             auto before = std::chrono::steady_clock::now();
             test::OnnxSession session(*runtime_, exported, threads, rests);
@@ -339,11 +315,22 @@ void measure(const Options& options) {
   for (const std::string& each :
        find_test_folders(folder != nullptr ? folder : WEIR_SOURCE_DIR "/tests/data/models"))
     models.add_folder(each);
-  models.add_network(perceptron("MLP 784-512-256-10", {784, 512, 256, 10}), {1, 8, 32, 256});
+  using Goals = std::array<Goal, 2>;
+  models.add_network(perceptron("MLP 784-512-256-10", {784, 512, 256, 10}), {1, 8, 32, 256},
+                     [](std::int64_t batch) {
+                       const Goal goal{batch <= 8 ? 1.1 : 1};
+                       return Goals{goal, goal};
+                     });
   models.add_network(perceptron("MLP 8 of 1024", std::vector<std::int64_t>(9, 1024)),
-                     {1, 8, 32, 256});
-  models.add_network(dcgan_discriminator(), {1, 16});
-  if (!options.quick) models.add_network(tiny_yolo(), {1});
+                     {1, 8, 32, 256}, [](std::int64_t batch) {
+                       const Goal goal{batch == 8 || batch == 32 ? 1.15 : 1};
+                       return Goals{goal, goal};
+                     });
+  models.add_network(dcgan_discriminator(), {1, 16},
+                     [](std::int64_t batch) { return Goals{Goal{1}, Goal{batch == 1 ? 1.1 : 1}}; });
+  if (!options.quick || !options.only.empty())
+    models.add_network(tiny_yolo(), {1},
+                       [](std::int64_t) { return Goals{Goal{1.05}, Goal{1.05}}; });
   models.print_summary();
 }
 

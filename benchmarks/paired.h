@@ -118,18 +118,23 @@ inline double time_of(const Side& side, std::int64_t repeats) {
   return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
 }
 
+// About how long one call takes, which is run a few times for that.
+inline double rough_seconds(const Side& side, double sample_seconds) {
+  side(1);
+  std::int64_t tries = 1;
+  double seconds = time_of(side, tries);
+  while (seconds < sample_seconds / 8) {
+    tries *= 4;
+    seconds = time_of(side, tries);
+  }
+  return seconds / static_cast<double>(tries);
+}
+
 // Times the sides in turns. Each is run twice before, to touch its pages and to tell how long it takes.
 inline Samples interleave(std::span<const Side> sides, const Effort& effort) {
   double shortest = 1e9, round = 0;
   for (const Side& side : sides) {
-    side(1);
-    std::int64_t tries = 1;
-    double seconds = time_of(side, tries);
-    while (seconds < effort.sample_seconds / 8) {
-      tries *= 4;
-      seconds = time_of(side, tries);
-    }
-    seconds /= static_cast<double>(tries);
+    const double seconds = rough_seconds(side, effort.sample_seconds);
     shortest = std::min(shortest, seconds);
     round += seconds;
   }

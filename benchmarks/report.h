@@ -1,4 +1,4 @@
-// What a benchmark prints: the machine, tables of at most 80 columns, and the same figures as JSON.
+// What a benchmark prints: the machine, tables of at most 120 columns, and the same figures as JSON.
 //
 // Options that all benchmarks take: `--json FILE` appends a line of JSON for every row, `--quick` takes
 // few samples and leaves the large sizes out, `--only TEXT` leaves out all cases but some where a
