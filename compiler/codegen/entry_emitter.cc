@@ -515,13 +515,26 @@ class EntryEmitter {
     llvm::Value* frame = filled_frame(call);
     for (const KernelPhase& phase : phases_of_(call.kernel)) {
       llvm::Value* count = units;
+      llvm::Value* worth = cost;
       if (phase.split) {
         const Dim& extent = schedule.kernel.arena.axis_extent(*phase.split->axis);
         count =
             b_.CreateMul(units, quotient_up(sizes_.dimension(extent), phase.split->fold->chunk));
       }
-      parallel_.run(phase.function, frame, count, cost, executor_, begun_);
+      if (!phase.split && merges_only(schedule.kernel))
+        worth = b_.CreateUDiv(cost, i64(schedule.kernel.stages.front().fold->chunk));
+      parallel_.run(phase.function, frame, count, worth, executor_, begun_);
     }
+  }
+
+  // Whether what follows the chunks of split folds is little beside them: chunk results are merged, and stored.
+  static bool merges_only(const Kernel& kernel) {
+    return std::ranges::all_of(kernel.stages,
+                               [](const Stage& stage) {
+                                 return stage.fold ? !stage.fold->partials.empty()
+                                                   : !stage.axis.has_value();
+                               }) &&
+           kernel.stages.front().fold.has_value();
   }
 
   llvm::LLVMContext& context_;

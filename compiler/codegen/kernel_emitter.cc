@@ -179,8 +179,10 @@ void KernelEmitter::emit_units(llvm::Value* unit, llvm::Value* limit) {
     }
     begin = b_.CreateMul(block, i64(schedule_.block));
     llvm::Value* block_end = b_.CreateMul(block_limit, i64(schedule_.block));
-    end = b_.CreateSelect(b_.CreateICmpSLT(block_end, end), block_end, end);
-    count.reset();
+    const bool whole = count && *count % schedule_.block == 0;
+    end = whole ? block_end : b_.CreateSelect(b_.CreateICmpSLT(block_end, end), block_end, end);
+    // Of several blocks, too, it is known that whole steps fill them.
+    count = whole ? std::optional(schedule_.block) : std::nullopt;
   }
   auto emit_points_of = [&](llvm::Value* point) {
     row_ = point;

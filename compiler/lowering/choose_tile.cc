@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "compiler/lowering/cache_line.h"
 #include "compiler/lowering/choose_tile_axes.h"
 #include "compiler/lowering/find_overlap.h"
 #include "ir/scalar/affine.h"
@@ -23,6 +24,8 @@ constexpr std::int64_t kTogetherCost = 160;
 constexpr std::int64_t kBytesOfUnit = 16;
 // Vectors of an image's row that is not cut into blocks.
 constexpr std::int64_t kRowVectors = 16;
+// With fewer tiles than this each is a unit.
+constexpr std::int64_t kFewTiles = 8;
 // Of a map in tiles that transpose: vectors of a unit, enough that working out where it is costs
 // little; and what an element may cost, for it is written out for each row.
 constexpr std::int64_t kTransposedVectors = 4;
@@ -122,8 +125,10 @@ class TileChooser {
       std::int64_t step = static_cast<std::int64_t>(schedule_.width) * unroll;
       schedule_.block =
           std::max<std::int64_t>(only_maps_ && !in_order ? 2048 : 256, step) / step * step;
-      // Columns of folds in lanes have little to share.
-      if (in_lanes_) schedule_.block = step;
+      // Columns of folds in lanes have little to share, and the blocks of a single row are run through as one, however small
+      // they are: so threads find work in few columns.
+      if (in_lanes_ || ((!only_maps_ || in_order) && schedule_.rows.empty()))
+        schedule_.block = step;
     }
     // Streaming pays only where memory is the limit and stores are plain.
     bool contiguous = true;
@@ -229,7 +234,8 @@ class TileChooser {
       schedule_.rows_fewer = static_cast<int>(rows / 3);
     schedule_.rows_together = body_cost(stored) * rows * columns <= kTogetherCost;
     schedule_.tile_unroll = static_cast<int>(columns);
-    const bool is_step = schedule_.tile_axes > 1 || schedule_.unroll % schedule_.tile_unroll != 0;
+    const bool is_step =
+        schedule_.tile_axes > 1 || schedule_.unroll % schedule_.tile_unroll != 0 || has_few_tiles();
     schedule_.block = static_cast<std::int64_t>(schedule_.width) *
                       (is_step ? schedule_.tile_unroll : schedule_.unroll);
     // A row of an image that is one block is vectors in places that are known ahead, and most of
@@ -238,6 +244,24 @@ class TileChooser {
     if (schedule_.overlap && extent.is_constant() &&
         extent.value() <= kRowVectors * schedule_.width)
       schedule_.block = std::max(schedule_.block, kRowVectors * schedule_.width);
+  }
+
+  // Whether there are so few tiles that those of a block had better be units of their own: as long as these are whole lines,
+  // which no two threads should write.
+  bool has_few_tiles() const {
+    const Dim& columns = schedule_.vector_row->extent;
+    const std::int64_t wide = std::int64_t{schedule_.width} * schedule_.tile_unroll;
+    if (!columns.is_constant() || !stages().front().fold) return false;
+    const DType type = schedule_.kernel.locals[stages().front().fold->locals.front()];
+    if (wide * byte_size(type) % kLineBytes != 0) return false;
+    std::int64_t tiles = (columns.value() + wide - 1) / wide;
+    for (const LoopAxis& row : schedule_.rows) {
+      if (!row.extent.is_constant()) return false;
+      const std::int64_t high = &row == &schedule_.rows.back() ? schedule_.rows_at_once : 1;
+      tiles *= (row.extent.value() + high - 1) / high;
+      if (tiles >= kFewTiles) return false;
+    }
+    return tiles > 1;
   }
 
   void choose_transposed() {
