@@ -287,8 +287,12 @@ class TileChooser {
 
 bool is_written_out(const Kernel& kernel, const Stage& stage, std::int64_t fields) {
   const Dim& steps = kernel.arena.axis_extent(*stage.axis);
-  return !stage.digits.empty() && steps.is_constant() && steps.value() <= kWrittenOutSteps &&
-         steps.value() * fields <= kWrittenOutFields;
+  // Where one digit has no point there are 0 steps, whatever the others have.
+  const bool is_known = std::all_of(
+      stage.digits.begin(), stage.digits.end(),
+      [&](std::uint32_t digit) { return kernel.arena.axis_extent(digit).is_constant(); });
+  return !stage.digits.empty() && is_known && steps.is_constant() &&
+         steps.value() <= kWrittenOutSteps && steps.value() * fields <= kWrittenOutFields;
 }
 
 void choose_tile(Schedule& schedule, const Target& target) { TileChooser(schedule, target).run(); }

@@ -225,6 +225,8 @@ TEST(Tiles, GradientsOfFewTaps) {
        "low = [0, 1], high = [0, 1], groups = 17"},
       {"f32[1, 2, 99, 93]", "f32[1, 18, 99, 93]", "f32[18, 2, 3, 1]",
        "low = [1, 0], high = [1, 0]"},
+      // No step at all, of positions that are not known.
+      {"f32[N, 9, H, 1]", "f32[N, 9, H - 1, 0]", "f32[9, 1, 4, 4]", "low = [2, 2], groups = 9"},
   };
   for (const Case& each : cases) {
     const std::string_view w = each.w;
