@@ -13,6 +13,7 @@
 #include "ir/escape.h"
 #include "ir/lexer.h"
 #include "ir/literal.h"
+#include "ir/notes.h"
 #include "ir/op.h"
 #include "ir/registry.h"
 #include "ir/text.h"
@@ -54,6 +55,8 @@ class GraphParser {
         parse_declaration(true);
       } else if (lexer_.peek().kind == TokenKind::value_name) {
         parse_node();
+      } else if (is_section()) {
+        parse_section();
       } else {
         lexer_.fail_expected("a statement (%y = op(%x), param %w: type, or return)");
       }
@@ -118,6 +121,31 @@ class GraphParser {
     lexer_.expect(")", "',' or ')' after a type");
   }
 
+  static bool names_section(const Token& token) {
+    return std::ranges::any_of(kMarks, [&](std::string_view mark) {
+      return token.is(mark.substr(0, mark.size() - kMarkEnd.size()));
+    });
+  }
+
+  bool is_section() const { return lexer_.peek().is(kForward) || names_section(lexer_.peek()); }
+
+  // gradient: or gradient of gradient:, of the nodes that follow
+  void parse_section() {
+    marks_.clear();
+    if (!lexer_.take_if(kForward)) {
+      int count = 0;
+      do {
+        if (!names_section(lexer_.peek()))
+          lexer_.fail_expected("gradient, update or recomputation");
+        if (++count > kMostMarks)
+          lexer_.fail(lexer_.peek(), fmt::format("a section has at most {} marks", kMostMarks));
+        std::string mark = fmt::format("{}{}", lexer_.take().text, kMarkEnd);
+        marks_ = marks_.empty() ? mark : marked(marks_, mark);
+      } while (lexer_.take_if("of"));
+    }
+    lexer_.expect(":", "':' after the name of a section");
+  }
+
   // %y, %z = op(%x) {attribute = value}
   void parse_node() {
     std::vector<Token> results;
@@ -142,8 +170,7 @@ class GraphParser {
     std::vector<std::string> names;
     for (const Token& result : results)
       names.push_back(result.is_numbered() ? std::string() : result.name());
-    NodeId id = graph_.add_node(op, std::move(operands), std::move(attributes),
-                                lexer_.location(name), names);
+    NodeId id = insert(op, name, std::move(operands), std::move(attributes), names);
     const Node& node = graph_.node(id);
     if (node.results.size() != results.size())
       lexer_.fail(results.front(),
@@ -152,6 +179,17 @@ class GraphParser {
                               results.size() == 1 ? "is" : "are"));
     for (std::size_t i = 0; i < results.size(); ++i)
       if (results[i].is_numbered()) numbered_.emplace(results[i].text, node.results[i]);
+  }
+
+  // The node's location has the marks of its section; that of an error is a place in the text alone.
+  NodeId insert(const OpDef& op, const Token& name, std::vector<ValueId> operands,
+                Attributes attributes, std::span<const std::string> result_names) try {
+    Location location = lexer_.location(name);
+    location.note = marks_;
+    return graph_.add_node(op, std::move(operands), std::move(attributes), std::move(location),
+                           result_names);
+  } catch (const Error& error) {
+    lexer_.fail(name, error.diagnostic().message);
   }
 
   const OpDef& find_op_at(const Token& name) {
@@ -350,6 +388,7 @@ class GraphParser {
   std::optional<Token> arrow_;
   std::vector<Declared> declared_;
   const std::vector<Token>* defining_ = nullptr;  // the results of the node being read
+  std::string marks_;                             // of the section, as in notes
 };
 
 std::vector<Graph> parse_all(std::string_view text, std::string file_name, bool only_one) {

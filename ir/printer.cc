@@ -6,6 +6,7 @@
 #include <fmt/format.h>
 
 #include "ir/escape.h"
+#include "ir/notes.h"
 #include "ir/op.h"
 #include "ir/text.h"
 
@@ -42,6 +43,7 @@ class Printer {
       text_ += "\n";
     }
     for (const Node& node : graph_.nodes()) {
+      begin_section(marks_of(node.location.note));
       text_ += "  ";
       statement(node);
       comment(node.results, node.location);
@@ -70,6 +72,15 @@ class Printer {
       first = false;
       print_item(item);
     }
+  }
+
+  // "gradient:", where nodes of another section follow.
+  void begin_section(std::string_view marks) {
+    if (marks == marks_) return;
+    marks_ = marks;
+    std::string_view name = marks.substr(0, marks.size() - (marks.empty() ? 0 : kMarkEnd.size()));
+    text_ += marks.empty() ? kForward : name;
+    text_ += ":\n";
   }
 
   void name(ValueId id) {
@@ -148,6 +159,7 @@ class Printer {
   const Graph& graph_;
   const PrintOptions& options_;
   std::vector<std::uint32_t> numbers_;  // of values without a name
+  std::string_view marks_;              // of the section
   std::string text_;
 };
 

@@ -19,7 +19,7 @@ namespace weir {
 // Whether the node's location has this note of ir/notes.h.
 bool has_note(const Node& node, std::string_view note);
 
-// Whether some of its nodes are marked as those of a gradient. Files do not keep the marks.
+// Whether some of its nodes are marked as those of a gradient.
 bool has_backward_pass(const Graph& graph);
 
 class PassBoundary {

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "ir/notes.h"
+
 namespace weir::fuzz {
 namespace {
 
@@ -12,7 +14,7 @@ bool same_value(const Value& a, const Value& b) {
 
 bool same_node(const Node& a, const Node& b) {
   return a.op == b.op && a.operands == b.operands && a.attributes == b.attributes &&
-         a.results == b.results;
+         a.results == b.results && marks_of(a.location.note) == marks_of(b.location.note);
 }
 
 bool same_output(const Graph::Output& a, const Graph::Output& b) {

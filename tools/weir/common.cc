@@ -213,10 +213,10 @@ std::optional<MemoryBudget> given_memory_budget(const std::string& budget,
 
 void check_memory_budget(const std::string& budget, const Graph& graph) {
   if (!budget.empty() && !has_backward_pass(graph))
-    throw Error(
-        fmt::format("--memory-budget is for a backward pass, and {} has none; one that was written "
-                    "to a file is not known as such: ask for it by --gradient or --train",
-                    graph.name()));
+    throw Error(fmt::format(
+        "--memory-budget is for a backward pass, and {} has none: no section gradient in "
+        "its text; ask for one by --gradient or --train",
+        graph.name()));
 }
 
 Dim::Bindings given_dims(std::span<const std::string> options) {

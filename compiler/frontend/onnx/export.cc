@@ -81,7 +81,7 @@ void write_initializers(const Model& model, ExternalData* external, onnx::GraphP
 std::string serialized(const Model& model, ExternalData* external) {
   onnx::ModelProto proto;
   proto.set_ir_version(kIrVersion);
-  proto.set_producer_name("weir");
+  proto.set_producer_name(kOnnxProducer);
   proto.set_producer_version(WEIR_VERSION);
   proto.add_opset_import()->set_version(kOnnxOpset);
   onnx::GraphProto& graph = *proto.mutable_graph();

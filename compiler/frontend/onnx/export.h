@@ -16,6 +16,10 @@
 
 namespace weir {
 
+// What the files say wrote them. In its own a reader believes what nodes say of the pass that they
+// belong to (ir/notes.h).
+inline constexpr const char* kOnnxProducer = "weir";
+
 struct OnnxExportOptions {
   // Bytes of weights that are stored in the file itself, at most. If there are more, tensors of
   // 4096 bytes and more go to external_data_of(path), each at a multiple of 4096.

@@ -180,10 +180,11 @@ class GraphWriter {
   // does not depend on where the model lies.
   static std::string documentation(const Node& node) {
     Location location = node.location;
-    if (!location.known()) return node.op->name;
-    location.file = std::make_shared<const std::string>(
-        std::filesystem::path(*location.file).filename().string());
-    return fmt::format("{}, {}", node.op->name, printable(location.to_string()));
+    if (location.known())
+      location.file = std::make_shared<const std::string>(
+          std::filesystem::path(*location.file).filename().string());
+    std::string place = printable(location.to_string());
+    return place.empty() ? node.op->name : fmt::format("{}, {}", node.op->name, place);
   }
 
   Values values_of(const OpInstance& instance, std::span<const TensorType> results,

@@ -7,11 +7,13 @@
 
 #include "compiler/frontend/onnx/converters.h"
 #include "compiler/frontend/onnx/element_type.h"
+#include "compiler/frontend/onnx/export.h"
 #include "compiler/frontend/onnx/fold_node.h"
 #include "compiler/frontend/onnx/later_fields.h"
 #include "compiler/frontend/onnx/sparse_tensor.h"
 #include "compiler/frontend/onnx/tensor_proto.h"
 #include "ir/escape.h"
+#include "ir/notes.h"
 
 namespace weir::onnx_format {
 namespace {
@@ -252,9 +254,19 @@ void GraphImporter::convert_nodes(const NodeList& nodes, Scope& scope, const Pla
   }
 }
 
+// Those that the documentation of a node of Weir's own begins with: "leaky_relu.grad, gradient of
+// model.weir:3:8".
+std::string_view GraphImporter::marks_of(const onnx::NodeProto& node) const {
+  if (model_->producer_name() != kOnnxProducer) return {};
+  std::string_view text = node.doc_string();
+  std::size_t comma = text.find(", ");
+  return comma == std::string_view::npos ? std::string_view()
+                                         : weir::marks_of(text.substr(comma + 2));
+}
+
 void GraphImporter::convert_node(const onnx::NodeProto& node, const std::string& name, Scope& scope,
                                  const Place& place) {
-  Location here = location(name + " in");
+  Location here = location(marked(marks_of(node), name + " in"));
   set_location(here);
   std::vector<ValueRef> inputs;
   bool is_lacking = false;

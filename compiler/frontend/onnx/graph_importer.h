@@ -18,6 +18,7 @@
 #include <optional>
 #include <set>
 #include <string>
+#include <string_view>
 #include <unordered_map>
 #include <vector>
 
@@ -86,6 +87,7 @@ class GraphImporter : public GraphValues {
   void add_initializer(const Proto& proto, const std::string& own_name, Scope& scope,
                        const std::shared_ptr<const void>& owner, const Read& read);
   void convert_nodes(const NodeList& nodes, Scope& scope, const Place& place);
+  std::string_view marks_of(const onnx::NodeProto& node) const;
   void convert_node(const onnx::NodeProto& node, const std::string& name, Scope& scope,
                     const Place& place);
   void convert_op(const onnx::NodeProto& node, std::vector<ValueRef> inputs, int opset,

@@ -43,6 +43,7 @@ TEST(Gradient, UsesPlainOpsWhereTheyAreTheDerivative) {
   %e = exp(%d)
   %f = div(%e, %y)
   %z = mul(%f, %g)
+gradient:
   %0 = constant() {value = f32[] 1.0}
   %1 = broadcast(%0) {shape = [4]}
   %2 = mul(%g, %1)

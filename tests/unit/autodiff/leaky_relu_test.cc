@@ -108,6 +108,7 @@ TEST(LeakyRelu, IsOneNodeInTheGraph) {
             R"(graph @main(%x: f32[N], %upstream: f32[N]) -> (f32[N], f32[N]) {
   %0 = leaky_relu(%x) {negative_slope = 0.2}
   %1 = mul(%0, %upstream)
+gradient:
   %2 = constant() {value = f32[] 1.0}
   %3 = broadcast(%2) {shape = [N]}
   %4 = mul(%upstream, %3)

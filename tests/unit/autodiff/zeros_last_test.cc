@@ -55,6 +55,7 @@ TEST(ZerosLast, BranchesOfOneSelectAreChosenBetween) {
   %s = sqrt(%x)
   %n = neg(%x)
   %y = select(%positive, %s, %n)
+gradient:
   %0 = constant() {value = f64[] 1.0}
   %1 = broadcast(%0) {shape = [N]}
   %2 = constant() {value = f64[] 0.0}

@@ -12,6 +12,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "ir/notes.h"
 #include "ir/op.h"
 #include "ir/registry.h"
 #include "tests/support/sanitized.h"
@@ -33,11 +34,14 @@ TEST(Text, PrintsEveryFeature) {
   param %w: f32[4, 4]
   param %b: f32[4]
   %0 = linear(%x, %w)
+recomputation of gradient:
   %1 = add(%0, %b)
   %2 = leaky_relu(%1) {negative_slope = -0.05}
+forward:
   %h = leaky_relu(%2) {negative_slope = 3.0}
   %3 = leaky_relu(%h) {negative_slope = 1e-300}
   %lr.grad = leaky_relu.grad(%3, %h) {negative_slope = 0.25}
+update:
   %s = softmax(%lr.grad)
   %c = constant() {value = f32[2, 3] [[1.0, -0.0, inf], [nan, 1e-45, -3.4028235e+38]]}
   %truth = constant() {value = bool[2] [true, false]}
@@ -88,6 +92,35 @@ TEST(Text, Locations) {
   EXPECT_EQ(graph.nodes()[0].location.to_string(), "folder/m.weir:5:7");
   EXPECT_EQ(graph.value(graph.find("x")).location.to_string(), "folder/m.weir:1:10");
   EXPECT_EQ(graph.value(graph.find("w")).location.to_string(), "folder/m.weir:2:9");
+}
+
+// Sections are what the notes of nodes begin with: passes know by them what a node belongs to.
+TEST(Text, SectionsAreTheMarksOfNodes) {
+  const char* text =
+      "graph @m(%x: f32[]) -> (f32[]) {\n  %a = relu(%x)\ngradient of gradient:\n  %b = neg(%a)\n"
+      "  %c = neg(%b)\nrecomputation:\n  %d = neg(%c)\nforward:\n  %e = neg(%d)\nupdate:\n"
+      "  %f = neg(%e)\n  return %f\n}\n";
+  Graph graph = parse_graph(text, "m.weir");
+  std::vector<std::string> notes;
+  for (const Node& node : graph.nodes()) notes.push_back(node.location.note);
+  EXPECT_EQ(notes,
+            (std::vector<std::string>{"", "gradient of gradient of", "gradient of gradient of",
+                                      "recomputation of", "", "update of"}));
+  EXPECT_EQ(graph.nodes()[1].location.to_string(), "gradient of gradient of m.weir:4:8");
+  EXPECT_EQ(print(graph), text);
+}
+
+TEST(Text, OnlyMarksAtTheBeginningOfANote) {
+  EXPECT_EQ(marks_of(""), "");
+  EXPECT_EQ(marks_of("h in"), "");
+  EXPECT_EQ(marks_of("gradient of"), "gradient of");
+  EXPECT_EQ(marks_of("gradient ofh in"), "");
+  EXPECT_EQ(marks_of("gradient of loss of gradient of h in"), "gradient of");
+  EXPECT_EQ(marks_of("recomputation of gradient of h in"), "recomputation of gradient of");
+  // No more than the parser takes.
+  std::string many = "gradient of";
+  for (int i = 1; i < kMostMarks; ++i) many += " gradient of";
+  EXPECT_EQ(marks_of(many + " gradient of"), many);
 }
 
 TEST(Text, Comments) {

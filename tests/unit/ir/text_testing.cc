@@ -6,12 +6,13 @@
 
 #include <gtest/gtest.h>
 
+#include "ir/notes.h"
 #include "ir/text.h"
 
 namespace weir {
 namespace {
 
-// What a graph is, without locations and ids.
+// What a graph is, without ids, and of locations the marks alone.
 void expect_same(const Graph& a, const Graph& b) {
   ASSERT_EQ(a.name(), b.name());
   auto same_values = [&](std::span<const ValueId> x, std::span<const ValueId> y) {
@@ -37,6 +38,7 @@ void expect_same(const Graph& a, const Graph& b) {
   ASSERT_EQ(a.nodes().size(), b.nodes().size());
   for (std::size_t i = 0; i < a.nodes().size(); ++i) {
     EXPECT_EQ(a.nodes()[i].op, b.nodes()[i].op);
+    EXPECT_EQ(marks_of(a.nodes()[i].location.note), marks_of(b.nodes()[i].location.note));
     EXPECT_EQ(a.nodes()[i].attributes, b.nodes()[i].attributes);
     same_values(a.nodes()[i].operands, b.nodes()[i].operands);
     same_values(a.nodes()[i].results, b.nodes()[i].results);

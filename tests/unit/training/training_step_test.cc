@@ -50,6 +50,7 @@ TEST(TrainingStep, IsTheGraphWithItsUpdates) {
   EXPECT_TRUE(step.initial.empty());
   // What is printed can be read back, and steps alike.
   EXPECT_EQ(print(parse(print(step.graph))), print(step.graph));
+  EXPECT_THAT(print(step.graph), AllOf(HasSubstr("\ngradient:\n"), HasSubstr("\nupdate:\n")));
 }
 
 // loss = (2 * 3 - 1)^2, so that w = 3 - 0.125 * 2 * 2 * (2 * 3 - 1).
