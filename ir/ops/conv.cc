@@ -60,7 +60,8 @@ OpDef conv_op() {
        "which take part like any others. Each element is a chain of fused multiply-adds over the "
        "taps in row-major order and the group's channels under each tap, in chunks of 1024 that "
        "are added in a balanced tree: in f32 for f16 and bf16, and rounded once. The bias is added "
-       "last. A window must fit into the framed x.",
+       "last. The framed x has no place for a window that is larger by no more than a stride, and "
+       "the result no elements; one that is larger still is an error.",
        {"Conv"}}));
   op = with_groups(with_window(std::move(op)));
   op.infer = [](const OpInstance& instance) {

@@ -97,10 +97,16 @@ Window window_of(const OpInstance& instance, std::span<const std::int64_t> kerne
            low = entries(instance, "low", rank, 0, -kLargest),
            high = entries(instance, "high", rank, 0, -kLargest);
   Window window;
+  std::int64_t taps = 1;
   for (std::size_t i = 0; i < rank; ++i) {
     if (kernel[i] < 1 || kernel[i] > kLargest)
       throw Error(fmt::format("the window has {} elements along axis {}; it must have from 1 to {}",
                               kernel[i], i, kLargest));
+    // How many taps there are is what sums are counted by.
+    if (kernel[i] > kLargest / taps)
+      throw Error(fmt::format("the window [{}] has more than {} elements", fmt::join(kernel, ", "),
+                              kLargest));
+    taps *= kernel[i];
     window.push_back({kernel[i], strides[i], dilations[i], low[i], high[i]});
   }
   return window;
