@@ -72,6 +72,11 @@ Resampling resampling_of(const OpInstance& instance, bool forward) {
   const TensorType& operand = instance.operand(0);
   if (operand.rank() == 0) throw Error("a scalar has no axis to resize");
   check_one_of(instance, "mode", {"nearest", "linear", "cubic"});
+  if (!is_float(operand.dtype) && instance.attributes.text("mode") != "nearest")
+    throw Error(
+        fmt::format("mode is \"{}\", and x is {}: weighted sums take a floating-point type, and "
+                    "only mode = \"nearest\" takes any",
+                    instance.attributes.text("mode"), to_string(operand)));
   check_one_of(instance, "coordinates",
                {"half_pixel", "half_pixel_symmetric", "pytorch_half_pixel", "align_corners",
                 "asymmetric", "tf_half_pixel_for_nn", "tf_crop_and_resize"});
@@ -114,7 +119,7 @@ Resampling resampling_of(const OpInstance& instance, bool forward) {
 
 OpDef resampling(Text text, bool forward) {
   OpDef op = declare("movement", std::move(text));
-  op.operands = {{forward ? "x" : "g", TypeSet::floats}};
+  op.operands = {{forward ? "x" : "g", forward ? TypeSet::any : TypeSet::floats}};
   op = with_attribute(std::move(op), "axis", AttributeKind::integer,
                       "The axis; negative counts from the end.");
   op = with_attribute(std::move(op), "size", AttributeKind::dims,
@@ -136,8 +141,10 @@ OpDef resampling(Text text, bool forward) {
   op = with_attribute(std::move(op), "crop_start", 0.0,
                       "Of tf_crop_and_resize: where the part begins, as a fraction of the axis.");
   op = with_attribute(std::move(op), "crop_end", 1.0, "And where it ends.");
-  op = with_attribute(std::move(op), "extrapolation", 0.0,
-                      "Of tf_crop_and_resize: the result for places outside of x.");
+  op = with_attribute(
+      std::move(op), "extrapolation", 0.0,
+      "Of tf_crop_and_resize: the result for places outside of x, as `cast` makes it of "
+      "x's type.");
   op.infer = [forward](const OpInstance& instance) { return infer_resize(instance, forward); };
   return op;
 }

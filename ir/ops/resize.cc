@@ -134,8 +134,8 @@ OpDef resize_op() {
       {"resize",
        "Another number of elements along an axis, nearest ones or weighted sums of two or four.",
        "The place c of a result in x follows from its index by the formula of `coordinates`, "
-       "in f64. nearest takes the element at c, rounded as `rounding` says; linear takes (1 - "
-       "t) * x[i] + t * x[i + 1] with i = floor(c) and t = c - i; cubic weighs the two "
+       "in f64. nearest takes the element at c, rounded as `rounding` says, of any type; linear "
+       "takes (1 - t) * x[i] + t * x[i + 1] with i = floor(c) and t = c - i; cubic weighs the two "
        "elements on each side by Keys' polynomials. Beyond an end is the last element there, "
        "and one whose weight is 0 takes no part. Of an axis that turns out to have no element "
        "the results are those of zeros. The gradient is resize_gradient.",

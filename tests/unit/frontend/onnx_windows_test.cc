@@ -120,6 +120,80 @@ TEST(OnnxWindows, TheFrameIsASumOfFloorQuotients) {
             "}\n");
 }
 
+// A window of 3 by `kernel` with that auto_pad, or with the pads of its width, over x of 5 by 6.
+Tensor padded(const std::string& op, int kernel, int stride, const std::string& auto_pad,
+              std::vector<std::int64_t> pads = {}) {
+  OnnxModel model(12);
+  model.input("x", {1, 2, 5, 6}).output("y");
+  std::vector<std::string> inputs{"x"};
+  if (op.starts_with("Conv")) {
+    model.initializer("w", by_formula(DType::f32, {2, 2, 3, kernel}));
+    inputs.emplace_back("w");
+  }
+  auto& node = model.node(op, inputs, {"y"}, "windows");
+  set_ints(node, "kernel_shape", {3, kernel});
+  set_ints(node, "strides", {1, stride});
+  if (auto_pad.empty()) set_ints(node, "pads", std::move(pads));
+  if (!auto_pad.empty()) set_text(node, "auto_pad", auto_pad);
+  Model loaded = model.load();
+  return interpret(loaded.graph, loaded.weights, {{"x", by_formula(DType::f32, {1, 2, 5, 6})}})
+      .at(0);
+}
+
+void expect_equal(const Tensor& actual, const Tensor& expected, const std::string& what) {
+  ASSERT_EQ(to_string(actual.type()), to_string(expected.type())) << what;
+  EXPECT_TRUE(compare(actual, expected).identical) << what;
+}
+
+TEST(OnnxWindows, ValidIsWithoutFrame) {
+  for (const char* op : {"Conv", "MaxPool", "AveragePool", "ConvTranspose"})
+    for (auto [kernel, stride] : {std::pair{2, 1}, {3, 2}, {4, 3}, {2, 3}})
+      expect_equal(padded(op, kernel, stride, "VALID"),
+                   padded(op, kernel, stride, "", {0, 0, 0, 0}),
+                   fmt::format("{} {} {}", op, kernel, stride));
+}
+
+// As many elements as x has, times the stride: what there is too many is taken off both ends, and the odd one off the
+// end, or with SAME_LOWER off the beginning.
+TEST(OnnxWindows, TransposedOfTheSameSize) {
+  for (auto [kernel, stride] : {std::pair{3, 1}, {4, 1}, {3, 2}, {4, 2}, {5, 2}, {4, 3}}) {
+    const std::int64_t more = kernel - stride, less = more / 2;
+    for (const char* mode : {"SAME_UPPER", "SAME_LOWER"}) {
+      const bool upper = mode == std::string("SAME_UPPER");
+      const std::string what = fmt::format("{} kernel {} stride {}", mode, kernel, stride);
+      Tensor same = padded("ConvTranspose", kernel, stride, mode);
+      EXPECT_EQ(same.sizes(), (Tensor::Sizes{1, 2, 5, 6 * stride})) << what;
+      expect_equal(same,
+                   padded("ConvTranspose", kernel, stride, "",
+                          {1, upper ? less : more - less, 1, upper ? more - less : less}),
+                   what);
+    }
+  }
+}
+
+// Nearest elements are moved and may be of any type; weighted sums of integers are not made.
+TEST(OnnxWindows, IntegersAreResizedToNearestOnes) {
+  for (const char* op : {"Upsample", "Resize"}) {
+    OnnxModel model(op[0] == 'U' ? 9 : 17);
+    model.input("x", {1, 1, 2, 3}, onnx::TensorProto::INT32).output("y");
+    model.initializer("scales", Tensor::from<float>({1, 1, 1, 2}, {4}));
+    auto& node = op[0] == 'U' ? model.node(op, {"x", "scales"}, {"y"}, "up")
+                              : model.node(op, {"x", "", "scales"}, {"y"}, "up");
+    Inputs inputs{
+        {"x", Tensor::from<std::int32_t>({7, -8, 9, 2147483647, 16777217, 0}, {1, 1, 2, 3})}};
+    Model loaded = model.load();
+    Tensor y = interpret(loaded.graph, loaded.weights, inputs).at(0);
+    EXPECT_EQ(y.to_string(), Tensor::from<std::int32_t>({7, 7, -8, -8, 9, 9, 2147483647, 2147483647,
+                                                         16777217, 16777217, 0, 0},
+                                                        {1, 1, 2, 6})
+                                 .to_string());
+    set_text(node, "mode", "linear");
+    EXPECT_THAT(error_of([&] { model.load(); }),
+                HasSubstr("it takes weighted sums (mode linear) of i32; only nearest moves "
+                          "elements of any type"));
+  }
+}
+
 // Frame elements have no place in x, and which of the windows have some depends on the call.
 TEST(OnnxWindows, PlacesInFramesThatDependOnSymbolsAreRefused) {
   OnnxModel model = model_of({"MaxPool", "SAME_UPPER", 3, 2}, "D");

@@ -207,6 +207,11 @@ Var smoothed(Node& node, Var x, std::size_t axis, const Target& target, const At
 
 void set_resized(Node& node, const std::vector<Target>& targets, const Style& style) {
   Var x = node.input(0);
+  if (const std::string& mode = style.attributes.text("mode");
+      !is_float(x.dtype()) && mode != "nearest")
+    throw Unsupported(fmt::format(
+        "it takes weighted sums (mode {}) of {}; only nearest moves elements of any type", mode,
+        name(x.dtype())));
   for (std::size_t i = 0; i < targets.size(); ++i) {
     const Target& target = targets[i];
     Attributes attributes = style.attributes;
