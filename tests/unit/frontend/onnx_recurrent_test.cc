@@ -1,5 +1,7 @@
 // RNN, GRU and LSTM: against PyTorch in f64, with weights that a formula gives; and properties that the
 // definition has for every cell.
+#include <algorithm>
+#include <array>
 #include <cmath>
 
 #include <gmock/gmock.h>
@@ -124,6 +126,110 @@ TEST(OnnxRecurrent, AnExampleEndsAtItsLength) {
       }
     }
   }
+}
+
+// The definition in scalars, of one example and a state of two, with activations of one's own and a clip.
+using Pair = std::array<double, 2>;
+
+double clipped(double x) { return std::clamp(x, -0.4, 0.4); }
+double hard_sigmoid(double x) { return std::clamp(0.3 * clipped(x) + 0.6, 0.0, 1.0); }
+double leaky(double x) { return clipped(x) > 0 ? clipped(x) : 0.2 * clipped(x); }
+
+// What gate `k` of `gates` gets of the weights: W x, R h and both biases.
+struct Weights2 {
+  std::int64_t gates;
+  Tensor w = wave({1, 2 * gates, 2}, 1), r = wave({1, 2 * gates, 2}, 2),
+         b = wave({1, 4 * gates}, 3);
+
+  double product(const Tensor& matrix, std::int64_t row, const Pair& x) const {
+    auto at = matrix.elements<double>().subspan(static_cast<std::size_t>(2 * row), 2);
+    return 3 * (at[0] * x[0] + at[1] * x[1]);
+  }
+  double bias(std::int64_t row, bool recurrent) const {
+    return b.elements<double>()[static_cast<std::size_t>(row + (recurrent ? 2 * gates : 0))];
+  }
+  double all(std::int64_t row, const Pair& x, const Pair& h) const {
+    return product(w, row, x) + product(r, row, h) + bias(row, false) + bias(row, true);
+  }
+};
+
+// The last state by the model; weights are three times those of a wave, so that gates are clipped.
+std::vector<double> last_state(const char* op, const Weights2& weights, const Tensor& x,
+                               const std::vector<std::string>& activations, bool is_lstm) {
+  auto tripled = [](Tensor tensor) {
+    for (double& value : tensor.mutable_elements<double>()) value *= 3;
+    return tensor;
+  };
+  OnnxModel model(14);
+  model.input("x", {static_cast<int>(x.sizes()[0]), 1, 2}, onnx::TensorProto::DOUBLE);
+  model.initializer("w", tripled(weights.w))
+      .initializer("r", tripled(weights.r))
+      .initializer("b", weights.b);
+  model.initializer("p", wave({1, 6}, 4));
+  std::vector<std::string> inputs{"x", "w", "r", "b"};
+  if (is_lstm) inputs.insert(inputs.end(), {"", "", "", "p"});
+  auto& node = model.output("h").node(op, inputs, {"", "h"});
+  set_int(node, "hidden_size", 2);
+  set_float(node, "clip", 0.4F);
+  if (is_lstm) set_int(node, "input_forget", 1);
+  auto& names = attribute(node, "activations", onnx::AttributeProto::STRINGS);
+  for (const std::string& name : activations) names.add_strings(name);
+  // Each takes the next alpha and beta that it has a use for.
+  auto& alphas = attribute(node, "activation_alpha", onnx::AttributeProto::FLOATS);
+  for (float alpha : {0.3F, 0.2F}) alphas.add_floats(alpha);
+  attribute(node, "activation_beta", onnx::AttributeProto::FLOATS).add_floats(0.6F);
+  Model loaded = model.load();
+  Tensor h = interpret(loaded.graph, loaded.weights, {{"x", x}}).at(0);
+  auto values = h.elements<double>();
+  return {values.begin(), values.end()};
+}
+
+Pair input_of(const Tensor& x, std::int64_t t) {
+  std::vector<double> values = step(x, t);
+  return {values[0], values[1]};
+}
+
+// Gates i, o, f and c; the forget gate is what the input gate leaves.
+TEST(OnnxRecurrent, LstmWithItsOwnActivationsClipAndCoupledGates) {
+  const Weights2 weights{4};
+  const Tensor x = wave({5, 1, 2}, 0.3), peepholes = wave({1, 6}, 4);
+  auto peephole = [&](std::int64_t k, std::int64_t j) {
+    return peepholes.elements<double>()[static_cast<std::size_t>(2 * k + j)];
+  };
+  Pair h{}, c{};
+  for (std::int64_t t = 0; t < 5; ++t) {
+    const Pair before = h;
+    for (std::int64_t j = 0; j < 2; ++j) {
+      auto gate = [&](std::int64_t k) { return weights.all(2 * k + j, input_of(x, t), before); };
+      double& cell = c[static_cast<std::size_t>(j)];
+      const double i = hard_sigmoid(gate(0) + peephole(0, j) * cell);
+      cell = (1 - i) * cell + i * leaky(gate(3));
+      h[static_cast<std::size_t>(j)] =
+          hard_sigmoid(gate(1) + peephole(1, j) * cell) * cell / (1 + std::abs(cell));
+    }
+  }
+  std::vector<double> actual =
+      last_state("LSTM", weights, x, {"HardSigmoid", "LeakyRelu", "Softsign"}, true);
+  for (std::size_t j = 0; j < 2; ++j) EXPECT_NEAR(actual[j], h[j], 1e-6);
+}
+
+// Gates z, r and h; what is reset is the state before its product.
+TEST(OnnxRecurrent, GruWithItsOwnActivationsAndClip) {
+  const Weights2 weights{3};
+  const Tensor x = wave({5, 1, 2}, 0.3);
+  Pair h{};
+  for (std::int64_t t = 0; t < 5; ++t) {
+    const Pair before = h, in = input_of(x, t);
+    auto gate = [&](std::int64_t row) { return hard_sigmoid(weights.all(row, in, before)); };
+    const Pair reset{gate(2) * before[0], gate(3) * before[1]};
+    for (std::int64_t j = 0; j < 2; ++j) {
+      const double z = gate(j);
+      h[static_cast<std::size_t>(j)] =
+          (1 - z) * leaky(weights.all(4 + j, in, reset)) + z * before[static_cast<std::size_t>(j)];
+    }
+  }
+  std::vector<double> actual = last_state("GRU", weights, x, {"HardSigmoid", "LeakyRelu"}, false);
+  for (std::size_t j = 0; j < 2; ++j) EXPECT_NEAR(actual[j], h[j], 1e-6);
 }
 
 TEST(OnnxRecurrent, StepsHaveToBeANumber) {

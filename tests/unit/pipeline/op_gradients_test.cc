@@ -11,9 +11,11 @@
 #include <gtest/gtest.h>
 
 #include "compiler/autodiff/gradient.h"
+#include "compiler/frontend/model_file.h"
 #include "ir/op.h"
 #include "tests/support/graphs.h"
 #include "tests/support/op_files.h"
+#include "tests/unit/autodiff/gradients.h"
 #include "tests/unit/pipeline/compiled.h"
 #include "tests/unit/pipeline/random_program.h"
 
@@ -195,6 +197,24 @@ TEST(RandomGradients, CompiledIsThatOfTheInterpreter) {
         << "seed " << seed << "\n"
         << describe(program);
   }
+}
+
+// An LSTM and a GRU, which are imported as a node for each step: with respect to what goes in and to all weights.
+TEST(RecurrentGradients, AreThoseOfDifferencesAndCompiledAlike) {
+  Model model = load_model(WEIR_SOURCE_DIR "/tests/data/recurrent/layers.onnx");
+  Generator generator(5);
+  Program program{model.graph, model.weights,
+                  random_values(model.graph, model.graph.inputs(), generator)};
+  expect_gradient_matches_differences(program.graph, program.inputs, program.weights);
+  std::vector<std::string> wrt;
+  for (auto values : {program.graph.inputs(), program.graph.params()})
+    for (ValueId id : values) wrt.push_back(program.graph.value(id).name);
+  EXPECT_GE(wrt.size(), 8U);
+  program.graph = gradient(program.graph, wrt);
+  const VectorLevel& level = vector_levels().front();
+  EXPECT_EQ(difference_compiled(program, {level}, interpret_expanded(program, level.has_fma),
+                                test_executors()),
+            std::nullopt);
 }
 
 }  // namespace
