@@ -15,6 +15,7 @@
 #include "compiler/pipeline.h"
 #include "compiler/verify.h"
 #include "ir/interpreter.h"
+#include "runtime/thread_pool.h"
 #include "tests/support/onnxruntime.h"
 
 namespace weir {
@@ -30,10 +31,30 @@ Verdict verdict_of(const std::string& folder) {
 
 TEST(RealModels, OfTheProjectPassWithTheirGradients) {
   std::vector<std::string> folders = find_test_folders(std::string(kOurs));
-  EXPECT_GE(folders.size(), 3u);
+  EXPECT_GE(folders.size(), 5u);
   for (const std::string& folder : folders) {
     Verdict verdict = verdict_of(folder);
     EXPECT_EQ(verdict.kind, Verdict::Kind::pass) << folder << ": " << verdict.reason;
+  }
+}
+
+// The project's, and those of WEIR_MODELS.
+TEST(RealModels, GiveTheSameBitsOnTwoThreads) {
+  std::vector<std::string> folders = find_test_folders(std::string(kOurs));
+  if (const char* folder = std::getenv("WEIR_MODELS"))
+    for (std::string& each : find_test_folders(folder)) folders.push_back(std::move(each));
+  ThreadPool pool(2);
+  for (const std::string& folder : folders) {
+    SCOPED_TRACE(folder);
+    TestFolder test = read_test_folder(folder, false);
+    Executable executable = compile(load_model(test.model));
+    for (const TestData& data : test.data) {
+      std::vector<Tensor> alone = executable.run(data.inputs),
+                          shared = executable.run(data.inputs, &pool.executor());
+      ASSERT_EQ(alone.size(), shared.size());
+      for (std::size_t i = 0; i < alone.size(); ++i)
+        EXPECT_TRUE(compare(shared[i], alone[i]).identical) << "output " << i;
+    }
   }
 }
 
