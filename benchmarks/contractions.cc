@@ -4,6 +4,7 @@
 //
 // oneDNN gets the weights of a layer ahead of all runs, as we do, and a convolution's input and
 // result in whatever layouts it likes; ours are plain, as are those of ONNX Runtime.
+#include <array>
 #include <cmath>
 #include <exception>
 #include <limits>
@@ -95,6 +96,11 @@ class Contractions {
     for (std::int64_t batch : {1, 8, 32})
       layer(table, perceptron(fmt::format("{} x 1024 -> 1024", batch), {1024, 1024}), batch,
             {1.05});
+    // Few results of many steps, which threads find in the steps.
+    for (auto [batch, steps, columns] : {std::array{1, 8000, 16}, {6, 4000, 16}, {1, 8000, 256}})
+      layer(table,
+            perceptron(fmt::format("{} x {} -> {}", batch, steps, columns), {steps, columns}),
+            batch, {1});
   }
 
   void convolutions() {

@@ -186,7 +186,8 @@ void write_state(const StateVariable& variable, const Tensor& value, void* state
   put_in_order(static_cast<char*>(state) + variable.offset, value, variable.order, variable.panel);
 }
 
-Executable make_executable(const Program& program, LoadedCode code, const Weights& weights) {
+Executable make_executable(const Program& program, LoadedCode code, const Weights& weights,
+                           const weir_executor* executor) {
   std::vector<WeightEntry> values = program.weights;
   for (const StateEntry& entry : program.state)
     values.push_back({entry.param, nullptr, entry.type, {}, 0, {}});
@@ -208,7 +209,8 @@ Executable make_executable(const Program& program, LoadedCode code, const Weight
   parts->state_bytes = program.state_bytes;
   if (program.weight_bytes > 0) {
     void* block = parts->weights.reserve(program.weight_bytes);
-    fill_weight_block(program.weights, weights, {static_cast<char*>(block), program.weight_bytes});
+    fill_weight_block(program.weights, weights, {static_cast<char*>(block), program.weight_bytes},
+                      executor);
     each.weights = block;
   }
   if (program.state_bytes > 0) {

@@ -176,8 +176,9 @@ ObjectCode compile_object(const Graph& graph, const CompileOptions& options) {
 Executable compile(const Model& model, const CompileOptions& options) {
   Program program = lower_graph(model.graph, options);
   LoadedCode code = generate_or_find(program, options);
-  return timed(options.timing, "weights",
-               [&] { return make_executable(program, std::move(code), model.weights); });
+  return timed(options.timing, "weights", [&] {
+    return make_executable(program, std::move(code), model.weights, options.executor);
+  });
 }
 
 std::string inspect(const Graph& graph, InspectStage stage, const CompileOptions& options) {

@@ -1,78 +1,200 @@
+// Elements are moved in tiles: of the dimension that is innermost in the new order as many as a line holds, by a run of the
+// tensor. Each of its runs is read once, line by line, into a buffer that stays in the first cache, and the tile is written
+// from there in lines of the new order. Without the buffer the runs, which are often a multiple of 4 KB apart, would push
+// each other out of that cache between one line and the next.
+
 #include "compiler/weight_block.h"
 
+#include <algorithm>
+#include <array>
 #include <cstring>
 #include <string>
+#include <type_traits>
 #include <vector>
 
 #include <fmt/format.h>
 
+#include "compiler/codegen/run_tasks.h"
 #include "ir/diagnostic.h"
 
 namespace weir {
 namespace {
 
-// The elements of a tensor, as positions in row-major order, in another order of dimensions, the last
-// of which is in panels if `panel` is not 0.
-template <class Visit>
-void visit_in_order(const Tensor& tensor, std::span<const std::uint32_t> order_of_dimensions,
-                    std::int64_t panel, Visit&& visit) {
-  std::vector<std::int64_t> sizes = tensor.sizes();
-  std::vector<std::int64_t> strides(sizes.size(), 1);
-  for (std::size_t i = sizes.size(); i-- > 1;) strides[i - 1] = strides[i] * sizes[i];
-  std::vector<std::uint32_t> order(order_of_dimensions.begin(), order_of_dimensions.end());
+// A dimension in the new order, and how far its neighbours are apart, in elements: in the tensor, and in the new order.
+struct Dimension {
+  std::int64_t size, stride, step;
+};
+
+// Outermost first. What goes in one stride in both is one dimension, and none has size 1.
+std::vector<Dimension> dimensions_of(const Tensor& tensor, std::span<const std::uint32_t> order,
+                                     std::int64_t panel) {
+  std::vector<Dimension> of_tensor;
+  for (std::int64_t size : tensor.sizes()) of_tensor.push_back({size, 1, 0});
+  for (std::size_t i = of_tensor.size(); i-- > 1;)
+    of_tensor[i - 1].stride = of_tensor[i].stride * of_tensor[i].size;
+  std::vector<Dimension> all;
+  if (order.empty()) all = of_tensor;
+  for (std::uint32_t dimension : order) all.push_back(of_tensor[dimension]);
   if (panel != 0) {
-    std::uint32_t cut = order.back();
-    order.insert(order.begin(), static_cast<std::uint32_t>(sizes.size()));
-    sizes.push_back(sizes[cut] / panel);
-    strides.push_back(strides[cut] * panel);
-    sizes[cut] = panel;
+    Dimension& cut = all.back();
+    const Dimension panels{cut.size / panel, cut.stride * panel, 0};
+    cut.size = panel;
+    all.insert(all.begin(), panels);
   }
-  std::vector<std::int64_t> at(sizes.size());
-  std::int64_t offset = 0;
-  for (std::int64_t left = tensor.element_count(); left > 0; --left) {
-    visit(static_cast<std::size_t>(offset));
-    for (std::size_t i = order.size(); i-- > 0;) {
-      std::uint32_t dimension = order[i];
-      offset += strides[dimension];
-      if (++at[dimension] < sizes[dimension]) break;
-      offset -= strides[dimension] * sizes[dimension];
-      at[dimension] = 0;
-    }
+  std::vector<Dimension> result;
+  for (const Dimension& next : all) {
+    if (next.size == 1) continue;
+    if (!result.empty() && result.back().stride == next.stride * next.size)
+      result.back() = {result.back().size * next.size, next.stride, 0};
+    else
+      result.push_back(next);
   }
+  if (result.empty()) result.push_back({1, 1, 0});
+  std::int64_t step = 1;
+  for (std::size_t i = result.size(); i-- > 0;) {
+    result[i].step = step;
+    step *= result[i].size;
+  }
+  return result;
 }
 
-std::size_t element_size(const Tensor& tensor) {
-  return static_cast<std::size_t>(byte_size(tensor.dtype()));
+enum class Way { put, take };
+
+// Elements of type T between a tensor and memory in a new order.
+template <class T, Way kWay>
+class Mover {
+ public:
+  using InTensor = std::conditional_t<kWay == Way::put, const T, T>;
+  using InOrder = std::conditional_t<kWay == Way::put, T, const T>;
+
+  explicit Mover(std::vector<Dimension> dimensions) : columns_(dimensions.back()) {
+    dimensions.pop_back();
+    // A run of the tensor has all of its innermost dimensions, but for a part of the outermost of them.
+    if (columns_.stride != 1) {
+      while (true) {
+        auto next = std::ranges::find(dimensions, run_, &Dimension::stride);
+        if (next == dimensions.end() || run_ * 2 > kRun) break;
+        within_.push_back(*next);
+        run_ *= next->size;
+        dimensions.erase(next);
+      }
+      part_ =
+          std::min(within_.back().size, std::max<std::int64_t>(kRun / within_.back().stride, 1));
+    }
+    loops_ = std::move(dimensions);
+  }
+
+  void move(InOrder* ordered, InTensor* tensor) { loop(0, ordered, tensor); }
+
+ private:
+  static constexpr std::int64_t kColumns = 16;
+  static constexpr std::int64_t kRun = 256;
+  // Runs in the buffer are not a power of two apart.
+  static constexpr std::int64_t kPitch = kRun + 16;
+
+  void loop(std::size_t level, InOrder* ordered, InTensor* tensor) {
+    if (level < loops_.size()) {
+      const Dimension& here = loops_[level];
+      for (std::int64_t i = 0; i < here.size; ++i)
+        loop(level + 1, ordered + i * here.step, tensor + i * here.stride);
+      return;
+    }
+    if (columns_.stride == 1) return move_row(ordered, tensor, columns_.size);
+    const Dimension& cut = within_.back();
+    for (std::int64_t first = 0; first < cut.size; first += part_)
+      for (std::int64_t column = 0; column < columns_.size; column += kColumns)
+        move_tile(ordered + first * cut.step + column,
+                  tensor + first * cut.stride + column * columns_.stride,
+                  std::min(part_, cut.size - first), std::min(kColumns, columns_.size - column));
+  }
+
+  static void move_row(InOrder* ordered, InTensor* tensor, std::int64_t count) {
+    const std::size_t bytes = static_cast<std::size_t>(count) * sizeof(T);
+    if constexpr (kWay == Way::put)
+      std::memcpy(ordered, tensor, bytes);
+    else
+      std::memcpy(tensor, ordered, bytes);
+  }
+
+  void move_tile(InOrder* ordered, InTensor* tensor, std::int64_t part, std::int64_t columns) {
+    const std::int64_t run = within_.back().stride * part;
+    if constexpr (kWay == Way::put)
+      for (std::int64_t i = 0; i < columns; ++i)
+        std::copy_n(tensor + i * columns_.stride, run, buffer_.data() + i * kPitch);
+    move_runs(within_.size() - 1, part, ordered, buffer_.data(), columns);
+    if constexpr (kWay == Way::take)
+      for (std::int64_t i = 0; i < columns; ++i)
+        std::copy_n(buffer_.data() + i * kPitch, run, tensor + i * columns_.stride);
+  }
+
+  // So many positions of one dimension of the run, and all of those within it.
+  void move_runs(std::size_t level, std::int64_t size, InOrder* ordered, T* buffer,
+                 std::int64_t columns) {
+    const Dimension& here = within_[level];
+    for (std::int64_t i = 0; i < size; ++i) {
+      InOrder* to = ordered + i * here.step;
+      T* from = buffer + i * here.stride;
+      if (level > 0)
+        move_runs(level - 1, within_[level - 1].size, to, from, columns);
+      else if (columns == kColumns)
+        move_columns(to, from, kColumns);
+      else
+        move_columns(to, from, columns);
+    }
+  }
+
+  static void move_columns(InOrder* ordered, T* buffer, std::int64_t columns) {
+    for (std::int64_t i = 0; i < columns; ++i) {
+      if constexpr (kWay == Way::put)
+        ordered[i] = buffer[i * kPitch];
+      else
+        buffer[i * kPitch] = ordered[i];
+    }
+  }
+
+  Dimension columns_;              // innermost in the new order
+  std::vector<Dimension> within_;  // of a run, innermost in the tensor first
+  std::int64_t run_ = 1, part_ = 1;
+  std::vector<Dimension> loops_;  // around tiles
+  std::array<T, kColumns * kPitch> buffer_;
+};
+
+// Moves positions `begin` to `end` - 1 of the outermost dimension.
+template <Way kWay, class InOrder, class InTensor>
+void move(InOrder* ordered, InTensor* tensor, std::vector<Dimension> dimensions, std::int64_t size,
+          std::int64_t begin, std::int64_t end) {
+  ordered += begin * dimensions[0].step * size;
+  tensor += begin * dimensions[0].stride * size;
+  dimensions[0].size = end - begin;
+  auto as = [&]<class T>(T) {
+    using Moved = Mover<T, kWay>;
+    Moved(std::move(dimensions))
+        .move(reinterpret_cast<Moved::InOrder*>(ordered),
+              reinterpret_cast<Moved::InTensor*>(tensor));
+  };
+  if (size == 1) return as(std::uint8_t());
+  if (size == 2) return as(std::uint16_t());
+  if (size == 4) return as(std::uint32_t());
+  WEIR_CHECK(size == 8, "elements of weights of 1, 2, 4 or 8 bytes");
+  as(std::uint64_t());
 }
 
 }  // namespace
 
 void put_in_order(char* to, const Tensor& tensor, std::span<const std::uint32_t> order,
                   std::int64_t panel) {
-  const std::size_t size = element_size(tensor);
-  const char* from = static_cast<const char*>(tensor.data());
-  if (order.empty()) {
-    if (tensor.byte_count() > 0) std::memcpy(to, from, tensor.byte_count());
-    return;
-  }
-  visit_in_order(tensor, order, panel, [&](std::size_t position) {
-    std::memcpy(to, from + position * size, size);
-    to += size;
-  });
+  if (tensor.element_count() == 0) return;
+  const std::vector<Dimension> dimensions = dimensions_of(tensor, order, panel);
+  move<Way::put>(to, static_cast<const char*>(tensor.data()), dimensions, byte_size(tensor.dtype()),
+                 0, dimensions[0].size);
 }
 
 void take_in_order(Tensor& tensor, const char* from, std::span<const std::uint32_t> order,
                    std::int64_t panel) {
-  char* to = static_cast<char*>(tensor.mutable_data());
-  const std::size_t size = element_size(tensor);
-  if (order.empty()) {
-    if (tensor.byte_count() > 0) std::memcpy(to, from, tensor.byte_count());
-    return;
-  }
-  visit_in_order(tensor, order, panel, [&](std::size_t position) {
-    std::memcpy(to + position * size, from, size);
-    from += size;
-  });
+  if (tensor.element_count() == 0) return;
+  const std::vector<Dimension> dimensions = dimensions_of(tensor, order, panel);
+  move<Way::take>(from, static_cast<char*>(tensor.mutable_data()), dimensions,
+                  byte_size(tensor.dtype()), 0, dimensions[0].size);
 }
 
 void check_weights(std::span<const WeightEntry> entries, const Weights& weights) {
@@ -93,13 +215,34 @@ void check_weights(std::span<const WeightEntry> entries, const Weights& weights)
 }
 
 void fill_weight_block(std::span<const WeightEntry> entries, const Weights& weights,
-                       std::span<char> block) {
+                       std::span<char> block, const weir_executor* executor) {
+  // Enough to be worth a task.
+  constexpr std::int64_t kPieceBytes = std::int64_t{1} << 18;
+  struct Piece {
+    char* to;
+    const Tensor& value;
+    std::vector<Dimension> dimensions;
+    std::int64_t begin, end;
+  };
+  std::vector<Piece> pieces;
   for (const WeightEntry& entry : entries) {
     if (!entry.offset) continue;
     const Tensor& value = entry.value ? *entry.value : weights.find(entry.param)->second;
     WEIR_CHECK(*entry.offset + value.byte_count() <= block.size(), entry.param);
-    put_in_order(block.data() + *entry.offset, value, entry.order, entry.panel);
+    if (value.element_count() == 0) continue;
+    const std::vector<Dimension> dimensions = dimensions_of(value, entry.order, entry.panel);
+    const std::int64_t outer = dimensions[0].size;
+    const std::int64_t each = std::max<std::int64_t>(
+        outer * kPieceBytes / static_cast<std::int64_t>(value.byte_count()), 1);
+    for (std::int64_t begin = 0; begin < outer; begin += each)
+      pieces.push_back(
+          {block.data() + *entry.offset, value, dimensions, begin, std::min(begin + each, outer)});
   }
+  run_tasks(executor, pieces.size(), [&](std::size_t i) {
+    const Piece& piece = pieces[i];
+    move<Way::put>(piece.to, static_cast<const char*>(piece.value.data()), piece.dimensions,
+                   byte_size(piece.value.dtype()), piece.begin, piece.end);
+  });
 }
 
 }  // namespace weir

@@ -6,6 +6,7 @@
 
 #include "compiler/lowering/program.h"
 #include "ir/builder.h"
+#include "runtime/abi.h"
 
 namespace weir {
 
@@ -19,8 +20,8 @@ void take_in_order(Tensor& tensor, const char* from, std::span<const std::uint32
 // Error that lists the params without a value, or if one has a value of another type.
 void check_weights(std::span<const WeightEntry> entries, const Weights& weights);
 
-// Lays out every entry that has a place. What no entry covers stays as it is.
+// Lays out every entry that has a place, in pieces that the executor's threads share. What no entry covers stays as it is.
 void fill_weight_block(std::span<const WeightEntry> entries, const Weights& weights,
-                       std::span<char> block);
+                       std::span<char> block, const weir_executor* executor = nullptr);
 
 }  // namespace weir

@@ -189,7 +189,7 @@ CompiledModel compile_model(std::span<const ModelProgram> programs, const Weight
   if (!stripped) {
     block.resize(layout.bytes);
     timed(options.compile.timing, "weights", [&] {
-      fill_weight_block(layout.entries, weights, block);
+      fill_weight_block(layout.entries, weights, block, compile.executor);
       return 0;
     });
     block += first.bytes;
