@@ -154,8 +154,8 @@ LoweringOptions lowering_options(const CompileOptions& options) {
           .reuse_memory = options.reuse_memory,
           .orders_state = options.orders_state,
           .state_orders = options.state_orders,
-          .vectors = options.target.is_given() ? resolve_target(options.target).vectors()
-                                               : host_vectors()};
+          .processor = options.target.is_given() ? resolve_target(options.target).processor()
+                                                 : Processor{host_vectors(), {}}};
 }
 
 }  // namespace

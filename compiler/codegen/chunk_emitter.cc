@@ -7,27 +7,29 @@
 // one before it left where the chunk's results go, so the order of additions is that of the chunk.
 
 #include "compiler/codegen/kernel_emitter.h"
+#include "compiler/lowering/cache_line.h"
 
 namespace weir {
 
 namespace {
 
-// Steps of a part: with a line of each operand, two of four ways of a first cache of 32 KB.
-constexpr std::int64_t kPartSteps = 128;
-// Results that are summed part by part, at most: those that stay in the second cache beside the operands.
-constexpr std::int64_t kSumBytes = std::int64_t{1} << 15;
+// Steps of a part, at most: with a line of each operand they have half of the first cache.
+std::int64_t part_steps(const Core& core) { return core.first.bytes / 4 / kLineBytes; }
+// Results that are summed part by part, at most: those that stay in the second cache beside the operands, a sixteenth of it.
+std::int64_t sum_bytes(const Core& core) { return core.second.bytes / 16; }
 
 // A part is whole loops over the last digits of the stage's axis, and a chunk a whole number of parts.
-std::int64_t steps_of_part(const Kernel& kernel, const Stage& stage) {
+std::int64_t steps_of_part(const Kernel& kernel, const Stage& stage, const Core& core) {
+  const std::int64_t most = part_steps(core);
   const std::int64_t chunk = stage.fold->chunk;
   std::int64_t steps = 1;
   for (std::size_t i = stage.digits.size(); i-- > 1;) {
     const std::int64_t size = kernel.arena.axis_extent(stage.digits[i]).constant().value_or(0);
-    if (size < 1 || steps * size > kPartSteps || chunk % (steps * size) != 0) break;
+    if (size < 1 || steps * size > most || chunk % (steps * size) != 0) break;
     steps *= size;
   }
   if (steps == 1) return chunk;
-  while (steps * 2 <= kPartSteps && chunk % (steps * 2) == 0) steps *= 2;
+  while (steps * 2 <= most && chunk % (steps * 2) == 0) steps *= 2;
   return steps;
 }
 
@@ -63,7 +65,7 @@ llvm::Value* KernelEmitter::tile_units(std::size_t axes) {
 // The units of a split fold that are tiles, the chunk varying slowest.
 void KernelEmitter::emit_chunks(llvm::Value* begin, llvm::Value* end) {
   const Fold& fold = *split_->fold;
-  const std::int64_t steps = steps_of_part(kernel_, *split_);
+  const std::int64_t steps = steps_of_part(kernel_, *split_, target_.core);
   const std::size_t outside = schedule_.rows.size() - static_cast<std::size_t>(schedule_.tile_axes);
   // As many axes beside the tile as keep the sums few.
   std::size_t axes = 0;
@@ -73,7 +75,7 @@ void KernelEmitter::emit_chunks(llvm::Value* begin, llvm::Value* end) {
   for (; axes < outside; ++axes) {
     results = results * schedule_.rows[outside - axes - 1].extent;
     if (!results.is_constant() ||
-        results.value() * byte_size(accumulator_type(fold, 0)) > kSumBytes)
+        results.value() * byte_size(accumulator_type(fold, 0)) > sum_bytes(target_.core))
       break;
   }
   llvm::Value* length = dimension(kernel_.arena.axis_extent(*split_->axis));

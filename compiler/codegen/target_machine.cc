@@ -15,6 +15,7 @@
 #include "compiler/codegen/check_target.h"
 #include "compiler/codegen/llvm_versions.h"
 #include "compiler/codegen/target_names.h"
+#include "compiler/lowering/known_cores.h"
 #include "ir/diagnostic.h"
 #include "ir/escape.h"
 
@@ -195,6 +196,7 @@ Target resolve_target(const TargetSpec& spec) {
   WEIR_CHECK(info != nullptr, target.triple);
   target.pointer_bits = triple.isArch64Bit() ? 64 : 32;
   read_features(*info, target);
+  target.core = core_of(target.cpu);
   llvm::Triple host(llvm::sys::getProcessTriple());
   target.is_host = triple.getArch() == host.getArch() && triple.getOS() == host.getOS();
   if (target.is_host && (!spec.cpu.empty() || !spec.features.empty() || !spec.triple.empty()))

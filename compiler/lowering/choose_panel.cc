@@ -15,16 +15,16 @@ using scalar::Primitive;
 
 // Groups of rows that share a panel, at least.
 constexpr std::int64_t kPanelGroups = 8;
-// An operand of fewer bytes stays in the second cache as it lies.
-constexpr std::int64_t kFarBytes = std::int64_t{1} << 19;
-// What a panel may take: more would be read from memory again by every group.
-constexpr std::int64_t kMostPanelBytes = std::int64_t{1} << 20;
 constexpr std::int64_t kAnySize = INT64_MAX;
-// A transposed copy of fewer bytes stays in the near caches.
-constexpr std::int64_t kCopiedBytes = std::int64_t{1} << 17;
-// What a panel that turns its operand may take, whose columns are those of kTurnedVectors vectors; and the rows that read
-// it, at least, so that they are a tile's.
-constexpr std::int64_t kMostTurnedBytes = std::int64_t{1} << 18;
+// An operand of fewer bytes stays in the second cache as it lies.
+std::int64_t far_bytes(const Core& core) { return core.second.bytes; }
+// What a panel may take: of more than twice the second cache every group would read most from memory again.
+std::int64_t most_panel_bytes(const Core& core) { return 2 * core.second.bytes; }
+// A transposed copy of fewer bytes, a quarter of the second cache, stays in the near caches.
+std::int64_t copied_bytes(const Core& core) { return core.second.bytes / 4; }
+// What a panel that turns its operand may take, whose columns are those of kTurnedVectors vectors: half of the second cache;
+// and the rows that read it, at least, so that they are a tile's.
+std::int64_t most_turned_bytes(const Core& core) { return core.second.bytes / 2; }
 constexpr std::int64_t kTurnedVectors = 4;
 constexpr std::int64_t kTurnedRows = 32;
 
@@ -72,10 +72,10 @@ bool is_turned(const Schedule& schedule, const Access& access) {
 
 }  // namespace
 
-bool turns_in_panel(const Kernel& kernel, Id load, const VectorRegisters& vectors) {
+bool turns_in_panel(const Kernel& kernel, Id load, const Processor& processor) {
   const Arena& arena = kernel.arena;
   const DType dtype = arena[load].type;
-  const std::int64_t lanes = vectors.lanes(dtype);
+  const std::int64_t lanes = processor.vectors.lanes(dtype);
   if (arena[load].primitive != Primitive::load || !is_float(dtype) || byte_size(dtype) < 4 ||
       lanes == 1 || kernel.rows.size() < 2 || kernel.stages.empty() || !kernel.stages[0].fold)
     return false;
@@ -87,8 +87,8 @@ bool turns_in_panel(const Kernel& kernel, Id load, const VectorRegisters& vector
   if (stage.fold->order != Reduction::Order::chain || stage.fold->locals.size() != 1 ||
       !stage.digits.empty() || step_condition(kernel, *stage.fold) || !columns || !steps ||
       *columns <= block || *columns % block != 0 || *steps < lanes ||
-      *steps * block * byte_size(dtype) > kMostTurnedBytes ||
-      *steps * *columns * byte_size(dtype) < kCopiedBytes ||
+      *steps * block * byte_size(dtype) > most_turned_bytes(processor.core) ||
+      *steps * *columns * byte_size(dtype) < copied_bytes(processor.core) ||
       kernel.rows[row].constant().value_or(kTurnedRows) < kTurnedRows)
     return false;
   for (std::size_t i = 1; i < kernel.stages.size(); ++i)
@@ -117,7 +117,7 @@ bool turns_in_panel(const Kernel& kernel, Id load, const VectorRegisters& vector
   return is_element;
 }
 
-void choose_panel(Schedule& schedule) {
+void choose_panel(Schedule& schedule, const Core& core) {
   if (schedule.rows_at_once < 2 || schedule.tile_axes != 1 || schedule.overlap) return;
   const Kernel& kernel = schedule.kernel;
   const Stage* stage = only_fold(schedule);
@@ -151,14 +151,14 @@ void choose_panel(Schedule& schedule) {
   if (turned) {
     // A single row turns what it reads in registers.
     panel.pays = {{schedule.rows.back().extent, 2, kAnySize}};
-    if (panel.bytes.constant().value_or(kAnySize) > kMostTurnedBytes) return;
+    if (panel.bytes.constant().value_or(kAnySize) > most_turned_bytes(core)) return;
   } else {
     panel.groups = kPanelGroups;
     panel.pays = {
         {schedule.rows.back().extent, kPanelGroups * schedule.rows_at_once, kAnySize},
         {stride, schedule.block + 1, kAnySize},
-        {steps * stride * Dim(size), kFarBytes, kAnySize},
-        {panel.bytes, 0, kMostPanelBytes},
+        {steps * stride * Dim(size), far_bytes(core), kAnySize},
+        {panel.bytes, 0, most_panel_bytes(core)},
     };
   }
   auto never = [](const SizeWithin& within) {

@@ -24,10 +24,10 @@
 namespace weir {
 
 // Whether the kernel itself turns what such a load reads in its fold, whose last row axis vectors run along; no weight.
-bool turns_in_panel(const Kernel& kernel, scalar::Id load, const VectorRegisters& vectors);
+bool turns_in_panel(const Kernel& kernel, scalar::Id load, const Processor& processor);
 
 // Sets `panel` of a schedule that has its tile, where there is something to copy and sizes at which that pays.
-void choose_panel(Schedule& schedule);
+void choose_panel(Schedule& schedule, const Core& core);
 
 // The bytes of the panel that a worker needs under these sizes; 0 if none pays.
 std::uint64_t panel_bytes(const Schedule& schedule, const Dim::Bindings& bindings);

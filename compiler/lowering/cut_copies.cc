@@ -19,8 +19,10 @@ using scalar::Primitive;
 // An operand is cut if each element is read so often, by estimated_size: its copy is then a few
 // hundredths of the work. The columns of a copy that is made anyway, and turned, are cut for nothing.
 constexpr double kReads = 128;
-// And if a step goes so many bytes: of a copy that is made anyway, and of one that would not be.
-constexpr std::int64_t kCopiedStride = 256, kOtherStride = 512;
+// And if a step goes so many bytes, with which lines have 16 sets of the first cache, or 8: of a copy that is made anyway, and
+// of one that would not be.
+std::int64_t copied_stride(const Core& core) { return core.first.bytes_of_way() / 16; }
+std::int64_t other_stride(const Core& core) { return core.first.bytes_of_way() / 8; }
 // With vectors of more registers a step has more columns, which take whole lines.
 constexpr int kFewVectors = 2;
 
@@ -74,7 +76,7 @@ struct Cut {
 };
 
 std::optional<Cut> find_cut(const BuiltKernel& built, const std::function<bool(ValueId)>& is_weight,
-                            const VectorRegisters& vectors, std::span<const PackedCopy> copies,
+                            const Processor& processor, std::span<const PackedCopy> copies,
                             bool are_columns) {
   const Kernel& kernel = built.kernel;
   const Stage* fold = only_fold(kernel);
@@ -90,12 +92,12 @@ std::optional<Cut> find_cut(const BuiltKernel& built, const std::function<bool(V
     if (parameter.written || !value.valid() || is_weight(value) || (is_copied && copy->panel != 0))
       continue;
     const std::int64_t size = byte_size(parameter.type.dtype);
-    const std::int64_t width = are_columns
-                                   ? tile_vectors(vectors) * vectors.lanes(parameter.type.dtype)
-                                   : kLineBytes / size;
-    const std::int64_t stride = !is_window(*fold) ? kFarStepBytes
-                                : is_copied       ? kCopiedStride
-                                                  : kOtherStride;
+    const std::int64_t width = are_columns ? tile_vectors(processor.vectors) *
+                                                 processor.vectors.lanes(parameter.type.dtype)
+                                           : kLineBytes / size;
+    const std::int64_t stride = !is_window(*fold) ? far_step_bytes(processor.core)
+                                : is_copied       ? copied_stride(processor.core)
+                                                  : other_stride(processor.core);
     if (*extent <= width || *extent % width != 0 || *extent * size < stride) continue;
     const std::optional<Id> load = load_along(kernel, *fold, i, axis);
     const bool is_free =
@@ -143,28 +145,30 @@ void apply_cut(BuiltKernel& built, const Cut& cut, std::vector<PackedCopy>& copi
 }  // namespace
 
 bool cuts_product(const BuiltKernel& built, const std::function<bool(ValueId)>& is_weight,
-                  const VectorRegisters& vectors, std::span<const PackedCopy> copies) {
+                  const Processor& processor, std::span<const PackedCopy> copies) {
   const Kernel& kernel = built.kernel;
   const Stage* fold = only_fold(kernel);
-  if (vectors.bytes == 0 || tile_vectors(vectors) > kFewVectors || kernel.rows.size() < 2 ||
-      fold == nullptr || !fold->digits.empty() ||
+  if (processor.vectors.bytes == 0 || tile_vectors(processor.vectors) > kFewVectors ||
+      kernel.rows.size() < 2 || fold == nullptr || !fold->digits.empty() ||
       kernel.arena.axis_extent(*fold->axis).constant().value_or(kFarSteps) < kFarSteps ||
       kernel.rows.back().constant().value_or(0) < kFarColumns)
     return false;
-  return find_cut(built, is_weight, vectors, copies, false) &&
-         find_cut(built, is_weight, vectors, copies, true);
+  return find_cut(built, is_weight, processor, copies, false) &&
+         find_cut(built, is_weight, processor, copies, true);
 }
 
 std::vector<PackedCopy> cut_copies(BuiltKernel& built,
                                    const std::function<bool(ValueId)>& is_weight,
-                                   const VectorRegisters& vectors, std::vector<PackedCopy> copies) {
+                                   const Processor& processor, std::vector<PackedCopy> copies) {
   const Stage* fold = only_fold(built.kernel);
-  if (fold == nullptr || vectors.bytes == 0 || tile_vectors(vectors) > kFewVectors) return copies;
+  if (fold == nullptr || processor.vectors.bytes == 0 ||
+      tile_vectors(processor.vectors) > kFewVectors)
+    return copies;
   const bool has_window = is_window(*fold);
-  if (!has_window && !cuts_product(built, is_weight, vectors, copies)) return copies;
+  if (!has_window && !cuts_product(built, is_weight, processor, copies)) return copies;
   // Each cut renumbers the row axes: what is cut last is outermost.
   for (const bool are_columns : {has_window, !has_window})
-    if (const std::optional<Cut> cut = find_cut(built, is_weight, vectors, copies, are_columns))
+    if (const std::optional<Cut> cut = find_cut(built, is_weight, processor, copies, are_columns))
       apply_cut(built, *cut, copies);
   return copies;
 }

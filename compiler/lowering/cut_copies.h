@@ -25,19 +25,20 @@ namespace weir {
 
 // A product's rows read an operand one beside the other, and step by step so far apart, in at least so many steps; a copy pays if
 // so many columns read it.
-inline constexpr std::int64_t kFarStepBytes = 1024;
+// Lines so far apart have four sets of the first cache.
+inline std::int64_t far_step_bytes(const Core& core) { return core.first.bytes_of_way() / 4; }
 inline constexpr std::int64_t kFarSteps = 64;
 inline constexpr std::int64_t kFarColumns = 256;
 
 // Whether that is so of both operands of a product, and both can be cut.
 bool cuts_product(const BuiltKernel& built, const std::function<bool(ValueId)>& is_weight,
-                  const VectorRegisters& vectors, std::span<const PackedCopy> copies);
+                  const Processor& processor, std::span<const PackedCopy> copies);
 
 // Makes `built` read such operands in panels. `copies` are those that it reads already: they are
 // cut as they are made, or returned with others. `is_weight` tells which values are laid out ahead
 // of all runs.
 std::vector<PackedCopy> cut_copies(BuiltKernel& built,
                                    const std::function<bool(ValueId)>& is_weight,
-                                   const VectorRegisters& vectors, std::vector<PackedCopy> copies);
+                                   const Processor& processor, std::vector<PackedCopy> copies);
 
 }  // namespace weir

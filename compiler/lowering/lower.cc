@@ -107,7 +107,7 @@ class Lowerer {
       return graph_.value(id).kind == Value::Kind::result && !is_weight(id) &&
              !buffers_.contains(id) && !checked.contains(id);
     };
-    layouts_ = weir::choose_layouts(kernels, is_free, weight_test(), options_.vectors);
+    layouts_ = weir::choose_layouts(kernels, is_free, weight_test(), options_.processor.vectors);
     order_state(kernels, checked);
   }
 
@@ -128,7 +128,7 @@ class Lowerer {
           updates.push_back({output.updates, output.value});
       }
       layouts_.merge(
-          weir::order_state(kernels, updates, layouts_, weight_test(), options_.vectors));
+          weir::order_state(kernels, updates, layouts_, weight_test(), options_.processor));
     }
     for (StateEntry& entry : program_.state) {
       const Graph::Output& output = graph_.outputs()[entry.output];
@@ -304,7 +304,7 @@ class Lowerer {
   void add_call(BuiltKernel built, const std::vector<NodeId>& nodes,
                 const std::optional<GivenBuffer>& chunks) {
     PreparedKernels prepared =
-        prepare_kernels(std::move(built), layouts_, weight_test(), options_.vectors);
+        prepare_kernels(std::move(built), layouts_, weight_test(), options_.processor);
     std::uint32_t sums = UINT32_MAX;
     if (prepared.kernels.size() > 1)
       sums = add_buffer({"sums", prepared.sums, Buffer::Place::workspace, 0, 0, {}});
@@ -350,7 +350,9 @@ class Lowerer {
     auto& [group, sum] = found->second;
     const std::vector<std::uint32_t>& order =
         program_.buffers[call.buffers[parameter]].layout.order;
-    if (!fold_across(kernel, parameter, order, group->kernel.kernel, sum, options_.vectors)) return;
+    if (!fold_across(kernel, parameter, order, group->kernel.kernel, sum,
+                     options_.processor.vectors))
+      return;
     Buffer chunks{"chunks", kernel.parameters.back().type, Buffer::Place::workspace, 0, 0, {}};
     call.buffers.push_back(add_buffer(std::move(chunks)));
     call.values.emplace_back();
@@ -381,7 +383,7 @@ class Lowerer {
 
   // Splits what has to be split, with the scratch for it.
   void split_in_workspace(Kernel& kernel, KernelCall& call) {
-    for (const SlotSize& size : split_folds(kernel, options_.vectors)) {
+    for (const SlotSize& size : split_folds(kernel, options_.processor.vectors)) {
       Buffer scratch{"partial", {}, Buffer::Place::workspace, 0, 0, size};
       call.buffers.push_back(add_buffer(std::move(scratch)));
       call.values.emplace_back();

@@ -21,7 +21,7 @@ struct LoweringOptions {
   bool orders_state = false;
   StateOrders state_orders = {};
   // Of the machine that the program is for: weights lie as a register tile reads them.
-  VectorRegisters vectors = {};
+  Processor processor = {};
 };
 
 Program lower(const Graph& graph, const LoweringOptions& options = {});

@@ -31,12 +31,12 @@ std::vector<bool> deciding_rows(const Kernel& kernel, std::uint32_t chosen) {
   return decide;
 }
 
-// Weights that the second cache holds beside what else it has to.
-constexpr std::int64_t kNearWeights = 1 << 18;
+// Bytes of weights that the second cache holds beside what else it has to.
+std::int64_t near_weights(const Core& core) { return core.second.bytes / 2; }
 
 // Residues, which are rows that decide which steps count, where vectors run along the image that all of them read, and the
 // weights are few. They stand next to the tile: what one of them reads of the image is near when the next one does.
-std::vector<bool> near_residues(const Kernel& kernel, std::uint32_t vector_axis) {
+std::vector<bool> near_residues(const Kernel& kernel, std::uint32_t vector_axis, const Core& core) {
   const std::vector<bool> none(kernel.rows.size());
   std::vector<bool> decide = none;
   const Arena& arena = kernel.arena;
@@ -61,7 +61,8 @@ std::vector<bool> near_residues(const Kernel& kernel, std::uint32_t vector_axis)
         return none;
       const TensorType& type = kernel.parameters[arena[load].payload].type;
       const std::optional<std::int64_t> elements = element_count(type.shape).constant();
-      if (!is_image && (!elements || *elements > kNearWeights / byte_size(type.dtype))) return none;
+      if (!is_image && (!elements || *elements > near_weights(core) / byte_size(type.dtype)))
+        return none;
     }
   }
   return decide;
@@ -71,7 +72,7 @@ std::vector<bool> near_residues(const Kernel& kernel, std::uint32_t vector_axis)
 // in a kernel that only stores, where none is a tile's, in the order in which memory holds them.
 // Beside a residue that is the tile's row stand the others, so that it has all of their points.
 std::vector<std::uint32_t> new_order(const Kernel& kernel, const KernelCost& cost,
-                                     const TileAxes& last) {
+                                     const TileAxes& last, const Core& core) {
   std::vector<std::uint32_t> order;
   const std::uint32_t first = cost.first_joined(last.axis);
   const bool has_row = cost.has_fold() && last.row != last.axis;
@@ -79,7 +80,7 @@ std::vector<std::uint32_t> new_order(const Kernel& kernel, const KernelCost& cos
   auto is_last = [&](std::uint32_t axis) {
     return (axis >= first && axis <= last.axis) || (has_row && tile[axis]);
   };
-  const std::vector<bool> near = near_residues(kernel, last.axis);
+  const std::vector<bool> near = near_residues(kernel, last.axis, core);
   for (bool is_near : {false, true})
     for (std::uint32_t axis = 0; axis < kernel.rows.size(); ++axis)
       if (!is_last(axis) && near[axis] == is_near) order.push_back(axis);
@@ -101,13 +102,13 @@ std::vector<std::uint32_t> new_order(const Kernel& kernel, const KernelCost& cos
 }  // namespace
 
 void order_rows(Kernel& kernel, const std::function<bool(std::uint32_t parameter)>& may_copy,
-                bool moved, const VectorRegisters& vectors) {
+                bool moved, const Processor& processor) {
   if (kernel.rows.size() < 2) return;
-  KernelCost cost(kernel, may_copy, vectors);
+  KernelCost cost(kernel, may_copy, processor.vectors);
   if (moved) cost.set_moved();
   TileAxes best = cost.best();
   if (best == cost.given()) return;
-  reorder_rows(kernel, new_order(kernel, cost, best));
+  reorder_rows(kernel, new_order(kernel, cost, best, processor.core));
 }
 
 void reorder_rows(Kernel& kernel, const std::vector<std::uint32_t>& order) {

@@ -20,7 +20,7 @@ namespace weir {
 // the order in which memory holds what it writes. `may_copy` is as for KernelCost; `moved` says
 // that some parameter has its dimensions in another order than its value.
 void order_rows(Kernel& kernel, const std::function<bool(std::uint32_t parameter)>& may_copy,
-                bool moved, const VectorRegisters& vectors);
+                bool moved, const Processor& processor);
 
 // Puts row axes into another order: those that they have now, outermost first.
 void reorder_rows(Kernel& kernel, const std::vector<std::uint32_t>& order);

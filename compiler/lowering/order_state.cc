@@ -21,9 +21,9 @@ using Order = std::vector<std::uint32_t>;
 constexpr double kCopyCost = 0.6;
 // What another order has to be better by.
 constexpr double kMargin = 1.01;
-// Fewer rows of columns, or fewer bytes, stay in the caches however they lie.
+// Fewer rows of columns, or fewer bytes than the second cache has, stay in the caches however they lie.
 constexpr std::int64_t kLeastRows = 64;
-constexpr std::int64_t kLeastBytes = std::int64_t{1} << 19;
+std::int64_t least_bytes(const Core& core) { return core.second.bytes; }
 // With vectors of more registers a tile has more columns, which take whole lines.
 constexpr int kFewVectors = 2;
 
@@ -68,8 +68,8 @@ std::vector<Family> families_of(const std::vector<const BuiltKernel*>& kernels,
 class Chooser {
  public:
   Chooser(const std::vector<const BuiltKernel*>& kernels, const Layouts& layouts,
-          const std::function<bool(ValueId)>& is_weight, const VectorRegisters& vectors)
-      : kernels_(kernels), layouts_(layouts), is_weight_(is_weight), vectors_(vectors) {}
+          const std::function<bool(ValueId)>& is_weight, const Processor& processor)
+      : kernels_(kernels), layouts_(layouts), is_weight_(is_weight), processor_(processor) {}
 
   MemoryLayout best(const Family& family) const {
     MemoryLayout layout{best_order(family)};
@@ -110,18 +110,19 @@ class Chooser {
   // The columns of a register tile, if all kernels run along the last dimension of that order in vectors, and the rows
   // of columns lie far apart.
   std::int64_t best_panel(const Family& family, const Order& order) const {
-    if (vectors_.bytes == 0 || tile_vectors(vectors_) > kFewVectors || order.empty()) return 0;
-    const std::int64_t panel = tile_vectors(vectors_) * vectors_.lanes(family.type.dtype);
+    const VectorRegisters& vectors = processor_.vectors;
+    if (vectors.bytes == 0 || tile_vectors(vectors) > kFewVectors || order.empty()) return 0;
+    const std::int64_t panel = tile_vectors(vectors) * vectors.lanes(family.type.dtype);
     const std::int64_t elements = element_count(family.type.shape).value(),
                        columns = family.type.shape[order.back()].value();
     if (columns <= panel || columns % panel != 0 || elements < kLeastRows * columns ||
-        elements * byte_size(family.type.dtype) < kLeastBytes)
+        elements * byte_size(family.type.dtype) < least_bytes(processor_.core))
       return 0;
     const Layouts layouts = layouts_with(family, order);
     for (const BuiltKernel* built : kernels_) {
       if (!reads_or_writes(*built, family)) continue;
       for (const PreparedKernel& prepared :
-           prepare_kernels(*built, layouts, is_weight_, vectors_).kernels) {
+           prepare_kernels(*built, layouts, is_weight_, processor_).kernels) {
         for (const PackedCopy& copy : prepared.copies)
           if (family.has(copy.source)) return 0;
         for (std::uint32_t i = 0; i < prepared.built.values.size(); ++i)
@@ -160,13 +161,13 @@ class Chooser {
           [&](std::uint32_t parameter) {
             return is_weight_(built->values[parameter]) || family.has(built->values[parameter]);
           },
-          vectors_);
+          processor_.vectors);
       for (std::uint32_t i = 0; i < built->values.size(); ++i)
         if (auto layout = layouts.find(built->values[i]); layout != layouts.end())
           kernel.set_order(i, layout->second.order);
       cost += kernel.whole();
       for (const PreparedKernel& prepared :
-           prepare_kernels(*built, layouts, is_weight_, vectors_).kernels) {
+           prepare_kernels(*built, layouts, is_weight_, processor_).kernels) {
         for (const PackedCopy& copy : prepared.copies)
           if (family.has(copy.source)) copied.emplace(copy.source, copy.order, copy.panel);
         turned += loads_turned(prepared.built, family);
@@ -182,7 +183,7 @@ class Chooser {
     for (scalar::Id id : scalar::reachable(built.kernel.arena, roots_of(built.kernel))) {
       const scalar::Node& node = built.kernel.arena[id];
       if (scalar::is_load(node.primitive) && family.has(built.values[node.payload]) &&
-          turns_in_panel(built.kernel, id, vectors_))
+          turns_in_panel(built.kernel, id, processor_))
         ++count;
     }
     return count;
@@ -191,16 +192,16 @@ class Chooser {
   const std::vector<const BuiltKernel*>& kernels_;
   const Layouts& layouts_;
   const std::function<bool(ValueId)>& is_weight_;
-  VectorRegisters vectors_;
+  Processor processor_;
 };
 
 }  // namespace
 
 Layouts order_state(const std::vector<const BuiltKernel*>& kernels,
                     const std::vector<StateUpdate>& updates, const Layouts& layouts,
-                    const std::function<bool(ValueId)>& is_weight, const VectorRegisters& vectors) {
+                    const std::function<bool(ValueId)>& is_weight, const Processor& processor) {
   Layouts orders;
-  Chooser chooser(kernels, layouts, is_weight, vectors);
+  Chooser chooser(kernels, layouts, is_weight, processor);
   for (const Family& family : families_of(kernels, updates)) {
     const MemoryLayout layout = chooser.best(family);
     if (layout.order.empty()) continue;

@@ -25,10 +25,10 @@ struct StateUpdate {
 };
 
 // The layouts of those params and of their next values that do not lie as they are declared.
-// `layouts` are those of other values; `is_weight` is as for choose_layouts, `vectors` as
+// `layouts` are those of other values; `is_weight` is as for choose_layouts, `processor` as
 // for pack_operands.
 Layouts order_state(const std::vector<const BuiltKernel*>& kernels,
                     const std::vector<StateUpdate>& updates, const Layouts& layouts,
-                    const std::function<bool(ValueId)>& is_weight, const VectorRegisters& vectors);
+                    const std::function<bool(ValueId)>& is_weight, const Processor& processor);
 
 }  // namespace weir

@@ -105,7 +105,8 @@ bool pays_in_lanes(const Kernel& kernel, std::span<const Id> indices) {
 // these innermost: each step of such a tile reads a line of another page, and the lines share few
 // sets of the caches, so that each tile finds them in the third one again.
 std::optional<std::vector<std::uint32_t>> order_along_far_steps(const Kernel& kernel, Id load,
-                                                                const Shape& shape) {
+                                                                const Shape& shape,
+                                                                std::int64_t far_bytes) {
   if (kernel.rows.size() < 2 || kernel.stages.empty()) return std::nullopt;
   const Stage& stage = kernel.stages.front();
   const auto row = static_cast<std::uint32_t>(kernel.rows.size() - 2);
@@ -124,10 +125,10 @@ std::optional<std::vector<std::uint32_t>> order_along_far_steps(const Kernel& ke
       has_row = true;
     }
     if (index.primitive == Primitive::axis && index.payload == *stage.axis) {
-      if (distance < kFarStepBytes) return std::nullopt;
+      if (distance < far_bytes) return std::nullopt;
       has_step = true;
     }
-    distance *= shape[i].constant().value_or(kFarStepBytes);
+    distance *= shape[i].constant().value_or(far_bytes);
   }
   if (!has_row || !has_step) return std::nullopt;
   return order_along(kernel, shape, indices, *stage.axis);
@@ -227,8 +228,7 @@ void drop_unused(BuiltKernel& built, std::vector<PackedCopy>& copies) {
 
 std::vector<PackedCopy> pack_operands(BuiltKernel& built,
                                       const std::function<bool(ValueId)>& is_weight,
-                                      const VectorRegisters& vectors,
-                                      std::vector<PackedCopy> copies) {
+                                      const Processor& processor, std::vector<PackedCopy> copies) {
   Kernel& kernel = built.kernel;
   for (PackedCopy& copy : pack_windows(built)) copies.push_back(std::move(copy));
   auto folds = [](const Stage& stage) { return stage.fold.has_value(); };
@@ -247,7 +247,7 @@ std::vector<PackedCopy> pack_operands(BuiltKernel& built,
         node.primitive == Primitive::load && node.payload < original_count &&
         built.values[node.payload].valid() &&
         (is_weight(built.values[node.payload]) ||
-         (!is_turned_in_registers(kernel, id) && !turns_in_panel(kernel, id, vectors))) &&
+         (!is_turned_in_registers(kernel, id) && !turns_in_panel(kernel, id, processor))) &&
         (!lanes_axis || is_weight(built.values[node.payload]) ||
          pays_in_lanes(kernel, from.operands(id)));
     return may_copy ? order_along(kernel, kernel.parameters[node.payload].type.shape,
@@ -266,14 +266,14 @@ std::vector<PackedCopy> pack_operands(BuiltKernel& built,
            (is_weight(built.values[parameter]) || !is_innermost(shape, order_of(from, id)->back()));
   };
 
-  const bool cuts = cuts_product(built, is_weight, vectors, copies);
+  const bool cuts = cuts_product(built, is_weight, processor, copies);
   std::int64_t panel = 0;
   for (const Stage& stage : kernel.stages) {
     if (!stage.fold || lanes_axis) continue;
     for (Id id : scalar::reachable(kernel.arena, stage.fold->elements)) {
       if (panel == 0 && order_of(kernel.arena, id) && is_cut(kernel.arena, id))
-        panel = panel_width(columns, kernel.arena.axis_extent(*stage.axis), vectors,
-                            vectors.lanes(kernel.locals[stage.fold->locals[0]]));
+        panel = panel_width(columns, kernel.arena.axis_extent(*stage.axis), processor.vectors,
+                            processor.vectors.lanes(kernel.locals[stage.fold->locals[0]]));
     }
   }
   rewrite(kernel, [&](const Arena& from, Id id, Arena& into) -> Id {
@@ -283,7 +283,8 @@ std::vector<PackedCopy> pack_operands(BuiltKernel& built,
     const std::int64_t width = order && panel != 0 && is_cut(from, id) ? panel : 0;
     if (!order && !cuts && node.primitive == Primitive::load && parameter < original_count &&
         built.values[parameter].valid() && !is_weight(built.values[parameter]))
-      order = order_along_far_steps(kernel, id, kernel.parameters[parameter].type.shape);
+      order = order_along_far_steps(kernel, id, kernel.parameters[parameter].type.shape,
+                                    far_step_bytes(processor.core));
     if (!order && node.primitive == Primitive::load && parameter < original_count && !lanes_axis &&
         built.values[parameter].valid() && is_weight(built.values[parameter]))
       order = order_along_window(kernel, id, kernel.parameters[parameter].type.shape);

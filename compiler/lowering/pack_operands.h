@@ -36,11 +36,11 @@ struct PackedCopy {
 
 // Redirects such loads of `built` to new parameters, one for each copy returned. The new parameters
 // are appended to the kernel's; BuiltKernel::values gets an invalid id for each. `is_weight` tells
-// which values are laid out ahead of all runs; an invalid id is none of them. `vectors` says how
+// which values are laid out ahead of all runs; an invalid id is none of them. `processor` says how
 // wide a tile is; `copies` are those that the kernel reads already; they are returned with the others.
 std::vector<PackedCopy> pack_operands(BuiltKernel& built,
                                       const std::function<bool(ValueId)>& is_weight,
-                                      const VectorRegisters& vectors,
+                                      const Processor& processor,
                                       std::vector<PackedCopy> copies = {});
 
 // The kernel that makes a copy: parameter 0 is the source, 1 the copy.

@@ -50,10 +50,10 @@ std::optional<std::size_t> dimension_along(const Kernel& kernel, const Store& st
 // The row axis that vectors will run along, if the first result lies apart along it.
 std::optional<std::uint32_t> scattering_axis(const Kernel& kernel,
                                              const std::function<bool(std::uint32_t)>& may_copy,
-                                             bool moved, const VectorRegisters& vectors) {
+                                             bool moved, const Processor& processor) {
   Kernel ordered = kernel;
   split_residues(ordered);
-  order_rows(ordered, may_copy, moved, vectors);
+  order_rows(ordered, may_copy, moved, processor);
   const Store& store = ordered.stages[1].stores.front();
   std::optional<std::size_t> along =
       dimension_along(ordered, store, static_cast<std::uint32_t>(ordered.rows.size() - 1));
@@ -72,10 +72,10 @@ std::optional<std::uint32_t> scattering_axis(const Kernel& kernel,
 
 std::optional<BuiltKernel> part_results(
     BuiltKernel& built, const std::function<bool(std::uint32_t parameter)>& may_copy, bool moved,
-    const VectorRegisters& vectors) {
+    const Processor& processor) {
   Kernel& kernel = built.kernel;
   if (!is_sum_with_results(kernel) || !pays(kernel)) return std::nullopt;
-  std::optional<std::uint32_t> last = scattering_axis(kernel, may_copy, moved, vectors);
+  std::optional<std::uint32_t> last = scattering_axis(kernel, may_copy, moved, processor);
   if (!last) return std::nullopt;
 
   auto parameter = static_cast<std::uint32_t>(kernel.parameters.size());

@@ -20,6 +20,6 @@ namespace weir {
 // and `moved` are as for order_rows.
 std::optional<BuiltKernel> part_results(
     BuiltKernel& built, const std::function<bool(std::uint32_t parameter)>& may_copy, bool moved,
-    const VectorRegisters& vectors);
+    const Processor& processor);
 
 }  // namespace weir

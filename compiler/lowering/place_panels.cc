@@ -12,8 +12,9 @@ namespace {
 using scalar::Id;
 using scalar::Primitive;
 
-// What a second cache holds beside all else that passes through it.
-constexpr double kNear = 1 << 18;
+// What a second cache holds beside all else that passes through it: half of it.
+double near_bytes(const Core& core) { return static_cast<double>(core.second.bytes / 2); }
+
 // What a run of memory, which is read ahead, costs beside a line of each of several pixels.
 constexpr double kAhead = 0.25;
 // A dimension that is known only at the call.
@@ -23,7 +24,7 @@ double size_with_one(const Dim& dim) { return estimated_size(dim, kOneAtATime); 
 
 }  // namespace
 
-void place_panels(Kernel& kernel) {
+void place_panels(Kernel& kernel, const Core& core) {
   // The panel, rows of the image, a row's pixels, a panel's columns.
   if (kernel.rows.size() < 4) return;
   double weights = 0, image = 0;
@@ -44,12 +45,13 @@ void place_panels(Kernel& kernel) {
     }
   }
   // Without a window all pixels of the image are rows of tiles.
-  if (!has_window || image <= kNear) return;
+  const double near = near_bytes(core);
+  if (!has_window || image <= near) return;
   const auto pixels = static_cast<std::uint32_t>(kernel.rows.size() - 2);
   double passes = 1;
   for (std::uint32_t axis = 1; axis < pixels; ++axis) passes *= size_with_one(kernel.rows[axis]);
   const double outermost = weights + image * size_with_one(kernel.rows[0]);
-  const double inside = image + weights * (weights > kNear ? passes * kAhead : 1);
+  const double inside = image + weights * (weights > near ? passes * kAhead : 1);
   if (inside >= outermost) return;
   std::vector<std::uint32_t> order;
   for (std::uint32_t axis = 1; axis < kernel.rows.size(); ++axis) {

@@ -12,6 +12,6 @@
 namespace weir {
 
 // Moves row axis 0 of a kernel, the panel, in front of the axis that a tile's rows are of.
-void place_panels(Kernel& kernel);
+void place_panels(Kernel& kernel, const Core& core);
 
 }  // namespace weir

@@ -37,7 +37,7 @@ std::vector<PackedCopy> framed_copies(BuiltKernel& built, const std::vector<Fram
 
 PreparedKernels prepare_kernels(BuiltKernel built, const Layouts& layouts,
                                 const std::function<bool(ValueId)>& is_weight,
-                                const VectorRegisters& vectors) {
+                                const Processor& processor) {
   const bool moved = apply_layouts(built, layouts);
   const std::vector<FramedWindow> framed = frame_windows(
       built.kernel, [&](std::uint32_t parameter) { return !is_weight(built.values[parameter]); });
@@ -52,13 +52,13 @@ PreparedKernels prepare_kernels(BuiltKernel built, const Layouts& layouts,
   PreparedKernels prepared;
   auto add = [&](BuiltKernel one, const std::vector<FramedWindow>& windows) {
     split_residues(one.kernel);
-    order_rows(one.kernel, may_copy_in(one), moved, vectors);
+    order_rows(one.kernel, may_copy_in(one), moved, processor);
     std::vector<PackedCopy> copies =
-        pack_operands(one, is_weight, vectors, framed_copies(one, windows));
+        pack_operands(one, is_weight, processor, framed_copies(one, windows));
     if (std::any_of(copies.begin(), copies.end(),
                     [](const PackedCopy& copy) { return copy.panel != 0; }))
-      place_panels(one.kernel);
-    copies = cut_copies(one, is_weight, vectors, std::move(copies));
+      place_panels(one.kernel, processor.core);
+    copies = cut_copies(one, is_weight, processor, std::move(copies));
     std::vector<std::int64_t> panels;
     for (ValueId value : one.values) {
       auto layout = layouts.find(value);
@@ -67,7 +67,7 @@ PreparedKernels prepare_kernels(BuiltKernel built, const Layouts& layouts,
     apply_panels(one.kernel, panels);
     prepared.kernels.push_back({std::move(one), std::move(copies)});
   };
-  std::optional<BuiltKernel> results = part_results(built, may_copy_in(built), moved, vectors);
+  std::optional<BuiltKernel> results = part_results(built, may_copy_in(built), moved, processor);
   if (results) prepared.sums = built.kernel.parameters.back().type;
   add(std::move(built), framed);
   if (results) add(std::move(*results), {});

@@ -30,6 +30,6 @@ struct PreparedKernels {
 // a value.
 PreparedKernels prepare_kernels(BuiltKernel built, const Layouts& layouts,
                                 const std::function<bool(ValueId)>& is_weight,
-                                const VectorRegisters& vectors);
+                                const Processor& processor);
 
 }  // namespace weir

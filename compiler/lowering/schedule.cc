@@ -37,7 +37,7 @@ class Scheduler {
     find_levels();
     find_loads_along_steps();
     choose_tile(result_, target_);
-    choose_panel(result_);
+    choose_panel(result_, target_.core);
     return std::move(result_);
   }
 

@@ -30,6 +30,29 @@ struct VectorRegisters {
   }
 };
 
+// A level of the caches.
+struct Cache {
+  std::int64_t bytes = 0, ways = 1;
+
+  // Lines of memory so far apart share a set, of which there are as many as ways.
+  std::int64_t bytes_of_way() const { return bytes / ways; }
+};
+
+// A core, as far as schedules depend on it. Without a name that is known (known_cores.h), all targets have this one, so that
+// what is compiled does not depend on the machine that compiles it.
+struct Core {
+  Cache first{std::int64_t{32} << 10, 8};    // of data
+  Cache second{std::int64_t{512} << 10, 8};  // or its part of one that cores share
+  int fma_ports = 2;                         // multiply-adds of vectors that begin in a cycle
+  int fma_cycles = 4;                        // and how many cycles each takes
+};
+
+// What schedules are chosen by: docs/decisions/cores.md.
+struct Processor {
+  VectorRegisters vectors = {};
+  Core core = {};
+};
+
 // What code generation needs to know about it. Functions that the target lacks would become calls of a
 // math or compiler library, which a compiled program must not need, so they are written out instead.
 struct Target {
@@ -38,6 +61,7 @@ struct Target {
   std::string features;
   int vector_bytes = 0;  // 0: no vectors
   int pointer_bits = 64;
+  Core core = {};
   bool fma = false;          // fused multiply-add, f32 and f64
   bool masks_words = false;  // masked loads and stores of 32 and 64 bit elements
   bool masks_bytes = false;  // and of bytes
@@ -56,6 +80,7 @@ struct Target {
     return {vector_bytes, vector_bytes == 64 || triple.starts_with("aarch64") ? 32 : 16};
   }
   int lanes(DType type) const { return vectors().lanes(type); }
+  Processor processor() const { return {vectors(), core}; }
 };
 
 }  // namespace weir

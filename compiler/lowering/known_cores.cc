@@ -1,0 +1,40 @@
+#include "compiler/lowering/known_cores.h"
+
+#include <algorithm>
+#include <array>
+
+namespace weir {
+namespace {
+
+struct KnownCore {
+  std::string_view cpu;
+  Core core;
+};
+
+constexpr Cache kilobytes(std::int64_t count, std::int64_t ways) { return {count << 10, ways}; }
+
+// As their makers' optimization guides have them.
+constexpr std::array kKnownCores{
+    KnownCore{"haswell", {kilobytes(32, 8), kilobytes(256, 8), 2, 5}},
+    KnownCore{"broadwell", {kilobytes(32, 8), kilobytes(256, 8), 2, 5}},
+    KnownCore{"skylake", {kilobytes(32, 8), kilobytes(256, 4), 2, 4}},
+    KnownCore{"skylake-avx512", {kilobytes(32, 8), kilobytes(1024, 16), 2, 4}},
+    KnownCore{"cascadelake", {kilobytes(32, 8), kilobytes(1024, 16), 2, 4}},
+    KnownCore{"icelake-server", {kilobytes(48, 12), kilobytes(1280, 20), 2, 4}},
+    KnownCore{"sapphirerapids", {kilobytes(48, 12), kilobytes(2048, 16), 2, 4}},
+    KnownCore{"znver2", {kilobytes(32, 8), kilobytes(512, 8), 2, 5}},
+    KnownCore{"znver3", {kilobytes(32, 8), kilobytes(512, 8), 2, 4}},
+    KnownCore{"znver4", {kilobytes(32, 8), kilobytes(1024, 8), 2, 4}},
+    KnownCore{"znver5", {kilobytes(48, 12), kilobytes(1024, 16), 2, 4}},
+    KnownCore{"neoverse-n1", {kilobytes(64, 4), kilobytes(1024, 8), 2, 4}},
+    KnownCore{"neoverse-v1", {kilobytes(64, 4), kilobytes(1024, 8), 4, 4}},
+};
+
+}  // namespace
+
+Core core_of(std::string_view cpu) {
+  const auto* known = std::ranges::find(kKnownCores, cpu, &KnownCore::cpu);
+  return known == kKnownCores.end() ? Core() : known->core;
+}
+
+}  // namespace weir
