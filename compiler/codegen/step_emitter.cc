@@ -108,6 +108,7 @@ void KernelEmitter::written_turns(const Stage& stage, const Lanes& lanes, llvm::
   std::size_t first = stage.digits.size() - 1;
   std::int64_t turn = size_of(first);
   auto is_whole = [&](std::int64_t points) {
+    if (points == 0) return false;  // there are no steps
     const std::optional<std::int64_t> all = known_distance(i64(0), end);
     const bool are_all = known_distance(begin, end) == all && all && *all % points == 0;
     return points <= kWrittenOutSteps && (are_all || stage.fold->chunk % points == 0);

@@ -227,6 +227,8 @@ TEST(Tiles, GradientsOfFewTaps) {
        "low = [1, 0], high = [1, 0]"},
       // No step at all, of positions that are not known.
       {"f32[N, 9, H, 1]", "f32[N, 9, H - 1, 0]", "f32[9, 1, 4, 4]", "low = [2, 2], groups = 9"},
+      {"f32[N, 3, 3, 4]", "f32[N, 16, 0, 2]", "f32[16, 3, 4, 3]", "low = [0, 0]"},
+      {"f32[N, 9, 3, 5]", "f32[N, 9, 0, 3]", "f32[9, 1, 4, 3]", "groups = 9"},
   };
   for (const Case& each : cases) {
     const std::string_view w = each.w;
