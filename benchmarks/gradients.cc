@@ -1,10 +1,15 @@
 // Gradients of single layers, f32, on one and two threads, for the layer's input and for its
 // weights: the multiply-adds a second beside those of the layer itself, which needs as many, and
-// beside oneDNN's gradients and those of OpenBLAS, where they are products.
+// beside the gradients of oneDNN, PyTorch, and OpenBLAS where they are products. PyTorch runs in a
+// process of its own, in turns with ours.
 //
 // All operands vary, as in training, and ours lie in plain layouts; oneDNN's in whatever layouts it
 // likes. Goal: 93 % of the layer's own. Multiply-adds with a convolution's frame are not counted.
+#include <csignal>
 #include <exception>
+#include <optional>
+
+#include <nlohmann/json.hpp>
 
 #include "benchmarks/goals.h"
 #include "benchmarks/networks.h"
@@ -12,6 +17,7 @@
 #include "benchmarks/openblas.h"
 #include "benchmarks/report.h"
 #include "benchmarks/subject.h"
+#include "benchmarks/torch_peer.h"
 #include "compiler/autodiff/gradient.h"
 #include "compiler/passes/only_outputs.h"
 
@@ -55,10 +61,12 @@ Graph layer_graph(const Network& network, std::int64_t batch, bool weighed) {
   Var x = builder.input("x", DType::f32, shape_of_input(network, batch));
   Shape filters{layer.outputs, network.input[0] / layer.groups};
   bool is_dense = layer.kind == Layer::Kind::dense;
-  if (!is_dense) filters.insert(filters.end(), 2, Dim(layer.kernel));
+  const std::size_t axes = network.spatial_axes();
+  if (!is_dense) filters.insert(filters.end(), axes, Dim(layer.kernel));
   Var w = builder.input("w", DType::f32, filters);
-  std::vector<std::int64_t> strides(2, layer.stride), low(2, layer.low), high(2, layer.high);
-  Var y = is_dense ? linear(x, w) : conv(x, w, Var(), strides, {}, low, high, layer.groups);
+  std::vector<std::int64_t> strides(axes, layer.stride), dilations(axes, layer.dilation),
+      low(axes, layer.low), high(axes, layer.high);
+  Var y = is_dense ? linear(x, w) : conv(x, w, Var(), strides, dilations, low, high, layer.groups);
   builder.output("y", weighed ? y * builder.input("g", DType::f32, y.shape()) : y);
   return builder.finish().graph;
 }
@@ -68,6 +76,23 @@ Program gradient_of(const Network& network, std::int64_t batch, const std::strin
   Graph graph = gradient(layer_graph(network, batch, true), wrt);
   return Program(only_outputs(
       graph, [&](const Graph::Output& output) { return output.name == "grad_" + operand; }));
+}
+
+// The layer, as PyTorch's process is told of it.
+std::string description(const Network& network, std::int64_t batch) {
+  const Layer& layer = network.layers[0];
+  std::vector<std::int64_t> x{batch}, w{layer.outputs, network.input[0] / layer.groups};
+  x.insert(x.end(), network.input.begin(), network.input.end());
+  const bool is_dense = layer.kind == Layer::Kind::dense;
+  if (!is_dense) w.insert(w.end(), network.spatial_axes(), layer.kernel);
+  return nlohmann::json{{"kind", is_dense ? "dense" : "conv"},
+                        {"x", x},
+                        {"w", w},
+                        {"stride", layer.stride},
+                        {"dilation", layer.dilation},
+                        {"frame", layer.low},
+                        {"groups", layer.groups}}
+      .dump();
 }
 
 class Gradients {
@@ -84,16 +109,26 @@ class Gradients {
                 {"peak", 5},
                 {"BLAS", 6},
                 {"oneDNN", 6},
+                {"PyTorch", 7},
                 {"of the best", 17},
                 {"of forward", 10},
                 {"goal", 0}},
-               options) {}
+               options) {
+    try {
+      torch_.emplace("gradient_peer.py", "2");
+    } catch (const Error&) {
+      std::printf(
+          "PyTorch is left out: set WEIR_PYTHON to a Python that has it "
+          "(Debian: python3-torch).\n");
+    }
+  }
 
   void add(const Network& network, std::int64_t batch) {
     if (!options_.wants(network.name)) return;
     const Graph graph = layer_graph(network, batch, false);
     const Work work{work_of(graph, {}).flops, 0};
     Program forward(graph);
+    if (torch_) torch_->ask("layer " + description(network, batch));
     const Layer& layer = network.layers[0];
     for (const char* operand : {"x", "w"}) {
       Program ours = gradient_of(network, batch, operand);
@@ -112,6 +147,13 @@ class Gradients {
         places.onednn = sides.size();
         sides.push_back(repeated([&] { onednn.run(); }));
 #endif
+        if (torch_) {
+          torch_->ask(fmt::format("threads {}", threads));
+          places.torch = sides.size();
+          sides.push_back([this, operand](std::int64_t repeats) {
+            torch_->ask(fmt::format("{} {}", operand, repeats));
+          });
+        }
         report(network.name, operand, threads, work, sides, places);
       }
     }
@@ -120,7 +162,7 @@ class Gradients {
  private:
   // Where a peer stands among the sides; 0 if it does not take part.
   struct Places {
-    std::size_t blas = 0, onednn = 0;
+    std::size_t blas = 0, onednn = 0, torch = 0;
   };
 
   // OpenBLAS: of x [batch, inputs], g w; of w [outputs, inputs], g^T x.
@@ -141,6 +183,8 @@ class Gradients {
     Effort effort = options_.effort();
     effort.total_seconds /= 4;
     effort.fewest_rounds = 5;
+    // A command through a pipe is little then.
+    if (torch_) effort.sample_seconds = options_.quick ? 2e-3 : 5e-3;
     if (threads > 1) {
       effort.rest_seconds = 10e-3;
       effort.most_rounds = 31;
@@ -162,7 +206,8 @@ class Gradients {
                           rate(0),
                           {fmt::format("{:.0f} %", peak * 100), peak},
                           places.blas == 0 ? Cell("-") : rate(places.blas),
-                          places.onednn == 0 ? Cell("-") : rate(places.onednn)};
+                          places.onednn == 0 ? Cell("-") : rate(places.onednn),
+                          places.torch == 0 ? Cell("-") : rate(places.torch)};
     if (peers_end == 2) {
       row.emplace_back("-");
     } else {
@@ -179,6 +224,7 @@ class Gradients {
   Machine machine_;
   Table table_;
   OpenBlas blas_;
+  std::optional<TorchPeer> torch_;
 };
 
 void measure(const Options& options) {
@@ -196,8 +242,9 @@ void measure(const Options& options) {
 
 int main(int argc, char** argv) try {
   using namespace weir::bench;
-  Options options =
-      Options::parse(argc, argv, "Times the gradients of layers against the layers and oneDNN.");
+  Options options = Options::parse(
+      argc, argv, "Times the gradients of layers against the layers, oneDNN and PyTorch.");
+  std::signal(SIGPIPE, SIG_IGN);  // PyTorch's process may end before ours
   TimingLock lock;
   print_machine();
   measure(options);

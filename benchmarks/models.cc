@@ -189,6 +189,7 @@ class Models {
   Models(const Options& options, const test::OnnxRuntime* runtime)
       : options_(options), runtime_(runtime), comparison_(options, runtime) {}
 
+  // A model whose images are of any height and width runs at more sizes than that of its data, all from one program.
   void add_folder(const std::string& folder) {
     std::string name = std::filesystem::path(folder).filename().string();
     if (!options_.wants(name)) return;
@@ -196,26 +197,34 @@ class Models {
     OnnxOptions given;
     given.given = test.data.front().inputs;
     Model model = load_onnx(test.model, given);
-    std::vector<Tensor> inputs;
-    Inputs given_inputs;
-    for (ValueId input : model.graph.inputs()) {
-      const std::string& input_name = model.graph.value(input).name;
-      inputs.push_back(test.data.front().inputs.at(input_name));
-      given_inputs.emplace(input_name, inputs.back());
-    }
     Executable executable = compile_timed(name, model);
-    Subject subject = subject_of(name, executable, std::move(inputs));
-    comparison_.add(subject, executable, {kOfFolders, kOfFolders},
-                    work_of(model.graph, bind_symbols(model.graph, given_inputs, model.weights)),
-                    [&](int threads, bool rests) {
-                      auto before = std::chrono::steady_clock::now();
-                      auto session =
-                          test::OnnxSession::of_file(*runtime_, test.model, threads, rests);
-                      if (threads == 1) ready_.back().theirs = seconds_since(before);
-                      return session;
-                    },
-                    nullptr, {});
-    if (runtime_ != nullptr) add_memory(subject, model, executable, test.model);
+    std::vector<Inputs> each{test.data.front().inputs};
+    for (auto& more : images_of_sizes(model.graph)) each.push_back(std::move(more));
+    for (const Inputs& given_inputs : each) {
+      std::vector<Tensor> inputs;
+      Inputs of_graph;
+      for (ValueId input : model.graph.inputs()) {
+        const std::string& input_name = model.graph.value(input).name;
+        inputs.push_back(given_inputs.at(input_name));
+        of_graph.emplace(input_name, inputs.back());
+      }
+      const Tensor::Sizes& sizes = inputs.front().sizes();
+      const bool is_first = &given_inputs == &each.front();
+      Subject subject =
+          subject_of(is_first ? name : fmt::format("{} {}x{}", name, sizes[2], sizes[3]),
+                     executable, std::move(inputs));
+      comparison_.add(subject, executable, {kOfFolders, kOfFolders},
+                      work_of(model.graph, bind_symbols(model.graph, of_graph, model.weights)),
+                      [&](int threads, bool rests) {
+                        auto before = std::chrono::steady_clock::now();
+                        auto session =
+                            test::OnnxSession::of_file(*runtime_, test.model, threads, rests);
+                        if (threads == 1 && is_first) ready_.back().theirs = seconds_since(before);
+                        return session;
+                      },
+                      nullptr, {});
+      if (runtime_ != nullptr && is_first) add_memory(subject, model, executable, test.model);
+    }
   }
 
   // `goals` are those of a batch, with one thread and with two.
@@ -334,6 +343,20 @@ class Models {
       table.row({model.name, time(model.cold), time(model.cached[0]), time(model.cached[1]),
                  time(model.theirs), text});
     }
+  }
+
+  // Images of other sizes for a model whose one input is [1, channels, height, width], the last two being symbols.
+  static std::vector<Inputs> images_of_sizes(const Graph& graph) {
+    if (graph.inputs().size() != 1) return {};
+    const Value& input = graph.value(graph.inputs().front());
+    const Shape& shape = input.type.shape;
+    if (input.type.dtype != DType::f32 || shape.size() != 4 || !shape[1].is_constant() ||
+        shape[2].is_constant() || shape[3].is_constant())
+      return {};
+    std::vector<Inputs> images;
+    for (auto [height, width] : {std::pair{240, 320}, {480, 640}})
+      images.push_back({{input.name, Numbers().tensor({1, shape[1].value(), height, width}, 1)}});
+    return images;
   }
 
   static std::string name_of(const Network& network, std::int64_t batch) {

@@ -17,16 +17,18 @@ struct Layer {
   enum class Kind { dense, conv, max_pool };
   Kind kind = Kind::dense;
   std::int64_t outputs = 0;  // features or channels; of a pool: as many as come in
-  // Of windows, the same along both spatial axes; `low` and `high` are the frame around them.
-  std::int64_t kernel = 1, stride = 1, low = 0, high = 0, groups = 1;
+  // Of windows, the same along all spatial axes; `low` and `high` are the frame around them.
+  std::int64_t kernel = 1, stride = 1, dilation = 1, low = 0, high = 0, groups = 1;
   bool normalized = false;     // a batch_norm follows, and there is no bias
   std::optional<float> slope;  // a LeakyReLU follows
 };
 
 struct Network {
   std::string name;
-  std::vector<std::int64_t> input;  // features, or channels, height and width
+  std::vector<std::int64_t> input;  // features, or channels and spatial axes
   std::vector<Layer> layers;
+
+  std::size_t spatial_axes() const { return input.size() - 1; }
 };
 
 inline Network perceptron(std::string name, const std::vector<std::int64_t>& features) {
@@ -79,8 +81,13 @@ inline Network dcgan_discriminator() {
   return network;
 }
 
-// Convolutions as the networks above and MobileNets have them, each a network of its own.
+// Convolutions as the networks above and MobileNets have them, and those that are grouped, dilated, or
+// of one or three spatial axes, each a network of its own.
 inline std::vector<Network> single_convolutions() {
+  Layer grouped = convolution(128, 3, 1, 1, false, 0.1f);
+  grouped.groups = 4;
+  Layer dilated = convolution(64, 3, 1, 2, false, 0.1f);
+  dilated.dilation = 2;
   auto depthwise = [](std::int64_t channels, std::int64_t stride) {
     Layer layer = convolution(channels, 3, stride, 1, false, 0.1f);
     layer.groups = channels;
@@ -96,6 +103,10 @@ inline std::vector<Network> single_convolutions() {
       {"1x1 64->128, 40", {64, 40, 40}, {convolution(128, 1, 1, 0, false, 0.1f)}},
       {"3x3 depthwise 96, 40", {96, 40, 40}, {depthwise(96, 1)}},
       {"3x3/2 depthwise 96, 40", {96, 40, 40}, {depthwise(96, 2)}},
+      {"3x3 128->128, 4 groups", {128, 28, 28}, {grouped}},
+      {"3x3 dilated 64->64, 56", {64, 56, 56}, {dilated}},
+      {"9 64->64, 1024", {64, 1024}, {convolution(64, 9, 1, 4, false, 0.1f)}},
+      {"3x3x3 16->32, 24", {16, 24, 24, 24}, {convolution(32, 3, 1, 1, false, 0.1f)}},
   };
 }
 
@@ -136,10 +147,12 @@ class NetworkParams {
                              numbers.tensor({layer.outputs}, scale, offset));
       };
       std::int64_t inputs = channels / layer.groups;
-      std::int64_t taps =
-          inputs * (layer.kind == Layer::Kind::conv ? layer.kernel * layer.kernel : 1);
+      std::int64_t taps = inputs;
       Tensor::Sizes sizes{layer.outputs, inputs};
-      if (layer.kind == Layer::Kind::conv) sizes.insert(sizes.end(), 2, layer.kernel);
+      if (layer.kind == Layer::Kind::conv) {
+        sizes.insert(sizes.end(), network.spatial_axes(), layer.kernel);
+        for (std::size_t axis = 0; axis < network.spatial_axes(); ++axis) taps *= layer.kernel;
+      }
       params.weight =
           builder.param("w" + std::to_string(i),
                         numbers.tensor(sizes, std::sqrt(6.0f / static_cast<float>(taps))));
@@ -160,8 +173,9 @@ class NetworkParams {
     for (std::size_t i = 0; i < network_.layers.size(); ++i) {
       const Layer& layer = network_.layers[i];
       const Params& params = params_[i];
-      std::vector<std::int64_t> kernel(2, layer.kernel), strides(2, layer.stride),
-          low(2, layer.low), high(2, layer.high);
+      const std::size_t axes = network_.spatial_axes();
+      std::vector<std::int64_t> kernel(axes, layer.kernel), strides(axes, layer.stride),
+          dilations(axes, layer.dilation), low(axes, layer.low), high(axes, layer.high);
       if (layer.kind == Layer::Kind::max_pool) {
         value = max_pool(value, kernel, strides, {}, low, high);
         continue;
@@ -169,7 +183,7 @@ class NetworkParams {
       Var bias = layer.normalized ? Var() : params.bias;
       value = layer.kind == Layer::Kind::dense
                   ? linear(value, params.weight, bias)
-                  : conv(value, params.weight, bias, strides, {}, low, high, layer.groups);
+                  : conv(value, params.weight, bias, strides, dilations, low, high, layer.groups);
       if (layer.normalized) value = normalized(value, params, layer.outputs);
       if (layer.slope) value = leaky_relu(value, *layer.slope);
     }

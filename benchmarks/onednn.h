@@ -141,17 +141,20 @@ class OneDnnNetwork {
   }
 
   void add_convolution(const Layer& layer, const std::string& number, Sizes& sizes) {
-    Sizes filters{layer.outputs, sizes[1] / layer.groups, layer.kernel, layer.kernel};
+    const std::size_t axes = sizes.size() - 2;
+    Sizes filters{layer.outputs, sizes[1] / layer.groups};
+    filters.insert(filters.end(), axes, layer.kernel);
     if (layer.groups > 1) {
       filters[0] /= layer.groups;
       filters.insert(filters.begin(), layer.groups);
     }
     Sizes result = windowed(layer, sizes);
     result[1] = layer.outputs;
-    Sizes strides(2, layer.stride), low(2, layer.low), high(2, layer.high);
+    Sizes strides(axes, layer.stride), between(axes, layer.dilation - 1), low(axes, layer.low),
+        high(axes, layer.high);
     dnnl::convolution_forward::desc wanted(kForward, dnnl::algorithm::convolution_auto, any(sizes),
                                            any(filters), any({layer.outputs}), any(result), strides,
-                                           low, high);
+                                           between, low, high);
     auto [w, bias] = constants(layer, number, filters);
     add<dnnl::convolution_forward>(
         dnnl::convolution_forward::primitive_desc(wanted, epilogue(layer), engine_), w, bias);
@@ -172,8 +175,9 @@ class OneDnnNetwork {
   }
 
   static Sizes windowed(const Layer& layer, Sizes sizes) {
-    for (std::size_t axis : {2, 3})
-      sizes[axis] = (sizes[axis] + layer.low + layer.high - layer.kernel) / layer.stride + 1;
+    const std::int64_t reach = (layer.kernel - 1) * layer.dilation;
+    for (std::size_t axis = 2; axis < sizes.size(); ++axis)
+      sizes[axis] = (sizes[axis] + layer.low + layer.high - reach - 1) / layer.stride + 1;
     return sizes;
   }
 

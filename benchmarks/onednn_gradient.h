@@ -75,24 +75,29 @@ class OneDnnGradient {
     using Forward = dnnl::convolution_forward;
     using OfInput = dnnl::convolution_backward_data;
     using OfWeights = dnnl::convolution_backward_weights;
-    Sizes filters{layer.outputs, x_sizes[1] / layer.groups, layer.kernel, layer.kernel};
+    const std::size_t axes = x_sizes.size() - 2;
+    Sizes filters{layer.outputs, x_sizes[1] / layer.groups};
+    filters.insert(filters.end(), axes, layer.kernel);
     if (layer.groups > 1) {
       filters[0] /= layer.groups;
       filters.insert(filters.begin(), layer.groups);
     }
     Sizes result{x_sizes[0], layer.outputs};
-    for (std::size_t axis : {2, 3})
-      result.push_back((x_sizes[axis] + layer.low + layer.high - layer.kernel) / layer.stride + 1);
-    Sizes strides(2, layer.stride), low(2, layer.low), high(2, layer.high);
+    const std::int64_t reach = (layer.kernel - 1) * layer.dilation;
+    for (std::size_t axis = 2; axis < x_sizes.size(); ++axis)
+      result.push_back((x_sizes[axis] + layer.low + layer.high - reach - 1) / layer.stride + 1);
+    Sizes strides(axes, layer.stride), between(axes, layer.dilation - 1), low(axes, layer.low),
+        high(axes, layer.high);
     constexpr auto kDirect = dnnl::algorithm::convolution_direct;
     Description x = any(x_sizes), w = any(filters), y = any(result);
-    Forward::primitive_desc forward({kForward, kDirect, x, w, y, strides, low, high}, engine_);
+    Forward::primitive_desc forward({kForward, kDirect, x, w, y, strides, between, low, high},
+                                    engine_);
     if (of_weights)
-      choose_for_weights<OfWeights>(
-          OfWeights::primitive_desc({kDirect, x, w, y, strides, low, high}, engine_, forward));
+      choose_for_weights<OfWeights>(OfWeights::primitive_desc(
+          {kDirect, x, w, y, strides, between, low, high}, engine_, forward));
     else
-      choose_for_input<OfInput>(
-          OfInput::primitive_desc({kDirect, x, w, y, strides, low, high}, engine_, forward));
+      choose_for_input<OfInput>(OfInput::primitive_desc(
+          {kDirect, x, w, y, strides, between, low, high}, engine_, forward));
   }
 
   void set(int argument, const Description& description) {

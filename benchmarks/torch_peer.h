@@ -1,5 +1,5 @@
-// PyTorch's eager training step in a process of its own (benchmarks/training_peer.py), which runs
-// steps when it is told to, so that it takes turns with ours.
+// PyTorch in a process of its own, a script of benchmarks/ that does what it is told line by line, so that it takes turns with
+// ours: eager training steps (training_peer.py), and gradients of layers (gradient_peer.py).
 #pragma once
 
 #include <fcntl.h>
@@ -23,12 +23,12 @@ namespace weir::bench {
 
 class TorchPeer {
  public:
-  // `folder` holds the case. Error if there is no PyTorch: WEIR_PYTHON names an interpreter that
-  // has it, python3 of the system if it names none.
-  explicit TorchPeer(const std::string& folder) : TorchPeer() {
+  // Runs a script with an argument. Error if there is no PyTorch: WEIR_PYTHON names an interpreter
+  // that has it, python3 of the system if it names none.
+  TorchPeer(const std::string& name, const std::string& argument) : TorchPeer() {
     const char* python = std::getenv("WEIR_PYTHON");
     std::string interpreter = python != nullptr ? python : "/usr/bin/python3";
-    std::string script = WEIR_SOURCE_DIR "/benchmarks/training_peer.py", where = folder;
+    std::string script = WEIR_SOURCE_DIR "/benchmarks/" + name, where = argument;
     char* arguments[] = {interpreter.data(), script.data(), where.data(), nullptr};
     int to[2], from[2];
     if (::pipe2(to, O_CLOEXEC) != 0 || ::pipe2(from, O_CLOEXEC) != 0) throw Error("no pipe");
@@ -58,20 +58,16 @@ class TorchPeer {
   TorchPeer& operator=(const TorchPeer&) = delete;
 
   const std::string& version() const { return version_; }
-  // Runs that many steps; the loss of the last one.
-  double steps(std::int64_t count) { return ask(fmt::format("steps {}", count)); }
-  // The bytes that a step needs beside the process as it is before: the highest seen.
-  double step_bytes() { return ask("memory"); }
-
- private:
-  // What the other constructor stands on, so that the destructor tidies up where that one throws.
-  TorchPeer() = default;
-
+  // A command of the script, and its answer.
   double ask(const std::string& command) {
     std::fprintf(commands_, "%s\n", command.c_str());
     std::fflush(commands_);
     return std::stod(answer());
   }
+
+ private:
+  // What the other constructor stands on, so that the destructor tidies up where that one throws.
+  TorchPeer() = default;
 
   std::string answer() {
     std::string line;

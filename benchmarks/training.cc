@@ -192,7 +192,8 @@ class Steps {
       if (torch_works_) start(torch, folder.path());
       if (torch) {
         compare(one, trainer, inputs, *torch);
-        sides.push_back([&torch](std::int64_t repeats) { torch->steps(repeats); });
+        sides.push_back(
+            [&torch](std::int64_t repeats) { torch->ask(fmt::format("steps {}", repeats)); });
       }
       Effort effort = options_.effort();
       effort.sample_seconds =
@@ -221,7 +222,7 @@ class Steps {
         if (torch) {
           std::optional<TorchPeer> fresh;
           start(fresh, folder.path());
-          if (fresh) memory.theirs = fresh->step_bytes();
+          if (fresh) memory.theirs = fresh->ask("memory");
         }
       }
     }
@@ -247,7 +248,7 @@ class Steps {
 
   void start(std::optional<TorchPeer>& torch, const std::string& folder) {
     try {
-      torch.emplace(folder);
+      torch.emplace("training_peer.py", folder);
     } catch (const Error&) {
       std::printf(
           "PyTorch is left out: set WEIR_PYTHON to a Python that has it "
@@ -261,7 +262,7 @@ class Steps {
                       TorchPeer& torch) {
     Weights start = trainer.read_state();
     for (int step = 0; step < 3; ++step) {
-      double ours = trainer.step(inputs, kRate), theirs = torch.steps(1);
+      double ours = trainer.step(inputs, kRate), theirs = torch.ask("steps 1");
       if (!(std::abs(ours - theirs) <= 1e-3 * std::max(1.0, std::abs(theirs))))
         throw Error(fmt::format("{}: the loss of step {} is {} here and {} in PyTorch", one.name(),
                                 step, ours, theirs));
