@@ -117,10 +117,11 @@ class Machine {
       verdict = {std::move(words), wanted, reached, reached >= wanted};
     };
     if (times) consider(goal.times, *times, fmt::format("{:.2f}", goal.times));
-    // A limit that is far away, and was not measured beside the row, makes no goal lower.
-    if (limits.peak != 0 || goal.times == kUnreachable)
+    // A limit that is far away, and was not measured beside the row, makes no goal lower; nor does one that was disturbed, so
+    // that the row is beyond it.
+    if ((limits.peak != 0 && peak < kBeyond) || goal.times == kUnreachable)
       consider(goal.peak, peak, fmt::format("{:.0f} % of peak", goal.peak * 100));
-    if (limits.reads != 0)
+    if (limits.reads != 0 && reads < kBeyond)
       consider(goal.reads, reads, fmt::format("{:.0f} % of reads", goal.reads * 100));
     if (verdict.goal > 0) verdict.text += verdict.met ? ": met" : ": BEHIND";
     return verdict;
@@ -132,6 +133,7 @@ class Machine {
   static constexpr std::ptrdiff_t kMostBytes = kSizes.back(), kLeastBytes = 1 << 16;
   // A limit of less than this part of a row's time is not measured beside it.
   static constexpr double kNear = 0.4;
+  static constexpr double kBeyond = 1.05;
 
   struct Limits {
     double flops = 0;
