@@ -12,7 +12,9 @@
 
 #include "compiler/autodiff/gradient.h"
 #include "compiler/frontend/model_file.h"
+#include "ir/bind_symbols.h"
 #include "ir/op.h"
+#include "ir/registry.h"
 #include "tests/support/graphs.h"
 #include "tests/support/op_files.h"
 #include "tests/unit/autodiff/gradients.h"
@@ -26,6 +28,8 @@ constexpr std::int64_t kMostMoved = 60;  // elements, each of which is two runs
 // Of an op's graphs, those that come first: convolutions have many, of thousands of instructions.
 constexpr int kFirstGradients = 6, kSecondGradients = 2;
 constexpr std::uint64_t kRandomGradients = 60;
+constexpr int kAdjoints = 60;
+constexpr std::int64_t kMostElements = 3000;  // of what an adjoint is interpreted for
 
 // A copy whose params are inputs, with all outputs, or those from `first` on.
 Graph all_inputs(const Graph& graph, std::size_t first = 0) {
@@ -215,6 +219,99 @@ TEST(RecurrentGradients, AreThoseOfDifferencesAndCompiledAlike) {
   EXPECT_EQ(difference_compiled(program, {level}, interpret_expanded(program, level.has_fma),
                                 test_executors()),
             std::nullopt);
+}
+
+// The sum of the products of all outputs of floating point with inputs of their own, the cotangents;
+// nothing if there is none.
+std::optional<Graph> weighted_sum(const Graph& graph) {
+  Graph plain = all_inputs(graph), result = all_inputs(graph, graph.outputs().size());
+  ValueId sum;
+  for (std::size_t i = 0; i < plain.outputs().size(); ++i) {
+    ValueId output = plain.outputs()[i].value;
+    const TensorType& type = plain.type(output);
+    if (type.dtype != DType::f64) continue;
+    ValueId cotangent = result.add_input(fmt::format("cotangent {}", i), type);
+    auto add = [&](const char* op, std::vector<ValueId> operands) {
+      return result.result(result.add_node(get_op(op), std::move(operands), {}));
+    };
+    ValueId part = add("reduce_sum", {add("mul", {output, cotangent})});
+    sum = sum.valid() ? add("add", {sum, part}) : part;
+  }
+  if (!sum.valid()) return std::nullopt;
+  result.add_output(sum, "sum");
+  return result;
+}
+
+// What rounds to fewer bits than f64 has no derivative that differences show, and nor has what a
+// derivative is imposed on.
+bool is_differentiable_in_f64(const Graph& graph) {
+  if (is_imposed_on(graph)) return false;
+  for (std::uint32_t i = 0; i < graph.value_count(); ++i)
+    if (is_float(graph.type({i}).dtype) && graph.type({i}).dtype != DType::f64) return false;
+  return true;
+}
+
+double dot(const Tensor& a, const Tensor& b) {
+  double sum = 0;
+  for (std::size_t i = 0; i < a.elements<double>().size(); ++i)
+    sum += a.elements<double>()[i] * b.elements<double>()[i];
+  return sum;
+}
+
+// <J v, u> = <v, J^T u> in f64, for random graphs f, points x and directions v and u: J^T u is the
+// gradient of <f(x), u>, and <J v, u> its difference along v. Where two steps do not agree on that -
+// at a jump, or too near to a pole - there is nothing to compare.
+TEST(RandomGradients, AreAdjointToTheDifferencesOfTheGraph) {
+  int compared = 0, apart = 0;
+  for (std::uint64_t seed = 1; compared < kAdjoints; ++seed) {
+    ASSERT_LT(seed, 100 * kAdjoints) << "of " << compared << " graphs with a gradient";
+    Program program = random_program(seed);
+    std::optional<Graph> sum = weighted_sum(retyped(program.graph, DType::f32, DType::f64));
+    if (!sum || !is_differentiable_in_f64(*sum)) continue;
+    std::vector<std::string> wrt;
+    for (const std::string& name : float_inputs(*sum))
+      if (!name.starts_with("cotangent")) wrt.push_back(name);
+    if (wrt.empty()) continue;
+    Graph with;
+    try {
+      with = gradient(*sum, wrt);
+    } catch (const Error&) {
+      continue;
+    }
+    Dim::Bindings sizes = bind_symbols(program.graph, program.inputs, program.weights);
+    std::int64_t elements = 0;
+    for (std::uint32_t i = 0; i < with.value_count(); ++i)
+      elements += element_count(with.type({i}).shape).evaluate(sizes).value_or(kMostElements);
+    if (elements > kMostElements) continue;
+
+    Generator generator(seed);
+    Inputs inputs = random_values(*sum, sum->inputs(), generator, false, sizes);
+    Inputs along = random_values(*sum, sum->inputs(), generator, false, sizes);
+    auto moved = [&](double step) {
+      Inputs there = inputs;
+      for (const std::string& name : wrt) {
+        Tensor copy(DType::f64, inputs.at(name).sizes());
+        for (std::size_t i = 0; i < copy.elements<double>().size(); ++i)
+          copy.mutable_elements<double>()[i] =
+              inputs.at(name).elements<double>()[i] + step * along.at(name).elements<double>()[i];
+        there.insert_or_assign(name, std::move(copy));
+      }
+      return interpret(*sum, {}, there)[0].elements<double>()[0];
+    };
+    auto difference = [&](double step) { return (moved(step) - moved(-step)) / (2 * step); };
+    double forward = difference(1e-5), half = difference(5e-6);
+    double tolerance = 1e-5 * std::max(1.0, std::abs(forward));
+    if (!(std::abs(forward - half) < tolerance / 10)) {
+      ++apart;
+      continue;
+    }
+    std::vector<Tensor> outputs = interpret(with, {}, inputs);
+    double backward = 0;
+    for (std::size_t k = 0; k < wrt.size(); ++k) backward += dot(outputs[k + 1], along.at(wrt[k]));
+    EXPECT_NEAR(backward, forward, tolerance) << "seed " << seed << "\n" << print(with);
+    ++compared;
+  }
+  EXPECT_LT(apart, compared);
 }
 
 }  // namespace
