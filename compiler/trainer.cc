@@ -182,6 +182,10 @@ std::span<const Signature> Trainer::inputs() const { return parts_->inputs; }
 double Trainer::step(std::span<const Tensor> inputs, double learning_rate,
                      const weir_executor* executor) {
   Parts& parts = *parts_;
+  if (inputs.size() != parts.inputs.size())
+    throw Error(fmt::format("a step takes {} input{} and the rate, and {} {} given",
+                            parts.inputs.size(), parts.inputs.size() == 1 ? "" : "s", inputs.size(),
+                            inputs.size() == 1 ? "is" : "are"));
   bool same_sizes = parts.sizes.size() == inputs.size();
   for (std::size_t i = 0; same_sizes && i < inputs.size(); ++i)
     same_sizes = parts.sizes[i] == inputs[i].sizes();

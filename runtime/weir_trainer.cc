@@ -17,6 +17,10 @@ struct weir_trainer {
   weir_step step;
   weir::Workspace state;
   weir::Workspace scratch;
+  int (*init)(void* workspace) = nullptr;  // what a new workspace needs, as weir_model_info's
+  bool initialized = false;                // whether the workspace has had it
+  weir_fault fault{};
+  bool has_fault = false;
 };
 
 namespace {
@@ -25,6 +29,7 @@ constexpr int kFailed = -1;
 
 int run(weir_trainer& trainer, const weir_step_program& program, const void* const* inputs,
         void* const* outputs, const ptrdiff_t* dims, const weir_executor* executor) {
+  trainer.has_fault = false;
   if (program.run == nullptr) return kFailed;
   weir_call call{inputs, outputs, program.weights, nullptr, dims, executor, trainer.state.data()};
   if (program.workspace_size != nullptr) {
@@ -32,13 +37,29 @@ int run(weir_trainer& trainer, const weir_step_program& program, const void* con
     int status = program.workspace_size(dims, &fixed, &per_worker);
     if (status != WEIR_OK) return status;
     size_t workers = executor == nullptr ? 1 : static_cast<size_t>(executor->max_workers);
+    size_t before = trainer.scratch.bytes();
     try {
       call.workspace = trainer.scratch.reserve(fixed + workers * per_worker);
     } catch (...) {
       return kFailed;
     }
+    if (trainer.init != nullptr && (!trainer.initialized || trainer.scratch.bytes() != before)) {
+      status = trainer.init(call.workspace);
+      if (status != WEIR_OK) return status;
+      trainer.initialized = true;
+    }
   }
-  return program.run(&call);
+  int status = program.run(&call);
+  trainer.has_fault = status == WEIR_DATA_FAULT && call.workspace != nullptr;
+  if (trainer.has_fault) std::memcpy(&trainer.fault, call.workspace, sizeof trainer.fault);
+  return status;
+}
+
+weir_step_program program_of(const weir_model_info& model, const char* name) {
+  for (int i = 0; i < model.programs; ++i)
+    if (std::strcmp(model.program[i].name, name) == 0)
+      return {model.program[i].run, model.program[i].workspace_size, model.weights};
+  return {nullptr, nullptr, nullptr};
 }
 
 }  // namespace
@@ -51,6 +72,24 @@ weir_trainer* weir_trainer_create(const weir_step* step) {
   }
 }
 
+weir_trainer* weir_trainer_of_model(const weir_model_info* model) {
+  weir_step step{program_of(*model, "step"),
+                 program_of(*model, "evaluate"),
+                 model->state_bytes,
+                 nullptr,
+                 model->variable,
+                 static_cast<size_t>(model->variables)};
+  if (step.step.run == nullptr) return nullptr;
+  weir_trainer* trainer = weir_trainer_create(&step);
+  if (trainer == nullptr) return nullptr;
+  trainer->init = model->init;
+  if (model->init_state == nullptr ||
+      model->init_state(trainer->state.data(), model->weights) == WEIR_OK)
+    return trainer;
+  delete trainer;
+  return nullptr;
+}
+
 void weir_trainer_destroy(weir_trainer* trainer) { delete trainer; }
 
 int weir_trainer_step(weir_trainer* trainer, const void* const* inputs, void* const* outputs,
@@ -61,6 +100,10 @@ int weir_trainer_step(weir_trainer* trainer, const void* const* inputs, void* co
 int weir_trainer_evaluate(weir_trainer* trainer, const void* const* inputs, void* const* outputs,
                           const ptrdiff_t* dims, const weir_executor* executor) {
   return run(*trainer, trainer->step.evaluation, inputs, outputs, dims, executor);
+}
+
+const weir_fault* weir_trainer_fault(const weir_trainer* trainer) {
+  return trainer->has_fault ? &trainer->fault : nullptr;
 }
 
 void* weir_trainer_state(weir_trainer* trainer, const char* name, size_t* bytes) {

@@ -304,6 +304,17 @@ CsvTable read_csv_table(const FileBytes& file) {
   return table;
 }
 
+void refuse_csv_cell(const FileBytes& file, std::int64_t row, std::int64_t column,
+                     std::string message) {
+  CsvText text(file);
+  skip_header(text);
+  for (; row > 0; --row)
+    while (!text.next().ends_row) {
+    }
+  for (; column > 0; --column) text.next();
+  text.refuse(text.next().position, std::move(message));
+}
+
 std::string csv_text(const Tensor& tensor) {
   if (tensor.element_count() == 0)
     throw Error(fmt::format("{} has no elements, and CSV cannot say so; write a .npy file",

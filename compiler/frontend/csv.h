@@ -12,6 +12,7 @@
 // The text is gone through twice: the first time finds the size, and only then is memory taken.
 #pragma once
 
+#include <cstdint>
 #include <string>
 #include <vector>
 
@@ -38,6 +39,11 @@ struct CsvTable {
   Tensor cells;
 };
 CsvTable read_csv_table(const FileBytes& file);
+
+// Throws an Error at a cell of a file that could be read, both numbered from 0 on, without the header:
+// for what is wrong with the number in it.
+[[noreturn]] void refuse_csv_cell(const FileBytes& file, std::int64_t row, std::int64_t column,
+                                  std::string message);
 
 // Without a header; numbers in the shortest form that reads back as the same number. Error if the
 // tensor has no elements: CSV has no text for its sizes.

@@ -9,6 +9,8 @@
 
 #include <fmt/format.h>
 
+#include "compiler/training/target_fault.h"
+
 namespace weir {
 namespace {
 
@@ -97,13 +99,10 @@ void check_data(const DataSet& set) {
 }
 
 void check_labels(const Tensor& targets, std::int64_t classes) {
-  for (std::int64_t i = 0; i < targets.element_count(); ++i) {
-    double label = scalar::to_double(targets.dtype(), targets.bits(i));
-    if (!(label >= 0 && label < static_cast<double>(classes)))
-      throw Error(fmt::format("row {} of the targets is {}; the classes of the model are 0 to {}",
-                              i / (targets.element_count() / targets.sizes()[0]), label,
-                              classes - 1));
-  }
+  if (std::optional<TargetFault> fault = find_label_fault(targets, classes))
+    throw Error(fmt::format("row {} of the targets is {}",
+                            fault->element / (targets.element_count() / targets.sizes()[0]),
+                            fault->message));
 }
 
 Tensor as_rows_of(const Tensor& tensor, const TensorType& input, std::string_view what,

@@ -7,6 +7,7 @@
 #include <fmt/format.h>
 
 #include "compiler/training/first_not_finite.h"
+#include "ir/op.h"
 
 namespace weir {
 namespace {
@@ -79,15 +80,26 @@ class Clock {
 
 }  // namespace
 
+bool sums_rows(const Graph& graph, std::string_view loss) {
+  for (const Graph::Output& output : graph.outputs()) {
+    const Value& value = graph.value(output.value);
+    if (output.name != loss || value.kind != Value::Kind::result) continue;
+    const Node& node = graph.node(value.producer);
+    return node.op->family == "loss" && node.attributes.text("reduction") == "sum";
+  }
+  return false;
+}
+
 Quality validate(const Trainer& trainer, const DataSet& set, std::int64_t batch,
-                 const weir_executor* executor) {
+                 const weir_executor* executor, bool sums_rows) {
   double total = 0;
   std::optional<std::int64_t> right = 0;
   for (std::int64_t row = 0; row < set.rows(); row += batch) {
     std::int64_t end = std::min(row + batch, set.rows());
     DataSet rows = rows_of(set, row, end);
     std::vector<Tensor> outputs = trainer.evaluate(std::vector{rows.data, rows.targets}, executor);
-    total += static_cast<double>(end - row) * at(outputs[trainer.loss_output()], 0);
+    double loss = at(outputs[trainer.loss_output()], 0);
+    total += sums_rows ? loss : static_cast<double>(end - row) * loss;
     right = sum_of(right, right_rows(outputs.front(), rows.targets));
   }
   return {total / static_cast<double>(set.rows()), part_of(right, set.rows())};
@@ -102,7 +114,7 @@ Fit::Fit(Trainer& trainer, const DataSet& training, const DataSet* validation,
       batch_(training, options.batch) {
   if (validation != nullptr) {
     check_data(*validation);
-    validate(trainer, *validation, options.batch, options.executor);
+    validate(trainer, *validation, options.batch, options.executor, options.sums_rows);
   }
   resume({});
 }
@@ -142,7 +154,7 @@ void Fit::step() {
   if (!trainer_.results().empty()) right = right_rows(trainer_.results()[0], inputs[1]);
   state_.rows += count;
   state_.steps += 1;
-  state_.loss += static_cast<double>(count) * loss;
+  state_.loss += options_.sums_rows ? loss : static_cast<double>(count) * loss;
   state_.right = sum_of(state_.right, right);
   state_.seconds += clock.seconds();
   if (state_.rows == training_.rows()) end_epoch();
@@ -158,7 +170,8 @@ void Fit::end_epoch() {
   report.training.loss = state_.loss / static_cast<double>(state_.rows);
   report.training.accuracy = part_of(state_.right, state_.rows);
   if (validation_ != nullptr) {
-    report.validation = validate(trainer_, *validation_, options_.batch, options_.executor);
+    report.validation =
+        validate(trainer_, *validation_, options_.batch, options_.executor, options_.sums_rows);
     bool labels = !is_float(validation_->targets.dtype());
     std::optional<Quality> best = best_quality(state_);
     if (!std::isnan(report.validation->loss) &&

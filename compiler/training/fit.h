@@ -7,6 +7,7 @@
 
 #include <cstdint>
 #include <optional>
+#include <string_view>
 #include <vector>
 
 #include "compiler/trainer.h"
@@ -21,8 +22,13 @@ struct FitOptions {
   std::int64_t batch = 32;  // rows of a step; the last one of an epoch may have fewer
   RateSchedule rate;
   std::uint64_t seed = 0;
+  // The loss of a batch is a sum over its rows, and not a mean: it is only told as a mean.
+  bool sums_rows = false;
   const weir_executor* executor = nullptr;
 };
+
+// Whether the output of that name is the result of a loss with the reduction "sum".
+bool sums_rows(const Graph& graph, std::string_view loss);
 
 // How good a model is on some rows.
 struct Quality {
@@ -61,7 +67,7 @@ struct FitState {
 
 // The model as it is, over all rows of a set.
 Quality validate(const Trainer& trainer, const DataSet& set, std::int64_t batch,
-                 const weir_executor* executor = nullptr);
+                 const weir_executor* executor = nullptr, bool sums_rows = false);
 
 class Fit {
  public:

@@ -79,8 +79,8 @@ Tensor columns_of(const Tensor& cells, std::span<const std::int64_t> chosen) {
 
 }  // namespace
 
-DataSet read_table(const FileBytes& file, std::span<const std::string> targets,
-                   std::vector<std::string>* order) {
+TableData read_table(const FileBytes& file, std::span<const std::string> targets,
+                     std::vector<std::string>* order) {
   CsvTable table = read_csv_table(file);
   std::vector<std::int64_t> chosen, others;
   for (const std::string& target : targets) {
@@ -99,7 +99,7 @@ DataSet read_table(const FileBytes& file, std::span<const std::string> targets,
       others = in_order(file, table, others, *order);
     }
   }
-  DataSet set{columns_of(table.cells, others), columns_of(table.cells, chosen)};
+  TableData set{{columns_of(table.cells, others), columns_of(table.cells, chosen)}, chosen};
   if (chosen.size() == 1)
     set.targets = Tensor::shared(set.targets.dtype(), {set.targets.element_count()},
                                  std::make_shared<const Tensor>(set.targets), set.targets.data());

@@ -9,6 +9,7 @@
 #include <system_error>
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include "common.h"
 #include "compiler/autodiff/training_form.h"
@@ -85,13 +86,30 @@ std::vector<std::string> files_of_output(const std::string& output) {
   return files_of_model(output);
 }
 
-// The model with the values that it starts from, and the files that it is in.
+// Where the values of the params are from: `file`, if there are any, and new ones by the seed.
+std::string start_line(const Model& model, const std::string& file, std::uint64_t seed) {
+  std::vector<std::string> drawn;
+  for (ValueId param : model.graph.params())
+    if (const std::string& name = model.graph.value(param).name; !model.weights.contains(name))
+      drawn.push_back(value_name(name));
+  if (drawn.empty()) return fmt::format("starts from {}\n", printable(file));
+  if (model.weights.empty()) return fmt::format("starts from new values, by the seed {}\n", seed);
+  return fmt::format("starts from {}, and new values of {}, by the seed {}\n", printable(file),
+                     fmt::join(drawn, ", "), seed);
+}
+
+// The model with the values that it starts from, a line about where they are from, and the files
+// that it is in.
 Model read_untrained_model(const TrainArguments& arguments, std::uint64_t seed,
-                           std::vector<std::string>& files) {
+                           std::vector<std::string>& files, std::string& start) {
   std::optional<std::string> weights =
       arguments.weights.empty() ? std::nullopt : std::optional(arguments.weights);
+  std::vector<std::string> read;
   Model model =
-      load_model_to_train(arguments.model, weights, given_limits(arguments.limits), &files);
+      load_model_to_train(arguments.model, weights, given_limits(arguments.limits), &read);
+  bool is_in_model = !weights && arguments.model.ends_with(".onnx");
+  start = start_line(model, is_in_model ? arguments.model : read.back(), seed);
+  files.insert(files.end(), read.begin(), read.end());
   initialize(model, {"he"}, seed);
   return model;
 }
@@ -342,7 +360,8 @@ std::string closing_line(const Fit& fit, const std::string& output) {
 void train_model(const TrainArguments& arguments) {
   std::uint64_t seed = given_seed(arguments.seed);
   std::vector<std::string> read = files_of(arguments.data), written;
-  Model model = read_untrained_model(arguments, seed, read);
+  std::string start;
+  Model model = read_untrained_model(arguments, seed, read, start);
   written = files_of_output(arguments.output);
   written.insert(written.end(), {arguments.log, arguments.plot});
   std::vector<std::string> apart = written;
@@ -358,6 +377,7 @@ void train_model(const TrainArguments& arguments) {
   FitOptions options = fit_options(arguments, seed, data.training.rows(), training.optimizer);
   ThreadPool pool(given_threads(arguments.threads));
   options.executor = &pool.executor();
+  options.sums_rows = sums_rows(training.graph, training.options.loss);
   CompileOptions compile_options;
   compile_options.cache = given_cache(arguments.cache);
   compile_options.executor = options.executor;
@@ -375,6 +395,8 @@ void train_model(const TrainArguments& arguments) {
   if (!arguments.checkpoint.empty())
     checkpoints.start(settings_of(arguments, training, data, options), options.epochs);
 
+  // Out with the first epoch's line: what cannot be written costs nothing that is trained.
+  if (fit.state().steps == 0) print_out(start);
   TrainingProgress progress(data.training.rows(), options.epochs, fit.state());
   MetricsLog log(arguments.log, fit.state().reports);
   Fault fault;

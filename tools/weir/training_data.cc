@@ -1,11 +1,16 @@
 #include "training_data.h"
 
+#include <filesystem>
+#include <numeric>
+
 #include <fmt/format.h>
 
+#include "compiler/frontend/csv.h"
 #include "compiler/frontend/file.h"
 #include "compiler/frontend/tensor_file.h"
 #include "compiler/run_memory.h"
 #include "compiler/training/table_data.h"
+#include "compiler/training/target_fault.h"
 
 namespace weir::tool {
 namespace {
@@ -20,11 +25,13 @@ TensorPlace data_place(const std::string& text) {
 
 // One table, of which the columns of --target are the targets.
 DataSet read_columns(const std::string& data, const std::vector<std::string>& columns,
-                     std::vector<std::string>& order) {
+                     std::vector<std::string>& order, std::optional<TargetCells>& cells) {
   TensorPlace place = data_place(data);
   if (place.format->ending != ".csv")
     throw Error(fmt::format("--target names columns of a .csv file, and {} is given", shown(data)));
-  return read_table(map_file(place.file), columns, &order);
+  TableData table = read_table(map_file(place.file), columns, &order);
+  cells = {place.file, table.target_columns};
+  return table;
 }
 
 Tensor read_within(std::int64_t most, const std::string& text, std::string_view name) {
@@ -37,8 +44,30 @@ Tensor read_within(std::int64_t most, const std::string& text, std::string_view 
   });
 }
 
-DataSet read_set(const std::string& data, const std::string& targets, std::int64_t most) {
-  return {read_within(most, data, "data"), read_within(most, targets, "targets")};
+DataSet read_set(const std::string& data, const std::string& targets, std::int64_t most,
+                 std::optional<TargetCells>& cells) {
+  DataSet set{read_within(most, data, "data"), read_within(most, targets, "targets")};
+  TensorPlace place = data_place(targets);
+  if (place.format->ending == ".csv") {
+    std::vector<std::int64_t> columns(static_cast<std::size_t>(set.targets.sizes().back()));
+    std::iota(columns.begin(), columns.end(), std::int64_t{0});
+    cells = {place.file, std::move(columns)};
+  }
+  return set;
+}
+
+// The cells are as many as the elements, row by row. A pipe cannot be looked at again.
+[[noreturn]] void refuse_target(const DataSet& set, const std::optional<TargetCells>& cells,
+                                const TargetFault& fault) {
+  if (cells && std::filesystem::is_regular_file(cells->file)) {
+    auto columns = static_cast<std::int64_t>(cells->columns.size());
+    refuse_csv_cell(map_file(cells->file), fault.element / columns,
+                    cells->columns[static_cast<std::size_t>(fault.element % columns)],
+                    fmt::format("the target is {}", fault.message));
+  }
+  std::int64_t width = set.targets.element_count() / set.targets.sizes()[0];
+  throw Error(fmt::format("row {} of the targets {} {}", fault.element / width,
+                          width > 1 ? "has" : "is", fault.message));
 }
 
 // How many classes the labels choose from; 0 if the targets are no labels.
@@ -94,8 +123,9 @@ RawData read_data(const DataArguments& arguments, std::int64_t most) {
   if (!is_table && arguments.targets.empty())
     throw Error("the targets are missing: give --targets FILE, or --target COLUMN of a .csv file");
   std::vector<std::string> order;  // of the columns of a table
-  raw.training = is_table ? read_columns(arguments.data, arguments.columns, order)
-                          : read_set(arguments.data, arguments.targets, most);
+  raw.training = is_table
+                     ? read_columns(arguments.data, arguments.columns, order, raw.training_cells)
+                     : read_set(arguments.data, arguments.targets, most, raw.training_cells);
   if (!arguments.scale.empty()) raw.scale = number_of(arguments.scale, "--scale", -kLargestNumber);
   if (arguments.validation.empty()) {
     if (!arguments.validation_targets.empty())
@@ -112,7 +142,8 @@ RawData read_data(const DataArguments& arguments, std::int64_t most) {
   if (is_table) {
     if (!arguments.validation_targets.empty())
       throw Error("--validation-targets is for --targets; with --target they are columns");
-    raw.validation = read_columns(arguments.validation, arguments.columns, order);
+    raw.validation =
+        read_columns(arguments.validation, arguments.columns, order, raw.validation_cells);
     return raw;
   }
   TensorPlace place = data_place(arguments.validation);
@@ -124,7 +155,7 @@ RawData read_data(const DataArguments& arguments, std::int64_t most) {
     std::string name = data_place(arguments.targets).name;
     targets = name.empty() ? place.file : fmt::format("{}:{}", place.file, name);
   }
-  raw.validation = read_set(arguments.validation, targets, most);
+  raw.validation = read_set(arguments.validation, targets, most, raw.validation_cells);
   return raw;
 }
 
@@ -149,17 +180,24 @@ TrainingData rows_for(const GivenTraining& training, const RawData& raw, std::ui
   const TensorType& data = graph.type(graph.inputs()[0]);
   const TensorType& target = graph.type(graph.inputs()[1]);
   std::int64_t classes = classes_of(training, target);
-  auto rows = [&](const DataSet& set) {
-    DataSet result{as_rows_of(set.data, data, "data", raw.scale),
-                   as_rows_of(set.targets, target, "targets")};
+  auto rows = [&](const DataSet& set, const std::optional<TargetCells>& cells) {
+    auto check = [&](const std::optional<TargetFault>& fault) {
+      if (fault) refuse_target(set, cells, *fault);
+    };
+    DataSet result{as_rows_of(set.data, data, "data", raw.scale), {}};
+    if (set.targets.rank() > 0 && !is_float(target.dtype) && is_float(set.targets.dtype()))
+      check(find_fraction(set.targets));
+    result.targets = as_rows_of(set.targets, target, "targets");
     check_data(result);
-    if (classes > 0) check_labels(result.targets, classes);
+    if (classes > 0) check(find_label_fault(result.targets, classes));
+    check(find_target_fault(graph, graph.inputs()[1], result.targets));
     return result;
   };
-  TrainingData result{rows(raw.training), std::nullopt};
+  TrainingData result{rows(raw.training, raw.training_cells), std::nullopt};
   try {
-    if (raw.validation) result.validation = rows(*raw.validation);
+    if (raw.validation) result.validation = rows(*raw.validation, raw.validation_cells);
   } catch (const Error& error) {
+    if (error.diagnostic().location.known()) throw;
     throw Error(fmt::format("of the validation: {}", error.diagnostic().message));
   }
   if (raw.validation_part) {

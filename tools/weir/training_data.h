@@ -2,6 +2,7 @@
 // inputs of a model.
 #pragma once
 
+#include <cstdint>
 #include <optional>
 #include <string>
 #include <vector>
@@ -21,9 +22,16 @@ void add_data(CLI::App& command, DataArguments& arguments);
 // The files that they name.
 std::vector<std::string> files_of(const DataArguments& arguments);
 
+// The cells of a .csv file that targets are from.
+struct TargetCells {
+  std::string file;
+  std::vector<std::int64_t> columns;
+};
+
 // As the files have them.
 struct RawData {
   DataSet training;
+  std::optional<TargetCells> training_cells, validation_cells;
   std::optional<DataSet> validation;      // from files of its own,
   std::optional<double> validation_part;  // or a part of the rows
   double scale = 1;
@@ -40,7 +48,8 @@ struct TrainingData {
   std::optional<DataSet> validation;
 };
 // Rows for the model's input and the target. Error if the model has other inputs, if rows do not
-// fit them, or if labels are no classes of the model.
+// fit them, or if a target is none that the loss takes: with its place in the file, if that is a
+// table.
 TrainingData rows_for(const GivenTraining& training, const RawData& raw, std::uint64_t seed);
 
 }  // namespace weir::tool

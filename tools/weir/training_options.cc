@@ -1,6 +1,7 @@
 #include "training_options.h"
 
 #include <algorithm>
+#include <optional>
 
 #include <fmt/format.h>
 
@@ -25,9 +26,11 @@ LossOptions given_loss(const TrainingArguments& arguments) {
   constexpr const char* kAttribute = "label_smoothing";
   if (loss.attributes.find(kAttribute) != nullptr)
     throw Error("label_smoothing is given twice: by --label-smoothing and behind --loss");
-  LossOptions with =
-      parse_loss(fmt::format("{}:{}={}", loss.op, kAttribute,
-                             number_of(arguments.label_smoothing, "--label-smoothing", 0, 1)));
+  std::optional<double> part = as_number(arguments.label_smoothing);
+  if (!part || !(*part >= 0 && *part < 1))
+    throw Error(fmt::format("--label-smoothing takes a number from 0 to below 1, and {} is given",
+                            shown(arguments.label_smoothing)));
+  LossOptions with = parse_loss(fmt::format("{}:{}={}", loss.op, kAttribute, *part));
   loss.attributes.set(kAttribute, *with.attributes.find(kAttribute));
   return loss;
 }

@@ -49,3 +49,34 @@ int weir_test_train_in_c(const weir_step* step, const void* const* batch, ptrdif
   weir_trainer_destroy(other);
   return fault;
 }
+
+/* A label at fault ends a step: it is told, and nothing is updated. Returns 0 if all is right. */
+int weir_test_fault_in_c(const weir_step* step, const void* const* batch, const void* const* wrong,
+                         ptrdiff_t rows, ptrdiff_t position, ptrdiff_t index) {
+  weir_trainer* trainer = weir_trainer_create(step);
+  const void* inputs[3];
+  void* outputs[1];
+  float rate = 0.1f, loss = 0;
+  const weir_fault* fault;
+  int result = 0;
+  if (trainer == NULL) return 1;
+  inputs[2] = &rate;
+  outputs[0] = &loss;
+  if (weir_trainer_fault(trainer) != NULL) result = 2;
+  inputs[0] = wrong[0];
+  inputs[1] = wrong[1];
+  if (weir_trainer_step(trainer, inputs, outputs, &rows, NULL) != WEIR_DATA_FAULT) result = 3;
+  fault = weir_trainer_fault(trainer);
+  if (fault == NULL)
+    result = 4;
+  else if (fault->check != 0 || fault->position != position || fault->index != index)
+    result = 5;
+  if (memcmp(weir_trainer_state_block(trainer), step->initial_state, step->state_bytes) != 0)
+    result = 6;
+  inputs[0] = batch[0];
+  inputs[1] = batch[1];
+  if (weir_trainer_step(trainer, inputs, outputs, &rows, NULL) != WEIR_OK) result = 7;
+  if (weir_trainer_fault(trainer) != NULL) result = 8;
+  weir_trainer_destroy(trainer);
+  return result;
+}

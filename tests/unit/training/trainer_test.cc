@@ -182,6 +182,9 @@ TEST(Trainer, RefusesABatchThatDoesNotFit) {
   Trainer trainer(make_classifier(), {"sgd"});
   Weights before = trainer.read_state();
   NamedTensors batch = labelled_batch(1);
+  std::vector<Tensor> one{batch.at("x")};
+  EXPECT_THAT(error_of([&] { trainer.step(one, 0.1); }),
+              HasSubstr("a step takes 2 inputs and the rate, and 1 is given"));
   batch.erase("t");
   EXPECT_THAT(error_of([&] { trainer.step(batch, 0.1); }),
               HasSubstr("input t (i64[N]) is missing"));
@@ -201,6 +204,11 @@ TEST(Trainer, HasAFaceInC) {
   const void* inputs[] = {batch.at("x").data(), batch.at("t").data()};
   float loss = 0;
   ASSERT_EQ(weir_test_train_in_c(&trainer.c_step(), inputs, 40, 5, &loss), 0);
+  // A label that is no class: the third one of the batch.
+  Tensor labels = Tensor::from(batch.at("t").elements<std::int64_t>(), {40});
+  labels.mutable_elements<std::int64_t>()[2] = 77;
+  const void* wrong[] = {batch.at("x").data(), labels.data()};
+  ASSERT_EQ(weir_test_fault_in_c(&trainer.c_step(), inputs, wrong, 40, 2, 77), 0);
   EXPECT_STREQ(trainer.c_step().variables[0].text, "f32[8, 2]");
   double same = 0;
   for (int i = 0; i < 5; ++i) same = trainer.step(batch, 0.1F);
