@@ -25,7 +25,7 @@ struct ElementType {
   std::size_t bytes;
   DType dtype;
 };
-constexpr std::array kTypes{ElementType{8, 1, DType::u8},   ElementType{9, 1, DType::i8},
+constexpr std::array kElementTypes{ElementType{8, 1, DType::u8},   ElementType{9, 1, DType::i8},
                             ElementType{11, 2, DType::i32}, ElementType{12, 4, DType::i32},
                             ElementType{13, 4, DType::f32}, ElementType{14, 8, DType::f64}};
 
@@ -101,7 +101,7 @@ class Content {
 };
 
 const ElementType& element_type(const FileBytes& file, unsigned char code) {
-  for (const ElementType& type : kTypes)
+  for (const ElementType& type : kElementTypes)
     if (type.code == code) return type;
   file.refuse(fmt::format("the element type {} is none of IDX; 8, 9 and 11 to 14 are", code));
 }
@@ -202,8 +202,8 @@ const ElementType& written_type(DType dtype) {
   auto fits = [&](const ElementType& type) {
     return type.dtype == dtype && type.bytes == static_cast<std::size_t>(byte_size(type.dtype));
   };
-  const auto* type = std::find_if(kTypes.begin(), kTypes.end(), fits);
-  if (type == kTypes.end())
+  const auto* type = std::find_if(kElementTypes.begin(), kElementTypes.end(), fits);
+  if (type == kElementTypes.end())
     throw Error(fmt::format("IDX files have no {}; cast to i32, f32 or f64 first", name(dtype)));
   return *type;
 }

@@ -20,7 +20,7 @@ struct TypeName {
   std::string_view npy;  // without the byte order
   DType dtype;
 };
-constexpr std::array<TypeName, 8> kTypes{{{"f4", DType::f32},
+constexpr std::array<TypeName, 8> kTypeNames{{{"f4", DType::f32},
                                           {"f8", DType::f64},
                                           {"f2", DType::f16},
                                           {"i1", DType::i8},
@@ -30,7 +30,7 @@ constexpr std::array<TypeName, 8> kTypes{{{"f4", DType::f32},
                                           {"b1", DType::boolean}}};
 
 std::string_view npy_name(DType dtype) {
-  for (const TypeName& name : kTypes)
+  for (const TypeName& name : kTypeNames)
     if (name.dtype == dtype) return name.npy;
   return {};
 }
@@ -138,7 +138,7 @@ class HeaderParser {
       big_endian = type.front() == '>';
       type.remove_prefix(1);
     }
-    for (const TypeName& name : kTypes) {
+    for (const TypeName& name : kTypeNames) {
       if (name.npy != type) continue;
       if (big_endian && byte_size(name.dtype) > 1)
         file_.refuse(

@@ -11,7 +11,7 @@
 namespace weir {
 namespace {
 
-constexpr std::size_t kAlignment = 64;
+constexpr std::size_t kContentAlignment = 64;
 // Deflate writes at least two bits for 258 bytes.
 constexpr std::uint64_t kLargestRatio = 258 * 4;
 constexpr std::size_t kChunk = 65536;
@@ -275,13 +275,13 @@ FileBytes ZipReader::read(std::size_t index) {
 
 namespace {
 
-// The part of a local header that moves the content to a multiple of kAlignment, as the tools of
+// The part of a local header that moves the content to a multiple of kContentAlignment, as the tools of
 // Android write it: the alignment and zeros.
 std::vector<unsigned char> padding(std::size_t header) {
   constexpr std::size_t kFieldHeader = 4, kLeast = 2;
   std::size_t end = header + kFieldHeader + kLeast;
-  std::vector<unsigned char> field(kLeast + (kAlignment - end % kAlignment) % kAlignment);
-  field[0] = kAlignment;
+  std::vector<unsigned char> field(kLeast + (kContentAlignment - end % kContentAlignment) % kContentAlignment);
+  field[0] = kContentAlignment;
   return field;
 }
 

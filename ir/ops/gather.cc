@@ -13,10 +13,6 @@ namespace {
 
 using namespace ops;
 
-std::size_t axis_of(const OpInstance& instance) {
-  return static_cast<std::size_t>(instance.axis(instance.operand(0).rank()));
-}
-
 OpDef gather_like(Text text) {
   OpDef op = indexed(std::move(text));
   op.operands = {{"x", TypeSet::any}, index_spec()};

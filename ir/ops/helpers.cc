@@ -98,6 +98,10 @@ OpDef with_moving_gradient(OpDef op, std::function<std::vector<Var>(const Gradie
   return op;
 }
 
+std::size_t axis_of(const OpInstance& instance) {
+  return static_cast<std::size_t>(instance.axis(instance.operand(0).rank()));
+}
+
 void check_finite(const OpInstance& instance, std::string_view attribute) {
   double value = instance.attributes.real(attribute);
   if (!std::isfinite(value))

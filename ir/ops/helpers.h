@@ -48,6 +48,9 @@ OpDef with_gradient(OpDef op, std::function<std::vector<Var>(const GradientConte
 // The same for a rule that only moves elements (GradientRule::moves).
 OpDef with_moving_gradient(OpDef op, std::function<std::vector<Var>(const GradientContext&)> rule);
 
+// What "axis" says, of operand 0's axes: from 0.
+std::size_t axis_of(const OpInstance& instance);
+
 // Error unless the number attribute is finite.
 void check_finite(const OpInstance& instance, std::string_view attribute);
 
@@ -85,6 +88,9 @@ Reduction dot(DType type);
 Reduction dot_if(DType type);
 // A sum as a chain, in chunks of so many elements.
 Reduction sum(DType type, std::int64_t chunk);
+// The chunks of sums along the innermost axis, whose elements are adjacent, and along any other.
+inline constexpr std::int64_t kRowChunk = 4096;
+inline constexpr std::int64_t kColumnChunk = 256;
 
 // --- Graphs ------------------------------------------------------------------
 

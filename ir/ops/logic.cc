@@ -10,15 +10,15 @@ namespace {
 
 using namespace ops;
 
-constexpr const char* kFamily = "logic";
+constexpr const char* kLogic = "logic";
 
 OpDef comparison(TypeSet types, Text text, std::function<Expr(Expr, Expr)> meaning) {
-  return without_gradient(binary(kFamily, types, std::move(text), std::move(meaning)),
+  return without_gradient(binary(kLogic, types, std::move(text), std::move(meaning)),
                           "its result is bool, on which there is no derivative");
 }
 
 OpDef logical(Text text, std::function<Expr(Expr, Expr)> meaning) {
-  return without_gradient(binary(kFamily, TypeSet::boolean, std::move(text), std::move(meaning)),
+  return without_gradient(binary(kLogic, TypeSet::boolean, std::move(text), std::move(meaning)),
                           "its operands are bool, on which there is no derivative");
 }
 
@@ -50,7 +50,7 @@ void add_logic(OpTable& table) {
   table.add(logical({"logical_xor", "Whether exactly one holds.", "On bool.", {"Xor", 7}},
                     [](Expr a, Expr b) { return a ^ b; }));
   table.add(
-      without_gradient(unary(kFamily, TypeSet::boolean,
+      without_gradient(unary(kLogic, TypeSet::boolean,
                              {"logical_not", "Whether it does not hold.", "On bool.", {"Not", 1}},
                              [](Expr x) { return !x; }),
                        "its operand is bool, on which there is no derivative"));
@@ -58,7 +58,7 @@ void add_logic(OpTable& table) {
 
 OpDef select_op() {
   OpDef op =
-      declare(kFamily, {"select",
+      declare(kLogic, {"select",
                         "a where the condition holds, else b.",
                         "The branch not chosen has no influence, NaN included. The gradient goes "
                         "to the branch that was chosen; the other one gets 0.",
@@ -76,7 +76,7 @@ OpDef select_op() {
 OpDef cast_op() {
   OpDef op = with_attribute(
       unary(
-          kFamily, TypeSet::any,
+          kLogic, TypeSet::any,
           {"cast",
            "The value in another element type.",
            "To a float: the nearest, ties to even, rounded once. Float to integer: truncates "

@@ -17,14 +17,8 @@ namespace {
 
 using namespace ops;
 
-constexpr std::int64_t kRowChunk = 4096;
-constexpr std::int64_t kColumnChunk = 256;
 // Elements of a block that top_k sorts on its own.
 constexpr std::int64_t kSortedBlock = 256;
-
-std::size_t axis_of(const OpInstance& instance) {
-  return static_cast<std::size_t>(instance.axis(instance.operand(0).rank()));
-}
 
 OpDef with_axis(OpDef op) {
   return with_attribute(std::move(op), "axis", std::int64_t{-1},

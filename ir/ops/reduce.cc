@@ -23,9 +23,6 @@ using namespace ops;
 using scalar::Bits;
 using scalar::bits_of;
 
-constexpr std::int64_t kRowChunk = 4096;
-constexpr std::int64_t kColumnChunk = 256;
-
 // Adjacent axes first ... last.
 struct Group {
   int first = 0;

@@ -48,10 +48,6 @@ Expr combined(Mode mode, Expr old, Expr update) {
   return update;
 }
 
-std::size_t axis_of(const OpInstance& instance) {
-  return static_cast<std::size_t>(instance.axis(instance.operand(0).rank()));
-}
-
 // --- Both forms --------------------------------------------------------------
 
 // The places of a scatter's updates, in a graph.
