@@ -387,13 +387,16 @@ void Executable::run_in_place(std::span<const Tensor> inputs, std::span<Tensor> 
   SmallArray<Range> ranges(tensors);
   bool fits = true;
   std::size_t next = 0;
+  Range all{UINTPTR_MAX, 0};  // from the first to the last byte of those so far
   auto add = [&](const Tensor& tensor, bool is_output) {
     const Range range = widest_range_of(tensor);
     bool apart = range.begin != 0;
-    if (is_output)
+    // Tensors mostly lie one behind the other, and then each is compared once.
+    if (is_output && overlap(all, range))
       for (std::size_t i = 0; i < next; ++i) apart &= !overlap(ranges[i], range);
     fits &= apart;
     ranges[next] = range;
+    all = {std::min(all.begin, range.begin), std::max(all.end, range.end)};
     // A program takes no null pointer, even where there is nothing to point at.
     const void* data = tensor.data() != nullptr ? tensor.data() : pointers.data();
     pointers[next++] = const_cast<void*>(data);
