@@ -26,8 +26,8 @@ struct ElementType {
   DType dtype;
 };
 constexpr std::array kElementTypes{ElementType{8, 1, DType::u8},   ElementType{9, 1, DType::i8},
-                            ElementType{11, 2, DType::i32}, ElementType{12, 4, DType::i32},
-                            ElementType{13, 4, DType::f32}, ElementType{14, 8, DType::f64}};
+                                   ElementType{11, 2, DType::i32}, ElementType{12, 4, DType::i32},
+                                   ElementType{13, 4, DType::f32}, ElementType{14, 8, DType::f64}};
 
 bool is_gzip(const FileBytes& file) {
   return file.bytes.size() >= 2 && file.bytes[0] == 0x1F && file.bytes[1] == 0x8B;

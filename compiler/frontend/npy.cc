@@ -21,13 +21,13 @@ struct TypeName {
   DType dtype;
 };
 constexpr std::array<TypeName, 8> kTypeNames{{{"f4", DType::f32},
-                                          {"f8", DType::f64},
-                                          {"f2", DType::f16},
-                                          {"i1", DType::i8},
-                                          {"u1", DType::u8},
-                                          {"i4", DType::i32},
-                                          {"i8", DType::i64},
-                                          {"b1", DType::boolean}}};
+                                              {"f8", DType::f64},
+                                              {"f2", DType::f16},
+                                              {"i1", DType::i8},
+                                              {"u1", DType::u8},
+                                              {"i4", DType::i32},
+                                              {"i8", DType::i64},
+                                              {"b1", DType::boolean}}};
 
 std::string_view npy_name(DType dtype) {
   for (const TypeName& name : kTypeNames)

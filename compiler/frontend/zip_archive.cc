@@ -280,7 +280,8 @@ namespace {
 std::vector<unsigned char> padding(std::size_t header) {
   constexpr std::size_t kFieldHeader = 4, kLeast = 2;
   std::size_t end = header + kFieldHeader + kLeast;
-  std::vector<unsigned char> field(kLeast + (kContentAlignment - end % kContentAlignment) % kContentAlignment);
+  std::vector<unsigned char> field(kLeast + (kContentAlignment - end % kContentAlignment) %
+                                                kContentAlignment);
   field[0] = kContentAlignment;
   return field;
 }

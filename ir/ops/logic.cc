@@ -59,10 +59,10 @@ void add_logic(OpTable& table) {
 OpDef select_op() {
   OpDef op =
       declare(kLogic, {"select",
-                        "a where the condition holds, else b.",
-                        "The branch not chosen has no influence, NaN included. The gradient goes "
-                        "to the branch that was chosen; the other one gets 0.",
-                        {"Where", 9}});
+                       "a where the condition holds, else b.",
+                       "The branch not chosen has no influence, NaN included. The gradient goes "
+                       "to the branch that was chosen; the other one gets 0.",
+                       {"Where", 9}});
   op.operands = {{"condition", TypeSet::boolean, OperandSpec::Presence::required, 1},
                  {"a", TypeSet::any},
                  {"b", TypeSet::any}};
