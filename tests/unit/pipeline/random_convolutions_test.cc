@@ -18,6 +18,7 @@
 #include "tests/support/graphs.h"
 #include "tests/unit/pipeline/random_convolution.h"
 #include "tests/unit/pipeline/random_program.h"
+#include "tests/unit/pipeline/seed_on_signal.h"
 
 namespace weir::test {
 namespace {
@@ -67,6 +68,7 @@ TEST_P(RandomConvolutions, EqualTheInterpreter) {
        i += kConvolutionShards) {
     const std::uint64_t seed = first + i;
     SCOPED_TRACE(seed);
+    name_on_signal(seed);
     const VectorLevel level = level_of_convolutions(seed);
     auto found = failing_run(random_convolutions(seed), level, seed);
     if (!found) continue;

@@ -5,31 +5,19 @@
 // program that fails is shrunk and printed.
 //   WEIR_RANDOM_PROGRAMS  how many, 2000 by default
 //   WEIR_RANDOM_SEED      the seed of the first; then that many follow
-#include <csignal>
-#include <cstdio>
-
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 
 #include "ir/text.h"
 #include "ir/verifier.h"
 #include "tests/unit/pipeline/random_program.h"
+#include "tests/unit/pipeline/seed_on_signal.h"
 
 namespace weir::test {
 namespace {
 
 constexpr std::uint64_t kShards = 8;
 constexpr int kMaximumFailures = 3;  // of a shard: shrinking takes time
-
-// Code that goes wrong may end the process, so the seed is named then as well.
-std::uint64_t current_seed = 0;
-
-void name_the_seed(int signal) {
-  std::fprintf(stderr, "signal %d in the program of seed %llu\n", signal,
-               static_cast<unsigned long long>(current_seed));
-  std::signal(signal, SIG_DFL);
-  std::raise(signal);
-}
 
 std::vector<Way> ways_of(std::uint64_t seed) {
   std::span<const VectorLevel> levels = vector_levels();
@@ -71,12 +59,11 @@ TEST_P(RandomPrograms, EqualTheInterpreter) {
   std::uint64_t first = from_environment("WEIR_RANDOM_SEED", 1, 0);
   std::uint64_t count = from_environment("WEIR_RANDOM_PROGRAMS", 2000, 1);
   if (GetParam() >= count) GTEST_SKIP() << "there are fewer programs than shards";
-  for (int signal : {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT}) std::signal(signal, name_the_seed);
   int failures = 0;
   std::uint64_t programs = 0, nodes = 0;
   for (std::uint64_t i = GetParam(); i < count && failures < kMaximumFailures; i += kShards) {
     std::uint64_t seed = first + i;
-    current_seed = seed;
+    name_on_signal(seed);
     Program program = random_program(seed);
     verify(program.graph);
     std::string text = print(program.graph);
