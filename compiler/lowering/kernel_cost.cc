@@ -7,6 +7,7 @@
 #include "compiler/lowering/choose_tile_axes.h"
 #include "compiler/lowering/estimated_size.h"
 #include "compiler/lowering/schedule.h"
+#include "compiler/lowering/split_groups.h"
 #include "ir/scalar/affine.h"
 
 namespace weir {
@@ -49,6 +50,7 @@ KernelCost::KernelCost(const Kernel& kernel,
                        const VectorRegisters& vectors)
     : kernel_(kernel),
       may_copy_(may_copy),
+      group_axes_(group_axes(kernel)),
       lanes_(vectors.lanes(DType::f32)),
       most_vectors_(static_cast<double>(tile_vectors(vectors))),
       moved_(kernel.parameters.size()) {
@@ -126,7 +128,7 @@ void KernelCost::add(std::uint32_t parameter, std::span<const Id> indices, Acces
   for (Id id : indices) {
     Index index;
     index.coefficients.assign(extents_.size(), 0);
-    index.is_axis = arena[id].primitive == Primitive::axis;
+    index.is_axis = axis_within_group(kernel_, group_axes_, id).has_value();
     for (const auto& [atom, coefficient] : scalar::decompose(arena, id).terms) {
       if (arena[atom].primitive == Primitive::axis) {
         index.coefficients[arena[atom].payload] = size_of(coefficient);

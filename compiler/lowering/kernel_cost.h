@@ -87,6 +87,7 @@ class KernelCost {
 
   const Kernel& kernel_;
   std::function<bool(std::uint32_t)> may_copy_;
+  std::vector<bool> group_axes_;
   double lanes_, most_vectors_;  // of a vector, and of a row of a register tile
   Kind kind_ = Kind::fixed;
   bool window_ = false;

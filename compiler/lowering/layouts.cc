@@ -6,6 +6,7 @@
 #include "compiler/lowering/apply_panels.h"
 #include "compiler/lowering/frame_windows.h"
 #include "compiler/lowering/kernel_cost.h"
+#include "compiler/lowering/split_groups.h"
 #include "compiler/lowering/split_residues.h"
 
 namespace weir {
@@ -49,6 +50,7 @@ class Chooser {
       Kernel& kernel = kernels_.emplace_back(built->kernel);
       const std::vector<FramedWindow> framed = frame_windows(
           kernel, [&](std::uint32_t parameter) { return !is_weight(built->values[parameter]); });
+      split_groups(kernel);
       split_residues(kernel);
       costs_.emplace_back(
           kernel,

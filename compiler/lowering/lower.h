@@ -1,7 +1,7 @@
 // Lowering: an optimized graph becomes a program.
 //
-//   fusion plan -> one kernel a group -> rows by residue -> the order of dimensions in memory, and
-//   of rows in each kernel, that costs least
+//   fusion plan -> one kernel a group -> rows by group and residue -> the order of dimensions in
+//   memory, and of rows in each kernel, that costs least
 //   -> the order of params that are updated, where it is free -> copies for contractions, transposed or with a frame
 //   -> equal kernels once -> memory plan
 //

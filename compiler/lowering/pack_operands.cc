@@ -11,6 +11,7 @@
 #include "compiler/lowering/elements.h"
 #include "compiler/lowering/estimated_size.h"
 #include "compiler/lowering/pack_windows.h"
+#include "compiler/lowering/split_groups.h"
 #include "ir/scalar/affine.h"
 
 namespace weir {
@@ -30,10 +31,14 @@ constexpr std::int64_t kLanesUses = 8;
 
 // The order of dimensions that brings the vector axis innermost, behind the others in the order of
 // their loops; nothing if the load does not run along that axis, or is not a plain permutation of
-// axes.
+// axes; axes within groups that `groups` count are axes, too.
 std::optional<std::vector<std::uint32_t>> order_along(const Kernel& kernel, const Shape& shape,
                                                       std::span<const Id> indices,
-                                                      std::uint32_t vector_axis) {
+                                                      std::uint32_t vector_axis,
+                                                      const std::vector<bool>& groups = {}) {
+  auto axis_of = [&](std::uint32_t dimension) -> std::optional<std::uint32_t> {
+    return axis_within_group(kernel, groups, indices[dimension]);
+  };
   std::vector<std::uint32_t> order;
   std::optional<std::uint32_t> vector_dimension;
   for (std::uint32_t i = 0; i < indices.size(); ++i) {
@@ -41,10 +46,14 @@ std::optional<std::vector<std::uint32_t>> order_along(const Kernel& kernel, cons
       order.push_back(i);
       continue;
     }
-    const scalar::Node& index = kernel.arena[indices[i]];
-    if (index.primitive != Primitive::axis) return std::nullopt;
-    if (index.payload == vector_axis) {
-      if (vector_dimension) return std::nullopt;
+    const std::optional<std::uint32_t> axis = axis_of(i);
+    if (!axis) return std::nullopt;
+    if (axis == vector_axis) {
+      const bool has_groups = kernel.arena[indices[i]].primitive != Primitive::axis;
+      if (vector_dimension ||
+          (has_groups &&
+           (!shape[i].is_constant() || !shape[i].divided_by(kernel.arena.axis_extent(*axis)))))
+        return std::nullopt;
       vector_dimension = i;
     } else {
       order.push_back(i);
@@ -52,8 +61,8 @@ std::optional<std::vector<std::uint32_t>> order_along(const Kernel& kernel, cons
   }
   if (!vector_dimension) return std::nullopt;
   auto depth = [&](std::uint32_t dimension) {
-    const scalar::Node& index = kernel.arena[indices[dimension]];
-    return index.primitive == Primitive::axis ? index.payload + 1 : 0;
+    const std::optional<std::uint32_t> axis = axis_of(dimension);
+    return axis ? *axis + 1 : 0;
   };
   std::sort(order.begin(), order.end(), [&](std::uint32_t a, std::uint32_t b) {
     return std::pair(depth(a), a) < std::pair(depth(b), b);
@@ -139,11 +148,12 @@ std::optional<std::vector<std::uint32_t>> order_along_far_steps(const Kernel& ke
 // vectors run along an image's row. As they are declared, each step reads another line for each row,
 // and comes back to that for the window's next tap.
 std::optional<std::vector<std::uint32_t>> order_along_window(const Kernel& kernel, Id load,
-                                                             const Shape& shape) {
+                                                             const Shape& shape,
+                                                             const std::vector<bool>& groups) {
   if (kernel.rows.size() < 2) return std::nullopt;
   std::span<const Id> indices = kernel.arena.load_indices(load);
   auto is_axis = [&](Id index, std::size_t axis) {
-    return kernel.arena[index].primitive == Primitive::axis && kernel.arena[index].payload == axis;
+    return axis_within_group(kernel, groups, index) == axis;
   };
   if (std::ranges::any_of(indices,
                           [&](Id index) { return is_axis(index, kernel.rows.size() - 1); }))
@@ -152,7 +162,7 @@ std::optional<std::vector<std::uint32_t>> order_along_window(const Kernel& kerne
     if (!stage.fold || stage.fold->order != Reduction::Order::chain || stage.digits.size() < 2)
       continue;
     if (std::ranges::any_of(indices, [&](Id index) { return is_axis(index, stage.digits.back()); }))
-      return order_along(kernel, shape, indices, stage.digits.back());
+      return order_along(kernel, shape, indices, stage.digits.back(), groups);
   }
   return std::nullopt;
 }
@@ -241,6 +251,9 @@ std::vector<PackedCopy> pack_operands(BuiltKernel& built,
   const auto vector_axis = lanes_axis.value_or(static_cast<std::uint32_t>(kernel.rows.size() - 1));
   const Dim columns = kernel.rows.back();
   auto original_count = static_cast<std::uint32_t>(kernel.parameters.size());
+  const bool has_window = std::ranges::any_of(
+      kernel.stages, [](const Stage& stage) { return stage.digits.size() > 1; });
+  const std::vector<bool> none, groups = lanes_axis ? none : group_axes(kernel);
   auto order_of = [&](const Arena& from, Id id) {
     const scalar::Node& node = from[id];
     bool may_copy =
@@ -250,9 +263,11 @@ std::vector<PackedCopy> pack_operands(BuiltKernel& built,
          (!is_turned_in_registers(kernel, id) && !turns_in_panel(kernel, id, processor))) &&
         (!lanes_axis || is_weight(built.values[node.payload]) ||
          pays_in_lanes(kernel, from.operands(id)));
-    return may_copy ? order_along(kernel, kernel.parameters[node.payload].type.shape,
-                                  from.operands(id), vector_axis)
-                    : std::nullopt;
+    return may_copy
+               ? order_along(kernel, kernel.parameters[node.payload].type.shape, from.operands(id),
+                             vector_axis,
+                             has_window || is_weight(built.values[node.payload]) ? groups : none)
+               : std::nullopt;
   };
 
   auto is_cut = [&](const Arena& from, Id id) {
@@ -276,18 +291,24 @@ std::vector<PackedCopy> pack_operands(BuiltKernel& built,
                             processor.vectors.lanes(kernel.locals[stage.fold->locals[0]]));
     }
   }
+  std::vector<Id> memo;
   rewrite(kernel, [&](const Arena& from, Id id, Arena& into) -> Id {
     auto order = order_of(from, id);
     const scalar::Node& node = from[id];
     const auto parameter = static_cast<std::uint32_t>(node.payload);
-    const std::int64_t width = order && panel != 0 && is_cut(from, id) ? panel : 0;
+    // Columns within groups lie in panels in any case: of a tile's columns, or of a group's.
+    const bool in_groups =
+        order && from[from.operand(id, order->back())].primitive != Primitive::axis;
+    const std::int64_t width = !order || !is_cut(from, id) ? 0
+                               : panel == 0 && in_groups   ? columns.value()
+                                                           : panel;
     if (!order && !cuts && node.primitive == Primitive::load && parameter < original_count &&
         built.values[parameter].valid() && !is_weight(built.values[parameter]))
       order = order_along_far_steps(kernel, id, kernel.parameters[parameter].type.shape,
                                     far_step_bytes(processor.core));
     if (!order && node.primitive == Primitive::load && parameter < original_count && !lanes_axis &&
         built.values[parameter].valid() && is_weight(built.values[parameter]))
-      order = order_along_window(kernel, id, kernel.parameters[parameter].type.shape);
+      order = order_along_window(kernel, id, kernel.parameters[parameter].type.shape, groups);
     if (!order) return {};
     const TensorType type = kernel.parameters[parameter].type;
     if (width == 0 && is_innermost(type.shape, order->back())) return {};
@@ -303,7 +324,8 @@ std::vector<PackedCopy> pack_operands(BuiltKernel& built,
       for (std::uint32_t dimension : *order) copy.type.shape.push_back(type.shape[dimension]);
       if (width != 0) {
         copy.type.shape.back() = Dim(width);
-        copy.type.shape.insert(copy.type.shape.begin(), Dim(columns.value() / width));
+        const Dim& all = in_groups ? type.shape[order->back()] : columns;
+        copy.type.shape.insert(copy.type.shape.begin(), Dim(all.value() / width));
       }
       std::string name = kernel.parameters[parameter].name;
       kernel.parameters.push_back({name.empty() ? name : name + "_packed", copy.type, false});
@@ -312,16 +334,18 @@ std::vector<PackedCopy> pack_operands(BuiltKernel& built,
     }
     std::vector<Id> indices;
     for (std::uint32_t dimension : *order) {
-      const scalar::Node& index = from[from.operand(id, dimension)];
-      indices.push_back(index.primitive == Primitive::axis
-                            ? into.axis(static_cast<std::uint32_t>(index.payload),
-                                        from.axis_extent(index.payload))
-                            : into.index(0));
+      const Id index = from.operand(id, dimension);
+      indices.push_back(type.shape[dimension] == Dim(1) && from[index].primitive != Primitive::axis
+                            ? into.index(0)
+                            : scalar::rebuild(from, index, into, memo, [](Id) { return Id(); }));
     }
     if (width != 0) {
       Id column = indices.back();
-      indices.back() = into.make(Primitive::modulo, {column, into.index(width)});
-      indices.insert(indices.begin(), into.make(Primitive::floor_div, {column, into.index(width)}));
+      auto part = [&](Primitive primitive) {
+        return scalar::simplify_index(into, into.make(primitive, {column, into.index(width)}));
+      };
+      indices.back() = part(Primitive::modulo);
+      indices.insert(indices.begin(), part(Primitive::floor_div));
     }
     return into.load(found->parameter, type.dtype, indices);
   });

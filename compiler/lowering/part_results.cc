@@ -4,6 +4,7 @@
 
 #include "compiler/lowering/estimated_size.h"
 #include "compiler/lowering/order_rows.h"
+#include "compiler/lowering/split_groups.h"
 #include "compiler/lowering/split_residues.h"
 
 namespace weir {
@@ -40,9 +41,9 @@ bool pays(const Kernel& kernel) {
 // The dimension of a store that runs along a row axis, one by one.
 std::optional<std::size_t> dimension_along(const Kernel& kernel, const Store& store,
                                            std::uint32_t axis) {
+  const std::vector<bool> groups = group_axes(kernel);
   for (std::size_t i = 0; i < store.indices.size(); ++i) {
-    const scalar::Node& index = kernel.arena[store.indices[i]];
-    if (index.primitive == Primitive::axis && index.payload == axis) return i;
+    if (axis_within_group(kernel, groups, store.indices[i]) == axis) return i;
   }
   return std::nullopt;
 }
@@ -52,6 +53,7 @@ std::optional<std::uint32_t> scattering_axis(const Kernel& kernel,
                                              const std::function<bool(std::uint32_t)>& may_copy,
                                              bool moved, const Processor& processor) {
   Kernel ordered = kernel;
+  split_groups(ordered);
   split_residues(ordered);
   order_rows(ordered, may_copy, moved, processor);
   const Store& store = ordered.stages[1].stores.front();

@@ -10,6 +10,7 @@
 #include "compiler/lowering/order_rows.h"
 #include "compiler/lowering/part_results.h"
 #include "compiler/lowering/place_panels.h"
+#include "compiler/lowering/split_groups.h"
 #include "compiler/lowering/split_residues.h"
 
 namespace weir {
@@ -51,6 +52,7 @@ PreparedKernels prepare_kernels(BuiltKernel built, const Layouts& layouts,
   built.values.resize(built.kernel.parameters.size());
   PreparedKernels prepared;
   auto add = [&](BuiltKernel one, const std::vector<FramedWindow>& windows) {
+    split_groups(one.kernel);
     split_residues(one.kernel);
     order_rows(one.kernel, may_copy_in(one), moved, processor);
     std::vector<PackedCopy> copies =

@@ -99,6 +99,15 @@ TEST(Tiles, WeightsInPanels) {
       "%b: f32[128] "
       "%y = conv(%x, %w, %b) {low = [1, 1], high = [1, 1]} return %y }",
       {{"N", 2}});
+  // Of filters in groups, panels of a tile's columns, and of a group's.
+  for (int filters : {6, 16, 24, 32, 64})
+    expect_equal(
+        fmt::format(
+            "graph @c(%x: f32[N, 16, 5, 7]) -> (f32[N, {0}, 5, 7]) {{ "
+            "param %w: f32[{0}, 8, 3, 3] param %b: f32[{0}] "
+            "%y = conv(%x, %w, %b) {{low = [1, 1], high = [1, 1], groups = 2}} return %y }}",
+            2 * filters),
+        {{"N", 2}});
 }
 
 // Vectors along an image's rows, and filters as the rows of a tile; windows that are written out.
