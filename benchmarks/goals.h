@@ -149,7 +149,7 @@ class Machine {
 
   // All repeats at once, so that two threads are handed their parts once.
   Side multiplying(std::ptrdiff_t rounds, int threads) {
-    return [=, this, pool = threads == 1 ? nullptr : &two_](std::int64_t repeats) {
+    return [=, pool = threads == 1 ? nullptr : &two_](std::int64_t repeats) {
       in_parts(rounds * repeats, pool, [](std::ptrdiff_t from, std::ptrdiff_t to) {
         float sum = fma_rounds(to - from);
         benchmark::DoNotOptimize(sum);
