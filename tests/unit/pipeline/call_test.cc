@@ -97,8 +97,8 @@ TEST(Call, SharedMemoryIsNamed) {
   EXPECT_EQ(message(at(0), at(0), at(12), sums), "no error");
   EXPECT_EQ(message(at(0), at(3), at(12), sums), "no error");
   // An output may lie between them.
-  EXPECT_EQ(message(at(0), at(12), at(6), sums), "no error");
-  EXPECT_EQ(message(at(18), at(0), at(12), sums), "no error");
+  EXPECT_EQ(message(at(18), at(30), at(24), sums), "no error");
+  EXPECT_EQ(message(at(36), at(18), at(30), sums), "no error");
   EXPECT_THAT(message(at(0), at(6), at(7), sums), HasSubstr("input b and output y share memory"));
   EXPECT_THAT(message(at(0), at(6), at(0), sums), HasSubstr("input a and output y share memory"));
   EXPECT_THAT(message(at(0), at(6), at(12), Tensor::view(DType::f32, {2}, memory.data() + 17)),
