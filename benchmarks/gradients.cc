@@ -240,16 +240,9 @@ void measure(const Options& options) {
 }  // namespace
 }  // namespace weir::bench
 
-int main(int argc, char** argv) try {
+int main(int argc, char** argv) {
   using namespace weir::bench;
-  Options options = Options::parse(
-      argc, argv, "Times the gradients of layers against the layers, oneDNN and PyTorch.");
   std::signal(SIGPIPE, SIG_IGN);  // PyTorch's process may end before ours
-  TimingLock lock;
-  print_machine();
-  measure(options);
-  return 0;
-} catch (const std::exception& error) {
-  std::fprintf(stderr, "%s\n", error.what());
-  return 1;
+  return run_benchmark(
+      argc, argv, "Times the gradients of layers against the layers, oneDNN and PyTorch.", measure);
 }

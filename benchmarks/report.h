@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <cstdio>
 #include <cstdlib>
+#include <exception>
 #include <fstream>
 #include <string>
 #include <string_view>
@@ -168,6 +169,19 @@ inline void print_machine() {
     std::printf(
         "The machine is busy: look at ratios, not at times; with 2 threads not even at these.\n");
   std::printf("In brackets: quartiles of the paired ratios.\n");
+}
+
+// What `main` returns: measures with the options of the command line, one program at a time on the machine.
+template <class Measure>
+int run_benchmark(int argc, char** argv, const char* what, Measure&& measure) try {
+  Options options = Options::parse(argc, argv, what);
+  TimingLock lock;
+  print_machine();
+  measure(options);
+  return 0;
+} catch (const std::exception& error) {
+  std::fprintf(stderr, "%s\n", error.what());
+  return 1;
 }
 
 }  // namespace weir::bench

@@ -110,22 +110,21 @@ void expect_known(const std::string& missing) {
   })) << missing;
 }
 
-bool is_absent() {
-  if (onnxruntime_path() != nullptr) return false;
-  fmt::print("set WEIR_ONNXRUNTIME to the library of ONNX Runtime to compare with it\n");
-  return true;
-}
+constexpr const char* kAbsent =
+    "set WEIR_ONNXRUNTIME to the library of ONNX Runtime to compare with it";
+
+bool is_absent() { return onnxruntime_path() == nullptr; }
 
 class OnnxRuntimeOps : public testing::TestWithParam<std::string> {};
 
 TEST_P(OnnxRuntimeOps, ForwardEqualsTheInterpreter) {
-  if (is_absent()) GTEST_SKIP();
+  if (is_absent()) GTEST_SKIP() << kAbsent;
   for (const Graph& graph : graphs_of(GetParam()))
     if (!draws(graph)) expect_known(compare_with_runtime(graph, {1, 0, 5, 16}));
 }
 
 TEST_P(OnnxRuntimeOps, GradientEqualsTheInterpreter) {
-  if (is_absent()) GTEST_SKIP();
+  if (is_absent()) GTEST_SKIP() << kAbsent;
   for (const Graph& graph : graphs_of(GetParam()))
     if (std::optional<Graph> backward = gradient_graph(graph); backward && !draws(graph))
       expect_known(compare_with_runtime(*backward, {1, 0, 5, 16}));
@@ -135,7 +134,7 @@ INSTANTIATE_TEST_SUITE_P(Registry, OnnxRuntimeOps, testing::ValuesIn(op_names())
                          [](const auto& instance) { return instance.param; });
 
 TEST(OnnxRuntimeModels, DigitsWithWeightsBesideTheModel) {
-  if (is_absent()) GTEST_SKIP();
+  if (is_absent()) GTEST_SKIP() << kAbsent;
   Model model = load_model(WEIR_SOURCE_DIR "/examples/digits/digits.weir");
   model.graph = gradient(model.graph, float_inputs(model.graph));
   TemporaryFolder folder;
