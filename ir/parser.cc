@@ -58,7 +58,7 @@ class GraphParser {
       } else if (is_section()) {
         parse_section();
       } else {
-        lexer_.fail_expected("a statement (%y = op(%x), param %w: type, or return)");
+        lexer_.fail_expected("a statement (%y = op(%x), param %w: type, gradient:, or return)");
       }
     }
     parse_return();
