@@ -132,7 +132,7 @@ KernelEmitter::Values KernelEmitter::chain_partial(const Stage& stage, const Lan
       first = row * lanes.slots;
       at_axis(stage.digits.back())(index);
     });
-  else if (stage.digits.empty())
+  else if (stage.digits.size() < 2)
     where_steps_count(stage, Level::window, lanes, [&] {
       Scope scope(*this);
       hoist_addresses(stage, lanes);

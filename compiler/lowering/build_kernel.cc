@@ -1,11 +1,14 @@
 #include "compiler/lowering/build_kernel.h"
 
+#include <algorithm>
+#include <cstdlib>
 #include <map>
 
 #include <fmt/format.h>
 
 #include "compiler/lowering/elements.h"
 #include "ir/op.h"
+#include "ir/scalar/affine.h"
 
 namespace weir {
 namespace {
@@ -143,6 +146,31 @@ class KernelBuilder {
     return spread_indices(result_.kernel.arena, extents, axes);
   }
 
+  // Whether what a fold over one axis loads is a window that the next row's overlaps: an index is a sum of its steps and of a row
+  // axis that goes fewer elements than the steps do.
+  bool reads_windows(const Fold& fold, std::uint32_t axis) const {
+    const Arena& arena = result_.kernel.arena;
+    const Dim& steps = arena.axis_extent(axis);
+    auto is_window = [&](Id index) {
+      std::optional<std::int64_t> of_step, of_row;
+      for (const auto& [atom, coefficient] : scalar::decompose(arena, index).terms) {
+        if (arena[atom].primitive != scalar::Primitive::axis || !coefficient.is_constant())
+          continue;
+        if (arena[atom].payload == axis)
+          of_step = std::abs(coefficient.value());
+        else if (arena[atom].payload < row_axes_.size())
+          of_row = std::abs(coefficient.value());
+      }
+      return of_step && of_row && (!steps.is_constant() || *of_row < *of_step * steps.value());
+    };
+    if (!group_.contraction || fold.order != Reduction::Order::chain) return false;
+    for (Id load : scalar::reachable(arena, fold.elements))
+      if (scalar::is_load(arena[load].primitive) &&
+          std::ranges::any_of(arena.load_indices(load), is_window))
+        return true;
+    return false;
+  }
+
   void add_fold(const Node& node) {
     Kernel& kernel = result_.kernel;
     std::vector<TensorType> types = types_of(graph_, node.operands);
@@ -164,6 +192,7 @@ class KernelBuilder {
     std::vector<Id> indices =
         spread_indices(kernel.arena, graph_.type(node.results[0]).shape, row_axes_);
     fold.elements = elements_.folded_elements(node, comprehension, indices, split);
+    if (stage.digits.empty() && reads_windows(fold, axis)) stage.digits.push_back(axis);
     elements_.located(node.location, [&] {
       std::vector<Expr> accumulators, others, elements;
       std::uint32_t next = 0;

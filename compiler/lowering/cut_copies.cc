@@ -37,7 +37,7 @@ const Stage* only_fold(const Kernel& kernel) {
   return found;
 }
 
-bool is_window(const Stage& fold) { return fold.digits.size() > 1; }
+bool is_window(const Stage& fold) { return !fold.digits.empty(); }
 
 // The one load of a parameter, if its last dimension alone runs along this row axis, and nothing
 // else does.

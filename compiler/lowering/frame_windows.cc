@@ -153,7 +153,7 @@ std::vector<FramedWindow> frame_windows(
   };
   std::vector<Framed> loads;
   for (const Stage& stage : kernel.stages) {
-    if (!stage.fold || stage.fold->order != Reduction::Order::chain || stage.digits.size() < 2)
+    if (!stage.fold || stage.fold->order != Reduction::Order::chain || stage.digits.empty())
       continue;
     const bool is_long = estimated_size(arena.axis_extent(stage.digits.back())) >= kLongLoop;
     std::vector<Id> known;

@@ -6,6 +6,7 @@
 //   reduce  folds a tuple over its axis and leaves the result in kernel-local values, one set a row
 // A reduce over several axes - a window and the channels under it - has digits: axes of which its
 // own is the row-major position, so that expressions need no quotients and remainders of that.
+// Where a window's steps run along one axis, that is its only digit; folds of products have none.
 // Bodies are expressions in the kernel's arena: `load` nodes read parameters, `local` nodes read
 // kernel-local values, `axis` nodes are the row axes 0, 1, ... and the stages' own axes above them.
 // A reduce's order of evaluation is part of its meaning; see Reduction in ir/op.h.

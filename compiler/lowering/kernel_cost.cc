@@ -67,7 +67,7 @@ KernelCost::KernelCost(const Kernel& kernel,
     }
     ++folds;
     fold = &stage;
-    window_ = window_ || stage.digits.size() > 1;
+    window_ = window_ || !stage.digits.empty();
     in_lanes = in_lanes || stage.fold->order == Reduction::Order::lanes;
   }
   // A single result in steps one by one costs the same however its operands lie.

@@ -23,7 +23,7 @@ constexpr int kSweeps = 3;
 
 bool has_window(const Kernel& kernel) {
   return std::any_of(kernel.stages.begin(), kernel.stages.end(),
-                     [](const Stage& stage) { return stage.digits.size() > 1; });
+                     [](const Stage& stage) { return !stage.digits.empty(); });
 }
 
 Order as_declared(std::size_t rank) {

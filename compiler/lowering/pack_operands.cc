@@ -159,7 +159,7 @@ std::optional<std::vector<std::uint32_t>> order_along_window(const Kernel& kerne
                           [&](Id index) { return is_axis(index, kernel.rows.size() - 1); }))
     return std::nullopt;
   for (const Stage& stage : kernel.stages) {
-    if (!stage.fold || stage.fold->order != Reduction::Order::chain || stage.digits.size() < 2)
+    if (!stage.fold || stage.fold->order != Reduction::Order::chain || stage.digits.empty())
       continue;
     if (std::ranges::any_of(indices, [&](Id index) { return is_axis(index, stage.digits.back()); }))
       return order_along(kernel, shape, indices, stage.digits.back(), groups);
@@ -251,8 +251,8 @@ std::vector<PackedCopy> pack_operands(BuiltKernel& built,
   const auto vector_axis = lanes_axis.value_or(static_cast<std::uint32_t>(kernel.rows.size() - 1));
   const Dim columns = kernel.rows.back();
   auto original_count = static_cast<std::uint32_t>(kernel.parameters.size());
-  const bool has_window = std::ranges::any_of(
-      kernel.stages, [](const Stage& stage) { return stage.digits.size() > 1; });
+  const bool has_window =
+      std::ranges::any_of(kernel.stages, [](const Stage& stage) { return !stage.digits.empty(); });
   const std::vector<bool> none, groups = lanes_axis ? none : group_axes(kernel);
   auto order_of = [&](const Arena& from, Id id) {
     const scalar::Node& node = from[id];

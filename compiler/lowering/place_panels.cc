@@ -31,7 +31,7 @@ void place_panels(Kernel& kernel, const Core& core) {
   bool has_window = false;
   for (const Stage& stage : kernel.stages) {
     if (!stage.fold) continue;
-    has_window = has_window || stage.digits.size() > 1;
+    has_window = has_window || !stage.digits.empty();
     for (Id load : scalar::reachable(kernel.arena, stage.fold->elements)) {
       const scalar::Node& node = kernel.arena[load];
       if (!scalar::is_load(node.primitive)) continue;

@@ -47,7 +47,7 @@ bool reads_along(const Kernel& kernel, const Fold& fold, std::size_t axis) {
 bool goes_by_chunks(const Kernel& kernel, const Stage& stage, const VectorRegisters& vectors) {
   const std::size_t rows = kernel.rows.size();
   return vectors.bytes > 0 && tile_vectors(vectors) <= kFewVectors &&
-         stage.fold->order == Reduction::Order::chain && stage.digits.size() > 1 && rows > 1 &&
+         stage.fold->order == Reduction::Order::chain && !stage.digits.empty() && rows > 1 &&
          estimated_size(kernel.arena.axis_extent(*stage.axis), kSymbol) >
              static_cast<double>(stage.fold->chunk) &&
          reads_along(kernel, *stage.fold, rows - 1) && reads_along(kernel, *stage.fold, rows - 2);

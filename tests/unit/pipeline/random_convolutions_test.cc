@@ -119,6 +119,7 @@ void count_schedules(const Graph& graph, std::map<std::string, int>& counts) {
     for (const Stage& stage : kernel.stages) {
       if (!stage.fold) continue;
       if (!stage.fold->partials.empty()) forms.insert("chunks in memory");
+      if (stage.digits.size() == 1) forms.insert("window of one axis");
       if (step_condition(kernel, *stage.fold)) forms.insert("steps that take no part");
     }
     for (const auto& stores : schedule.stores)
@@ -189,7 +190,7 @@ TEST(RandomConvolution, CoversWindowsTypesAndSchedules) {
        {"register tile", "two heights of tiles", "tile of several axes", "rows that overlap",
         "results of all rows at once", "rows stored between one another", "masks in a guard",
         "steps free of a guard", "steps that take no part", "chunks in memory", "frame",
-        "copy for a run", "copy in panels for a run", "panels of weights"})
+        "copy for a run", "copy in panels for a run", "panels of weights", "window of one axis"})
     EXPECT_GE(schedules[form], 3) << form;
 }
 
