@@ -16,6 +16,7 @@
 #include <sstream>
 #include <stdexcept>
 #include <tuple>
+#include <utility>
 
 #include "benchmarks/onnxruntime_process.h"
 #include "benchmarks/report.h"
@@ -227,7 +228,11 @@ void measure(const std::filesystem::path& folder, const Options& options) {
               {{"what", 26}, {"median", 10}, {"goal", 10}, {"ORT", 10}, {"", 0}}, options);
   auto row = [&](const char* what, std::string text, double value, std::string goal, double most,
                  const Cell& theirs) {
-    table.row({what, {text, value}, goal, theirs, most > 0 && value > most ? "ABOVE" : ""});
+    table.row({what,
+               {std::move(text), value},
+               std::move(goal),
+               theirs,
+               most > 0 && value > most ? "ABOVE" : ""});
   };
   auto in_megabytes = [](double bytes) { return Cell(megabytes(bytes), bytes); };
   const Cell none("");
