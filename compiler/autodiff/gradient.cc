@@ -2,8 +2,10 @@
 
 #include <algorithm>
 #include <memory>
+#include <unordered_map>
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include "compiler/autodiff/cotangent.h"
 #include "compiler/autodiff/pointwise_gradient.h"
@@ -134,17 +136,21 @@ class Differentiator {
   Cotangent cotangent(ValueId value);
   std::vector<Var> vars(std::span<const ValueId> values);
   [[noreturn]] void refuse(const Node& node) const;
+  // A way along which the gradient comes, from an output to the value, which is not part of it.
+  std::vector<ValueId> path_from_target(ValueId value) const;
 
   const Graph& graph_;  // `builder_` starts as its copy: ids of values are the same
   GraphBuilder builder_;
   Cotangents cotangents_;
   std::vector<bool> depends_;
+  std::span<const ValueId> targets_;
   std::vector<std::vector<Cotangent>> contributions_;  // by value
   PointwiseGradients pointwise_;
 };
 
 std::vector<Var> Differentiator::run(std::span<const ValueId> sources,
                                      std::span<const ValueId> targets) {
+  targets_ = targets;
   auto pin = [&](const Location& location) {
     builder_.pin_location(location.derived(kGradientOf));
   };
@@ -295,25 +301,71 @@ std::vector<Var> Differentiator::vars(std::span<const ValueId> values) {
   return result;
 }
 
-void Differentiator::refuse(const Node& node) const {
-  auto described = [&](ValueId id) {
-    const std::string& name = graph_.value(id).name;
-    return name.empty()
-               ? fmt::format("a result of {}", graph_.node(graph_.value(id).producer).op->name)
-               : "%" + name;
+std::vector<ValueId> Differentiator::path_from_target(ValueId value) const {
+  std::unordered_map<ValueId, ValueId> read{
+      {value, {}}};  // by value on a way to `value`: the next one on it
+  auto passes = [&](ValueId id) { return depends_[id.index] && !contributions_[id.index].empty(); };
+  auto is_target = [&](ValueId id) {
+    return std::find(targets_.begin(), targets_.end(), id) != targets_.end();
   };
-  // Any way back to a source shows why the node's gradient is needed.
+  std::vector<ValueId> path;
+  auto follow = [&](ValueId id) {
+    for (; id.valid() && id != value; id = read.at(id)) path.push_back(id);
+  };
+  if (is_target(value)) return path;
+  for (std::size_t i = graph_.value(value).producer.index + 1; i < graph_.nodes().size(); ++i) {
+    const Node& node = graph_.nodes()[i];
+    auto operand = std::find_if(node.operands.begin(), node.operands.end(),
+                                [&](ValueId id) { return read.contains(id); });
+    if (operand == node.operands.end()) continue;
+    for (ValueId result : node.results) {
+      if (!passes(result)) continue;
+      read.emplace(result, *operand);
+      if (!is_target(result)) continue;
+      follow(result);
+      return path;
+    }
+  }
+  return path;
+}
+
+void Differentiator::refuse(const Node& node) const {
+  constexpr std::size_t kShown = 3;  // at each end of a long run
+  auto described = [&](ValueId id) {
+    const Value& value = graph_.value(id);
+    std::string name = value.name.empty() ? "" : "%" + value.name;
+    if (value.kind != Value::Kind::result) return name;
+    const std::string& op = graph_.node(value.producer).op->name;
+    return name.empty() ? op : name + " = " + op;
+  };
+  std::vector<std::string> path;
+  auto append = [&](std::span<const ValueId> values) {
+    for (std::size_t i = 0; i < values.size(); ++i) {
+      if (values.size() > 2 * kShown + 1 && i == kShown) {
+        path.push_back(fmt::format("... {} more ...", values.size() - 2 * kShown));
+        i = values.size() - kShown;
+      }
+      path.push_back(described(values[i]));
+    }
+  };
   auto depends = [&](ValueId id) { return depends_[id.index]; };
-  ValueId source = *std::find_if(node.results.begin(), node.results.end(), depends);
-  std::string name = described(source);
-  while (graph_.value(source).kind == Value::Kind::result) {
+  ValueId own = *std::find_if(node.results.begin(), node.results.end(), depends);
+  append(path_from_target(own));
+  append({&own, 1});
+  // Any way on to a source shows why the node's gradient is needed.
+  std::vector<ValueId> behind;
+  ValueId source = own;
+  for (;;) {
     const std::vector<ValueId>& operands = graph_.node(graph_.value(source).producer).operands;
     source = *std::find_if(operands.begin(), operands.end(), depends);
+    if (graph_.value(source).kind != Value::Kind::result) break;
+    behind.push_back(source);
   }
+  append(behind);
   throw Error(
       node.location,
-      fmt::format("{} has no gradient: {}; {} lies on the way from %{} to the outputs",
-                  node.op->name, node.op->gradient.reason, name, graph_.value(source).name));
+      fmt::format("{} has no gradient: {}; the path from the outputs to %{} is {}", node.op->name,
+                  node.op->gradient.reason, graph_.value(source).name, fmt::join(path, ", ")));
 }
 
 }  // namespace

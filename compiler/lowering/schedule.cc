@@ -190,7 +190,7 @@ class Scheduler {
     for (const Stage& stage : stages())
       if (stage.fold) lanes = lanes || stage.fold->order == Reduction::Order::lanes;
     // Without folds a stage axis only appears beside one, so maps always run along a row axis.
-    int width = target_.lanes(vector_type());
+    int width = target_.lanes(vector_type(lanes));
     vector_is_stage_ = lanes && !lies_along_columns();
     if (vector_is_stage_) {
       Dim longest = 0;
@@ -234,20 +234,32 @@ class Scheduler {
       any = true;
     }
     return any && columns.extent.is_constant() &&
-           columns.extent.value() >= target_.lanes(vector_type());
+           columns.extent.value() >= target_.lanes(vector_type(true));
   }
 
   // The type whose elements fill a vector: one of 4 bytes where there is any, so that f64 beside
-  // f32 takes two vectors and f16 beside it half of one, and otherwise the widest.
-  DType vector_type() {
+  // f32 takes two vectors and f16 beside it half of one, and otherwise the widest. Where vectors
+  // run along a row axis, an index that is the same in all lanes, as in a guard, is no vector.
+  DType vector_type(bool along_steps) {
     auto rank = [](DType type) { return byte_size(type) == 4 ? 9 : byte_size(type); };
-    DType chosen = DType::boolean;
+    std::vector<bool> is_vector(needed_.size(), along_steps || result_.rows.empty());
+    DType chosen = DType::boolean, any = DType::boolean;
+    auto add = [&](DType& to, DType type) {
+      if (to == DType::boolean || rank(type) > rank(to)) to = type;
+    };
     for (std::size_t i = 0; i < needed_.size(); ++i) {
-      DType type = arena()[Id{static_cast<std::uint32_t>(i)}].type;
-      if (!needed_[i] || type == DType::boolean) continue;
-      if (chosen == DType::boolean || rank(type) > rank(chosen)) chosen = type;
+      Id id{static_cast<std::uint32_t>(i)};
+      const scalar::Node& node = arena()[id];
+      is_vector[i] =
+          is_vector[i] || node.primitive == Primitive::local ||
+          (node.primitive == Primitive::axis && node.payload == result_.rows.back().number);
+      for (Id operand : arena().operands(id))
+        is_vector[i] = is_vector[i] || is_vector[operand.index];
+      if (!needed_[i] || node.type == DType::boolean) continue;
+      add(any, node.type);
+      if (is_vector[i] || node.type != DType::i64) add(chosen, node.type);
     }
-    return chosen;
+    return chosen == DType::boolean ? any : chosen;
   }
 
   static int fitting_width(int width, const Dim& extent) {

@@ -4,6 +4,7 @@
 #include <map>
 #include <unordered_map>
 
+#include "compiler/lowering/estimated_size.h"
 #include "compiler/passes/graph_rewriter.h"
 #include "compiler/rematerialize/pass_boundary.h"
 #include "compiler/rematerialize/sign.h"
@@ -12,6 +13,22 @@
 
 namespace weir {
 namespace {
+
+// Packing is a pass of its own over a mask, which starts once and reads a byte for each element.
+constexpr double kLeastSaving = 2048;  // bytes that are worth it
+
+// The axis along which a mask is packed, if it is: the first of more than one element. Along the
+// last, neighbours in a vector would share a byte.
+std::optional<std::size_t> packed_axis(const Shape& shape) {
+  for (std::size_t axis = 0; axis + 1 < shape.size(); ++axis) {
+    if (shape[axis] == Dim(1)) continue;
+    Shape packed = shape;
+    packed[axis] = floor_quotient(shape[axis] + Dim(7), 8);
+    double saved = estimated_size(element_count(shape)) - estimated_size(element_count(packed));
+    return saved >= kLeastSaving ? std::optional(axis) : std::nullopt;
+  }
+  return std::nullopt;
+}
 
 class SignChooser {
  public:
@@ -99,9 +116,7 @@ class SignChooser {
         if (auto output = outputs_.find(node.operands[k]); output != outputs_.end()) {
           operands[k] = rewriter.mapped(output->second);
         } else if (auto mask = masks_.find(node.operands[k]); mask != masks_.end()) {
-          operands[k] =
-              rewriter.add(get_op("cast"), {mask->second},
-                           {{"dtype", graph_.type(node.operands[k]).dtype}}, node.location, "");
+          operands[k] = from_mask(rewriter, mask->second, graph_.type(node.operands[k]), node);
         } else {
           continue;
         }
@@ -129,8 +144,28 @@ class SignChooser {
                                     value.location, "");
     ValueId above =
         rewriter.add(get_op("greater"), {rewriter.mapped(x), constant}, {}, value.location, "");
-    return rewriter.add(get_op("keep"), {above}, {}, value.location,
-                        value.name.empty() ? "" : value.name + "_mask");
+    std::string name = value.name.empty() ? "" : value.name + "_mask";
+    std::optional<std::size_t> axis = packed_axis(value.type.shape);
+    ValueId mask =
+        rewriter.add(get_op("keep"), {above}, {}, value.location, axis ? std::string() : name);
+    if (!axis) return mask;
+    return rewriter.add(get_op("pack_bits"), {mask}, {{"axis", static_cast<std::int64_t>(*axis)}},
+                        value.location, name);
+  }
+
+  // As a value that is above 0 where x is.
+  static ValueId from_mask(GraphRewriter& rewriter, ValueId mask, const TensorType& x,
+                           const Node& reader) {
+    auto add = [&](const char* op, Attributes attributes) {
+      mask = rewriter.add(get_op(op), {mask}, std::move(attributes), reader.location, "");
+    };
+    if (std::optional<std::size_t> axis = packed_axis(x.shape)) {
+      add("unpack_bits", {{"axis", static_cast<std::int64_t>(*axis)}});
+      if (rewriter.target().type(mask).shape != x.shape)
+        add("slice", {{"starts", Shape(x.shape.size(), Dim(0))}, {"limits", x.shape}});
+    }
+    add("cast", {{"dtype", x.dtype}});
+    return mask;
   }
 
   PassBoundary boundary_;

@@ -29,8 +29,9 @@ std::vector<KeptValue> kept_values(const Graph& graph, bool fuse) {
     if (!node) continue;
     bool again = has_note(*node, kRecomputationOf) && boundary.group({i}) >= 0;
     if (!again && !kept[i]) continue;
-    std::string choice = again                                     ? "recomputed"
-                         : node->op->is_stored                     ? "mask"
+    std::string choice = again ? "recomputed"
+                         : node->op->is_stored
+                             ? value.type.dtype == DType::boolean ? "mask" : "bits"
                          : is_asked[i] && keeps_sign(graph, *node) ? "output"
                                                                    : "value";
     Dim bytes = again ? Dim(0) : element_count(value.type.shape) * Dim(byte_size(value.type.dtype));

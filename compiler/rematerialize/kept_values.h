@@ -13,7 +13,7 @@ namespace weir {
 struct KeptValue {
   std::string name;  // "%h", as the graph prints it
   TensorType type;
-  std::string choice;  // "value", "output", "mask" or "recomputed"
+  std::string choice;  // "value", "output", "mask", "bits" or "recomputed"
   Dim bytes = 0;       // between the passes
 };
 std::vector<KeptValue> kept_values(const Graph& graph, bool fuse = true);

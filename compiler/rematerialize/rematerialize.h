@@ -6,18 +6,21 @@
 //   output      where only x > 0 is asked, and y = leaky_relu(x) with a slope above 0 is kept
 //               anyway, y says it: y > 0 and y <= 0 exactly where x > 0 and x <= 0, and NaN where x
 //               is. With a slope that is zero or negative it does not, and nothing is read from y.
-//   mask        where only x > 0 is asked, and y is not kept or does not say it: one byte for each
-//               element
+//   bits        where only x > 0 is asked, and y is not kept or does not say it: one bit for each
+//               element, packed from a mask of bytes that lives no longer than until then
+//   mask        the same of few elements, or of a single axis: one byte for each
 //   recomputed  the backward pass computes it again from what is kept, late: behind the gradient
 //               that it meets first. The same nodes give the same bits.
 //
-// Output and mask cost nothing and are taken wherever they free a value. Recomputation costs
-// arithmetic, and is taken for a memory budget alone: values are given up one after the other,
-// those with the least arithmetic for a byte first, until the workspace is within the budget.
+// Output and mask cost nothing, and bits little; they are taken wherever they free a value.
+// Recomputation costs arithmetic, and is taken for a memory budget alone: values are given up one
+// after the other, those with the least arithmetic for a byte first, until the workspace is within
+// the budget.
 //
 // What is stored, and what is computed again anyway because that is cheaper than a store, is
 // fusion's decision. So this stands above lowering, works on the graph with fusion's plan beside
-// it, and says what it decides in nodes: keep(mask) and after(x, gradient).
+// it, and says what it decides in nodes: keep(mask), pack_bits(mask)
+// and after(x, gradient).
 #pragma once
 
 #include <cstdint>

@@ -1,5 +1,6 @@
 // The structure of gradient graphs, and the errors.
 
+#include <fmt/format.h>
 #include <gmock/gmock.h>
 
 #include "ir/registry.h"
@@ -217,7 +218,22 @@ TEST(GradientError, NamesTheNodeWithoutAGradientAndItsReason) {
   std::string message = error_of([&] { gradient_wrt(graph, {"x"}); });
   EXPECT_THAT(message, HasSubstr("test.weir:3:"));
   EXPECT_THAT(message, HasSubstr("floor has no gradient: it is a step function"));
-  EXPECT_THAT(message, HasSubstr("%f lies on the way from %x to the outputs"));
+  EXPECT_THAT(message,
+              HasSubstr("the path from the outputs to %x is %y = neg, %f = floor, %h = exp"));
+}
+
+// The ends of a long path, and the node wherever it lies; what does not lead to it is no part of it.
+TEST(GradientError, ShortensALongPath) {
+  std::string text =
+      "graph @m(%x: f32[4], %z: f32[4]) -> (f32[4], f32[4]) {\n  %a0 = mul(%x, %z)\n";
+  for (int i = 1; i < 9; ++i) text += fmt::format("  %a{} = exp(%a{})\n", i, i - 1);
+  text += "  %f = floor(%a8)\n  %0 = neg(%f)\n  %b1 = add(%z, %0)\n";
+  for (int i = 2; i < 11; ++i) text += fmt::format("  %b{} = tanh(%b{})\n", i, i - 1);
+  Graph graph = parse(text + "  %c = neg(%z)\n  return %c, %b10\n}");
+  EXPECT_THAT(error_of([&] { gradient_wrt(graph, {"x"}); }),
+              HasSubstr("the path from the outputs to %x is %b10 = tanh, %b9 = tanh, %b8 = tanh, "
+                        "... 5 more ..., %b2 = tanh, %b1 = add, neg, %f = floor, %a8 = exp, "
+                        "%a7 = exp, %a6 = exp, ... 3 more ..., %a2 = exp, %a1 = exp, %a0 = mul"));
 }
 
 TEST(GradientError, IsNotRaisedOffTheWay) {

@@ -16,6 +16,7 @@
 #include "compiler/rematerialize/kept_values.h"
 #include "compiler/rematerialize/recompute.h"
 #include "ir/builder_ops.h"
+#include "ir/interpreter.h"
 #include "ir/notes.h"
 #include "tests/support/graphs.h"
 
@@ -58,7 +59,8 @@ bool is_backward(const Graph& graph, ValueId value) {
 
 // The bytes of what a call of the program writes for the forward pass, and one that computes a
 // gradient reads.
-std::int64_t measured_bytes(const Graph& graph, const Program& program) {
+std::int64_t measured_bytes(const Graph& graph, const Program& program,
+                            const Dim::Bindings& sizes = kSizes) {
   std::set<std::uint32_t> made, kept;
   std::map<std::uint32_t, std::uint32_t> copied;  // a transposed copy stands for what it copies
   for (const KernelCall& call : program.calls) {
@@ -84,13 +86,13 @@ std::int64_t measured_bytes(const Graph& graph, const Program& program) {
   std::int64_t bytes = 0;
   for (std::uint32_t buffer : kept) {
     const TensorType& type = program.buffers[buffer].type;
-    bytes += element_count(type.shape).evaluate(kSizes).value() * byte_size(type.dtype);
+    bytes += element_count(type.shape).evaluate(sizes).value() * byte_size(type.dtype);
   }
   return bytes;
 }
 
-std::int64_t printed_bytes(const Graph& graph) {
-  std::string text = print_kept_values(graph, true, kSizes);
+std::int64_t printed_bytes(const Graph& graph, const Dim::Bindings& sizes = kSizes) {
+  std::string text = print_kept_values(graph, true, sizes);
   return std::stoll(text.substr(text.rfind(' ')));
 }
 
@@ -144,6 +146,46 @@ TEST(Rematerialize, ReadsTheOutputOnlyForASlopeAboveZero) {
     EXPECT_EQ(measured_bytes(kept, lower_graph(model.graph, without_choice())), 32 * 96 * 4 * 4);
     EXPECT_LT(workspace_of(model, {}), workspace_of(model, without_choice()));
     expect_same_results(model, {}, without_choice());
+  }
+}
+
+// Two layers over the last axis of x: f32[shape, 40], of a negative slope.
+Model layers_over(Shape shape) {
+  GraphBuilder b("layers");
+  shape.push_back(40);
+  Var h = b.input("x", DType::f32, shape);
+  for (const char* name : {"v", "w"})
+    h = leaky_relu(matmul(h, b.param(name, DType::f32, {40, 40}, {"he"})), -0.5);
+  b.output("loss", reduce_sum(h * h));
+  Model model = b.finish();
+  initialize(model, {}, 11);
+  return differentiated(std::move(model));
+}
+
+// A mask of many elements is kept as bits, along the first axis that has more than one element and
+// is not the last: a size that 8 divides, and a symbol. The gradients are those of the interpreter.
+TEST(Rematerialize, PacksMasksOfManyElements) {
+  struct Case {
+    Shape shape;
+    std::int64_t bytes;  // of a mask
+  };
+  const Dim::Bindings sizes{{"N", 11}};
+  for (const auto& [shape, bytes] : {Case{{kN, 24}, 2 * 24 * 40}, Case{{1, 136}, 17 * 40}}) {
+    SCOPED_TRACE(to_string(shape));
+    Model model = layers_over(shape);
+    Graph chosen = optimize(model.graph);
+    EXPECT_THAT(choices(chosen), ElementsAre("bits", "value", "value", "bits"));
+    std::int64_t elements = element_count(shape).evaluate(sizes).value() * 40;
+    EXPECT_EQ(printed_bytes(chosen, sizes), 2 * (bytes + elements * 4));
+    EXPECT_EQ(measured_bytes(chosen, lower_graph(model.graph), sizes), 2 * (bytes + elements * 4));
+    test::Generator generator(5);
+    Inputs inputs = test::random_values(model.graph, model.graph.inputs(), generator, true, sizes);
+    std::vector<Tensor> expected =
+        interpret(resolve_target({}).fma ? model.graph : chosen, model.weights, inputs,
+                  {{scalar::Numerics::Mode::expanded, resolve_target({}).fma}});
+    std::vector<Tensor> actual = compile(model).run(inputs);
+    for (std::size_t i = 0; i < expected.size(); ++i)
+      EXPECT_TRUE(compare(actual[i], expected[i]).identical) << model.graph.outputs()[i].name;
   }
 }
 
