@@ -36,6 +36,9 @@ constexpr double kGuard = 0.25;
 constexpr double kMargin = 1.2;
 // A vector of results that is stored between those of other rows.
 constexpr double kInterleaved = 2;
+// So many elements of a window for each result make its copy (pack_windows.h) and the store nothing beside the sums, as
+// in gradients of filters.
+constexpr double kFewResults = 16;
 // A dimension that is known only at the call.
 constexpr std::int64_t kSymbol = 61;
 
@@ -109,6 +112,10 @@ KernelCost::KernelCost(const Kernel& kernel,
       add(store.parameter, store.indices, access);
     }
   }
+  // What is read in another way, too, is not turned.
+  for (Access& access : accesses_)
+    access.may_turn =
+        access.may_turn && std::ranges::count(accesses_, access.parameter, &Access::parameter) == 1;
 }
 
 // A local is one of all rows.
@@ -162,6 +169,9 @@ void KernelCost::add_loads(Id root, bool in_fold, double times, double inner) {
     auto parameter = static_cast<std::uint32_t>(node.payload);
     access.is_copied = in_fold && !access.guarded && may_copy_(parameter);
     access.may_copy = in_fold && !access.guarded && (window_ || access.is_copied);
+    access.may_turn =
+        in_fold && access.guarded && window_ && kind_ == Kind::fold &&
+        size_of(element_count(kernel_.parameters[parameter].type.shape)) >= kFewResults * points_;
     add(parameter, indices, access);
   }
 }
@@ -278,11 +288,13 @@ double KernelCost::access_cost(const Access& access, const TileAxes& axes, doubl
   }
   double stride = 0, of_step = 0, of_row = 0;
   bool plain = access.may_copy, shared = access.in_fold, computed = false;
+  std::size_t along = 0, across = 0;  // dimensions that are the vectors' axis, or depend on it
   const Shape& shape = kernel_.parameters[access.parameter].type.shape;
   for (std::size_t i = 0; i < access.indices.size(); ++i) {
     if (shape[i] == Dim(1)) continue;
     const Index& index = access.indices[i];
     plain = plain && index.is_axis;
+    if ((index.all & bit(axes.axis)) != 0) ++(index.is_axis ? along : across);
     shared = shared && (index.all & bit(axes.row)) == 0;
     stride += index.coefficients[axes.axis] * strides_[access.parameter][i];
     of_row += index.coefficients[axes.row] * strides_[access.parameter][i];
@@ -302,7 +314,9 @@ double KernelCost::access_cost(const Access& access, const TileAxes& axes, doubl
                            steps_ <= static_cast<double>(kWrittenOutSteps);
   // A copy that is made for the kernel has the steps side by side.
   const double apart = of_step < kPage || access.is_copied ? 1 : kApart;
+  const bool turns = access.may_turn && along == 1 && across == 0;
   double each = computed      ? kLanes
+                : turns       ? part
                 : stride == 0 ? kSpread * (of_step < kLanes ? 1 : kFar * apart) * part / vectors
                 : plain       ? part
                 : stride == 1 ? part * (of_step < kPage ? 1 : kApart)

@@ -71,6 +71,7 @@ class KernelCost {
     std::vector<Index> indices;
     bool guarded = false, in_fold = false, may_copy = false, is_store = false;
     bool is_copied = false;   // ahead of all runs, or with a frame
+    bool may_turn = false;    // a window, whose copy may have another dimension innermost
     std::uint64_t guard = 0;  // axes on which the guard depends
     double times = 1;         // for each point of the rows
     double guard_times = 1;
