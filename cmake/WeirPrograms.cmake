@@ -158,7 +158,9 @@ function(weir_library)
   foreach(link weir_options spdlog::spdlog fmt::fmt Threads::Threads)
     target_link_libraries(weir PUBLIC $<BUILD_INTERFACE:${link}>)
   endforeach()
-  target_link_options(weir PRIVATE -Wl,--exclude-libs,ALL "-Wl,--version-script=${exports}")
+  # Templates of the standard library that a program compiles with less optimization do not take the place of the
+  # library's own.
+  target_link_options(weir PRIVATE -Wl,--exclude-libs,ALL "-Wl,--version-script=${exports}" -Wl,-Bsymbolic-functions)
   if(NOT WEIR_SANITIZE)
     target_link_options(weir PRIVATE -Wl,-z,defs)
   endif()
@@ -223,16 +225,23 @@ function(weir_examples)
   endforeach()
 endfunction()
 
+# Of a template that several objects have, the linker takes the first. That is the rooms' here, which are optimized,
+# and not the one of a test.
+function(weir_rooms_first program room)
+  set(archives $<TARGET_FILE:weir_${room}>)
+  if(NOT room MATCHES "^(ir|runtime)$")
+    list(APPEND archives $<TARGET_FILE:weir_ir>)
+  endif()
+  target_link_options(${program} PRIVATE -Wl,--whole-archive ${archives} -Wl,--no-whole-archive)
+endfunction()
+
 # tests/unit/<area>/*.cc is the program weir_tests_<area>; its tests carry the label <area>. An area with the
 # name of a room links that room and what it stands on, and nothing above; any other area links libweir.so.
 function(weir_unit_tests)
   weir_folders(areas tests/unit)
-  # Tests compile often and run once, so their own code is optimized little, and with a sanitizer not at all. What the
-  # library has inlined nowhere may be a test's: with -O0, graphs of many nodes took half as long again.
+  # Tests compile often and run once, so their own code is not optimized: half the time that they take to compile.
   set(options)
-  if(CMAKE_BUILD_TYPE STREQUAL "Release")
-    set(options -O1)
-  elseif(WEIR_SANITIZE)
+  if(CMAKE_BUILD_TYPE STREQUAL "Release" OR WEIR_SANITIZE)
     set(options -O0)
   endif()
   # A program like those that share its header, with no test of its own.
@@ -272,6 +281,7 @@ function(weir_unit_tests)
     target_link_libraries(${program} PRIVATE GTest::gtest_main GTest::gmock)
     if(TARGET weir_${area} AND area MATCHES "^(ir|runtime|frontend|autodiff|passes|lowering)$")
       target_link_libraries(${program} PRIVATE weir_${area})
+      weir_rooms_first(${program} ${area})
     else()
       target_link_libraries(${program} PRIVATE weir)
     endif()

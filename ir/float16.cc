@@ -6,7 +6,9 @@
 #include "ir/float16.h"
 
 #include <algorithm>
+#include <bit>
 #include <cmath>
+#include <cstdint>
 
 namespace weir {
 namespace {
@@ -20,6 +22,11 @@ struct Layout {
 constexpr Layout kF16{10, -14, 0x7C00};
 constexpr Layout kBF16{7, -126, 0x7F80};
 
+// 2^exponent, where that is a normal number: multiplying by it scales as std::ldexp does, sooner.
+double power_of_two(int exponent) {
+  return std::bit_cast<double>(static_cast<std::uint64_t>(exponent + 1023) << 52);
+}
+
 std::uint16_t bits_of(const Layout& layout, double value) {
   int sign = std::signbit(value) ? 0x8000 : 0;
   double magnitude = std::fabs(value);
@@ -30,7 +37,7 @@ std::uint16_t bits_of(const Layout& layout, double value) {
     bits = 0;
   } else if (std::isfinite(magnitude)) {
     int exponent = std::max(std::ilogb(magnitude), layout.lowest_exponent);
-    double n = std::nearbyint(std::ldexp(magnitude, layout.fraction_bits - exponent));
+    double n = std::nearbyint(magnitude * power_of_two(layout.fraction_bits - exponent));
     int field = (exponent - layout.lowest_exponent) << layout.fraction_bits;
     bits = std::min(bits, field + static_cast<int>(n));
   }
@@ -47,7 +54,7 @@ float value_of(const Layout& layout, std::uint16_t bits) {
   } else {
     if (field > 0) fraction |= 1 << layout.fraction_bits;
     int exponent = layout.lowest_exponent + std::max(field, 1) - 1;
-    value = std::ldexp(static_cast<float>(fraction), exponent - layout.fraction_bits);
+    value = static_cast<float>(fraction * power_of_two(exponent - layout.fraction_bits));
   }
   return (bits & 0x8000) != 0 ? -value : value;
 }

@@ -1,7 +1,8 @@
 // The meaning of every primitive, as one function on bits for each primitive and type.
 //
 // An Evaluator looks its functions up once, and then runs through a flat list: instruction i reads
-// slots of earlier ones and writes its own. Constants sit in their slots from the start.
+// slots of earlier ones and writes its own. Constants sit in their slots from the start, sizes from
+// the first run on.
 //
 // Floating-point expressions here must not be contracted; the build says -ffp-contract=off.
 #include "ir/scalar/evaluate.h"
@@ -446,7 +447,7 @@ Evaluator::Evaluator(const Arena& arena, std::vector<Id> roots, Numerics numeric
     // Every function is handed three values.
     if (instruction.function != nullptr)
       for (std::uint32_t i = node.operand_count; i < 3; ++i) operand_slots_.push_back(slot);
-    instructions_.push_back(instruction);
+    (node.primitive == Primitive::size ? sizes_ : instructions_).push_back(instruction);
   }
   for (Id root : roots) root_slots_.push_back(slots[root.index]);
   results_.resize(roots.size());
@@ -465,6 +466,9 @@ Bits Evaluator::load(const Instruction& instruction, const Environment& environm
 }
 
 std::span<const Bits> Evaluator::run(const Environment& environment) {
+  for (const Instruction& size : sizes_)
+    values_[size.result] = from_i64(environment.size(arena_.dim(size.payload)));
+  sizes_.clear();
   for (const Instruction& instruction : instructions_) {
     Bits& result = values_[instruction.result];
     if (instruction.function != nullptr) {
@@ -485,9 +489,6 @@ std::span<const Bits> Evaluator::run(const Environment& environment) {
       case Primitive::local:
         WEIR_CHECK(payload < environment.locals.size(), "local " + std::to_string(payload));
         result = environment.locals[payload];
-        break;
-      case Primitive::size:
-        result = from_i64(environment.size(arena_.dim(payload)));
         break;
       default:
         result = load(instruction, environment);

@@ -23,7 +23,7 @@ Bits apply(Primitive primitive, DType type, std::span<const DType> operand_types
            std::span<const Bits> operands, const Numerics& numerics);
 
 // What the leaves stand for during an evaluation. A function may be empty if the expression has no
-// such leaf.
+// such leaf. Sizes are the same in every run of an evaluator.
 struct Environment {
   std::span<const Bits> arguments;
   std::span<const std::int64_t> axes;
@@ -56,6 +56,7 @@ class Evaluator {
 
   const Arena& arena_;
   std::vector<Instruction> instructions_;  // operands before users; constants need none
+  std::vector<Instruction> sizes_;         // run once, and then in their slots
   std::vector<std::uint32_t> operand_slots_;
   std::vector<std::uint32_t> root_slots_;
   std::vector<Bits> values_;

@@ -317,8 +317,8 @@ TEST(SimplifyRandomIndices, KeepTheirValues) {
     changed += before != after;
     settled += after == again;
     IndexRange range = range_of(arena, after);
-    Evaluator evaluator(arena, {before, after, again}, {});
     for (const auto& [n, m] : {std::pair{1, 1}, {2, 1}, {3, 2}, {1, 4}}) {
+      Evaluator evaluator(arena, {before, after, again}, {});
       Dim::Bindings bindings{{"N", n}, {"M", m}};
       std::vector<std::int64_t> extents, axes(3);
       for (const Dim& extent : random.extents()) extents.push_back(*extent.evaluate(bindings));
