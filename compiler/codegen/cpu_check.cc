@@ -177,8 +177,7 @@ class CpuCheckEmitter {
 }  // namespace
 
 bool runs_code_of(const Target& processor, const Target& other) {
-  std::unique_ptr<llvm::TargetMachine> given = make_target_machine(processor),
-                                       wanted = make_target_machine(other);
+  const KeptMachine given = make_target_machine(processor), wanted = make_target_machine(other);
   return std::all_of(kFeatures.begin(), kFeatures.end(), [&](const FeatureBit& feature) {
     std::string name = std::string("+") + feature.name;
     return !wanted->getMCSubtargetInfo()->checkFeatures(name) ||

@@ -179,8 +179,10 @@ class EntryEmitter {
   }
 
   void emit_program() {
+    using Code = ParallelEmitter::Code;
     llvm::Function* made = parallel_.function(program_symbol(program_), status_, {pointer_},
-                                              llvm::GlobalValue::ExternalLinkage);
+                                              llvm::GlobalValue::ExternalLinkage,
+                                              single_ ? Code::optimized : Code::plain);
     if (single_) made = pass_to_units(*made);
     llvm::BasicBlock* invalid = block("invalid");
     llvm::Value* call = made->getArg(0);
@@ -240,7 +242,7 @@ class EntryEmitter {
         b_.CreateCall(units_, {program.getArg(0), i64(0), i64(kAllUnits), b_.getInt32(0)});
     status->setTailCall();
     b_.CreateRet(status);
-    parallel_.enter(*units_);
+    parallel_.enter(*units_, ParallelEmitter::Code::optimized);
     return units_;
   }
 

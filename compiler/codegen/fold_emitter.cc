@@ -380,64 +380,50 @@ KernelEmitter::Values KernelEmitter::merge_lanes(const Fold& fold, std::vector<V
 
 // Chunks of fold.chunk, merged in a balanced tree: level k of the stack holds the result of 2^k
 // chunks, and a chunk that finds its level taken is merged upwards, as in adding one to a binary
-// number.
+// number. That happens once in a chunk, so it is a loop over the vectors of the result, in the memory of the level
+// where they end.
 KernelEmitter::Values KernelEmitter::in_chunks(
     const Fold& fold, const Dim& extent, int width, int slots,
     const std::function<Values(llvm::Value*, llvm::Value*, std::optional<std::int64_t>)>& partial) {
   std::optional<std::int64_t> count = extent.constant();
   if (count && *count <= fold.chunk) return partial(i64(0), i64(*count), count);
-  std::size_t tuple = fold.locals.size();
-  auto type_of = [&](std::size_t k) {
-    return primitives_.type(accumulator_type(fold, k / static_cast<std::size_t>(slots)), width);
-  };
-  std::size_t total = tuple * static_cast<std::size_t>(slots);
+  const std::size_t tuple = fold.locals.size(), each = static_cast<std::size_t>(slots);
+  const std::size_t total = tuple * each;
+  auto type_of = [&](std::size_t i) { return primitives_.type(accumulator_type(fold, i), width); };
   WEIR_CHECK(fold.chunk >= 256 || fold.chunk == 1);
   std::int64_t most_levels =
       count ? std::bit_width(static_cast<std::uint64_t>((*count - 1) / fold.chunk + 1))
             : kTreeLevels;
   std::vector<llvm::AllocaInst*> stack;
-  for (std::size_t k = 0; k < total; ++k) stack.push_back(tree_slot(type_of(k), k, most_levels));
-  auto entry = [&](std::size_t k, llvm::Value* level) {
-    return b_.CreateGEP(type_of(k), stack[k], level);
+  for (std::size_t i = 0; i < tuple; ++i)
+    stack.push_back(tree_slot(type_of(i), i, most_levels * slots));
+  auto entry = [&](std::size_t i, llvm::Value* level, llvm::Value* slot_number) {
+    llvm::Value* number = b_.CreateAdd(b_.CreateMul(level, i64(slots)), slot_number);
+    return b_.CreateGEP(type_of(i), stack[i], number);
   };
-  auto merge = [&](const Values& a, const Values& b) {
-    Values merged(total);
-    for (int s = 0; s < slots; ++s) {
+  // Merges a level into another, which has the chunks behind it.
+  auto merge_into = [&](llvm::Value* level, llvm::Value* into) {
+    auto merge_slot = [&](llvm::Value* number) {
       std::vector<llvm::Value*> arguments;
-      for (const Values* side : {&a, &b})
+      for (llvm::Value* side : {level, into})
         for (std::size_t i = 0; i < tuple; ++i)
-          arguments.push_back(
-              (*side)[i * static_cast<std::size_t>(slots) + static_cast<std::size_t>(s)]);
-      std::vector<llvm::Value*> one = call(fold.merge, arguments, width);
-      for (std::size_t i = 0; i < tuple; ++i)
-        merged[i * static_cast<std::size_t>(slots) + static_cast<std::size_t>(s)] = one[i];
-    }
-    return merged;
+          arguments.push_back(b_.CreateLoad(type_of(i), entry(i, side, number)));
+      const std::vector<llvm::Value*> merged = call(fold.merge, arguments, width);
+      for (std::size_t i = 0; i < tuple; ++i) b_.CreateStore(merged[i], entry(i, into, number));
+    };
+    if (slots == 1)
+      merge_slot(i64(0));
+    else
+      loop(i64(0), i64(slots), 1, merge_slot);
   };
   std::vector<llvm::AllocaInst*> current;
-  for (std::size_t k = 0; k < total; ++k) current.push_back(slot(type_of(k), "sum"));
-  auto load_current = [&] {
-    Values loaded;
-    for (std::size_t k = 0; k < total; ++k) loaded.push_back(b_.CreateLoad(type_of(k), current[k]));
-    return loaded;
-  };
-  auto store_current = [&](const Values& result) {
-    for (std::size_t k = 0; k < total; ++k) b_.CreateStore(result[k], current[k]);
-  };
-  auto load_level = [&](llvm::Value* level) {
-    Values loaded;
-    for (std::size_t k = 0; k < total; ++k)
-      loaded.push_back(b_.CreateLoad(type_of(k), entry(k, level)));
-    return loaded;
-  };
-
-  auto clear_current = [&] {
-    for (std::size_t k = 0; k < total; ++k) {
-      std::size_t i = k / static_cast<std::size_t>(slots);
-      b_.CreateStore(primitives_.constant(accumulator_type(fold, i), fold.identity[i].value, width),
-                     current[k]);
-    }
-  };
+  for (std::size_t k = 0; k < total; ++k) {
+    current.push_back(slot(type_of(k / each), "sum"));
+    b_.CreateStore(primitives_.constant(accumulator_type(fold, k / each),
+                                        fold.identity[k / each].value, width),
+                   current[k]);
+  }
+  auto load_current = [&](std::size_t k) { return b_.CreateLoad(type_of(k / each), current[k]); };
   llvm::LLVMContext& context = module_.getContext();
   auto if_ = [&](llvm::Value* condition, const char* name, const std::function<void()>& body) {
     auto* inside = llvm::BasicBlock::Create(context, name, function_);
@@ -453,45 +439,43 @@ KernelEmitter::Values KernelEmitter::in_chunks(
   llvm::Value* chunks = b_.CreateUDiv(b_.CreateAdd(length, i64(fold.chunk - 1)), i64(fold.chunk));
   // A single chunk never leaves the registers.
   llvm::Value* several = b_.CreateICmpUGT(chunks, i64(1));
-  clear_current();
   loop(i64(0), chunks, 1, [&](llvm::Value* chunk) {
     llvm::Value* begin = b_.CreateMul(chunk, i64(fold.chunk));
     llvm::Value* chunk_end = b_.CreateAdd(begin, i64(fold.chunk));
     llvm::Value* end = b_.CreateSelect(b_.CreateICmpSLT(chunk_end, length), chunk_end, length);
-    store_current(partial(begin, end, std::nullopt));
+    const Values result = partial(begin, end, std::nullopt);
+    for (std::size_t k = 0; k < total; ++k) b_.CreateStore(result[k], current[k]);
     if_(several, "merge", [&] {
       // The number of trailing ones of the chunk's number is how often it is merged.
       llvm::Value* merges = b_.CreateIntrinsic(llvm::Intrinsic::cttz, {b_.getInt64Ty()},
                                                {b_.CreateNot(chunk), b_.getFalse()});
-      loop(i64(0), merges, 1,
-           [&](llvm::Value* level) { store_current(merge(load_level(level), load_current())); });
-      Values sum = load_current();
-      for (std::size_t k = 0; k < total; ++k) b_.CreateStore(sum[k], entry(k, merges));
+      for (std::size_t k = 0; k < total; ++k)
+        b_.CreateStore(load_current(k),
+                       entry(k / each, merges, i64(static_cast<std::int64_t>(k % each))));
+      loop(i64(0), merges, 1, [&](llvm::Value* level) { merge_into(level, merges); });
     });
   });
 
   // What is left on the stack, from the highest chunks downwards: the lowest level holds those.
   if_(several, "unwind", [&] {
-    clear_current();
-    auto* started = slot(b_.getInt1Ty(), "started");
-    b_.CreateStore(b_.getFalse(), started);
-    llvm::Value* levels = b_.CreateSub(
-        i64(64),
-        b_.CreateIntrinsic(llvm::Intrinsic::ctlz, {b_.getInt64Ty()}, {chunks, b_.getFalse()}));
-    loop(i64(0), levels, 1, [&](llvm::Value* level) {
+    auto bits = [&](llvm::Intrinsic::ID counted) {
+      return b_.CreateIntrinsic(counted, {b_.getInt64Ty()}, {chunks, b_.getFalse()});
+    };
+    llvm::Value* lowest = bits(llvm::Intrinsic::cttz);
+    llvm::Value* levels = b_.CreateSub(i64(64), bits(llvm::Intrinsic::ctlz));
+    loop(b_.CreateAdd(lowest, i64(1)), levels, 1, [&](llvm::Value* level) {
       llvm::Value* bit = b_.CreateAnd(b_.CreateLShr(chunks, level), i64(1));
-      if_(b_.CreateICmpNE(bit, i64(0)), "taken", [&] {
-        Values here = load_level(level);
-        Values merged = merge(here, load_current());
-        llvm::Value* begun = b_.CreateLoad(b_.getInt1Ty(), started);
-        for (std::size_t k = 0; k < total; ++k)
-          merged[k] = b_.CreateSelect(begun, merged[k], here[k]);
-        store_current(merged);
-        b_.CreateStore(b_.getTrue(), started);
-      });
+      if_(b_.CreateICmpNE(bit, i64(0)), "taken", [&] { merge_into(level, lowest); });
     });
+    for (std::size_t k = 0; k < total; ++k)
+      b_.CreateStore(
+          b_.CreateLoad(type_of(k / each),
+                        entry(k / each, lowest, i64(static_cast<std::int64_t>(k % each)))),
+          current[k]);
   });
-  return load_current();
+  Values results;
+  for (std::size_t k = 0; k < total; ++k) results.push_back(load_current(k));
+  return results;
 }
 
 }  // namespace weir

@@ -325,14 +325,15 @@ llvm::AllocaInst* KernelEmitter::slot(llvm::Type* type, const char* name, std::i
 }
 
 llvm::AllocaInst* KernelEmitter::tree_slot(llvm::Type* type, std::size_t number,
-                                           std::int64_t levels) {
+                                           std::int64_t count) {
   std::size_t free = 0;
   for (llvm::AllocaInst* tree : trees_) {
-    bool fits = tree->getAllocatedType() == type &&
-                llvm::cast<llvm::ConstantInt>(tree->getArraySize())->getSExtValue() == levels;
-    if (fits && free++ == number) return tree;
+    if (tree->getAllocatedType() != type || free++ != number) continue;
+    if (llvm::cast<llvm::ConstantInt>(tree->getArraySize())->getSExtValue() < count)
+      tree->setOperand(0, i64(count));
+    return tree;
   }
-  trees_.push_back(slot(type, "tree", levels));
+  trees_.push_back(slot(type, "tree", count));
   return trees_.back();
 }
 
@@ -411,11 +412,12 @@ void KernelEmitter::remainder(llvm::Value* begin, llvm::Value* end,
       llvm::Value* whole = b_.CreateAdd(begin, i64(left - tail));
       if (left > tail) whole_vectors(begin, whole, 1, body);
       llvm::Value* mask = tail == narrow ? nullptr : first_lanes(narrow, i64(tail));
-      return body({narrow, 1, whole, mask});
+      return body({narrow, 1, whole, mask, i64(tail - 1)});
     }
   }
   auto rest_at = [&](llvm::Value* index) {
-    body({width, 1, index, first_lanes(width, b_.CreateSub(end, index))});
+    llvm::Value* left = b_.CreateSub(end, index);
+    body({width, 1, index, first_lanes(width, left), b_.CreateSub(left, i64(1))});
   };
   // Where it is known ahead, it is no loop, of which a second step would be more code only where
   // whole steps come before.

@@ -73,6 +73,8 @@ class KernelEmitter {
     int slots = 1;
     llvm::Value* start = nullptr;
     llvm::Value* mask = nullptr;
+    llvm::Value* last =
+        nullptr;  // of a mask at the end of a loop: the number of its last lane, from 0
   };
   using LaneBody = std::function<void(const Lanes&)>;
 
@@ -224,6 +226,8 @@ class KernelEmitter {
   std::optional<LoopZeros> zeros_of_loop(scalar::Id id, const Access& access,
                                          const Lanes& lanes) const;
   void hoist_addresses(const Stage& stage, const Lanes& lanes);
+  llvm::Value* load_first_lanes(llvm::Type* type, std::uint32_t parameter, const Access& access,
+                                const Lanes& lanes, int slot, int row);
   llvm::Value* load_near(llvm::Type* type, llvm::Value* where, int stride, llvm::Value* mask);
   Values load_transposed(scalar::Id id, const Access& access, const Lanes& lanes);
   void transpose(Values& rows, int width);
@@ -248,7 +252,7 @@ class KernelEmitter {
   llvm::Constant* zeros(std::int64_t bytes);
   llvm::AllocaInst* slot(llvm::Type* type, const char* name, std::int64_t count = 1);
   // Memory for the results of chunks; all folds of a function share it, one after the other.
-  llvm::AllocaInst* tree_slot(llvm::Type* type, std::size_t number, std::int64_t levels);
+  llvm::AllocaInst* tree_slot(llvm::Type* type, std::size_t number, std::int64_t count);
   llvm::Value* i64(std::int64_t value) { return b_.getInt64(static_cast<std::uint64_t>(value)); }
 
   // Values emitted while a Scope lives are forgotten when it ends.

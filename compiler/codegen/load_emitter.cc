@@ -295,6 +295,9 @@ llvm::Value* KernelEmitter::emit_load(Id id, const Access& access, const Lanes& 
     const std::int64_t stride = access.stride.value();
     loaded = load_near(type, guarded_address(lanes.width * stride), static_cast<int>(stride), mask);
     if (replaces && !otherwise_zero) loaded = b_.CreateSelect(mask, loaded, otherwise);
+  } else if (access.kind == Access::Kind::strided && mask && lanes.last && !guarded &&
+             target_.vector_bytes != 64) {
+    loaded = load_first_lanes(type, parameter, access, lanes, slot, row);
   } else {
     if (guard_of_all) restrict_to(guard_of_all);
     llvm::Value* where = address(parameter, lane_offsets(access, lanes, slot, row));
@@ -306,6 +309,28 @@ llvm::Value* KernelEmitter::emit_load(Id id, const Access& access, const Lanes& 
   loaded = from_memory(loaded);
   return guard && dtype == DType::boolean ? b_.CreateSelect(guard, loaded, otherwise)
                                           : chosen(loaded);
+}
+
+// Elements some distance apart of the lanes up to where a loop ends, and the last of these in the lanes behind it: a mask
+// would be a branch around each, where no instruction gathers.
+llvm::Value* KernelEmitter::load_first_lanes(llvm::Type* type, std::uint32_t parameter,
+                                             const Access& access, const Lanes& lanes, int slot,
+                                             int row) {
+  llvm::Type* element = type->getScalarType();
+  const llvm::Align align(element->getScalarSizeInBits() / 8);
+  llvm::Value* stride = dimension(access.stride);
+  llvm::Value* start =
+      b_.CreateAdd(lanes.start, i64(static_cast<std::int64_t>(slot) * lanes.width));
+  llvm::Value* first = address(parameter, b_.CreateAdd(scalar_index(access.offset, lanes, row),
+                                                       b_.CreateMul(start, stride)));
+  llvm::Value* loaded = llvm::PoisonValue::get(type);
+  for (int lane = 0; lane < lanes.width; ++lane) {
+    llvm::Value* number = b_.CreateBinaryIntrinsic(llvm::Intrinsic::umin, i64(lane), lanes.last);
+    llvm::Value* where = b_.CreateGEP(element, first, b_.CreateMul(number, stride));
+    loaded = b_.CreateInsertElement(loaded, b_.CreateAlignedLoad(element, where, align),
+                                    static_cast<std::uint64_t>(lane));
+  }
+  return loaded;
 }
 
 // Every stride-th element from an address on, of those lanes that the mask has, and zeros in the
@@ -355,7 +380,7 @@ llvm::Value* KernelEmitter::load_near(llvm::Type* type, llvm::Value* where, int 
 }
 
 // One vector for each row, of elements that are contiguous along the rows: for each lane one is
-// loaded, and the square is transposed.
+// loaded, that of the last lane for those behind it, and the square is transposed.
 KernelEmitter::Values KernelEmitter::load_transposed(Id id, const Access& access,
                                                      const Lanes& lanes) {
   std::uint32_t parameter = static_cast<std::uint32_t>(kernel_.arena[id].payload);
@@ -366,10 +391,12 @@ KernelEmitter::Values KernelEmitter::load_transposed(Id id, const Access& access
   llvm::Value* first =
       b_.CreateAdd(scalar_index(access.offset, lanes), b_.CreateMul(lanes.start, stride));
   Values square;
-  for (int lane = 0; lane < width; ++lane)
-    square.push_back(b_.CreateAlignedLoad(
-        memory_type(dtype, width),
-        address(parameter, b_.CreateAdd(first, b_.CreateMul(stride, i64(lane)))), align));
+  for (int lane = 0; lane < width; ++lane) {
+    llvm::Value* number = i64(lane);
+    if (lanes.mask) number = b_.CreateBinaryIntrinsic(llvm::Intrinsic::umin, number, lanes.last);
+    llvm::Value* where = address(parameter, b_.CreateAdd(first, b_.CreateMul(stride, number)));
+    square.push_back(b_.CreateAlignedLoad(memory_type(dtype, width), where, align));
+  }
   transpose(square, width);
   if (dtype == DType::boolean)
     for (llvm::Value*& row : square)

@@ -38,7 +38,7 @@ std::unique_ptr<llvm::Module> emit_model(const ModelObject& model, llvm::LLVMCon
     if (!value.isDeclaration()) shown.insert(value.getName().str());
   ModuleOptions options{.debug_lines = debug_lines, .bare_file_names = true, .shapes = true};
   for (const Target& target : model.variants) {
-    std::unique_ptr<llvm::TargetMachine> own = make_target_machine(target, true);
+    KeptMachine own = make_target_machine(target, true);
     for (const ModelObject::Entry& entry : model.programs) {
       Program program = entry.program;
       program.name = variant_name(model, program, target);
@@ -104,7 +104,7 @@ std::uint64_t ModelObject::bytes_per_worker(const Program& program,
 std::string generate_model(const ModelObject& model, CodeForm form, const CodegenOptions& options) {
   WEIR_CHECK(!model.programs.empty() && !model.variants.empty(), "a model without programs");
   Stopwatch stopwatch;
-  std::unique_ptr<llvm::TargetMachine> machine = make_target_machine(model.base, true);
+  KeptMachine machine = make_target_machine(model.base, true);
   llvm::LLVMContext context;
   std::unique_ptr<llvm::Module> module = emit_model(model, context, *machine, options.debug_lines);
   report(options, kSteps[0], stopwatch.lap());

@@ -52,7 +52,7 @@ std::string code_generator() {
 ObjectCode compile_object(const Program& program, const Target& target,
                           const CodegenOptions& options) {
   Stopwatch stopwatch;
-  std::unique_ptr<llvm::TargetMachine> machine = make_target_machine(target, options.sections);
+  KeptMachine machine = make_target_machine(target, options.sections);
   llvm::LLVMContext context;
   std::unique_ptr<llvm::Module> module =
       emit_module(program, target, context, *machine, {.debug_lines = options.debug_lines});
@@ -82,7 +82,7 @@ LoadableCode compile_for_loading(const Program& program, const Target& target,
     std::size_t i = parts.size() - 1 - task;
     Part& part = parts[i];
     Stopwatch stopwatch;
-    std::unique_ptr<llvm::TargetMachine> machine = make_target_machine(target, options.sections);
+    KeptMachine machine = make_target_machine(target, options.sections);
     llvm::LLVMContext context;
     std::unique_ptr<llvm::Module> module =
         emit_module(program, target, schedules, ranges[i], {i, ranges.size()}, context, *machine,
@@ -110,7 +110,7 @@ LoadableCode compile_for_loading(const Program& program, const Target& target,
 
 std::string ir_text(const Program& program, const Target& target, const CodegenOptions& options) {
   Stopwatch stopwatch;
-  std::unique_ptr<llvm::TargetMachine> machine = make_target_machine(target);
+  KeptMachine machine = make_target_machine(target);
   llvm::LLVMContext context;
   std::unique_ptr<llvm::Module> module = emit_module(program, target, context, *machine, {});
   report(options, kSteps[0], stopwatch.lap());
@@ -125,7 +125,7 @@ std::string ir_text(const Program& program, const Target& target, const CodegenO
 std::string assembly_text(const Program& program, const Target& target,
                           const CodegenOptions& options) {
   Stopwatch stopwatch;
-  std::unique_ptr<llvm::TargetMachine> machine = make_target_machine(target);
+  KeptMachine machine = make_target_machine(target);
   llvm::LLVMContext context;
   std::unique_ptr<llvm::Module> module = emit_module(program, target, context, *machine, {});
   report(options, kSteps[0], stopwatch.lap());

@@ -1,5 +1,7 @@
 #include "compiler/codegen/parallel_emitter.h"
 
+#include <llvm/TargetParser/Triple.h>
+
 #include "compiler/codegen/entry_emitter.h"
 #include "compiler/lowering/cache_line.h"
 #include "runtime/abi.h"
@@ -77,8 +79,12 @@ llvm::Function* ParallelEmitter::declare(const std::string& name, llvm::Function
   return made;
 }
 
-void ParallelEmitter::enter(llvm::Function& function) {
+void ParallelEmitter::enter(llvm::Function& function, Code code) {
   debug_.enter(function);
+  if (code == Code::plain && llvm::Triple(module_.getTargetTriple()).isX86()) {
+    function.addFnAttr(llvm::Attribute::OptimizeNone);
+    function.addFnAttr(llvm::Attribute::NoInline);
+  }
   b_.SetInsertPoint(llvm::BasicBlock::Create(b_.getContext(), "entry", &function));
   b_.SetCurrentDebugLocation(llvm::DebugLoc());
   if (auto* scope = function.getSubprogram())
@@ -87,10 +93,10 @@ void ParallelEmitter::enter(llvm::Function& function) {
 
 llvm::Function* ParallelEmitter::function(const std::string& name, llvm::Type* result,
                                           std::vector<llvm::Type*> arguments,
-                                          llvm::GlobalValue::LinkageTypes linkage) {
+                                          llvm::GlobalValue::LinkageTypes linkage, Code code) {
   auto* made = llvm::Function::Create(llvm::FunctionType::get(result, arguments, false), linkage,
                                       name, module_);
-  enter(*made);
+  enter(*made, code);
   return made;
 }
 

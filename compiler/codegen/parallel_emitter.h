@@ -49,13 +49,17 @@ class ParallelEmitter {
   // already.
   llvm::Function* declare(const std::string& name, llvm::FunctionType* type);
 
+  // Code that is passed through once in a call is generated plainly: that takes 0.4 of the time, and makes a twentieth more
+  // of it (docs/decisions/light-llvm-pipeline.md).
+  enum class Code { plain, optimized };
+
   // Begins a function's body: its first block is where the builder then stands.
-  void enter(llvm::Function& function);
+  void enter(llvm::Function& function, Code code = Code::plain);
 
   // Both, for a function with a linkage of its own.
   llvm::Function* function(const std::string& name, llvm::Type* result,
                            std::vector<llvm::Type*> arguments,
-                           llvm::GlobalValue::LinkageTypes linkage);
+                           llvm::GlobalValue::LinkageTypes linkage, Code code = Code::plain);
 
  private:
   struct HandOver {

@@ -113,6 +113,36 @@ Target host_target(const TargetSpec& spec) {
   return target;
 }
 
+// Machines that nobody uses, those given back last at the end. For as many threads as compile at once, or for the
+// few targets of one object; each takes some hundred kilobytes.
+struct IdleMachines {
+  struct Entry {
+    std::string kind;
+    std::unique_ptr<llvm::TargetMachine> machine;
+  };
+  std::mutex mutex;
+  std::vector<Entry> machines;
+};
+constexpr std::size_t kMostIdleMachines = 4;
+
+// Never destroyed: a program that ends may still compile on another thread.
+IdleMachines& idle_machines() {
+  static auto* idle = new IdleMachines;
+  return *idle;
+}
+
+std::unique_ptr<llvm::TargetMachine> take_idle_machine(const std::string& kind) {
+  IdleMachines& idle = idle_machines();
+  std::lock_guard lock(idle.mutex);
+  for (std::size_t i = idle.machines.size(); i-- > 0;) {
+    if (idle.machines[i].kind != kind) continue;
+    std::unique_ptr<llvm::TargetMachine> found = std::move(idle.machines[i].machine);
+    idle.machines.erase(idle.machines.begin() + static_cast<std::ptrdiff_t>(i));
+    return found;
+  }
+  return nullptr;
+}
+
 }  // namespace
 
 void initialize_backends() {
@@ -204,15 +234,28 @@ Target resolve_target(const TargetSpec& spec) {
   return target;
 }
 
-std::unique_ptr<llvm::TargetMachine> make_target_machine(const Target& target, bool sections) {
+void KeepMachine::operator()(llvm::TargetMachine* machine) const {
+  std::unique_ptr<llvm::TargetMachine> given(machine), dropped;
+  IdleMachines& idle = idle_machines();
+  std::lock_guard lock(idle.mutex);
+  idle.machines.push_back({kind, std::move(given)});
+  if (idle.machines.size() <= kMostIdleMachines) return;
+  dropped = std::move(idle.machines.front().machine);
+  idle.machines.erase(idle.machines.begin());
+}
+
+KeptMachine make_target_machine(const Target& target, bool sections) {
   initialize_backends();
+  std::string kind = fmt::format("{}\n{}\n{}\n{}", target.triple, target.cpu, target.features,
+                                 sections ? "sections" : "");
+  if (auto idle = take_idle_machine(kind)) return {idle.release(), {std::move(kind)}};
   llvm::TargetOptions options;
   options.FunctionSections = options.DataSections = sections;
   options.MCOptions.AsmVerbose = true;
   std::unique_ptr<llvm::TargetMachine> machine = make_machine(
       lookup(target.triple), llvm::Triple(target.triple), target.cpu, target.features, options);
   WEIR_CHECK(machine != nullptr, target.triple);
-  return machine;
+  return {machine.release(), {std::move(kind)}};
 }
 
 }  // namespace weir

@@ -12,6 +12,7 @@
 // they are a tile of their own, or share one's rows with it.
 
 #include <algorithm>
+#include <numeric>
 
 #include "compiler/codegen/kernel_emitter.h"
 #include "compiler/codegen/repeat_columns.h"
@@ -23,6 +24,13 @@ namespace {
 
 // Steps that take as long as the third cache, about.
 constexpr std::int64_t kStepsOfPrefetch = 32;
+
+// Not if all terms have a factor in common.
+bool may_be_one(const Dim& size) {
+  std::int64_t common = 0;
+  for (const Dim::Term& term : size.terms()) common = std::gcd(common, term.coefficient);
+  return common == 1;
+}
 
 }  // namespace
 
@@ -193,12 +201,12 @@ void KernelEmitter::emit_tile(llvm::Value* first_row, llvm::Value* group, const 
   either(
       b_.CreateICmpSLT(group, high), [&] { rows_from(first, most); },
       [&] {
-        either(
-            b_.CreateICmpEQ(limit, i64(1)), [&] { rows_from(i64(0), 1); },
-            [&] {
-              llvm::Value* before = b_.CreateMul(b_.CreateSub(group, high), i64(fewer));
-              rows_from(b_.CreateSub(first, before), most - fewer);
-            });
+        auto low_tile = [&] {
+          llvm::Value* before = b_.CreateMul(b_.CreateSub(group, high), i64(fewer));
+          rows_from(b_.CreateSub(first, before), most - fewer);
+        };
+        if (of.begin == nullptr && !may_be_one(axis.extent)) return low_tile();
+        either(b_.CreateICmpEQ(limit, i64(1)), [&] { rows_from(i64(0), 1); }, low_tile);
       });
   last_row_ = nullptr;
 }

@@ -20,6 +20,11 @@ constexpr int kTileBodyCost = 8;
 constexpr std::int64_t kWrittenOutFields = 160;
 // What follows a fold may cost, for all fields of a tile, to be written out for them.
 constexpr std::int64_t kTogetherCost = 160;
+// And behind folds of so many steps, beside which the way through memory is nothing.
+constexpr std::int64_t kManySteps = 512, kTogetherCostOfMany = 24;
+// Operations of steps that are written out for all fields of a tile, beyond which a tile has fewer rows, as many as make all
+// tiles alike, or there are none: what rows share is loaded once for two of them, too.
+constexpr std::int64_t kWrittenOutOperations = 160;
 // Bytes that a map moves in the time of a vector operation.
 constexpr std::int64_t kBytesOfUnit = 16;
 // Vectors of an image's row that is not cut into blocks.
@@ -227,12 +232,15 @@ class TileChooser {
       }
     }
     if (!shares) return;
+    if (!interleaves) rows = rows_to_write_out(rows, columns);
+    if (rows < 2) return;
     if (stages().front().fold) schedule_.overlap = overlap_of(stages().front());
     schedule_.rows_at_once = static_cast<int>(rows);
     // Chunk results have no place beyond the last row, nor does a row there read what others do.
     if (!splits && !schedule_.overlap && !schedule_.known_rows())
       schedule_.rows_fewer = static_cast<int>(rows / 3);
-    schedule_.rows_together = body_cost(stored) * rows * columns <= kTogetherCost;
+    schedule_.rows_together = body_cost(stored) * rows * columns <=
+                              (all_have_many_steps() ? kTogetherCostOfMany : kTogetherCost);
     schedule_.tile_unroll = static_cast<int>(columns);
     const bool is_step =
         schedule_.tile_axes > 1 || schedule_.unroll % schedule_.tile_unroll != 0 || has_few_tiles();
@@ -244,6 +252,43 @@ class TileChooser {
     if (schedule_.overlap && extent.is_constant() &&
         extent.value() <= kRowVectors * schedule_.width)
       schedule_.block = std::max(schedule_.block, kRowVectors * schedule_.width);
+  }
+
+  bool all_have_many_steps() const {
+    return std::ranges::all_of(stages(), [&](const Stage& stage) {
+      if (!stage.fold) return true;
+      const std::optional<std::int64_t> steps = arena().axis_extent(*stage.axis).constant();
+      return steps && *steps >= kManySteps;
+    });
+  }
+
+  // Beside loads and their indices.
+  std::int64_t operations(const std::vector<Id>& roots) const {
+    std::int64_t count = 0;
+    for (Id id : scalar::reachable(arena(), roots)) {
+      const scalar::Node& node = arena()[id];
+      count += scalar::info(node.primitive).cost > 0 && !scalar::is_load(node.primitive) &&
+               node.type != DType::i64;
+    }
+    return count;
+  }
+
+  // As many of a tile's rows as make little code where all steps are written out for each of its fields.
+  std::int64_t rows_to_write_out(std::int64_t rows, std::int64_t columns) const {
+    if (schedule_.tile_axes > 1) return rows;
+    for (const Stage& stage : stages()) {
+      if (!stage.fold || !is_written_out(schedule_.kernel, stage, rows * columns) ||
+          overlap_of(stage))
+        continue;
+      const std::int64_t steps = arena().axis_extent(*stage.axis).value();
+      const std::int64_t each = operations(stage.fold->elements) + operations(stage.fold->step);
+      if (steps * each * rows * columns <= kWrittenOutOperations) continue;
+      const Dim& extent = schedule_.rows.back().extent;
+      while (rows > 1 && (steps * each * rows * columns > kWrittenOutOperations ||
+                          !extent.is_constant() || extent.value() % rows != 0))
+        --rows;
+    }
+    return rows;
   }
 
   // Whether there are so few tiles that those of a block had better be units of their own: as long as these are whole lines,
