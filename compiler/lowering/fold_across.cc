@@ -121,7 +121,7 @@ std::optional<RowSum> find_row_sum(const Kernel& kernel) {
   return sum;
 }
 
-bool fold_across(Kernel& stores, std::uint32_t parameter, const std::vector<std::uint32_t>& order,
+bool fold_across(Kernel& stores, std::uint32_t parameter, const MemoryLayout& layout,
                  const Kernel& folds, const RowSum& sum, const VectorRegisters& vectors) {
   if (stores.rows.size() < 2) return false;
   for (const Stage& stage : stores.stages)
@@ -132,13 +132,22 @@ bool fold_across(Kernel& stores, std::uint32_t parameter, const std::vector<std:
   if (store == nullptr || !leaves_work(stores, folds, vectors) ||
       !hides_sums(stores, *store, folds))
     return false;
-  auto place_of = [&](std::size_t dimension) {
-    const auto found = std::find(order.begin(), order.end(), dimension);
-    return found == order.end() ? dimension : static_cast<std::size_t>(found - order.begin());
-  };
   Arena& arena = stores.arena;
-  const Id row = store->indices[place_of(sum.dimension)];
-  const Id column = store->indices[place_of(sum.column)];
+  // The indices of the dimensions, outermost first; of those in panels there is one more.
+  std::vector<Id> indices = store->indices;
+  if (layout.panel != 0) {
+    const Id piece = arena.make(Primitive::mul, {indices.front(), arena.index(layout.panel)});
+    indices.back() = arena.make(Primitive::add, {piece, indices.back()});
+    indices.erase(indices.begin());
+    stores.locations.resize(arena.size());
+  }
+  auto index_of = [&](std::size_t dimension) {
+    const auto found = std::find(layout.order.begin(), layout.order.end(), dimension);
+    return indices[found == layout.order.end()
+                       ? dimension
+                       : static_cast<std::size_t>(found - layout.order.begin())];
+  };
+  const Id row = index_of(sum.dimension), column = index_of(sum.column);
   // The axis of a tile's rows; the last one is that of its columns.
   const auto axis = static_cast<std::uint32_t>(stores.rows.size() - 2);
   if (!is_axis(arena, row, axis) || reads_axis(arena, column, axis) ||

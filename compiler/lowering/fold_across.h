@@ -14,6 +14,7 @@
 #include <optional>
 
 #include "compiler/lowering/build_kernel.h"
+#include "compiler/lowering/program.h"
 #include "compiler/lowering/target.h"
 
 namespace weir {
@@ -28,10 +29,9 @@ struct RowSum {
 // If that is all that a kernel folds.
 std::optional<RowSum> find_row_sum(const Kernel& kernel);
 
-// Makes `stores`, which is prepared, fold what it stores in a parameter, whose dimensions lie in memory in an order (empty:
-// as they are), and leave the results of chunks in a new parameter, its last. False, and nothing is changed, if its rows do
+// Makes `stores`, which is prepared, fold what it stores in a parameter, which lies in memory in this layout, and leave the results of chunks in a new parameter, its last. False, and nothing is changed, if its rows do
 // not run that way, or if that would leave threads without work.
-bool fold_across(Kernel& stores, std::uint32_t parameter, const std::vector<std::uint32_t>& order,
+bool fold_across(Kernel& stores, std::uint32_t parameter, const MemoryLayout& layout,
                  const Kernel& folds, const RowSum& sum, const VectorRegisters& vectors);
 
 // Makes `folds` merge the results of chunks, which take the place of the value.

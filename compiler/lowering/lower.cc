@@ -109,6 +109,7 @@ class Lowerer {
     };
     layouts_ = weir::choose_layouts(kernels, is_free, weight_test(), options_.processor.vectors);
     order_state(kernels, checked);
+    layouts_.merge(choose_panels(kernels, layouts_, is_free, weight_test(), options_.processor));
   }
 
   // Of the params that are updated; one whose next value has another use besides stays as declared.
@@ -348,10 +349,8 @@ class Lowerer {
     auto found = row_sums_.find(value);
     if (found == row_sums_.end()) return;
     auto& [group, sum] = found->second;
-    const std::vector<std::uint32_t>& order =
-        program_.buffers[call.buffers[parameter]].layout.order;
-    if (!fold_across(kernel, parameter, order, group->kernel.kernel, sum,
-                     options_.processor.vectors))
+    if (!fold_across(kernel, parameter, program_.buffers[call.buffers[parameter]].layout,
+                     group->kernel.kernel, sum, options_.processor.vectors))
       return;
     Buffer chunks{"chunks", kernel.parameters.back().type, Buffer::Place::workspace, 0, 0, {}};
     call.buffers.push_back(add_buffer(std::move(chunks)));
@@ -393,6 +392,11 @@ class Lowerer {
   // The buffer of a transposed copy; one copy serves all kernels that want it, with as wide a frame. Weights are laid out
   // that way before the program runs.
   std::uint32_t packed_buffer(const PackedCopy& copy) {
+    if (auto layout = layouts_.find(copy.source);
+        layout != layouts_.end() && layout->second.panel != 0 && copy.low.empty() &&
+        layout->second.panel == copy.panel && std::ranges::is_sorted(copy.order) &&
+        std::ranges::is_sorted(layout->second.order))
+      return buffer_of(copy.source);
     auto [found, inserted] = packed_.try_emplace(
         {copy.source, copy.order, copy.panel, copy.low, to_string(copy.type)}, 0);
     if (!inserted) return found->second;

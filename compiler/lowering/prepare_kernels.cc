@@ -6,6 +6,7 @@
 
 #include "compiler/lowering/apply_panels.h"
 #include "compiler/lowering/cut_copies.h"
+#include "compiler/lowering/fold_across.h"
 #include "compiler/lowering/frame_windows.h"
 #include "compiler/lowering/order_rows.h"
 #include "compiler/lowering/part_results.h"
@@ -34,7 +35,59 @@ std::vector<PackedCopy> framed_copies(BuiltKernel& built, const std::vector<Fram
   return copies;
 }
 
+// Whether the kernel is a product of so many rows and columns that its operands may be cut.
+bool may_be_cut(const Kernel& kernel) {
+  if (kernel.rows.size() != 2) return false;
+  bool folds = false, is_large = false;
+  for (const Stage& stage : kernel.stages) folds = folds || (stage.fold && stage.digits.empty());
+  for (const Dim& dim : kernel.rows)
+    is_large = is_large || dim.constant().value_or(0) >= kFarColumns;
+  return folds && is_large;
+}
+
+// The parameter of a kernel that is the value, read or written.
+std::optional<std::uint32_t> parameter_of(const BuiltKernel& built, ValueId value, bool written) {
+  for (std::uint32_t i = 0; i < built.values.size(); ++i)
+    if (built.values[i] == value && built.kernel.parameters[i].written == written) return i;
+  return std::nullopt;
+}
+
 }  // namespace
+
+Layouts choose_panels(const std::vector<const BuiltKernel*>& kernels, const Layouts& layouts,
+                      const std::function<bool(ValueId)>& is_free,
+                      const std::function<bool(ValueId)>& is_weight, const Processor& processor) {
+  Layouts chosen;
+  // A sum over the rows is one of the kernel that stores the value, as a rule (fold_across.h).
+  auto others_read = [&](ValueId value, const BuiltKernel& reader) {
+    return std::ranges::any_of(kernels, [&](const BuiltKernel* other) {
+      return other != &reader && parameter_of(*other, value, false) && !find_row_sum(other->kernel);
+    });
+  };
+  auto is_stored_along = [&](ValueId value, std::int64_t panel) {
+    const auto writer = std::ranges::find_if(kernels, [&](const BuiltKernel* one) {
+      return parameter_of(*one, value, true).has_value();
+    });
+    return writer != kernels.end() && (*writer)->kernel.rows.size() == 2 &&
+           runs_along_panels((*writer)->kernel, *parameter_of(**writer, value, true), panel);
+  };
+  for (const BuiltKernel* reader : kernels) {
+    if (!may_be_cut(reader->kernel)) continue;
+    const PreparedKernels prepared = prepare_kernels(*reader, layouts, is_weight, processor);
+    if (prepared.kernels.size() != 1) continue;
+    const std::vector<PackedCopy>& copies = prepared.kernels[0].copies;
+    for (const PackedCopy& copy : copies) {
+      const bool is_only = std::ranges::count(copies, copy.source, &PackedCopy::source) == 1 &&
+                           !parameter_of(prepared.kernels[0].built, copy.source, false);
+      if (copy.panel == 0 || !copy.low.empty() || !std::ranges::is_sorted(copy.order) || !is_only ||
+          layouts.contains(copy.source) || !is_free(copy.source) ||
+          others_read(copy.source, *reader) || !is_stored_along(copy.source, copy.panel))
+        continue;
+      chosen.emplace(copy.source, MemoryLayout{copy.order, copy.panel});
+    }
+  }
+  return chosen;
+}
 
 PreparedKernels prepare_kernels(BuiltKernel built, const Layouts& layouts,
                                 const std::function<bool(ValueId)>& is_weight,
