@@ -28,6 +28,8 @@ constexpr std::int64_t kTurnedSteps = 8;
 // Vectors of a fold in lanes order that lie apart are worth a copy if so many rows read each of
 // them, by estimated_size.
 constexpr std::int64_t kLanesUses = 8;
+// Filters that vary, and are read by the rows of a tile, are laid out as the steps go if so many rows read each element.
+constexpr std::int64_t kFilterUses = 256;
 
 // The order of dimensions that brings the vector axis innermost, behind the others in the order of
 // their loops; nothing if the load does not run along that axis, or is not a plain permutation of
@@ -144,7 +146,7 @@ std::optional<std::vector<std::uint32_t>> order_along_far_steps(const Kernel& ke
 }
 
 // The order of dimensions that brings the steps of a window innermost, behind the others in the order
-// of their loops, for weights that the rows of a tile read and its columns share: filters, where
+// of their loops, for what the rows of a tile read and its columns share: filters, where
 // vectors run along an image's row. As they are declared, each step reads another line for each row,
 // and comes back to that for the window's next tap.
 std::optional<std::vector<std::uint32_t>> order_along_window(const Kernel& kernel, Id load,
@@ -165,6 +167,28 @@ std::optional<std::vector<std::uint32_t>> order_along_window(const Kernel& kerne
       return order_along(kernel, shape, indices, stage.digits.back(), groups);
   }
   return std::nullopt;
+}
+
+// Whether vectors run along the positions of a window, as an image's row, in a fold in chain order.
+bool runs_along_window(const Kernel& kernel) {
+  const auto vector_axis = static_cast<std::uint32_t>(kernel.rows.size() - 1);
+  for (const Stage& stage : kernel.stages) {
+    if (!stage.fold || stage.fold->order != Reduction::Order::chain) continue;
+    for (Id load : scalar::reachable(kernel.arena, stage.fold->elements)) {
+      if (!scalar::is_load(kernel.arena[load].primitive)) continue;
+      for (Id index : kernel.arena.load_indices(load)) {
+        bool has_vectors = false, has_steps = false;
+        for (Id id : scalar::reachable(kernel.arena, std::span(&index, 1))) {
+          const scalar::Node& node = kernel.arena[id];
+          if (node.primitive != Primitive::axis) continue;
+          has_vectors = has_vectors || node.payload == vector_axis;
+          has_steps = has_steps || std::ranges::count(stage.digits, node.payload) > 0;
+        }
+        if (has_vectors && has_steps) return true;
+      }
+    }
+  }
+  return false;
 }
 
 // The axis that vectors run along: that of the stages, if a fold is in lanes order.
@@ -253,6 +277,7 @@ std::vector<PackedCopy> pack_operands(BuiltKernel& built,
   auto original_count = static_cast<std::uint32_t>(kernel.parameters.size());
   const bool has_window =
       std::ranges::any_of(kernel.stages, [](const Stage& stage) { return !stage.digits.empty(); });
+  const bool along_window = runs_along_window(kernel);
   const std::vector<bool> none, groups = lanes_axis ? none : group_axes(kernel);
   auto order_of = [&](const Arena& from, Id id) {
     const scalar::Node& node = from[id];
@@ -307,7 +332,9 @@ std::vector<PackedCopy> pack_operands(BuiltKernel& built,
       order = order_along_far_steps(kernel, id, kernel.parameters[parameter].type.shape,
                                     far_step_bytes(processor.core));
     if (!order && node.primitive == Primitive::load && parameter < original_count && !lanes_axis &&
-        built.values[parameter].valid() && is_weight(built.values[parameter]))
+        built.values[parameter].valid() &&
+        (is_weight(built.values[parameter]) ||
+         (along_window && estimated_size(uses_of(kernel, from.operands(id))) >= kFilterUses)))
       order = order_along_window(kernel, id, kernel.parameters[parameter].type.shape, groups);
     if (!order) return {};
     const TensorType type = kernel.parameters[parameter].type;
