@@ -94,6 +94,7 @@ function(weir_generated_builder)
   endif()
   add_executable(weir_generate_builder ${sources})
   target_link_libraries(weir_generate_builder PRIVATE weir_ir)
+  weir_optimize_less(weir_generate_builder)
   set(header "${PROJECT_BINARY_DIR}/generated/ir/builder_ops.h")
   add_custom_command(OUTPUT "${header}.stamp" BYPRODUCTS "${header}"
     COMMAND "${CMAKE_COMMAND}" -E make_directory "${PROJECT_BINARY_DIR}/generated/ir"
@@ -216,6 +217,7 @@ function(weir_examples)
     endif()
     set_target_properties(example_${name} PROPERTIES RUNTIME_OUTPUT_DIRECTORY "${PROJECT_BINARY_DIR}/bin/examples")
     target_compile_definitions(example_${name} PRIVATE WEIR_SOURCE_DIR="${PROJECT_SOURCE_DIR}")
+    weir_optimize_less(example_${name})
     if(BUILD_TESTING)
       add_test(NAME example_${name} COMMAND example_${name} ${example_arguments}
         WORKING_DIRECTORY "${PROJECT_SOURCE_DIR}")
@@ -325,6 +327,7 @@ function(weir_host_llvm_test)
   set_target_properties(weir_tests_host_llvm PROPERTIES ENABLE_EXPORTS ON
     RUNTIME_OUTPUT_DIRECTORY "${PROJECT_BINARY_DIR}/bin/tests")
   target_include_directories(weir_tests_host_llvm SYSTEM PRIVATE "${host_includedir}")
+  weir_optimize_less(weir_tests_host_llvm)
   target_link_directories(weir_tests_host_llvm PRIVATE "${host_libdir}")
   target_link_libraries(weir_tests_host_llvm PRIVATE GTest::gtest_main weir ${host_libs} ${host_system-libs})
   if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")

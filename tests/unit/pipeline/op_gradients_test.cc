@@ -26,7 +26,7 @@ namespace {
 
 constexpr std::int64_t kMostMoved = 60;  // elements, each of which is two runs
 // Of an op's graphs, those that come first: convolutions have many, of thousands of instructions.
-constexpr int kFirstGradients = 6, kSecondGradients = 2;
+constexpr int kFirstGradients = 4, kSecondGradients = 2;
 constexpr std::uint64_t kRandomGradients = 60;
 constexpr int kAdjoints = 60;
 constexpr std::int64_t kMostElements = 3000;  // of what an adjoint is interpreted for
