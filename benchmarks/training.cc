@@ -3,7 +3,9 @@
 // critic's own gradient in it. PyTorch runs in a process of its own, in turns with ours.
 //
 // Both sides start from the same weights and train on one batch; their losses are compared first.
-// `other` is the share of our time outside contractions: these are timed alone, too.
+// `other` bounds the share of our time outside contractions: it is what their multiply-adds would leave of a step at the
+// peak of the units, which takes turns with the step.
+#include <cmath>
 #include <csignal>
 #include <cstdlib>
 #include <exception>
@@ -11,6 +13,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include "benchmarks/goals.h"
 #include "benchmarks/networks.h"
 #include "benchmarks/report.h"
 #include "benchmarks/subject.h"
@@ -112,54 +115,11 @@ std::string description(const Case& one, int threads) {
       .dump();
 }
 
-// The contractions of a step - whatever sums products of its operands - each compiled alone.
-class Contractions {
- public:
-  Contractions(const Graph& step, std::int64_t batch) {
-    Numbers numbers;
-    for (const Node& node : step.nodes()) {
-      std::vector<TensorType> types = types_of(step, node.operands);
-      if (!contracts({node.op, types, node.attributes})) continue;
-      GraphBuilder builder("contraction");
-      std::vector<Var> operands;
-      std::vector<Tensor> inputs;
-      for (const TensorType& type : types) {
-        Tensor::Sizes sizes;
-        for (const Dim& dim : type.shape) sizes.push_back(dim.evaluate({{"N", batch}}).value());
-        inputs.push_back(numbers.tensor(std::move(sizes), 1));
-        operands.push_back(
-            builder.input(fmt::format("operand{}", operands.size()), type.dtype, type.shape));
-      }
-      builder.output("y", builder.apply(*node.op, operands, node.attributes));
-      Executable executable = compile(builder.finish());
-      std::vector<Tensor> outputs = executable.run(inputs);
-      calls_.push_back({std::move(executable), std::move(inputs), std::move(outputs)});
-    }
-  }
-
-  void run(const weir_executor* executor) {
-    for (Call& call : calls_) call.executable.run_into(call.inputs, call.outputs, executor);
-  }
-
- private:
-  struct Call {
-    Executable executable;
-    std::vector<Tensor> inputs, outputs;
-  };
-
-  static bool contracts(const OpInstance& instance) {
-    if (!instance.op->comprehension || instance.op->composite_for(instance)) return false;
-    std::optional<Reduction> reduction = instance.op->comprehension(instance).reduction;
-    return reduction && (reduction->name == "dot" || reduction->name == "dot_if");
-  }
-
-  std::vector<Call> calls_;
-};
-
 class Steps {
  public:
   explicit Steps(const Options& options)
       : options_(options),
+        machine_(options, two_),
         times_("training", "One step: times as fast as PyTorch",
                {{"case", 30},
                 {"thr", 3},
@@ -179,14 +139,15 @@ class Steps {
     Weights tensors(data.begin(), data.end());
     write_npz(folder / "data.npz", tensors);
     Memory memory{one.name()};
-    Contractions contractions(Trainer(model, {one.optimizer}).step_graph(), one.batch);
+    const Work work = work_of(Trainer(model, {one.optimizer}).step_graph(), {{"N", one.batch}});
     for (int threads : {1, 2}) {
       Trainer trainer(model, {one.optimizer});
       std::vector<Tensor> inputs;
       for (const Signature& input : trainer.inputs()) inputs.push_back(data.at(input.name));
       const weir_executor* executor = threads == 1 ? nullptr : &two_.executor();
-      std::vector<Side> sides{repeated([&, executor] { trainer.step(inputs, kRate, executor); }),
-                              repeated([&, executor] { contractions.run(executor); })};
+      std::vector<Side> sides{repeated([&, executor] { trainer.step(inputs, kRate, executor); })};
+      const LimitSides limits = machine_.add_limits(sides, {work.flops, 0}, threads);
+      const std::size_t torch_side = sides.size();
       std::optional<TorchPeer> torch;
       write_file(folder / "case.json", {description(one, threads)});
       if (torch_works_) start(torch, folder.path());
@@ -202,14 +163,14 @@ class Steps {
       effort.fewest_rounds = 5;
       if (threads > 1) effort.rest_seconds = 10e-3;
       Samples samples = interleave(sides, effort);
-      double other = 1 - samples.ratio(1, 0).median;
+      double other = 1 - machine_.part_of_peak(samples, limits, work, threads);
       std::vector<Cell> row{one.name(),
                             {fmt::format("{}", threads), static_cast<double>(threads)},
-                            {fmt::format("{:.0f} %", other * 100), other},
+                            {fmt::format("<{:.0f} %", std::ceil(other * 100)), other},
                             {duration(samples.seconds(0).median), samples.seconds(0)}};
       if (torch) {
-        row.emplace_back(duration(samples.seconds(2).median), samples.seconds(2));
-        Spread ratio = samples.ratio(2, 0);
+        row.emplace_back(duration(samples.seconds(torch_side).median), samples.seconds(torch_side));
+        Spread ratio = samples.ratio(torch_side, 0);
         double goal = one.goals[threads - 1];
         row.emplace_back(times(ratio), ratio);
         row.emplace_back(fmt::format("{}{}", goal, ratio.median < goal ? "  BEHIND" : ""), goal);
@@ -276,8 +237,9 @@ class Steps {
   }
 
   const Options& options_;
-  Table times_;
   ThreadPool two_{2};
+  Machine machine_;
+  Table times_;
   bool torch_works_ = true;
   std::vector<Memory> memory_;
 };

@@ -13,7 +13,7 @@
 #endif
 
 // A package of passes that LLVM's builds may carry.
-llvm::PassPluginLibraryInfo getPollyPluginInfo();
+llvm::PassPluginLibraryInfo getPollyPluginInfo();  // NOLINT: LLVM's name
 llvm::PassPluginLibraryInfo getPollyPluginInfo() { return {}; }
 
 extern "C" {

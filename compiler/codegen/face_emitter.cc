@@ -90,19 +90,17 @@ class FaceEmitter {
   };
 
   llvm::Function* function(const std::string& name, llvm::Type* result,
-                           std::vector<llvm::Type*> arguments) {
-    auto* made =
-        llvm::Function::Create(llvm::FunctionType::get(result, std::move(arguments), false),
-                               llvm::GlobalValue::ExternalLinkage, name, module_);
+                           llvm::ArrayRef<llvm::Type*> arguments) {
+    auto* made = llvm::Function::Create(llvm::FunctionType::get(result, arguments, false),
+                                        llvm::GlobalValue::ExternalLinkage, name, module_);
     // Some machines hand integers over in wider registers, and then their upper bits count.
     if (result == status_) made->addRetAttr(llvm::Attribute::SExt);
     b_.SetInsertPoint(llvm::BasicBlock::Create(context_, "entry", made));
     return made;
   }
 
-  llvm::FunctionCallee declared(const std::string& name, std::vector<llvm::Type*> arguments) {
-    return module_.getOrInsertFunction(
-        name, llvm::FunctionType::get(status_, std::move(arguments), false));
+  llvm::FunctionCallee declared(const std::string& name, llvm::ArrayRef<llvm::Type*> arguments) {
+    return module_.getOrInsertFunction(name, llvm::FunctionType::get(status_, arguments, false));
   }
   llvm::FunctionCallee program_of(const Program& program) {
     return declared(program_symbol(program), {pointer_});

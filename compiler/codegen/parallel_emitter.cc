@@ -92,7 +92,7 @@ void ParallelEmitter::enter(llvm::Function& function, Code code) {
 }
 
 llvm::Function* ParallelEmitter::function(const std::string& name, llvm::Type* result,
-                                          std::vector<llvm::Type*> arguments,
+                                          llvm::ArrayRef<llvm::Type*> arguments,
                                           llvm::GlobalValue::LinkageTypes linkage, Code code) {
   auto* made = llvm::Function::Create(llvm::FunctionType::get(result, arguments, false), linkage,
                                       name, module_);

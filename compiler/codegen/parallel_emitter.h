@@ -58,7 +58,7 @@ class ParallelEmitter {
 
   // Both, for a function with a linkage of its own.
   llvm::Function* function(const std::string& name, llvm::Type* result,
-                           std::vector<llvm::Type*> arguments,
+                           llvm::ArrayRef<llvm::Type*> arguments,
                            llvm::GlobalValue::LinkageTypes linkage, Code code = Code::plain);
 
  private:

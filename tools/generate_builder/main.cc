@@ -178,16 +178,18 @@ std::string function(const OpDef& op) {
 }
 
 void generate() {
+  // Guarded by name: `#pragma once` knows a file by its time too, which is another one where a precompiled header with it
+  // comes from a compiler cache.
   std::fputs(
       "// The ops as C++ functions. Generated from the op registry (ir/ops/): do not edit.\n"
-      "#pragma once\n\n"
+      "#ifndef WEIR_IR_BUILDER_OPS_H\n#define WEIR_IR_BUILDER_OPS_H\n\n"
       "#include <cstdint>\n#include <initializer_list>\n#include <limits>\n#include <memory>\n"
       "#include <source_location>\n#include <string>\n#include <utility>\n#include <vector>\n\n"
       "#include \"ir/builder.h\"\n\n"
       "namespace weir {\n\n",
       stdout);
   for (const auto& op : all_ops()) fmt::print("{}\n", function(*op));
-  std::fputs("}  // namespace weir\n", stdout);
+  std::fputs("}  // namespace weir\n\n#endif\n", stdout);
 }
 
 }  // namespace
