@@ -12,6 +12,7 @@
 #include <cmath>
 #include <filesystem>
 #include <fstream>
+#include <map>
 #include <optional>
 #include <set>
 #include <sstream>
@@ -69,16 +70,16 @@ std::vector<Graph> narrow_graphs_of(const std::string& op) {
                                                                      {DType::i32, DType::i8},
                                                                      {DType::i32, DType::u8}}};
   std::vector<Graph> graphs;
-  std::size_t turn = 0;
+  std::map<DType, std::size_t> turns;  // graphs that become of this type
   for (const Graph& graph : graphs_of(op)) {
-    ++turn;
     for (auto [from, to] : kNarrower) {
-      bool is_first = to == DType::f16 || to == DType::i8;
-      if (turn > kOfBothTypes && is_first != (turn % 2 == 0)) continue;
       bool has_type = false;
       for (std::uint32_t i = 0; i < graph.value_count(); ++i)
         has_type = has_type || graph.type(ValueId{i}).dtype == from;
       if (!has_type) continue;
+      std::size_t turn = ++turns[to];
+      bool is_first = to == DType::f16 || to == DType::i8;
+      if (turn > kOfBothTypes && is_first != (turn % 2 == 0)) continue;
       try {
         graphs.push_back(retyped(graph, from, to));
       } catch (const Error&) {
