@@ -65,6 +65,11 @@ function(weir_room name)
   if(NOT name STREQUAL "runtime")
     weir_optimize_less(weir_${name})
   endif()
+  # The interpreter is what tests wait for, next to LLVM.
+  if(name STREQUAL "ir" AND CMAKE_BUILD_TYPE STREQUAL "Release")
+    set_source_files_properties("${PROJECT_SOURCE_DIR}/ir/interpreter.cc" "${PROJECT_SOURCE_DIR}/ir/scalar/evaluate.cc"
+      PROPERTIES COMPILE_OPTIONS -O2)
+  endif()
   target_compile_options(weir_${name} PRIVATE ${weir_installed_options})
   target_link_libraries(weir_${name} PUBLIC $<BUILD_INTERFACE:weir_options> ${arg_PUBLIC} PRIVATE ${arg_LINKS})
   foreach(room IN LISTS arg_ROOMS)

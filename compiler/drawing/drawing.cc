@@ -160,18 +160,25 @@ class Drawer {
     }
   }
 
-  // A kernel that copies buffer 0 to buffer 1, or checks what is in it.
+  // A kernel that copies buffer 0 to buffer 1, writes the frame around what will be copied to buffer 0, or checks what is
+  // in it.
   std::uint32_t add_copy(const Program& program, std::size_t number, Box box) {
     const KernelCall& call = program.calls[number];
     bool checks = std::any_of(program.checks.begin(), program.checks.end(),
                               [&](const IndexCheck& check) { return check.call == number; });
-    const Buffer& target = program.buffers[call.buffers[checks ? 0 : 1]];
+    bool frames = !checks && call.buffers.size() == 1;
+    const Buffer& target = program.buffers[call.buffers[checks || frames ? 0 : 1]];
     std::uint32_t drawn = add({Role::copy,
                                flow_of_copy(program, number),
-                               checks ? "check" : "copy",
+                               checks   ? "check"
+                               : frames ? "frame"
+                                        : "copy",
                                {to_string(target.type)},
                                call.description,
                                box});
+    PictureNode frame = checks ? std::nullopt : writers_[call.buffers.back()];
+    if (frame) add_edge(*frame, drawn, "");
+    if (frames) return drawn;
     PictureNode source = writers_[call.buffers[0]];
     if (!source) source = leaf_for(call.values[0], drawn, {});
     if (source) add_edge(*source, drawn, "");
@@ -180,7 +187,7 @@ class Drawer {
 
   // A copy belongs to whoever reads it first, and to what it copies if that is no kernel.
   Flow flow_of_copy(const Program& program, std::size_t number) const {
-    std::uint32_t copy = program.calls[number].buffers[1];
+    std::uint32_t copy = program.calls[number].buffers.back();
     for (std::size_t i = number + 1; i < program.calls.size(); ++i) {
       const KernelCall& reader = program.calls[i];
       if (!reader.nodes.empty() &&

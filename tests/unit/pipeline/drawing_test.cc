@@ -128,6 +128,27 @@ TEST(Drawing, RandomPrograms) {
   }
 }
 
+// What is written around a copy of an image has a place of its own, on the way to the copy.
+TEST(Drawing, FramesOfWindows) {
+  Graph graph = parse_graph(
+      "graph @f(%x: f32[3, 32, 3]) -> (f32[3, 32, 2]) { "
+      "%y = max_pool(%x) {kernel = [3], low = [1]} return %y }",
+      "frames");
+  weir::Program program = lower_graph(graph, {});
+  std::string dot = draw(graph, InspectStage::kernels);
+  expect_drawn(optimize(graph), program, dot);
+  Parsed parsed(dot);
+  std::size_t frames = 0;
+  for (const KernelCall& call : program.calls)
+    frames += call.nodes.empty() && call.buffers.size() == 1 ? 1 : 0;
+  EXPECT_GT(frames, 0u) << dot;
+  EXPECT_EQ(count_of(parsed.get(), "frame"), frames) << dot;
+  for (Agnode_t* node = agfstnode(parsed.get()); node != nullptr;
+       node = agnxtnode(parsed.get(), node))
+    if (attribute(node, "label").starts_with("<B>frame</B>"))
+      EXPECT_NE(agfstout(parsed.get(), node), nullptr) << dot;
+}
+
 TEST(Drawing, IsTheSameTextEveryTime) {
   for (std::uint64_t seed = 0; seed < 20; ++seed) {
     Graph graph = random_program(seed).graph;

@@ -186,13 +186,15 @@ std::vector<std::int64_t> sizes_for(const Graph& graph) {
   return sizes;
 }
 
-// The graph, compiled in several ways, for several values of its symbols.
+// The graph, compiled in several ways, for several values of its symbols: small ones with ordinary operands and with special
+// values among them, larger ones with either.
 void expect_compiled_equals_interpreter(const Graph& graph, const std::vector<Way>& ways) {
   std::vector<Executable> executables;
   for (const Way& way : ways) executables.push_back(compile(program_of(graph, 1, 1, false), way));
   // One compiled program serves every size.
   for (std::int64_t size : sizes_for(graph)) {
     for (bool special : {false, true}) {
+      if (size > 5 && special != (size == 37)) continue;
       Program program = program_of(graph, size, static_cast<std::uint64_t>(size) + 1, special);
       std::optional<std::vector<Tensor>> expected[2];  // without and with FMA
       for (std::size_t i = 0; i < ways.size(); ++i) {
