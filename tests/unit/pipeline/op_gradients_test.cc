@@ -24,7 +24,9 @@
 namespace weir::test {
 namespace {
 
-constexpr std::int64_t kMostMoved = 60;  // elements, each of which is two runs
+// Elements, each of which is two runs; of more, some all over.
+constexpr std::int64_t kMostMoved = 60;
+constexpr double kSteep = 1e6;  // beside a pole, where no step is small
 // Of an op's graphs, those that come first: convolutions have many, of thousands of instructions.
 constexpr int kFirstGradients = 4, kSecondGradients = 2;
 constexpr std::uint64_t kRandomGradients = 60;
@@ -93,12 +95,13 @@ void expect_differences(const Executable& code, std::size_t outputs, const Input
   std::int64_t moved_elements = 0;
   for (const std::string& name : wrt) moved_elements += inputs.find(name)->second.element_count();
   std::vector<Tensor> actual = code.run(inputs);
-  if (moved_elements > kMostMoved || !all_finite(actual)) return;
+  if (!all_finite(actual)) return;
+  const std::int64_t stride = (moved_elements + kMostMoved - 1) / kMostMoved;
   for (std::size_t k = 0; k < wrt.size(); ++k) {
     const Tensor& gradient = actual[outputs + k];
     const Tensor& at = inputs.find(wrt[k])->second;
     if (at.dtype() != DType::f64) continue;
-    for (std::int64_t i = 0; i < gradient.element_count(); ++i) {
+    for (std::int64_t i = 0; i < gradient.element_count(); i += stride) {
       auto moved = [&](double step) {
         Inputs others = inputs;
         Tensor copy = Tensor::from(at.elements<double>(), at.sizes());
@@ -108,6 +111,7 @@ void expect_differences(const Executable& code, std::size_t outputs, const Input
       };
       double wanted = (moved(kStep) - moved(-kStep)) / (2 * kStep);
       double value = gradient.elements<double>()[static_cast<std::size_t>(i)];
+      if (std::abs(wanted) > kSteep && std::abs(value) > kSteep) continue;
       ASSERT_NEAR(value, wanted, 1e-4 * std::max(1.0, std::abs(wanted)))
           << what << ", with respect to element " << i << " of " << wrt[k];
     }
