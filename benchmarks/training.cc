@@ -146,16 +146,16 @@ class Steps {
       for (const Signature& input : trainer.inputs()) inputs.push_back(data.at(input.name));
       const weir_executor* executor = threads == 1 ? nullptr : &two_.executor();
       std::vector<Side> sides{repeated([&, executor] { trainer.step(inputs, kRate, executor); })};
-      const LimitSides limits = machine_.add_limits(sides, {work.flops, 0}, threads);
-      const std::size_t torch_side = sides.size();
       std::optional<TorchPeer> torch;
       write_file(folder / "case.json", {description(one, threads)});
       if (torch_works_) start(torch, folder.path());
-      if (torch) {
-        compare(one, trainer, inputs, *torch);
+      if (torch) compare(one, trainer, inputs, *torch);
+      // This runs steps, so it follows the comparison.
+      const LimitSides limits = machine_.add_limits(sides, {work.flops, 0}, threads);
+      const std::size_t torch_side = sides.size();
+      if (torch)
         sides.push_back(
             [&torch](std::int64_t repeats) { torch->ask(fmt::format("steps {}", repeats)); });
-      }
       Effort effort = options_.effort();
       effort.sample_seconds =
           options_.quick ? 2e-3 : 20e-3;  // a command through a pipe is nothing then
