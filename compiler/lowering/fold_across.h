@@ -29,8 +29,9 @@ struct RowSum {
 // If that is all that a kernel folds.
 std::optional<RowSum> find_row_sum(const Kernel& kernel);
 
-// Makes `stores`, which is prepared, fold what it stores in a parameter, which lies in memory in this layout, and leave the results of chunks in a new parameter, its last. False, and nothing is changed, if its rows do
-// not run that way, or if that would leave threads without work.
+// Makes `stores`, which is prepared, fold what it stores in a parameter, which lies in memory in this
+// layout, and leave the results of chunks in a new parameter, its last. False, and nothing is changed,
+// if its rows do not run that way, or if that would leave threads without work.
 bool fold_across(Kernel& stores, std::uint32_t parameter, const MemoryLayout& layout,
                  const Kernel& folds, const RowSum& sum, const VectorRegisters& vectors);
 

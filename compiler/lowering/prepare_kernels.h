@@ -32,9 +32,9 @@ PreparedKernels prepare_kernels(BuiltKernel built, const Layouts& layouts,
                                 const std::function<bool(ValueId)>& is_weight,
                                 const Processor& processor);
 
-// Values that one product alone reads, copied in panels (cut_copies.h), as the upstream gradient of a network's first layer: they lie
-// in such panels from the start, and nothing is copied. `kernels` are all that run, in order, and `is_free` tells which
-// values nobody but these reads or writes.
+// Values that one product alone reads, copied in panels (cut_copies.h), as the upstream gradient of a
+// network's first layer: they lie in such panels from the start, and nothing is copied. `kernels` are
+// all that run, in order, and `is_free` tells which values nobody but these reads or writes.
 Layouts choose_panels(const std::vector<const BuiltKernel*>& kernels, const Layouts& layouts,
                       const std::function<bool(ValueId)>& is_free,
                       const std::function<bool(ValueId)>& is_weight, const Processor& processor);
