@@ -8,6 +8,7 @@
 #pragma once
 
 #include "compiler/lowering/kernel.h"
+#include "compiler/lowering/target.h"
 
 namespace weir {
 
