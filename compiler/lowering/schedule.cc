@@ -6,6 +6,7 @@
 #include "compiler/lowering/choose_panel.h"
 #include "compiler/lowering/choose_tile.h"
 #include "compiler/lowering/choose_tile_axes.h"
+#include "compiler/lowering/find_levels.h"
 #include "compiler/lowering/linear_offset.h"
 #include "ir/scalar/affine.h"
 #include "ir/scalar/expand.h"
@@ -34,7 +35,7 @@ class Scheduler {
     if (!result_.kernel.across) choose_transposed_axis();
     find_bounds();
     if (!result_.kernel.across) result_.tile_axes = choose_tile_axes(result_, target_);
-    find_levels();
+    find_levels(result_, vector_is_stage_);
     find_loads_along_steps();
     choose_tile(result_, target_);
     choose_panel(result_, target_.core);
@@ -269,10 +270,7 @@ class Scheduler {
   }
 
   bool is_vector_axis(std::uint32_t number) const {
-    if (result_.vector_row) return number == result_.vector_row->number;
-    if (!vector_is_stage_) return false;
-    return std::any_of(result_.kernel.stages.begin(), result_.kernel.stages.end(),
-                       [&](const Stage& stage) { return stage.axis == number; });
+    return weir::is_vector_axis(result_, vector_is_stage_, number);
   }
 
   bool depends_on_vector_axis(Id root) {
@@ -293,7 +291,7 @@ class Scheduler {
     for (Id id : scalar::reachable(result_.kernel.arena, std::span(&index, 1))) {
       const scalar::Node& node = result_.kernel.arena[id];
       if (node.primitive == Primitive::axis)
-        level = std::max(level, level_of(static_cast<std::uint32_t>(node.payload)));
+        level = std::max(level, level_of(result_.kernel, static_cast<std::uint32_t>(node.payload)));
       else if (scalar::is_load(node.primitive) || node.primitive == Primitive::local)
         level = Level::stage;
     }
@@ -502,73 +500,6 @@ class Scheduler {
       Primitive primitive = arena()[id].primitive;
       return scalar::is_load(primitive) || primitive == Primitive::local;
     });
-  }
-
-  void find_levels() {
-    std::size_t size = arena().size();
-    result_.levels.assign(size, Level::call);
-    result_.varies.assign(size, false);
-    result_.varies_by_row.assign(size, false);
-    result_.kernel.locations.resize(size);
-    // An address may have been made after the load that uses it, so one ascending sweep is not
-    // enough; levels only grow, and each sweep settles one more depth of loads in addresses of
-    // loads.
-    for (bool changed = true; changed;) {
-      changed = false;
-      for (std::size_t i = 0; i < size; ++i) {
-        Id id{static_cast<std::uint32_t>(i)};
-        const scalar::Node& node = arena()[id];
-        Level level = Level::call;
-        bool varies = false, by_row = false;
-        auto join = [&](Id other) {
-          level = std::max(level, result_.levels[other.index]);
-          varies = varies || result_.varies[other.index];
-          by_row = by_row || result_.varies_by_row[other.index];
-        };
-        if (node.primitive == Primitive::axis) {
-          std::uint32_t number = static_cast<std::uint32_t>(node.payload);
-          varies = is_vector_axis(number);
-          by_row = result_.tile_axis(number).has_value();
-          level = result_.vector_row && number == result_.vector_row->number ? Level::vector
-                                                                             : level_of(number);
-        } else if (node.primitive == Primitive::local) {
-          level = result_.vector_row ? Level::vector : Level::row;
-          varies = result_.vector_row.has_value();
-          by_row = !result_.rows.empty();
-        } else if (scalar::is_load(node.primitive)) {
-          for (Id operand : arena().value_operands(id)) join(operand);
-          auto access = result_.loads.find(id.index);
-          if (access != result_.loads.end()) {
-            join(access->second.offset);
-            // What a stage writes it reads anew at every step.
-            if (result_.kernel.parameters[node.payload].written)
-              level = std::max(level, Level::stage);
-            if (access->second.kind != Access::Kind::uniform) {
-              level = std::max(level, result_.vector_row ? Level::vector : Level::stage);
-              varies = true;
-            }
-          }
-        } else {
-          for (Id operand : arena().operands(id)) join(operand);
-        }
-        changed = changed || result_.levels[i] != level || result_.varies[i] != varies ||
-                  result_.varies_by_row[i] != by_row;
-        result_.levels[i] = level;
-        result_.varies[i] = varies;
-        result_.varies_by_row[i] = by_row;
-      }
-    }
-  }
-
-  // The level of an axis that is not the vector axis of the rows.
-  Level level_of(std::uint32_t number) const {
-    for (const Stage& stage : result_.kernel.stages) {
-      if (stage.axis == number) return Level::stage;
-      auto digit = std::find(stage.digits.begin(), stage.digits.end(), number);
-      if (digit != stage.digits.end())
-        return digit + 1 == stage.digits.end() ? Level::stage : Level::window;
-    }
-    return Level::row;
   }
 
   const Target& target_;
