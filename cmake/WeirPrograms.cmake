@@ -247,6 +247,20 @@ function(weir_rooms_first program room)
   target_link_options(${program} PRIVATE -Wl,--whole-archive ${archives} -Wl,--no-whole-archive)
 endfunction()
 
+# weir_list_tests(PROGRAM AREA SECONDS): the tests of a GoogleTest program, under the label AREA (cmake/list_tests.cmake).
+function(weir_list_tests program area seconds)
+  set(list "${PROJECT_BINARY_DIR}/tests/${program}")
+  file(GENERATE OUTPUT "${list}.cmake" CONTENT "set(program [==[$<TARGET_FILE:${program}>]==])
+set(prefix ${area}/)
+set(folder [==[${PROJECT_SOURCE_DIR}]==])
+set(label ${area})
+set(seconds ${seconds})
+set(file [==[${list}_listed.cmake]==])
+include([==[${PROJECT_SOURCE_DIR}/cmake/list_tests.cmake]==])
+")
+  set_property(DIRECTORY APPEND PROPERTY TEST_INCLUDE_FILES "${list}.cmake")
+endfunction()
+
 # tests/unit/<area>/*.cc is the program weir_tests_<area>; its tests carry the label <area>. An area with the
 # name of a room links that room and what it stands on, and nothing above; any other area links libweir.so.
 function(weir_unit_tests)
@@ -306,8 +320,7 @@ function(weir_unit_tests)
     if(area STREQUAL "soak")
       set(seconds 3600)
     endif()
-    gtest_discover_tests(${program} TEST_PREFIX ${area}/ DISCOVERY_MODE PRE_TEST DISCOVERY_TIMEOUT 60
-      WORKING_DIRECTORY "${PROJECT_SOURCE_DIR}" PROPERTIES LABELS ${area} TIMEOUT ${seconds})
+    weir_list_tests(${program} ${area} ${seconds})
   endforeach()
 endfunction()
 
@@ -344,8 +357,7 @@ function(weir_host_llvm_test)
     target_compile_options(weir_tests_host_llvm PRIVATE -Wno-array-bounds -Wno-stringop-overflow -Wno-maybe-uninitialized)
   endif()
   weir_needs_builder(weir_tests_host_llvm)
-  gtest_discover_tests(weir_tests_host_llvm TEST_PREFIX host_llvm/ DISCOVERY_MODE PRE_TEST DISCOVERY_TIMEOUT 60
-    WORKING_DIRECTORY "${PROJECT_SOURCE_DIR}" PROPERTIES LABELS host_llvm TIMEOUT 600)
+  weir_list_tests(weir_tests_host_llvm host_llvm 600)
 endfunction()
 
 # tests/lit: text files that say how they are run, checked by lit and FileCheck as one test.
@@ -440,6 +452,13 @@ function(weir_docs_test)
   add_test(NAME docs COMMAND "${Python3_EXECUTABLE}" "${PROJECT_SOURCE_DIR}/tests/docs_test.py"
     "${PROJECT_SOURCE_DIR}" "${PROJECT_BINARY_DIR}")
   set_tests_properties(docs PROPERTIES LABELS docs TIMEOUT 600 COST 150)
+endfunction()
+
+# What one source includes for another is found missing where each is compiled by itself, as ./dev build does.
+function(weir_includes_test)
+  find_package(Python3 REQUIRED COMPONENTS Interpreter)
+  add_test(NAME includes COMMAND "${Python3_EXECUTABLE}" "${PROJECT_SOURCE_DIR}/tests/includes_test.py" "${PROJECT_SOURCE_DIR}")
+  set_tests_properties(includes PROPERTIES LABELS docs)
 endfunction()
 
 function(weir_benchmarks)
