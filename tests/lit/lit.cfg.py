@@ -21,6 +21,8 @@ config.substitutions.append(("%FileCheck", config.filecheck))
 config.substitutions.append(("%python", sys.executable))
 config.substitutions.append(("%cxx", config.cxx_compiler))
 config.substitutions.append(("%cc", config.c_compiler))
+# Kernels follow the caches and vectors of what they are for: not those of the machine that runs the tests.
+config.substitutions.append(("%x86_64_v3", "--target=x86_64-linux-gnu --cpu=x86-64-v3"))
 config.substitutions.append(("%source", config.weir_source_dir))
 # Exit code 1 exactly; `not` takes any but 0.
 config.substitutions.append(("%fails", "sh " + os.path.join(config.weir_source_dir, "tests", "support", "fails.sh")))
