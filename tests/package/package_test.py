@@ -20,6 +20,8 @@ SOURCE, BUILD = (pathlib.Path(argument).resolve() for argument in sys.argv[1:3])
 FOLDER = BUILD / "tests" / "package"
 PREFIX = FOLDER / "prefix"
 PROJECTS = SOURCE / "tests" / "package"
+# The host that the test `gcc` builds, for the others.
+HOST = FOLDER / "kept" / "host"
 
 
 def run(*command, **options):
@@ -75,9 +77,8 @@ def installed(prefix, name):
 
 
 def layer_object(folder):
-    """An object file with the layer that the device project runs, written by an installed compiler."""
-    host = build_project("host", folder / "host", PREFIX)
-    run(host, folder / "layer.o")
+    """An object file with the layer that the device project runs, written by the host of the test `gcc`."""
+    run(HOST / "host", folder / "layer.o")
     return folder / "layer.o"
 
 
@@ -85,9 +86,10 @@ def needed_libraries(program):
     return [line.split()[0] for line in run("ldd", program).splitlines()]
 
 
-def test_gcc(folder):
+def test_gcc(_):
     """A host is built by GCC with find_package."""
-    build_and_run_host(folder, PREFIX, f"-DCMAKE_CXX_COMPILER={compiler('g++')}")
+    shutil.rmtree(HOST, ignore_errors=True)
+    build_and_run_host(HOST.parent, PREFIX, f"-DCMAKE_CXX_COMPILER={compiler('g++')}")
 
 
 def test_clang(folder):
@@ -176,7 +178,7 @@ def test_moved(folder):
                 expect(str(place).encode() not in content, f"{file} names {place}")
             way = re.search(rb"\.\./(?:compiler|ir|runtime|tools)/[\w/]+\.(?:cc|h)\b", content)
             expect(not way, f"{file} names a source by the way from the build folder: {way and way.group()}")
-    build_and_run_host(folder, folder / "second")
+    run("cmake", "-S", PROJECTS / "host", "-B", folder / "host", "-G", "Ninja", f"-DCMAKE_PREFIX_PATH={folder / 'second'}")
     host = folder / "by_pkg_config"
     run("g++", "-std=c++20", PROJECTS / "host" / "main.cc", "-o", host,
         *pkg_config(folder / "second", "--cflags", "--libs", "weir", "weir-runtime"),
@@ -240,12 +242,11 @@ def test_headers(folder):
 
 
 def test_examples(folder):
-    """The examples that need the library alone, which the README quotes, are right outside the tree."""
+    """Examples are right outside the tree: that of the builder, which the README quotes, and one that trains."""
     library = installed(PREFIX, "libweir.so").parent
-    for source in sorted((SOURCE / "examples").glob("*/*.cc")):
-        if (source.parent / "example.cmake").exists():
-            continue
-        program = folder / source.stem
+    for name in ("builder", "train_digits"):
+        source = SOURCE / "examples" / name / f"{name}.cc"
+        program = folder / name
         run("g++", "-std=c++20", f'-DWEIR_SOURCE_DIR="{SOURCE}"', source, "-o", program,
             *pkg_config(PREFIX, "--cflags", "--libs", "weir"), f"-Wl,-rpath,{library}")
         run(program)
