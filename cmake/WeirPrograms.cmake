@@ -286,9 +286,9 @@ function(weir_unit_tests)
     endif()
     set(program weir_tests_${area})
     add_executable(${program} ${sources})
-    # A formula over all floats is most of what such a test does.
+    # A formula over all values of a type is most of what such a test does.
     foreach(source IN LISTS sources)
-      if(source MATCHES "exhaustive" AND CMAKE_BUILD_TYPE STREQUAL "Release")
+      if(source MATCHES "/(exhaustive|half)_test" AND CMAKE_BUILD_TYPE STREQUAL "Release")
         set_source_files_properties(${source} PROPERTIES COMPILE_OPTIONS -O3 SKIP_PRECOMPILE_HEADERS ON)
       endif()
     endforeach()
