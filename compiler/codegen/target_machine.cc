@@ -83,10 +83,16 @@ void read_features(const llvm::MCSubtargetInfo& info, Target& target) {
   }
 }
 
+// What cpuid and xgetbv (or their like) report. On a virtual machine each of some thirty questions is one to its host.
+const llvm::StringMap<bool>& host_features() {
+  static const llvm::StringMap<bool> features = llvm::sys::getHostCPUFeatures();
+  return features;
+}
+
 // Features of the subtarget that cpuid and the operating system do not report here.
 std::string missing_features(const llvm::MCSubtargetInfo& info) {
   std::vector<std::string> missing;
-  for (const auto& feature : llvm::sys::getHostCPUFeatures()) {
+  for (const auto& feature : host_features()) {
     std::string name = feature.first().str();
     if (!feature.second && info.checkFeatures("+" + name)) missing.push_back(std::move(name));
   }
@@ -98,9 +104,9 @@ Target host_target(const TargetSpec& spec) {
   Target target;
   target.triple = llvm::sys::getProcessTriple();
   target.cpu = plain_cpu(llvm::Triple(target.triple));
-  // The features that cpuid and xgetbv (or their like) report, in a fixed order.
+  // In a fixed order.
   std::vector<std::string> features;
-  for (const auto& feature : llvm::sys::getHostCPUFeatures())
+  for (const auto& feature : host_features())
     if (feature.second) features.push_back("+" + feature.first().str());
   std::sort(features.begin(), features.end());
   target.features = fmt::format("{}", fmt::join(features, ","));
