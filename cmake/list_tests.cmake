@@ -2,7 +2,8 @@
 #   program  its path      prefix  of the names      folder  to run in      label, seconds  of each test
 #   file     what is written, and included
 # A process takes longer to start than most tests run, so what is one test with many parameters runs as one, in groups
-# of up to sixteen, and counts as skipped if all of them are. ctest's names are then those of the first and last parameter: pipeline/Suite.Name/first..last.
+# of up to sixteen, but those under Shard/ and Long/, which take many seconds each. A group counts
+# as skipped if all of it is. ctest's names are then those of the first and last parameter: pipeline/Suite.Name/first..last.
 
 if(NOT EXISTS "${program}")
   add_test("${prefix}NOT_BUILT" "${program}")
@@ -39,7 +40,7 @@ if(NOT EXISTS "${file}" OR "${program}" IS_NEWER_THAN "${file}" OR "${CMAKE_CURR
       set(name "${CMAKE_MATCH_1}")
       set(test "${suite}${name}")
       string(REGEX REPLACE "/[^/]+$" "" instances_of "${test}")
-      if(NOT name MATCHES "/" OR NOT instances_of STREQUAL of OR size EQUAL 16)
+      if(NOT name MATCHES "/" OR suite MATCHES "^(Shard|Long)/" OR NOT instances_of STREQUAL of OR size EQUAL 16)
         end_of_group()
         set(group)
         set(size 0)

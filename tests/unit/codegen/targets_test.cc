@@ -85,7 +85,7 @@ TEST_P(Targets, NoOpNeedsALibrary) {
   if (!group.empty()) check();
 }
 
-INSTANTIATE_TEST_SUITE_P(All, Targets, testing::ValuesIn(kMachines),
+INSTANTIATE_TEST_SUITE_P(Long, Targets, testing::ValuesIn(kMachines),
                          [](const auto& machine) { return std::string(machine.param.name); });
 
 // The reader sees what is there: a symbol that the object defines is not undefined, and the two entry
