@@ -293,7 +293,7 @@ function(weir_unit_tests)
       endif()
     endforeach()
     set_target_properties(${program} PROPERTIES RUNTIME_OUTPUT_DIRECTORY "${PROJECT_BINARY_DIR}/bin/tests")
-    weir_unity(${program} 8)
+    weir_unity(${program} 16)
     target_compile_definitions(${program} PRIVATE WEIR_SOURCE_DIR="${PROJECT_SOURCE_DIR}")
     target_compile_options(${program} PRIVATE ${options})
     # The runtime knows nothing of fmt.

@@ -67,7 +67,7 @@ std::string violation_of(const Graph& graph, std::string_view stage = {}) {
   return "no error";
 }
 
-std::string error_of(const Graph& graph) {
+std::string message_of(const Graph& graph) {
   try {
     check_graph(graph);
   } catch (const Error& error) {
@@ -82,7 +82,7 @@ TEST(Verifier, AcceptsWhatTheGraphBuilds) {
   for (std::uint64_t seed = 0; seed < 50; ++seed) {
     Graph graph = random_graph(seed, 30);
     EXPECT_EQ(violation_of(graph), "no error") << print(graph);
-    EXPECT_EQ(error_of(graph), "no error") << print(graph);
+    EXPECT_EQ(message_of(graph), "no error") << print(graph);
   }
 }
 
@@ -185,24 +185,26 @@ TEST(Verifier, EveryRuleHasABreach) {
     EXPECT_TRUE(tested.contains(rule.name)) << rule.name;
 }
 
-Location line(int number) { return {std::make_shared<const std::string>("model.cc"), number, 0}; }
+Location location(int number) {
+  return {std::make_shared<const std::string>("model.cc"), number, 0};
+}
 
 TEST(CheckGraph, SymbolsComeFromInputsAndParams) {
   Graph graph("main");
   ValueId x = graph.add_input("x", {DType::f32, {4}});
-  graph.add_node(get_op("broadcast"), {x}, {{"shape", Shape{Dim::symbol("N"), 4}}}, line(12));
-  EXPECT_EQ(error_of(graph),
+  graph.add_node(get_op("broadcast"), {x}, {{"shape", Shape{Dim::symbol("N"), 4}}}, location(12));
+  EXPECT_EQ(message_of(graph),
             "model.cc:12: error: broadcast: the symbol N of [N, 4] occurs in no input or param");
   EXPECT_THAT(violation_of(graph), HasSubstr("rule bound-symbols"));
   graph.add_param("n", {DType::f32, {Dim::symbol("N")}});
-  EXPECT_EQ(error_of(graph), "no error");
+  EXPECT_EQ(message_of(graph), "no error");
 }
 
 TEST(CheckGraph, SymbolsHaveIdentifiers) {
   for (std::string_view name : {"batch size", "2N", "", "N-1", "größe"}) {
     Graph graph("main");
-    graph.add_input("x", {DType::f32, {Dim::symbol(name)}}, line(3));
-    EXPECT_THAT(error_of(graph),
+    graph.add_input("x", {DType::f32, {Dim::symbol(name)}}, location(3));
+    EXPECT_THAT(message_of(graph),
                 AllOf(HasSubstr("model.cc:3: error: "), HasSubstr("is no name for a symbol")));
   }
 }

@@ -18,7 +18,7 @@
 namespace weir {
 namespace {
 
-constexpr std::int64_t kRows = 32, kSteps = 20;
+constexpr std::int64_t kBatchRows = 32, kSteps = 20;
 constexpr std::size_t kStride = 13;  // of the elements that runs.npz keeps
 
 struct ReferenceRun {
@@ -111,9 +111,9 @@ void expect_near(const Tensor& actual, const Tensor& reference, std::size_t stri
 Tensor batch_of(const Tensor& all, std::int64_t step) {
   Tensor::Sizes sizes = all.sizes();
   std::size_t bytes = all.byte_count() / static_cast<std::size_t>(sizes[0]);
-  sizes[0] = kRows;
+  sizes[0] = kBatchRows;
   const char* data =
-      static_cast<const char*>(all.data()) + bytes * static_cast<std::size_t>(step * kRows);
+      static_cast<const char*>(all.data()) + bytes * static_cast<std::size_t>(step * kBatchRows);
   return Tensor::shared(all.dtype(), sizes, std::make_shared<Tensor>(all), data);
 }
 

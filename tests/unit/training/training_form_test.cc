@@ -26,7 +26,7 @@ using ::testing::HasSubstr;
 
 // --- batch_norm ---------------------------------------------------------------
 
-const Weights& reference() {
+const Weights& form_reference() {
   static const Weights steps = read_tensors(WEIR_SOURCE_DIR "/tests/data/batch_norm/steps.npz");
   return steps;
 }
@@ -39,7 +39,7 @@ Tensor cast_to(const Tensor& tensor, DType type) {
 }
 
 Tensor step_of(const std::string& name, std::int64_t step, DType type) {
-  const Tensor& all = reference().at(name);
+  const Tensor& all = form_reference().at(name);
   Tensor::Sizes sizes(all.sizes().begin() + 1, all.sizes().end());
   Tensor result(type, sizes);
   for (std::int64_t i = 0; i < result.element_count(); ++i)
@@ -55,7 +55,7 @@ Model model_with_batch_norm(DType type) {
   GraphBuilder b("normalized");
   Dim n = Dim::symbol("N");
   auto param = [&](const std::string& name) {
-    return b.param(name, cast_to(reference().at("init." + name), type));
+    return b.param(name, cast_to(form_reference().at("init." + name), type));
   };
   Var x = b.input("x", type, {n, 2, 4, 4}), target = b.input("target", type, {n, 3});
   Var h = conv(x, param("filter"));
@@ -67,8 +67,8 @@ Model model_with_batch_norm(DType type) {
   return b.finish();
 }
 
-void expect_near(const Tensor& actual, const Tensor& wanted, double tolerance,
-                 const std::string& what) {
+void expect_within(const Tensor& actual, const Tensor& wanted, double tolerance,
+                   const std::string& what) {
   Difference difference = compare(cast_to(actual, DType::f64), wanted);
   EXPECT_LE(difference.largest, tolerance * difference.largest_reference) << what;
 }
@@ -76,23 +76,24 @@ void expect_near(const Tensor& actual, const Tensor& wanted, double tolerance,
 TEST(BatchNorm, TrainsAsInPyTorch) {
   for (auto [type, tolerance] : {std::pair(DType::f64, 1e-9), {DType::f32, 1e-4}}) {
     Trainer trainer(model_with_batch_norm(type), {"momentum"});
-    std::int64_t steps = reference().at("loss").element_count();
+    std::int64_t steps = form_reference().at("loss").element_count();
     for (std::int64_t step = 0; step < steps; ++step) {
       double loss = trainer.step(
           std::vector<Tensor>{step_of("x", step, type), step_of("target", step, type)}, 0.1);
-      double wanted = reference().at("loss").elements<double>()[static_cast<std::size_t>(step)];
+      double wanted =
+          form_reference().at("loss").elements<double>()[static_cast<std::size_t>(step)];
       EXPECT_NEAR(loss, wanted, tolerance * wanted) << step;
     }
     for (const char* name : {"filter", "scale", "bias", "w", "b", "mean", "variance"})
-      expect_near(trainer.read(name), reference().at(std::string("final.") + name), tolerance,
-                  name);
+      expect_within(trainer.read(name), form_reference().at(std::string("final.") + name),
+                    tolerance, name);
     // Evaluation normalizes by what was gathered, and gathers nothing.
     std::vector<Tensor> outputs = trainer.evaluate(
         std::vector<Tensor>{step_of("x", steps - 1, type), step_of("target", steps - 1, type)});
-    expect_near(outputs[0], reference().at("evaluated"), tolerance, "evaluated");
-    expect_near(trainer.read("mean"), reference().at("final.mean"), tolerance, "mean");
-    expect_near(trainer.model().weights.at("variance"), reference().at("final.variance"), tolerance,
-                "variance");
+    expect_within(outputs[0], form_reference().at("evaluated"), tolerance, "evaluated");
+    expect_within(trainer.read("mean"), form_reference().at("final.mean"), tolerance, "mean");
+    expect_within(trainer.model().weights.at("variance"), form_reference().at("final.variance"),
+                  tolerance, "variance");
   }
 }
 
