@@ -54,6 +54,7 @@ struct Trainer::Parts {
         options(the_options),
         compile_options(the_compile_options),
         step_graph(std::move(step.graph)),
+        unreached(std::move(step.unreached)),
         step_program(
             compile(with_initial(step_graph, model.weights, step.initial), with_own_orders())),
         evaluation(compile({on_state(model.graph, options), model.weights}, with_orders_of_step())),
@@ -147,6 +148,7 @@ struct Trainer::Parts {
   TrainingOptions options;
   CompileOptions compile_options;
   Graph step_graph;
+  std::vector<std::string> unreached;
   Executable step_program;
   Executable evaluation;
   std::size_t loss;
@@ -231,6 +233,8 @@ std::vector<Tensor> Trainer::evaluate(const NamedTensors& inputs,
 
 std::size_t Trainer::loss_output() const { return parts_->loss; }
 
+std::span<const std::string> Trainer::unreached() const { return parts_->unreached; }
+
 std::span<const StateVariable> Trainer::state() const { return parts_->step_program.state(); }
 
 Tensor Trainer::read(std::string_view name) const {
@@ -267,6 +271,8 @@ Model Trainer::model() const {
     result.weights.insert_or_assign(variable.name, read(variable.name));
   return result;
 }
+
+const Graph& Trainer::model_graph() const { return parts_->model.graph; }
 
 const weir_step& Trainer::c_step() const {
   std::call_once(parts_->described, [&] { parts_->describe(); });

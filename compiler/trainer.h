@@ -12,6 +12,7 @@
 
 #include <memory>
 #include <span>
+#include <string>
 #include <string_view>
 #include <vector>
 
@@ -55,6 +56,9 @@ class Trainer {
                                const weir_executor* executor = nullptr) const;
   // Which of them is the loss.
   std::size_t loss_output() const;
+  // The params that no step changes, for want of a path with a derivative to the loss
+  // (TrainingStep::unreached).
+  std::span<const std::string> unreached() const;
 
   // What is updated, by name: the params that are trained, in order, and what the optimizer
   // remembers. Reading copies. Error if there is no such name, or the type is another.
@@ -67,6 +71,8 @@ class Trainer {
 
   // The model with the params as they are now.
   Model model() const;
+  // The graph that it has.
+  const Graph& model_graph() const;
   // The step as a graph, and compiled.
   const Graph& step_graph() const;
   const Executable& step_executable() const;

@@ -78,10 +78,27 @@ void add_meaning(std::vector<Paragraph>& page, const OpDef& op) {
   }
 }
 
+// What becomes of a gradient that would pass an op which has none; empty if its operands are never
+// of floating point.
+std::string_view without_gradient(const OpDef& op) {
+  std::vector<TensorType> types = example_types(op);
+  if (std::none_of(types.begin(), types.end(),
+                   [](const TensorType& type) { return is_float(type.dtype); }))
+    return "";
+  // Beside pointwise ops these are those along an axis.
+  if (!op.pointwise)
+    for (TensorType& type : types) type.shape = {1};
+  Attributes attributes = example_attributes(op);
+  return is_float(check_and_infer(op, types, attributes)[0].dtype)
+             ? " Where one would pass, it is an error."
+             : " What is made of its result counts as constant.";
+}
+
 void add_gradient(std::vector<Paragraph>& page, const OpDef& op) {
   switch (op.gradient.kind) {
     case GradientRule::Kind::none:
-      page.push_back({"Gradient", {fmt::format("None: {}.", op.gradient.reason)}});
+      page.push_back(
+          {"Gradient", {fmt::format("None: {}.{}", op.gradient.reason, without_gradient(op))}});
       return;
     case GradientRule::Kind::stops:
       page.push_back({"Gradient", {"Zero: it stops here."}});

@@ -8,6 +8,7 @@
 #include <fmt/ranges.h>
 
 #include "compiler/autodiff/cotangent.h"
+#include "compiler/autodiff/gradient_cut.h"
 #include "compiler/autodiff/pointwise_gradient.h"
 #include "compiler/passes/decompose.h"
 #include "ir/builder.h"
@@ -126,6 +127,9 @@ class Differentiator {
   // The gradients of the sum of the targets, one for each source.
   std::vector<Var> run(std::span<const ValueId> sources, std::span<const ValueId> targets);
   GraphBuilder& builder() { return builder_; }
+  // Behind run(): by value, whether a cotangent has come to it.
+  std::vector<bool> reached() const;
+  const std::vector<bool>& depends() const { return depends_; }
 
  private:
   void visit(const Node& node);
@@ -177,6 +181,12 @@ std::vector<Var> Differentiator::run(std::span<const ValueId> sources,
   }
   builder_.pin_location(std::nullopt);
   return gradients;
+}
+
+std::vector<bool> Differentiator::reached() const {
+  std::vector<bool> result;
+  for (const std::vector<Cotangent>& parts : contributions_) result.push_back(!parts.empty());
+  return result;
 }
 
 void Differentiator::visit(const Node& node) {
@@ -375,9 +385,13 @@ Gradients differentiate(const Graph& graph, std::span<const std::string> wrt,
   Graph prepared = without_derived_composites(graph, sources(graph, wrt));
   std::vector<ValueId> from = sources(prepared, wrt);
   Differentiator differentiator(prepared, from);
+  std::vector<ValueId> to = targets(prepared, options.outputs);
   Gradients result;
-  for (Var gradient : differentiator.run(from, targets(prepared, options.outputs)))
-    result.values.push_back(gradient.id());
+  for (Var gradient : differentiator.run(from, to)) result.values.push_back(gradient.id());
+  std::vector<bool> reached = differentiator.reached();
+  for (ValueId source : from) result.reached.push_back(reached[source.index]);
+  if (std::find(result.reached.begin(), result.reached.end(), true) == result.reached.end())
+    result.cut = find_gradient_cut(prepared, to, {differentiator.depends(), reached});
   result.graph = std::move(differentiator.builder().graph());
   return result;
 }

@@ -12,7 +12,8 @@
 //   - a stated rule: that rule;
 //   - composite without a stated rule: its body, which takes the node's place first.
 // Only floating-point values carry cotangents: what passes through integers or booleans is
-// constant.
+// constant. A param that leads to the outputs through arg_max, comparisons or casts to integers
+// alone has a gradient of zeros, which is its derivative almost everywhere, and no error.
 #pragma once
 
 #include <span>
@@ -46,6 +47,11 @@ Graph gradient(const Graph& graph, std::span<const std::string> wrt,
 struct Gradients {
   Graph graph;
   std::vector<ValueId> values;
+  // By name: whether a path with a derivative leads from it to the outputs. Elsewhere the gradient
+  // is zero.
+  std::vector<bool> reached;
+  // If none does: where the last path ends (compiler/autodiff/gradient_cut.h).
+  std::string cut;
 };
 Gradients differentiate(const Graph& graph, std::span<const std::string> wrt,
                         const GradientOptions& options = {});

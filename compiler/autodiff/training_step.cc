@@ -79,7 +79,7 @@ std::vector<std::string> trained_params(const TrainedModel& model, const Trainin
 // The graph with the outputs that are asked for, and next to it what it updates.
 struct Pruned {
   Graph graph;
-  std::vector<ValueId> gradients;
+  std::vector<ValueId> gradients;                    // of the params that have one
   std::vector<std::pair<ValueId, ValueId>> updates;  // params and their next values
 };
 
@@ -99,11 +99,12 @@ Pruned prune(const Gradients& gradients, std::span<const std::string> outputs) {
 class StepBuilder {
  public:
   StepBuilder(Pruned step, const Optimizer& optimizer, const TrainingOptions& options,
-              std::vector<std::string> trained, Weights initial)
+              std::vector<std::string> trained, std::vector<std::string> unreached, Weights initial)
       : optimizer_(optimizer),
         definition_(checked(optimizer)),
         options_(options),
         trained_(std::move(trained)),
+        unreached_(std::move(unreached)),
         gradients_(std::move(step.gradients)),
         builder_(std::move(step.graph)),
         initial_(std::move(initial)) {
@@ -129,7 +130,7 @@ class StepBuilder {
     if (step_.valid()) set_next(steps_, next_steps_);
     finish(gradients);
     builder_.pin_location(std::nullopt);
-    return {std::move(builder_.graph()), std::move(initial_)};
+    return {std::move(builder_.graph()), std::move(initial_), std::move(unreached_)};
   }
 
  private:
@@ -260,18 +261,46 @@ class StepBuilder {
     for (const auto& [state, next] : next_)
       builder_.update(state,
                       finite.valid() ? builder_.apply("select", {finite, next, state}) : next);
+    for (const std::string& name : unreached_) {
+      Var state(builder_, builder_.graph().find(name));
+      builder_.update(state, state);
+    }
   }
 
   const Optimizer& optimizer_;
   const OptimizerDef& definition_;
   const TrainingOptions& options_;
-  std::vector<std::string> trained_;
+  std::vector<std::string> trained_, unreached_;
   std::vector<ValueId> gradients_;
   GraphBuilder builder_;
   Var rate_, steps_, next_steps_, step_;
   Weights initial_;
   std::vector<std::pair<Var, Var>> next_;  // state and its next value
 };
+
+// Takes those that have no gradient out of `trained`, and returns them.
+std::vector<std::string> take_unreached(std::vector<std::string>& trained, Gradients& gradients,
+                                        const std::string& loss) {
+  std::vector<std::string> reached, unreached;
+  std::vector<ValueId> values;
+  for (std::size_t i = 0; i < trained.size(); ++i) {
+    if (gradients.reached[i]) values.push_back(gradients.values[i]);
+    (gradients.reached[i] ? reached : unreached).push_back(std::move(trained[i]));
+  }
+  if (reached.empty()) {
+    const Graph& graph = gradients.graph;
+    throw Error(graph.value(find_output(graph, loss).value).location,
+                fmt::format("no path with a derivative leads from a param that is trained to the "
+                            "loss {}{}",
+                            value_name(loss),
+                            gradients.cut.empty()
+                                ? std::string(", which is made of none of them")
+                                : fmt::format(": the last one ends at {}", gradients.cut)));
+  }
+  trained = std::move(reached);
+  gradients.values = std::move(values);
+  return unreached;
+}
 
 // "mse" and "mse_loss" are the same.
 const OpDef& find_loss(std::string_view name) {
@@ -307,8 +336,9 @@ TrainingStep training_step(const Graph& graph, const Optimizer& optimizer,
   for (const std::string& name : options.outputs)
     if (std::find(outputs.begin(), outputs.end(), name) == outputs.end()) outputs.push_back(name);
   Gradients gradients = differentiate(model.graph, trained, {{options.loss}});
+  std::vector<std::string> unreached = take_unreached(trained, gradients, options.loss);
   return StepBuilder(prune(gradients, outputs), optimizer, options, std::move(trained),
-                     std::move(model.initial))
+                     std::move(unreached), std::move(model.initial))
       .run();
 }
 

@@ -41,16 +41,20 @@ struct TrainingOptions {
 
 struct TrainingStep {
   // Inputs: those of the graph, and, unless the options fix it, the scalar learning_rate, which is
-  // f64 if a trained param is, else f32. Outputs: the loss, those asked for, `finite`, and the
+  // f64 if a param with a gradient is, else f32. Outputs: the loss, those asked for, `finite`, and the
   // updates.
   Graph graph;
   // The first values of what the optimizer remembers, and of the counter of random numbers.
   Weights initial;
+  // Those of the trained params from which no path with a derivative leads to the loss. They are
+  // state as well, but stay as they are, and nothing is remembered of them.
+  std::vector<std::string> unreached = {};
 };
 
 // Error if there is no such output, if the loss is not a scalar of floating point, if a name in
 // `trained` is no param of floating point or there is none at all, if an op on the way from one to
-// the loss has no gradient, or if a name that the step adds is taken.
+// the loss has no gradient, if no path with a derivative leads from any to the loss, or if a name
+// that the step adds is taken.
 TrainingStep training_step(const Graph& graph, const Optimizer& optimizer,
                            const TrainingOptions& options = {});
 

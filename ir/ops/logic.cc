@@ -84,7 +84,8 @@ OpDef cast_op() {
            "zero, "
            "saturates at the ends of the range, and takes NaN to 0. Between integers: wraps. To "
            "bool: "
-           "x != 0. The gradient is cast back; there is none where either type is not a float.",
+           "x != 0. The gradient is cast back; there is none where either type is not a float, and "
+           "what is made of an integer or bool counts as constant.",
            {"Cast", 6}},
           [](Expr x, const Attributes& attributes) { return cast(x, attributes.dtype("dtype")); }),
       "dtype", AttributeKind::dtype, "Element type of the result.", "to");
