@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include "compiler/lowering/lower.h"
 #include "compiler/lowering/memory_plan.h"
@@ -13,11 +14,21 @@
 namespace weir {
 namespace {
 
+void check_sizes(const std::vector<std::string>& symbols, const Dim::Bindings& sizes) {
+  for (const std::string& symbol : symbols)
+    if (!sizes.contains(symbol))
+      throw Error(fmt::format("a memory budget is for known sizes; give {} one", symbol));
+  for (const auto& [symbol, size] : sizes)
+    if (std::find(symbols.begin(), symbols.end(), symbol) == symbols.end())
+      throw Error(
+          fmt::format("a memory budget is for known sizes, and there is no symbol {}; {}", symbol,
+                      symbols.empty() ? "all sizes of the model are numbers"
+                                      : fmt::format("the model has {}", fmt::join(symbols, ", "))));
+}
+
 Graph within_budget(Graph graph, const RematerializeOptions& options) {
   const MemoryBudget& budget = *options.budget;
-  for (const std::string& symbol : graph.symbols())
-    if (!budget.sizes.contains(symbol))
-      throw Error(fmt::format("a memory budget is for known sizes; give {} one", symbol));
+  check_sizes(graph.symbols(), budget.sizes);
   std::uint64_t least = UINT64_MAX;
   auto fits = [&](const Graph& candidate) {
     Program program = lower(candidate, {.fuse = options.fuse,
@@ -50,15 +61,17 @@ Graph within_budget(Graph graph, const RematerializeOptions& options) {
       low = middle;
     }
   }
-  if (!found)
-    throw Error(
-        fmt::format("the workspace has at least {} bytes, whatever is computed again; the "
-                    "memory budget is {}",
-                    least, budget.bytes));
+  if (!found) throw BudgetError(least, budget.bytes);
   return std::move(*found);
 }
 
 }  // namespace
+
+BudgetError::BudgetError(std::uint64_t least_bytes, std::uint64_t budget)
+    : Error(fmt::format("the workspace has at least {} bytes, whatever is computed again; the "
+                        "memory budget is {}",
+                        least_bytes, budget)),
+      least_(least_bytes) {}
 
 Graph rematerialize(Graph graph, const RematerializeOptions& options) {
   if (!has_backward_pass(graph)) return graph;

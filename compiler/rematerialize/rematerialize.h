@@ -26,6 +26,7 @@
 #include <cstdint>
 #include <optional>
 
+#include "ir/diagnostic.h"
 #include "ir/graph.h"
 
 namespace weir {
@@ -42,8 +43,19 @@ struct RematerializeOptions {
   std::optional<MemoryBudget> budget = {};
 };
 
+// No choice is within the budget: the workspace has at least so many bytes.
+class BudgetError : public Error {
+ public:
+  BudgetError(std::uint64_t least_bytes, std::uint64_t budget);
+  std::uint64_t least() const { return least_; }
+
+ private:
+  std::uint64_t least_;
+};
+
 // The graph must hold no composite ops; one without a backward pass stays as it is. Error if a
-// symbol has no size, or if no choice is within the budget: it says the least.
+// symbol has no size, or a size is for a symbol that there is not; BudgetError if no choice is
+// within the budget.
 Graph rematerialize(Graph graph, const RematerializeOptions& options = {});
 
 }  // namespace weir

@@ -9,12 +9,15 @@
 #include <gtest/gtest.h>
 
 #include "compiler/autodiff/gradient.h"
+#include "compiler/autodiff/training_form.h"
 #include "compiler/initialize.h"
+#include "compiler/lowering/lower.h"
 #include "compiler/lowering/memory_plan.h"
 #include "compiler/passes/pass_manager.h"
 #include "compiler/pipeline.h"
 #include "compiler/rematerialize/kept_values.h"
 #include "compiler/rematerialize/recompute.h"
+#include "compiler/trainer.h"
 #include "ir/builder_ops.h"
 #include "ir/interpreter.h"
 #include "ir/notes.h"
@@ -54,11 +57,12 @@ bool is_backward(const Graph& graph, ValueId value) {
   const Value& info = graph.value(value);
   if (info.kind != Value::Kind::result) return false;
   std::string_view note = graph.node(info.producer).location.note;
-  return note.starts_with(kGradientOf) || note.starts_with(kRecomputationOf);
+  return note.starts_with(kGradientOf) || note.starts_with(kUpdateOf) ||
+         note.starts_with(kRecomputationOf);
 }
 
 // The bytes of what a call of the program writes for the forward pass, and one that computes a
-// gradient reads.
+// gradient or an update reads.
 std::int64_t measured_bytes(const Graph& graph, const Program& program,
                             const Dim::Bindings& sizes = kSizes) {
   std::set<std::uint32_t> made, kept;
@@ -223,12 +227,105 @@ TEST(Rematerialize, KeepsWithinABudgetAndSaysTheLeast) {
   options.memory_budget = MemoryBudget{whole, {}};
   EXPECT_THAT(error_of([&] { lower_graph(model.graph, options); }),
               HasSubstr("a memory budget is for known sizes; give N one"));
+  options.memory_budget = MemoryBudget{whole, {{"M", 4}, {"N", 96}}};
+  EXPECT_THAT(error_of([&] { lower_graph(model.graph, options); }),
+              HasSubstr("a memory budget is for known sizes, and there is no symbol M; the "
+                        "model has N"));
+}
+
+std::uint64_t least_workspace(const Graph& graph) {
+  CompileOptions options;
+  options.memory_budget = MemoryBudget{0, kSizes};
+  try {
+    lower_graph(graph, options);
+  } catch (const BudgetError& error) {
+    return error.least();
+  }
+  return 0;
+}
+
+// Layers in training, of which each has batch statistics, running ones as state, an activation and
+// random zeros behind it, or some of that.
+Model network_with_state(std::mt19937_64& random) {
+  GraphBuilder b("layers");
+  Var h = b.input("x", DType::f32, {kN, 3, 8, 8});
+  std::int64_t channels = 3;
+  for (int i = 0; i < 4; ++i) {
+    auto param = [&](const std::string& name, Shape shape, Initializer initializer) {
+      return b.param(name + std::to_string(i), DType::f32, std::move(shape),
+                     std::move(initializer));
+    };
+    std::int64_t more = 4 + 4 * static_cast<std::int64_t>(random() % 2);
+    h = i == 0 ? conv(h, param("w", {more, channels, 3, 3}, {"he"}), Var(), {}, {}, {1, 1}, {1, 1})
+               : conv(h, param("w", {more, channels, 1, 1}, {"he"}));
+    channels = more;
+    if (random() % 4 != 0)
+      h = batch_norm(h, param("scale", {more}, {"uniform"}), param("bias", {more}, {"uniform"}),
+                     param("mean", {more}, {"zeros"}),
+                     param("variance", {more}, {"constant", {{"value", 1.0}}}));
+    double slope = static_cast<double>(random() % 5) / 4 - 0.5;
+    h = random() % 3 == 0 ? silu(h) : leaky_relu(h, slope);
+    if (random() % 2 == 0) h = dropout(h, Var(), 0.25);
+  }
+  b.output("loss", reduce_mean(h * h));
+  Model model = b.finish();
+  initialize(model, {}, 11);
+  return model;
+}
+
+// What the table says of a training step with state, statistics of the batch and random zeros is
+// what its program keeps, whatever the budget, and the steps have the same bits.
+TEST(Rematerialize, StepsWithStateKeepWhatIsPrinted) {
+  std::size_t with_random = 0, with_statistics = 0, recomputed = 0;
+  for (std::uint64_t seed = 0; seed < 3; ++seed) {
+    SCOPED_TRACE(seed);
+    std::mt19937_64 random(seed);
+    Model model = network_with_state(random);
+    Optimizer optimizer = parse_optimizer(seed % 2 == 0 ? "adam" : "momentum");
+    Graph step = training_step(model.graph, optimizer).graph;
+    const Graph form = training_form(model.graph).graph;
+    for (const Node& node : form.nodes()) {
+      with_random += node.op->name == "dropout" ? 1 : 0;
+      with_statistics += node.op->name == "batch_norm_training" ? 1 : 0;
+    }
+    std::uint64_t least = least_workspace(step);
+    std::uint64_t whole = workspace_bytes(lower_graph(step), kSizes).value();
+    ASSERT_LT(least, whole);
+    std::vector<std::uint64_t> budgets{least, whole};
+    for (int i = 0; i < 3; ++i) budgets.push_back(least + random() % (whole - least));
+    for (std::uint64_t bytes : budgets) {
+      SCOPED_TRACE(bytes);
+      CompileOptions options;
+      options.memory_budget = MemoryBudget{bytes, kSizes};
+      Graph chosen = optimize(step, options);
+      Program program = lower(chosen, {});
+      EXPECT_LE(workspace_bytes(program, kSizes).value(), bytes);
+      EXPECT_EQ(printed_bytes(chosen), measured_bytes(chosen, program));
+      for (const std::string& choice : choices(chosen)) recomputed += choice == "recomputed";
+    }
+    // Of all in between, the steps of one. A trainer orders its state, and has a least of its own.
+    if (seed > 1) continue;
+    CompileOptions options;
+    options.memory_budget = MemoryBudget{budgets[2], kSizes};
+    Trainer trainer(model, optimizer), within(model, optimizer, {}, options);
+    test::Generator generator(seed);
+    for (int i = 0; i < 3; ++i) {
+      std::vector<Tensor> x{test::random_tensor(DType::f32, {96, 3, 8, 8}, generator)};
+      EXPECT_EQ(trainer.step(x, 0.01), within.step(x, 0.01));
+    }
+    for (const StateVariable& variable : trainer.state())
+      EXPECT_TRUE(compare(trainer.read(variable.name), within.read(variable.name)).identical)
+          << variable.name;
+  }
+  EXPECT_GT(with_random, 0U);
+  EXPECT_GT(with_statistics, 0U);
+  EXPECT_GT(recomputed, 0U);
 }
 
 // Stacks of random layers, under a budget between the least and all of it: the same bits.
 TEST(Rematerialize, RandomNetworksKeepTheirBits) {
   std::size_t recomputed = 0;
-  for (std::uint64_t seed = 0; seed < 3; ++seed) {
+  for (std::uint64_t seed = 0; seed < 6; ++seed) {
     SCOPED_TRACE(seed);
     std::mt19937_64 random(seed);
     Model model = network(5, [&](Var x) {
@@ -250,10 +347,8 @@ TEST(Rematerialize, RandomNetworksKeepTheirBits) {
       }
     });
     CompileOptions options;
-    options.memory_budget = MemoryBudget{0, kSizes};
-    std::string message = error_of([&] { lower_graph(model.graph, options); });
-    std::uint64_t least = std::stoull(message.substr(message.find("at least ") + 9));
-    options.memory_budget->bytes = least + (workspace_of(model, {}) - least) / 3;
+    std::uint64_t least = least_workspace(model.graph);
+    options.memory_budget = MemoryBudget{least + (workspace_of(model, {}) - least) / 3, kSizes};
     expect_same_results(model, without_choice(), options);
     for (const std::string& choice : choices(optimize(model.graph, options)))
       recomputed += choice == "recomputed" ? 1 : 0;
