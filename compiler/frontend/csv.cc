@@ -315,6 +315,11 @@ void refuse_csv_cell(const FileBytes& file, std::int64_t row, std::int64_t colum
   text.refuse(text.next().position, std::move(message));
 }
 
+void refuse_csv_without_rows(const FileBytes& file) {
+  CsvText text(file);
+  text.refuse(text.position(), "the file has a header, and no rows behind it");
+}
+
 std::string csv_text(const Tensor& tensor) {
   if (tensor.element_count() == 0)
     throw Error(fmt::format("{} has no elements, and CSV cannot say so; write a .npy file",

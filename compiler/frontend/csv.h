@@ -45,6 +45,9 @@ CsvTable read_csv_table(const FileBytes& file);
 [[noreturn]] void refuse_csv_cell(const FileBytes& file, std::int64_t row, std::int64_t column,
                                   std::string message);
 
+// Throws an Error at the header of a file that has nothing else, for who needs rows.
+[[noreturn]] void refuse_csv_without_rows(const FileBytes& file);
+
 // Without a header; numbers in the shortest form that reads back as the same number. Error if the
 // tensor has no elements: CSV has no text for its sizes.
 std::string csv_text(const Tensor& tensor);

@@ -23,14 +23,28 @@ std::int64_t largest_of(const Tensor& rows, std::int64_t row, std::int64_t class
   return best;
 }
 
+// Whether the targets, the second input, are labels, or what a loss that takes labels as well is
+// given as its targets: probabilities of classes, and not numbers that are to be met.
+bool has_classes(const Graph& graph) {
+  if (graph.inputs().size() < 2) return false;
+  ValueId target = graph.inputs()[1];
+  if (!is_float(graph.type(target).dtype)) return true;
+  return std::any_of(graph.nodes().begin(), graph.nodes().end(), [&](const Node& node) {
+    return node.op->family == "loss" && node.operands[1] == target &&
+           node.op->operands[1].types != TypeSet::floats;
+  });
+}
+
 // Of the rows of `outputs`, those whose largest element is that of the target; nothing where
 // neither labels nor classes are compared.
-std::optional<std::int64_t> right_rows(const Tensor& outputs, const Tensor& targets) {
+std::optional<std::int64_t> right_rows(const Graph& model, const Tensor& outputs,
+                                       const Tensor& targets) {
   std::int64_t rows = targets.sizes()[0];
   bool labels = !is_float(targets.dtype());
   if (outputs.rank() != 2 || targets.rank() != (labels ? 1 : 2)) return std::nullopt;
   std::int64_t classes = outputs.sizes()[1], right = 0;
-  if (!labels && (classes < 2 || targets.sizes() != outputs.sizes())) return std::nullopt;
+  if (classes < 2 || (!labels && targets.sizes() != outputs.sizes()) || !has_classes(model))
+    return std::nullopt;
   for (std::int64_t row = 0; row < rows; ++row) {
     auto largest = static_cast<double>(largest_of(outputs, row, classes));
     double wanted =
@@ -101,7 +115,7 @@ Quality validate(const Trainer& trainer, const DataSet& set, std::int64_t batch,
     std::vector<Tensor> outputs = trainer.evaluate(std::vector{rows.data, rows.targets}, executor);
     double loss = at(outputs[trainer.loss_output()], 0);
     total += sums_rows ? loss : static_cast<double>(end - row) * loss;
-    right = sum_of(right, right_rows(outputs.front(), rows.targets));
+    right = sum_of(right, right_rows(trainer.model_graph(), outputs.front(), rows.targets));
   }
   return {total / static_cast<double>(set.rows()), part_of(right, set.rows())};
 }
@@ -152,7 +166,8 @@ void Fit::step() {
   double loss = trainer_.step(inputs, rate, options_.executor);
   if (!trainer_.finite()) throw not_finite_error(trainer_, inputs, rate, state_.steps + 1);
   std::optional<std::int64_t> right;
-  if (!trainer_.results().empty()) right = right_rows(trainer_.results()[0], inputs[1]);
+  if (!trainer_.results().empty())
+    right = right_rows(trainer_.model_graph(), trainer_.results()[0], inputs[1]);
   state_.rows += count;
   state_.steps += 1;
   state_.loss += options_.sums_rows ? loss : static_cast<double>(count) * loss;

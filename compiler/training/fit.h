@@ -33,8 +33,8 @@ bool sums_rows(const Graph& graph, std::string_view loss);
 // How good a model is on some rows.
 struct Quality {
   double loss = 0;  // the mean over the rows
-  // Where targets are labels, or probabilities of classes: the part of the rows whose largest
-  // output is that of the target.
+  // Where targets are labels, or probabilities of classes that a loss for such compares them with:
+  // the part of the rows whose largest output is that of the target.
   std::optional<double> accuracy;
 };
 

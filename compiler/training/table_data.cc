@@ -82,6 +82,7 @@ Tensor columns_of(const Tensor& cells, std::span<const std::int64_t> chosen) {
 TableData read_table(const FileBytes& file, std::span<const std::string> targets,
                      std::vector<std::string>* order) {
   CsvTable table = read_csv_table(file);
+  if (table.cells.sizes()[0] == 0) refuse_csv_without_rows(file);
   std::vector<std::int64_t> chosen, others;
   for (const std::string& target : targets) {
     chosen.push_back(column_of(file, table, target));

@@ -35,13 +35,18 @@ DataSet read_columns(const std::string& data, const std::vector<std::string>& co
 }
 
 Tensor read_within(std::int64_t most, const std::string& text, std::string_view name) {
-  return read_tensor(data_place(text), name, nullptr, [&](const TensorHeader& header) {
+  TensorPlace place = data_place(text);
+  Tensor tensor = read_tensor(place, name, nullptr, [&](const TensorHeader& header) {
     try {
       check_bytes(bytes_of_type(header.type, {}), most);
     } catch (const Error& error) {
       throw Error(fmt::format("{}: {}", text, error.diagnostic().message));
     }
   });
+  if (place.format->ending == ".csv" && tensor.sizes()[0] == 0 &&
+      std::filesystem::is_regular_file(place.file))
+    refuse_csv_without_rows(map_file(place.file));
+  return tensor;
 }
 
 DataSet read_set(const std::string& data, const std::string& targets, std::int64_t most,
