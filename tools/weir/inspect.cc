@@ -7,6 +7,7 @@
 #include "compiler/frontend/model_file.h"
 #include "compiler/pipeline.h"
 #include "ir/text.h"
+#include "step_budget.h"
 #include "training_options.h"
 
 namespace weir::tool {
@@ -49,6 +50,28 @@ void write_to(const std::string& file, const std::string& text) {
   }
 }
 
+// Prints or draws the stage of the graph.
+void show_stage(const InspectOptions& options, InspectStage stage, const Graph& graph,
+                const CompileOptions& compile_options, StageTimes& times) {
+  const bool is_declared = stage == InspectStage::graph;
+  if (options.dot.empty() && options.svg.empty()) {
+    print_out(options.locations ? print(is_declared ? graph : optimize(graph, compile_options),
+                                        {.types = true, .locations = true})
+                                : inspect(graph, stage, compile_options));
+    flush_out();
+    if (options.times.any()) times.show();
+    return;
+  }
+  if (options.dot == "-" && options.svg == "-")
+    throw Error("--dot and --svg cannot both go to standard output");
+  std::string picture = draw(graph, stage, compile_options);
+  if (!options.dot.empty()) write_to(options.dot, picture);
+  if (!options.svg.empty())
+    write_to(options.svg, times.measure("layout", [&] { return svg(picture); }));
+  flush_out();
+  if (options.times.any()) times.show();
+}
+
 void inspect_model(const InspectOptions& options) {
   std::optional<InspectStage> stage = parse_stage(options.stage);
   if (!stage)
@@ -75,10 +98,11 @@ void inspect_model(const InspectOptions& options) {
     throw Error("--locations is for text, and a picture has none");
   StageTimes times;
   times.add("start of the process", milliseconds_before_main());
+  GivenTraining training;
   Graph graph = times.measure("model", [&] {
     Graph declared = load_graph(options.model, given_limits(options.limits));
     if (!options.training.train) return with_gradients(declared, options.gradient);
-    GivenTraining training = given_training(declared, options.training, DType::i64);
+    training = given_training(declared, options.training, DType::i64);
     return training_step(training.graph, training.optimizer, training.options).graph;
   });
   CompileOptions compile_options;
@@ -88,22 +112,13 @@ void inspect_model(const InspectOptions& options) {
   compile_options.memory_budget = given_memory_budget(options.memory_budget);
   check_memory_budget(options.memory_budget, graph);
   collect_times(compile_options, options.times, times);
-  if (options.dot.empty() && options.svg.empty()) {
-    print_out(options.locations ? print(is_declared ? graph : optimize(graph, compile_options),
-                                        {.types = true, .locations = true})
-                                : inspect(graph, *stage, compile_options));
-    flush_out();
-    if (options.times.any()) times.show();
-    return;
+  try {
+    show_stage(options, *stage, graph, compile_options, times);
+  } catch (const BudgetError& error) {
+    if (!options.training.train) throw;
+    compile_options.timing = nullptr;
+    refuse_budget(error, StepOf::compile, training, std::move(compile_options));
   }
-  if (options.dot == "-" && options.svg == "-")
-    throw Error("--dot and --svg cannot both go to standard output");
-  std::string picture = draw(graph, *stage, compile_options);
-  if (!options.dot.empty()) write_to(options.dot, picture);
-  if (!options.svg.empty())
-    write_to(options.svg, times.measure("layout", [&] { return svg(picture); }));
-  flush_out();
-  if (options.times.any()) times.show();
 }
 
 }  // namespace

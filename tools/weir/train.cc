@@ -3,13 +3,13 @@
 #include <chrono>
 #include <cmath>
 #include <exception>
+#include <filesystem>
 #include <fstream>
 #include <memory>
 #include <optional>
 #include <system_error>
 
 #include <fmt/format.h>
-#include <fmt/ranges.h>
 
 #include "common.h"
 #include "compiler/autodiff/training_form.h"
@@ -17,7 +17,6 @@
 #include "compiler/frontend/model_file.h"
 #include "compiler/frontend/save_model.h"
 #include "compiler/frontend/tensor_file.h"
-#include "compiler/initialize.h"
 #include "compiler/training/checkpoint.h"
 #include "compiler/training/fit.h"
 #include "compiler/training/loss_plot.h"
@@ -26,9 +25,11 @@
 #include "ir/escape.h"
 #include "ir/text.h"
 #include "runtime/thread_pool.h"
+#include "step_budget.h"
 #include "training_data.h"
 #include "training_options.h"
 #include "training_progress.h"
+#include "training_start.h"
 
 namespace weir::tool {
 namespace {
@@ -86,32 +87,25 @@ std::vector<std::string> files_of_output(const std::string& output) {
   return files_of_model(output);
 }
 
-// Where the values of the params are from: `file`, if there are any, and new ones by the seed.
-std::string start_line(const Model& model, const std::string& file, std::uint64_t seed) {
-  std::vector<std::string> drawn;
-  for (ValueId param : model.graph.params())
-    if (const std::string& name = model.graph.value(param).name; !model.weights.contains(name))
-      drawn.push_back(value_name(name));
-  if (drawn.empty()) return fmt::format("starts from {}\n", printable(file));
-  if (model.weights.empty()) return fmt::format("starts from new values, by the seed {}\n", seed);
-  return fmt::format("starts from {}, and new values of {}, by the seed {}\n", printable(file),
-                     fmt::join(drawn, ", "), seed);
+void check_plot(const std::string& path) {
+  std::string ending = std::filesystem::path(path).extension().string();
+  if (ending.empty() || ending == ".svg") return;
+  throw Error(fmt::format("--plot writes SVG, and {} ends in {}; give it a name that ends in .svg",
+                          printable(path), printable(ending)));
 }
 
-// The model with the values that it starts from, a line about where they are from, and the files
-// that it is in.
-Model read_untrained_model(const TrainArguments& arguments, std::uint64_t seed,
-                           std::vector<std::string>& files, std::string& start) {
-  std::optional<std::string> weights =
-      arguments.weights.empty() ? std::nullopt : std::optional(arguments.weights);
-  std::vector<std::string> read;
-  Model model =
-      load_model_to_train(arguments.model, weights, given_limits(arguments.limits), &read);
-  bool is_in_model = !weights && arguments.model.ends_with(".onnx");
-  start = start_line(model, is_in_model ? arguments.model : read.back(), seed);
-  files.insert(files.end(), read.begin(), read.end());
-  initialize(model, {"he"}, seed);
-  return model;
+// Whether a checkpoint is gone on from: what the training starts from then.
+bool goes_on(const TrainArguments& arguments) {
+  std::error_code ignored;
+  return arguments.resume && !arguments.checkpoint.empty() &&
+         std::filesystem::exists(checkpoint_in(arguments.checkpoint), ignored);
+}
+
+Trainer make_trainer(const GivenTraining& training, const Weights& weights,
+                     const CompileOptions& options) try {
+  return Trainer({training.graph, weights}, training.optimizer, training.options, options);
+} catch (const BudgetError& error) {
+  refuse_budget(error, StepOf::train, training, options);
 }
 
 FitOptions fit_options(const TrainArguments& arguments, std::uint64_t seed, std::int64_t rows,
@@ -268,18 +262,24 @@ class Checkpoints {
   bool resumes_ = false;
 };
 
-// Once, as soon as an epoch's loss is none.
-void warn_of_loss(const FitState& state, TrainingProgress& progress) {
-  auto is_number = [](const EpochReport& report) { return std::isfinite(report.training.loss); };
-  const std::vector<EpochReport>& reports = state.reports;
-  if (reports.empty() || is_number(reports.back())) return;
-  if (reports.size() > 1 && !is_number(reports[reports.size() - 2])) return;
-  progress.clear();
-  warn(
-      fmt::format("the loss of epoch {} is {}; with --check-finite the training ends where that "
-                  "begins, and says at which node",
-                  reports.back().epoch, reports.back().training.loss));
-}
+// Once, behind the first step whose loss is no number.
+class LossWarning {
+ public:
+  void show(const FitState& state, TrainingProgress& progress) {
+    double loss =
+        state.rows > 0 || state.reports.empty() ? state.loss : state.reports.back().training.loss;
+    if (is_told_ || std::isfinite(loss)) return;
+    is_told_ = true;
+    progress.clear();
+    warn(
+        fmt::format("the loss of step {} is {}; with --check-finite the training ends at the "
+                    "first step that gives such a number, and says at which node",
+                    state.steps, text_of_loss(loss)));
+  }
+
+ private:
+  bool is_told_ = false;
+};
 
 // What goes wrong beside the training: it ends, and what is trained is written before it is told.
 class Fault {
@@ -306,6 +306,7 @@ class Fault {
 int run(Fit& fit, Checkpoints& checkpoints, TrainingProgress& progress, MetricsLog& log,
         Fault& fault) try {
   finish_when_interrupted();
+  LossWarning loss_warning;
   int signal = 0;
   while (!fault && !fit.done() && (signal = waiting_interruption()) == 0) {
     try {
@@ -319,7 +320,7 @@ int run(Fit& fit, Checkpoints& checkpoints, TrainingProgress& progress, MetricsL
       if (checkpoints.is_due()) checkpoints.write();
       progress.show(fit);
       log.show(fit.state().reports);
-      if (fit.state().rows == 0) warn_of_loss(fit.state(), progress);
+      loss_warning.show(fit.state(), progress);
     });
   }
   fault.attempt([&] { progress.clear(); });
@@ -360,13 +361,19 @@ std::string closing_line(const Fit& fit, const std::string& output) {
 void train_model(const TrainArguments& arguments) {
   std::uint64_t seed = given_seed(arguments.seed);
   std::vector<std::string> read = files_of(arguments.data), written;
-  std::string start;
-  Model model = read_untrained_model(arguments, seed, read, start);
+  TrainingStart start =
+      read_start(arguments.model, arguments.weights, given_limits(arguments.limits), seed);
+  const Model& model = start.model;
+  // With a checkpoint the file beside the model may be what this command wrote before.
+  for (const std::string& file : start.files)
+    if (file != start.beside || !goes_on(arguments)) read.push_back(file);
   written = files_of_output(arguments.output);
   written.insert(written.end(), {arguments.log, arguments.plot});
   std::vector<std::string> apart = written;
   if (!arguments.checkpoint.empty()) apart.push_back(checkpoint_in(arguments.checkpoint));
+  if (!goes_on(arguments)) check_beside(start, arguments.model, apart);
   check_apart(read, apart);
+  check_plot(arguments.plot);
   for (const std::string& path : written)
     if (!path.empty()) check_writable(path);
 
@@ -385,8 +392,7 @@ void train_model(const TrainArguments& arguments) {
   compile_options.memory_budget =
       given_memory_budget(arguments.memory_budget, sizes_of_batch(training.graph, options.batch));
   training.options.outputs = {training.graph.outputs()[0].name};
-  Trainer trainer({training.graph, model.weights}, training.optimizer, training.options,
-                  compile_options);
+  Trainer trainer = make_trainer(training, model.weights, compile_options);
   Fit fit(trainer, data.training, data.validation ? &*data.validation : nullptr, options);
 
   for (const StateVariable& variable : trainer.state())
@@ -396,7 +402,8 @@ void train_model(const TrainArguments& arguments) {
     checkpoints.start(settings_of(arguments, training, data, options), options.epochs);
 
   // Out with the first epoch's line: what cannot be written costs nothing that is trained.
-  if (fit.state().steps == 0) print_out(start);
+  if (fit.state().steps == 0) print_out(start.line);
+  print_out(unreached_line(trainer.unreached()));
   TrainingProgress progress(data.training.rows(), options.epochs, fit.state());
   MetricsLog log(arguments.log, fit.state().reports);
   Fault fault;

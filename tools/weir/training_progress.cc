@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cmath>
 #include <string>
 
 #include <fmt/format.h>
@@ -42,8 +43,13 @@ std::string epoch_line(const EpochReport& report, std::int64_t epochs) {
 
 }  // namespace
 
+// The sign of a NaN says nothing.
+std::string text_of_loss(double loss) {
+  return std::isnan(loss) ? "nan" : fmt::format("{:.4f}", loss);
+}
+
 std::string text_of(const Quality& quality) {
-  std::string text = fmt::format("{:.4f}", quality.loss);
+  std::string text = text_of_loss(quality.loss);
   if (quality.accuracy) text += fmt::format(" ({:.1f}%)", 100 * *quality.accuracy);
   return text;
 }

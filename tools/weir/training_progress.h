@@ -34,7 +34,8 @@ class TrainingProgress {
   Clock::time_point start_ = Clock::now(), latest_bar_;
 };
 
-// "loss 0.3141 (92.6%)", the accuracy where there is one.
+// "0.3141 (92.6%)", the accuracy where there is one.
 std::string text_of(const Quality& quality);
+std::string text_of_loss(double loss);
 
 }  // namespace weir::tool

@@ -1,0 +1,75 @@
+#include "training_start.h"
+
+#include <algorithm>
+#include <filesystem>
+#include <optional>
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include "common.h"
+#include "compiler/frontend/model_file.h"
+#include "compiler/initialize.h"
+#include "ir/escape.h"
+
+namespace weir::tool {
+namespace {
+
+// Where the values of the params are from: `place`, if there are any, and new ones by the seed.
+std::string start_line(const Model& model, const std::string& place, std::uint64_t seed) {
+  std::vector<std::string> drawn;
+  for (ValueId param : model.graph.params())
+    if (const std::string& name = model.graph.value(param).name; !model.weights.contains(name))
+      drawn.push_back(value_name(name));
+  if (drawn.empty()) return fmt::format("starts from {}\n", place);
+  if (model.weights.empty()) return fmt::format("starts from new values, by the seed {}\n", seed);
+  return fmt::format("starts from {}, and new values of {}, by the seed {}\n", place,
+                     fmt::join(drawn, ", "), seed);
+}
+
+}  // namespace
+
+TrainingStart read_start(const std::string& model, const std::string& weights,
+                         const LoadLimits& limits, std::uint64_t seed) {
+  std::optional<std::string> given = weights.empty() ? std::nullopt : std::optional(weights);
+  TrainingStart start;
+  start.model = load_model_to_train(model, given, limits, &start.files);
+  bool is_in_model = !given && model.ends_with(".onnx");
+  std::string place = printable(is_in_model ? model : start.files.back());
+  if (!given && !is_in_model && start.files.size() > 1) {
+    start.beside = start.files.back();
+    place += fmt::format(", which lies beside {}", printable(model));
+  }
+  start.line = start_line(start.model, place, seed);
+  initialize(start.model, {"he"}, seed);
+  return start;
+}
+
+void check_beside(const TrainingStart& start, const std::string& model,
+                  std::span<const std::string> written) {
+  for (const std::string& path : written) {
+    std::error_code ignored;
+    if (!start.beside.empty() && std::filesystem::equivalent(start.beside, path, ignored))
+      throw Error(
+          fmt::format("{} lies beside {}, so the training starts from its values, and would "
+                      "overwrite them; give the output another name, or move the file away to "
+                      "start from new values",
+                      printable(path), printable(model)));
+  }
+}
+
+std::string unreached_line(std::span<const std::string> params) {
+  constexpr std::size_t kShown = 8;
+  if (params.empty()) return "";
+  std::vector<std::string> names;
+  for (const std::string& name : params.first(std::min(params.size(), kShown)))
+    names.push_back(value_name(name));
+  std::string more =
+      params.size() > kShown ? fmt::format(" and {} more", params.size() - kShown) : "";
+  bool one = params.size() == 1;
+  return fmt::format("{}{} {}: no path with a derivative leads from {} to the loss\n",
+                     fmt::join(names, ", "), more, one ? "stays as it is" : "stay as they are",
+                     one ? "it" : "them");
+}
+
+}  // namespace weir::tool
