@@ -42,7 +42,7 @@ for kill in range(kills):
         while identity() == before and process.poll() is None:
             time.sleep(0.0005)
         longest = time.monotonic() - start
-        time.sleep(chosen.uniform(0, 0.02))
+        time.sleep(chosen.uniform(0, 0.04))
     process.send_signal(signal.SIGKILL)
     text = process.communicate()[0]
     if process.returncode != -signal.SIGKILL:
