@@ -39,6 +39,8 @@ constexpr double kInterleaved = 2;
 // So many elements of a window for each result make its copy (pack_windows.h) and the store nothing beside the sums, as
 // in gradients of filters.
 constexpr double kFewResults = 16;
+// What a map stores apart, beyond what it costs to load so: that can be turned in squares.
+constexpr double kScattered = 1;
 // A dimension that is known only at the call.
 constexpr std::int64_t kSymbol = 61;
 
@@ -321,8 +323,9 @@ double KernelCost::access_cost(const Access& access, const TileAxes& axes, doubl
                 : plain       ? part
                 : stride == 1 ? part * (of_step < kPage ? 1 : kApart)
                 : interleaves ? kInterleaved
-                : is_near && !access.is_store ? (stride + 1) * part
-                                              : kLanes;
+                : is_near && !access.is_store            ? (stride + 1) * part
+                : access.is_store && kind_ == Kind::maps ? kLanes + kScattered
+                                                         : kLanes;
   return guard + access.times * each;
 }
 
