@@ -106,9 +106,8 @@ TileShape tile_shape(const Schedule& schedule, const Target& target, int tile_ax
     vectors = std::max<std::int64_t>((extent.value() + schedule.width - 1) / schedule.width, 1);
   shape.columns = std::min(shape.columns, vectors);
   if (tile_axes == 1) {
-    shape.rows = shape.columns == 1 && vector_bytes(schedule) < 64
-                     ? tile_rows_of_one(target.processor())
-                     : kTileRows;
+    shape.rows = shape.columns == 1 ? tile_rows_of_one(target.processor(), vector_bytes(schedule))
+                                    : kTileRows;
     const Dim& extent = schedule.rows.back().extent;
     if (extent.is_constant()) shape.rows = even_part(extent.value(), shape.rows);
     // Few rows leave registers to more columns.

@@ -1,6 +1,7 @@
 // The machine that code is generated for.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <string>
 
@@ -44,7 +45,13 @@ struct Core {
   Cache first{std::int64_t{32} << 10, 8};    // of data
   Cache second{std::int64_t{512} << 10, 8};  // or its part of one that cores share
   int fma_ports = 2;                         // multiply-adds of vectors that begin in a cycle
-  int fma_cycles = 4;                        // and how many cycles each takes
+  int fma_cycles = 4;                        // how many cycles each takes
+  int fma_bytes = 32;  // and how many bytes of a vector; a longer one takes several
+
+  // Multiply-adds of vectors of so many bytes that are under way at a time.
+  int fmas_under_way(int vector_bytes) const {
+    return fma_ports * fma_cycles * fma_bytes / std::max(vector_bytes, fma_bytes);
+  }
 };
 
 // What schedules are chosen by: docs/decisions/cores.md.
