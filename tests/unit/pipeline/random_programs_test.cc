@@ -3,7 +3,7 @@
 // Every program runs at each level of vectors, on one thread and on executors of several workers:
 // fused, but that every second is unfused at one of the levels in turn. Every eighth runs contracted,
 // too. A program that fails is shrunk and printed.
-//   WEIR_RANDOM_PROGRAMS  how many, 1600 by default; random_convolutions_test.cc has 400 more
+//   WEIR_RANDOM_PROGRAMS  how many, 2000 by default
 //   WEIR_RANDOM_SEED      the seed of the first; then that many follow
 #include <fmt/format.h>
 #include <gtest/gtest.h>
@@ -57,7 +57,7 @@ class RandomPrograms : public testing::TestWithParam<std::uint64_t> {};
 
 TEST_P(RandomPrograms, EqualTheInterpreter) {
   std::uint64_t first = from_environment("WEIR_RANDOM_SEED", 1, 0);
-  std::uint64_t count = from_environment("WEIR_RANDOM_PROGRAMS", 1600, 1);
+  std::uint64_t count = from_environment("WEIR_RANDOM_PROGRAMS", 2000, 1);
   if (GetParam() >= count) GTEST_SKIP() << "there are fewer programs than shards";
   int failures = 0;
   std::uint64_t programs = 0, nodes = 0;
