@@ -130,7 +130,7 @@ llvm::Value* KernelEmitter::partial_address(const Fold& fold, std::size_t i, llv
   llvm::Value* row = b_.CreateAdd(row_, i64(number / lanes.slots));
   if (schedule_.vector_row) {
     row = b_.CreateAdd(b_.CreateMul(row, dimension(schedule_.vector_row->extent)), lanes.start);
-    row = b_.CreateAdd(row, i64(static_cast<std::int64_t>(slot) * lanes.width));
+    row = b_.CreateAdd(row, i64(lanes.position(slot)));
   }
   return address(fold.partials[i], b_.CreateAdd(b_.CreateMul(chunk, dimension(rows)), row));
 }

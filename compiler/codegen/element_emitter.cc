@@ -112,8 +112,7 @@ KernelEmitter::Values KernelEmitter::emit_node(Id id, const Lanes& lanes) {
         return result;
       }
       for (int slot = 0; slot < slots; ++slot) {
-        llvm::Value* first =
-            b_.CreateAdd(lanes.start, i64(static_cast<std::int64_t>(slot) * width));
+        llvm::Value* first = b_.CreateAdd(lanes.start, i64(lanes.position(slot)));
         result.push_back(width == 1 ? first
                                     : b_.CreateAdd(widened(first, width), lane_numbers(width)));
       }
@@ -192,17 +191,18 @@ KernelEmitter::Values KernelEmitter::emit_bound(const IndexBound& bound, const L
         from_limit = b_.CreateSelect(b_.CreateICmpEQ(limit, i64(64)), i64(0), from_limit);
       llvm::Value* bits = bound.stride > 0 ? b_.CreateNot(from_limit) : from_limit;
       for (int slot = 0; slot < lanes.slots; ++slot)
-        result.push_back(lanes_of_bits(bits, slot * width, width));
+        result.push_back(lanes_of_bits(bits, static_cast<int>(lanes.position(slot)), width));
       continue;
     }
     const bool in_words = in_vectors && !llvm::isa<llvm::ConstantInt>(limit);
     llvm::Value* words = in_words ? words_from(limit, all, bound.stride > 0) : nullptr;
     llvm::Value* limits = widened(b_.CreateTrunc(limit, b_.getInt32Ty()), width);
     for (int slot = 0; slot < lanes.slots; ++slot) {
-      llvm::Value* numbers = short_lane_numbers(width, slot * width);
+      const auto position = static_cast<int>(lanes.position(slot));
+      llvm::Value* numbers = short_lane_numbers(width, position);
       if (in_words) {
         llvm::Value* where =
-            b_.CreateConstGEP1_64(b_.getInt32Ty(), words, static_cast<std::uint64_t>(slot * width));
+            b_.CreateConstGEP1_64(b_.getInt32Ty(), words, static_cast<std::uint64_t>(position));
         llvm::Value* own = b_.CreateAlignedLoad(numbers->getType(), where, llvm::Align(4));
         result.push_back(b_.CreateICmpSLT(own, llvm::Constant::getNullValue(own->getType())));
       } else {
@@ -274,8 +274,7 @@ llvm::Value* KernelEmitter::lane_offsets(const Access& access, const Lanes& lane
                                          int row) {
   if (access.kind == Access::Kind::computed) return value(access.offset, lanes, slot, row);
   llvm::Value* base = scalar_index(access.offset, lanes, row);
-  llvm::Value* first =
-      b_.CreateAdd(lanes.start, i64(static_cast<std::int64_t>(slot) * lanes.width));
+  llvm::Value* first = b_.CreateAdd(lanes.start, i64(lanes.position(slot)));
   llvm::Value* stride = dimension(access.stride);
   llvm::Value* offset = b_.CreateAdd(base, b_.CreateMul(first, stride));
   if (lanes.width == 1) return offset;
@@ -296,8 +295,7 @@ void KernelEmitter::emit_store(std::uint32_t parameter, const Access& access, ll
   }
   if (access.kind == Access::Kind::contiguous) {
     llvm::Value* offset = b_.CreateAdd(scalar_index(access.offset, lanes, row), lanes.start);
-    llvm::Value* where = address(
-        parameter, b_.CreateAdd(offset, i64(static_cast<std::int64_t>(slot) * lanes.width)));
+    llvm::Value* where = address(parameter, b_.CreateAdd(offset, i64(lanes.position(slot))));
     if (lanes.mask) {
       b_.CreateMaskedStore(value, where, align, lanes.mask);
     } else if (streaming_ && lanes.width > 1) {

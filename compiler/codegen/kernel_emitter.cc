@@ -453,6 +453,12 @@ void KernelEmitter::vector_loop(llvm::Value* begin, llvm::Value* end,
       body({schedule_.width, unroll_, from, nullptr});
     });
   }
+  if (rows_ > 1 && unroll_ == schedule_.tile_unroll && count && *count < step &&
+      shares_columns(schedule_, *count)) {
+    const std::int64_t slots = (*count + schedule_.width - 1) / schedule_.width;
+    return body({schedule_.width, static_cast<int>(slots), begin, nullptr, nullptr,
+                 slots * schedule_.width - *count});
+  }
   llvm::Value* from = whole_steps(begin, end, count, body);
   // What fills vectors needs no masks, though it is known at the call only how many of them are left.
   const std::optional<std::int64_t> left = known_distance(from, end);

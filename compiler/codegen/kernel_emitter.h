@@ -75,6 +75,13 @@ class KernelEmitter {
     llvm::Value* mask = nullptr;
     llvm::Value* last =
         nullptr;  // of a mask at the end of a loop: the number of its last lane, from 0
+    std::int64_t early =
+        0;  // elements by which the last slot begins before the slot before it ends
+
+    // Elements from the first slot to this one.
+    std::int64_t position(int slot) const {
+      return std::int64_t{slot} * width - (slot > 0 && slot + 1 == slots ? early : 0);
+    }
   };
   using LaneBody = std::function<void(const Lanes&)>;
 

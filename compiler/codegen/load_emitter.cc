@@ -46,7 +46,7 @@ llvm::Value* KernelEmitter::element_address(Id id, const Access& access, const L
   if (access.kind == Access::Kind::computed)
     return address(parameter, lane_offsets(access, lanes, slot, row));
   llvm::Type* type = memory_type(kernel_.parameters[parameter].type.dtype, 1);
-  llvm::Value* position = i64(static_cast<std::int64_t>(slot) * lanes.width);
+  llvm::Value* position = i64(lanes.position(slot));
   auto along = [&](llvm::Value* at) -> llvm::Value* {
     if (access.kind == Access::Kind::uniform) return i64(0);
     return access.kind == Access::Kind::contiguous ? at
@@ -319,8 +319,7 @@ llvm::Value* KernelEmitter::load_first_lanes(llvm::Type* type, std::uint32_t par
   llvm::Type* element = type->getScalarType();
   const llvm::Align align(element->getScalarSizeInBits() / 8);
   llvm::Value* stride = dimension(access.stride);
-  llvm::Value* start =
-      b_.CreateAdd(lanes.start, i64(static_cast<std::int64_t>(slot) * lanes.width));
+  llvm::Value* start = b_.CreateAdd(lanes.start, i64(lanes.position(slot)));
   llvm::Value* first = address(parameter, b_.CreateAdd(scalar_index(access.offset, lanes, row),
                                                        b_.CreateMul(start, stride)));
   llvm::Value* loaded = llvm::PoisonValue::get(type);
@@ -462,7 +461,11 @@ void KernelEmitter::turn_steps(Id id, const Lanes& lanes, llvm::Value* begin, ll
   llvm::Value* count = b_.CreateSub(end, begin);
   llvm::Value* whole = b_.CreateAnd(count, i64(-size));
   loop(i64(0), i64(lanes.slots), 1, [&](llvm::Value* slot) {
-    llvm::Value* of_slot = b_.CreateMul(b_.CreateMul(slot, i64(width)), stride);
+    llvm::Value* position = b_.CreateMul(slot, i64(width));
+    if (lanes.early != 0)
+      position = b_.CreateSub(position, b_.CreateSelect(b_.CreateICmpEQ(slot, i64(lanes.slots - 1)),
+                                                        i64(lanes.early), i64(0)));
+    llvm::Value* of_slot = b_.CreateMul(position, stride);
     auto from = [&](llvm::Value* step, int lane) {
       llvm::Value* distance = b_.CreateAdd(of_slot, b_.CreateMul(stride, i64(lane)));
       return b_.CreateGEP(element, first, b_.CreateAdd(distance, step));

@@ -51,4 +51,11 @@ bool repeats_columns(const Schedule& schedule, std::int64_t columns, std::int64_
          may_repeat(schedule);
 }
 
+bool shares_columns(const Schedule& schedule, std::int64_t columns) {
+  return columns > schedule.width && columns % schedule.width != 0 &&
+         std::ranges::none_of(schedule.loads,
+                              [](const auto& load) { return is_near(load.second); }) &&
+         may_repeat(schedule);
+}
+
 }  // namespace weir

@@ -17,5 +17,8 @@ inline constexpr std::int64_t kFieldsInTime = 8;
 
 // Whether the last tile, of so many rows, begins early, if there are so many columns.
 bool repeats_columns(const Schedule& schedule, std::int64_t columns, std::int64_t rows);
+// Whether so many columns, fewer than a tile has but more than a vector, are whole vectors side by side, of which the last one
+// begins before the one before it ends.
+bool shares_columns(const Schedule& schedule, std::int64_t columns);
 
 }  // namespace weir

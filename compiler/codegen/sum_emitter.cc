@@ -60,8 +60,7 @@ void KernelEmitter::emit_sums(const Lanes& lanes) {
     llvm::Constant* identity = primitives_.constant(type, sum.fold.identity[0].value, lanes.width);
     llvm::Value* offset = b_.CreateAdd(scalar_index(schedule_.sums[i].offset, lanes), lanes.start);
     for (int slot = 0; slot < lanes.slots; ++slot) {
-      llvm::Value* where = address(
-          sum.parameter, b_.CreateAdd(offset, i64(static_cast<std::int64_t>(slot) * lanes.width)));
+      llvm::Value* where = address(sum.parameter, b_.CreateAdd(offset, i64(lanes.position(slot))));
       llvm::Value* total = lanes.mask ? static_cast<llvm::Value*>(b_.CreateMaskedLoad(
                                             vector, where, align, lanes.mask, identity))
                                       : b_.CreateAlignedLoad(vector, where, align);

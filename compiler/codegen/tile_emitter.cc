@@ -354,7 +354,7 @@ void KernelEmitter::emit_interleaved(const Store& store, const Access& access, c
   const int width = lanes.width;
   const int rows = rows_stored_together(lanes);
   for (int slot = 0; slot < lanes.slots; ++slot) {
-    llvm::Value* position = b_.CreateAdd(lanes.start, i64(static_cast<std::int64_t>(slot) * width));
+    llvm::Value* position = b_.CreateAdd(lanes.start, i64(lanes.position(slot)));
     llvm::Value* first =
         address(store.parameter, b_.CreateAdd(scalar_index(access.offset, lanes, first_row),
                                               b_.CreateMul(position, i64(rows))));

@@ -14,6 +14,9 @@ using scalar::Primitive;
 constexpr double kMargin = 1.1;
 // Vectors of a row of a tile, at most, where few rows leave registers to more.
 constexpr std::int64_t kManyColumns = 4;
+// Rows of a tile of two vectors where registers are left, if their number is known: more than of a wider one, for a step loads as
+// many elements of rows for half as many multiply-adds.
+constexpr std::int64_t kRowsOfTwo = 8;
 // What a vector costs that is gathered, or turned in registers.
 constexpr double kGathered = 6;
 
@@ -109,7 +112,11 @@ TileShape tile_shape(const Schedule& schedule, const Target& target, int tile_ax
     shape.rows = shape.columns == 1 ? tile_rows_of_one(target.processor(), vector_bytes(schedule))
                                     : kTileRows;
     const Dim& extent = schedule.rows.back().extent;
-    if (extent.is_constant()) shape.rows = even_part(extent.value(), shape.rows);
+    if (extent.is_constant()) {
+      if (shape.columns == 2 && has_many_registers(target))
+        shape.rows = std::max(shape.rows, kRowsOfTwo);
+      shape.rows = even_part(extent.value(), shape.rows);
+    }
     // Few rows leave registers to more columns.
     std::int64_t most = shape.columns;
     while (most < std::min(kManyColumns, vectors) && !interleaves(schedule) &&

@@ -201,6 +201,26 @@ TEST(Tiles, ColumnsThatAreRepeated) {
         {});
 }
 
+// Vectors of a row that is shorter than a tile share some columns; not where its results are given something of theirs alone,
+// nor where a vector is picked from several of memory.
+TEST(Tiles, ColumnsThatVectorsShare) {
+  for (int width : {5, 9, 12, 17, 28, 31, 33, 46, 55}) {
+    const std::string image = fmt::format("f32[1, 20, 4, {}]", width);
+    expect_equal(
+        fmt::format(
+            "graph @c(%x: f32[1, 6, 6, {}], %w: f32[20, 3, 3, 3], %b: f32[20, 1, 1], %r: {}) -> "
+            "({}, {}) {{ %c = conv(%x, %w) {{groups = 2}} %e = add(%c, %b) %y = leaky_relu(%e) "
+            "%d = conv(%x, %w) {{groups = 2}} %z = add(%d, %r) return %y, %z }}",
+            width + 2, image, image, image),
+        {});
+    expect_equal(
+        fmt::format("graph @c(%x: f32[1, 7, 13, {}], %w: f32[7, 1, 3, 3]) -> (f32[1, 7, 6, {}]) {{ "
+                    "%y = conv(%x, %w) {{strides = [2, 2], groups = 7}} return %y }}",
+                    2 * width + 1, width),
+        {});
+  }
+}
+
 // Rows that are counted at the call, in tiles of two heights of which the last may lie beyond the
 // end; and columns behind whole vectors, with what follows the product stored for all rows at once.
 TEST(Tiles, RowsCountedAtTheCall) {
