@@ -21,6 +21,7 @@
 #include "compiler/lowering/pack_operands.h"
 #include "compiler/lowering/place_updates.h"
 #include "compiler/lowering/prepare_kernels.h"
+#include "compiler/lowering/read_frames.h"
 #include "compiler/lowering/split_folds.h"
 #include "ir/escape.h"
 #include "ir/op.h"
@@ -63,7 +64,10 @@ class Lowerer {
     }
     for (const auto& [value, output] : copies_)
       add_copy(value, buffer_of(value), output, program_.buffers[output].name);
+    read_frames(program_, framed_copies_,
+                [&](Kernel kernel) { return number_of(std::move(kernel)); });
     place_state();
+    drop_unused_kernels();
     place_weights();
     plan_memory(program_, {.reuse = options_.reuse_memory});
     return std::move(program_);
@@ -422,6 +426,12 @@ class Lowerer {
     Kernel kernel = build_pack_kernel(type, copy);
     apply_panels(kernel, {program_.buffers[source].layout.panel});
     add_call(std::move(kernel), copy_call(copy.source, source, number, "%" + name));
+    const bool is_framed = !copy.low.empty() && copy.panel == 0 &&
+                           program_.buffers[source].layout.panel == 0 &&
+                           std::ranges::is_sorted(copy.order);
+    if (is_framed)
+      framed_copies_.push_back(
+          {source, number, copy.low, static_cast<std::uint32_t>(program_.calls.size() - 1)});
     return number;
   }
 
@@ -447,11 +457,31 @@ class Lowerer {
   void add_call(Kernel kernel, KernelCall call) {
     for (const std::string& symbol : kernel_symbols(kernel))
       call.dims.push_back(Dim::symbol(symbol));
+    call.kernel = number_of(std::move(kernel));
+    program_.calls.push_back(std::move(call));
+  }
+
+  std::uint32_t number_of(Kernel kernel) {
     auto [found, inserted] = kernels_.try_emplace(
         structure_key(kernel), static_cast<std::uint32_t>(program_.kernels.size()));
     if (inserted) program_.kernels.push_back(std::move(kernel));
-    call.kernel = found->second;
-    program_.calls.push_back(std::move(call));
+    return found->second;
+  }
+
+  // The others keep their order.
+  void drop_unused_kernels() {
+    std::vector<bool> is_used(program_.kernels.size());
+    for (const KernelCall& call : program_.calls) is_used[call.kernel] = true;
+    std::vector<std::uint32_t> number(is_used.size());
+    std::uint32_t used = 0;
+    for (std::size_t i = 0; i < is_used.size(); ++i) {
+      if (!is_used[i]) continue;
+      number[i] = used;
+      if (used != i) program_.kernels[used] = std::move(program_.kernels[i]);
+      ++used;
+    }
+    program_.kernels.resize(used);
+    for (KernelCall& call : program_.calls) call.kernel = number[call.kernel];
   }
 
   const Graph& graph_;
@@ -466,6 +496,7 @@ class Lowerer {
                       std::string>,
            std::uint32_t>
       packed_;
+  std::vector<FramedCopy> framed_copies_;
   std::unordered_map<std::string, std::uint32_t> kernels_;
 };
 

@@ -3,7 +3,7 @@
 //   fusion plan -> one kernel a group -> rows by group and residue -> the order of dimensions in
 //   memory, and of rows in each kernel, that costs least
 //   -> the order of params that are updated, where it is free -> copies for contractions, transposed or with a frame
-//   -> equal kernels once -> memory plan
+//   -> equal kernels once -> what reads a value's copy in its place -> memory plan
 //
 // The graph must hold no composite ops (passes/decompose.h).
 #pragma once

@@ -6,6 +6,7 @@
 #include <iterator>
 #include <limits>
 #include <map>
+#include <numeric>
 #include <set>
 #include <string>
 #include <tuple>
@@ -20,7 +21,9 @@ using scalar::Id;
 using scalar::Primitive;
 
 // What every symbol is where blocks are put beside each other: each of these in turn.
-constexpr std::int64_t kSymbols[] = {8, 64, 512};
+constexpr std::int64_t kSymbols[] = {8, 16, 64, 512};
+// Of so many blocks each is compared with each, at most.
+constexpr std::size_t kMostBySize = 1024;
 constexpr std::int64_t kMaxBytes = std::int64_t{1} << 40;  // of a block there: sums do not overflow
 
 SlotSize byte_count(const Buffer& buffer) {
@@ -47,20 +50,27 @@ class LiveBlocks {
  public:
   explicit LiveBlocks(std::vector<Block>& blocks) : blocks_(blocks) {}
 
-  // Into the smallest gap that has room for it, or on top.
+  // Gives the block the smallest gap that has room for it, or what is on top.
+  void find_place(std::uint32_t number) {
+    auto gap = gaps_.lower_bound({blocks_[number].bytes, 0});
+    blocks_[number].address = gap != gaps_.end() ? gap->second
+                              : alive_.empty()   ? 0
+                                                 : end_of(alive_.rbegin()->second);
+  }
+
+  // Where its address says, which is free.
   void insert(std::uint32_t number) {
     Block& block = blocks_[number];
-    auto gap = gaps_.lower_bound({block.bytes, 0});
-    if (gap != gaps_.end()) {
-      block.address = gap->second;
-      gaps_.erase(gap);
-    } else {
-      block.address = alive_.empty() ? 0 : end_of(alive_.rbegin()->second);
-    }
     auto at = alive_.emplace(block.address, number).first;
     auto above = std::next(at);
-    if (at != alive_.begin()) block.below.push_back(std::prev(at)->second);
+    std::uint64_t begin = 0;
+    if (at != alive_.begin()) {
+      block.below.push_back(std::prev(at)->second);
+      begin = end_of(std::prev(at)->second);
+    }
+    add_gap(begin, block.address);
     if (above == alive_.end()) return;
+    gaps_.erase({above->first - begin, begin});
     add_gap(end_of(number), above->first);
     std::vector<std::uint32_t>& others = blocks_[above->second].below;
     // What was right below ends before this one begins.
@@ -94,6 +104,32 @@ class LiveBlocks {
   std::set<std::pair<std::uint64_t, std::uint64_t>> gaps_;  // size and address, between and below
 };
 
+// Gives the largest blocks their addresses first, each in the smallest gap between those that have theirs and
+// are alive with it, or above them.
+void place_by_size(std::vector<Block>& blocks) {
+  std::vector<std::uint32_t> by_size(blocks.size()), placed;  // placed: by address
+  std::iota(by_size.begin(), by_size.end(), 0U);
+  std::ranges::stable_sort(
+      by_size, [&](std::uint32_t a, std::uint32_t b) { return blocks[a].bytes > blocks[b].bytes; });
+  for (std::uint32_t number : by_size) {
+    Block& block = blocks[number];
+    std::uint64_t end = 0, smallest = UINT64_MAX;  // end of those that are below a gap
+    for (std::uint32_t other : placed) {
+      const Block& one = blocks[other];
+      if (one.last < block.first || block.last < one.first) continue;
+      if (one.address >= end + block.bytes && one.address - end < smallest) {
+        smallest = one.address - end;
+        block.address = end;
+      }
+      end = std::max(end, one.address + one.bytes);
+    }
+    if (smallest == UINT64_MAX) block.address = end;
+    auto above = std::ranges::upper_bound(
+        placed, block.address, {}, [&](std::uint32_t other) { return blocks[other].address; });
+    placed.insert(above, number);
+  }
+}
+
 class MemoryPlanner {
  public:
   MemoryPlanner(Program& program, const MemoryPlanOptions& options)
@@ -123,27 +159,29 @@ class MemoryPlanner {
     }
   }
 
-  // The plan that is tightest where all symbols are `symbol`.
-  void plan_with(std::int64_t symbol) {
+  // The plan that is tightest where all symbols are `symbol`, by the calls or with the largest blocks first.
+  void plan_with(std::int64_t symbol, bool by_size) {
     Dim::Bindings sizes = all_symbols(symbol);
     for (Block& block : blocks_) {
       block.bytes = about(block.size, sizes);
       block.below.clear();
     }
-    order_blocks();
+    if (by_size) place_by_size(blocks_);
+    order_blocks(by_size);
     make_slots();
   }
 
   // Of the plans, the one that is at worst the least above the best of them.
   void plan() {
-    if (program_.symbols.empty()) return plan_with(kSymbols[0]);
-    constexpr std::size_t kCount = std::size(kSymbols);
-    std::array<std::array<double, kCount>, kCount> bytes;  // by plan and sizes
-    std::array<double, kCount> best;
+    const std::size_t sizes = program_.symbols.empty() ? 1 : std::size(kSymbols);
+    const std::size_t plans = blocks_.size() > kMostBySize ? sizes : 2 * sizes;
+    auto make = [&](std::size_t plan) { plan_with(kSymbols[plan % sizes], plan >= sizes); };
+    std::vector<std::array<double, std::size(kSymbols)>> bytes(plans);  // by plan and sizes
+    std::array<double, std::size(kSymbols)> best;
     best.fill(std::numeric_limits<double>::infinity());
-    for (std::size_t plan = 0; plan < kCount; ++plan) {
-      plan_with(kSymbols[plan]);
-      for (std::size_t i = 0; i < kCount; ++i) {
+    for (std::size_t plan = 0; plan < plans; ++plan) {
+      make(plan);
+      for (std::size_t i = 0; i < sizes; ++i) {
         bytes[plan][i] = static_cast<double>(
             workspace_bytes(program_, all_symbols(kSymbols[i])).value_or(INT64_MAX));
         best[i] = std::min(best[i], bytes[plan][i]);
@@ -151,14 +189,14 @@ class MemoryPlanner {
     }
     auto excess = [&](std::size_t plan) {
       double most = 1;
-      for (std::size_t i = 0; i < kCount; ++i)
+      for (std::size_t i = 0; i < sizes; ++i)
         if (best[i] > 0) most = std::max(most, bytes[plan][i] / best[i]);
       return most;
     };
     std::size_t chosen = 0;
-    for (std::size_t plan = 1; plan < kCount; ++plan)
+    for (std::size_t plan = 1; plan < plans; ++plan)
       if (excess(plan) < excess(chosen)) chosen = plan;
-    if (chosen + 1 < kCount) plan_with(kSymbols[chosen]);
+    if (chosen + 1 < plans) make(chosen);
   }
 
  private:
@@ -175,7 +213,8 @@ class MemoryPlanner {
     return sizes;
   }
 
-  void order_blocks() {
+  // Puts what each block lies above into it, and without addresses, its address.
+  void order_blocks(bool have_addresses) {
     std::vector<std::uint32_t> begin, end;
     for (std::uint32_t i = 0; i < blocks_.size(); ++i) begin.push_back(i);
     end = begin;
@@ -191,6 +230,7 @@ class MemoryPlanner {
     auto next_end = end.begin();
     for (std::uint32_t block : begin) {
       for (; blocks_[*next_end].last < blocks_[block].first; ++next_end) alive.erase(*next_end);
+      if (!have_addresses) alive.find_place(block);
       alive.insert(block);
     }
   }

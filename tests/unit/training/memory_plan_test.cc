@@ -36,6 +36,36 @@ Graph critic_step() {
   return training_step(outer.graph(), parse_optimizer("sgd")).graph;
 }
 
+// The step of the critic of a WGAN-GP with the layers of a DCGAN: the difference of the means of its scores, and the
+// penalty on the slope at images in between.
+Graph wgan_step() {
+  GraphBuilder inner("critic");
+  const std::int64_t channels[] = {3, 64, 128, 256, 512};
+  std::vector<Var> w, b;
+  for (std::size_t i = 0; i < 5; ++i) {
+    const std::int64_t outputs = i == 4 ? 1 : channels[i + 1];
+    const std::string number = std::to_string(i);
+    w.push_back(inner.param("w" + number, DType::f32, {outputs, channels[i], 4, 4}));
+    b.push_back(inner.param("b" + number, DType::f32, {outputs}));
+  }
+  auto score = [&](const char* name) {
+    Var value = inner.input(name, DType::f32, {Dim::symbol("N"), 3, 64, 64});
+    for (std::size_t i = 0; i < 4; ++i)
+      value = leaky_relu(conv(value, w[i], b[i], {2, 2}, {}, {1, 1}, {1, 1}), 0.2);
+    return conv(value, w[4], b[4]);
+  };
+  Var real = score("real"), fake = score("fake");
+  inner.output("difference", reduce_mean(fake) - reduce_mean(real));
+  inner.output("score", score("between"));
+  std::vector<std::string> wrt{"between"};
+  GraphBuilder outer(gradient(inner.graph(), wrt, {{"score"}}));
+  auto output = [&](std::size_t i) { return Var(outer, outer.graph().outputs()[i].value); };
+  Var slope = output(2);
+  Var excess = sqrt(reduce_sum(slope * slope, {1, 2, 3})) - 1;
+  outer.output("loss", output(0) + 10 * reduce_mean(excess * excess));
+  return training_step(outer.graph(), parse_optimizer("sgd")).graph;
+}
+
 struct Placed {
   std::uint64_t begin = 0, end = 0;
   std::size_t first = SIZE_MAX, last = 0;  // calls
@@ -108,6 +138,27 @@ TEST(MemoryPlan, ValuesThatAreAliveTogetherLieApartForEveryBatch) {
         EXPECT_LE(workspace, most + most / 2);
       }
     }
+  }
+}
+
+// PyTorch's step takes 71.5 MB beside inputs and params on a processor with AVX-512 and 81.2 on one without
+// (docs/performance.md). How many bytes a program needs is known without its machine.
+TEST(MemoryPlan, StepOfWganGpNeedsLessThanPyTorchsOnEveryTarget) {
+  const Graph graph = wgan_step();
+  for (const char* cpu : {"x86-64", "x86-64-v3", "x86-64-v4", "znver5"}) {
+    SCOPED_TRACE(cpu);
+    CompileOptions options;
+    options.orders_state = true;  // as Trainer has it
+    options.target = {"x86_64-linux-gnu", cpu, {}};
+    const Program program = lower_graph(graph, options);
+    const Dim::Bindings sizes{{"N", 16}};
+    const std::uint64_t workspace = workspace_bytes(program, sizes).value();
+    EXPECT_LT(workspace, 64'000'000U);
+    std::vector<std::uint64_t> alive(program.calls.size());
+    for (const auto& [number, place] : placed(program, sizes))
+      for (std::size_t call = place.first; call <= place.last; ++call)
+        alive[call] += place.end - place.begin;
+    EXPECT_LE(workspace, 1.1 * static_cast<double>(*std::ranges::max_element(alive)));
   }
 }
 
