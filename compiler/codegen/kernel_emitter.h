@@ -87,6 +87,7 @@ class KernelEmitter {
 
   // kernel_emitter.cc: the function, its units, and the stages.
   void emit_function(llvm::Function* function);
+  bool is_map_only() const;
   bool units_join() const;
   void emit_units(llvm::Value* unit, llvm::Value* limit);
   void emit_row(llvm::Value* row, std::size_t axes);
@@ -248,6 +249,7 @@ class KernelEmitter {
   // Covers [begin, end) with vectors; `count` is the length, where it is known.
   void vector_loop(llvm::Value* begin, llvm::Value* end, std::optional<std::int64_t> count,
                    const LaneBody& body);
+  void in_turn(const Lanes& lanes, const LaneBody& body);
   llvm::Value* whole_vectors(llvm::Value* begin, llvm::Value* end, int slots, const LaneBody& body);
   llvm::Value* whole_steps(llvm::Value* begin, llvm::Value* end, std::optional<std::int64_t> count,
                            const LaneBody& body);

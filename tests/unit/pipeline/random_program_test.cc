@@ -76,6 +76,7 @@ TEST(RandomProgram, CoversEveryOpAndEveryForm) {
   }
   std::vector<std::string> rare;  // which of so many ops these are is chance
   for (const auto& op : all_ops()) {
+    EXPECT_GE(ops[op->name], 1) << op->name;
     if (ops[op->name] < 3) rare.push_back(op->name);
     for (std::size_t i = 0; i < op->operands.size(); ++i)
       if (const OpDef* gradient = gradient_op(*op, i)) {
