@@ -13,17 +13,22 @@ bool reads_along_steps(const Schedule& schedule) {
                              [](const auto& load) { return load.second.along_steps; });
 }
 
+std::vector<Id> results_of(const Kernel& kernel) {
+  std::vector<Id> results;
+  for (const Stage& stage : kernel.stages)
+    for (const Store& store : stage.stores) results.push_back(store.value);
+  return results;
+}
+
 // No stage reads what the kernel writes, nor beside what is folded anything of a column's own: that may lie where its result
 // goes, which is there already when it is worked out once more.
 bool may_repeat(const Schedule& schedule) {
   const Kernel& kernel = schedule.kernel;
   if (kernel.across || schedule.panel || !kernel.stages.front().fold) return false;
-  std::vector<Id> results;
   for (const Stage& stage : kernel.stages) {
     if (stage.fold ? stage.fold->order != Reduction::Order::chain || !stage.fold->partials.empty()
                    : stage.axis.has_value())
       return false;
-    for (const Store& store : stage.stores) results.push_back(store.value);
   }
   auto is_load = [&](Id id) { return scalar::is_load(kernel.arena[id].primitive); };
   return std::ranges::none_of(scalar::reachable(kernel.arena, roots_of(kernel)),
@@ -31,7 +36,7 @@ bool may_repeat(const Schedule& schedule) {
                                 return is_load(id) &&
                                        kernel.parameters[kernel.arena[id].payload].written;
                               }) &&
-         std::ranges::none_of(scalar::reachable(kernel.arena, results),
+         std::ranges::none_of(scalar::reachable(kernel.arena, results_of(kernel)),
                               [&](Id id) { return is_load(id) && schedule.varies[id.index]; });
 }
 
@@ -56,6 +61,24 @@ bool shares_columns(const Schedule& schedule, std::int64_t columns) {
          std::ranges::none_of(schedule.loads,
                               [](const auto& load) { return is_near(load.second); }) &&
          may_repeat(schedule);
+}
+
+bool repeats_rows(const Schedule& schedule) {
+  const Kernel& kernel = schedule.kernel;
+  if (kernel.across || schedule.rows_at_once != schedule.width) return false;
+  if (std::ranges::any_of(kernel.stages, [](const Stage& stage) { return stage.fold.has_value(); }))
+    return false;
+  bool any = false;
+  for (Id id : scalar::reachable(kernel.arena, results_of(kernel))) {
+    if (!scalar::is_load(kernel.arena[id].primitive)) continue;
+    const bool is_turned = schedule.loads.at(id.index).along_rows;
+    any = any || is_turned;
+    // What is a result's own may lie where that goes.
+    if (kernel.parameters[kernel.arena[id].payload].written ||
+        (schedule.varies[id.index] && !is_turned))
+      return false;
+  }
+  return any;
 }
 
 }  // namespace weir

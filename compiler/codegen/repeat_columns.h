@@ -20,5 +20,8 @@ bool repeats_columns(const Schedule& schedule, std::int64_t columns, std::int64_
 // Whether so many columns, fewer than a tile has but more than a vector, are whole vectors side by side, of which the last one
 // begins before the one before it ends.
 bool shares_columns(const Schedule& schedule, std::int64_t columns);
+// Whether the last rows of a map that is done in squares are a square, too, which begins among the rows before them: fewer rows
+// are loaded element by element.
+bool repeats_rows(const Schedule& schedule);
 
 }  // namespace weir

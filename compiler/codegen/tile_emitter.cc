@@ -172,6 +172,9 @@ void KernelEmitter::emit_tile(llvm::Value* first_row, llvm::Value* group, const 
         std::ranges::any_of(
             kernel_.stages, [](const Stage& stage) { return stage.fold.has_value(); });
     const std::int64_t whole = *known / most;
+    if (whole > 0 && repeats_rows(schedule_))
+      return rows_from(b_.CreateBinaryIntrinsic(llvm::Intrinsic::smin, first, i64(*known - most)),
+                       most);
     if (whole > 0 && waits && (most + left) % 2 == 0) {
       const int half = (most + left) / 2;
       return either(

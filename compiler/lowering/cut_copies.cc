@@ -67,6 +67,22 @@ std::optional<Id> load_along(const Kernel& kernel, const Stage& fold, std::uint3
   return is_along ? load : std::nullopt;
 }
 
+// Columns of a panel: those of a tile; with vectors of many registers, where it has all points of the other row axes, as the
+// taps of a filter of one channel are, so many of them as leave nothing over. 0: it is not cut.
+std::int64_t panel_columns(const Kernel& kernel, std::int64_t extent, DType type,
+                           const VectorRegisters& vectors) {
+  const std::int64_t lanes = vectors.lanes(type), most = tile_vectors(vectors);
+  if (most <= kFewVectors) return most * lanes;
+  std::int64_t taps = 1;
+  for (std::size_t i = 0; i + 1 < kernel.rows.size(); ++i)
+    taps *= kernel.rows[i].constant().value_or(kMostTileRows + 1);
+  if (taps > kMostTileRows) return 0;
+  for (std::int64_t columns = most; columns > 0; --columns)
+    if (taps * columns + columns < vectors.count && extent % (columns * lanes) == 0)
+      return columns * lanes;
+  return 0;
+}
+
 // What lies along the rows of a tile, or along its columns, and is to be cut.
 struct Cut {
   std::uint32_t parameter;
@@ -92,17 +108,19 @@ std::optional<Cut> find_cut(const BuiltKernel& built, const std::function<bool(V
     if (parameter.written || !value.valid() || is_weight(value) || (is_copied && copy->panel != 0))
       continue;
     const std::int64_t size = byte_size(parameter.type.dtype);
-    const std::int64_t width = are_columns ? tile_vectors(processor.vectors) *
-                                                 processor.vectors.lanes(parameter.type.dtype)
-                                           : kLineBytes / size;
+    const std::int64_t width =
+        are_columns ? panel_columns(kernel, *extent, parameter.type.dtype, processor.vectors)
+                    : kLineBytes / size;
     const std::int64_t stride = !is_window(*fold) ? far_step_bytes(processor.core)
                                 : is_copied       ? copied_stride(processor.core)
                                                   : other_stride(processor.core);
-    if (*extent <= width || *extent % width != 0 || *extent * size < stride) continue;
+    if (width == 0 || *extent <= width || *extent % width != 0 || *extent * size < stride) continue;
     const std::optional<Id> load = load_along(kernel, *fold, i, axis);
+    const bool has_many = tile_vectors(processor.vectors) > kFewVectors;
     const bool is_free =
         is_window(*fold) && is_copied && are_columns && !std::ranges::is_sorted(copy->order);
-    if (!load || (!is_free && reads_of_each(kernel, *fold, parameter.type.shape) < kReads))
+    if (!load || (!is_free && has_many) ||
+        (!is_free && reads_of_each(kernel, *fold, parameter.type.shape) < kReads))
       continue;
     return Cut{i, axis, width, *load};
   }
@@ -161,15 +179,16 @@ std::vector<PackedCopy> cut_copies(BuiltKernel& built,
                                    const std::function<bool(ValueId)>& is_weight,
                                    const Processor& processor, std::vector<PackedCopy> copies) {
   const Stage* fold = only_fold(built.kernel);
-  if (fold == nullptr || processor.vectors.bytes == 0 ||
-      tile_vectors(processor.vectors) > kFewVectors)
-    return copies;
-  const bool has_window = is_window(*fold);
+  const bool has_window = fold != nullptr && is_window(*fold);
+  const bool has_many = tile_vectors(processor.vectors) > kFewVectors;
+  if (fold == nullptr || processor.vectors.bytes == 0 || (has_many && !has_window)) return copies;
   if (!has_window && !cuts_product(built, is_weight, processor, copies)) return copies;
   // Each cut renumbers the row axes: what is cut last is outermost.
-  for (const bool are_columns : {has_window, !has_window})
+  for (const bool are_columns : {has_window, !has_window}) {
+    if (has_many && !are_columns) continue;
     if (const std::optional<Cut> cut = find_cut(built, is_weight, processor, copies, are_columns))
       apply_cut(built, *cut, copies);
+  }
   return copies;
 }
 

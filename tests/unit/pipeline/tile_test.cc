@@ -254,6 +254,11 @@ TEST(Tiles, GradientsOfFewTaps) {
        "low = [0, 1], high = [0, 1], groups = 17"},
       {"f32[1, 2, 99, 93]", "f32[1, 18, 99, 93]", "f32[18, 2, 3, 1]",
        "low = [1, 0], high = [1, 0]"},
+      // In panels of a tile's columns.
+      {"f32[N, 96, H, 21]", "f32[N, 96, H, 21]", "f32[96, 1, 3, 3]",
+       "low = [1, 1], high = [1, 1], groups = 96"},
+      {"f32[1, 64, 9, 14]", "f32[1, 64, 5, 7]", "f32[64, 1, 3, 3]",
+       "low = [1, 1], high = [1, 1], strides = [2, 2], groups = 64"},
       // No step at all, of positions that are not known.
       {"f32[N, 9, H, 1]", "f32[N, 9, H - 1, 0]", "f32[9, 1, 4, 4]", "low = [2, 2], groups = 9"},
       {"f32[N, 3, 3, 4]", "f32[N, 16, 0, 2]", "f32[16, 3, 4, 3]", "low = [0, 0]"},
