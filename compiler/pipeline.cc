@@ -130,14 +130,28 @@ Graph run_graph_passes(Graph graph, const CompileOptions& options) {
 
 }  // namespace
 
+namespace {
+
+// A code generator is loaded only for a target that is not this machine: what is in the cache needs
+// none.
+Processor processor_of(const TargetSpec& target) {
+  return target.is_given() ? resolve_target(target).processor() : Processor{host_vectors(), {}};
+}
+
+}  // namespace
+
 Graph optimize(Graph graph, const CompileOptions& options) {
   Graph optimized = run_graph_passes(std::move(graph), options);
   if (!options.passes.empty()) return optimized;
   return timed(options.timing, "rematerialize", [&] {
-    return rematerialize(std::move(optimized), {.fuse = options.fuse,
-                                                .reuse_memory = options.reuse_memory,
-                                                .orders_state = options.orders_state,
-                                                .budget = options.memory_budget});
+    return rematerialize(
+        std::move(optimized),
+        {.fuse = options.fuse,
+         .reuse_memory = options.reuse_memory,
+         .orders_state = options.orders_state,
+         .state_orders = options.state_orders,
+         .processor = options.memory_budget ? processor_of(options.target) : Processor(),
+         .budget = options.memory_budget});
   });
 }
 
@@ -147,15 +161,12 @@ Graph contracted(Graph graph, const CompileOptions& options) {
 
 namespace {
 
-// A code generator is loaded only for a target that is not this machine: what is in the cache needs
-// none.
 LoweringOptions lowering_options(const CompileOptions& options) {
   return {.fuse = options.fuse,
           .reuse_memory = options.reuse_memory,
           .orders_state = options.orders_state,
           .state_orders = options.state_orders,
-          .processor = options.target.is_given() ? resolve_target(options.target).processor()
-                                                 : Processor{host_vectors(), {}}};
+          .processor = processor_of(options.target)};
 }
 
 }  // namespace

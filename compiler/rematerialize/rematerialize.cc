@@ -34,7 +34,8 @@ Graph within_budget(Graph graph, const RematerializeOptions& options) {
     Program program = lower(candidate, {.fuse = options.fuse,
                                         .reuse_memory = options.reuse_memory,
                                         .orders_state = options.orders_state,
-                                        .state_orders = {}});
+                                        .state_orders = options.state_orders,
+                                        .processor = options.processor});
     std::uint64_t bytes = workspace_bytes(program, budget.sizes).value_or(UINT64_MAX);
     least = std::min(least, bytes);
     return bytes <= budget.bytes;

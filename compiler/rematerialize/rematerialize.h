@@ -15,7 +15,7 @@
 // Output and mask cost nothing, and bits little; they are taken wherever they free a value.
 // Recomputation costs arithmetic, and is taken for a memory budget alone: values are given up one
 // after the other, those with the least arithmetic for a byte first, until the workspace is within
-// the budget.
+// the budget, as it is on the machine that the program is for.
 //
 // What is stored, and what is computed again anyway because that is cheaper than a store, is
 // fusion's decision. So this stands above lowering, works on the graph with fusion's plan beside
@@ -26,6 +26,8 @@
 #include <cstdint>
 #include <optional>
 
+#include "compiler/lowering/program.h"
+#include "compiler/lowering/target.h"
 #include "ir/diagnostic.h"
 #include "ir/graph.h"
 
@@ -40,6 +42,9 @@ struct RematerializeOptions {
   bool fuse = true;  // as in LoweringOptions
   bool reuse_memory = true;
   bool orders_state = false;
+  StateOrders state_orders = {};
+  // Of the machine that the program is for: copies that contractions read are others for another one, and so is the workspace.
+  Processor processor = {};
   std::optional<MemoryBudget> budget = {};
 };
 

@@ -65,9 +65,8 @@ Error not_finite_error(const Trainer& trainer, std::span<const Tensor> inputs, d
                        std::int64_t step) {
   const Graph& graph = trainer.step_graph();
   auto error = [&](const Location& location, double value, std::string_view where) {
-    std::string text = std::isnan(value) ? "nan" : fmt::format("{}", value);
     return Error(location, fmt::format("step {} gives {} first in {}; it updated nothing", step,
-                                       text, where));
+                                       scalar::shortest(value), where));
   };
   for (std::size_t i = 0; i < inputs.size(); ++i)
     if (double value = not_finite_element(inputs[i]); fault_of(value) != Fault::none) {

@@ -237,7 +237,11 @@ OpDef cross_entropy_op() {
        "-sum(target * log_softmax(logits)) over the classes, for each row of logits. Targets are "
        "probabilities of the logits' type, or labels: integers of the rows' shape, each the number "
        "of a class; another number is a data fault. The mean is that over the "
-       "rows. The gradient is softmax(logits) - target, for probabilities that add up to 1.",
+       "rows. The gradient is softmax(logits) - target, for probabilities that add up to 1. Others "
+       "are not refused, as "
+       "they are not in PyTorch: a row that adds up to s weighs s times as much as one of the same "
+       "proportions, with the "
+       "gradient s * softmax(logits) - target.",
        OnnxOp::none()},
       {"logits", TypeSet::floats},
       {"target", TypeSet::numbers, OperandSpec::Presence::required, -1}, check_cross_entropy);

@@ -9,7 +9,9 @@
 #include "common.h"
 #include "compiler/aot/compile_model.h"
 #include "compiler/frontend/file.h"
+#include "compiler/frontend/model_file.h"
 #include "program_options.h"
+#include "step_budget.h"
 
 namespace weir::tool {
 namespace {
@@ -104,6 +106,19 @@ std::string make_rule(const CompileArguments& arguments, const std::string& head
   return rule + "\n";
 }
 
+CompiledModel compile_programs(const CompileArguments& arguments, const GivenPrograms& given,
+                               const CompileModelOptions& options) try {
+  return compile_model(given.programs, given.weights, options);
+} catch (const BudgetError& error) {
+  const TrainingStepArguments& training = arguments.programs.training;
+  if (!training.train) throw;
+  CompileOptions compile = options.compile;
+  compile.timing = nullptr;
+  const Graph graph = load_graph(arguments.model, given_limits(arguments.limits));
+  refuse_budget(error, StepOf::compile, given_training(graph, training, DType::i32),
+                std::move(compile));
+}
+
 void compile_file(const CompileArguments& arguments) {
   CompileModelOptions options;
   options.form = given_form(arguments);
@@ -146,7 +161,7 @@ void compile_file(const CompileArguments& arguments) {
                           arguments.programs, options, &read);
   });
   check_apart(read, {arguments.output, header, block, arguments.depfile});
-  CompiledModel compiled = compile_model(given.programs, given.weights, options);
+  CompiledModel compiled = compile_programs(arguments, given, options);
   std::string_view code = compiled.code, text = compiled.header, values = compiled.weights;
   std::string depends = make_rule(arguments, header, read);
   std::string_view rule = depends;

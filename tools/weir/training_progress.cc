@@ -10,6 +10,7 @@
 #include <fmt/format.h>
 
 #include "common.h"
+#include "ir/scalar/constant.h"
 #include "terminal.h"
 
 namespace weir::tool {
@@ -43,9 +44,8 @@ std::string epoch_line(const EpochReport& report, std::int64_t epochs) {
 
 }  // namespace
 
-// The sign of a NaN says nothing.
 std::string text_of_loss(double loss) {
-  return std::isnan(loss) ? "nan" : fmt::format("{:.4f}", loss);
+  return std::isfinite(loss) ? fmt::format("{:.4f}", loss) : scalar::shortest(loss);
 }
 
 std::string text_of(const Quality& quality) {

@@ -244,6 +244,46 @@ std::uint64_t least_workspace(const Graph& graph) {
   return 0;
 }
 
+// Convolutions, whose copies lie in another order and have other sizes from processor to processor.
+Graph convolutions_step() {
+  GraphBuilder b("convolutions");
+  Var value = b.input("x", DType::f32, {kN, 3, 16, 16});
+  std::int64_t channels = 3;
+  for (std::int64_t more : {16, 24, 64}) {
+    Var w = b.param("w" + std::to_string(more), DType::f32, {more, channels, 3, 3});
+    Var bias = b.param("b" + std::to_string(more), DType::f32, {more});
+    value = tanh(conv(value, w, bias, {}, {}, {1, 1}, {1, 1}));
+    channels = more;
+  }
+  b.output("loss", reduce_mean(value * value));
+  return training_step(b.graph(), parse_optimizer("sgd")).graph;
+}
+
+TEST(Rematerialize, ABudgetHoldsOnTheProcessorThatCodeIsFor) {
+  const Graph step = convolutions_step();
+  for (const char* cpu : {"x86-64", "x86-64-v3", "x86-64-v4"}) {
+    CompileOptions options;
+    options.orders_state = true;
+    options.target = {"x86_64-linux-gnu", cpu, {}};
+    auto workspace = [&] { return workspace_bytes(lower_graph(step, options), kSizes).value(); };
+    const std::uint64_t whole = workspace();
+    std::uint64_t least = 0;
+    options.memory_budget = MemoryBudget{0, kSizes};
+    try {
+      lower_graph(step, options);
+    } catch (const BudgetError& error) {
+      least = error.least();
+    }
+    ASSERT_LT(least, whole) << cpu;
+    for (std::uint64_t bytes : {least, least + (whole - least) / 2, whole - 1}) {
+      options.memory_budget->bytes = bytes;
+      EXPECT_LE(workspace(), bytes) << cpu;
+    }
+    options.memory_budget->bytes = least - 1;
+    EXPECT_THROW(lower_graph(step, options), BudgetError) << cpu;
+  }
+}
+
 // Layers in training, of which each has batch statistics, running ones as state, an activation and
 // random zeros behind it, or some of that.
 Model network_with_state(std::mt19937_64& random) {
