@@ -70,11 +70,12 @@ if(CMAKE_BUILD_TYPE STREQUAL "Debug")
 endif()
 target_include_directories(weir_options INTERFACE "${PROJECT_SOURCE_DIR}" "${PROJECT_BINARY_DIR}/generated")
 
-# ccache compares precompiled headers by content only when told to.
+# ccache compares precompiled headers by content only when told to. It must not find them by what the preprocessor makes of their
+# headers (which depend mode rules out): a precompiled header knows its headers by their sizes and sums, comments and all.
 find_program(WEIR_CCACHE ccache)
 mark_as_advanced(WEIR_CCACHE)
 if(WEIR_CCACHE AND NOT CMAKE_CXX_COMPILER_LAUNCHER)
-  set(weir_launcher "${CMAKE_COMMAND}" -E env CCACHE_SLOPPINESS=pch_defines,time_macros "${WEIR_CCACHE}")
+  set(weir_launcher "${CMAKE_COMMAND}" -E env CCACHE_SLOPPINESS=pch_defines,time_macros CCACHE_DEPEND=1 "${WEIR_CCACHE}")
   set(CMAKE_C_COMPILER_LAUNCHER ${weir_launcher})
   set(CMAKE_CXX_COMPILER_LAUNCHER ${weir_launcher})
 endif()
