@@ -128,10 +128,6 @@ Graph run_graph_passes(Graph graph, const CompileOptions& options) {
   });
 }
 
-}  // namespace
-
-namespace {
-
 // A code generator is loaded only for a target that is not this machine: what is in the cache needs
 // none.
 Processor processor_of(const TargetSpec& target) {

@@ -109,8 +109,9 @@ class LiveBlocks {
 void place_by_size(std::vector<Block>& blocks) {
   std::vector<std::uint32_t> by_size(blocks.size()), placed;  // placed: by address
   std::iota(by_size.begin(), by_size.end(), 0U);
-  std::ranges::stable_sort(
-      by_size, [&](std::uint32_t a, std::uint32_t b) { return blocks[a].bytes > blocks[b].bytes; });
+  std::ranges::sort(by_size, [&](std::uint32_t a, std::uint32_t b) {
+    return blocks[a].bytes != blocks[b].bytes ? blocks[a].bytes > blocks[b].bytes : a < b;
+  });
   for (std::uint32_t number : by_size) {
     Block& block = blocks[number];
     std::uint64_t end = 0, smallest = UINT64_MAX;  // end of those that are below a gap

@@ -9,11 +9,12 @@
 #include "compiler/frontend/tensor_file.h"
 #include "compiler/trainer.h"
 #include "ir/builder_ops.h"
+#include "tests/support/in_type.h"
 
 namespace weir {
 namespace {
 
-constexpr std::int64_t kSteps = 20;
+constexpr std::int64_t kClippedSteps = 20;
 
 // As generate.py has them.
 struct ClippedRun {
@@ -41,16 +42,9 @@ std::vector<ClippedRun> all_runs() {
           {"all_adamw", clipped("adamw:weight_decay=0.05", 0.1, 0.95), 0.01, 0.1}};
 }
 
-const Weights& reference() {
+const Weights& clipped_runs() {
   static const Weights runs = read_tensors(WEIR_SOURCE_DIR "/tests/data/clipping/runs.npz");
   return runs;
-}
-
-Tensor in_type(const Tensor& tensor, DType type) {
-  Tensor result(type, tensor.sizes());
-  for (std::int64_t i = 0; i < tensor.element_count(); ++i)
-    result.set_bits(i, scalar::bits_of(type, scalar::to_double(tensor.dtype(), tensor.bits(i))));
-  return result;
 }
 
 // What a tensor has for one step, in its own type.
@@ -70,22 +64,22 @@ TEST_P(ClippingReference, IsMet) {
   GraphBuilder builder("network");
   std::vector<Var> params;
   for (const std::string& name : names)
-    params.push_back(builder.param(name, in_type(reference().at("init." + name), type)));
+    params.push_back(builder.param(name, in_type(clipped_runs().at("init." + name), type)));
   const Dim n = Dim::symbol("N");
   Var h = leaky_relu(linear(builder.input("x", type, {n, 10}), params[0], params[1]), 0.1);
   builder.output("loss", cross_entropy(linear(h, params[2], params[3]),
                                        builder.input("t", DType::i64, {n}), -1, run.smoothing));
   Trainer trainer(builder.finish(), run.optimizer);
-  const Tensor& losses = reference().at(run.name + ".loss");
-  for (std::int64_t step = 0; step < kSteps; ++step) {
+  const Tensor& losses = clipped_runs().at(run.name + ".loss");
+  for (std::int64_t step = 0; step < kClippedSteps; ++step) {
     const double wanted = losses.elements<double>()[static_cast<std::size_t>(step)];
-    const double loss = trainer.step({{"x", in_type(of_step(reference().at("x"), step), type)},
-                                      {"t", of_step(reference().at("t"), step)}},
+    const double loss = trainer.step({{"x", in_type(of_step(clipped_runs().at("x"), step), type)},
+                                      {"t", of_step(clipped_runs().at("t"), step)}},
                                      run.rate);
     EXPECT_NEAR(loss, wanted, tolerance * std::abs(wanted)) << "step " << step;
   }
   for (const std::string& name : names) {
-    const Tensor& wanted = reference().at(run.name + ".final." + name);
+    const Tensor& wanted = clipped_runs().at(run.name + ".final." + name);
     const Difference difference = compare(in_type(trainer.read(name), DType::f64), wanted);
     EXPECT_LE(difference.largest, tolerance * difference.largest_reference) << name;
   }

@@ -6,6 +6,7 @@
 #include "compiler/frontend/tensor_file.h"
 #include "compiler/trainer.h"
 #include "ir/builder_ops.h"
+#include "tests/support/in_type.h"
 
 namespace weir {
 namespace {
@@ -14,13 +15,6 @@ const Weights& reference() {
   static const Weights steps =
       read_tensors(WEIR_SOURCE_DIR "/tests/data/gradient_penalty/steps.npz");
   return steps;
-}
-
-Tensor in_type(const Tensor& tensor, DType type) {
-  Tensor result(type, tensor.sizes());
-  for (std::int64_t i = 0; i < tensor.element_count(); ++i)
-    result.set_bits(i, scalar::bits_of(type, scalar::to_double(tensor.dtype(), tensor.bits(i))));
-  return result;
 }
 
 struct Critic {
