@@ -52,7 +52,7 @@ std::string print_kept_values(const Graph& graph, bool fuse, const Dim::Bindings
       fmt::format("{:<44}{:<12}{:>20}\n", "kept for the backward pass", "as", "bytes");
   for (const KeptValue& value : kept_values(graph, fuse)) {
     total = total + value.bytes;
-    text += fmt::format("{:<44}{:<12}{:>20}\n", value.name + ": " + to_string(value.type),
+    text += fmt::format("{:<43} {:<12}{:>20}\n", value.name + ": " + to_string(value.type),
                         value.choice, known(value.bytes).to_string());
   }
   return text + fmt::format("{:<56}{:>20}\n", "in all", known(total).to_string());

@@ -61,7 +61,10 @@ void remove_unfinished_files_when_interrupted() {
   }
 }
 
-void finish_when_interrupted() { may_finish = true; }
+void finish_when_interrupted() {
+  std::signal(SIGPIPE, SIG_IGN);
+  may_finish = true;
+}
 
 int waiting_interruption() { return waiting; }
 

@@ -66,7 +66,12 @@ Optimizer given_optimizer(const TrainingArguments& arguments) {
   add_hyperparameter(optimizer, "momentum", arguments.momentum, "--momentum");
   add_hyperparameter(optimizer, "weight_decay", arguments.weight_decay, "--weight-decay");
   auto clip = [](const std::string& text, std::string_view option) {
-    return text.empty() ? 0 : number_of(text, option, 0);
+    if (text.empty()) return 0.0;
+    const double most = number_of(text, option, 0);
+    if (most == 0)
+      throw Error(fmt::format(
+          "{} takes a number above 0; gradients are not clipped if it is left out", option));
+    return most;
   };
   optimizer.clip_value = clip(arguments.clip_value, "--clip-value");
   optimizer.clip_norm = clip(arguments.clip_norm, "--clip-norm");

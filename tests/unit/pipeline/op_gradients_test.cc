@@ -173,6 +173,7 @@ TEST_P(OpGradient, CompiledIsThatOfTheInterpreterAndOfDifferences) {
     ++twice;
   }
   EXPECT_GT(compared, 0);
+  EXPECT_GT(twice, 0);
 }
 
 std::vector<std::string> differentiable_ops() {
