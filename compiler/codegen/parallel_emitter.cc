@@ -11,8 +11,7 @@ namespace {
 
 // Cost units that one thread gets done in a nanosecond, about.
 constexpr std::int64_t kCostPerNanosecond = 8;
-// A task shall be worth a thread's attention, in cost units: a power of two, for processors without
-// division. A loop that is not worth one is not worth asking the executor either.
+// A task shall be worth a thread's attention, in cost units. A loop that is not worth one is not worth asking the executor either.
 constexpr std::int64_t kTaskCost = 4096;
 // How often the work of a loop that is divided has to be worth what dividing costs. At twice that,
 // and with shares that make up for it, a loop takes three quarters of the time; it still gains
@@ -211,8 +210,10 @@ void ParallelEmitter::emit_parallel() {
     begin_run(executor, parallel_->getArg(5));
   llvm::Value* workers =
       b_.CreateSExt(executor_field(executor, Field::max_workers), b_.getInt64Ty());
-  llvm::Value* worth =
-      b_.CreateUDiv(b_.CreateAdd(b_.CreateSub(cost, least), i64(2 * kTaskCost)), i64(kTaskCost));
+  // What makes a task worth a thread's attention is more where the threads are far apart.
+  llvm::Value* size = b_.CreateBinaryIntrinsic(llvm::Intrinsic::umax, hand_over, i64(kTaskCost));
+  llvm::Value* worth = primitives_.quotient(
+      b_.CreateAdd(b_.CreateSub(cost, least), b_.CreateShl(size, i64(1))), size);
   auto smaller = [&](llvm::Value* a, llvm::Value* b) {
     return b_.CreateSelect(b_.CreateICmpSLT(a, b), a, b);
   };
@@ -224,12 +225,14 @@ void ParallelEmitter::emit_parallel() {
     tasks = b_.CreateSelect(b_.CreateICmpSGE(worth, more), more, tasks);
   }
   tasks = smaller(tasks, units);
-  llvm::Value* equal = b_.CreateSub(units, lead);
-  auto parts_up = [&](llvm::Value* size) {
-    return primitives_.quotient(b_.CreateAdd(equal, b_.CreateSub(size, i64(1))), size);
-  };
-  llvm::Value* grain = parts_up(tasks);
-  tasks = parts_up(grain);
+  // The nearest size of a share, so that all workers have as many: what it leaves over or takes is the lead's.
+  llvm::Value* half = b_.CreateLShr(tasks, i64(1));
+  llvm::Value* grain = primitives_.quotient(b_.CreateAdd(b_.CreateSub(units, lead), half), tasks);
+  grain = b_.CreateBinaryIntrinsic(llvm::Intrinsic::smax, grain, i64(1));
+  lead = b_.CreateBinaryIntrinsic(llvm::Intrinsic::smax,
+                                  b_.CreateSub(units, b_.CreateMul(grain, tasks)), i64(0));
+  llvm::Value* last = b_.CreateSub(grain, i64(1));
+  tasks = primitives_.quotient(b_.CreateAdd(b_.CreateSub(units, lead), last), grain);
   auto put = [&](unsigned i, llvm::Value* value) {
     b_.CreateStore(value, b_.CreateStructGEP(closure_type_, closure, i));
   };
@@ -249,8 +252,9 @@ void ParallelEmitter::emit_parallel() {
 }
 
 // What dividing a loop costs, in cost units, and how many units more than the others the first task
-// has: those that are done until another thread has begun and the caller has heard of its end. None
-// where the executor does not tell.
+// has: those that are done until another thread has begun and the caller has heard of its end, which
+// is about half of the figure, for the caller works itself for the other half. None where the executor
+// does not tell.
 ParallelEmitter::HandOver ParallelEmitter::hand_over_of(llvm::Value* executor, llvm::Value* units,
                                                         llvm::Value* cost) {
   llvm::Value* callback = executor_field(executor, Field::hand_over);
@@ -265,7 +269,8 @@ ParallelEmitter::HandOver ParallelEmitter::hand_over_of(llvm::Value* executor, l
                     b_.getInt64Ty());
   nanoseconds = b_.CreateBinaryIntrinsic(llvm::Intrinsic::umin, nanoseconds, i64(kMostHandOver));
   llvm::Value* told_cost = b_.CreateMul(nanoseconds, i64(kCostPerNanosecond));
-  llvm::Value* told_lead = primitives_.quotient(b_.CreateMul(units, told_cost), cost);
+  llvm::Value* told_lead =
+      primitives_.quotient(b_.CreateMul(units, told_cost), b_.CreateShl(cost, i64(1)));
   told = b_.GetInsertBlock();
   b_.CreateBr(after);
   b_.SetInsertPoint(after);
