@@ -193,7 +193,8 @@ std::string inspect(const Graph& graph, InspectStage stage, const CompileOptions
   if (stage == InspectStage::optimized) return print(optimize(graph, options));
   if (stage == InspectStage::kept) {
     static const Dim::Bindings kNoSizes;
-    return print_kept_values(optimize(graph, options), options.fuse,
+    const Graph optimized = optimize(graph, options);
+    return print_kept_values(optimized, lower(optimized, lowering_options(options)),
                              options.memory_budget ? options.memory_budget->sizes : kNoSizes);
   }
   Program program = lower_graph(graph, options);

@@ -17,19 +17,26 @@ bool has_backward_pass(const Graph& graph) {
                      [](const Node& node) { return has_note(node, kGradientOf); });
 }
 
-PassBoundary::PassBoundary(const Graph& of, bool fuse)
-    : graph(of),
-      plan(plan_fusion(graph, {.fuse = fuse, .checked = checked_values(plan_index_checks(graph))})),
-      backward(graph.nodes().size()),
-      visited_(graph.nodes().size()) {
+std::vector<bool> backward_nodes(const Graph& graph) {
+  std::vector<bool> backward(graph.nodes().size());
+  auto is_backward = [&](ValueId value) {
+    const Value& info = graph.value(value);
+    return info.kind == Value::Kind::result && backward[info.producer.index];
+  };
   for (std::size_t i = 0; i < backward.size(); ++i) {
     const Node& node = graph.nodes()[i];
     backward[i] = has_note(node, kGradientOf) || has_note(node, kUpdateOf) ||
                   has_note(node, kRecomputationOf) ||
-                  std::any_of(node.operands.begin(), node.operands.end(),
-                              [&](ValueId operand) { return is_backward(operand); });
+                  std::any_of(node.operands.begin(), node.operands.end(), is_backward);
   }
+  return backward;
 }
+
+PassBoundary::PassBoundary(const Graph& of, bool fuse)
+    : graph(of),
+      plan(plan_fusion(graph, {.fuse = fuse, .checked = checked_values(plan_index_checks(graph))})),
+      backward(backward_nodes(graph)),
+      visited_(graph.nodes().size()) {}
 
 const Node* PassBoundary::producer(ValueId value) const {
   const Value& info = graph.value(value);

@@ -22,6 +22,9 @@ bool has_note(const Node& node, std::string_view note);
 // Whether some of its nodes are marked as those of a gradient.
 bool has_backward_pass(const Graph& graph);
 
+// By node: whether it is of the backward pass.
+std::vector<bool> backward_nodes(const Graph& graph);
+
 class PassBoundary {
  public:
   // The graph must outlive this.

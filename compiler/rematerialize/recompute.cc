@@ -12,15 +12,15 @@ namespace weir {
 using scalar::Arena;
 using scalar::Id;
 
-Recomputer::Recomputer(const Graph& graph, bool fuse, const Dim::Bindings& sizes)
+Recomputer::Recomputer(const Graph& graph, bool fuse, const Dim::Bindings& sizes,
+                       std::span<const Dim> bytes)
     : boundary_(graph, fuse), graph_(graph), sizes_(sizes), kept_(boundary_.kept()) {
   std::vector<std::pair<double, ValueId>> by_price;
   for (std::uint32_t i = 0; i < graph.value_count(); ++i) {
     ValueId value{i};
     if (!kept_[i]) continue;
-    double bytes =
-        number(element_count(graph.type(value).shape)) * byte_size(graph.type(value).dtype);
-    if (bytes > 0) by_price.emplace_back(work_of(value) / bytes, value);
+    const double freed = number(bytes[i]);
+    if (freed > 0) by_price.emplace_back(work_of(value) / freed, value);
   }
   std::sort(by_price.begin(), by_price.end());
   for (const auto& [price, value] : by_price) candidates_.push_back(value);

@@ -1,4 +1,5 @@
-// Computes kept values again in the backward pass, the cheapest of their bytes first.
+// Computes kept values again in the backward pass, the cheapest of their bytes first: of those that the workspace
+// keeps of them, copies included (compiler/rematerialize/kept_values.h).
 //
 // What is given up is computed by the nodes that computed it before, from what is still kept,
 // behind the gradient that asks for it first: after(operand, gradient) makes it wait. All who ask
@@ -7,6 +8,7 @@
 #pragma once
 
 #include <cstddef>
+#include <span>
 #include <string>
 #include <unordered_map>
 #include <vector>
@@ -19,8 +21,9 @@ namespace weir {
 
 class Recomputer {
  public:
-  // Both must outlive this. `sizes` has all symbols of the graph.
-  Recomputer(const Graph& graph, bool fuse, const Dim::Bindings& sizes);
+  // Graph and sizes must outlive this. `sizes` has all symbols of the graph, and `bytes` what the workspace keeps
+  // of each value between the passes: one of which that is nothing is not given up.
+  Recomputer(const Graph& graph, bool fuse, const Dim::Bindings& sizes, std::span<const Dim> bytes);
 
   // How many values could be given up.
   std::size_t candidates() const { return candidates_.size(); }

@@ -8,6 +8,7 @@
 #include "compiler/lowering/lower.h"
 #include "compiler/lowering/memory_plan.h"
 #include "compiler/rematerialize/answer_signs.h"
+#include "compiler/rematerialize/kept_values.h"
 #include "compiler/rematerialize/pass_boundary.h"
 #include "compiler/rematerialize/recompute.h"
 
@@ -26,22 +27,34 @@ void check_sizes(const std::vector<std::string>& symbols, const Dim::Bindings& s
                                       : fmt::format("the model has {}", fmt::join(symbols, ", "))));
 }
 
+// By value: what the workspace keeps of it for the backward pass, copies included.
+std::vector<Dim> workspace_bytes_kept(const Graph& graph, const Program& program) {
+  std::vector<Dim> bytes(graph.value_count(), Dim(0));
+  for (const KeptValue& kept : kept_values(graph, program))
+    if (kept.in_workspace) bytes[kept.value.index] = bytes[kept.value.index] + kept.bytes;
+  return bytes;
+}
+
 Graph within_budget(Graph graph, const RematerializeOptions& options) {
   const MemoryBudget& budget = *options.budget;
   check_sizes(graph.symbols(), budget.sizes);
   std::uint64_t least = UINT64_MAX;
-  auto fits = [&](const Graph& candidate) {
-    Program program = lower(candidate, {.fuse = options.fuse,
-                                        .reuse_memory = options.reuse_memory,
-                                        .orders_state = options.orders_state,
-                                        .state_orders = options.state_orders,
-                                        .processor = options.processor});
+  auto lowered = [&](const Graph& candidate) {
+    return lower(candidate, {.fuse = options.fuse,
+                             .reuse_memory = options.reuse_memory,
+                             .orders_state = options.orders_state,
+                             .state_orders = options.state_orders,
+                             .processor = options.processor});
+  };
+  auto is_within = [&](const Program& program) {
     std::uint64_t bytes = workspace_bytes(program, budget.sizes).value_or(UINT64_MAX);
     least = std::min(least, bytes);
     return bytes <= budget.bytes;
   };
-  if (fits(graph)) return graph;
-  Recomputer recomputer(graph, options.fuse, budget.sizes);
+  auto fits = [&](const Graph& candidate) { return is_within(lowered(candidate)); };
+  const Program whole = lowered(graph);
+  if (is_within(whole)) return graph;
+  Recomputer recomputer(graph, options.fuse, budget.sizes, workspace_bytes_kept(graph, whole));
   // The fewest that fit; with all of them given up at once, what is computed again may itself take
   // more than it frees, so the way there is searched too.
   std::optional<Graph> found;

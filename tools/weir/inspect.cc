@@ -16,7 +16,7 @@ namespace {
 constexpr const char* kInspectExamples = R"(stages:
   graph       the ops as declared, and their gradient if it is asked for
   optimized   the graph after the graph passes
-  kept        what the backward pass needs of the forward pass, and its bytes
+  kept        what lies in memory for the backward pass, and its bytes
   kernels     the loops: fusion has happened
   llvm        LLVM IR, with the model's lines as comments
   asm         assembly of the target
@@ -80,11 +80,12 @@ void inspect_model(const InspectOptions& options) {
         "asm",
         shown(options.stage)));
   const bool is_declared = *stage == InspectStage::graph;
-  const bool is_code = *stage == InspectStage::llvm || *stage == InspectStage::assembly;
-  if (!is_code && *stage != InspectStage::kernels && options.target.is_given())
+  const bool is_for_all =
+      is_declared || (*stage == InspectStage::optimized && options.memory_budget.empty());
+  if (is_for_all && options.target.is_given())
     throw Error(fmt::format(
         "the stage {} is the same for every machine; --target, --cpu and --features are for "
-        "kernels, llvm and asm",
+        "kept, kernels, llvm and asm",
         options.stage));
   if (is_declared && (options.no_fusion || options.contract || !options.memory_budget.empty()))
     throw Error(fmt::format("the stage graph is the model as declared; {} is for the others",

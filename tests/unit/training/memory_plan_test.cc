@@ -9,12 +9,16 @@
 #include <gtest/gtest.h>
 
 #include "compiler/autodiff/gradient.h"
-#include "compiler/autodiff/training_step.h"
 #include "compiler/pipeline.h"
 #include "ir/builder_ops.h"
+#include "tests/unit/training/networks.h"
+#include "tests/unit/training/workspace_places.h"
 
 namespace weir {
 namespace {
+
+using test::placed;
+using test::Placed;
 
 // Convolutions with LeakyReLU behind each, and a loss that has the slope of their sum in it: second
 // derivatives, of which much is kept, in sizes that do and do not depend on the batch.
@@ -33,75 +37,7 @@ Graph critic_step() {
   GraphBuilder outer(gradient(inner.graph(), wrt, {{"score"}}));
   auto output = [&](std::size_t i) { return Var(outer, outer.graph().outputs()[i].value); };
   outer.output("loss", output(0) + reduce_sum(output(1) * output(1)));
-  return training_step(outer.graph(), parse_optimizer("sgd")).graph;
-}
-
-// The step of the critic of a WGAN-GP with the layers of a DCGAN: the difference of the means of its scores, and the
-// penalty on the slope at images in between.
-Graph wgan_step() {
-  GraphBuilder inner("critic");
-  const std::int64_t channels[] = {3, 64, 128, 256, 512};
-  std::vector<Var> w, b;
-  for (std::size_t i = 0; i < 5; ++i) {
-    const std::int64_t outputs = i == 4 ? 1 : channels[i + 1];
-    const std::string number = std::to_string(i);
-    w.push_back(inner.param("w" + number, DType::f32, {outputs, channels[i], 4, 4}));
-    b.push_back(inner.param("b" + number, DType::f32, {outputs}));
-  }
-  auto score = [&](const char* name) {
-    Var value = inner.input(name, DType::f32, {Dim::symbol("N"), 3, 64, 64});
-    for (std::size_t i = 0; i < 4; ++i)
-      value = leaky_relu(conv(value, w[i], b[i], {2, 2}, {}, {1, 1}, {1, 1}), 0.2);
-    return conv(value, w[4], b[4]);
-  };
-  Var real = score("real"), fake = score("fake");
-  inner.output("difference", reduce_mean(fake) - reduce_mean(real));
-  inner.output("score", score("between"));
-  std::vector<std::string> wrt{"between"};
-  GraphBuilder outer(gradient(inner.graph(), wrt, {{"score"}}));
-  auto output = [&](std::size_t i) { return Var(outer, outer.graph().outputs()[i].value); };
-  Var slope = output(2);
-  Var excess = sqrt(reduce_sum(slope * slope, {1, 2, 3})) - 1;
-  outer.output("loss", output(0) + 10 * reduce_mean(excess * excess));
-  return training_step(outer.graph(), parse_optimizer("sgd")).graph;
-}
-
-struct Placed {
-  std::uint64_t begin = 0, end = 0;
-  std::size_t first = SIZE_MAX, last = 0;  // calls
-};
-
-std::uint64_t bytes_of(const SlotSize& size, const Dim::Bindings& sizes) {
-  std::int64_t quotient = size.dividend.evaluate(sizes).value() / size.divisor +
-                          (size.dividend.evaluate(sizes).value() % size.divisor ? 1 : 0);
-  return static_cast<std::uint64_t>(quotient + size.extra.evaluate(sizes).value());
-}
-
-// The buffers of the workspace that calls use, by number.
-std::map<std::uint32_t, Placed> placed(const Program& program, const Dim::Bindings& sizes) {
-  std::vector<std::uint64_t> offsets;
-  for (const WorkspaceSlot& slot : program.slots) {
-    std::uint64_t offset = 0;
-    for (const SlotEnd& end : slot.behind)
-      offset = std::max(offset, aligned(offsets.at(end.slot) + bytes_of(end.size, sizes)));
-    offsets.push_back(offset);
-  }
-  std::map<std::uint32_t, Placed> result;
-  for (std::size_t call = 0; call < program.calls.size(); ++call) {
-    for (std::uint32_t number : program.calls[call].buffers) {
-      const Buffer& buffer = program.buffers[number];
-      if (buffer.place != Buffer::Place::workspace) continue;
-      Placed& place = result[number];
-      place.first = std::min(place.first, call);
-      place.last = call;
-      place.begin = offsets.at(buffer.index);
-      place.end = place.begin + (buffer.scratch ? bytes_of(*buffer.scratch, sizes)
-                                                : bytes_of({element_count(buffer.type.shape) *
-                                                            Dim(byte_size(buffer.type.dtype))},
-                                                           sizes));
-    }
-  }
-  return result;
+  return test::sgd_step(outer.graph());
 }
 
 TEST(MemoryPlan, ValuesThatAreAliveTogetherLieApartForEveryBatch) {
@@ -144,7 +80,7 @@ TEST(MemoryPlan, ValuesThatAreAliveTogetherLieApartForEveryBatch) {
 // PyTorch's step takes 71.5 MB beside inputs and params on a processor with AVX-512 and 81.2 on one without
 // (docs/performance.md). How many bytes a program needs is known without its machine.
 TEST(MemoryPlan, StepOfWganGpNeedsLessThanPyTorchsOnEveryTarget) {
-  const Graph graph = wgan_step();
+  const Graph graph = test::wgan_step();
   for (const char* cpu : {"x86-64", "x86-64-v3", "x86-64-v4", "znver5"}) {
     SCOPED_TRACE(cpu);
     CompileOptions options;

@@ -3,7 +3,6 @@
 #include "compiler/rematerialize/rematerialize.h"
 
 #include <random>
-#include <set>
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -22,6 +21,7 @@
 #include "ir/interpreter.h"
 #include "ir/notes.h"
 #include "tests/support/graphs.h"
+#include "tests/unit/training/workspace_places.h"
 
 namespace weir {
 namespace {
@@ -53,56 +53,22 @@ Model network(int layers, const std::function<Var(Var)>& activation) {
   return differentiated(std::move(model));
 }
 
-bool is_backward(const Graph& graph, ValueId value) {
-  const Value& info = graph.value(value);
-  if (info.kind != Value::Kind::result) return false;
-  std::string_view note = graph.node(info.producer).location.note;
-  return note.starts_with(kGradientOf) || note.starts_with(kUpdateOf) ||
-         note.starts_with(kRecomputationOf);
+// As the table has it, of the program that it is of.
+std::int64_t printed_bytes(const Graph& graph, const Program& program,
+                           const Dim::Bindings& sizes = kSizes) {
+  std::string text = print_kept_values(graph, program, sizes);
+  text.resize(text.find('\n', text.find("in all")));
+  return std::stoll(text.substr(text.rfind(' ')));
 }
 
-// The bytes of what a call of the program writes for the forward pass, and one that computes a
-// gradient or an update reads.
 std::int64_t measured_bytes(const Graph& graph, const Program& program,
                             const Dim::Bindings& sizes = kSizes) {
-  std::set<std::uint32_t> made, kept;
-  std::map<std::uint32_t, std::uint32_t> copied;  // a transposed copy stands for what it copies
-  for (const KernelCall& call : program.calls) {
-    const Kernel& kernel = program.kernels[call.kernel];
-    if (call.nodes.empty()) {
-      copied[call.buffers[1]] = call.buffers[0];
-      continue;
-    }
-    bool backward = false;
-    for (std::size_t i = 0; i < call.buffers.size(); ++i)
-      backward = backward || (kernel.parameters[i].written && call.values[i].valid() &&
-                              is_backward(graph, call.values[i]));
-    for (std::size_t i = 0; i < call.buffers.size(); ++i) {
-      std::uint32_t buffer = call.buffers[i];
-      if (kernel.parameters[i].written) {
-        if (call.values[i].valid() && !is_backward(graph, call.values[i])) made.insert(buffer);
-        continue;
-      }
-      if (copied.contains(buffer)) buffer = copied.at(buffer);
-      if (backward && made.contains(buffer)) kept.insert(buffer);
-    }
-  }
-  std::int64_t bytes = 0;
-  for (std::uint32_t buffer : kept) {
-    const TensorType& type = program.buffers[buffer].type;
-    bytes += element_count(type.shape).evaluate(sizes).value() * byte_size(type.dtype);
-  }
-  return bytes;
-}
-
-std::int64_t printed_bytes(const Graph& graph, const Dim::Bindings& sizes = kSizes) {
-  std::string text = print_kept_values(graph, true, sizes);
-  return std::stoll(text.substr(text.rfind(' ')));
+  return static_cast<std::int64_t>(test::kept_bytes(graph, program, sizes));
 }
 
 std::vector<std::string> choices(const Graph& graph) {
   std::vector<std::string> result;
-  for (const KeptValue& value : kept_values(graph)) result.push_back(value.choice);
+  for (const KeptValue& value : kept_values(graph, lower(graph))) result.push_back(value.choice);
   return result;
 }
 
@@ -143,11 +109,13 @@ TEST(Rematerialize, ReadsTheOutputOnlyForASlopeAboveZero) {
       EXPECT_THAT(choices(chosen), ElementsAre("mask", "value", "mask", "value"));
     }
     std::int64_t bytes = 32 * 96 * (slope > 0 ? 4 + 4 : 1 + 4 + 1 + 4);
-    EXPECT_EQ(printed_bytes(chosen), bytes);
-    EXPECT_EQ(measured_bytes(chosen, lower_graph(model.graph)), bytes);
+    Program program = lower_graph(model.graph);
+    EXPECT_EQ(printed_bytes(chosen, program), bytes);
+    EXPECT_EQ(measured_bytes(chosen, program), bytes);
     Graph kept = optimize(model.graph, without_choice());
-    EXPECT_EQ(printed_bytes(kept), 32 * 96 * 4 * 4);
-    EXPECT_EQ(measured_bytes(kept, lower_graph(model.graph, without_choice())), 32 * 96 * 4 * 4);
+    program = lower_graph(model.graph, without_choice());
+    EXPECT_EQ(printed_bytes(kept, program), 32 * 96 * 4 * 4);
+    EXPECT_EQ(measured_bytes(kept, program), 32 * 96 * 4 * 4);
     EXPECT_LT(workspace_of(model, {}), workspace_of(model, without_choice()));
     expect_same_results(model, {}, without_choice());
   }
@@ -180,8 +148,9 @@ TEST(Rematerialize, PacksMasksOfManyElements) {
     Graph chosen = optimize(model.graph);
     EXPECT_THAT(choices(chosen), ElementsAre("bits", "value", "value", "bits"));
     std::int64_t elements = element_count(shape).evaluate(sizes).value() * 40;
-    EXPECT_EQ(printed_bytes(chosen, sizes), 2 * (bytes + elements * 4));
-    EXPECT_EQ(measured_bytes(chosen, lower_graph(model.graph), sizes), 2 * (bytes + elements * 4));
+    const Program program = lower_graph(model.graph);
+    EXPECT_EQ(printed_bytes(chosen, program, sizes), 2 * (bytes + elements * 4));
+    EXPECT_EQ(measured_bytes(chosen, program, sizes), 2 * (bytes + elements * 4));
     test::Generator generator(5);
     Inputs inputs = test::random_values(model.graph, model.graph.inputs(), generator, true, sizes);
     std::vector<Tensor> expected =
@@ -219,7 +188,8 @@ TEST(Rematerialize, KeepsWithinABudgetAndSaysTheLeast) {
     options.memory_budget->bytes = bytes;
     EXPECT_LE(workspace_of(model, options), bytes);
     Graph chosen = optimize(model.graph, options);
-    EXPECT_EQ(measured_bytes(chosen, lower_graph(model.graph, options)), printed_bytes(chosen));
+    const Program program = lower_graph(model.graph, options);
+    EXPECT_EQ(measured_bytes(chosen, program), printed_bytes(chosen, program));
     bool recomputes = testing::Value(choices(chosen), testing::Contains("recomputed"));
     EXPECT_EQ(recomputes, bytes < whole);
     expect_same_results(model, {}, options);
@@ -340,7 +310,7 @@ TEST(Rematerialize, StepsWithStateKeepWhatIsPrinted) {
       Graph chosen = optimize(step, options);
       Program program = lower(chosen, {});
       EXPECT_LE(workspace_bytes(program, kSizes).value(), bytes);
-      EXPECT_EQ(printed_bytes(chosen), measured_bytes(chosen, program));
+      EXPECT_EQ(printed_bytes(chosen, program), measured_bytes(chosen, program));
       for (const std::string& choice : choices(chosen)) recomputed += choice == "recomputed";
     }
     // Of all in between, the steps of one. A trainer orders its state, and has a least of its own.
@@ -405,7 +375,10 @@ TEST(Rematerialize, RecomputesAChainOfAHundredThousandNodes) {
   b.output("y", x);
   std::vector<std::string> wrt{"x"};
   Graph graph = gradient(b.finish().graph, wrt);
-  Recomputer recomputer(graph, true, kSizes);
+  std::vector<Dim> bytes;
+  for (std::uint32_t i = 0; i < graph.value_count(); ++i)
+    bytes.push_back(element_count(graph.type({i}).shape) * Dim(4));
+  Recomputer recomputer(graph, true, kSizes, bytes);
   std::size_t count = recomputer.candidates();
   EXPECT_GT(count, kNodes - 64);  // the gradients of the last ones are in their kernel
   Graph again = recomputer.run(count);
