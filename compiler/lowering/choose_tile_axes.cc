@@ -1,8 +1,10 @@
 #include "compiler/lowering/choose_tile_axes.h"
 
 #include <algorithm>
+#include <numeric>
 
 #include "compiler/lowering/choose_tile.h"
+#include "ir/scalar/affine.h"
 
 namespace weir {
 namespace {
@@ -15,8 +17,9 @@ constexpr double kMargin = 1.1;
 // Vectors of a row of a tile, at most, where few rows leave registers to more.
 constexpr std::int64_t kManyColumns = 4;
 // Rows of a tile of two vectors where registers are left, if their number is known: more than of a wider one, for a step loads as
-// many elements of rows for half as many multiply-adds.
-constexpr std::int64_t kRowsOfTwo = 8;
+// many elements of rows for half as many multiply-adds. And where the columns of all steps take more than half of the second cache,
+// and each step waits for a part of it: as many as registers hold.
+constexpr std::int64_t kRowsOfTwo = 8, kFarRowsOfTwo = 14;
 // What a vector costs that is gathered, or turned in registers.
 constexpr double kGathered = 6;
 
@@ -82,6 +85,40 @@ double loads_for_each(const Schedule& schedule, const TileShape& shape, int tile
   return loads / (folds * static_cast<double>(shape.rows * shape.columns));
 }
 
+// Rows of a tile of one axis, at most, whose lines stay in the first cache from step to step: those that lie a multiple of a part
+// of a way apart share as few sets as the way has such parts, and each set has a line for each way.
+std::int64_t rows_that_stay(const Schedule& schedule, const Cache& cache) {
+  const scalar::Arena& arena = schedule.kernel.arena;
+  std::int64_t most = kMostTileRows;
+  for (const Stage& stage : schedule.kernel.stages) {
+    if (!stage.fold) continue;
+    for (Id id : scalar::reachable(arena, stage.fold->elements)) {
+      const auto load = schedule.loads.find(id.index);
+      if (load == schedule.loads.end() || load->second.kind != Access::Kind::uniform) continue;
+      for (const auto& [atom, stride] : scalar::decompose(arena, load->second.offset).terms) {
+        if (arena[atom].primitive != Primitive::axis ||
+            arena[atom].payload != tile_row(schedule, 0).number || !stride.is_constant())
+          continue;
+        const std::int64_t apart = stride.value() * byte_size(arena[id].type);
+        most = std::min(most,
+                        cache.ways * cache.bytes_of_way() / std::gcd(apart, cache.bytes_of_way()));
+      }
+    }
+  }
+  return most;
+}
+
+// Rows of a tile of two vectors, at most.
+std::int64_t rows_of_two(const Schedule& schedule, const Core& core) {
+  std::int64_t bytes = 0;
+  for (const Stage& stage : schedule.kernel.stages)
+    if (stage.fold)
+      bytes += schedule.kernel.arena.axis_extent(*stage.axis).constant().value_or(0) * 2 *
+               vector_bytes(schedule);
+  if (bytes <= core.second.bytes / 2) return kRowsOfTwo;
+  return std::clamp(rows_that_stay(schedule, core.first), kRowsOfTwo, kFarRowsOfTwo);
+}
+
 // Whether it depends on a row axis which steps count, in a fold that is not written out: then rows
 // beside one another would compute what only some of them need.
 bool decides_steps(const Schedule& schedule, int tile_axis, std::int64_t rows) {
@@ -114,7 +151,7 @@ TileShape tile_shape(const Schedule& schedule, const Target& target, int tile_ax
     const Dim& extent = schedule.rows.back().extent;
     if (extent.is_constant()) {
       if (shape.columns == 2 && has_many_registers(target))
-        shape.rows = std::max(shape.rows, kRowsOfTwo);
+        shape.rows = std::max(shape.rows, rows_of_two(schedule, target.core));
       shape.rows = even_part(extent.value(), shape.rows);
     }
     // Few rows leave registers to more columns.

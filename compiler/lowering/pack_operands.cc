@@ -23,6 +23,8 @@ using scalar::Primitive;
 
 // Fewer rows of weights than this stay in the caches however they lie.
 constexpr std::int64_t kPanelRows = 64;
+// Vectors of a tile whose rows are more than six (choose_tile_axes.h).
+constexpr std::int64_t kHighTileVectors = 2;
 // Fewer steps in a row are not worth turning in registers.
 constexpr std::int64_t kTurnedSteps = 8;
 // Vectors of a fold in lanes order that lie apart are worth a copy if so many rows read each of
@@ -79,18 +81,24 @@ bool is_innermost(const Shape& shape, std::uint32_t inner) {
                      [](const Dim& dim) { return dim == Dim(1); });
 }
 
-// The columns of the panels into which the last row axis is cut, for vectors of so many lanes:
-// those of a register tile, or a vector fewer of four where that leaves none half empty; 0 if the
-// axis is left whole. `rows` is how many rows of columns the fold reads.
-std::int64_t panel_width(const Dim& columns, const Dim& rows, const VectorRegisters& vectors,
-                         std::int64_t lanes) {
-  if (!columns.is_constant() || !rows.is_constant() || rows.value() < kPanelRows || lanes == 1)
+// The columns of the panels into which the last row axis is cut: those of a register tile, or a vector fewer of four where that
+// leaves none half empty; 0 if the axis is left whole. Under a window, where the second cache does not hold those of four vectors
+// and there are rows for a higher tile of two, that reads half as much for each multiply-add. Without a window rows of so many
+// steps are lines of few sets, each of which would need more of them.
+std::int64_t panel_width(const Kernel& kernel, const Stage& stage, const Processor& processor) {
+  const std::int64_t lanes = processor.vectors.lanes(kernel.locals[stage.fold->locals[0]]);
+  const Dim &extent = kernel.rows.back(), &steps = kernel.arena.axis_extent(*stage.axis);
+  if (!extent.is_constant() || !steps.is_constant() || steps.value() < kPanelRows || lanes == 1)
     return 0;
-  const std::int64_t most = tile_vectors(vectors);
-  for (std::int64_t count = most; count >= std::max<std::int64_t>(most - 1, 2); --count) {
-    const std::int64_t width = count * lanes;
-    if (columns.value() > width && columns.value() % width == 0) return width;
-  }
+  const std::int64_t columns = extent.value(), most = tile_vectors(processor.vectors);
+  auto cuts_whole = [&](std::int64_t width) { return columns > width && columns % width == 0; };
+  if (most > kHighTileVectors && !stage.digits.empty() && kernel.rows.size() > 1 &&
+      kernel.rows[kernel.rows.size() - 2].constant().value_or(0) > kTileRows &&
+      steps.value() * most * processor.vectors.bytes > processor.core.second.bytes &&
+      cuts_whole(kHighTileVectors * lanes))
+    return kHighTileVectors * lanes;
+  for (std::int64_t count = most; count >= std::max<std::int64_t>(most - 1, 2); --count)
+    if (cuts_whole(count * lanes)) return count * lanes;
   return 0;
 }
 
@@ -312,8 +320,7 @@ std::vector<PackedCopy> pack_operands(BuiltKernel& built,
     if (!stage.fold || lanes_axis) continue;
     for (Id id : scalar::reachable(kernel.arena, stage.fold->elements)) {
       if (panel == 0 && order_of(kernel.arena, id) && is_cut(kernel.arena, id))
-        panel = panel_width(columns, kernel.arena.axis_extent(*stage.axis), processor.vectors,
-                            processor.vectors.lanes(kernel.locals[stage.fold->locals[0]]));
+        panel = panel_width(kernel, stage, processor);
     }
   }
   std::vector<Id> memo;
