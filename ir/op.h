@@ -211,6 +211,18 @@ struct GradientRule {
   bool is_imposed = false;
 };
 
+// What a loss takes as targets, its second operand, where these are floats: who has them before they are trained on refuses
+// others. The loss computes with these as well, and gives what means nothing.
+struct TargetRange {
+  double least = 0, most = 1;
+  bool ends_alone = false;  // nothing between the two
+  std::string text;         // "those of the hinge loss are -1 and 1"
+
+  bool takes(double target) const {
+    return ends_alone ? target == least || target == most : target >= least && target <= most;
+  }
+};
+
 struct OpDef {
   std::string name;
   std::string family;     // as in the reference: "activation", "reduce" ...
@@ -235,6 +247,8 @@ struct OpDef {
   std::function<bool(const OpInstance&)> is_composite;
   // The operands that hold indices, if there are any. The body of a composite op checks them itself, with in_range.
   std::function<std::vector<IndexOperand>(const OpInstance&)> index_operands;
+  // Of a loss that not every float is a target for.
+  std::optional<TargetRange> targets = {};
   // What a training step has in the op's place; nothing where the instance stays as it is. Absent: the op is the same in
   // training.
   std::function<std::vector<Var>(TrainingForm&, std::span<const Var>, const Attributes&)>

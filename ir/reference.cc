@@ -152,6 +152,15 @@ std::vector<Paragraph> paragraphs(const OpDef& op) {
   add_meaning(page, op);
   page.push_back({"Semantics", {op.semantics}});
   if (!op.operands.empty()) page.push_back({"Operands", operand_lines(op)});
+  if (op.targets) {
+    const TargetRange& range = *op.targets;
+    const std::string ends = range.ends_alone
+                                 ? fmt::format("{} and {} alone", range.least, range.most)
+                                 : fmt::format("from {} to {}", range.least, range.most);
+    page.push_back(
+        {"Targets",
+         {fmt::format("Where they are floats: {}. `weir train` refuses others.", ends)}});
+  }
   if (op.result_names.size() > 1)
     page.push_back({"Results", {fmt::format("{}", fmt::join(op.result_names, ", "))}});
   if (!op.attributes.empty()) page.push_back({"Attributes", attribute_lines(op)});

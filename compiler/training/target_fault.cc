@@ -1,6 +1,5 @@
 #include "compiler/training/target_fault.h"
 
-#include <array>
 #include <cmath>
 #include <string_view>
 
@@ -10,21 +9,6 @@
 
 namespace weir {
 namespace {
-
-// What a loss takes as targets of floating point.
-struct TargetRule {
-  std::string_view loss;
-  double least, most;
-  bool ends_alone;  // nothing between the two
-  std::string_view text;
-};
-
-constexpr std::array<TargetRule, 3> kRules{{
-    {"binary_cross_entropy", 0, 1, false, "those of binary_cross_entropy are from 0 to 1"},
-    {"cross_entropy", 0, 1, false,
-     "those of cross_entropy are labels, or probabilities from 0 to 1"},
-    {"hinge_loss", -1, 1, true, "those of the hinge loss are -1 and 1"},
-}};
 
 // `takes` is asked for every element.
 template <class Takes>
@@ -54,15 +38,10 @@ std::optional<TargetFault> find_target_fault(const Graph& graph, ValueId input,
                                              const Tensor& targets) {
   if (!is_float(graph.type(input).dtype)) return std::nullopt;
   for (const Node& node : graph.nodes()) {
-    if (node.operands.size() < 2 || node.operands[1] != input) continue;
-    for (const TargetRule& rule : kRules) {
-      if (node.op->name != rule.loss) continue;
-      auto takes = [&](double target) {
-        return rule.ends_alone ? target == rule.least || target == rule.most
-                               : target >= rule.least && target <= rule.most;
-      };
-      if (std::optional<TargetFault> fault = find_fault(targets, rule.text, takes)) return fault;
-    }
+    if (!node.op->targets || node.operands[1] != input) continue;
+    const TargetRange& range = *node.op->targets;
+    auto takes = [&](double target) { return range.takes(target); };
+    if (std::optional<TargetFault> fault = find_fault(targets, range.text, takes)) return fault;
   }
   return std::nullopt;
 }

@@ -119,14 +119,16 @@ OpDef huber_loss_op() {
 }
 
 OpDef hinge_loss_op() {
-  return elementwise(
+  OpDef op =
       of_differences({"hinge_loss", "max(0, 1 - prediction * target), for targets -1 and 1.",
-                      "The gradient is 0 where prediction * target reaches 1.", OnnxOp::none()}),
-      [](GraphBuilder& builder, Var prediction, Var target, const Attributes&) {
-        Var one = builder.scalar(prediction.dtype(), 1);
-        Var product = builder.apply("mul", {prediction, target});
-        return builder.apply("relu", {builder.apply("sub", {one, product})});
-      });
+                      "The gradient is 0 where prediction * target reaches 1.", OnnxOp::none()});
+  op.targets = TargetRange{-1, 1, true, "those of the hinge loss are -1 and 1"};
+  return elementwise(std::move(op),
+                     [](GraphBuilder& builder, Var prediction, Var target, const Attributes&) {
+                       Var one = builder.scalar(prediction.dtype(), 1);
+                       Var product = builder.apply("mul", {prediction, target});
+                       return builder.apply("relu", {builder.apply("sub", {one, product})});
+                     });
 }
 
 // What each loss is multiplied by in the gradient: the cotangent, of the losses' shape.
@@ -148,6 +150,7 @@ OpDef binary_cross_entropy_op() {
             "target, and -x for the target.",
             OnnxOp::none()},
            {"logit", TypeSet::floats}, {"target", TypeSet::floats}, check_same_shape);
+  op.targets = TargetRange{0, 1, false, "those of binary_cross_entropy are from 0 to 1"};
   op = elementwise(std::move(op), [](GraphBuilder& builder, Var x, Var target, const Attributes&) {
     Var linear =
         builder.apply("sub", {builder.apply("relu", {x}), builder.apply("mul", {x, target})});
@@ -249,6 +252,8 @@ OpDef cross_entropy_op() {
                       "The axis of the classes; negative counts from the end.");
   op = with_attribute(std::move(op), "label_smoothing", 0.0,
                       "The part of each target that is spread evenly over all classes.");
+  op.targets =
+      TargetRange{0, 1, false, "those of cross_entropy are labels, or probabilities from 0 to 1"};
   op.composite = cross_entropy_body;
   op.index_operands = [](const OpInstance& instance) -> std::vector<IndexOperand> {
     if (is_float(instance.operand(1).dtype)) return {};

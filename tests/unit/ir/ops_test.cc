@@ -3,6 +3,7 @@
 
 #include "ir/ops/ops.h"
 
+#include <cmath>
 #include <fstream>
 #include <functional>
 #include <set>
@@ -46,6 +47,27 @@ class Ops : public ::testing::Test {
 };
 
 // --- Registry ----------------------------------------------------------------
+
+TEST(Registry, targets_that_a_loss_does_not_take_are_told_by_its_message) {
+  std::set<std::string> losses;
+  for (const auto& op : all_ops()) {
+    if (!op->targets) continue;
+    SCOPED_TRACE(op->name);
+    losses.insert(op->name);
+    const TargetRange& range = *op->targets;
+    EXPECT_EQ(op->family, "loss");
+    ASSERT_EQ(op->operands.size(), 2U);
+    EXPECT_EQ(op->operands[1].name, "target");
+    for (double end : {range.least, range.most}) {
+      EXPECT_TRUE(range.takes(end));
+      EXPECT_THAT(range.text, HasSubstr(std::to_string(static_cast<int>(end))));
+    }
+    EXPECT_EQ(range.takes((range.least + range.most) / 2), !range.ends_alone);
+    EXPECT_FALSE(range.takes(range.most + 0.5));
+    EXPECT_FALSE(range.takes(std::nan("")));
+  }
+  EXPECT_THAT(losses, ElementsAre("binary_cross_entropy", "cross_entropy", "hinge_loss"));
+}
 
 TEST(Registry, every_op_is_complete) {
   const std::set<std::string> families{"arithmetic",      "elementary", "logic",    "activation",
