@@ -16,15 +16,15 @@ namespace weir {
 namespace {
 
 void check_sizes(const std::vector<std::string>& symbols, const Dim::Bindings& sizes) {
-  for (const std::string& symbol : symbols)
-    if (!sizes.contains(symbol))
-      throw Error(fmt::format("a memory budget is for known sizes; give {} one", symbol));
   for (const auto& [symbol, size] : sizes)
     if (std::find(symbols.begin(), symbols.end(), symbol) == symbols.end())
       throw Error(
           fmt::format("a memory budget is for known sizes, and there is no symbol {}; {}", symbol,
                       symbols.empty() ? "all sizes of the model are numbers"
                                       : fmt::format("the model has {}", fmt::join(symbols, ", "))));
+  for (const std::string& symbol : symbols)
+    if (!sizes.contains(symbol))
+      throw Error(fmt::format("a memory budget is for known sizes; give {} one", symbol));
 }
 
 // By value: what the workspace keeps of it for the backward pass, copies included.
