@@ -31,7 +31,11 @@ int weir_test_train_in_c(const weir_step* step, const void* const* batch, ptrdif
   if (!(*loss < first)) fault = 3;
   outputs[0] = logits;
   outputs[1] = &evaluated;
+  /* Another one's loss is still that before the first step, and this one's is less. */
+  if (weir_trainer_evaluate(other, inputs, outputs, &rows, NULL) != WEIR_OK) fault = 4;
+  if (!(fabs(evaluated - first) <= 1e-5 * fabs(first))) fault = 12;
   if (weir_trainer_evaluate(trainer, inputs, outputs, &rows, NULL) != WEIR_OK) fault = 4;
+  if (!(evaluated > 0 && evaluated < first)) fault = 13;
   /* Another trainer is where it was. */
   if (memcmp(weir_trainer_state_block(other), step->initial_state, step->state_bytes) != 0)
     fault = 5;
