@@ -1,4 +1,5 @@
 // weir train: fits the params of a model to a data set, by one compiled program.
+#include <algorithm>
 #include <cerrno>
 #include <chrono>
 #include <cmath>
@@ -112,7 +113,8 @@ FitOptions fit_options(const TrainArguments& arguments, std::uint64_t seed, std:
                        const Optimizer& optimizer) {
   FitOptions options;
   options.epochs = count_of(arguments.epochs, "--epochs", options.epochs);
-  options.batch = count_of(arguments.batch, "--batch", options.batch);
+  options.batch =
+      count_of(arguments.batch, "--batch", std::clamp<std::int64_t>(rows, 1, options.batch));
   options.seed = seed;
   double rate = arguments.rate.empty() ? checked(optimizer).learning_rate
                                        : number_of(arguments.rate, "--learning-rate", 0);
@@ -175,6 +177,10 @@ Checkpoint::Settings settings_of(const TrainArguments& arguments, const GivenTra
                           given == optimizer.values.end() ? known.default_value : given->second);
   }
   update += fmt::format(" clip_value={} clip_norm={}", optimizer.clip_value, optimizer.clip_norm);
+  const std::optional<double> part = as_number(arguments.data.validation);
+  const std::string validation = !data.validation ? "left out"
+                                 : part           ? fmt::format("{}", *part)
+                                                  : "a file";
   Checkpoint::Settings settings{
       {"--batch", fmt::format("{}", options.batch)},
       {"--seed", fmt::format("{}", options.seed)},
@@ -185,8 +191,9 @@ Checkpoint::Settings settings_of(const TrainArguments& arguments, const GivenTra
        training.target.empty() ? training.options.loss : parse_loss(arguments.training.loss).op},
       {"--check-finite", training.options.check_finite ? "given" : "left out"},
       {"the data", fingerprint(data.training)},
-      {"--validation", data.validation ? fingerprint(*data.validation) : "left out"},
+      {"--validation", validation},
       {"the model and its loss", fingerprint(print(training.graph))}};
+  if (data.validation) settings.emplace("the rows of --validation", fingerprint(*data.validation));
   if (arguments.contract) settings.emplace("--contract", "given");
   if (!arguments.weights.empty()) settings.emplace("--weights", arguments.weights);
   return settings;
@@ -301,7 +308,7 @@ class Fault {
   std::exception_ptr first_;
 };
 
-// Steps until all is done, until checkpoint, log or standard output cannot be written, or until a
+// Steps until all is done, until a step fails, until checkpoint, log or standard output cannot be written, or until a
 // signal asks for the end, which is returned; else 0.
 int run(Fit& fit, Checkpoints& checkpoints, TrainingProgress& progress, MetricsLog& log,
         Fault& fault) try {
@@ -309,13 +316,9 @@ int run(Fit& fit, Checkpoints& checkpoints, TrainingProgress& progress, MetricsL
   LossWarning loss_warning;
   int signal = 0;
   while (!fault && !fit.done() && (signal = waiting_interruption()) == 0) {
-    try {
-      fit.step();
-    } catch (const Error&) {
-      // Either all is as before the step, or its epoch has still to be closed.
-      checkpoints.write();
-      throw;
-    }
+    // After a fault all is as before the step, or its epoch has still to be closed.
+    fault.attempt([&] { fit.step(); });
+    if (fault) break;
     fault.attempt([&] {
       if (checkpoints.is_due()) checkpoints.write();
       progress.show(fit);
@@ -403,11 +406,19 @@ void train_model(const TrainArguments& arguments) {
 
   // Out with the first epoch's line: what cannot be written costs nothing that is trained.
   if (fit.state().steps == 0) print_out(start.line);
+  if (arguments.batch.empty() && options.batch < FitOptions().batch)
+    print_out(
+        fmt::format("a batch has {} rows, for there are no more to train on\n", options.batch));
   print_out(unreached_line(trainer.unreached()));
   TrainingProgress progress(data.training.rows(), options.epochs, fit.state());
   MetricsLog log(arguments.log, fit.state().reports);
   Fault fault;
   int signal = run(fit, checkpoints, progress, log, fault);
+  if (fault && fit.state().steps == 0) {
+    warn(
+        fmt::format("ended before the first step; {} is not written", printable(arguments.output)));
+    fault.tell();
+  }
   save(arguments, model, fit);
   fault.attempt([&] {
     if (!arguments.plot.empty()) write_file(arguments.plot, {loss_plot(fit.state().reports)});
@@ -445,7 +456,8 @@ void add_train_command(CLI::App& app, Action& action) {
             "How the rate changes; constant if left out.");
   add_value(*command, "--epochs", options->epochs, "N",
             "How often the data are gone through; 10 if left out.");
-  add_value(*command, "--batch", options->batch, "B", "Rows of a step; 32 if left out.");
+  add_value(*command, "--batch", options->batch, "B",
+            "Rows of a step; if left out 32, or all, if there are fewer.");
   add_value(*command, "--seed", options->seed, "S",
             "Fixes the order of the rows, the rows of --validation, new values and what dropout "
             "leaves out; 0 if left out.");

@@ -5,7 +5,9 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstdlib>
 #include <string>
+#include <string_view>
 
 #include <fmt/format.h>
 
@@ -18,6 +20,7 @@ namespace {
 
 constexpr std::chrono::milliseconds kBetweenBars{100};
 constexpr std::size_t kLongestBar = 30;
+constexpr double kLongLoss = 1e6;  // from here on with an exponent
 constexpr const char* kClearLine = "\r\x1b[K";
 
 // One less than the terminal has, so that no line is broken; it may change its size at any time.
@@ -25,6 +28,13 @@ std::size_t line_columns() {
   winsize size{};
   bool known = ::ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0;
   return (known ? size.ws_col : kTerminalColumns) - 1;
+}
+
+// Whether standard output is one that a line can be cleared on.
+bool draws_bars() {
+  const char* terminal = std::getenv("TERM");
+  return isatty(STDOUT_FILENO) == 1 &&
+         (terminal == nullptr || std::string_view(terminal) != "dumb");
 }
 
 // "0:07", "12:30" or "3:02:00".
@@ -45,7 +55,8 @@ std::string epoch_line(const EpochReport& report, std::int64_t epochs) {
 }  // namespace
 
 std::string text_of_loss(double loss) {
-  return std::isfinite(loss) ? fmt::format("{:.4f}", loss) : scalar::shortest(loss);
+  if (!std::isfinite(loss)) return scalar::shortest(loss);
+  return std::abs(loss) < kLongLoss ? fmt::format("{:.4f}", loss) : fmt::format("{:.4e}", loss);
 }
 
 std::string text_of(const Quality& quality) {
@@ -57,7 +68,7 @@ std::string text_of(const Quality& quality) {
 TrainingProgress::TrainingProgress(std::int64_t rows, std::int64_t epochs, const FitState& before)
     : rows_(rows),
       epochs_(epochs),
-      on_terminal_(isatty(STDOUT_FILENO) == 1),
+      on_terminal_(draws_bars()),
       reports_(before.reports.size()),
       first_row_(before.epochs * rows + before.rows),
       rows_done_(first_row_) {}

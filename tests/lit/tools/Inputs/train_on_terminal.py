@@ -43,5 +43,5 @@ while True:
         word = None
 text = shown.decode().replace("\r\n", "\n").replace("\x1b[K", "").replace("\r", "\n")
 print(text)
-print("widest bar:", max(len(line) for line in text.split("\n") if " left" in line))
+print("widest bar:", max((len(line) for line in text.split("\n") if " left" in line), default="none"))
 print("exit code", os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
