@@ -296,6 +296,7 @@ void KernelEmitter::emit_store(std::uint32_t parameter, const Access& access, ll
   if (access.kind == Access::Kind::contiguous) {
     llvm::Value* offset = b_.CreateAdd(scalar_index(access.offset, lanes, row), lanes.start);
     llvm::Value* where = address(parameter, b_.CreateAdd(offset, i64(lanes.position(slot))));
+    if (asks_ahead_ && lanes.width > 1) prefetch_result(where);
     if (lanes.mask) {
       b_.CreateMaskedStore(value, where, align, lanes.mask);
     } else if (streaming_ && lanes.width > 1) {

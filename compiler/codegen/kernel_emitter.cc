@@ -74,7 +74,7 @@ void KernelEmitter::emit_function(llvm::Function* function) {
   defined_.clear();
   trees_.clear();
   axes_.clear();
-  stream_ = nullptr;
+  reach_ = nullptr;
   llvm::LLVMContext& context = module_.getContext();
   std::vector<std::string> symbols = kernel_symbols(kernel_);
   llvm::StructType* frame =
@@ -99,7 +99,7 @@ void KernelEmitter::emit_function(llvm::Function* function) {
     symbols_[symbols[i]]->setName(symbols[i]);
   }
   if (schedule_.streams && llvm::Triple(target_.triple).isX86())
-    stream_ = field(kernel_.parameters.size() + symbols.size());
+    reach_ = field(kernel_.parameters.size() + symbols.size());
   if (schedule_.panel) find_panel(field(kernel_.parameters.size() + symbols.size() + 1));
   locals_.assign(kernel_.locals.size(), {});
   static const std::vector<Access> kNone;
@@ -116,10 +116,10 @@ void KernelEmitter::emit_function(llvm::Function* function) {
     loop(function_->getArg(1), function_->getArg(2), 1,
          [&](llvm::Value* unit) { emit_units(unit, b_.CreateAdd(unit, i64(1))); });
   // Streaming stores are weakly ordered; whoever reads the result next may be another thread.
-  if (stream_) {
+  if (reach_) {
     auto* fence = llvm::BasicBlock::Create(context, "fence", function_);
     auto* after = llvm::BasicBlock::Create(context, "fenced", function_);
-    b_.CreateCondBr(b_.CreateICmpNE(stream_, i64(0)), fence, after);
+    b_.CreateCondBr(reaches(Reach::memory), fence, after);
     b_.SetInsertPoint(fence);
     b_.CreateCall(
         llvm::Intrinsic::getOrInsertDeclaration(&module_, llvm::Intrinsic::x86_sse_sfence));
@@ -211,7 +211,7 @@ void KernelEmitter::emit_units(llvm::Value* unit, llvm::Value* limit) {
       else
         stages_at(lanes);
     };
-    if (stream_)
+    if (reach_)
       stream_loop(begin, end, count, body);
     else
       vector_loop(begin, end, count, body);

@@ -7,8 +7,8 @@
 // folds has one function more for each of them, to be run before: its units are a chunk of the fold
 // at one of the kernel's units, all units of a chunk one after the other where they are tiles, and it
 // leaves chunk results in the fold's partials. The frame holds
-// the parameters' addresses, then the values of the kernel's symbols, then a flag that asks for
-// streaming stores, and where the kernel has panels (choose_panel.h), the address of what all workers
+// the parameters' addresses, then the values of the kernel's symbols, then how far what it touches
+// reaches (Reach), and where the kernel has panels (choose_panel.h), the address of what all workers
 // have of the workspace.
 //
 // Loops are explicit vectors of the schedule's width, several at once, then what remains: under a
@@ -28,7 +28,10 @@
 
 namespace weir {
 
-// The frame's layout: one pointer a parameter, one i64 a symbol, one i64 of flags, and a pointer to panels, if any.
+// What a call of a kernel touches stays within the second cache, within the last one, or within none.
+enum class Reach : std::uint8_t { second_cache, last_cache, memory };
+
+// The frame's layout: one pointer a parameter, one i64 a symbol, one i64 of Reach, and a pointer to panels, if any.
 llvm::StructType* frame_type(llvm::LLVMContext& context, std::size_t parameters,
                              std::size_t symbols, bool has_panel);
 
@@ -133,12 +136,16 @@ class KernelEmitter {
   bool reads_panel(scalar::Id id) const;
 
   // stream_emitter.cc: what may be too large for the caches.
+  llvm::Value* reaches(Reach reach);
+  bool gains_from_asking() const;
+  std::vector<scalar::Id> streamed_loads() const;
   void stream_loop(llvm::Value* begin, llvm::Value* end, std::optional<std::int64_t> count,
                    const LaneBody& body);
   llvm::Value* stream_peel(llvm::Value* begin, llvm::Value* end, const LaneBody& body);
   llvm::Value* stream_lines(llvm::Value* begin, llvm::Value* end, const LaneBody& body);
   void prefetch_ahead(const std::vector<scalar::Id>& loads, llvm::Value* element);
   void prefetch(llvm::Value* where);
+  void prefetch_result(llvm::Value* where);
 
   // fold_emitter.cc: reductions.
   Values emit_fold(const Stage& stage, const Lanes& lanes);
@@ -311,9 +318,10 @@ class KernelEmitter {
   llvm::Function* function_ = nullptr;
   std::vector<llvm::Value*> pointers_;
   std::unordered_map<std::string, llvm::Value*> symbols_;
-  llvm::Value* stream_ = nullptr;
-  bool within_ = false;     // all bounds along the vector axis hold whose greatest offset is known
-  bool streaming_ = false;  // the stores being emitted are streaming ones
+  llvm::Value* reach_ = nullptr;  // of a kernel that may use streaming stores
+  bool within_ = false;      // all bounds along the vector axis hold whose greatest offset is known
+  bool streaming_ = false;   // the stores being emitted are streaming ones
+  bool asks_ahead_ = false;  // the stores being emitted ask for lines of the result ahead
   std::unordered_map<std::uint32_t, llvm::Value*> axes_;  // scalar values of axes, by number
   std::vector<Values> locals_;
   std::unordered_map<std::uint32_t, Values> values_;  // by arena id, or a load's address_key

@@ -4,7 +4,9 @@
 // Where the program finds at the call that they are, results are stored past the caches: vectors
 // that are aligned, for which elements in front of the first such address are computed one by one.
 // Beside stores of that kind, what a processor reads ahead by itself comes late, and not across the
-// end of a page; so each line that is read asks for the one six lines on (docs/performance.md).
+// end of a page; so each line that is read asks for one that follows some lines on. Where operands and result
+// are in the last cache, stores wait for lines that nobody asked for in time, and a loop that reads
+// several operands asks for those of its result as well (docs/performance.md).
 
 #include "compiler/codegen/kernel_emitter.h"
 #include "compiler/lowering/cache_line.h"
@@ -17,27 +19,51 @@ using scalar::Id;
 namespace {
 
 constexpr std::int64_t kAheadBytes = 6 * kLineBytes;
+constexpr std::int64_t kOneAheadBytes = 16 * kLineBytes;
+constexpr std::int64_t kResultAheadBytes = 24 * kLineBytes;
 
 }  // namespace
 
 void KernelEmitter::stream_loop(llvm::Value* begin, llvm::Value* end,
                                 std::optional<std::int64_t> count, const LaneBody& body) {
-  auto* streaming = llvm::BasicBlock::Create(module_.getContext(), "streaming", function_);
-  auto* plain = llvm::BasicBlock::Create(module_.getContext(), "plain", function_);
   auto* after = llvm::BasicBlock::Create(module_.getContext(), "after", function_);
   llvm::AllocaInst* done = slot(b_.getInt64Ty(), "done");
-  b_.CreateCondBr(b_.CreateICmpNE(stream_, i64(0)), streaming, plain);
-  b_.SetInsertPoint(streaming);
-  llvm::Value* aligned = stream_peel(begin, end, body);
-  streaming_ = true;
-  b_.CreateStore(stream_lines(aligned, end, body), done);
-  streaming_ = false;
-  b_.CreateBr(after);
-  b_.SetInsertPoint(plain);
+  auto loop_for = [&](Reach reach, const char* name, auto emit) {
+    auto* loop = llvm::BasicBlock::Create(module_.getContext(), name, function_, after);
+    auto* other = llvm::BasicBlock::Create(module_.getContext(), "plain", function_, after);
+    b_.CreateCondBr(reaches(reach), loop, other);
+    b_.SetInsertPoint(loop);
+    b_.CreateStore(emit(), done);
+    b_.CreateBr(after);
+    b_.SetInsertPoint(other);
+  };
+  loop_for(Reach::memory, "streaming", [&] {
+    llvm::Value* aligned = stream_peel(begin, end, body);
+    streaming_ = true;
+    llvm::Value* at = stream_lines(aligned, end, body);
+    streaming_ = false;
+    return at;
+  });
+  if (gains_from_asking())
+    loop_for(Reach::last_cache, "asking", [&] {
+      asks_ahead_ = true;
+      llvm::Value* at = whole_steps(begin, end, count, body);
+      asks_ahead_ = false;
+      return at;
+    });
   b_.CreateStore(whole_steps(begin, end, count, body), done);
   b_.CreateBr(after);
   b_.SetInsertPoint(after);
   remainder(b_.CreateLoad(b_.getInt64Ty(), done), end, std::nullopt, body);
+}
+
+llvm::Value* KernelEmitter::reaches(Reach reach) {
+  return b_.CreateICmpEQ(reach_, i64(static_cast<std::int64_t>(reach)));
+}
+
+// Measured with vectors of a line; with one operand there is nothing to gain.
+bool KernelEmitter::gains_from_asking() const {
+  return schedule_.stores_lines && streamed_loads().size() > 1;
 }
 
 // Element by element up to the first address that a whole vector may be stored at; returns where
@@ -59,22 +85,27 @@ llvm::Value* KernelEmitter::stream_peel(llvm::Value* begin, llvm::Value* end,
   return first;
 }
 
-// As many whole vectors as fit, a line at a time; returns where they end.
-llvm::Value* KernelEmitter::stream_lines(llvm::Value* begin, llvm::Value* end,
-                                         const LaneBody& body) {
-  std::vector<Id> loads;
-  std::int64_t largest = 1;
-  std::vector<Id> roots;
+// What is read vector by vector.
+std::vector<Id> KernelEmitter::streamed_loads() const {
+  std::vector<Id> roots, loads;
   for (const Stage& stage : kernel_.stages)
     for (const Store& store : stage.stores) roots.push_back(store.value);
   for (Id id : scalar::reachable(kernel_.arena, roots)) {
     auto access = schedule_.loads.find(id.index);
-    if (access == schedule_.loads.end() || access->second.kind != Access::Kind::contiguous)
-      continue;
-    loads.push_back(id);
-    const KernelParameter& parameter = kernel_.parameters[kernel_.arena[id].payload];
-    largest = std::max<std::int64_t>(largest, byte_size(parameter.type.dtype));
+    if (access != schedule_.loads.end() && access->second.kind == Access::Kind::contiguous)
+      loads.push_back(id);
   }
+  return loads;
+}
+
+// As many whole vectors as fit, a line at a time; returns where they end.
+llvm::Value* KernelEmitter::stream_lines(llvm::Value* begin, llvm::Value* end,
+                                         const LaneBody& body) {
+  const std::vector<Id> loads = streamed_loads();
+  std::int64_t largest = 1;
+  for (Id id : loads)
+    largest = std::max<std::int64_t>(
+        largest, byte_size(kernel_.parameters[kernel_.arena[id].payload].type.dtype));
   const auto line = static_cast<int>(kLineBytes / largest / schedule_.width);
   const int vectors = std::min(line, unroll_);
   if (vectors > 1)
@@ -92,15 +123,23 @@ llvm::Value* KernelEmitter::stream_lines(llvm::Value* begin, llvm::Value* end,
 void KernelEmitter::prefetch_ahead(const std::vector<Id>& loads, llvm::Value* element) {
   Scope scope(*this);
   const Lanes first{1, 1, element, nullptr};
+  const bool is_one = loads.size() == 1 && schedule_.stores_lines;
   for (Id id : loads) {
     llvm::Value* where = element_address(id, schedule_.loads.at(id.index), first, 0, 0);
-    prefetch(b_.CreateGEP(b_.getInt8Ty(), where, i64(kAheadBytes)));
+    prefetch(b_.CreateGEP(b_.getInt8Ty(), where, i64(is_one ? kOneAheadBytes : kAheadBytes)));
   }
 }
 
 void KernelEmitter::prefetch(llvm::Value* where) {
   b_.CreateIntrinsic(llvm::Intrinsic::prefetch, {where->getType()},
                      {where, b_.getInt32(0), b_.getInt32(3), b_.getInt32(1)});
+}
+
+void KernelEmitter::prefetch_result(llvm::Value* where) {
+  constexpr int kToWrite = 1;
+  where = b_.CreateGEP(b_.getInt8Ty(), where, i64(kResultAheadBytes));
+  b_.CreateIntrinsic(llvm::Intrinsic::prefetch, {where->getType()},
+                     {where, b_.getInt32(kToWrite), b_.getInt32(3), b_.getInt32(1)});
 }
 
 }  // namespace weir

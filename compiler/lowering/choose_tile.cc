@@ -144,6 +144,11 @@ class TileChooser {
     schedule_.streams = only_maps_ && !in_order && contiguous && schedule_.width > 1 &&
                         body_cost_ <= 64 && may_be_large && schedule_.stores.size() == 1 &&
                         schedule_.stores[0].size() == 1;
+    if (schedule_.streams) {
+      const KernelParameter& result =
+          schedule_.kernel.parameters[schedule_.kernel.stages[0].stores[0].parameter];
+      schedule_.stores_lines = byte_size(result.type.dtype) * schedule_.width == kLineBytes;
+    }
   }
 
   // What is computed at every step of a tile: not what a window alone decides, what is the same for

@@ -123,6 +123,7 @@ struct Schedule {
   int tile_unroll = 1;                // vectors at once beside so many rows
   std::optional<Panel> panel;
   bool streams = false;                             // may use streaming stores
+  bool stores_lines = false;                        // with them: a vector of the result is a line
   std::unordered_map<std::uint32_t, Access> loads;  // by arena id
   std::vector<std::vector<Access>> stores;          // by stage and store
   std::vector<Access> sums;                         // of the kernel's folds across rows
