@@ -171,15 +171,16 @@ std::string print_kept_values(const Graph& graph, const Program& program,
   rows.push_back({"in all", "", known(total).to_string()});
   if (elsewhere != Dim(0))
     rows.push_back({"of it outside the workspace", "", known(elsewhere).to_string()});
-  std::size_t values = 43, choices = 11;
+  std::size_t values = 0, choices = 0, bytes = 0;
   for (const Row& row : rows) {
     values = std::max(values, row.value.size());
     choices = std::max(choices, row.choice.size());
+    bytes = std::max(bytes, row.bytes.size());
   }
   std::string text;
   for (const Row& row : rows)
-    text +=
-        fmt::format("{:<{}} {:<{}} {:>20}\n", row.value, values, row.choice, choices, row.bytes);
+    text += fmt::format("{:<{}}  {:<{}}  {:>{}}\n", row.value, values, row.choice, choices,
+                        row.bytes, bytes);
   return text;
 }
 
