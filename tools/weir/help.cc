@@ -22,7 +22,7 @@ std::string entry(const std::string& name, const std::string& description) {
 }
 
 std::string option_entry(const CLI::Option& option) {
-  return entry(option_title(option), option.get_description());
+  return entry(option_title(option), option_description(option));
 }
 
 class HelpFormatter : public CLI::FormatterBase {
@@ -79,6 +79,12 @@ std::string option_title(const CLI::Option& option) {
   return value.empty() ? title : title + " " + value;
 }
 
+std::string option_description(const CLI::Option& option) {
+  // Of an argument the line of usage says it.
+  bool is_told = option.get_required() && !option.get_positional();
+  return option.get_description() + (is_told ? " Required." : "");
+}
+
 std::string usage_of(const CLI::App& command) {
   if (command.get_parent() == nullptr) return command.get_name() + " COMMAND [OPTIONS]";
   std::string usage = command.get_parent()->get_name() + " " + command.get_name();
@@ -88,6 +94,12 @@ std::string usage_of(const CLI::App& command) {
       if (option->get_allow_extra_args()) argument += " ...";
       usage += option->get_required() ? " " + argument : " [" + argument + "]";
     }
+  for (const CLI::Option* option : command.get_options()) {
+    if (option->get_positional() || !option->get_required()) continue;
+    const bool is_short = !option->get_snames().empty();
+    usage += is_short ? " -" + option->get_snames().front() : " --" + option->get_lnames().front();
+    usage += " " + value_placeholder(*option);
+  }
   return usage + " [OPTIONS]";
 }
 

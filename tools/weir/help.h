@@ -21,7 +21,9 @@ std::string wrapped(std::string_view text, std::size_t indent);
 std::string option_title(const CLI::Option& option);
 // The word that stands for the value: "NAME=VALUE", "MODEL"; empty for a flag.
 std::string value_placeholder(const CLI::Option& option);
-// "weir run MODEL [OPTIONS]".
+// What the option is for, and whether a command line may be without it.
+std::string option_description(const CLI::Option& option);
+// "weir run MODEL [OPTIONS]"; what stands outside of brackets is required.
 std::string usage_of(const CLI::App& command);
 
 // The whole help as weir(1), for `man`.

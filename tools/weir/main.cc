@@ -19,7 +19,8 @@ constexpr const char* kMainExamples = R"(examples:
   weir run model.weir --input x='[[-1.0, 2.0]]'       run it on one input
   weir inspect model.weir --stage=kernels             the loops it becomes
   weir compile model.weir -o model.o                  for a C program
-  weir train model.weir --data x.npy --targets t.npy  fit it to a data set
+  weir train model.weir --data x.npy --targets t.npy \
+    --loss cross_entropy -o trained.weir              fit it to a data set
   weir convert model.weir -o model.onnx               for other runtimes
   weir ops leaky_relu                                 what an op means
 

@@ -75,7 +75,7 @@ std::string options_text(const CLI::App& command, bool positional, const std::st
   std::string text;
   for (const CLI::Option* option : command.get_options())
     if (option->get_positional() == positional)
-      text += manual_entry(option_title(*option), option->get_description());
+      text += manual_entry(option_title(*option), option_description(*option));
   return text.empty() ? text : title + text;
 }
 

@@ -95,8 +95,8 @@ void add_data(CLI::App& command, DataArguments& arguments) {
             "What the model is given: a file of tensors, FILE:NAME for one of several in it, as "
             "for weir run. Its first dimension counts rows.")
       ->required();
-  CLI::Option* targets =
-      add_value(command, "--targets", arguments.targets, "FILE", "What each row shall give.");
+  CLI::Option* targets = add_value(command, "--targets", arguments.targets, "FILE",
+                                   "What each row shall give. This or --target is required.");
   add_list(
       command, "--target", arguments.columns, "COLUMN",
       "In place of --targets: the name or the number of a column of --data FILE.csv; all other "

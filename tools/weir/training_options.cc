@@ -112,7 +112,7 @@ GivenTraining given_training(const Graph& graph, const TrainingArguments& argume
 void add_training_step(CLI::App& command, TrainingStepArguments& arguments,
                        const std::string& summary, bool draws) {
   std::size_t before = command.get_options().size();
-  CLI::Option* train = command.add_flag("--train", arguments.train, summary);
+  CLI::Option* train = command.add_flag("--train", arguments.train, summary + " Needs --loss.");
   add_training(command, arguments.training);
   add_value(command, "--learning-rate", arguments.learning_rate, "R",
             "The rate of every step; if left out, each is given its own.");
