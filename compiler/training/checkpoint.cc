@@ -9,9 +9,13 @@
 #include <cmath>
 #include <filesystem>
 #include <limits>
+#include <sstream>
 #include <system_error>
+#include <tuple>
+#include <utility>
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 #include <nlohmann/json.hpp>
 
 #include "compiler/frontend/file.h"
@@ -168,6 +172,46 @@ class Hash {
   std::uint64_t value_ = 0xcbf29ce484222325;
 };
 
+constexpr const char* kOptimizer = "--optimizer";
+constexpr const char* kValidation = "--validation";
+constexpr const char* kRowsOfValidation = "the rows of --validation";
+constexpr const char* kLeftOut = "left out";
+
+std::string value_in(const Checkpoint::Settings& settings, const std::string& name) {
+  auto found = settings.find(name);
+  return found == settings.end() ? kLeftOut : found->second;
+}
+
+// What of two optimizers to show where they are not equal: their names, or if these are equal, the
+// name with the numbers that are not.
+std::pair<std::string, std::string> differing_parts(const std::string& one,
+                                                    const std::string& other) {
+  std::istringstream words(one), other_words(other);
+  std::string name, other_name, word, other_word;
+  words >> name;
+  other_words >> other_name;
+  if (name != other_name) return {name, other_name};
+  std::vector<std::string> parts, other_parts;
+  while (words >> word && other_words >> other_word) {
+    if (word == other_word) continue;
+    parts.push_back(word);
+    other_parts.push_back(other_word);
+  }
+  return {fmt::format("{} with {}", name, fmt::join(parts, " ")),
+          fmt::format("{} with {}", name, fmt::join(other_parts, " "))};
+}
+
+// In the order in which they are compared: the optimizer decides what others are that are left out.
+std::vector<std::string> setting_names(const Checkpoint::Settings& saved,
+                                       const Checkpoint::Settings& now) {
+  Checkpoint::Settings all = saved;
+  all.insert(now.begin(), now.end());
+  std::vector<std::string> names{kOptimizer};
+  for (const auto& [name, ignored] : all)
+    if (name != kOptimizer) names.push_back(name);
+  return names;
+}
+
 }  // namespace
 
 std::string checkpoint_in(const std::string& folder) { return folder + "/checkpoint.safetensors"; }
@@ -227,25 +271,26 @@ Checkpoint CheckpointFolder::read() const {
 
 void check_settings(const Checkpoint::Settings& saved, const Checkpoint::Settings& now,
                     const std::string& file) {
-  auto value_in = [](const Checkpoint::Settings& settings, const std::string& name) {
-    auto found = settings.find(name);
-    return found == settings.end() ? std::string("nothing") : found->second;
-  };
-  Checkpoint::Settings all = saved;
-  all.insert(now.begin(), now.end());
-  for (const auto& [name, ignored] : all) {
-    std::string then = value_in(saved, name), today = value_in(now, name);
-    bool is_hash = name.starts_with("the ");
-    if (then != today && is_hash)
-      throw Error(Location(std::make_shared<const std::string>(file), 0, 0),
+  // A file may hold the fingerprint of the rows where others say how these were given.
+  const bool rows_alone = saved.contains(kValidation) && !saved.contains(kRowsOfValidation) &&
+                          saved.at(kValidation) != kLeftOut && now.contains(kRowsOfValidation);
+  Location place(std::make_shared<const std::string>(file), 0, 0);
+  for (const std::string& name : setting_names(saved, now)) {
+    if (rows_alone && name == kValidation) continue;
+    std::string then =
+        value_in(saved, rows_alone && name == kRowsOfValidation ? kValidation : name);
+    std::string today = value_in(now, name);
+    if (then == today) continue;
+    if (name.starts_with("the "))
+      throw Error(place,
                   fmt::format("{}: not what the checkpoint was made with (fingerprint {}, and now "
                               "{}); a training is resumed with what it was started with",
                               name, then, today));
-    if (then != today)
-      throw Error(Location(std::make_shared<const std::string>(file), 0, 0),
-                  fmt::format("the checkpoint was made with {} {}, and it is {} now; a training is "
-                              "resumed with what it was started with",
-                              name, then, today));
+    if (name == kOptimizer) std::tie(then, today) = differing_parts(then, today);
+    throw Error(place,
+                fmt::format("the checkpoint was made with {} {}, and it is {} now; a training is "
+                            "resumed with what it was started with",
+                            name, then, today));
   }
 }
 

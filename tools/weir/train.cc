@@ -471,7 +471,9 @@ void add_train_command(CLI::App& app, Action& action) {
             "How often; if left out, at the end of an epoch, but not more than once a second.");
   command->add_flag("--resume", options->resume,
                     "Goes on from the checkpoint in the folder, with the bits that it would have "
-                    "had; the other options must be the same.");
+                    "had. What they depend on must be the same; --threads, --memory-budget and "
+                    "what is written may be other than before, and --epochs may grow where "
+                    "--schedule does not depend on it.");
   add_value(*command, "--log", options->log, "FILE", "Writes a line of JSON for every epoch.");
   add_value(*command, "--plot", options->plot, "FILE", "Draws the losses by epoch, as SVG.");
   add_value(*command, "--threads", options->threads, "K",

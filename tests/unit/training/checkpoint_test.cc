@@ -248,6 +248,42 @@ TEST(Checkpoint, LeavesWhatAProcessThatLivesIsWriting) {
   EXPECT_THAT(temporary.names(), testing::UnorderedElementsAreArray(kept));
 }
 
+// What is told of settings that differ is what the user can set right: the optimizer before what
+// follows from it, and of its numbers those that are other ones.
+TEST(Checkpoint, SaysWhichSettingIsAnotherOne) {
+  auto told = [](const Checkpoint::Settings& saved, const Checkpoint::Settings& now) {
+    return error_of([&] { check_settings(saved, now, "c.safetensors"); });
+  };
+  const Checkpoint::Settings adam{{"--learning-rate", "0.001"},
+                                  {"--optimizer", "adam beta1=0.9 beta2=0.999 clip_norm=0"}};
+  EXPECT_THAT(told(adam, {{"--learning-rate", "0.01"}, {"--optimizer", "sgd clip_norm=0"}}),
+              HasSubstr("made with --optimizer adam, and it is sgd now"));
+  EXPECT_THAT(
+      told(adam, {{"--learning-rate", "0.01"},
+                  {"--optimizer", "adam beta1=0.8 beta2=0.999 clip_norm=1"}}),
+      HasSubstr("made with --optimizer adam with beta1=0.9 clip_norm=0, and it is adam with "
+                "beta1=0.8 clip_norm=1 now"));
+  EXPECT_THAT(told({}, {{"--contract", "given"}}),
+              HasSubstr("made with --contract left out, and it is given now"));
+  EXPECT_THAT(told({{"--contract", "given"}}, {}),
+              HasSubstr("made with --contract given, and it is left out now"));
+
+  // With the fingerprint of the rows at --validation only these count.
+  const Checkpoint::Settings rows{{"--validation", "4f00000000000001"}};
+  auto given = [](std::string print) {
+    return Checkpoint::Settings{{"--validation", "0.2"},
+                                {"the rows of --validation", std::move(print)}};
+  };
+  EXPECT_EQ(told(rows, given("4f00000000000001")), "no error");
+  EXPECT_THAT(told(rows, given("4f00000000000002")),
+              HasSubstr("the rows of --validation: not what the checkpoint was made with "
+                        "(fingerprint 4f00000000000001, and now 4f00000000000002)"));
+  EXPECT_THAT(told(rows, {{"--validation", "left out"}}),
+              HasSubstr("made with --validation 4f00000000000001, and it is left out now"));
+  EXPECT_THAT(told({{"--validation", "left out"}}, given("4f00000000000001")),
+              HasSubstr("made with --validation left out, and it is 0.2 now"));
+}
+
 TEST(Checkpoint, IsRefusedWhereItDoesNotFit) {
   test::TemporaryFolder temporary;
   DataSet set = make_set(kRows), validation = make_set(kValidated);
