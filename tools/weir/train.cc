@@ -404,12 +404,14 @@ void train_model(const TrainArguments& arguments) {
   if (!arguments.checkpoint.empty())
     checkpoints.start(settings_of(arguments, training, data, options), options.epochs);
 
-  // Out with the first epoch's line: what cannot be written costs nothing that is trained.
   if (fit.state().steps == 0) print_out(start.line);
   if (arguments.batch.empty() && options.batch < FitOptions().batch)
     print_out(
         fmt::format("a batch has {} rows, for there are no more to train on\n", options.batch));
   print_out(unreached_line(trainer.unreached()));
+  // Before the first step: who waits for the first epoch sees it, and what cannot be written costs
+  // nothing that is trained.
+  flush_out();
   TrainingProgress progress(data.training.rows(), options.epochs, fit.state());
   MetricsLog log(arguments.log, fit.state().reports);
   Fault fault;
