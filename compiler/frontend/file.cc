@@ -146,6 +146,16 @@ bool is_written_directly(const std::string& path) {
   return ::stat(path.c_str(), &status) == 0 && !S_ISREG(status.st_mode) && !S_ISDIR(status.st_mode);
 }
 
+// The error number of writing nothing to a device, or 0. Of a pipe whoever reads it would notice
+// that it was opened.
+int fault_of_device(const std::string& path) {
+  struct stat status{};
+  if (::stat(path.c_str(), &status) != 0 || !S_ISCHR(status.st_mode)) return 0;
+  Descriptor descriptor(::open(path.c_str(), O_WRONLY | O_NOCTTY | O_NONBLOCK | O_CLOEXEC));
+  if (descriptor.number() < 0) return errno;
+  return ::write(descriptor.number(), "", 0) < 0 ? errno : 0;
+}
+
 void write_directly(const std::string& path, std::span<const std::string_view> parts) {
   Descriptor descriptor(::open(path.c_str(), O_WRONLY | O_CLOEXEC));
   if (descriptor.number() < 0) refuse_errno(path, "written", errno);
@@ -338,6 +348,8 @@ void check_writable(const std::string& path) {
     NewFile removed_again({path, {}});
   } else if (::access(path.c_str(), W_OK) != 0) {
     refuse_errno(path, "written", errno);
+  } else if (int code = fault_of_device(path)) {
+    refuse_errno(path, "written", code);
   }
 }
 

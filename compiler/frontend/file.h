@@ -43,7 +43,7 @@ void write_file(const std::string& path, std::initializer_list<std::string_view>
 void write_file(const std::string& path, std::span<const std::string_view> parts);
 
 // Error if the file could not be written now, which is tried: a new one is made beside it, and
-// removed. For whoever works long before he writes.
+// removed; to a device nothing is written. For whoever works long before he writes.
 void check_writable(const std::string& path);
 
 // Several regular files that belong together: each is written whole before the first one takes its

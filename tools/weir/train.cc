@@ -252,6 +252,16 @@ class Checkpoints {
     latest_ = Clock::now();
   }
 
+  // Of an output that could not be written: where what it should have held is.
+  std::string line_without_output() const {
+    if (!folder_ || place() != written_)
+      return "what is trained is lost; with --checkpoint DIR it would be kept there";
+    return fmt::format(
+        "what is trained is kept in {}; the same command with --resume writes it, also to another "
+        "--output",
+        folder_->file());
+  }
+
  private:
   using Clock = std::chrono::steady_clock;
   // Steps and epochs: the last step of an epoch may be done while that has still to be closed.
@@ -421,7 +431,12 @@ void train_model(const TrainArguments& arguments) {
         fmt::format("ended before the first step; {} is not written", printable(arguments.output)));
     fault.tell();
   }
-  save(arguments, model, fit);
+  try {
+    save(arguments, model, fit);
+  } catch (const Error&) {
+    warn(checkpoints.line_without_output());
+    throw;
+  }
   fault.attempt([&] {
     if (!arguments.plot.empty()) write_file(arguments.plot, {loss_plot(fit.state().reports)});
   });
