@@ -32,6 +32,7 @@ std::vector<Step> small_steps() {
   return {{"dense", test::dense_digits_step()},
           {"convolutional", test::convolutional_digits_step(false)},
           {"convolutional, normalized", test::convolutional_digits_step(true)},
+          {"averaged", test::averaged_digits_step()},
           {"discriminator of 32 x 32", test::discriminator_step(32, {16, 32, 64})}};
 }
 
@@ -69,9 +70,26 @@ void expect_measured(const Graph& chosen, const Program& program, const Dim::Bin
   EXPECT_LE(in_workspace, workspace_bytes(program, sizes).value());
 }
 
+// One that is a multiple of the eight bits of a byte, and one that is not: the last byte of packed bits is then not full.
+const Dim::Bindings kBatches[] = {{{"N", 16}}, {{"N", 13}}};
+
+// Bits lie eight rows of the batch to a byte. Returns for how many values that is so.
+std::size_t expect_whole_bytes(const std::vector<KeptValue>& values) {
+  std::size_t packed = 0;
+  for (const KeptValue& kept : values) {
+    if (kept.choice != "bits") continue;
+    ++packed;
+    const std::int64_t elements_of_row =
+        element_count({kept.type.shape.begin() + 1, kept.type.shape.end()}).value();
+    for (const auto& [rows, bytes] : {std::pair(16, 2), {13, 2}, {8, 1}, {5, 1}})
+      EXPECT_EQ(kept.bytes.evaluate({{"N", rows}}).value(), bytes * elements_of_row) << kept.name;
+  }
+  return packed;
+}
+
 TEST(KeptValues, PrintedBytesAreThoseOfTheProgramOnEveryProcessor) {
-  const Dim::Bindings sizes{{"N", 16}};
-  std::size_t with_copies = 0, recomputed = 0;
+  const Dim::Bindings sizes = kBatches[0];
+  std::size_t with_copies = 0, recomputed = 0, packed = 0;
   for (const Step& step : all_steps()) {
     for (const char* cpu : kProcessors) {
       SCOPED_TRACE(step.name + " " + cpu);
@@ -81,7 +99,8 @@ TEST(KeptValues, PrintedBytesAreThoseOfTheProgramOnEveryProcessor) {
         options.orders_state = orders_state;
         const Graph chosen = optimize(step.graph, options);
         const Program program = lower_graph(step.graph, options);
-        expect_measured(chosen, program, sizes);
+        for (const Dim::Bindings& batch : kBatches) expect_measured(chosen, program, batch);
+        packed += expect_whole_bytes(kept_values(chosen, program));
         for (const KeptValue& kept : kept_values(chosen, program))
           with_copies += kept.form.find(" as ") != std::string::npos;
       }
@@ -100,20 +119,21 @@ TEST(KeptValues, PrintedBytesAreThoseOfTheProgramOnEveryProcessor) {
       options.passes = {"dce"};  // it has been optimized
       const Program program = lower_graph(chosen, options);
       EXPECT_LE(workspace_bytes(program, sizes).value(), least + (whole - least) / 2);
-      expect_measured(chosen, program, sizes);
+      for (const Dim::Bindings& batch : kBatches) expect_measured(chosen, program, batch);
       for (const KeptValue& kept : kept_values(chosen, program))
         recomputed += kept.choice == "recomputed";
     }
   }
   EXPECT_GT(with_copies, 0U);
+  EXPECT_GT(packed, 0U);
   EXPECT_GT(recomputed, 0U);
 }
 
 // A step's program in two halves on one workspace: all calls before the first one of the backward pass, and the others.
 class HalvedStep {
  public:
-  HalvedStep(const Graph& graph, const CompileOptions& options, std::int64_t batch)
-      : chosen_(optimize(graph, options)), program_(lower_graph(graph, options)), batch_(batch) {
+  HalvedStep(const Graph& graph, const CompileOptions& options)
+      : graph_(graph), chosen_(optimize(graph, options)), program_(lower_graph(graph, options)) {
     const std::vector<bool> backward = test::calls_of_backward_pass(chosen_, program_);
     border_ = static_cast<std::size_t>(std::ranges::find(backward, true) - backward.begin());
     const Target target = resolve_target(options.target);
@@ -123,7 +143,14 @@ class HalvedStep {
     for (std::size_t call = border_; call < backward.size(); ++call)
       if (!backward[call])
         for (std::uint32_t buffer : program_.calls[call].buffers) read_forward_.insert(buffer);
-    make_data(graph);
+  }
+
+  // New data of so many rows, before anything is run.
+  void set_batch(std::int64_t rows) {
+    batch_ = rows;
+    inputs_.clear();
+    outputs_.clear();
+    make_data();
   }
 
   // Outputs and state after a step in which `change` has the workspace between the halves.
@@ -173,7 +200,7 @@ class HalvedStep {
     return result;
   }
 
-  void make_data(const Graph& graph) {
+  void make_data() {
     test::Generator generator(5);
     auto tensor = [&](const TensorType& type) {
       Tensor::Sizes tensor_sizes;
@@ -189,7 +216,7 @@ class HalvedStep {
     }
     for (const auto& [name, type] : program_.outputs)
       outputs_.emplace_back(type.dtype, tensor(type));
-    Model model{graph, {}};
+    Model model{graph_, {}};
     initialize(model, {}, 11);
     if (program_.weight_bytes > 0)
       fill_weight_block(
@@ -238,9 +265,9 @@ class HalvedStep {
     return result;
   }
 
-  Graph chosen_;
+  Graph graph_, chosen_;
   Program program_;
-  std::int64_t batch_;
+  std::int64_t batch_ = 1;
   std::size_t border_ = 0;  // the first call of the backward pass
   std::vector<LoadedCode> halves_;
   std::optional<LoadedCode> whole_;
@@ -253,6 +280,31 @@ class HalvedStep {
 
 // The backward pass reads what the table says, whole, and nothing else: results stay when all other bytes of the workspace
 // are overwritten between the passes, and change with any half of what is kept.
+void expect_nothing_else_is_read(HalvedStep& halved) {
+  const std::vector<char> expected = halved.run_whole();
+  ASSERT_EQ(halved.run(), expected);
+  const std::map<std::uint32_t, Placed> kept = halved.kept();
+  ASSERT_GE(kept.size(), 2U);
+  auto overwrite = [](char* begin, std::uint64_t bytes) {
+    std::memset(begin, 0xff, static_cast<std::size_t>(bytes));
+  };
+  EXPECT_EQ(halved.run([&](char* workspace) {
+    std::vector<char> before(workspace, workspace + halved.workspace_bytes());
+    overwrite(workspace, halved.workspace_bytes());
+    for (const auto& places : {kept, halved.read_forward()})
+      for (const auto& [buffer, place] : places)
+        std::memcpy(workspace + place.begin, before.data() + place.begin,
+                    static_cast<std::size_t>(place.end - place.begin));
+  }),
+            expected);
+  for (const auto& [buffer, place] : kept) {
+    const std::uint64_t half = (place.end - place.begin) / 2;
+    for (std::uint64_t begin : {place.begin, place.end - half})
+      EXPECT_NE(halved.run([&](char* workspace) { overwrite(workspace + begin, half); }), expected)
+          << halved.name(buffer) << " from " << begin - place.begin;
+  }
+}
+
 TEST(KeptValues, NothingElseIsReadByTheBackwardPass) {
   std::vector<std::string> processors{{}};
 #if defined(__x86_64__)
@@ -260,38 +312,23 @@ TEST(KeptValues, NothingElseIsReadByTheBackwardPass) {
   if (__builtin_cpu_supports("avx2") != 0 && __builtin_cpu_supports("fma") != 0)
     processors.emplace_back("x86-64-v3");
 #endif
+  std::size_t with_bits = 0;
   for (const Step& step : small_steps()) {
     for (const std::string& cpu : processors) {
       CompileOptions options;
       options.target.cpu = cpu;
       options.orders_state = true;
-      HalvedStep halved(step.graph, options, 8);
-      SCOPED_TRACE(step.name + " " + cpu + "\n" + halved.table());
-      const std::vector<char> expected = halved.run_whole();
-      ASSERT_EQ(halved.run(), expected);
-      const std::map<std::uint32_t, Placed> kept = halved.kept();
-      ASSERT_GE(kept.size(), 2U);
-      auto overwrite = [](char* begin, std::uint64_t bytes) {
-        std::memset(begin, 0xff, static_cast<std::size_t>(bytes));
-      };
-      EXPECT_EQ(halved.run([&](char* workspace) {
-        std::vector<char> before(workspace, workspace + halved.workspace_bytes());
-        overwrite(workspace, halved.workspace_bytes());
-        for (const auto& places : {kept, halved.read_forward()})
-          for (const auto& [buffer, place] : places)
-            std::memcpy(workspace + place.begin, before.data() + place.begin,
-                        static_cast<std::size_t>(place.end - place.begin));
-      }),
-                expected);
-      for (const auto& [buffer, place] : kept) {
-        const std::uint64_t half = (place.end - place.begin) / 2;
-        for (std::uint64_t begin : {place.begin, place.end - half})
-          EXPECT_NE(halved.run([&](char* workspace) { overwrite(workspace + begin, half); }),
-                    expected)
-              << halved.name(buffer) << " from " << begin - place.begin;
+      HalvedStep halved(step.graph, options);
+      // Of 5 rows the byte of packed bits is not full.
+      for (std::int64_t batch : {8, 5}) {
+        halved.set_batch(batch);
+        SCOPED_TRACE(fmt::format("{} {} {}\n{}", step.name, cpu, batch, halved.table()));
+        expect_nothing_else_is_read(halved);
       }
+      with_bits += halved.table().find("  bits ") != std::string::npos;
     }
   }
+  EXPECT_GT(with_bits, 0U);
 }
 
 }  // namespace
