@@ -121,6 +121,7 @@ class KernelEmitter {
   llvm::Value* chunks_of(llvm::Value* rows);
   llvm::Value* in_groups(llvm::Value* rows);
   llvm::Value* groups_of_chunks(llvm::Value* first, llvm::Value* last);
+  std::vector<std::vector<int>> rows_by_sum() const;
   void emit_sums(const Lanes& lanes);
 
   // border_emitter.cc: columns that are free of guards.

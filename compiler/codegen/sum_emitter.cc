@@ -3,7 +3,11 @@
 //
 // A chunk's accumulators stay where its result goes, and are read and written again by each row or
 // group of rows: that is a vector each beside all the steps of a tile. Rows of a tile are folded in
-// their order; those that a tile computes again beyond the last row do not count.
+// their order; those that a tile computes again beyond the last row do not count. A tile of several
+// axes has whole chunks, and leaves their results.
+
+#include <map>
+#include <utility>
 
 #include "compiler/codegen/kernel_emitter.h"
 
@@ -47,10 +51,34 @@ void KernelEmitter::for_chunks(
   });
 }
 
+// Rows that go to one accumulator, one after the other, are folded in registers. Of a tile of several axes whose rows go one by
+// one, each row is a group of its own; and so it is where the first row of a group may be beyond the last one: it has that one's
+// accumulator then. The first two never are (Schedule::rows_fewer).
+std::vector<std::vector<int>> KernelEmitter::rows_by_sum() const {
+  const auto lanes = static_cast<int>(kernel_.across->lanes);
+  const bool whole = schedule_.tile_axes > 1 && rows_ == schedule_.rows_at_once;
+  const bool apart = schedule_.tile_axes > 1 ? !whole : lanes > 2 && last_row_ != nullptr;
+  std::vector<std::vector<int>> groups;
+  std::map<std::pair<int, int>, std::size_t> number;  // by the tile's other axes, and the lane
+  for (int row = 0; row < rows_; ++row) {
+    const int position = whole ? static_cast<int>(schedule_.tile_position(0, row)) : row;
+    const auto [found, inserted] =
+        apart ? std::pair(number.end(), true)
+              : number.try_emplace({row - position, position % lanes}, groups.size());
+    if (inserted)
+      groups.push_back({row});
+    else
+      groups[found->second].push_back(row);
+  }
+  return groups;
+}
+
 void KernelEmitter::emit_sums(const Lanes& lanes) {
   if (!kernel_.across) return;
   llvm::Value* first_row = axes_.at(kernel_.across->axis);
-  llvm::Value* begins = b_.CreateICmpEQ(first_row, chunk_row_);
+  // A tile of several axes has all that there is to its sums.
+  const bool is_all = schedule_.tile_axes > 1 && rows_ == schedule_.rows_at_once;
+  const std::vector<std::vector<int>> groups = rows_by_sum();
   for (std::size_t i = 0; i < kernel_.across->sums.size(); ++i) {
     const RowFolds::Sum& sum = kernel_.across->sums[i];
     const Id element = sum.fold.elements[0];
@@ -58,25 +86,36 @@ void KernelEmitter::emit_sums(const Lanes& lanes) {
     const llvm::Align align(static_cast<std::uint64_t>(byte_size(type)));
     llvm::Type* vector = memory_type(type, lanes.width);
     llvm::Constant* identity = primitives_.constant(type, sum.fold.identity[0].value, lanes.width);
-    llvm::Value* offset = b_.CreateAdd(scalar_index(schedule_.sums[i].offset, lanes), lanes.start);
-    for (int slot = 0; slot < lanes.slots; ++slot) {
-      llvm::Value* where = address(sum.parameter, b_.CreateAdd(offset, i64(lanes.position(slot))));
-      llvm::Value* total = lanes.mask ? static_cast<llvm::Value*>(b_.CreateMaskedLoad(
-                                            vector, where, align, lanes.mask, identity))
-                                      : b_.CreateAlignedLoad(vector, where, align);
-      total = b_.CreateSelect(begins, identity, total);
-      for (int row = 0; row < rows_; ++row) {
-        llvm::Value* next =
-            call(sum.fold.step, {total, value(element, lanes, slot, row)}, lanes.width)[0];
-        if (row > 0 && last_row_ != nullptr)
-          next = b_.CreateSelect(b_.CreateICmpSLE(b_.CreateAdd(first_row, i64(row)), last_row_),
-                                 next, total);
-        total = next;
+    for (const std::vector<int>& rows : groups) {
+      const int first = rows.front();
+      llvm::Value* begins =
+          b_.CreateICmpULT(b_.CreateSub(b_.CreateAdd(first_row, i64(first)), chunk_row_),
+                           i64(kernel_.across->lanes));
+      llvm::Value* offset =
+          b_.CreateAdd(scalar_index(schedule_.sums[i].offset, lanes, first), lanes.start);
+      for (int slot = 0; slot < lanes.slots; ++slot) {
+        llvm::Value* where =
+            address(sum.parameter, b_.CreateAdd(offset, i64(lanes.position(slot))));
+        llvm::Value* total = identity;
+        if (!is_all) {
+          total = lanes.mask ? static_cast<llvm::Value*>(
+                                   b_.CreateMaskedLoad(vector, where, align, lanes.mask, identity))
+                             : b_.CreateAlignedLoad(vector, where, align);
+          total = b_.CreateSelect(begins, identity, total);
+        }
+        for (int row : rows) {
+          llvm::Value* next =
+              call(sum.fold.step, {total, value(element, lanes, slot, row)}, lanes.width)[0];
+          if (row > 0 && last_row_ != nullptr)
+            next = b_.CreateSelect(b_.CreateICmpSLE(b_.CreateAdd(first_row, i64(row)), last_row_),
+                                   next, total);
+          total = next;
+        }
+        if (lanes.mask)
+          b_.CreateMaskedStore(total, where, align, lanes.mask);
+        else
+          b_.CreateAlignedStore(total, where, align);
       }
-      if (lanes.mask)
-        b_.CreateMaskedStore(total, where, align, lanes.mask);
-      else
-        b_.CreateAlignedStore(total, where, align);
     }
   }
 }

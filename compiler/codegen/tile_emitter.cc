@@ -93,7 +93,7 @@ void KernelEmitter::emit_tiles(llvm::Value* begin, llvm::Value* end) {
         emit_tile(row, group, of, from, to, count);
       });
     };
-    if (kernel_.across) {
+    if (kernel_.across && schedule_.tile_axes == 1) {
       if (schedule_.panel) copy_panel(groups_of_chunks(first, last), from, to, count);
       for_chunks(first, last, [&](llvm::Value* begin_row, llvm::Value* end_row) {
         llvm::Value* here = b_.CreateSub(end_row, begin_row);
@@ -102,7 +102,9 @@ void KernelEmitter::emit_tiles(llvm::Value* begin, llvm::Value* end) {
       });
     } else {
       if (schedule_.panel) copy_panel(b_.CreateSub(last, first), from, to, count);
+      chunk_row_ = i64(0);
       tiles(first, last, {nullptr, dimension(rows), groups});
+      chunk_row_ = nullptr;
     }
     has_panel_ = nullptr;
     b_.CreateStore(b_.CreateAdd(unit, b_.CreateSub(last, first)), next);

@@ -31,16 +31,6 @@ bool reads_axis(const Arena& arena, Id root, std::uint32_t number) {
   return false;
 }
 
-Dim chunk_count(const Dim& rows, std::int64_t chunk) {
-  return floor_quotient(rows + Dim(chunk - 1), chunk);
-}
-
-TensorType type_of_chunks(const Kernel& folds) {
-  const Fold& fold = *folds.stages.front().fold;
-  const Dim& rows = folds.arena.axis_extent(*folds.stages.front().axis);
-  return {folds.locals[fold.locals[0]], {chunk_count(rows, fold.chunk), folds.rows[0]}};
-}
-
 // The steps of a point of the rows, where they are known.
 std::int64_t steps_of(const Kernel& kernel) {
   std::int64_t steps = 1;
@@ -49,18 +39,19 @@ std::int64_t steps_of(const Kernel& kernel) {
   return steps;
 }
 
-bool leaves_work(const Kernel& stores, const Kernel& folds, const VectorRegisters& vectors) {
-  const std::optional<std::int64_t> columns = folds.rows[0].constant();
+// Rows of more axes than a tile has are work for threads.
+bool leaves_work(const Kernel& stores, const Fold& fold, DType type, const Dim& column_count,
+                 const VectorRegisters& vectors) {
+  if (stores.rows.size() > 2) return true;
+  const std::optional<std::int64_t> columns = column_count.constant();
   if (!columns) return false;
-  const Fold& fold = *folds.stages.front().fold;
-  const std::int64_t tile =
-      std::int64_t{vectors.lanes(folds.locals[fold.locals[0]])} * tile_vectors(vectors);
+  const std::int64_t tile = std::int64_t{vectors.lanes(type)} * tile_vectors(vectors);
   return *columns >= kEnoughBlocks * tile ||
          steps_of(stores) <= kLightChunk / fold.chunk / *columns;
 }
 
-bool hides_sums(const Kernel& stores, const Store& store, const Kernel& folds) {
-  if (steps_of(stores) > 1 || folds.rows[0].constant().value_or(0) >= kManyColumns) return true;
+bool hides_sums(const Kernel& stores, const Store& store, const Dim& columns) {
+  if (steps_of(stores) > 1 || columns.constant().value_or(0) >= kManyColumns) return true;
   int cost = 0;
   for (Id id : scalar::reachable(stores.arena, std::span(&store.value, 1)))
     cost += scalar::info(stores.arena[id].primitive).cost;
@@ -80,124 +71,244 @@ const Store* only_store(const Kernel& kernel, std::uint32_t parameter) {
   return found;
 }
 
+// The parameter that gets what a fold leaves, where that is stored as it is and a chunk has all elements.
+std::optional<std::uint32_t> plain_result(const Kernel& kernel) {
+  const Stage& stage = kernel.stages.front();
+  const std::optional<std::int64_t> elements = kernel.arena.axis_extent(*stage.axis).constant();
+  if (!elements || *elements > stage.fold->chunk || kernel.stages.size() != 2 ||
+      kernel.stages[1].stores.size() != 1)
+    return std::nullopt;
+  const Store& store = kernel.stages[1].stores.front();
+  const scalar::Node& value = kernel.arena[store.value];
+  if (value.primitive != Primitive::local || value.payload != stage.fold->locals[0])
+    return std::nullopt;
+  return store.parameter;
+}
+
+// How the rows of a kernel go through the elements of sums.
+struct Walk {
+  std::uint32_t axis;        // of a tile's rows; the next one is that of its columns
+  std::int64_t lanes = 1;    // sums that these rows add to in turn
+  std::uint32_t column = 0;  // the row axis of the sum along the columns
+  std::vector<std::optional<Id>>
+      positions;  // by row axis of the sum: where a point of the kernel is
+  Id element;     // and which element of that sum it is
+};
+
+// By dimension of the value: its index where the kernel stores it, in the order of declaration.
+std::vector<Id> declared_indices(Kernel& stores, const Store& store, const MemoryLayout& layout) {
+  Arena& arena = stores.arena;
+  // The indices of the dimensions, outermost first; of those in panels there is one more.
+  std::vector<Id> indices = store.indices;
+  if (layout.panel != 0) {
+    const Id piece = arena.make(Primitive::mul, {indices.front(), arena.index(layout.panel)});
+    indices.back() = arena.make(Primitive::add, {piece, indices.back()});
+    indices.erase(indices.begin());
+  }
+  if (layout.order.empty()) return indices;
+  std::vector<Id> declared(indices.size());
+  for (std::size_t i = 0; i < indices.size(); ++i) declared[layout.order[i]] = indices[i];
+  return declared;
+}
+
+// If the points of a tile's rows are elements of one sum each, in ascending order, and those of its columns lie side by side.
+std::optional<Walk> find_walk(Arena& arena, std::size_t rows, const std::vector<Id>& indices,
+                              const Kernel& folds, const RowSum& sum) {
+  Walk walk{static_cast<std::uint32_t>(rows - 2), 1, 0, {}, {}};
+  walk.positions.resize(folds.rows.size());
+  bool has_column = false;
+  for (std::size_t i = 0; i < indices.size(); ++i) {
+    const RowSum::Dimension& dimension = sum.dimensions[i];
+    const scalar::Affine index = scalar::decompose(arena, indices[i]);
+    if (dimension.lanes != 0) {
+      const Id lanes = arena.index(dimension.lanes);
+      // Either the rows go along the dimension, or along each lanes-th element of it.
+      std::int64_t step = 0;
+      for (const auto& [atom, coefficient] : index.terms)
+        if (is_axis(arena, atom, walk.axis)) step = coefficient.constant().value_or(0);
+      const bool all = step == 1 && index.terms.size() == 1 && index.constant == Dim(0);
+      if (!all && step != dimension.lanes) return std::nullopt;
+      walk.lanes = all ? dimension.lanes : 1;
+      const Id element = arena.make(Primitive::floor_div, {indices[i], lanes});
+      walk.element = scalar::simplify_index(arena, element);
+      if (!all && !is_axis(arena, walk.element, walk.axis)) return std::nullopt;
+      if (dimension.row) {
+        const Id lane = arena.make(Primitive::modulo, {indices[i], lanes});
+        walk.positions[*dimension.row] = scalar::simplify_index(arena, lane);
+      }
+    } else if (dimension.row) {
+      if (reads_axis(arena, indices[i], walk.axis)) return std::nullopt;
+      walk.positions[*dimension.row] = indices[i];
+      if (!reads_axis(arena, indices[i], walk.axis + 1)) continue;
+      has_column = std::ranges::any_of(index.terms, [&](const std::pair<Id, Dim>& term) {
+        return is_axis(arena, term.first, walk.axis + 1) && term.second == Dim(1);
+      });
+      if (!has_column) return std::nullopt;
+      walk.column = *dimension.row;
+    }
+  }
+  if (!has_column || !walk.element.valid()) return std::nullopt;
+  return walk;
+}
+
+// The results of chunks: the columns innermost, and the chunks next to them.
+ChunkResults results_in_chunks(const Kernel& folds, std::uint32_t column) {
+  const Fold& fold = *folds.stages.front().fold;
+  const Dim& elements = folds.arena.axis_extent(*folds.stages.front().axis);
+  ChunkResults results{{folds.locals[fold.locals[0]], {}}, {}, {}};
+  for (std::uint32_t row = 0; row < folds.rows.size(); ++row) {
+    if (row == column) continue;
+    results.rows.push_back(row);
+    results.type.shape.push_back(folds.rows[row]);
+  }
+  results.chunks = results.rows.size();
+  results.type.shape.push_back(floor_quotient(elements + Dim(fold.chunk - 1), fold.chunk));
+  results.rows.push_back(column);
+  results.type.shape.push_back(folds.rows[column]);
+  return results;
+}
+
 }  // namespace
 
 std::optional<RowSum> find_row_sum(const Kernel& kernel) {
-  if (kernel.rows.size() != 1 || kernel.stages.empty() || !kernel.stages.front().fold)
+  if (kernel.rows.empty() || kernel.stages.empty() || !kernel.stages.front().fold)
     return std::nullopt;
   for (std::size_t i = 1; i < kernel.stages.size(); ++i)
     if (kernel.stages[i].fold || kernel.stages[i].axis) return std::nullopt;
   const Stage& stage = kernel.stages.front();
   const Fold& fold = *stage.fold;
-  if (fold.order != Reduction::Order::chain || !stage.digits.empty() || fold.locals.size() != 1 ||
+  const bool is_one_axis =
+      stage.digits.empty() || stage.digits == std::vector<std::uint32_t>{*stage.axis};
+  if (fold.order != Reduction::Order::chain || !is_one_axis || fold.locals.size() != 1 ||
       fold.elements.size() != 1 || fold.step != fold.merge)
     return std::nullopt;
   const Arena& arena = kernel.arena;
   Id load = fold.elements[0];
   if (arena[load].primitive == Primitive::cast) load = arena.operand(load, 0);
   if (arena[load].primitive != Primitive::load) return std::nullopt;
-  RowSum sum{static_cast<std::uint32_t>(arena[load].payload), 0, 0};
+  RowSum sum{static_cast<std::uint32_t>(arena[load].payload), {}};
   const KernelParameter& value = kernel.parameters[sum.parameter];
-  bool has_dimension = false, has_column = false;
+  std::vector<bool> used(kernel.rows.size());
+  bool has_elements = false;
   for (std::size_t i = 0; i < value.type.shape.size(); ++i) {
+    RowSum::Dimension& dimension = sum.dimensions.emplace_back();
     if (value.type.shape[i] == Dim(1)) continue;
-    const Id index = arena.load_indices(load)[i];
-    if (is_axis(arena, index, *stage.axis) && !has_dimension) {
-      has_dimension = true;
-      sum.dimension = i;
-    } else if (is_axis(arena, index, 0) && !has_column) {
-      has_column = true;
-      sum.column = i;
-    } else {
-      return std::nullopt;
+    const scalar::Affine index = scalar::decompose(arena, arena.load_indices(load)[i]);
+    if (index.constant != Dim(0)) return std::nullopt;
+    for (const auto& [atom, coefficient] : index.terms) {
+      const scalar::Node& node = arena[atom];
+      if (node.primitive != Primitive::axis || !coefficient.is_constant()) return std::nullopt;
+      if (node.payload == *stage.axis) {
+        if (has_elements) return std::nullopt;
+        has_elements = true;
+        dimension.lanes = coefficient.value();
+      } else {
+        if (coefficient != Dim(1) || dimension.row || used[node.payload]) return std::nullopt;
+        used[node.payload] = true;
+        dimension.row = static_cast<std::uint32_t>(node.payload);
+      }
     }
+    // Lanes are all of a row axis, and have as many elements each.
+    const Dim lanes = dimension.row ? kernel.rows[*dimension.row] : Dim(1);
+    if (dimension.lanes == 0 ? !dimension.row : lanes != Dim(dimension.lanes)) return std::nullopt;
   }
-  if (!has_dimension || !has_column || value.written) return std::nullopt;
+  for (std::size_t i = 0; i < used.size(); ++i)
+    if (!used[i] && kernel.rows[i] != Dim(1)) return std::nullopt;
+  if (!has_elements || value.written) return std::nullopt;
   // Nothing else is to be read of the value.
   std::vector<Id> roots = roots_of(kernel);
   for (Id id : scalar::reachable(arena, roots))
     if (id != load && scalar::is_load(arena[id].primitive) && arena[id].payload == sum.parameter)
       return std::nullopt;
+  sum.result = plain_result(kernel);
   return sum;
 }
 
-bool fold_across(Kernel& stores, std::uint32_t parameter, const MemoryLayout& layout,
-                 const Kernel& folds, const RowSum& sum, const VectorRegisters& vectors) {
-  if (stores.rows.size() < 2) return false;
+std::optional<ChunkResults> fold_across(Kernel& stores, std::uint32_t parameter,
+                                        const MemoryLayout& layout, const Kernel& folds,
+                                        const RowSum& sum, const MemoryLayout& result,
+                                        const VectorRegisters& vectors) {
+  if (stores.rows.size() < 2 || (sum.result && result.panel != 0)) return std::nullopt;
   for (const Stage& stage : stores.stages)
     if (stage.fold &&
         (stage.fold->order != Reduction::Order::chain || !stage.fold->partials.empty()))
-      return false;
+      return std::nullopt;
   const Store* store = only_store(stores, parameter);
-  if (store == nullptr || !leaves_work(stores, folds, vectors) ||
-      !hides_sums(stores, *store, folds))
-    return false;
+  if (store == nullptr) return std::nullopt;
   Arena& arena = stores.arena;
-  // The indices of the dimensions, outermost first; of those in panels there is one more.
-  std::vector<Id> indices = store->indices;
-  if (layout.panel != 0) {
-    const Id piece = arena.make(Primitive::mul, {indices.front(), arena.index(layout.panel)});
-    indices.back() = arena.make(Primitive::add, {piece, indices.back()});
-    indices.erase(indices.begin());
-    stores.locations.resize(arena.size());
-  }
-  auto index_of = [&](std::size_t dimension) {
-    const auto found = std::find(layout.order.begin(), layout.order.end(), dimension);
-    return indices[found == layout.order.end()
-                       ? dimension
-                       : static_cast<std::size_t>(found - layout.order.begin())];
-  };
-  const Id row = index_of(sum.dimension), column = index_of(sum.column);
-  // The axis of a tile's rows; the last one is that of its columns.
-  const auto axis = static_cast<std::uint32_t>(stores.rows.size() - 2);
-  if (!is_axis(arena, row, axis) || reads_axis(arena, column, axis) ||
-      !reads_axis(arena, column, axis + 1))
-    return false;
-  const scalar::Affine along = scalar::decompose(arena, column);
-  const bool contiguous =
-      std::any_of(along.terms.begin(), along.terms.end(), [&](const std::pair<Id, Dim>& term) {
-        return is_axis(arena, term.first, axis + 1) && term.second == Dim(1);
-      });
-  if (!contiguous) return false;
+  const std::optional<Walk> walk =
+      find_walk(arena, stores.rows.size(), declared_indices(stores, *store, layout), folds, sum);
+  stores.locations.resize(arena.size());
+  if (!walk) return std::nullopt;
   const Fold& fold = *folds.stages.front().fold;
-  if (stores.across && (stores.across->axis != axis || stores.across->chunk != fold.chunk))
-    return false;
-  if (!stores.across) stores.across = RowFolds{axis, fold.chunk, {}};
+  const DType type = folds.locals[fold.locals[0]];
+  const std::int64_t chunk = fold.chunk * walk->lanes;
+  if (!leaves_work(stores, fold, type, folds.rows[walk->column], vectors) ||
+      !hides_sums(stores, *store, folds.rows[walk->column]) ||
+      (stores.across && (stores.across->axis != walk->axis || stores.across->chunk != chunk ||
+                         stores.across->lanes != walk->lanes)))
+    return std::nullopt;
 
   RowFolds::Sum across{fold, static_cast<std::uint32_t>(stores.parameters.size()), {}};
-  across.fold.elements = {arena.cast(store->value, folds.locals[fold.locals[0]])};
   std::vector<Id> memo;
+  ChunkResults results = results_in_chunks(folds, walk->column);
+  if (sum.result) {
+    // As the other kernel stores it, at the position of this one's point.
+    results = {folds.parameters[*sum.result].type, {}, {}};
+    const Shape declared = results.type.shape;
+    for (std::size_t i = 0; i < declared.size(); ++i) {
+      const std::size_t dimension = result.order.empty() ? i : result.order[i];
+      results.type.shape[i] = declared[dimension];
+      across.indices.push_back(scalar::rebuild(
+          folds.arena, folds.stages[1].stores[0].indices[dimension], arena, memo, [&](Id id) {
+            const scalar::Node& node = folds.arena[id];
+            if (node.primitive != Primitive::axis) return Id{};
+            return walk->positions[node.payload].value_or(arena.index(0));
+          }));
+    }
+    if (!reads_axis(arena, across.indices.back(), walk->axis + 1)) return std::nullopt;
+  } else {
+    for (std::uint32_t row : results.rows)
+      across.indices.push_back(walk->positions[row].value_or(arena.index(0)));
+    const Id number = arena.make(Primitive::floor_div, {walk->element, arena.index(fold.chunk)});
+    across.indices.insert(across.indices.end() - 1, scalar::simplify_index(arena, number));
+  }
+  if (!stores.across) stores.across = RowFolds{walk->axis, chunk, walk->lanes, {}};
+  across.fold.elements = {arena.cast(store->value, type)};
+  memo.clear();
   for (Id& step : across.fold.step)
     step = scalar::rebuild(folds.arena, step, arena, memo, [](Id) { return Id{}; });
   across.fold.merge.clear();
   across.fold.locals.clear();
-  const Id chunk = arena.make(Primitive::floor_div, {row, arena.index(fold.chunk)});
-  across.indices = {scalar::simplify_index(arena, chunk), column};
-  stores.parameters.push_back({"chunks", type_of_chunks(folds), true});
+  stores.parameters.push_back(
+      {sum.result ? folds.parameters[*sum.result].name : "chunks", results.type, true});
   stores.locations.resize(arena.size());
   for (Id id : {across.fold.elements[0], across.fold.step[0]})
     if (!stores.locations[id.index].known())
       stores.locations[id.index] = folds.locations[fold.step[0].index];
   stores.across->sums.push_back(std::move(across));
-  return true;
+  return results;
 }
 
-void read_chunks(BuiltKernel& folds, const RowSum& sum) {
+void read_chunks(BuiltKernel& folds, const RowSum& sum, const ChunkResults& chunks) {
   Kernel& kernel = folds.kernel;
   Stage& stage = kernel.stages.front();
   const std::uint32_t axis = *stage.axis;
   const Id element = stage.fold->elements[0];
-  const TensorType type = type_of_chunks(kernel);
+  const Shape& shape = chunks.type.shape;
   // The axis gets another extent, and so has to be made anew.
   stage.axis.reset();
+  stage.digits.clear();
   rewrite(kernel, [&](const Arena&, Id id, Arena& into) -> Id {
     if (id != element) return {};
-    const Id indices[] = {into.axis(axis, type.shape[0]), into.axis(0, type.shape[1])};
-    return into.load(sum.parameter, type.dtype, indices);
+    std::vector<Id> indices;
+    for (std::uint32_t row : chunks.rows) indices.push_back(into.axis(row, kernel.rows[row]));
+    indices.insert(indices.end() - 1, into.axis(axis, shape[*chunks.chunks]));
+    return into.load(sum.parameter, chunks.type.dtype, indices);
   });
   kernel.stages.front().axis = axis;
   kernel.stages.front().fold->chunk = 1;
-  kernel.parameters[sum.parameter] = {"chunks", type, false};
+  kernel.parameters[sum.parameter] = {"chunks", chunks.type, false};
   folds.values[sum.parameter] = ValueId{};
 }
 

@@ -256,6 +256,7 @@ std::string structure_key(const Kernel& kernel) {
     key += '+';
     put(kernel.across->axis);
     put(kernel.across->chunk);
+    put(kernel.across->lanes);
     for (const RowFolds::Sum& sum : kernel.across->sums) {
       put(sum.parameter);
       put(sum.indices.size());

@@ -66,16 +66,18 @@ struct Stage {
   std::vector<Store> stores;  // of a map
 };
 
-// Folds across a row axis, one accumulator each. Points of a chunk run in order, on one thread.
+// Folds across a row axis. Points of a chunk run in order, on one thread, and go to as many accumulators in turn as there are
+// lanes, each of which has indices of its own.
 struct RowFolds {
   struct Sum {
     Fold fold;  // of `elements`, one at a point of the rows; in chain order
-    // Where the result of a chunk goes: the same indices for all of its points.
+    // Where the result of a chunk goes: the same indices for all of its points of a lane.
     std::uint32_t parameter;
     std::vector<scalar::Id> indices;
   };
   std::uint32_t axis;
-  std::int64_t chunk;
+  std::int64_t chunk;  // a multiple of the lanes, as the extent of the axis is
+  std::int64_t lanes;
   std::vector<Sum> sums;
 };
 

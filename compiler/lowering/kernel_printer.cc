@@ -168,9 +168,11 @@ class KernelPrinter {
     roots.insert(roots.end(), sum.indices.begin(), sum.indices.end());
     scalar::Listing listing = scalar::list(kernel_.arena, roots, leaves_);
     const std::vector<std::string> indices(listing.roots.begin() + 1, listing.roots.end());
-    line(fmt::format("{}[{}] = {} across i{} in chain of {} {{", names_[sum.parameter],
-                     fmt::join(indices, ", "), sum.fold.name, kernel_.across->axis,
-                     kernel_.across->chunk));
+    const RowFolds& across = *kernel_.across;
+    const std::string order = across.lanes == 1 ? "chain" : fmt::format("{} chains", across.lanes);
+    line(fmt::format("{}[{}] = {} across i{} in {} of {} {{", names_[sum.parameter],
+                     fmt::join(indices, ", "), sum.fold.name, across.axis, order,
+                     across.chunk / across.lanes));
     ++indent_;
     for (const std::string& definition : listing.definitions) line(definition);
     line(listing.roots[0]);

@@ -347,20 +347,31 @@ class Lowerer {
     add_call(std::move(built.kernel), std::move(call));
   }
 
-  // If another kernel sums what this one stores in a parameter, it does so itself, chunk by chunk.
+  // If another kernel sums what this one stores in a parameter, it does so itself, chunk by chunk, and where a chunk is all there
+  // is to a sum, there is no other kernel.
   void sum_in(Kernel& kernel, std::uint32_t parameter, KernelCall& call) {
     const ValueId value = call.values[parameter];
     auto found = row_sums_.find(value);
     if (found == row_sums_.end()) return;
     auto& [group, sum] = found->second;
-    if (!fold_across(kernel, parameter, program_.buffers[call.buffers[parameter]].layout,
-                     group->kernel.kernel, sum, options_.processor.vectors))
-      return;
-    Buffer chunks{"chunks", kernel.parameters.back().type, Buffer::Place::workspace, 0, 0, {}};
-    call.buffers.push_back(add_buffer(std::move(chunks)));
-    call.values.emplace_back();
-    read_chunks(group->kernel, sum);
-    group->chunks = GivenBuffer{sum.parameter, call.buffers.back()};
+    const BuiltKernel& folds = group->kernel;
+    const ValueId result = sum.result ? folds.values[*sum.result] : ValueId{};
+    const std::optional<ChunkResults> results = fold_across(
+        kernel, parameter, program_.buffers[call.buffers[parameter]].layout, folds.kernel, sum,
+        result.valid() ? program_.buffers[buffer_of(result)].layout : MemoryLayout{},
+        options_.processor.vectors);
+    if (!results) return;
+    call.values.push_back(result);
+    if (result.valid()) {
+      call.buffers.push_back(buffer_of(result));
+      call.nodes.insert(call.nodes.end(), group->nodes.begin(), group->nodes.end());
+      group->kernel.kernel.stages.clear();
+    } else {
+      Buffer chunks{"chunks", results->type, Buffer::Place::workspace, 0, 0, {}};
+      call.buffers.push_back(add_buffer(std::move(chunks)));
+      read_chunks(group->kernel, sum, *results);
+      group->chunks = GivenBuffer{sum.parameter, call.buffers.back()};
+    }
     row_sums_.erase(found);
   }
 

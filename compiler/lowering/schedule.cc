@@ -34,7 +34,7 @@ class Scheduler {
     classify_accesses();
     if (!result_.kernel.across) choose_transposed_axis();
     find_bounds();
-    if (!result_.kernel.across) result_.tile_axes = choose_tile_axes(result_, target_);
+    result_.tile_axes = choose_tile_axes(result_, target_);
     find_levels(result_, vector_is_stage_);
     find_loads_along_steps();
     choose_tile(result_, target_);
@@ -526,6 +526,8 @@ std::optional<std::int64_t> Schedule::known_rows() const {
   std::optional<std::int64_t> all = rows.back().extent.constant();
   if (!kernel.across || !all || *all <= kernel.across->chunk) return all;
   if (*all % kernel.across->chunk == 0) return kernel.across->chunk;
+  // What is left of the last chunk is what is left of all of them.
+  if (kernel.across->chunk % rows_at_once == 0) return all;
   return std::nullopt;
 }
 

@@ -138,8 +138,8 @@ struct Schedule {
   bool vector_is_stage() const { return !vector_row && width > 1; }
   // Which of the tile's axes an axis is, from the innermost on.
   std::optional<std::size_t> tile_axis(std::uint32_t axis) const;
-  // Points of the innermost of `rows` that are cut into groups: all, or those of a chunk; none if chunks differ or that is
-  // known only at the call.
+  // Points of the innermost of `rows` that are cut into groups: all, or those of a chunk; none if chunks leave others than all of
+  // them, or that is known only at the call.
   std::optional<std::int64_t> known_rows() const;
   // The position along it of a row of the tile, if the tile has several axes.
   std::int64_t tile_position(std::size_t tile_axis, std::int64_t row) const;

@@ -25,11 +25,46 @@ std::vector<Var> body_with_bias(const std::string& name, GraphBuilder& builder,
   return {builder.apply("add", {y, reshape_to(builder, operands[2], spread)})};
 }
 
-Var bias_gradient(const GradientContext& context) {
-  Integers axes{0};
-  for (std::size_t i = kSpatial; i < context.results[0].shape().size(); ++i)
-    axes.push_back(static_cast<std::int64_t>(i));
-  return context.builder.apply("reduce_sum", {context.cotangents[0]}, {{"axes", axes}});
+// Fewer channels than this lie apart, one image after the other (layouts.h), and so do those of most 1-D images.
+constexpr std::int64_t kFewChannels = 16;
+
+bool lie_apart(const Shape& shape) {
+  const std::optional<std::int64_t> channels = shape[kChannels].constant();
+  return shape.size() == kSpatial + 1 || (channels && *channels < kFewChannels);
+}
+
+// The sum over all but the channels, in the order in which a kernel may have it that stores the value: with channels innermost
+// along each row of an image first, across its columns, and those sums in the order of the rows. There are two chains a row, of
+// the even columns and of the odd ones, if these are as many, so that the order is also that of kernels that store one of the two
+// at a time, behind a stride of 2. Of channels that lie apart each image is summed along memory.
+Var sum_of_channels(GraphBuilder& builder, Var value) {
+  if (lie_apart(value.shape())) {
+    Integers axes{kBatch};
+    for (std::size_t i = kSpatial; i < value.shape().size(); ++i)
+      axes.push_back(static_cast<std::int64_t>(i));
+    return builder.apply("reduce_sum", {value}, {{"axes", axes}});
+  }
+  const DType type = value.dtype();
+  if (compute_type(type) != type)
+    value = builder.apply("cast", {value}, {{"dtype", compute_type(type)}});
+  const std::size_t last = value.shape().size() - 1;
+  const std::optional<Dim> half = value.shape()[last].divided_by(Dim(2));
+  Shape apart = value.shape();
+  apart.back() = half.value_or(apart.back());
+  apart.push_back(half ? 2 : 1);
+  Var sums = builder.apply("reduce_sum", {reshape_to(builder, value, apart)},
+                           {{"axes", Integers{static_cast<std::int64_t>(last)}}});
+  Integers channels_last{0};
+  Dim rows = apart[0];
+  for (std::size_t i = kSpatial; i <= last; ++i) {
+    channels_last.push_back(static_cast<std::int64_t>(i));
+    rows = rows * sums.shape()[i];
+  }
+  channels_last.push_back(kChannels);
+  sums = builder.apply("transpose", {sums}, {{"permutation", channels_last}});
+  Var sum = builder.apply("reduce_sum", {reshape_to(builder, sums, {rows, apart[kChannels]})},
+                          {{"axes", Integers{0}}});
+  return sum.dtype() == type ? sum : builder.apply("cast", {sum}, {{"dtype", type}});
 }
 
 }  // namespace
@@ -119,7 +154,8 @@ std::vector<Var> gradients_of(const GradientContext& context, const std::functio
   std::vector<Var> gradients(context.operands.size());
   if (context.wanted[0]) gradients[0] = first();
   if (context.wanted[1]) gradients[1] = second();
-  if (context.operands.size() > 2 && context.wanted[2]) gradients[2] = bias_gradient(context);
+  if (context.operands.size() > 2 && context.wanted[2])
+    gradients[2] = sum_of_channels(context.builder, context.cotangents[0]);
   return gradients;
 }
 

@@ -5,6 +5,7 @@
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 
+#include "compiler/autodiff/gradient.h"
 #include "tests/support/graphs.h"
 #include "tests/unit/pipeline/compiled.h"
 
@@ -74,6 +75,86 @@ TEST(RowSums, LeaveWorkForThreads) {
   };
   EXPECT_EQ(row_folds(graph(16)), 0);
   EXPECT_EQ(row_folds(graph(512)), 1);
+}
+
+// Of several sums along the rows that go to them in turn: in chunks, known ahead and at the call only.
+TEST(RowSums, InTurn) {
+  auto gradient = [](const std::string& rows, const std::string& elements, std::int64_t lanes) {
+    return parse(fmt::format(
+        "graph @g(%u: f32[N, {0}, 3], %w: f32[3, 70], %h: f32[N, {0}, 70]) -> (f32[N, {0}, 70], "
+        "f32[N, {2}, 70]) {{ "
+        "%p = matmul(%u, %w) %d = leaky_relu.grad(%h, %p) %r = reshape(%d) {{shape = [N, {1}, {2}, "
+        "70]}} "
+        "%b = reduce_sum(%r) {{axes = [1]}} return %d, %b }}",
+        rows, elements, lanes));
+  };
+  for (std::int64_t lanes : {1, 2, 3, 4}) {
+    const Graph at_call = gradient(fmt::format("{}*M", lanes), "M", lanes);
+    EXPECT_EQ(row_folds(at_call), 1) << print(at_call);
+    for (std::int64_t elements : {0, 1, 5, 261}) expect_equal(at_call, {{"N", 2}, {"M", elements}});
+    for (std::int64_t elements : {2, 7, 256, 259}) {
+      const Graph known =
+          gradient(fmt::format("{}", lanes * elements), fmt::format("{}", elements), lanes);
+      EXPECT_EQ(row_folds(known), 1) << print(known);
+      expect_equal(known, {{"N", 2}});
+    }
+  }
+}
+
+// The images of two convolutions, and what lies between them.
+struct Images {
+  std::string size, type = "f32";
+  std::int64_t channels = 16;
+  std::string first = "", second = "", between = "";
+
+  // The gradients of both layers' filters and biases, where no image's gradient is a constant.
+  Graph gradients() const {
+    const std::size_t axes = 1 + static_cast<std::size_t>(std::ranges::count(size, ','));
+    std::string kernel;
+    for (std::size_t i = 0; i < axes; ++i) kernel += ", 3";
+    const std::string shape = fmt::format("{}[{{}}, {{}}{}]", type, kernel);
+    const Graph forward =
+        parse(fmt::format("graph @images(%x: {0}[N, 2, {1}], %w0: {2}, %b0: {0}[{4}], %w1: {3}, "
+                          "%b1: {0}[40]) -> ({0}[]) {{ "
+                          "%h0 = conv(%x, %w0, %b0) {5} %a0 = leaky_relu(%h0) {7} "
+                          "%h1 = conv({8}, %w1, %b1) {6} %a1 = leaky_relu(%h1) %s = mul(%a1, %a1) "
+                          "%l = reduce_sum(%s) return %l }}",
+                          type, size, fmt::format(fmt::runtime(shape), channels, 2),
+                          fmt::format(fmt::runtime(shape), 40, channels), channels, first, second,
+                          between, between.empty() ? "%a0" : "%p0"));
+    const std::vector<std::string> wrt{"w0", "b0", "w1", "b1"};
+    return gradient(forward, wrt);
+  }
+};
+
+// Behind a convolution, its rows and every other one of them; behind a window's maximum; behind a map; and where no kernel has
+// an image's rows as its own.
+TEST(RowSums, BehindConvolutions) {
+  const std::string padded = "{low = [1, 1], high = [1, 1]}";
+  const std::string strided = "{strides = [2, 2], low = [1, 1], high = [1, 1]}";
+  const std::string pooled = "%p0 = max_pool(%a0) {kernel = [2, 2], strides = [2, 2]}";
+  const std::vector<std::pair<Images, std::ptrdiff_t>> cases{
+      {{.size = "5, 14", .first = padded, .second = padded}, 2},
+      {{.size = "5, 13", .first = padded, .second = padded}, 2},
+      {{.size = "8, 12", .first = padded, .second = strided}, 2},
+      {{.size = "12, 12", .first = strided, .second = strided}, 2},
+      {{.size = "4, 4", .first = padded, .second = padded}, 2},
+      {{.size = "8, 8", .channels = 32, .first = padded, .second = strided}, 2},
+      {{.size = "8, 12", .first = padded, .second = padded, .between = pooled}, 2},
+      {{.size = "5, 6", .type = "f64", .first = padded, .second = padded}, 2},
+      {{.size = "5, 6", .type = "f16", .first = padded, .second = padded}, 2},
+      {{.size = "4, 5, 6", .second = "{low = [1, 1, 1], high = [1, 1, 1]}"}, 2},
+      {{.size = "5, W", .first = padded, .second = padded}, 0},
+      {{.size = "70"}, 0},
+      {{.size = "5, 12", .channels = 3, .first = padded, .second = padded}, 0},
+      {{.size = "10, 12", .first = padded, .second = "{strides = [3, 3]}"}, 1},
+  };
+  for (const auto& [images, folds] : cases) {
+    const Graph graph = images.gradients();
+    EXPECT_EQ(row_folds(graph), folds) << print(graph);
+    expect_equal(graph, {{"N", 2}, {"W", 11}});
+  }
+  for (std::int64_t batch : {0, 1}) expect_equal(cases.front().first.gradients(), {{"N", batch}});
 }
 
 }  // namespace
