@@ -148,40 +148,4 @@ std::vector<KeptValue> kept_values(const Graph& graph, const Program& program) {
   return result;
 }
 
-std::string print_kept_values(const Graph& graph, const Program& program,
-                              const Dim::Bindings& sizes) {
-  auto known = [&](const Dim& dim) {
-    return dim.substituted([&](const std::string& symbol) {
-      auto size = sizes.find(symbol);
-      return size == sizes.end() ? Dim::symbol(symbol) : Dim(size->second);
-    });
-  };
-  struct Row {
-    std::string value, choice, bytes;
-  };
-  std::vector<Row> rows{{"kept for the backward pass", "as", "bytes"}};
-  Dim total = 0, elsewhere = 0;
-  for (const KeptValue& value : kept_values(graph, program)) {
-    total = total + value.bytes;
-    if (!value.in_workspace) elsewhere = elsewhere + value.bytes;
-    rows.push_back({value.name + ": " + to_string(value.type),
-                    value.form.empty() ? value.choice : value.choice + ", " + value.form,
-                    known(value.bytes).to_string()});
-  }
-  rows.push_back({"in all", "", known(total).to_string()});
-  if (elsewhere != Dim(0))
-    rows.push_back({"of it outside the workspace", "", known(elsewhere).to_string()});
-  std::size_t values = 0, choices = 0, bytes = 0;
-  for (const Row& row : rows) {
-    values = std::max(values, row.value.size());
-    choices = std::max(choices, row.choice.size());
-    bytes = std::max(bytes, row.bytes.size());
-  }
-  std::string text;
-  for (const Row& row : rows)
-    text += fmt::format("{:<{}}  {:<{}}  {:>{}}\n", row.value, values, row.choice, choices,
-                        row.bytes, bytes);
-  return text;
-}
-
 }  // namespace weir

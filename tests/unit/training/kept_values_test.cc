@@ -2,6 +2,7 @@
 // program, and by running it in two halves, with what lies in the workspace overwritten in between.
 #include "compiler/rematerialize/kept_values.h"
 
+#include <algorithm>
 #include <cstring>
 #include <functional>
 
@@ -22,22 +23,10 @@ namespace weir {
 namespace {
 
 using test::Placed;
-
-struct Step {
-  std::string name;
-  Graph graph;
-};
-
-std::vector<Step> small_steps() {
-  return {{"dense", test::dense_digits_step()},
-          {"convolutional", test::convolutional_digits_step(false)},
-          {"convolutional, normalized", test::convolutional_digits_step(true)},
-          {"averaged", test::averaged_digits_step()},
-          {"discriminator of 32 x 32", test::discriminator_step(32, {16, 32, 64})}};
-}
+using test::Step;
 
 std::vector<Step> all_steps() {
-  std::vector<Step> steps = small_steps();
+  std::vector<Step> steps = test::small_steps();
   steps.push_back({"discriminator", test::discriminator_step(64, {64, 128, 256, 512})});
   steps.push_back({"critic", test::wgan_step()});
   return steps;
@@ -313,7 +302,7 @@ TEST(KeptValues, NothingElseIsReadByTheBackwardPass) {
     processors.emplace_back("x86-64-v3");
 #endif
   std::size_t with_bits = 0;
-  for (const Step& step : small_steps()) {
+  for (const Step& step : test::small_steps()) {
     for (const std::string& cpu : processors) {
       CompileOptions options;
       options.target.cpu = cpu;

@@ -129,4 +129,17 @@ inline Graph wgan_step() {
   return sgd_step(outer.graph());
 }
 
+struct Step {
+  std::string name;
+  Graph graph;
+};
+
+inline std::vector<Step> small_steps() {
+  return {{"dense", dense_digits_step()},
+          {"convolutional", convolutional_digits_step(false)},
+          {"convolutional, normalized", convolutional_digits_step(true)},
+          {"averaged", averaged_digits_step()},
+          {"discriminator of 32 x 32", discriminator_step(32, {16, 32, 64})}};
+}
+
 }  // namespace weir::test
