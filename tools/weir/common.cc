@@ -285,6 +285,11 @@ std::int64_t integer_of(std::string_view text, std::string_view option, std::int
   return number;
 }
 
+std::int64_t count_of(const std::string& text, std::string_view option, std::int64_t otherwise) {
+  constexpr std::int64_t kMost = std::int64_t{1} << 31;
+  return text.empty() ? otherwise : integer_of(text, option, 1, kMost);
+}
+
 std::optional<double> as_number(std::string_view text) {
   double value = 0;
   auto [end, fault] = std::from_chars(text.data(), text.data() + text.size(), value);

@@ -101,6 +101,8 @@ std::pair<std::string, std::string> name_and_value(std::string_view text, std::s
 // Error if the text is not an integer from `least` to `most`.
 std::int64_t integer_of(std::string_view text, std::string_view option, std::int64_t least,
                         std::int64_t most);
+// A count from 1 on, of epochs, rows or steps, or `otherwise` if the option is left out.
+std::int64_t count_of(const std::string& text, std::string_view option, std::int64_t otherwise);
 // The whole text as a number, if it is one.
 std::optional<double> as_number(std::string_view text);
 // Error if the text is not a number from `least` to `most`.
