@@ -13,7 +13,7 @@ namespace weir::bench {
 
 struct Work {
   double flops =
-      0;  // two for a multiply-add; those with elements of a convolution's frame are none
+      0;  // two for a multiply-add; those with elements of a convolution's frame are none, nor those between strides
   double bytes = 0;  // inputs and weights, once
 };
 
@@ -35,12 +35,23 @@ inline double flops_of(const OpInstance& instance, const TensorType& result,
   if (!comprehension.reduction || !comprehension.reduction->name.starts_with("dot")) return 0;
   auto size = [&](const Dim& dim) { return dim.evaluate(bindings).value(); };
   double flops = 2;
-  if (instance.op->name == "conv") {
-    const Shape &x = instance.operand(0).shape, &w = instance.operand(1).shape;
+  // Of a convolution and both of its gradients: the operand that windows go over, what they leave, and the filters.
+  const std::string& name = instance.op->name;
+  const TensorType *image = nullptr, *windows = nullptr, *filters = nullptr;
+  if (name == "conv") {
+    image = &instance.operand(0), filters = &instance.operand(1), windows = &result;
+  } else if (name == "conv_transpose") {
+    windows = &instance.operand(0), filters = &instance.operand(1), image = &result;
+  } else if (name == "conv_filter_gradient") {
+    image = &instance.operand(0), windows = &instance.operand(1), filters = &result;
+  }
+  if (image != nullptr) {
+    const Shape& w = filters->shape;
     const ops::Window window = ops::window_of(instance, Shape(w.begin() + 2, w.end()));
-    flops *= static_cast<double>(size(x[0]) * size(w[0]) * size(w[1]));
+    flops *= static_cast<double>(size(image->shape[0]) * size(w[0]) * size(w[1]));
     for (std::size_t axis = 0; axis < window.size(); ++axis)
-      flops *= taps_within(window[axis], size(x[axis + 2]), size(result.shape[axis + 2]));
+      flops *=
+          taps_within(window[axis], size(image->shape[axis + 2]), size(windows->shape[axis + 2]));
     return flops;
   }
   for (const Dim& dim : result.shape) flops *= static_cast<double>(size(dim));
