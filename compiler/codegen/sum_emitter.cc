@@ -6,6 +6,7 @@
 // their order; those that a tile computes again beyond the last row do not count. A tile of several
 // axes has whole chunks, and leaves their results.
 
+#include <algorithm>
 #include <map>
 #include <utility>
 
@@ -61,14 +62,14 @@ std::vector<std::vector<int>> KernelEmitter::rows_by_sum() const {
   std::vector<std::vector<int>> groups;
   std::map<std::pair<int, int>, std::size_t> number;  // by the tile's other axes, and the lane
   for (int row = 0; row < rows_; ++row) {
-    const int position = whole ? static_cast<int>(schedule_.tile_position(0, row)) : row;
-    const auto [found, inserted] =
-        apart ? std::pair(number.end(), true)
-              : number.try_emplace({row - position, position % lanes}, groups.size());
-    if (inserted)
+    if (apart) {
       groups.push_back({row});
-    else
-      groups[found->second].push_back(row);
+      continue;
+    }
+    const int position = whole ? static_cast<int>(schedule_.tile_position(0, row)) : row;
+    const auto found = number.try_emplace({row - position, position % lanes}, groups.size()).first;
+    groups.resize(std::max(groups.size(), found->second + 1));
+    groups[found->second].push_back(row);
   }
   return groups;
 }

@@ -19,7 +19,8 @@
 // A map that only moves and computes, and reads along another axis than it writes, works on tiles, too: as many points of
 // that axis as a vector has elements, by one vector. What lies along the axis is loaded so, and transposed in registers.
 //
-// Where something is folded across a row axis, that is the innermost of `rows`, and a unit has a chunk of it, in groups.
+// Where something is folded across a row axis, that is the innermost of `rows`, and a unit has a chunk of it, in groups, or as one
+// tile of several axes.
 //
 // Where a guard changes along the vector axis, as a window's does at the frame, each of its comparisons holds from some
 // lane on or up to one: it is a comparison of lane numbers with one number, which is worked out as a scalar. Where it changes
