@@ -79,7 +79,8 @@ void KernelEmitter::emit_chunks(llvm::Value* begin, llvm::Value* end) {
       break;
   }
   llvm::Value* length = dimension(kernel_.arena.axis_extent(*split_->axis));
-  llvm::Value* units = tile_units(outside);
+  // Of no rows there are none, and no chunk begins.
+  llvm::Value* units = b_.CreateBinaryIntrinsic(llvm::Intrinsic::smax, tile_units(outside), i64(1));
   in_pieces(begin, end, units, [&](llvm::Value* chunk, llvm::Value* first, llvm::Value* last) {
     Scope scope(*this);
     chunk_ = chunk;

@@ -18,8 +18,8 @@ constexpr double kMargin = 1.1;
 constexpr std::int64_t kManyColumns = 4;
 // Rows of a tile of two vectors where registers are left, if their number is known: more than of a wider one, for a step loads as
 // many elements of rows for half as many multiply-adds. And where the columns of all steps take more than half of the second cache,
-// and each step waits for a part of it: as many as registers hold.
-constexpr std::int64_t kRowsOfTwo = 8, kFarRowsOfTwo = 14;
+// and each step waits for a part of it: as many as registers hold (kFarRowsOfTwo).
+constexpr std::int64_t kRowsOfTwo = 8;
 // What a vector costs that is gathered, or turned in registers.
 constexpr double kGathered = 6;
 
@@ -27,12 +27,6 @@ constexpr double kGathered = 6;
 // rows.
 std::int64_t accumulators(const Target& target, std::int64_t columns) {
   return target.vectors().count - 1 - columns;
-}
-
-// Parts of about one size, of at most so many.
-std::int64_t even_part(std::int64_t count, std::int64_t most) {
-  std::int64_t parts = std::max<std::int64_t>((count + most - 1) / most, 1);
-  return (count + parts - 1) / parts;
 }
 
 // Of what is folded.

@@ -29,6 +29,15 @@ inline std::int64_t tile_rows_of_one(const Processor& processor, std::int64_t ve
 // Rows of a tile of several axes, at most, with 32 registers.
 inline constexpr std::int64_t kMostTileRows = 30;
 
+// Rows of a tile of two vectors, at most, whose columns come from afar, with 32 registers.
+inline constexpr std::int64_t kFarRowsOfTwo = 14;
+
+// Parts of about one size, of at most so many.
+inline std::int64_t even_part(std::int64_t count, std::int64_t most) {
+  std::int64_t parts = std::max<std::int64_t>((count + most - 1) / most, 1);
+  return (count + parts - 1) / parts;
+}
+
 // Vectors of a row of a tile, at most: with six rows as many accumulators as registers hold beside what they work on.
 inline std::int64_t tile_vectors(const VectorRegisters& registers) {
   return registers.count == 32 ? 4 : 2;

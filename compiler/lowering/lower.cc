@@ -339,7 +339,7 @@ class Lowerer {
       buffers[copy.parameter] = packed_buffer(copy);
       call.values[copy.parameter] = copy.source;
     }
-    split_in_workspace(built.kernel, call);
+    split_in_workspace(built.kernel, call, sums_rows_of(built));
     keep_elements(built.kernel);
     for (std::size_t i = 0; i < built.values.size(); ++i)
       if (built.kernel.parameters[i].written && built.values[i].valid())
@@ -391,13 +391,20 @@ class Lowerer {
     program_.checks.push_back({static_cast<std::uint32_t>(program_.calls.size()), call.buffers[1],
                                call.buffers[2], check.from_end, check.sizes, check.op,
                                node.location});
-    split_in_workspace(built.kernel, call);
+    split_in_workspace(built.kernel, call, false);
     add_call(std::move(built.kernel), std::move(call));
   }
 
+  // Whether another kernel sums what this one stores.
+  bool sums_rows_of(const BuiltKernel& built) const {
+    for (std::size_t i = 0; i < built.values.size(); ++i)
+      if (built.kernel.parameters[i].written && row_sums_.contains(built.values[i])) return true;
+    return false;
+  }
+
   // Splits what has to be split, with the scratch for it.
-  void split_in_workspace(Kernel& kernel, KernelCall& call) {
-    for (const SlotSize& size : split_folds(kernel, options_.processor.vectors)) {
+  void split_in_workspace(Kernel& kernel, KernelCall& call, bool sums_rows) {
+    for (const SlotSize& size : split_folds(kernel, options_.processor, sums_rows)) {
       Buffer scratch{"partial", {}, Buffer::Place::workspace, 0, 0, size};
       call.buffers.push_back(add_buffer(std::move(scratch)));
       call.values.emplace_back();

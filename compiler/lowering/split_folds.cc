@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "compiler/lowering/cache_line.h"
 #include "compiler/lowering/choose_tile_axes.h"
 #include "compiler/lowering/elements.h"
 #include "compiler/lowering/estimated_size.h"
@@ -22,10 +23,15 @@ constexpr std::int64_t kMinChunksInLanes = 4;
 constexpr std::int64_t kFewTiles = 4;
 // ...where a chain has this many steps, each of which waits for the one before it: two microseconds, however few its columns.
 constexpr std::int64_t kLongChain = 1536;
-// Steps that are read again by other rows are, with this in the place of each symbol, more than a chunk.
+// Steps that tiles go through again are, with this in the place of each symbol, so many.
 constexpr std::int64_t kSymbol = 16;
-// With vectors of more registers a step has more columns: not measured.
-constexpr int kFewVectors = 2;
+// As many bytes in a cycle, and more, the last cache does not give.
+constexpr double kFarBytesOfCycle = 16;
+
+// What a tile's lines of both operands take in all steps, at most, where it reads a line of either at each of them...
+std::int64_t most_line_bytes(const Core& core) { return core.second.bytes / 4; }
+// ...and its columns, where they are what it reads: they stay in the second cache for the next rows.
+std::int64_t most_column_bytes(const Core& core) { return core.second.bytes / 2; }
 
 // Whether the fold over windows loads something whose innermost dimension is the row axis.
 bool reads_along(const Kernel& kernel, const Fold& fold, std::size_t axis) {
@@ -42,15 +48,42 @@ bool reads_along(const Kernel& kernel, const Fold& fold, std::size_t axis) {
   return false;
 }
 
-// Whether all rows had better go through a chunk before the next: the fold is one over windows, in
-// several chunks, and a tile reads a line of either operand at each step.
-bool goes_by_chunks(const Kernel& kernel, const Stage& stage, const VectorRegisters& vectors) {
+// The vectors and rows of a tile of the two innermost row axes, as far as registers decide it.
+TileShape innermost_tile(const Kernel& kernel, const Fold& fold, const Processor& processor) {
+  const VectorRegisters& vectors = processor.vectors;
+  const std::int64_t lanes = vectors.lanes(kernel.locals[fold.locals[0]]);
   const std::size_t rows = kernel.rows.size();
-  return vectors.bytes > 0 && tile_vectors(vectors) <= kFewVectors &&
-         stage.fold->order == Reduction::Order::chain && !stage.digits.empty() && rows > 1 &&
-         estimated_size(kernel.arena.axis_extent(*stage.axis), kSymbol) >
-             static_cast<double>(stage.fold->chunk) &&
-         reads_along(kernel, *stage.fold, rows - 1) && reads_along(kernel, *stage.fold, rows - 2);
+  TileShape tile{kTileRows, tile_vectors(vectors)};
+  if (const std::optional<std::int64_t> columns = kernel.rows[rows - 1].constant())
+    tile.columns = std::clamp<std::int64_t>((*columns + lanes - 1) / lanes, 1, tile.columns);
+  if (tile.columns == 1) tile.rows = tile_rows_of_one(processor, vectors.bytes);
+  if (tile.columns == 2 && tile_vectors(vectors) > 2) tile.rows = kFarRowsOfTwo;
+  if (const std::optional<std::int64_t> extent = kernel.rows[rows - 2].constant())
+    tile.rows = even_part(*extent, tile.rows);
+  return tile;
+}
+
+// Whether all rows had better go through a chunk before the next, because what a tile reads in all steps of a fold over windows
+// does not stay near until the next tile reads it.
+bool goes_by_chunks(const Kernel& kernel, const Stage& stage, const Processor& processor) {
+  const auto& [vectors, core] = processor;
+  const std::size_t rows = kernel.rows.size();
+  const Fold& fold = *stage.fold;
+  if (vectors.bytes == 0 || fold.order != Reduction::Order::chain || fold.locals.size() != 1 ||
+      stage.digits.empty() || rows < 2 || !reads_along(kernel, fold, rows - 1))
+    return false;
+  const double steps = estimated_size(kernel.arena.axis_extent(*stage.axis), kSymbol);
+  if (reads_along(kernel, fold, rows - 2))
+    return steps * static_cast<double>(tile_vectors(vectors) * vectors.bytes + kLineBytes) >
+           static_cast<double>(most_line_bytes(core));
+  // Vectors of half a line: measured, no gain.
+  if (vectors.bytes < kLineBytes) return false;
+  const TileShape tile = innermost_tile(kernel, fold, processor);
+  return steps > static_cast<double>(fold.chunk) && !step_condition(kernel, fold) &&
+         steps * static_cast<double>(tile.columns * vectors.bytes) >
+             static_cast<double>(most_column_bytes(core)) &&
+         static_cast<double>(core.fma_ports * core.fma_bytes) >=
+             kFarBytesOfCycle * static_cast<double>(tile.rows);
 }
 
 // Whether some load of the fold depends on one axis and not on the other.
@@ -91,23 +124,23 @@ bool is_long_chain(const Kernel& kernel, const Stage& stage, const VectorRegiste
 
 }  // namespace
 
-std::vector<SlotSize> split_folds(Kernel& kernel, const VectorRegisters& vectors) {
+std::vector<SlotSize> split_folds(Kernel& kernel, const Processor& processor, bool sums_rows) {
   std::vector<SlotSize> sizes;
   Dim rows = 1;
   for (const Dim& row : kernel.rows) rows = rows * row;
-  if (!rows.is_constant() || rows.value() == 0) return sizes;
+  if (rows == Dim(0)) return sizes;
   for (Stage& stage : kernel.stages) {
     if (!stage.fold) continue;
     Fold& fold = *stage.fold;
     Dim extent = kernel.arena.axis_extent(*stage.axis);
     // Elements that are results of chunks themselves.
     if (fold.chunk == 1) continue;
-    if (!goes_by_chunks(kernel, stage, vectors)) {
-      if (rows.value() > kMaxRows) continue;
+    if (sums_rows || !goes_by_chunks(kernel, stage, processor)) {
+      if (!rows.is_constant() || rows.value() > kMaxRows) continue;
       const bool are_long = fold.order == Reduction::Order::lanes && kernel.stages.size() <= 2;
       const std::int64_t least = are_long ? kMinChunksInLanes : kMinChunks;
       if (extent.is_constant() && extent.value() < fold.chunk * least &&
-          !is_long_chain(kernel, stage, vectors))
+          !is_long_chain(kernel, stage, processor.vectors))
         continue;
       // Rows in lanes order are units of their own, and more than a few of them share well enough.
       if (fold.order == Reduction::Order::lanes && rows.value() > 8) continue;

@@ -294,6 +294,20 @@ TEST(Tiles, GradientsByChunks) {
   }
 }
 
+// Tiles of few rows whose columns of all steps do not stay in the second cache: all rows, of which the call knows how many,
+// go through a chunk before the next, and what follows the sum stands behind them.
+TEST(Tiles, FewRowsByChunks) {
+  for (const auto& [width, filters] : {std::array{4, 33}, {3, 64}})
+    for (std::int64_t images : {0, 1, 3})
+      expect_equal(
+          fmt::format(
+              "graph @g(%x: f32[N, 73, 9, {0}], %w: f32[{1}, 73, 4, 4], %b: f32[{1}]) -> "
+              "(f32[N, {1}, 4, {2}]) {{ %c = conv(%x, %w, %b) {{low = [1, 1], high = [1, 1], "
+              "strides = [2, 2]}} %y = leaky_relu(%c) return %y }}",
+              width * 2, filters, width),
+          {{"N", images}});
+}
+
 // Between many channels both operands lie in panels, and of a sum that is known to have several chunks all results go
 // through one before the next. Those of a number of images that is known at the call do not, and are the same. The
 // interpreter would take a minute.
