@@ -17,12 +17,6 @@
 namespace weir {
 namespace {
 
-// Outputs of kernels that touch more than this do not stay in any cache, or are not worth waiting
-// for: less of it where one processor alone has to wait, or where stores are of whole lines; see
-// docs/performance.md.
-constexpr std::int64_t kStreamBytes = 24 << 20, kStreamBytesAlone = 12 << 20;
-// More than this is in no second cache, of one processor and of those that an executor has at least.
-constexpr std::int64_t kSecondCacheBytes = 4 << 20, kSecondCacheBytesAlone = 2 << 20;
 // What LLVM does to a function takes longer than its length, so the calls of a program with more
 // kernels than this stand in functions of so many each, and so do the checks of more inputs and
 // outputs than this.
@@ -501,13 +495,11 @@ class EntryEmitter {
     if (schedule.streams) {
       llvm::Value* alone = b_.CreateIsNull(executor_);
       llvm::Value* bytes = sizes_.dimension(schedule.bytes);
-      auto is_past = [&](std::int64_t one, std::int64_t several) {
-        llvm::Value* least = b_.CreateSelect(alone, i64(one), i64(several));
+      auto is_past = [&](const BytesFrom& from) {
+        llvm::Value* least = b_.CreateSelect(alone, i64(from.alone), i64(from.several));
         return b_.CreateZExt(b_.CreateICmpSGE(bytes, least), b_.getInt64Ty());
       };
-      reach = b_.CreateAdd(
-          is_past(kSecondCacheBytesAlone, kSecondCacheBytes),
-          is_past(kStreamBytesAlone, schedule.stores_lines ? kStreamBytesAlone : kStreamBytes));
+      reach = b_.CreateAdd(is_past(schedule.past_second_cache), is_past(schedule.past_caches));
     }
     b_.CreateStore(reach, b_.CreateStructGEP(type, frame, next++));
     if (schedule.panel)

@@ -138,15 +138,11 @@ class KernelEmitter {
 
   // stream_emitter.cc: what may be too large for the caches.
   llvm::Value* reaches(Reach reach);
-  bool gains_from_asking() const;
-  std::vector<scalar::Id> streamed_loads() const;
   void stream_loop(llvm::Value* begin, llvm::Value* end, std::optional<std::int64_t> count,
                    const LaneBody& body);
   llvm::Value* stream_peel(llvm::Value* begin, llvm::Value* end, const LaneBody& body);
   llvm::Value* stream_lines(llvm::Value* begin, llvm::Value* end, const LaneBody& body);
   void prefetch_ahead(const std::vector<scalar::Id>& loads, llvm::Value* element);
-  void prefetch(llvm::Value* where);
-  void prefetch_result(llvm::Value* where);
 
   // fold_emitter.cc: reductions.
   Values emit_fold(const Stage& stage, const Lanes& lanes);
@@ -252,7 +248,7 @@ class KernelEmitter {
   void turn_steps(scalar::Id id, const Lanes& lanes, llvm::Value* begin, llvm::Value* end,
                   std::int64_t most);
 
-  // Loops.
+  // loop_emitter.cc: loops over vectors, and what remains of them.
   void loop(llvm::Value* begin, llvm::Value* end, std::int64_t step, const Body& body);
   // Covers [begin, end) with vectors; `count` is the length, where it is known.
   void vector_loop(llvm::Value* begin, llvm::Value* end, std::optional<std::int64_t> count,

@@ -8,6 +8,7 @@
 #include <algorithm>
 
 #include "compiler/codegen/kernel_emitter.h"
+#include "compiler/codegen/prefetch.h"
 #include "compiler/lowering/cache_line.h"
 
 namespace weir {
@@ -102,7 +103,9 @@ void KernelEmitter::copy_panel(llvm::Value* groups, llvm::Value* begin, llvm::Va
       llvm::Value* source = b_.CreateGEP(element, from, b_.CreateMul(step, stride));
       llvm::Value* ahead = b_.CreateGEP(element, source, b_.CreateMul(stride, i64(kStepsAhead)));
       for (std::int64_t byte = 0; byte < columns * byte_size(dtype); byte += kLineBytes)
-        prefetch(b_.CreateConstGEP1_64(b_.getInt8Ty(), ahead, static_cast<std::uint64_t>(byte)));
+        emit_prefetch(
+            b_, b_.CreateConstGEP1_64(b_.getInt8Ty(), ahead, static_cast<std::uint64_t>(byte)),
+            PrefetchTo::read);
       llvm::Value* row = b_.CreateMul(step, i64(panel.columns));
       Values loaded;
       llvm::Type* vector = memory_type(dtype, lanes.width);

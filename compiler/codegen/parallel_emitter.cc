@@ -141,7 +141,7 @@ void ParallelEmitter::emit_task() {
     return b_.CreateLoad(closure_type_->getElementType(i),
                          b_.CreateStructGEP(closure_type_, task_->getArg(0), i));
   };
-  prefetch_closure(task_->getArg(0), kLineBytes, Use::read);
+  prefetch_closure(task_->getArg(0), kLineBytes, PrefetchTo::read);
   llvm::Value* kernel = field(kKernel);
   llvm::Value* frame = field(kFrame);
   llvm::Value* units = field(kUnits);
@@ -203,7 +203,7 @@ void ParallelEmitter::emit_parallel() {
   b_.CreateRet(b_.getFalse());
   b_.SetInsertPoint(worth_block);
   // The threads of the last call have read it.
-  prefetch_closure(closure, 0, Use::write);
+  prefetch_closure(closure, 0, PrefetchTo::write);
   if (single_)
     bracket(executor, Field::begin);
   else
@@ -284,12 +284,10 @@ ParallelEmitter::HandOver ParallelEmitter::hand_over_of(llvm::Value* executor, l
 }
 
 // Asks for the closure's lines from the one at `begin` on.
-void ParallelEmitter::prefetch_closure(llvm::Value* closure, std::uint64_t begin, Use use) {
+void ParallelEmitter::prefetch_closure(llvm::Value* closure, std::uint64_t begin, PrefetchTo use) {
   const std::uint64_t bytes = module_.getDataLayout().getTypeAllocSize(closure_type_);
   for (std::uint64_t line = begin; line < bytes; line += std::uint64_t{kLineBytes})
-    b_.CreateIntrinsic(llvm::Intrinsic::prefetch, {pointer_},
-                       {b_.CreateConstGEP1_64(b_.getInt8Ty(), closure, line),
-                        b_.getInt32(use == Use::write), b_.getInt32(3), b_.getInt32(1)});
+    emit_prefetch(b_, b_.CreateConstGEP1_64(b_.getInt8Ty(), closure, line), use);
 }
 
 // The weir_call as the closure has it.

@@ -8,6 +8,7 @@
 
 #include "compiler/codegen/debug_info.h"
 #include "compiler/codegen/llvm_headers.h"
+#include "compiler/codegen/prefetch.h"
 #include "compiler/codegen/primitive_emitter.h"
 
 namespace weir {
@@ -68,8 +69,7 @@ class ParallelEmitter {
   };
 
   llvm::StructType* closure_type(const std::optional<CallLists>& single) const;
-  enum class Use { read, write };
-  void prefetch_closure(llvm::Value* closure, std::uint64_t begin, Use use);
+  void prefetch_closure(llvm::Value* closure, std::uint64_t begin, PrefetchTo use);
   llvm::Value* copied_call(llvm::AllocaInst* closure, llvm::Value* call);
   void emit_task();
   void emit_parallel();

@@ -9,8 +9,9 @@
 // several operands asks for those of its result as well (docs/performance.md).
 
 #include "compiler/codegen/kernel_emitter.h"
+#include "compiler/codegen/prefetch.h"
 #include "compiler/lowering/cache_line.h"
-#include "ir/scalar/subexpressions.h"
+#include "compiler/lowering/choose_streams.h"
 
 namespace weir {
 
@@ -20,7 +21,6 @@ namespace {
 
 constexpr std::int64_t kAheadBytes = 6 * kLineBytes;
 constexpr std::int64_t kOneAheadBytes = 16 * kLineBytes;
-constexpr std::int64_t kResultAheadBytes = 24 * kLineBytes;
 
 }  // namespace
 
@@ -44,7 +44,7 @@ void KernelEmitter::stream_loop(llvm::Value* begin, llvm::Value* end,
     streaming_ = false;
     return at;
   });
-  if (gains_from_asking())
+  if (schedule_.asks_ahead)
     loop_for(Reach::last_cache, "asking", [&] {
       asks_ahead_ = true;
       llvm::Value* at = whole_steps(begin, end, count, body);
@@ -59,11 +59,6 @@ void KernelEmitter::stream_loop(llvm::Value* begin, llvm::Value* end,
 
 llvm::Value* KernelEmitter::reaches(Reach reach) {
   return b_.CreateICmpEQ(reach_, i64(static_cast<std::int64_t>(reach)));
-}
-
-// Measured with vectors of a line; with one operand there is nothing to gain.
-bool KernelEmitter::gains_from_asking() const {
-  return schedule_.stores_lines && streamed_loads().size() > 1;
 }
 
 // Element by element up to the first address that a whole vector may be stored at; returns where
@@ -85,23 +80,10 @@ llvm::Value* KernelEmitter::stream_peel(llvm::Value* begin, llvm::Value* end,
   return first;
 }
 
-// What is read vector by vector.
-std::vector<Id> KernelEmitter::streamed_loads() const {
-  std::vector<Id> roots, loads;
-  for (const Stage& stage : kernel_.stages)
-    for (const Store& store : stage.stores) roots.push_back(store.value);
-  for (Id id : scalar::reachable(kernel_.arena, roots)) {
-    auto access = schedule_.loads.find(id.index);
-    if (access != schedule_.loads.end() && access->second.kind == Access::Kind::contiguous)
-      loads.push_back(id);
-  }
-  return loads;
-}
-
 // As many whole vectors as fit, a line at a time; returns where they end.
 llvm::Value* KernelEmitter::stream_lines(llvm::Value* begin, llvm::Value* end,
                                          const LaneBody& body) {
-  const std::vector<Id> loads = streamed_loads();
+  const std::vector<Id> loads = streamed_loads(schedule_);
   std::int64_t largest = 1;
   for (Id id : loads)
     largest = std::max<std::int64_t>(
@@ -119,27 +101,15 @@ llvm::Value* KernelEmitter::stream_lines(llvm::Value* begin, llvm::Value* end,
   });
 }
 
-// What is ahead may lie beyond the tensor's end: a prefetch of what is not there is none.
 void KernelEmitter::prefetch_ahead(const std::vector<Id>& loads, llvm::Value* element) {
   Scope scope(*this);
   const Lanes first{1, 1, element, nullptr};
   const bool is_one = loads.size() == 1 && schedule_.stores_lines;
   for (Id id : loads) {
     llvm::Value* where = element_address(id, schedule_.loads.at(id.index), first, 0, 0);
-    prefetch(b_.CreateGEP(b_.getInt8Ty(), where, i64(is_one ? kOneAheadBytes : kAheadBytes)));
+    where = b_.CreateGEP(b_.getInt8Ty(), where, i64(is_one ? kOneAheadBytes : kAheadBytes));
+    emit_prefetch(b_, where, PrefetchTo::read);
   }
-}
-
-void KernelEmitter::prefetch(llvm::Value* where) {
-  b_.CreateIntrinsic(llvm::Intrinsic::prefetch, {where->getType()},
-                     {where, b_.getInt32(0), b_.getInt32(3), b_.getInt32(1)});
-}
-
-void KernelEmitter::prefetch_result(llvm::Value* where) {
-  constexpr int kToWrite = 1;
-  where = b_.CreateGEP(b_.getInt8Ty(), where, i64(kResultAheadBytes));
-  b_.CreateIntrinsic(llvm::Intrinsic::prefetch, {where->getType()},
-                     {where, b_.getInt32(kToWrite), b_.getInt32(3), b_.getInt32(1)});
 }
 
 }  // namespace weir

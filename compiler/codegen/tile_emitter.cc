@@ -15,6 +15,7 @@
 #include <numeric>
 
 #include "compiler/codegen/kernel_emitter.h"
+#include "compiler/codegen/prefetch.h"
 #include "compiler/codegen/repeat_columns.h"
 #include "compiler/lowering/cache_line.h"
 
@@ -319,8 +320,10 @@ void KernelEmitter::prefetch_behind_folds(const Lanes& lanes) {
     const std::int64_t vector_bytes = lanes.width * byte_size(parameter.type.dtype);
     for (int row = 0; row < rows_; ++row)
       for (std::int64_t byte = 0; byte < lanes.slots * vector_bytes; byte += kLineBytes)
-        prefetch(
-            element_address(id, found->second, lanes, static_cast<int>(byte / vector_bytes), row));
+        emit_prefetch(
+            b_,
+            element_address(id, found->second, lanes, static_cast<int>(byte / vector_bytes), row),
+            PrefetchTo::read);
   }
 }
 

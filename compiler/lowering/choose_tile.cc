@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "compiler/lowering/cache_line.h"
+#include "compiler/lowering/choose_streams.h"
 #include "compiler/lowering/choose_tile_axes.h"
 #include "compiler/lowering/find_overlap.h"
 #include "ir/scalar/affine.h"
@@ -135,20 +136,7 @@ class TileChooser {
       if (in_lanes_ || ((!only_maps_ || in_order) && schedule_.rows.empty()))
         schedule_.block = step;
     }
-    // Streaming pays only where memory is the limit and stores are plain.
-    bool contiguous = true;
-    for (const auto& stage : schedule_.stores)
-      for (const Access& access : stage)
-        contiguous = contiguous && access.kind == Access::Kind::contiguous;
-    bool may_be_large = !schedule_.bytes.is_constant() || schedule_.bytes.value() >= (1 << 20);
-    schedule_.streams = only_maps_ && !in_order && contiguous && schedule_.width > 1 &&
-                        body_cost_ <= 64 && may_be_large && schedule_.stores.size() == 1 &&
-                        schedule_.stores[0].size() == 1;
-    if (schedule_.streams) {
-      const KernelParameter& result =
-          schedule_.kernel.parameters[schedule_.kernel.stages[0].stores[0].parameter];
-      schedule_.stores_lines = byte_size(result.type.dtype) * schedule_.width == kLineBytes;
-    }
+    if (only_maps_ && !in_order) choose_streams(schedule_, body_cost_);
   }
 
   // What is computed at every step of a tile: not what a window alone decides, what is the same for

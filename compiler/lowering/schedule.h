@@ -109,6 +109,11 @@ struct Panel {
   std::vector<SizeWithin> pays;  // it is worth its copy if all of these are so
 };
 
+// From so many bytes of all operands on, without an executor and with one.
+struct BytesFrom {
+  std::int64_t alone = 0, several = 0;
+};
+
 struct Schedule {
   Kernel kernel;                       // elementary functions expanded
   std::vector<LoopAxis> rows;          // without the vector axis, outermost first
@@ -123,8 +128,10 @@ struct Schedule {
   std::optional<RowOverlap> overlap;  // of a tile of one axis, whose fold is written out
   int tile_unroll = 1;                // vectors at once beside so many rows
   std::optional<Panel> panel;
-  bool streams = false;                             // may use streaming stores
-  bool stores_lines = false;                        // with them: a vector of the result is a line
+  bool streams = false;       // may use streaming stores
+  bool stores_lines = false;  // with them: a vector of the result is a line
+  bool asks_ahead = false;    // with them: asks for lines of the result past the second cache
+  BytesFrom past_second_cache, past_caches;
   std::unordered_map<std::uint32_t, Access> loads;  // by arena id
   std::vector<std::vector<Access>> stores;          // by stage and store
   std::vector<Access> sums;                         // of the kernel's folds across rows

@@ -1,0 +1,17 @@
+// How a map runs whose operands may be too large for the caches.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "compiler/lowering/schedule.h"
+
+namespace weir {
+
+// Sets what a schedule of nothing but maps says of streams; an element costs `body_cost`.
+void choose_streams(Schedule& schedule, std::int64_t body_cost);
+
+// What such a kernel reads vector by vector.
+std::vector<scalar::Id> streamed_loads(const Schedule& schedule);
+
+}  // namespace weir
