@@ -2,6 +2,7 @@
 // and run through the C API (tests/support/onnxruntime.h).
 #pragma once
 
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -18,7 +19,7 @@ using test::OnnxRuntime;
 class OnnxChain {
  public:
   OnnxChain(const OnnxRuntime& runtime, std::string_view text, int threads,
-            const std::vector<float*>& arrays, std::int64_t count, bool rests)
+            std::span<float* const> arrays, std::int64_t count, bool rests)
       : graph_(parse_graph(text, "chain.weir")),
         session_(runtime, export_onnx({graph_, {}}), threads, rests) {
     for (float* array : arrays)
