@@ -6,6 +6,7 @@
 #include <map>
 #include <span>
 
+#include <llvm/TargetParser/Triple.h>
 #include <llvm/Transforms/Utils/Cloning.h>
 
 #include "compiler/codegen/kernel_emitter.h"
@@ -64,7 +65,8 @@ class EntryEmitter {
   EntryEmitter(llvm::Module& module, const Program& program, const Target& target,
                const PhasesOf& phases_of, const std::vector<Schedule>& schedules,
                ModuleNumber place, DebugInfo& debug, bool shapes)
-      : context_(module.getContext()),
+      : module_(module),
+        context_(module.getContext()),
         program_(program),
         phases_of_(phases_of),
         schedules_(schedules),
@@ -90,6 +92,8 @@ class EntryEmitter {
       if (shapes_) emit_shapes();
       parallel_.emit();
       emit_program();
+      if (far_units_ != nullptr) emit_far_units();
+      if (single_) only_kernel()->eraseFromParent();
     }
     emit_share(call_parts_, [&](std::size_t part) { emit_part(part); });
     emit_share(check_parts_, [&](std::size_t part) { emit_presence(part); });
@@ -169,10 +173,15 @@ class EntryEmitter {
     weights_ = field(kCallWeights);
     workspace_ = field(kCallWorkspace);
     dims_ = field(kCallDims);
-    executor_ = field(kCallExecutor);
+    call_ = call;
     if (program_.state_bytes > 0) state_ = field(kCallState);
     pointers_.assign(program_.buffers.size(), nullptr);
     frames_.clear();
+  }
+
+  // Read anew wherever it is needed, so that what does without it need not wait for it.
+  llvm::Value* executor() {
+    return b_.CreateLoad(pointer_, b_.CreateStructGEP(call_type_, call_, kCallExecutor));
   }
 
   void emit_program() {
@@ -217,7 +226,7 @@ class EntryEmitter {
     } else {
       call_parts(call);
     }
-    if (!single_) parallel_.end_run(executor_, begun_);
+    if (!single_) parallel_.end_run(executor(), begun_);
     b_.CreateRet(b_.getInt32(WEIR_OK));
     b_.SetInsertPoint(invalid);
     b_.CreateRet(b_.getInt32(WEIR_INVALID_CALL));
@@ -248,25 +257,65 @@ class EntryEmitter {
   void emit_units(const KernelCall& call, llvm::Value* count, llvm::Value* cost) {
     llvm::BasicBlock* all = block("all");
     llvm::BasicBlock* here = block("here");
-    llvm::BasicBlock* done = block("done");
     llvm::Value* is_all = b_.CreateICmpEQ(units_->getArg(2), i64(kAllUnits));
     b_.CreateCondBr(is_all, all, here);
     b_.SetInsertPoint(all);
-    parallel_.run_parallel(units_, units_->getArg(0), count, cost, executor_, nullptr, done);
+    parallel_.run_parallel(
+        units_, units_->getArg(0), count, cost, [&] { return executor(); }, nullptr, nullptr);
     b_.CreateBr(here);
     b_.SetInsertPoint(here);
-    llvm::Function* kernel = only_kernel();
+    const Schedule& schedule = schedules_[call.kernel];
     llvm::Value* end = b_.CreateSelect(is_all, count, units_->getArg(2));
+    llvm::Value* reach = reach_of(schedule);
+    if (has_far_units()) {
+      far_units_ = parallel_.declare(units_->getName().str() + ".far", parallel_.kernel_type());
+      llvm::BasicBlock* near = block("near");
+      llvm::BasicBlock* far = block("far");
+      b_.CreateCondBr(b_.CreateICmpEQ(reach, reach_value(Reach::near)), near, far);
+      b_.SetInsertPoint(far);
+      llvm::CallInst* status =
+          b_.CreateCall(far_units_, {units_->getArg(0), units_->getArg(1), end, b_.getInt32(0)});
+      status->setTailCall();
+      b_.CreateRet(status);
+      b_.SetInsertPoint(near);
+      reach = reach_value(Reach::near);
+    }
+    inline_kernel(call, reach, units_->getArg(1), end, units_->getArg(3));
+  }
+
+  // Whether what has to know of caches stands in a function of its own: what is near then runs with few registers to save.
+  bool has_far_units() const {
+    return schedules_[program_.calls[0].kernel].streams && program_.slots.empty() &&
+           llvm::Triple(module_.getTargetTriple()).isX86();
+  }
+
+  // i32 far_units(weir_call*, i64 begin, i64 end, i32 worker): units of a call that has been checked, and is not near.
+  void emit_far_units() {
+    parallel_.enter(*far_units_, ParallelEmitter::Code::optimized);
+    read_call(far_units_->getArg(0));
+    sizes_.read(dims_);
+    const KernelCall& call = program_.calls[0];
+    const Schedule& schedule = schedules_[call.kernel];
+    llvm::Value* reach = reach_value(Reach::memory);
+    if (schedule.lines_together > 0)
+      reach =
+          b_.CreateSelect(is_past(schedule, schedule.past_caches), reach, reach_value(Reach::far));
+    inline_kernel(call, reach, far_units_->getArg(1), far_units_->getArg(2), far_units_->getArg(3));
+    b_.CreateRet(b_.getInt32(WEIR_OK));
+  }
+
+  void inline_kernel(const KernelCall& call, llvm::Value* reach, llvm::Value* begin,
+                     llvm::Value* end, llvm::Value* worker) {
     llvm::CallInst* run =
-        b_.CreateCall(kernel, {filled_frame(call), units_->getArg(1), end, units_->getArg(3)});
+        b_.CreateCall(only_kernel(), {filled_frame(call, reach), begin, end, worker});
+    llvm::BasicBlock* done = block("done");
     b_.CreateBr(done);
     b_.SetInsertPoint(done);
-    if (run->getCalledFunction()->hasFnAttribute(kRealignsStack))
+    if (only_kernel()->hasFnAttribute(kRealignsStack))
       run->getFunction()->addFnAttr(kRealignsStack);
     llvm::InlineFunctionInfo info;
     bool inlined = llvm::InlineFunction(*run, info).isSuccess();
     WEIR_CHECK(inlined, "a kernel can be inlined");
-    kernel->eraseFromParent();
   }
 
   // i32 part(weir_call*, const i64* offsets, i1* begun): some of the program's calls. Returns a
@@ -327,7 +376,7 @@ class EntryEmitter {
     b_.CreateCondBr(condition, after, fault);
     b_.SetInsertPoint(fault);
     if (before) before();
-    if (!in_part_) parallel_.end_run(executor_, begun_);
+    if (!in_part_) parallel_.end_run(executor(), begun_);
     b_.CreateRet(status);
     b_.SetInsertPoint(after);
   }
@@ -481,7 +530,25 @@ class EntryEmitter {
     return b_.CreateMul(units, quotient_up(sizes_.dimension(extent), schedule.block));
   }
 
-  llvm::Value* filled_frame(const KernelCall& call) {
+  llvm::Value* reach_value(Reach reach) { return i64(static_cast<std::int64_t>(reach)); }
+
+  llvm::Value* is_past(const Schedule& schedule, const BytesFrom& from) {
+    llvm::Value* least = i64(from.alone);
+    if (from.several != from.alone)
+      least = b_.CreateSelect(b_.CreateIsNull(executor()), least, i64(from.several));
+    return b_.CreateICmpSGE(sizes_.dimension(schedule.bytes), least);
+  }
+
+  llvm::Value* reach_of(const Schedule& schedule) {
+    llvm::Value* reach = reach_value(Reach::near);
+    if (!schedule.streams) return reach;
+    if (schedule.lines_together > 0)
+      reach = b_.CreateSelect(is_past(schedule, schedule.far), reach_value(Reach::far), reach);
+    return b_.CreateSelect(is_past(schedule, schedule.past_caches), reach_value(Reach::memory),
+                           reach);
+  }
+
+  llvm::Value* filled_frame(const KernelCall& call, llvm::Value* reach) {
     const Schedule& schedule = schedules_[call.kernel];
     llvm::StructType* type =
         frame_type(context_, call.buffers.size(), call.dims.size(), schedule.panel.has_value());
@@ -491,16 +558,6 @@ class EntryEmitter {
       b_.CreateStore(pointer(buffer), b_.CreateStructGEP(type, frame, next++));
     for (const Dim& dim : call.dims)
       b_.CreateStore(sizes_.dimension(dim), b_.CreateStructGEP(type, frame, next++));
-    llvm::Value* reach = i64(0);
-    if (schedule.streams) {
-      llvm::Value* alone = b_.CreateIsNull(executor_);
-      llvm::Value* bytes = sizes_.dimension(schedule.bytes);
-      auto is_past = [&](const BytesFrom& from) {
-        llvm::Value* least = b_.CreateSelect(alone, i64(from.alone), i64(from.several));
-        return b_.CreateZExt(b_.CreateICmpSGE(bytes, least), b_.getInt64Ty());
-      };
-      reach = b_.CreateAdd(is_past(schedule.past_second_cache), is_past(schedule.past_caches));
-    }
     b_.CreateStore(reach, b_.CreateStructGEP(type, frame, next++));
     if (schedule.panel)
       b_.CreateStore(b_.CreateGEP(b_.getInt8Ty(), workspace_,
@@ -514,7 +571,7 @@ class EntryEmitter {
     llvm::Value* units = unit_count(schedule);
     llvm::Value* cost = b_.CreateUDiv(sizes_.dimension(schedule.work), i64(schedule.width));
     if (single_) return emit_units(call, units, cost);
-    llvm::Value* frame = filled_frame(call);
+    llvm::Value* frame = filled_frame(call, reach_of(schedule));
     for (const KernelPhase& phase : phases_of_(call.kernel)) {
       llvm::Value* count = units;
       llvm::Value* worth = cost;
@@ -525,7 +582,7 @@ class EntryEmitter {
       }
       if (!phase.split && merges_only(schedule.kernel))
         worth = b_.CreateUDiv(cost, i64(schedule.kernel.stages.front().fold->chunk));
-      parallel_.run(phase.function, frame, count, worth, executor_, begun_);
+      parallel_.run(phase.function, frame, count, worth, executor(), begun_);
     }
   }
 
@@ -539,6 +596,7 @@ class EntryEmitter {
            kernel.stages.front().fold.has_value();
   }
 
+  llvm::Module& module_;
   llvm::LLVMContext& context_;
   const Program& program_;
   const PhasesOf& phases_of_;
@@ -566,14 +624,15 @@ class EntryEmitter {
   llvm::Value* state_ = nullptr;
   llvm::Value* workspace_ = nullptr;
   llvm::Value* dims_ = nullptr;
-  llvm::Value* executor_ = nullptr;
+  llvm::Value* call_ = nullptr;
   llvm::Value* begun_ = nullptr;  // whether the run has begun; null in a program of one phase
   llvm::Value* offset_table_ = nullptr;  // of the slots, where a part finds them
   std::vector<llvm::Value*> offsets_;    // of the slots; null until needed
   std::vector<llvm::Value*> pointers_;   // of the buffers; null until needed
   std::vector<llvm::AllocaInst*> frames_;
 
-  llvm::Function* units_ = nullptr;  // made by declare_units
+  llvm::Function* units_ = nullptr;      // made by declare_units
+  llvm::Function* far_units_ = nullptr;  // made by emit_units
 };
 
 }  // namespace

@@ -28,8 +28,8 @@
 
 namespace weir {
 
-// What a call of a kernel touches stays within the second cache, within the last one, or within none.
-enum class Reach : std::uint8_t { second_cache, last_cache, memory };
+// How far away what a call of a kernel touches is: near, past Schedule::far, or past all caches.
+enum class Reach : std::uint8_t { near, far, memory };
 
 // The frame's layout: one pointer a parameter, one i64 a symbol, one i64 of Reach, and a pointer to panels, if any.
 llvm::StructType* frame_type(llvm::LLVMContext& context, std::size_t parameters,
@@ -318,6 +318,7 @@ class KernelEmitter {
   llvm::Value* reach_ = nullptr;  // of a kernel that may use streaming stores
   bool within_ = false;      // all bounds along the vector axis hold whose greatest offset is known
   bool streaming_ = false;   // the stores being emitted are streaming ones
+  bool together_ = false;    // vectors of a map are done together, and not in turn
   bool asks_ahead_ = false;  // the stores being emitted ask for lines of the result ahead
   std::unordered_map<std::uint32_t, llvm::Value*> axes_;  // scalar values of axes, by number
   std::vector<Values> locals_;

@@ -35,9 +35,10 @@ std::optional<std::int64_t> KernelEmitter::known_distance(llvm::Value* begin, ll
 }
 
 // Vector by vector: a processor that waits for its second cache takes 10% longer where loads come four at a time, and stores
-// after them, than where each vector is stored before the next is loaded (docs/performance.md). Streams keep their lines.
+// after them, than where each vector is stored before the next is loaded, unless there are many operands (docs/performance.md).
+// Streams keep their lines.
 void KernelEmitter::in_turn(const Lanes& lanes, const LaneBody& body) {
-  if (streaming_ || lanes.slots == 1) return body(lanes);
+  if (streaming_ || together_ || lanes.slots == 1) return body(lanes);
   for (int slot = 0; slot < lanes.slots; ++slot)
     body({lanes.width, 1, b_.CreateAdd(lanes.start, i64(std::int64_t{lanes.width} * slot)),
           nullptr});

@@ -106,20 +106,29 @@ void ParallelEmitter::run(llvm::Function* kernel, llvm::Value* frame, llvm::Valu
 }
 
 void ParallelEmitter::run_parallel(llvm::Value* kernel, llvm::Value* frame, llvm::Value* units,
-                                   llvm::Value* cost, llvm::Value* executor, llvm::Value* begun,
-                                   llvm::BasicBlock* after) {
+                                   llvm::Value* cost,
+                                   const std::function<llvm::Value*()>& read_executor,
+                                   llvm::Value* begun, llvm::BasicBlock* after) {
   llvm::BasicBlock* large_block = block("large");
   llvm::BasicBlock* serial_block = block("serial");
   llvm::BasicBlock* parallel_block = block("parallel");
-  b_.CreateCondBr(b_.CreateIsNull(executor), serial_block, large_block);
-  b_.SetInsertPoint(large_block);
   llvm::Value* worth =
       b_.CreateAnd(b_.CreateICmpUGE(cost, i64(kTaskCost)), b_.CreateICmpSGT(units, i64(1)));
-  b_.CreateCondBr(worth, parallel_block, serial_block);
+  b_.CreateCondBr(worth, large_block, serial_block);
+  b_.SetInsertPoint(large_block);
+  llvm::Value* executor = read_executor();
+  b_.CreateCondBr(b_.CreateIsNull(executor), serial_block, parallel_block);
   b_.SetInsertPoint(parallel_block);
   std::vector<llvm::Value*> arguments{kernel, frame, units, cost, executor};
-  if (!single_) arguments.push_back(begun);
-  b_.CreateCondBr(b_.CreateCall(parallel_, arguments), after, serial_block);
+  if (single_) {
+    // Nothing then lives across a call, so that a short run saves no registers.
+    llvm::CallInst* status = b_.CreateCall(parallel_, arguments);
+    status->setTailCall();
+    b_.CreateRet(status);
+  } else {
+    arguments.push_back(begun);
+    b_.CreateCondBr(b_.CreateCall(parallel_, arguments), after, serial_block);
+  }
   b_.SetInsertPoint(serial_block);
 }
 
@@ -163,7 +172,9 @@ void ParallelEmitter::emit_run() {
   enter(*run_);
   auto argument = [&](unsigned i) { return run_->getArg(i); };
   llvm::BasicBlock* after = block("next");
-  run_parallel(argument(0), argument(1), argument(2), argument(3), argument(4), argument(5), after);
+  run_parallel(
+      argument(0), argument(1), argument(2), argument(3), [&] { return argument(4); }, argument(5),
+      after);
   b_.CreateCall(kernel_type(), argument(0), {argument(1), i64(0), argument(2), b_.getInt32(0)});
   b_.CreateBr(after);
   b_.SetInsertPoint(after);
@@ -182,12 +193,13 @@ llvm::FunctionType* ParallelEmitter::kernel_type() {
       result, {pointer_, b_.getInt64Ty(), b_.getInt64Ty(), b_.getInt32Ty()}, false);
 }
 
-// i1 parallel(kernel, frame, i64 units, i64 cost, executor*[, i1* begun]): whether it is worth it;
-// nothing is run if it is not.
+// i1 parallel(kernel, frame, i64 units, i64 cost, executor*, i1* begun): whether it is worth it; nothing is run if it is not.
+// If `single`, i32 parallel(kernel, frame, i64 units, i64 cost, executor*): runs the units anyhow, and returns a weir_status.
 void ParallelEmitter::emit_parallel() {
   std::vector<llvm::Type*> types{pointer_, pointer_, b_.getInt64Ty(), b_.getInt64Ty(), pointer_};
   if (!single_) types.push_back(pointer_);
-  parallel_ = function("weir.parallel", b_.getInt1Ty(), types, llvm::GlobalValue::InternalLinkage);
+  parallel_ = function("weir.parallel", single_ ? b_.getInt32Ty() : b_.getInt1Ty(), types,
+                       llvm::GlobalValue::InternalLinkage);
   parallel_->addFnAttr(llvm::Attribute::NoInline);
   llvm::Value* units = parallel_->getArg(2);
   llvm::Value* cost = parallel_->getArg(3);
@@ -200,7 +212,9 @@ void ParallelEmitter::emit_parallel() {
   llvm::BasicBlock* whole_block = block("whole");
   b_.CreateCondBr(b_.CreateICmpUGE(cost, least), worth_block, whole_block);
   b_.SetInsertPoint(whole_block);
-  b_.CreateRet(b_.getFalse());
+  b_.CreateRet(single_ ? b_.CreateCall(kernel_type(), parallel_->getArg(0),
+                                       {parallel_->getArg(1), i64(0), units, b_.getInt32(0)})
+                       : static_cast<llvm::Value*>(b_.getFalse()));
   b_.SetInsertPoint(worth_block);
   // The threads of the last call have read it.
   prefetch_closure(closure, 0, PrefetchTo::write);
@@ -248,7 +262,7 @@ void ParallelEmitter::emit_parallel() {
       type, executor_field(executor, Field::parallel_for),
       {executor_field(executor, Field::context), b_.CreateTrunc(tasks, word_), task_, closure});
   if (single_) bracket(executor, Field::end);
-  b_.CreateRet(b_.getTrue());
+  b_.CreateRet(single_ ? b_.getInt32(WEIR_OK) : b_.getTrue());
 }
 
 // What dividing a loop costs, in cost units, and how many units more than the others the first task

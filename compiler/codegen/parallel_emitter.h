@@ -4,6 +4,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <optional>
 
 #include "compiler/codegen/debug_info.h"
@@ -35,10 +36,11 @@ class ParallelEmitter {
   void run(llvm::Function* kernel, llvm::Value* frame, llvm::Value* units, llvm::Value* cost,
            llvm::Value* executor, llvm::Value* begun);
 
-  // The second half of that: runs them and goes to `after` where the executor is worth it. The
-  // builder then stands where it is not. `begun` is null if `single`.
+  // The second half of that: runs them and goes to `after` where the executor is worth it, or where it may be, if `single`, runs
+  // them and returns a weir_status; `begun` and `after` are then null. `read_executor` gives it where it is asked. The builder then stands where it is not.
   void run_parallel(llvm::Value* kernel, llvm::Value* frame, llvm::Value* units, llvm::Value* cost,
-                    llvm::Value* executor, llvm::Value* begun, llvm::BasicBlock* after);
+                    const std::function<llvm::Value*()>& read_executor, llvm::Value* begun,
+                    llvm::BasicBlock* after);
 
   // What a task calls: kernel(frame*, i64 begin, i64 end, i32 worker).
   llvm::FunctionType* kernel_type();

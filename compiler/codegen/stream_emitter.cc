@@ -4,9 +4,10 @@
 // Where the program finds at the call that they are, results are stored past the caches: vectors
 // that are aligned, for which elements in front of the first such address are computed one by one.
 // Beside stores of that kind, what a processor reads ahead by itself comes late, and not across the
-// end of a page; so each line that is read asks for one that follows some lines on. Where operands and result
-// are in the last cache, stores wait for lines that nobody asked for in time, and a loop that reads
-// several operands asks for those of its result as well (docs/performance.md).
+// end of a page; so each line that is read asks for one that follows some lines on.
+//
+// Where operands and result are far, but in a cache, a loop that reads several operands reads a few lines of each one after the
+// other; and where stores would wait for lines that nobody asked for in time, it asks for those of its result (choose_streams.h).
 
 #include "compiler/codegen/kernel_emitter.h"
 #include "compiler/codegen/prefetch.h"
@@ -44,12 +45,13 @@ void KernelEmitter::stream_loop(llvm::Value* begin, llvm::Value* end,
     streaming_ = false;
     return at;
   });
-  if (schedule_.asks_ahead)
-    loop_for(Reach::last_cache, "asking", [&] {
-      asks_ahead_ = true;
-      llvm::Value* at = whole_steps(begin, end, count, body);
-      asks_ahead_ = false;
-      return at;
+  if (schedule_.lines_together > 0)
+    loop_for(Reach::far, "together", [&] {
+      together_ = true;
+      asks_ahead_ = schedule_.asks_ahead;
+      llvm::Value* at = whole_vectors(begin, end, schedule_.lines_together, body);
+      together_ = asks_ahead_ = false;
+      return masks_ ? at : whole_vectors(at, end, 1, body);
     });
   b_.CreateStore(whole_steps(begin, end, count, body), done);
   b_.CreateBr(after);

@@ -1,24 +1,82 @@
 #include "compiler/lowering/choose_streams.h"
 
 #include <algorithm>
+#include <unordered_map>
+#include <unordered_set>
 
 #include "compiler/lowering/cache_line.h"
 #include "ir/scalar/subexpressions.h"
 
 namespace weir {
 
+using scalar::Arena;
 using scalar::Id;
+using scalar::Primitive;
 
 namespace {
 
 constexpr std::int64_t kMostBodyCost = 64;
 // A kernel that is known to move less does not leave the caches.
 constexpr std::int64_t kLeastBytes = 1 << 20;
-// More than this is in no second cache, of one processor and of those that an executor has at least.
-constexpr BytesFrom kPastSecondCache{2 << 20, 4 << 20};
+// Lines of each operand that are read one after the other where it pays, as a loop in C does that is unrolled as often. Of two
+// operands it pays past the second cache, of one processor and of those that an executor has at least, and with lines of the
+// result asked for; of four and more from a part of that cache on, and without.
+constexpr int kLinesTogether = 4;
+constexpr std::size_t kAskingOperands = 2, kManyOperands = 4;
+constexpr BytesFrom kFarOfTwo{2 << 20, 4 << 20}, kFarOfMany{256 << 10, 256 << 10};
+// Of the 32 vector registers that come with vectors of a line, the others hold constants and what is being computed.
+constexpr int kRegisters = 28;
 // What touches more than this stays in no cache, or is not worth waiting for: less of it where one processor alone has to wait,
 // or where stores are of whole lines; see docs/performance.md.
 constexpr std::int64_t kPastCaches = 24 << 20, kPastCachesAlone = 12 << 20;
+
+// Vectors that are alive at once, at most, where a store's value is computed operands first. What is loaded for a single use is
+// that operation's operand in memory, or becomes its result.
+class Alive {
+ public:
+  explicit Alive(const Schedule& schedule) : schedule_(schedule), arena_(schedule.kernel.arena) {}
+
+  int most(Id root) {
+    for (Id id : scalar::subexpressions(arena_, root, [&](Id id) { return !is_load(id); }))
+      if (!is_load(id))
+        for (Id operand : arena_.operands(id)) ++uses_[operand.index];
+    compute(root);
+    return most_;
+  }
+
+ private:
+  bool is_load(Id id) const { return scalar::is_load(arena_[id].primitive); }
+  bool has_register(Id id) {
+    return schedule_.varies[id.index] && !(is_load(id) && uses_[id.index] <= 1);
+  }
+
+  void compute(Id id) {
+    if (!schedule_.varies[id.index] || !computed_.insert(id.index).second) return;
+    if (!is_load(id)) {
+      for (Id operand : arena_.operands(id)) compute(operand);
+      for (Id operand : arena_.operands(id))
+        if (--uses_[operand.index] == 0 && has_register(operand)) --alive_;
+    }
+    if (is_load(id) && !has_register(id)) return;
+    most_ = std::max(most_, ++alive_);
+  }
+
+  const Schedule& schedule_;
+  const Arena& arena_;
+  std::unordered_map<std::uint32_t, int> uses_;
+  std::unordered_set<std::uint32_t> computed_;
+  int alive_ = 0, most_ = 0;
+};
+
+// Measured with vectors of a line: docs/performance.md.
+void choose_lines_together(Schedule& schedule, Id stored) {
+  const std::size_t operands = streamed_loads(schedule).size();
+  if (!schedule.stores_lines || (operands != kAskingOperands && operands < kManyOperands)) return;
+  if (kLinesTogether * Alive(schedule).most(stored) > kRegisters) return;
+  schedule.lines_together = kLinesTogether;
+  schedule.asks_ahead = operands == kAskingOperands;
+  schedule.far = schedule.asks_ahead ? kFarOfTwo : kFarOfMany;
+}
 
 }  // namespace
 
@@ -44,13 +102,11 @@ void choose_streams(Schedule& schedule, std::int64_t body_cost) {
   schedule.streams = contiguous && schedule.width > 1 && body_cost <= kMostBodyCost &&
                      may_be_large && schedule.stores.size() == 1 && schedule.stores[0].size() == 1;
   if (!schedule.streams) return;
-  const KernelParameter& result =
-      schedule.kernel.parameters[schedule.kernel.stages[0].stores[0].parameter];
+  const Store& store = schedule.kernel.stages[0].stores[0];
+  const KernelParameter& result = schedule.kernel.parameters[store.parameter];
   schedule.stores_lines = byte_size(result.type.dtype) * schedule.width == kLineBytes;
-  // Measured with vectors of a line; with one operand there is nothing to gain.
-  schedule.asks_ahead = schedule.stores_lines && streamed_loads(schedule).size() > 1;
-  schedule.past_second_cache = kPastSecondCache;
   schedule.past_caches = {kPastCachesAlone, schedule.stores_lines ? kPastCachesAlone : kPastCaches};
+  choose_lines_together(schedule, store.value);
 }
 
 }  // namespace weir

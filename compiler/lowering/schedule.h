@@ -130,8 +130,12 @@ struct Schedule {
   std::optional<Panel> panel;
   bool streams = false;       // may use streaming stores
   bool stores_lines = false;  // with them: a vector of the result is a line
-  bool asks_ahead = false;    // with them: asks for lines of the result past the second cache
-  BytesFrom past_second_cache, past_caches;
+  BytesFrom past_caches;      // uses them
+  // With such vectors: from `far` on as many vectors of each operand are read one after the other, and where asks_ahead, lines of
+  // the result are asked for. 0: all vectors are done in turn.
+  int lines_together = 0;
+  bool asks_ahead = false;
+  BytesFrom far;
   std::unordered_map<std::uint32_t, Access> loads;  // by arena id
   std::vector<std::vector<Access>> stores;          // by stage and store
   std::vector<Access> sums;                         // of the kernel's folds across rows

@@ -158,6 +158,67 @@ TEST(Determinism, SameBitsWhereStoresGoAroundTheCache) {
   }
 }
 
+// How far away operands are decides which loop of a map runs, and in a program of one kernel, which function: sizes on both sides of
+// where each begins, without an executor and with one, whole steps and what they leave.
+TEST(Determinism, SameBitsHoweverFarOperandsAre) {
+  constexpr const char* kChain =
+      "%xa = mul(%x, %a) %s = add(%xa, %b) %l = leaky_relu(%s) %c = mul(%l, %a2) %y = sub(%c, %x)";
+  constexpr const char* kGradient = "%g = leaky_relu.grad(%x, %a)";
+  const std::string operands = "(%x: f32[N], %a: f32[N]", more = ", %b: f32[N], %a2: f32[N]";
+  const Graph chain =
+                  parse("graph @c" + operands + more + ") -> (f32[N]) {" + kChain + " return %y }"),
+              gradient =
+                  parse("graph @g" + operands + ") -> (f32[N]) {" + kGradient + " return %g }"),
+              both = parse("graph @b" + operands + more + ") -> (f32[N], f32[N]) {" + kChain + " " +
+                           kGradient + " return %y, %g }");
+  constexpr std::int64_t kMost = 1100000;
+  // A quarter of a megabyte with five arrays, 2 and 4 MB with three, and 12 MB.
+  constexpr std::int64_t kCounts[] = {1,      13107,  13108,  13171,   174762, 174763,
+                                      349526, 349600, 629146, 1048577, kMost};
+  std::vector<std::vector<float>> values(4, std::vector<float>(kMost));
+  for (std::size_t k = 0; k < values.size(); ++k)
+    for (std::size_t i = 0; i < kMost; ++i)
+      values[k][i] = static_cast<float>((i * (k + 3) * 7919) % 2039) / 64 - 15;
+  std::vector<float> y(kMost), g(kMost);
+  for (std::size_t i = 0; i < kMost; ++i) {
+    const float product = values[0][i] * values[1][i], sum = product + values[2][i];
+    const float left = (sum > 0 ? sum : 0.01f * sum) * values[3][i];
+    y[i] = left - values[0][i];
+    g[i] = values[0][i] > 0 ? values[1][i] : 0.01f * values[1][i];
+  }
+  constexpr std::size_t kBehind = 16;
+  ThreadPool pool(2);
+  struct Case {
+    const Graph& graph;
+    std::vector<const std::vector<float>*> expected;
+  };
+  for (const VectorLevel& level : vector_levels())
+    for (const Case& one : {Case{chain, {&y}}, Case{gradient, {&g}}, Case{both, {&y, &g}}}) {
+      Executable executable = compile({one.graph, {}, {}}, {level, false});
+      for (std::int64_t count : kCounts)
+        for (const weir_executor* executor :
+             {static_cast<const weir_executor*>(nullptr), &pool.executor()}) {
+          std::vector<Tensor> inputs, outputs;
+          for (std::size_t k = 0; k < one.graph.inputs().size(); ++k)
+            inputs.push_back(Tensor::view(DType::f32, {count}, values[k].data()));
+          std::vector<std::vector<float>> results(one.expected.size());
+          for (std::vector<float>& made : results) {
+            made.assign(static_cast<std::size_t>(count) + kBehind, 77.0f);
+            outputs.push_back(Tensor::view(DType::f32, {count}, made.data()));
+          }
+          executable.run_into(inputs, outputs, executor);
+          for (std::size_t k = 0; k < results.size(); ++k) {
+            EXPECT_EQ(std::memcmp(results[k].data(), one.expected[k]->data(),
+                                  static_cast<std::size_t>(count) * sizeof(float)),
+                      0)
+                << level.name() << ", graph " << one.graph.name() << ", " << count << " elements";
+            for (std::size_t i = 0; i < kBehind; ++i)
+              ASSERT_EQ(results[k][static_cast<std::size_t>(count) + i], 77.0f);
+          }
+        }
+    }
+}
+
 // An element of a pointwise program has the same bits alone, in the middle of a vector, and in the
 // rest that fills no vector.
 TEST(Determinism, SameBitsWhereverAnElementLiesInItsVector) {
