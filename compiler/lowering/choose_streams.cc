@@ -20,10 +20,10 @@ constexpr std::int64_t kMostBodyCost = 64;
 constexpr std::int64_t kLeastBytes = 1 << 20;
 // Lines of each operand that are read one after the other where it pays, as a loop in C does that is unrolled as often. Of two
 // operands it pays past the second cache, of one processor and of those that an executor has at least, and with lines of the
-// result asked for; of four and more from a part of that cache on, and without.
+// result asked for; of four and more from its size on, and without.
 constexpr int kLinesTogether = 4;
 constexpr std::size_t kAskingOperands = 2, kManyOperands = 4;
-constexpr BytesFrom kFarOfTwo{2 << 20, 4 << 20}, kFarOfMany{256 << 10, 256 << 10};
+constexpr BytesFrom kFarOfTwo{2 << 20, 4 << 20}, kFarOfMany{1 << 20, 1 << 20};
 // Of the 32 vector registers that come with vectors of a line, the others hold constants and what is being computed.
 constexpr int kRegisters = 28;
 // What touches more than this stays in no cache, or is not worth waiting for: less of it where one processor alone has to wait,

@@ -172,8 +172,8 @@ TEST(Determinism, SameBitsHoweverFarOperandsAre) {
               both = parse("graph @b" + operands + more + ") -> (f32[N], f32[N]) {" + kChain + " " +
                            kGradient + " return %y, %g }");
   constexpr std::int64_t kMost = 1100000;
-  // A quarter of a megabyte with five arrays, 2 and 4 MB with three, and 12 MB.
-  constexpr std::int64_t kCounts[] = {1,      13107,  13108,  13171,   174762, 174763,
+  // 1 MB with five arrays, 2 and 4 MB with three, and 12 MB.
+  constexpr std::int64_t kCounts[] = {1,      52428,  52429,  52493,   174762, 174763,
                                       349526, 349600, 629146, 1048577, kMost};
   std::vector<std::vector<float>> values(4, std::vector<float>(kMost));
   for (std::size_t k = 0; k < values.size(); ++k)
