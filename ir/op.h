@@ -92,6 +92,22 @@ struct IndexOperand {
   std::string op = {};   // who the message names; empty: this op
 };
 
+// An operand of integers that choose: those from 0 to below a count each choose something, and all others nothing.
+struct ChoiceOperand {
+  std::size_t operand;
+  std::int64_t count;
+};
+
+// How the elements of a result are brought back to those of the operand that they equal, but for the sign of zero and the
+// payload of NaN: the last result of `chooser`, of the same operand, says which one each of them is, and `spreader` of others
+// and these numbers adds the others up in their places, and has +0 everywhere else.
+struct WayBack {
+  std::string chooser;
+  Attributes chooser_attributes;
+  std::string spreader;
+  Attributes spreader_attributes;
+};
+
 // The place of one result element, while its expression is being written.
 struct Element {
   static constexpr int kResult = -1;  // as an operand of a load, within Steps
@@ -247,6 +263,10 @@ struct OpDef {
   std::function<bool(const OpInstance&)> is_composite;
   // The operands that hold indices, if there are any. The body of a composite op checks them itself, with in_range.
   std::function<std::vector<IndexOperand>(const OpInstance&)> index_operands;
+  // The operand that chooses by numbers, of whatever integer type, if there is one.
+  std::function<ChoiceOperand(const OpInstance&)> choice_operand;
+  // Of an op each of whose result's elements is one of its only operand's, where that can be said.
+  std::function<std::optional<WayBack>(const OpInstance&)> way_back;
   // Of a loss that not every float is a target for.
   std::optional<TargetRange> targets = {};
   // What a training step has in the op's place; nothing where the instance stays as it is. Absent: the op is the same in

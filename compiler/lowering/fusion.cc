@@ -3,9 +3,11 @@
 #include <algorithm>
 #include <optional>
 #include <set>
+#include <string_view>
 #include <unordered_map>
 
 #include "compiler/lowering/elements.h"
+#include "ir/notes.h"
 #include "ir/op.h"
 #include "ir/scalar/affine.h"
 
@@ -22,6 +24,7 @@ constexpr int kRecomputeCost = 6;           // what a second computation may cos
 constexpr int kBroadcastCost = 8;           // likewise, for a computation that a broadcast repeats
 constexpr std::int64_t kSmallValue = 4096;  // elements that may wait in memory for a distant use
 constexpr std::size_t kMaxMembers = 64;     // in a group, which bounds the size of a kernel
+constexpr std::int64_t kFewSteps = 64;  // of folds that share a loop over rows with private axes
 
 // One node examined on its own: its result axes are axes 0, 1, ... (dimensions other than 1), the
 // reduced axis, if any, is the next; operands that are not inline are loads of buffer ValueId::index.
@@ -34,6 +37,7 @@ struct Probe {
   std::size_t result_axes = 0;
   Dim reduced_extent = 1;
   bool folds = false;
+  bool multiplies = false;  // folds products, as a contraction does
   Reduction::Order order = Reduction::Order::chain;
   std::vector<Access> accesses;
 };
@@ -159,6 +163,7 @@ Probe Planner::probe(const Node& node) const {
     Id reduced = arena.axis(static_cast<std::uint32_t>(axes.size()), result.reduced_extent);
     std::vector<Id> split = delinearize(arena, reduced, comprehension.reduce_extents);
     roots = builder.folded_elements(node, comprehension, indices, split);
+    result.multiplies = roots.size() != comprehension.reduction->types.size();
   } else {
     for (ValueId value : node.results) roots.push_back(builder.written_out(value, indices));
   }
@@ -263,6 +268,18 @@ bool reads_in_place(const Planner& planner, Probe& probe, const Group& group, in
   return true;
 }
 
+// Whether the probed fold has as many steps as all that the group of private axes folds, and they are few and no products: the
+// windows of a pooling, of which a kernel finds the greatest and its place. A contraction has its registers for itself.
+bool folds_alike(const Planner& planner, const Probe& probe, const Group& group) {
+  const std::optional<std::int64_t> steps = probe.reduced_extent.constant();
+  if (probe.multiplies || !steps || *steps > kFewSteps) return false;
+  return std::ranges::all_of(group.members, [&](const GroupMember& member) {
+    if (member.level != MemberLevel::fold) return true;
+    const Probe other = planner.probe(planner.graph.node(member.node));
+    return !other.multiplies && other.reduced_extent == probe.reduced_extent;
+  });
+}
+
 // How the node would take part in the group, if it can. May turn a group of maps into one with an inner
 // range.
 std::optional<MemberLevel> level_in(const Planner& planner, Probe& probe, const Shape& shape,
@@ -276,8 +293,16 @@ std::optional<MemberLevel> level_in(const Planner& planner, Probe& probe, const 
     if (level && reads_in_place(planner, probe, group, number, *level)) return level;
     return std::nullopt;
   }
-  if (group.contraction) return std::nullopt;
   Group own = domain_of_fold(planner.graph, probe, shape);
+  if (group.contraction) {
+    const bool reads_member = std::ranges::any_of(probe.accesses, [&](const Probe::Access& access) {
+      return planner.group_of(access.value) == number;
+    });
+    if (!own.contraction || own.domain != group.domain || reads_member ||
+        !folds_alike(planner, probe, group))
+      return std::nullopt;
+    return MemberLevel::fold;
+  }
   if (own.contraction || own.domain != group.domain) return std::nullopt;
   if (group.has_inner()) {
     if (own.inner_begin != group.inner_begin || own.inner_end != group.inner_end)
@@ -486,10 +511,20 @@ FusionPlan plan_fusion(const Graph& graph, const FusionOptions& options) {
           probe.accesses.begin(), probe.accesses.end(),
           [&](const Probe::Access& access) { return reads[group].contains(access.value); });
     };
+    // What a gradient alone reads would be kept for it, were it computed in the forward pass.
+    auto passes_differ = [&](std::uint32_t reader, const Group& group) {
+      auto is_of_gradient = [&](NodeId id) {
+        return std::string_view(graph.node(id).location.note).starts_with(kGradientOf);
+      };
+      return is_of_gradient({reader}) != is_of_gradient(group.members.front().node);
+    };
     for (std::size_t k = static_cast<std::size_t>(std::max(latest, checked) + 1);
          options.fuse && !level && !stepped && k < plan.groups.size(); ++k) {
       Group& group = plan.groups[k];
-      if (group.contraction || group.has_inner() != probe.folds || !reads_too(k)) continue;
+      if ((group.contraction ? !probe.folds || passes_differ(i, group)
+                             : group.has_inner() != probe.folds) ||
+          !reads_too(k))
+        continue;
       level = level_in(planner, probe, shape, group, static_cast<int>(k));
       if (level) latest = static_cast<int>(k);
     }

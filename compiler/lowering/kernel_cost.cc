@@ -61,7 +61,7 @@ KernelCost::KernelCost(const Kernel& kernel,
       moved_(kernel.parameters.size()) {
   std::uint32_t axes = static_cast<std::uint32_t>(kernel.rows.size());
   std::size_t folds = 0;
-  bool own_axes = false, in_lanes = false;
+  bool own_axes = false, in_lanes = false, are_windows = true;
   const Stage* fold = nullptr;
   for (const Stage& stage : kernel.stages) {
     if (stage.axis) axes = std::max(axes, *stage.axis + 1);
@@ -73,6 +73,7 @@ KernelCost::KernelCost(const Kernel& kernel,
     ++folds;
     fold = &stage;
     window_ = window_ || !stage.digits.empty();
+    are_windows = are_windows && !stage.digits.empty();
     in_lanes = in_lanes || stage.fold->order == Reduction::Order::lanes;
   }
   // A single result in steps one by one costs the same however its operands lie.
@@ -80,7 +81,7 @@ KernelCost::KernelCost(const Kernel& kernel,
   if (!kernel.rows.empty()) vector_axis_ = static_cast<std::uint32_t>(kernel.rows.size() - 1);
   if (in_lanes) {
     vector_axis_ = *fold->axis;
-  } else if (!own_axes && folds <= 1) {
+  } else if (!own_axes && (folds <= 1 || are_windows)) {
     kind_ = folds == 0 ? Kind::maps : Kind::fold;
   }
   extents_.assign(axes, 1);

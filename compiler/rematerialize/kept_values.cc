@@ -132,8 +132,10 @@ std::vector<KeptValue> kept_values(const Graph& graph, const Program& program) {
     }
     for (std::uint32_t number : kept[i]) {
       const Buffer& buffer = program.buffers[number];
-      std::string choice = node && node->op->is_stored
-                               ? value.type.dtype == DType::boolean ? "mask" : "bits"
+      std::string choice = node && node->op->is_stored ? !node->op->keeps_elements ? "bits"
+                                                         : value.type.dtype == DType::boolean
+                                                             ? "mask"
+                                                             : "choice"
                            : node && is_asked[i] && keeps_sign(graph, *node) ? "output"
                                                                              : "value";
       result.push_back({{i},

@@ -22,7 +22,7 @@ struct KeptValue {
   ValueId value;
   std::string name;  // "%h", as the graph prints it
   TensorType type;
-  std::string choice;  // "value", "output", "mask", "bits" or "recomputed"
+  std::string choice;  // "value", "output", "mask", "bits", "choice" or "recomputed"
   // How it lies in memory, if not as the value: "framed as f32[N, 34, 34, 3]", "in panels as ...", "turned as ..."
   // of copies, and "sums as ..." of what is left of a value that is only summed up.
   std::string form;

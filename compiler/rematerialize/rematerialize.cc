@@ -5,9 +5,11 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
+#include "compiler/lowering/estimated_size.h"
 #include "compiler/lowering/lower.h"
 #include "compiler/lowering/memory_plan.h"
 #include "compiler/rematerialize/answer_signs.h"
+#include "compiler/rematerialize/keep_choices.h"
 #include "compiler/rematerialize/kept_values.h"
 #include "compiler/rematerialize/pass_boundary.h"
 #include "compiler/rematerialize/recompute.h"
@@ -79,6 +81,29 @@ Graph within_budget(Graph graph, const RematerializeOptions& options) {
   return std::move(*found);
 }
 
+Graph with_signs_answered(Graph graph, bool fuse) {
+  std::optional<Graph> chosen = answer_signs(graph, fuse);
+  return chosen ? std::move(*chosen) : std::move(graph);
+}
+
+// What the program keeps, in bytes, with an estimate for each symbol.
+double kept_bytes(const Graph& graph, bool fuse) {
+  double bytes = 0;
+  for (const KeptValue& kept : kept_values(graph, lower(graph, {.fuse = fuse})))
+    bytes += estimated_size(kept.bytes);
+  return bytes;
+}
+
+// Signs and choices in place of values, where that is less. In which kernel the first value of the backward pass is computed
+// is known when it is lowered, so programs are compared.
+Graph with_least_forms(Graph graph, bool fuse) {
+  std::optional<Graph> chosen = keep_choices(graph, fuse);
+  Graph signs = with_signs_answered(std::move(graph), fuse);
+  if (!chosen) return signs;
+  Graph choices = with_signs_answered(std::move(*chosen), fuse);
+  return kept_bytes(choices, fuse) < kept_bytes(signs, fuse) ? choices : signs;
+}
+
 }  // namespace
 
 BudgetError::BudgetError(std::uint64_t least_bytes, std::uint64_t budget)
@@ -89,7 +114,7 @@ BudgetError::BudgetError(std::uint64_t least_bytes, std::uint64_t budget)
 
 Graph rematerialize(Graph graph, const RematerializeOptions& options) {
   if (!has_backward_pass(graph)) return graph;
-  if (std::optional<Graph> chosen = answer_signs(graph, options.fuse)) graph = std::move(*chosen);
+  graph = with_least_forms(std::move(graph), options.fuse);
   return options.budget ? within_budget(std::move(graph), options) : graph;
 }
 

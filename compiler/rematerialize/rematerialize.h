@@ -9,17 +9,21 @@
 //   bits        where only x > 0 is asked, and y is not kept or does not say it: one bit for each
 //               element, packed from a mask of bytes that lives no longer than until then
 //   mask        the same of few elements, or of a single axis: one byte for each
+//   choice      where the backward pass chooses by numbers that follow from values which are kept for
+//               nothing else but their sign - the greatest of each window, in max_pool's gradient - the
+//               forward pass computes the numbers: one byte for each, of at most 255 choices
 //   recomputed  the backward pass computes it again from what is kept, late: behind the gradient
 //               that it meets first. The same nodes give the same bits.
 //
-// Output and mask cost nothing, and bits little; they are taken wherever they free a value.
+// Output and mask cost nothing, and bits little; they are taken wherever they free a value. Choices
+// are computed in the forward pass in place of the backward pass; they are taken where less is kept.
 // Recomputation costs arithmetic, and is taken for a memory budget alone: values are given up one
 // after the other, those with the least arithmetic for a byte first, until the workspace is within
 // the budget, as it is on the machine that the program is for.
 //
 // What is stored, and what is computed again anyway because that is cheaper than a store, is
 // fusion's decision. So this stands above lowering, works on the graph with fusion's plan beside
-// it, and says what it decides in nodes: keep(mask), pack_bits(mask)
+// it, and says what it decides in nodes: keep(mask), pack_bits(mask), keep(choice)
 // and after(x, gradient).
 #pragma once
 

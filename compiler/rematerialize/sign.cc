@@ -1,10 +1,13 @@
 #include "compiler/rematerialize/sign.h"
 
+#include <algorithm>
 #include <cmath>
 #include <limits>
 #include <utility>
+#include <vector>
 
 #include "ir/op.h"
+#include "ir/scalar/evaluate.h"
 
 namespace weir {
 namespace {
@@ -68,6 +71,26 @@ struct Expression {
     return any;
   }
 
+  bool has_elementary() const {
+    return std::ranges::any_of(scalar::reachable(arena, std::span(&root, 1)),
+                               [&](Id id) { return scalar::info(arena[id].primitive).elementary; });
+  }
+
+  // Whether the result is the same for each answer, NaN's too, where the other operand is +0.
+  bool ignores_sign_at_zero() const {
+    scalar::Evaluator evaluator(arena, {root}, {});
+    const DType type = arena[x].type;
+    std::vector<scalar::Bits> results;
+    for (double sign : {1.0, -1.0, std::numeric_limits<double>::quiet_NaN()}) {
+      std::vector<scalar::Bits> arguments(2);
+      arguments[arena[x].payload] = scalar::bits_of(type, sign);
+      scalar::Environment environment;
+      environment.arguments = arguments;
+      results.push_back(evaluator.run(environment)[0]);
+    }
+    return results[0] == results[1] && results[1] == results[2];
+  }
+
   // Whether the result answers both questions as the operand does.
   bool keeps_sign() const {
     if (stays_above_zero(arena, root, x)) return true;
@@ -90,6 +113,15 @@ bool reads_sign_alone(const Graph& graph, const Node& node, std::size_t operand)
   if (!node.op->pointwise || !is_plain_float(graph.type(node.operands[operand]).dtype))
     return false;
   return Expression(graph, node, operand).reads_sign_alone();
+}
+
+bool ignores_sign_at_zero(const Graph& graph, const Node& node, std::size_t operand,
+                          std::size_t zero) {
+  if (node.operands.size() != 2 || operand == zero || !reads_sign_alone(graph, node, operand) ||
+      !is_plain_float(graph.type(node.operands[zero]).dtype))
+    return false;
+  const Expression expression(graph, node, operand);
+  return !expression.has_elementary() && expression.ignores_sign_at_zero();
 }
 
 bool keeps_sign(const Graph& graph, const Node& node) {

@@ -65,6 +65,14 @@ std::vector<Var> max_pool_in_taps(GraphBuilder& builder, std::span<const Var> op
   return {greatest};
 }
 
+std::optional<WayBack> max_pool_way_back(const OpInstance& instance) {
+  const Shape& x = instance.operand(0).shape;
+  const Window window = pool_window(instance, x);
+  std::optional<Window> spread = spread_to(window, x);
+  if (!spread) return std::nullopt;
+  return WayBack{"arg_max_pool", pool_attributes(window), "window_put", pool_attributes(*spread)};
+}
+
 OpDef max_pool_op() {
   OpDef op = with_ceil_mode(pool(
       {"max_pool",
@@ -77,6 +85,7 @@ OpDef max_pool_op() {
       TypeSet::numbers));
   op.infer = infer_pool;
   op.comprehension = max_pool_comprehension;
+  op.way_back = max_pool_way_back;
   op.to_onnx = max_pool_to_onnx;
   op.onnx_body = max_pool_in_taps;
   return with_gradient(std::move(op), [](const GradientContext& context) -> std::vector<Var> {

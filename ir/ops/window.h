@@ -60,9 +60,13 @@ std::vector<Var> under_taps(GraphBuilder& builder, Var x, const Window& window, 
 // The sum of values for each tap, brought back to where the taps lie.
 Var from_taps(GraphBuilder& builder, std::span<const Var> values, const Window& window);
 
+// The window that spreads out to exactly that shape, where its sizes say so.
+std::optional<Window> spread_to(const Window& window, const Shape& shape);
+
 // What lies under the windows of a value of that shape, given that `apply` spreads it out for the
 // window that it is handed: the sizes are those of the shape from the first spatial axis on, also
 // where windows end before the axis does. Zero where no window lies.
+// `apply` is handed spread_to, where there is one.
 Var spread_over(GraphBuilder& builder, const Window& window, const Shape& shape,
                 const std::function<Var(const Window&)>& apply);
 

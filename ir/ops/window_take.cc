@@ -60,6 +60,12 @@ std::vector<Var> put_in_taps(GraphBuilder& builder, std::span<const Var> operand
   return {from_taps(builder, values, window)};
 }
 
+// The taps of a window, of which every one but those that it has is none.
+ChoiceOperand taps_of(const OpInstance& instance) {
+  const Window window = pool_window(instance, instance.operand(0).shape);
+  return {1, element_count(extents_of(window)).value()};
+}
+
 OpDef window_take_op() {
   OpDef op =
       pool({"window_take", "The element under a given tap of each window.",
@@ -88,6 +94,7 @@ OpDef window_take_op() {
     };
     return result;
   };
+  op.choice_operand = taps_of;
   op.onnx_body = take_in_taps;
   return with_gradient(std::move(op), [](const GradientContext& context) -> std::vector<Var> {
     const Shape& x = context.instance.operand(0).shape;
@@ -158,6 +165,7 @@ OpDef window_put_op() {
     return std::vector<TensorType>{std::move(result)};
   };
   op.comprehension = window_put_comprehension;
+  op.choice_operand = taps_of;
   op.onnx_body = put_in_taps;
   return with_gradient(std::move(op), [](const GradientContext& context) -> std::vector<Var> {
     Window window = pool_window(context.instance, context.instance.operand(0).shape);

@@ -48,20 +48,29 @@ Var framed(GraphBuilder& builder, Var x, const Integers& low, const Integers& hi
 
 }  // namespace
 
+std::optional<Window> spread_to(const Window& window, const Shape& shape) {
+  Window spread;
+  for (std::size_t i = 0; i < window.size(); ++i) {
+    std::optional<WindowAxis> known = window[i].spread_to(shape[kSpatial + i]);
+    if (!known) return std::nullopt;
+    spread.push_back(*known);
+  }
+  return spread;
+}
+
 // Where the end of the last window depends on symbols, all of it is kept, then framed up to the end
 // of the frame, and the frame is cut off.
 Var spread_over(GraphBuilder& builder, const Window& window, const Shape& shape,
                 const std::function<Var(const Window&)>& apply) {
+  if (std::optional<Window> known = spread_to(window, shape)) return apply(*known);
   Window spread = window;
   Shape behind(shape.size(), Dim(0));
-  bool is_known = true;
   for (std::size_t i = 0; i < window.size(); ++i) {
     const Dim& size = shape[kSpatial + i];
     if (std::optional<WindowAxis> known = window[i].spread_to(size)) {
       spread[i] = *known;
       continue;
     }
-    is_known = false;
     spread[i].high = 0;
     Dim extent = spread[i].spread(window[i].positions(size));
     behind[kSpatial + i] = size + Dim(std::max<std::int64_t>(0, window[i].high)) - extent;
@@ -70,7 +79,6 @@ Var spread_over(GraphBuilder& builder, const Window& window, const Shape& shape,
       spread[i].high = std::min<std::int64_t>(0, spread[i].spread(0).value());
   }
   Var result = apply(spread);
-  if (is_known) return result;
   const Shape none(shape.size(), Dim(0));
   result = builder.apply("pad", {result}, {{"low", none}, {"high", behind}});
   Shape limits = result.shape();
