@@ -3,16 +3,18 @@
 #include <algorithm>
 #include <cctype>
 #include <cstddef>
-#include <map>
 #include <span>
 
 #include <llvm/TargetParser/Triple.h>
 #include <llvm/Transforms/Utils/Cloning.h>
 
+#include "compiler/codegen/call_memory.h"
 #include "compiler/codegen/kernel_emitter.h"
 #include "compiler/codegen/parallel_emitter.h"
 #include "compiler/codegen/primitive_emitter.h"
 #include "compiler/codegen/size_arithmetic.h"
+#include "compiler/codegen/size_functions.h"
+#include "compiler/codegen/unit_count.h"
 #include "runtime/abi.h"
 
 namespace weir {
@@ -76,20 +78,20 @@ class EntryEmitter {
         word_(llvm::IntegerType::get(context_, static_cast<unsigned>(target.pointer_bits))),
         pointer_(llvm::PointerType::get(context_, 0)),
         status_(b_.getInt32Ty()),
-        call_type_(call_type(context_)),
         checked_(inputs_and_outputs(program)),
         single_(program.calls.size() == 1 && program.checks.empty() &&
                 phases_of(program.calls[0].kernel).size() == 1),
         primitives_(b_, module, target),
         sizes_(b_, primitives_, program, word_),
+        memory_(b_, sizes_, program, word_),
         parallel_(module, b_, primitives_, debug, word_,
                   single_ ? std::optional(lists_of(program)) : std::nullopt, place.whole()) {}
 
   void emit() {
     if (place_.last()) {
       if (single_) declare_units();
-      emit_workspace_size();
-      if (shapes_) emit_shapes();
+      emit_workspace_size(b_, parallel_, sizes_, program_, schedules_, word_);
+      if (shapes_) emit_shapes(b_, parallel_, sizes_, program_, word_);
       parallel_.emit();
       emit_program();
       if (far_units_ != nullptr) emit_far_units();
@@ -113,75 +115,11 @@ class EntryEmitter {
     return llvm::BasicBlock::Create(context_, name, b_.GetInsertBlock()->getParent());
   }
 
-  void emit_workspace_size() {
-    llvm::Function* made =
-        parallel_.function(workspace_symbol(program_), status_, {pointer_, pointer_, pointer_},
-                           llvm::GlobalValue::ExternalLinkage);
-    llvm::BasicBlock* invalid = block("invalid");
-    for (int i = program_.symbols.empty() ? 1 : 0; i < 3; ++i)
-      sizes_.require(b_.CreateIsNotNull(made->getArg(static_cast<unsigned>(i))), invalid);
-    sizes_.read(made->getArg(0));
-    sizes_.check(invalid);
-    llvm::Value* total = sizes_.slot_offsets(invalid).back();
-    b_.CreateStore(b_.CreateTrunc(total, word_), made->getArg(1));
-    b_.CreateStore(b_.CreateTrunc(bytes_per_worker(), word_), made->getArg(2));
-    b_.CreateRet(b_.getInt32(WEIR_OK));
-    b_.SetInsertPoint(invalid);
-    b_.CreateRet(b_.getInt32(WEIR_INVALID_CALL));
-  }
-
-  // The largest panel of the program's kernels.
-  llvm::Value* bytes_per_worker() {
-    auto dimension = [&](const Dim& dim) { return sizes_.dimension(dim); };
-    llvm::Value* most = i64(0);
-    for (const Schedule& schedule : schedules_) {
-      if (!schedule.panel) continue;
-      llvm::Value* bytes = b_.CreateSelect(emit_panel_pays(b_, *schedule.panel, dimension),
-                                           dimension(schedule.panel->bytes), i64(0));
-      most = b_.CreateBinaryIntrinsic(llvm::Intrinsic::smax, most, bytes);
-    }
-    return most;
-  }
-
-  // int shapes(const word* dims, word* sizes): a weir_shapes.
-  void emit_shapes() {
-    llvm::Function* made = parallel_.function(
-        shapes_symbol(program_), status_, {pointer_, pointer_}, llvm::GlobalValue::ExternalLinkage);
-    llvm::BasicBlock* invalid = block("invalid");
-    for (unsigned i = program_.symbols.empty() ? 1 : 0; i < 2; ++i)
-      sizes_.require(b_.CreateIsNotNull(made->getArg(i)), invalid);
-    sizes_.read(made->getArg(0));
-    sizes_.check(invalid);
-    std::uint64_t next = 0;
-    for (const auto* side : {&program_.inputs, &program_.outputs})
-      for (const auto& [name, type] : *side)
-        for (const Dim& dim : type.shape)
-          b_.CreateStore(b_.CreateTrunc(sizes_.dimension(dim), word_),
-                         b_.CreateConstGEP1_64(word_, made->getArg(1), next++));
-    b_.CreateRet(b_.getInt32(WEIR_OK));
-    b_.SetInsertPoint(invalid);
-    b_.CreateRet(b_.getInt32(WEIR_INVALID_CALL));
-  }
-
-  // Reads the fields of the weir_call that the current function has as its first argument.
+  // Begins with what the function's first argument, a weir_call, points to.
   void read_call(llvm::Value* call) {
-    auto field = [&](unsigned i) {
-      return b_.CreateLoad(pointer_, b_.CreateStructGEP(call_type_, call, i));
-    };
-    inputs_ = field(kCallInputs);
-    outputs_ = field(kCallOutputs);
-    weights_ = field(kCallWeights);
-    workspace_ = field(kCallWorkspace);
-    dims_ = field(kCallDims);
-    call_ = call;
-    if (program_.state_bytes > 0) state_ = field(kCallState);
-    pointers_.assign(program_.buffers.size(), nullptr);
+    memory_.read(call);
+    sizes_.read(memory_.dims());
     frames_.clear();
-  }
-
-  // Read anew wherever it is needed, so that what does without it need not wait for it.
-  llvm::Value* executor() {
-    return b_.CreateLoad(pointer_, b_.CreateStructGEP(call_type_, call_, kCallExecutor));
   }
 
   void emit_program() {
@@ -193,25 +131,19 @@ class EntryEmitter {
     llvm::BasicBlock* invalid = block("invalid");
     llvm::Value* call = made->getArg(0);
     sizes_.require(b_.CreateIsNotNull(call), invalid);
-    read_call(call);
-    std::vector<llvm::Value*> needed;
-    if (!program_.inputs.empty()) needed.push_back(inputs_);
-    if (!program_.outputs.empty()) needed.push_back(outputs_);
-    if (program_.weight_bytes > 0) needed.push_back(weights_);
-    if (program_.state_bytes > 0) needed.push_back(state_);
-    if (!program_.symbols.empty()) needed.push_back(dims_);
-    llvm::Value* least = nullptr;
-    for (llvm::Value* pointer : needed) least = lesser(least, address(pointer));
-    if (least != nullptr) sizes_.require(is_address(least), invalid);
-    sizes_.read(dims_);
+    frames_.clear();
+    memory_.read(call);
+    if (llvm::Value* there = memory_.has_fields()) sizes_.require(there, invalid);
+    sizes_.read(memory_.dims());
     sizes_.check(invalid);
-    offsets_ = sizes_.slot_offsets(invalid);
+    memory_.set_offsets(sizes_.slot_offsets(invalid));
+    llvm::Value* needed =
+        b_.CreateOr(memory_.offsets().back(), bytes_per_worker(b_, sizes_, schedules_));
     sizes_.require(
-        b_.CreateOr(b_.CreateIsNotNull(workspace_),
-                    b_.CreateICmpEQ(b_.CreateOr(offsets_.back(), bytes_per_worker()), i64(0))),
+        b_.CreateOr(b_.CreateIsNotNull(memory_.workspace()), b_.CreateICmpEQ(needed, i64(0))),
         invalid);
     if (check_parts_ == 0) {
-      if (llvm::Value* first = least_pointer(checked_)) sizes_.require(is_address(first), invalid);
+      if (llvm::Value* present = memory_.are_present(checked_)) sizes_.require(present, invalid);
     }
     for (std::size_t part = 0; part < check_parts_; ++part) {
       llvm::Value* status = b_.CreateCall(presence_function(part), {call});
@@ -226,7 +158,7 @@ class EntryEmitter {
     } else {
       call_parts(call);
     }
-    if (!single_) parallel_.end_run(executor(), begun_);
+    if (!single_) parallel_.end_run(memory_.executor(), begun_);
     b_.CreateRet(b_.getInt32(WEIR_OK));
     b_.SetInsertPoint(invalid);
     b_.CreateRet(b_.getInt32(WEIR_INVALID_CALL));
@@ -261,7 +193,8 @@ class EntryEmitter {
     b_.CreateCondBr(is_all, all, here);
     b_.SetInsertPoint(all);
     parallel_.run_parallel(
-        units_, units_->getArg(0), count, cost, [&] { return executor(); }, nullptr, nullptr);
+        units_, units_->getArg(0), count, cost, [&] { return memory_.executor(); }, nullptr,
+        nullptr);
     b_.CreateBr(here);
     b_.SetInsertPoint(here);
     const Schedule& schedule = schedules_[call.kernel];
@@ -293,7 +226,6 @@ class EntryEmitter {
   void emit_far_units() {
     parallel_.enter(*far_units_, ParallelEmitter::Code::optimized);
     read_call(far_units_->getArg(0));
-    sizes_.read(dims_);
     const KernelCall& call = program_.calls[0];
     const Schedule& schedule = schedules_[call.kernel];
     llvm::Value* reach = reach_value(Reach::memory);
@@ -326,10 +258,11 @@ class EntryEmitter {
   }
 
   void call_parts(llvm::Value* call) {
-    auto* table_type = llvm::ArrayType::get(b_.getInt64Ty(), offsets_.size());
+    const std::vector<llvm::Value*>& offsets = memory_.offsets();
+    auto* table_type = llvm::ArrayType::get(b_.getInt64Ty(), offsets.size());
     llvm::AllocaInst* table = entry_slot(table_type);
-    for (std::size_t i = 0; i < offsets_.size(); ++i)
-      b_.CreateStore(offsets_[i], b_.CreateConstGEP2_64(table_type, table, 0, i));
+    for (std::size_t i = 0; i < offsets.size(); ++i)
+      b_.CreateStore(offsets[i], b_.CreateConstGEP2_64(table_type, table, 0, i));
     for (std::size_t part = 0; part < call_parts_; ++part) {
       llvm::Value* status = b_.CreateCall(part_function(part), {call, table, begun_});
       if (has_check(part * kCallsInOne, (part + 1) * kCallsInOne))
@@ -341,10 +274,8 @@ class EntryEmitter {
     llvm::Function* made = part_function(part);
     parallel_.enter(*made);
     read_call(made->getArg(0));
-    offset_table_ = made->getArg(1);
+    memory_.set_offsets(made->getArg(1));
     begun_ = made->getArg(2);
-    sizes_.read(dims_);
-    offsets_.assign(program_.slots.size() + 1, nullptr);
     std::size_t first = part * kCallsInOne;
     std::size_t last = std::min(first + kCallsInOne, program_.calls.size());
     in_part_ = true;
@@ -376,7 +307,7 @@ class EntryEmitter {
     b_.CreateCondBr(condition, after, fault);
     b_.SetInsertPoint(fault);
     if (before) before();
-    if (!in_part_) parallel_.end_run(executor(), begun_);
+    if (!in_part_) parallel_.end_run(memory_.executor(), begun_);
     b_.CreateRet(status);
     b_.SetInsertPoint(after);
   }
@@ -384,13 +315,13 @@ class EntryEmitter {
   // Ends the run, with a weir_fault in the workspace, if a check has found an index out of range.
   void emit_check(std::size_t number) {
     const IndexCheck& check = program_.checks[number];
-    llvm::Value* position = b_.CreateLoad(b_.getInt64Ty(), pointer(check.position));
-    llvm::Value* index = b_.CreateLoad(b_.getInt64Ty(), pointer(check.index));
+    llvm::Value* position = b_.CreateLoad(b_.getInt64Ty(), memory_.pointer(check.position));
+    llvm::Value* index = b_.CreateLoad(b_.getInt64Ty(), memory_.pointer(check.index));
     llvm::Value* in_range = b_.CreateICmpEQ(position, i64(IndexCheck::kNoFault));
     return_unless(in_range, b_.getInt32(WEIR_DATA_FAULT), [&] {
       llvm::Value* parts[] = {i64(static_cast<std::int64_t>(number)), position, index};
       for (unsigned i = 0; i < std::size(parts); ++i)
-        b_.CreateStore(within_word(parts[i]), b_.CreateConstGEP1_32(word_, workspace_, i));
+        b_.CreateStore(within_word(parts[i]), b_.CreateConstGEP1_32(word_, memory_.workspace(), i));
     });
   }
 
@@ -404,18 +335,6 @@ class EntryEmitter {
     return b_.CreateTrunc(value, word_);
   }
 
-  llvm::Value* address(llvm::Value* pointer) { return b_.CreatePtrToInt(pointer, word_); }
-
-  // The least of several addresses tells whether one is null, with less arithmetic than a condition
-  // for each.
-  llvm::Value* lesser(llvm::Value* least, llvm::Value* next) {
-    return least == nullptr ? next : b_.CreateBinaryIntrinsic(llvm::Intrinsic::umin, least, next);
-  }
-
-  llvm::Value* is_address(llvm::Value* value) {
-    return b_.CreateICmpNE(value, llvm::ConstantInt::get(word_, 0));
-  }
-
   // i32 present(weir_call*): whether some of the inputs and outputs have memory, as a weir_status.
   llvm::Function* presence_function(std::size_t part) {
     auto* type = llvm::FunctionType::get(b_.getInt32Ty(), {pointer_}, false);
@@ -426,69 +345,11 @@ class EntryEmitter {
     llvm::Function* made = presence_function(part);
     parallel_.enter(*made);
     read_call(made->getArg(0));
-    sizes_.read(dims_);
     std::span<const std::uint32_t> all(checked_);
     std::size_t first = part * kChecksInOne;
-    llvm::Value* least =
-        least_pointer(all.subspan(first, std::min(kChecksInOne, all.size() - first)));
-    b_.CreateRet(
-        b_.CreateSelect(is_address(least), b_.getInt32(WEIR_OK), b_.getInt32(WEIR_INVALID_CALL)));
-  }
-
-  // Null if one of these has no memory, unless it has no elements. No value where there are none.
-  llvm::Value* least_pointer(std::span<const std::uint32_t> buffers) {
-    std::map<std::string, std::vector<std::uint32_t>> groups;  // by number of elements
-    for (std::uint32_t i : buffers)
-      groups[element_count(program_.buffers[i].type.shape).to_string()].push_back(i);
-    llvm::Value* least = nullptr;
-    for (const auto& [name, members] : groups) {
-      Dim count = element_count(program_.buffers[members.front()].type.shape);
-      llvm::Value* empty = b_.CreateICmpEQ(sizes_.dimension(count), i64(0));
-      llvm::Value* least_member = nullptr;
-      for (std::uint32_t i : members) least_member = lesser(least_member, address(pointer(i)));
-      llvm::Value* any = llvm::ConstantInt::getAllOnesValue(word_);
-      least = lesser(least, b_.CreateSelect(empty, any, least_member));
-    }
-    return least;
-  }
-
-  // Made where it is needed first, which is never in a branch.
-  llvm::Value* pointer(std::uint32_t number) {
-    llvm::Value*& found = pointers_[number];
-    if (found == nullptr) found = make_pointer(program_.buffers[number]);
-    return found;
-  }
-
-  llvm::Value* make_pointer(const Buffer& buffer) {
-    auto element = [&](llvm::Value* array) {
-      return b_.CreateLoad(pointer_, b_.CreateConstGEP1_32(pointer_, array, buffer.index));
-    };
-    auto bytes_from = [&](llvm::Value* base, llvm::Value* offset) {
-      return b_.CreateGEP(b_.getInt8Ty(), base, offset);
-    };
-    switch (buffer.place) {
-      case Buffer::Place::input:
-        return element(inputs_);
-      case Buffer::Place::output:
-        return element(outputs_);
-      case Buffer::Place::weights:
-        return bytes_from(weights_, i64(static_cast<std::int64_t>(buffer.offset)));
-      case Buffer::Place::state:
-        // State of no bytes has no memory.
-        if (program_.state_bytes == 0) return llvm::ConstantPointerNull::get(pointer_);
-        return bytes_from(state_, i64(static_cast<std::int64_t>(buffer.offset)));
-      case Buffer::Place::workspace:
-        return bytes_from(workspace_, offset(buffer.index));
-    }
-    WEIR_CHECK(false, "a buffer has one of five places");
-  }
-
-  // Behind the last slot: of what the workers have.
-  llvm::Value* offset(std::uint32_t slot) {
-    if (offsets_[slot] == nullptr)
-      offsets_[slot] = b_.CreateLoad(b_.getInt64Ty(),
-                                     b_.CreateConstGEP1_64(b_.getInt64Ty(), offset_table_, slot));
-    return offsets_[slot];
+    llvm::Value* present =
+        memory_.are_present(all.subspan(first, std::min(kChecksInOne, all.size() - first)));
+    b_.CreateRet(b_.CreateSelect(present, b_.getInt32(WEIR_OK), b_.getInt32(WEIR_INVALID_CALL)));
   }
 
   llvm::AllocaInst* entry_slot(llvm::Type* type) {
@@ -505,37 +366,12 @@ class EntryEmitter {
     return frames_.back();
   }
 
-  llvm::Value* quotient_up(llvm::Value* value, std::int64_t divisor) {
-    return b_.CreateUDiv(b_.CreateAdd(value, i64(divisor - 1)), i64(divisor));
-  }
-
-  llvm::Value* unit_count(const Schedule& schedule) {
-    llvm::Value* units = i64(1);
-    for (const LoopAxis& axis : schedule.rows) {
-      const bool is_tiled =
-          schedule.rows_at_once > 1 && schedule.tile_axis(axis.number).has_value();
-      if (is_tiled && schedule.tile_axes > 1) continue;
-      llvm::Value* count = sizes_.dimension(axis.extent);
-      if (const std::optional<RowFolds>& across = schedule.kernel.across;
-          across && axis.number == across->axis)
-        count = quotient_up(count, across->chunk);
-      else if (is_tiled)
-        count = quotient_up(count, schedule.rows_at_once);
-      units = b_.CreateMul(units, count);
-    }
-    if (!schedule.vector_row) return units;
-    const Dim& extent = schedule.vector_row->extent;
-    if (extent.is_constant() && extent.value() <= schedule.block)
-      return extent.value() == 0 ? i64(0) : units;
-    return b_.CreateMul(units, quotient_up(sizes_.dimension(extent), schedule.block));
-  }
-
   llvm::Value* reach_value(Reach reach) { return i64(static_cast<std::int64_t>(reach)); }
 
   llvm::Value* is_past(const Schedule& schedule, const BytesFrom& from) {
     llvm::Value* least = i64(from.alone);
     if (from.several != from.alone)
-      least = b_.CreateSelect(b_.CreateIsNull(executor()), least, i64(from.several));
+      least = b_.CreateSelect(b_.CreateIsNull(memory_.executor()), least, i64(from.several));
     return b_.CreateICmpSGE(sizes_.dimension(schedule.bytes), least);
   }
 
@@ -555,20 +391,17 @@ class EntryEmitter {
     llvm::AllocaInst* frame = frame_for(type);
     unsigned next = 0;
     for (std::uint32_t buffer : call.buffers)
-      b_.CreateStore(pointer(buffer), b_.CreateStructGEP(type, frame, next++));
+      b_.CreateStore(memory_.pointer(buffer), b_.CreateStructGEP(type, frame, next++));
     for (const Dim& dim : call.dims)
       b_.CreateStore(sizes_.dimension(dim), b_.CreateStructGEP(type, frame, next++));
     b_.CreateStore(reach, b_.CreateStructGEP(type, frame, next++));
-    if (schedule.panel)
-      b_.CreateStore(b_.CreateGEP(b_.getInt8Ty(), workspace_,
-                                  offset(static_cast<std::uint32_t>(program_.slots.size()))),
-                     b_.CreateStructGEP(type, frame, next));
+    if (schedule.panel) b_.CreateStore(memory_.of_workers(), b_.CreateStructGEP(type, frame, next));
     return frame;
   }
 
   void emit_call(const KernelCall& call) {
     const Schedule& schedule = schedules_[call.kernel];
-    llvm::Value* units = unit_count(schedule);
+    llvm::Value* units = unit_count(b_, sizes_, schedule);
     llvm::Value* cost = b_.CreateUDiv(sizes_.dimension(schedule.work), i64(schedule.width));
     if (single_) return emit_units(call, units, cost);
     llvm::Value* frame = filled_frame(call, reach_of(schedule));
@@ -577,12 +410,12 @@ class EntryEmitter {
       llvm::Value* worth = cost;
       if (phase.split) {
         const Dim& extent = schedule.kernel.arena.axis_extent(*phase.split->axis);
-        count =
-            b_.CreateMul(units, quotient_up(sizes_.dimension(extent), phase.split->fold->chunk));
+        count = b_.CreateMul(units,
+                             quotient_up(b_, sizes_.dimension(extent), phase.split->fold->chunk));
       }
       if (!phase.split && merges_only(schedule.kernel))
         worth = b_.CreateUDiv(cost, i64(schedule.kernel.stages.front().fold->chunk));
-      parallel_.run(phase.function, frame, count, worth, executor(), begun_);
+      parallel_.run(phase.function, frame, count, worth, memory_.executor(), begun_);
     }
   }
 
@@ -607,7 +440,6 @@ class EntryEmitter {
   llvm::IntegerType* word_;
   llvm::PointerType* pointer_;
   llvm::IntegerType* status_;
-  llvm::StructType* call_type_;
   std::vector<std::uint32_t> checked_;  // buffers that the caller gives
   std::size_t call_parts_ = parts_of(program_.calls.size(), kCallsInOne);
   std::size_t check_parts_ = parts_of(checked_.size(), kChecksInOne);
@@ -615,20 +447,11 @@ class EntryEmitter {
   bool in_part_ = false;  // the function being emitted is a part
   PrimitiveEmitter primitives_;
   SizeArithmetic sizes_;
+  CallMemory memory_;
   ParallelEmitter parallel_;
 
   // Of the function that is being emitted.
-  llvm::Value* inputs_ = nullptr;
-  llvm::Value* outputs_ = nullptr;
-  llvm::Value* weights_ = nullptr;
-  llvm::Value* state_ = nullptr;
-  llvm::Value* workspace_ = nullptr;
-  llvm::Value* dims_ = nullptr;
-  llvm::Value* call_ = nullptr;
   llvm::Value* begun_ = nullptr;  // whether the run has begun; null in a program of one phase
-  llvm::Value* offset_table_ = nullptr;  // of the slots, where a part finds them
-  std::vector<llvm::Value*> offsets_;    // of the slots; null until needed
-  std::vector<llvm::Value*> pointers_;   // of the buffers; null until needed
   std::vector<llvm::AllocaInst*> frames_;
 
   llvm::Function* units_ = nullptr;      // made by declare_units
