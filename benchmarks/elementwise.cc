@@ -85,6 +85,8 @@ void measure_bandwidth(const Options& options, const Arrays& arrays, int largest
                  {"the loop's stores", 0}},
                 options);
     for (int power = 14; power <= largest; power += 2) {
+      const std::string size = "2^" + std::to_string(power);
+      if (!options.wants(kernel.name + (" " + size))) continue;
       std::ptrdiff_t count = std::ptrdiff_t{1} << power;
       for (ThreadPool* pool : {static_cast<ThreadPool*>(nullptr), &two}) {
         float* inputs[] = {arrays.x.data(), arrays.g.data()};
@@ -101,7 +103,7 @@ void measure_bandwidth(const Options& options, const Arrays& arrays, int largest
         double bytes = 4.0 * static_cast<double>(kernel.inputs + 1) * static_cast<double>(count);
         std::string name = rivals[best - first_rival].name;
         if (ratio.median < kGoal) name += " BELOW";
-        table.row({{"2^" + std::to_string(power), double(count)},
+        table.row({{size, double(count)},
                    {pool == nullptr ? "1" : "2", pool == nullptr ? 1.0 : 2.0},
                    {duration(ours.median), ours.median},
                    {duration(loop.median), loop.median},

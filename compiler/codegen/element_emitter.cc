@@ -4,19 +4,11 @@
 #include <cstdlib>
 
 #include "compiler/codegen/kernel_emitter.h"
-#include "compiler/codegen/prefetch.h"
-#include "compiler/lowering/cache_line.h"
 
 namespace weir {
 
 using scalar::Id;
 using scalar::Primitive;
-
-namespace {
-
-constexpr std::int64_t kResultAheadBytes = 24 * kLineBytes;
-
-}  // namespace
 
 KernelEmitter::Scope::~Scope() {
   while (emitter_.defined_.size() > first_) {
@@ -304,12 +296,9 @@ void KernelEmitter::emit_store(std::uint32_t parameter, const Access& access, ll
   if (access.kind == Access::Kind::contiguous) {
     llvm::Value* offset = b_.CreateAdd(scalar_index(access.offset, lanes, row), lanes.start);
     llvm::Value* where = address(parameter, b_.CreateAdd(offset, i64(lanes.position(slot))));
-    if (asks_ahead_ && lanes.width > 1)
-      emit_prefetch(b_, b_.CreateGEP(b_.getInt8Ty(), where, i64(kResultAheadBytes)),
-                    PrefetchTo::write);
     if (lanes.mask) {
       b_.CreateMaskedStore(value, where, align, lanes.mask);
-    } else if (streaming_ && lanes.width > 1) {
+    } else if (slot < streaming_ && lanes.width > 1) {
       auto* store = b_.CreateAlignedStore(value, where,
                                           llvm::Align(static_cast<std::uint64_t>(byte_size(dtype)) *
                                                       static_cast<std::uint64_t>(lanes.width)));

@@ -116,7 +116,9 @@ void KernelEmitter::emit_function(llvm::Function* function) {
   if (reach_) {
     auto* fence = llvm::BasicBlock::Create(context, "fence", function_);
     auto* after = llvm::BasicBlock::Create(context, "fenced", function_);
-    b_.CreateCondBr(reaches(Reach::memory), fence, after);
+    b_.CreateCondBr(schedule_.lines_past_caches > 0 ? b_.CreateNot(reaches(Reach::near))
+                                                    : reaches(Reach::memory),
+                    fence, after);
     b_.SetInsertPoint(fence);
     b_.CreateCall(
         llvm::Intrinsic::getOrInsertDeclaration(&module_, llvm::Intrinsic::x86_sse_sfence));

@@ -142,6 +142,7 @@ class KernelEmitter {
                    const LaneBody& body);
   llvm::Value* stream_peel(llvm::Value* begin, llvm::Value* end, const LaneBody& body);
   llvm::Value* stream_lines(llvm::Value* begin, llvm::Value* end, const LaneBody& body);
+  llvm::Value* lines_together(llvm::Value* begin, llvm::Value* end, const LaneBody& body);
   void prefetch_ahead(const std::vector<scalar::Id>& loads, llvm::Value* element);
 
   // fold_emitter.cc: reductions.
@@ -316,10 +317,9 @@ class KernelEmitter {
   std::vector<llvm::Value*> pointers_;
   std::unordered_map<std::string, llvm::Value*> symbols_;
   llvm::Value* reach_ = nullptr;  // of a kernel that may use streaming stores
-  bool within_ = false;      // all bounds along the vector axis hold whose greatest offset is known
-  bool streaming_ = false;   // the stores being emitted are streaming ones
-  bool together_ = false;    // vectors of a map are done together, and not in turn
-  bool asks_ahead_ = false;  // the stores being emitted ask for lines of the result ahead
+  bool within_ = false;    // all bounds along the vector axis hold whose greatest offset is known
+  bool together_ = false;  // vectors of a map are done together, and not in turn
+  int streaming_ = 0;      // so many of the stores being emitted of a step are streaming ones
   std::unordered_map<std::uint32_t, llvm::Value*> axes_;  // scalar values of axes, by number
   std::vector<Values> locals_;
   std::unordered_map<std::uint32_t, Values> values_;  // by arena id, or a load's address_key

@@ -38,7 +38,7 @@ std::optional<std::int64_t> KernelEmitter::known_distance(llvm::Value* begin, ll
 // after them, than where each vector is stored before the next is loaded, unless there are many operands (docs/performance.md).
 // Streams keep their lines.
 void KernelEmitter::in_turn(const Lanes& lanes, const LaneBody& body) {
-  if (streaming_ || together_ || lanes.slots == 1) return body(lanes);
+  if (together_ || lanes.slots == 1) return body(lanes);
   for (int slot = 0; slot < lanes.slots; ++slot)
     body({lanes.width, 1, b_.CreateAdd(lanes.start, i64(std::int64_t{lanes.width} * slot)),
           nullptr});

@@ -7,7 +7,7 @@
 // end of a page; so each line that is read asks for one that follows some lines on.
 //
 // Where operands and result are far, but in a cache, a loop that reads several operands reads a few lines of each one after the
-// other; and where stores would wait for lines that nobody asked for in time, it asks for those of its result (choose_streams.h).
+// other, and may store some of them past the caches and the others not (choose_streams.h).
 
 #include "compiler/codegen/kernel_emitter.h"
 #include "compiler/codegen/prefetch.h"
@@ -40,17 +40,18 @@ void KernelEmitter::stream_loop(llvm::Value* begin, llvm::Value* end,
   };
   loop_for(Reach::memory, "streaming", [&] {
     llvm::Value* aligned = stream_peel(begin, end, body);
-    streaming_ = true;
+    together_ = true;
+    streaming_ = unroll_;
     llvm::Value* at = stream_lines(aligned, end, body);
-    streaming_ = false;
+    streaming_ = 0;
+    together_ = false;
     return at;
   });
   if (schedule_.lines_together > 0)
     loop_for(Reach::far, "together", [&] {
       together_ = true;
-      asks_ahead_ = schedule_.asks_ahead;
-      llvm::Value* at = whole_vectors(begin, end, schedule_.lines_together, body);
-      together_ = asks_ahead_ = false;
+      llvm::Value* at = lines_together(begin, end, body);
+      together_ = false;
       return masks_ ? at : whole_vectors(at, end, 1, body);
     });
   b_.CreateStore(whole_steps(begin, end, count, body), done);
@@ -100,6 +101,22 @@ llvm::Value* KernelEmitter::stream_lines(llvm::Value* begin, llvm::Value* end,
   return whole_vectors(begin, end, 1, [&](const Lanes& lanes) {
     if (vectors <= 1) prefetch_ahead(loads, lanes.start);
     body(lanes);
+  });
+}
+
+// Steps of a few lines, some of which may go past the caches; returns where they end.
+llvm::Value* KernelEmitter::lines_together(llvm::Value* begin, llvm::Value* end,
+                                           const LaneBody& body) {
+  const int lines = schedule_.lines_together;
+  if (schedule_.lines_past_caches == 0) return whole_vectors(begin, end, lines, body);
+  const std::vector<Id> loads = streamed_loads(schedule_);
+  begin = stream_peel(begin, end, body);
+  return whole_vectors(begin, end, lines, [&](const Lanes& lanes) {
+    for (int slot = 0; slot < lines; ++slot)
+      prefetch_ahead(loads, b_.CreateAdd(lanes.start, i64(lanes.position(slot))));
+    streaming_ = schedule_.lines_past_caches;
+    body(lanes);
+    streaming_ = 0;
   });
 }
 

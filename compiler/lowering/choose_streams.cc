@@ -18,12 +18,12 @@ namespace {
 constexpr std::int64_t kMostBodyCost = 64;
 // A kernel that is known to move less does not leave the caches.
 constexpr std::int64_t kLeastBytes = 1 << 20;
-// Lines of each operand that are read one after the other where it pays, as a loop in C does that is unrolled as often. Of two
-// operands it pays past the second cache, of one processor and of those that an executor has at least, and with lines of the
-// result asked for; of four and more from its size on, and without.
-constexpr int kLinesTogether = 4;
-constexpr std::size_t kAskingOperands = 2, kManyOperands = 4;
-constexpr BytesFrom kFarOfTwo{2 << 20, 4 << 20}, kFarOfMany{1 << 20, 1 << 20};
+// Lines of each operand that are read one after the other where it pays, as a loop in C does that is unrolled as often: of four
+// operands and more from the size of a second cache on. Of two it pays past those of the processors that run, with half of the
+// result stored past the caches, so that lines go both ways at once, into the last cache and to memory.
+constexpr int kLinesTogether = 4, kLinesPastCaches = 2;
+constexpr std::size_t kTwoOperands = 2, kManyOperands = 4;
+constexpr BytesFrom kFarOfTwo{2 << 20, 5 << 19}, kFarOfMany{1 << 20, 1 << 20};
 // Of the 32 vector registers that come with vectors of a line, the others hold constants and what is being computed.
 constexpr int kRegisters = 28;
 // What touches more than this stays in no cache, or is not worth waiting for: less of it where one processor alone has to wait,
@@ -71,11 +71,13 @@ class Alive {
 // Measured with vectors of a line: docs/performance.md.
 void choose_lines_together(Schedule& schedule, Id stored) {
   const std::size_t operands = streamed_loads(schedule).size();
-  if (!schedule.stores_lines || (operands != kAskingOperands && operands < kManyOperands)) return;
+  if (!schedule.stores_lines || (operands != kTwoOperands && operands < kManyOperands)) return;
   if (kLinesTogether * Alive(schedule).most(stored) > kRegisters) return;
   schedule.lines_together = kLinesTogether;
-  schedule.asks_ahead = operands == kAskingOperands;
-  schedule.far = schedule.asks_ahead ? kFarOfTwo : kFarOfMany;
+  schedule.far = kFarOfMany;
+  if (operands != kTwoOperands) return;
+  schedule.lines_past_caches = kLinesPastCaches;
+  schedule.far = kFarOfTwo;
 }
 
 }  // namespace

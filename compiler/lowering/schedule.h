@@ -131,10 +131,9 @@ struct Schedule {
   bool streams = false;       // may use streaming stores
   bool stores_lines = false;  // with them: a vector of the result is a line
   BytesFrom past_caches;      // uses them
-  // With such vectors: from `far` on as many vectors of each operand are read one after the other, and where asks_ahead, lines of
-  // the result are asked for. 0: all vectors are done in turn.
-  int lines_together = 0;
-  bool asks_ahead = false;
+  // With such vectors: from `far` on as many vectors of each operand are read one after the other, and so many of them are stored
+  // past the caches; if any, lines of the operands are asked for. 0: all vectors are done in turn.
+  int lines_together = 0, lines_past_caches = 0;
   BytesFrom far;
   std::unordered_map<std::uint32_t, Access> loads;  // by arena id
   std::vector<std::vector<Access>> stores;          // by stage and store
