@@ -22,6 +22,7 @@
 #include "compiler/lowering/place_updates.h"
 #include "compiler/lowering/prepare_kernels.h"
 #include "compiler/lowering/read_frames.h"
+#include "compiler/lowering/shorten_lives.h"
 #include "compiler/lowering/split_folds.h"
 #include "ir/escape.h"
 #include "ir/op.h"
@@ -69,6 +70,7 @@ class Lowerer {
     place_state();
     drop_unused_kernels();
     place_weights();
+    if (options_.reuse_memory) shorten_lives(program_);
     plan_memory(program_, {.reuse = options_.reuse_memory});
     return std::move(program_);
   }

@@ -1,17 +1,14 @@
 #include "compiler/lowering/memory_plan.h"
 
 #include <algorithm>
-#include <array>
 #include <cstdint>
-#include <iterator>
-#include <limits>
 #include <map>
-#include <numeric>
 #include <set>
 #include <string>
 #include <tuple>
 #include <utility>
 
+#include "compiler/lowering/place_blocks.h"
 #include "runtime/abi.h"
 
 namespace weir {
@@ -20,10 +17,8 @@ namespace {
 using scalar::Id;
 using scalar::Primitive;
 
-// What every symbol is where blocks are put beside each other: each of these in turn.
+// What every symbol is where blocks are put beside each other: all plans are weighed with each of these.
 constexpr std::int64_t kSymbols[] = {8, 16, 64, 512};
-// Of so many blocks each is compared with each, at most.
-constexpr std::size_t kMostBySize = 1024;
 constexpr std::int64_t kMaxBytes = std::int64_t{1} << 40;  // of a block there: sums do not overflow
 
 SlotSize byte_count(const Buffer& buffer) {
@@ -39,97 +34,8 @@ struct Lifetime {
 // Buffers that take over from each other, and so lie in the same place.
 struct Block {
   SlotSize size;
-  std::uint64_t bytes = 0;           // about
-  std::size_t first = 0, last = 0;   // calls
-  std::vector<std::uint32_t> below;  // blocks that have to end before it begins
-  std::uint64_t address = 0;         // where it would be, were the bytes exact
+  BlockLife life;
 };
-
-// The blocks that are alive, from the bottom of the workspace to its top.
-class LiveBlocks {
- public:
-  explicit LiveBlocks(std::vector<Block>& blocks) : blocks_(blocks) {}
-
-  // Gives the block the smallest gap that has room for it, or what is on top.
-  void find_place(std::uint32_t number) {
-    auto gap = gaps_.lower_bound({blocks_[number].bytes, 0});
-    blocks_[number].address = gap != gaps_.end() ? gap->second
-                              : alive_.empty()   ? 0
-                                                 : end_of(alive_.rbegin()->second);
-  }
-
-  // Where its address says, which is free.
-  void insert(std::uint32_t number) {
-    Block& block = blocks_[number];
-    auto at = alive_.emplace(block.address, number).first;
-    auto above = std::next(at);
-    std::uint64_t begin = 0;
-    if (at != alive_.begin()) {
-      block.below.push_back(std::prev(at)->second);
-      begin = end_of(std::prev(at)->second);
-    }
-    add_gap(begin, block.address);
-    if (above == alive_.end()) return;
-    gaps_.erase({above->first - begin, begin});
-    add_gap(end_of(number), above->first);
-    std::vector<std::uint32_t>& others = blocks_[above->second].below;
-    // What was right below ends before this one begins.
-    if (!others.empty() && !block.below.empty() && others.back() == block.below.back())
-      others.pop_back();
-    others.push_back(number);
-  }
-
-  void erase(std::uint32_t number) {
-    auto at = alive_.find(blocks_[number].address);
-    std::uint64_t begin = at == alive_.begin() ? 0 : end_of(std::prev(at)->second);
-    auto above = std::next(at);
-    gaps_.erase({at->first - begin, begin});
-    if (above != alive_.end()) {
-      gaps_.erase({above->first - end_of(number), end_of(number)});
-      add_gap(begin, above->first);
-    }
-    alive_.erase(at);
-  }
-
- private:
-  std::uint64_t end_of(std::uint32_t number) const {
-    return blocks_[number].address + blocks_[number].bytes;
-  }
-  void add_gap(std::uint64_t begin, std::uint64_t end) {
-    if (begin < end) gaps_.emplace(end - begin, begin);
-  }
-
-  std::vector<Block>& blocks_;
-  std::map<std::uint64_t, std::uint32_t> alive_;            // by address
-  std::set<std::pair<std::uint64_t, std::uint64_t>> gaps_;  // size and address, between and below
-};
-
-// Gives the largest blocks their addresses first, each in the smallest gap between those that have theirs and
-// are alive with it, or above them.
-void place_by_size(std::vector<Block>& blocks) {
-  std::vector<std::uint32_t> by_size(blocks.size()), placed;  // placed: by address
-  std::iota(by_size.begin(), by_size.end(), 0U);
-  std::ranges::sort(by_size, [&](std::uint32_t a, std::uint32_t b) {
-    return blocks[a].bytes != blocks[b].bytes ? blocks[a].bytes > blocks[b].bytes : a < b;
-  });
-  for (std::uint32_t number : by_size) {
-    Block& block = blocks[number];
-    std::uint64_t end = 0, smallest = UINT64_MAX;  // end of those that are below a gap
-    for (std::uint32_t other : placed) {
-      const Block& one = blocks[other];
-      if (one.last < block.first || block.last < one.first) continue;
-      if (one.address >= end + block.bytes && one.address - end < smallest) {
-        smallest = one.address - end;
-        block.address = end;
-      }
-      end = std::max(end, one.address + one.bytes);
-    }
-    if (smallest == UINT64_MAX) block.address = end;
-    auto above = std::ranges::upper_bound(
-        placed, block.address, {}, [&](std::uint32_t other) { return blocks[other].address; });
-    placed.insert(above, number);
-  }
-}
 
 class MemoryPlanner {
  public:
@@ -153,51 +59,26 @@ class MemoryPlanner {
         }
         if (block_of_[buffer] == kNone) {
           block_of_[buffer] = static_cast<std::uint32_t>(blocks_.size());
-          blocks_.push_back({byte_count(program_.buffers[buffer]), 0, call, call, {}, 0});
+          blocks_.push_back({byte_count(program_.buffers[buffer]), {call, call}});
         }
-        blocks_[block_of_[buffer]].last = options_.reuse ? lifetime.last : program_.calls.size();
+        blocks_[block_of_[buffer]].life.last =
+            options_.reuse ? lifetime.last : program_.calls.size();
       }
     }
   }
 
-  // The plan that is tightest where all symbols are `symbol`, by the calls or with the largest blocks first.
-  void plan_with(std::int64_t symbol, bool by_size) {
-    Dim::Bindings sizes = all_symbols(symbol);
-    for (Block& block : blocks_) {
-      block.bytes = about(block.size, sizes);
-      block.below.clear();
-    }
-    if (by_size) place_by_size(blocks_);
-    order_blocks(by_size);
-    make_slots();
-  }
-
-  // Of the plans, the one that is at worst the least above the best of them.
   void plan() {
-    const std::size_t sizes = program_.symbols.empty() ? 1 : std::size(kSymbols);
-    const std::size_t plans = blocks_.size() > kMostBySize ? sizes : 2 * sizes;
-    auto make = [&](std::size_t plan) { plan_with(kSymbols[plan % sizes], plan >= sizes); };
-    std::vector<std::array<double, std::size(kSymbols)>> bytes(plans);  // by plan and sizes
-    std::array<double, std::size(kSymbols)> best;
-    best.fill(std::numeric_limits<double>::infinity());
-    for (std::size_t plan = 0; plan < plans; ++plan) {
-      make(plan);
-      for (std::size_t i = 0; i < sizes; ++i) {
-        bytes[plan][i] = static_cast<double>(
-            workspace_bytes(program_, all_symbols(kSymbols[i])).value_or(INT64_MAX));
-        best[i] = std::min(best[i], bytes[plan][i]);
-      }
+    std::vector<BlockLife> lives;
+    for (const Block& block : blocks_) lives.push_back(block.life);
+    std::vector<std::vector<std::uint64_t>> bytes;
+    for (std::int64_t symbol : kSymbols) {
+      const Dim::Bindings sizes = all_symbols(symbol);
+      bytes.emplace_back();
+      for (const Block& block : blocks_) bytes.back().push_back(about(block.size, sizes));
+      if (program_.symbols.empty()) break;
     }
-    auto excess = [&](std::size_t plan) {
-      double most = 1;
-      for (std::size_t i = 0; i < sizes; ++i)
-        if (best[i] > 0) most = std::max(most, bytes[plan][i] / best[i]);
-      return most;
-    };
-    std::size_t chosen = 0;
-    for (std::size_t plan = 1; plan < plans; ++plan)
-      if (excess(plan) < excess(chosen)) chosen = plan;
-    if (chosen + 1 < plans) make(chosen);
+    placed_ = place_blocks(lives, bytes);
+    make_slots();
   }
 
  private:
@@ -214,33 +95,11 @@ class MemoryPlanner {
     return sizes;
   }
 
-  // Puts what each block lies above into it, and without addresses, its address.
-  void order_blocks(bool have_addresses) {
-    std::vector<std::uint32_t> begin, end;
-    for (std::uint32_t i = 0; i < blocks_.size(); ++i) begin.push_back(i);
-    end = begin;
-    auto key = [&](std::uint32_t i) {  // the large ones first
-      return std::tuple(blocks_[i].first, ~blocks_[i].bytes, i);
-    };
-    std::sort(begin.begin(), begin.end(),
-              [&](std::uint32_t a, std::uint32_t b) { return key(a) < key(b); });
-    std::sort(end.begin(), end.end(), [&](std::uint32_t a, std::uint32_t b) {
-      return std::pair(blocks_[a].last, a) < std::pair(blocks_[b].last, b);
-    });
-    LiveBlocks alive(blocks_);
-    auto next_end = end.begin();
-    for (std::uint32_t block : begin) {
-      for (; blocks_[*next_end].last < blocks_[block].first; ++next_end) alive.erase(*next_end);
-      if (!have_addresses) alive.find_place(block);
-      alive.insert(block);
-    }
-  }
-
   void make_slots() {
     std::vector<std::uint32_t> upward;
     for (std::uint32_t i = 0; i < blocks_.size(); ++i) upward.push_back(i);
     std::sort(upward.begin(), upward.end(), [&](std::uint32_t a, std::uint32_t b) {
-      return std::pair(blocks_[a].address, a) < std::pair(blocks_[b].address, b);
+      return std::pair(placed_[a].address, a) < std::pair(placed_[b].address, b);
     });
     program_.slots.clear();
     ends_.assign(blocks_.size(), {});
@@ -249,8 +108,8 @@ class MemoryPlanner {
     std::vector<bool> is_top(blocks_.size(), true);
     for (std::uint32_t number : upward) {
       const auto& [dividend, divisor, extra] = blocks_[number].size;
-      for (std::uint32_t below : blocks_[number].below) is_top[below] = false;
-      std::vector<End> behind = ends_of(blocks_[number].below);
+      for (std::uint32_t below : placed_[number].below) is_top[below] = false;
+      std::vector<End> behind = ends_of(placed_[number].below);
       auto [slot, is_new] =
           slots.try_emplace(behind, static_cast<std::uint32_t>(program_.slots.size()));
       if (is_new) program_.slots.push_back({slot_ends(behind)});
@@ -318,7 +177,8 @@ class MemoryPlanner {
   std::vector<Lifetime> lifetimes_;      // by buffer
   std::vector<std::uint32_t> block_of_;  // by buffer
   std::vector<Block> blocks_;
-  std::vector<End> ends_;  // by block
+  std::vector<PlacedBlock> placed_;  // by block
+  std::vector<End> ends_;            // by block
 };
 
 }  // namespace

@@ -1,12 +1,10 @@
 // Where values live: places in the workspace, shared by values that are never alive together.
 //
 // A buffer that takes over another's place - its values are written, element by element, where a
-// call reads the other's for the last time - is one block with it. Blocks are visited in the order of
-// the calls that write them first, or the largest first, and each goes into the smallest gap between those that are
-// alive, or on top of them, by the sizes that they have where all symbols are 8, 16, 64 or 512: the plan
-// of these is taken that is at worst the least above the others. What is exact for any symbols is
+// call reads the other's for the last time - is one block with it. How blocks lie beside each other is decided with the sizes
+// that they have where all symbols are 8, 16, 64 or 512 (compiler/lowering/place_blocks.h). What is exact for any symbols is
 // the order that comes of it: of two blocks that are alive together, the upper one
-// begins behind the lower one's end, wherever that is. It is enough to say so of neighbours. A slot
+// begins behind the lower one's end, wherever that is. A slot
 // is one place that follows from this, and blocks that begin behind the same ends have the same.
 #pragma once
 

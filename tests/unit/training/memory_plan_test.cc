@@ -89,12 +89,12 @@ TEST(MemoryPlan, StepOfWganGpNeedsLessThanPyTorchsOnEveryTarget) {
     const Program program = lower_graph(graph, options);
     const Dim::Bindings sizes{{"N", 16}};
     const std::uint64_t workspace = workspace_bytes(program, sizes).value();
-    EXPECT_LT(workspace, 64'000'000U);
+    EXPECT_LT(workspace, 54'000'000U);
     std::vector<std::uint64_t> alive(program.calls.size());
     for (const auto& [number, place] : placed(program, sizes))
       for (std::size_t call = place.first; call <= place.last; ++call)
         alive[call] += place.end - place.begin;
-    EXPECT_LE(workspace, 1.1 * static_cast<double>(*std::ranges::max_element(alive)));
+    EXPECT_LE(workspace, 1.15 * static_cast<double>(*std::ranges::max_element(alive)));
   }
 }
 
