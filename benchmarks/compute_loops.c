@@ -12,24 +12,27 @@ const char* loop_compiler(void) {
 
 static float leaky(float x) { return x > 0 ? x : 0.01f * x; }
 
-void chain_loop(const float* restrict x, const float* restrict a, const float* restrict b,
-                const float* restrict c, const float* restrict d, float* restrict y,
-                ptrdiff_t count) {
-  for (ptrdiff_t i = 0; i < count; ++i)
+/* The loop as C compiles it, and with every operation rounded. */
+#define CHAIN_PARAMETERS                                                     \
+  const float* restrict x, const float* restrict a, const float* restrict b, \
+      const float* restrict c, const float* restrict d, float* restrict y, ptrdiff_t count
+#define CHAIN_LOOP                      \
+  for (ptrdiff_t i = 0; i < count; ++i) \
     y[i] = leaky(x[i] * a[i] + b[i]) * c[i] + leaky(d[i] - x[i]);
-}
-
-#if defined(__GNUC__) && !defined(__clang__)
-__attribute__((optimize("fp-contract=off")))
-#endif
-void chain_loop_rounding(const float* restrict x, const float* restrict a, const float* restrict b,
-                         const float* restrict c, const float* restrict d, float* restrict y,
-                         ptrdiff_t count) {
 #if defined(__clang__)
-#pragma clang fp contract(off)
+#define ROUNDS
+#define CONTRACTS_NOTHING _Pragma("clang fp contract(off)")
+#else
+#define ROUNDS __attribute__((optimize("fp-contract=off")))
+#define CONTRACTS_NOTHING
 #endif
-  for (ptrdiff_t i = 0; i < count; ++i)
-    y[i] = leaky(x[i] * a[i] + b[i]) * c[i] + leaky(d[i] - x[i]);
+
+void chain_loop(CHAIN_PARAMETERS){CHAIN_LOOP} ROUNDS void chain_loop_rounding(CHAIN_PARAMETERS) {
+  CONTRACTS_NOTHING CHAIN_LOOP
+}
+void chain_loop_again(CHAIN_PARAMETERS){CHAIN_LOOP} ROUNDS
+    void chain_loop_rounding_again(CHAIN_PARAMETERS) {
+  CONTRACTS_NOTHING CHAIN_LOOP
 }
 
 void matmul_loop(const float* restrict a, const float* restrict b, float* restrict c, ptrdiff_t m,

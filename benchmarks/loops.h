@@ -31,6 +31,11 @@ void chain_loop(const float* x, const float* a, const float* b, const float* c, 
  * told to contract. */
 void chain_loop_rounding(const float* x, const float* a, const float* b, const float* c,
                          const float* d, float* y, ptrdiff_t count);
+/* Copies of the two: what equal code at another place differs by is nobody's gain. */
+void chain_loop_again(const float* x, const float* a, const float* b, const float* c,
+                      const float* d, float* y, ptrdiff_t count);
+void chain_loop_rounding_again(const float* x, const float* a, const float* b, const float* c,
+                               const float* d, float* y, ptrdiff_t count);
 
 /* c[m, n] = a[m, k] b[k, n], row-major: three loops, the innermost along n. */
 void matmul_loop(const float* a, const float* b, float* c, ptrdiff_t m, ptrdiff_t n, ptrdiff_t k);
