@@ -1,0 +1,131 @@
+#include "compiler/lowering/choose_members.h"
+
+#include <algorithm>
+#include <optional>
+
+#include "compiler/lowering/elements.h"
+#include "ir/op.h"
+namespace weir {
+namespace {
+
+// Costs are in the units of PrimitiveInfo::cost.
+constexpr int kMaxInlineCost = 300;         // beyond it an expression is cut by storing it
+constexpr int kRecomputeCost = 6;           // what a second computation may cost instead of a store
+constexpr int kBroadcastCost = 8;           // likewise, for a computation that a broadcast repeats
+constexpr std::int64_t kSmallValue = 4096;  // elements that may wait in memory for a distant use
+
+// Whether some operand element is read for more than one result element, or in more than one step.
+bool repeats(const Graph& graph, const Node& node, ValueId operand) {
+  Dim count = element_count(graph.type(node.results[0]).shape);
+  if (node.op->steps) {
+    std::vector<TensorType> types = types_of(graph, node.operands);
+    Steps steps = node.op->steps(instance_of(node, types));
+    if (!steps.start || node.operands[*steps.start] != operand)
+      count = element_count(steps.extents);
+  }
+  return element_count(graph.type(operand).shape) != count;
+}
+
+}  // namespace
+
+void choose_members(Planner& planner) {
+  const Graph& graph = planner.graph;
+  std::vector<bool> member(graph.nodes().size());
+  auto inline_cost = [&](ValueId value) {
+    const Value& info = graph.value(value);
+    if (info.kind != Value::Kind::result || member[info.producer.index]) return 0;
+    return planner.cost[info.producer.index];
+  };
+  auto store = [&](ValueId value) {
+    const Value& info = graph.value(value);
+    if (info.kind != Value::Kind::result) return;
+    if (planner.plan.group_of[info.producer.index] != FusionPlan::kSource)
+      member[info.producer.index] = true;
+  };
+  for (std::size_t i = 0; i < graph.nodes().size(); ++i) {
+    const Node& node = graph.nodes()[i];
+    if (node.op->data) {
+      planner.plan.group_of[i] = FusionPlan::kSource;
+      continue;
+    }
+    bool folds = planner.has_reduction(node);
+    std::vector<TensorType> types = types_of(graph, node.operands);
+    for (ValueId operand : node.operands) {
+      int operand_cost = inline_cost(operand);
+      if (operand_cost == 0) continue;
+      if (folds) {
+        // A contraction reads its operands many times; a plain reduction reads each element once.
+        Dim reduced = 1;
+        for (const Dim& extent :
+             node.op->comprehension({node.op, types, node.attributes}).reduce_extents)
+          reduced = reduced * extent;
+        Dim points = reduced * element_count(graph.type(node.results[0]).shape);
+        if (element_count(graph.type(operand).shape) != points) store(operand);
+      } else if (operand_cost >= kBroadcastCost && repeats(graph, node, operand)) {
+        store(operand);
+      }
+    }
+    int total = planner.own_cost(node);
+    for (ValueId operand : node.operands) total += inline_cost(operand);
+    if (total > kMaxInlineCost) {
+      // Cut below: the costliest operands become values of their own.
+      for (ValueId operand : node.operands)
+        if (inline_cost(operand) > kMaxInlineCost / 4) store(operand);
+      total = planner.own_cost(node);
+      for (ValueId operand : node.operands) total += inline_cost(operand);
+    }
+    planner.cost[i] = total;
+    int uses = 0;
+    bool output = false;
+    for (ValueId result : node.results) {
+      uses += planner.use_count[result.index];
+      output = output || planner.is_output[result.index] || planner.is_checked[result.index];
+    }
+    member[i] = folds || node.op->steps || node.op->is_stored || output || !planner.options.fuse ||
+                (uses > 1 && total > kRecomputeCost);
+  }
+  for (std::size_t i = 0; i < member.size(); ++i)
+    if (member[i]) planner.plan.group_of[i] = INT32_MAX;  // a member, group to be chosen
+}
+
+std::vector<std::uint32_t> order_of_nodes(const Planner& planner) {
+  const Graph& graph = planner.graph;
+  const std::size_t count = graph.nodes().size();
+  std::vector<bool> of_params(count), of_singles(count), reads(count);
+  std::vector<std::uint32_t> first, others;
+  for (std::uint32_t i = 0; i < count; ++i) {
+    const Node& node = graph.nodes()[i];
+    of_params[i] = of_singles[i] =
+        planner.options.checked.empty() || planner.options.checked[i].empty();
+    for (ValueId operand : node.operands) {
+      const Value& value = graph.value(operand);
+      if (value.kind == Value::Kind::result) {
+        of_params[i] = of_params[i] && of_params[value.producer.index];
+        of_singles[i] = of_singles[i] && of_singles[value.producer.index];
+        reads[i] = reads[i] || reads[value.producer.index];
+      } else {
+        of_params[i] =
+            of_params[i] && value.kind == Value::Kind::param && !graph.is_updated(operand);
+        of_singles[i] = of_singles[i] && element_count(value.type.shape) == Dim(1);
+        reads[i] = true;
+      }
+    }
+    auto are_small = [&](std::int64_t most) {
+      return std::all_of(node.results.begin(), node.results.end(), [&](ValueId result) {
+        std::optional<std::int64_t> elements = element_count(graph.type(result).shape).constant();
+        return elements && *elements <= most;
+      });
+    };
+    bool early = of_params[i] || of_singles[i];
+    if (planner.is_member(NodeId{i})) {
+      of_params[i] = of_params[i] && reads[i] && are_small(kSmallValue);
+      of_singles[i] = of_singles[i] && reads[i] && are_small(1);
+      early = of_params[i] || of_singles[i];
+    }
+    (early ? first : others).push_back(i);
+  }
+  first.insert(first.end(), others.begin(), others.end());
+  return first;
+}
+
+}  // namespace weir

@@ -1,0 +1,20 @@
+// How a node takes part in a group of fusion.h.
+#pragma once
+
+#include <optional>
+
+#include "compiler/lowering/fusion.h"
+#include "compiler/lowering/fusion_planner.h"
+
+namespace weir {
+
+// Finds the domain of a fold from an operand that it reads along all result axes and, in adjacent
+// dimensions, along the reduced axis. Without such an operand the reduced axis is private.
+Group domain_of_fold(const Graph& graph, Probe& probe, const Shape& result_shape);
+
+// How the node would take part in the group, if it can. May turn a group of maps into one with an inner
+// range.
+std::optional<MemberLevel> level_in(const Planner& planner, Probe& probe, const Shape& shape,
+                                    Group& group, int number);
+
+}  // namespace weir
