@@ -6,10 +6,13 @@
 #include "compiler/lowering/choose_panel.h"
 #include "compiler/lowering/choose_tile.h"
 #include "compiler/lowering/choose_tile_axes.h"
+#include "compiler/lowering/classify_access.h"
+#include "compiler/lowering/expand_kernel.h"
+#include "compiler/lowering/find_bounds.h"
 #include "compiler/lowering/find_levels.h"
 #include "compiler/lowering/linear_offset.h"
 #include "ir/scalar/affine.h"
-#include "ir/scalar/expand.h"
+#include "ir/scalar/subexpressions.h"
 
 namespace weir {
 namespace {
@@ -26,14 +29,16 @@ class Scheduler {
   }
 
   Schedule run() {
-    expand();
+    expand_kernel(result_.kernel);
     collect_values();
     collect_offsets();
     collapse_rows();
     choose_vector_axis();
     classify_accesses();
     if (!result_.kernel.across) choose_transposed_axis();
-    find_bounds();
+    std::vector<Id> loads;
+    for (const auto& [id, offset] : load_offsets_) loads.push_back(id);
+    find_bounds(result_, vector_is_stage_, loads);
     result_.tile_axes = choose_tile_axes(result_, target_);
     find_levels(result_, vector_is_stage_);
     find_loads_along_steps();
@@ -48,40 +53,6 @@ class Scheduler {
   std::span<RowFolds::Sum> sums() {
     std::optional<RowFolds>& across = result_.kernel.across;
     return across ? std::span<RowFolds::Sum>(across->sums) : std::span<RowFolds::Sum>();
-  }
-
-  void expand() {
-    std::vector<Id> roots = roots_of(result_.kernel);
-    std::size_t before = arena().size();
-    std::vector<Id> expanded = scalar::expand_all(arena(), roots);
-    // The parts of an expansion come from the line that the function stands on.
-    std::vector<Location>& locations = result_.kernel.locations;
-    locations.resize(arena().size());
-    if (arena().size() != before) {
-      for (std::size_t i = 0; i < roots.size(); ++i) {
-        if (roots[i].index >= before) continue;
-        for (Id id : scalar::reachable(arena(), std::span(&expanded[i], 1)))
-          if (id.index >= before && !locations[id.index].known())
-            locations[id.index] = locations[roots[i].index];
-      }
-    }
-    std::size_t next = 0;
-    for (Stage& stage : stages()) {
-      if (stage.fold) {
-        for (Id& id : stage.fold->elements) id = expanded[next++];
-        for (Id& id : stage.fold->step) id = expanded[next++];
-        for (Id& id : stage.fold->merge) id = expanded[next++];
-      }
-      for (Store& store : stage.stores) {
-        for (Id& id : store.indices) id = expanded[next++];
-        store.value = expanded[next++];
-      }
-    }
-    for (RowFolds::Sum& sum : sums()) {
-      for (Id& id : sum.fold.elements) id = expanded[next++];
-      for (Id& id : sum.fold.step) id = expanded[next++];
-      for (Id& id : sum.indices) id = expanded[next++];
-    }
   }
 
   // All nodes that are computed as values, as opposed to addresses, and the axes among them.
@@ -223,9 +194,10 @@ class Scheduler {
       const Affine& offset = offsets_[number];
       bool by_step = false, along_steps = false;
       for (const auto& [atom, value] : offset.terms) {
-        by_step = by_step || level_of_index(atom) == Level::stage;
-        along_steps = along_steps || (arena()[atom].primitive == Primitive::axis &&
-                                      value == Dim(1) && level_of_index(atom) == Level::stage);
+        by_step = by_step || level_of_index(result_.kernel, atom) == Level::stage;
+        along_steps =
+            along_steps || (arena()[atom].primitive == Primitive::axis && value == Dim(1) &&
+                            level_of_index(result_.kernel, atom) == Level::stage);
         const std::vector<Id> reached = scalar::reachable(arena(), std::span(&atom, 1));
         if (!is_columns(atom) && std::any_of(reached.begin(), reached.end(), is_columns))
           return false;
@@ -269,107 +241,16 @@ class Scheduler {
     return width;
   }
 
-  bool is_vector_axis(std::uint32_t number) const {
-    return weir::is_vector_axis(result_, vector_is_stage_, number);
-  }
-
-  bool depends_on_vector_axis(Id root) {
-    for (Id id : scalar::reachable(arena(), std::span(&root, 1))) {
-      const scalar::Node& node = arena()[id];
-      // A local has a value for each row.
-      if (node.primitive == Primitive::local && result_.vector_row) return true;
-      if (node.primitive == Primitive::axis &&
-          is_vector_axis(static_cast<std::uint32_t>(node.payload)))
-        return true;
-    }
-    return false;
-  }
-
-  // The innermost loop that an index depends on.
-  Level level_of_index(Id index) const {
-    Level level = Level::call;
-    for (Id id : scalar::reachable(result_.kernel.arena, std::span(&index, 1))) {
-      const scalar::Node& node = result_.kernel.arena[id];
-      if (node.primitive == Primitive::axis)
-        level = std::max(level, level_of(result_.kernel, static_cast<std::uint32_t>(node.payload)));
-      else if (scalar::is_load(node.primitive) || node.primitive == Primitive::local)
-        level = Level::stage;
-    }
-    return level;
-  }
-
-  // The terms that change least often are added first, so that every loop adds its own to what is
-  // there.
-  Id sum_by_level(const Affine& affine) {
-    std::map<Level, Affine> parts;
-    parts[Level::call].constant = affine.constant;
-    for (const auto& term : affine.terms) parts[level_of_index(term.first)].terms.push_back(term);
-    Id sum;
-    for (const auto& [level, part] : parts) {
-      if (part.is_constant() && part.constant == Dim(0) && parts.size() > 1) continue;
-      Id own = scalar::rebuild_index(arena(), part);
-      sum = sum.valid() ? arena().make(Primitive::add, {sum, own}) : own;
-    }
-    return sum;
-  }
-
-  Access classify(const Affine& offset) {
-    Access access;
-    Affine rest;
-    rest.constant = offset.constant;
-    Dim stride = 0;
-    bool computed = false;
-    for (const auto& [atom, value] : offset.terms) {
-      const scalar::Node& node = arena()[atom];
-      if (node.primitive == Primitive::axis &&
-          is_vector_axis(static_cast<std::uint32_t>(node.payload))) {
-        stride = stride + value;
-      } else {
-        computed = computed || depends_on_vector_axis(atom);
-        rest.terms.emplace_back(atom, value);
-      }
-    }
-    std::sort(rest.terms.begin(), rest.terms.end(),
-              [](const auto& a, const auto& b) { return a.first < b.first; });
-    if (computed) {
-      Affine whole = offset;
-      std::sort(whole.terms.begin(), whole.terms.end(),
-                [](const auto& a, const auto& b) { return a.first < b.first; });
-      access.kind = Access::Kind::computed;
-      access.offset = scalar::rebuild_index(arena(), whole);
-      return access;
-    }
-    access.offset = sum_by_level(rest);
-    access.stride = stride;
-    access.kind = stride == Dim(0)   ? Access::Kind::uniform
-                  : stride == Dim(1) ? Access::Kind::contiguous
-                                     : Access::Kind::strided;
-    return access;
-  }
-
-  void part_by_step(Access& access) {
-    if (access.kind == Access::Kind::computed) return;
-    Affine outside = scalar::decompose(arena(), access.offset), inside;
-    std::erase_if(outside.terms, [&](const auto& term) {
-      if (level_of_index(term.first) < Level::stage) return false;
-      inside.terms.push_back(term);
-      return true;
-    });
-    if (inside.terms.empty()) return;
-    access.outside = sum_by_level(outside);
-    access.inside = scalar::rebuild_index(arena(), inside);
-  }
-
   void classify_accesses() {
     for (const auto& [id, offset] : load_offsets_) {
-      Access access = classify(offsets_[offset]);
-      part_by_step(access);
+      Access access = classify_access(result_, vector_is_stage_, offsets_[offset]);
+      part_by_step(result_.kernel, access);
       result_.loads.emplace(id.index, access);
     }
     for (const auto& stage : store_offsets_) {
       result_.stores.emplace_back();
       for (std::size_t offset : stage) {
-        Access access = classify(offsets_[offset]);
+        Access access = classify_access(result_, vector_is_stage_, offsets_[offset]);
         access.interleaves = is_near(access) && !result_.rows.empty() &&
                              result_.rows.back().extent == access.stride &&
                              coefficient(offsets_[offset], result_.rows.back().number) == Dim(1);
@@ -377,7 +258,7 @@ class Scheduler {
       }
     }
     for (std::size_t offset : sum_offsets_) {
-      result_.sums.push_back(classify(offsets_[offset]));
+      result_.sums.push_back(classify_access(result_, vector_is_stage_, offsets_[offset]));
       WEIR_CHECK(result_.vector_row && !result_.rows.empty() &&
                      result_.rows.back().number == result_.kernel.across->axis &&
                      result_.sums.back().kind == Access::Kind::contiguous,
@@ -414,67 +295,6 @@ class Scheduler {
       if (is_along(load, result_.rows.back())) result_.loads.at(load.first.index).along_rows = true;
   }
 
-  // The comparisons in guards. What they compare are indices, whose differences do not overflow;
-  // what is loaded may be any number.
-  void find_bounds() {
-    if (result_.width == 1 || !result_.vector_row) return;
-    std::vector<Id> guards;
-    for (const auto& [id, offset] : load_offsets_)
-      if (arena()[id].primitive == Primitive::load_if) guards.push_back(arena().operand(id, 0));
-    for (Id id : scalar::reachable(arena(), guards)) {
-      const scalar::Node node = arena()[id];
-      if (node.primitive != Primitive::lt && node.primitive != Primitive::le) continue;
-      Id low = arena().operand(id, 0), high = arena().operand(id, 1);
-      if (arena()[low].type != DType::i64 || loads(id)) continue;
-      Affine difference = scalar::decompose(arena(), low) - scalar::decompose(arena(), high);
-      // At most 0 is less than 1.
-      if (node.primitive == Primitive::le) difference.constant = difference.constant - Dim(1);
-      if (!depends_on_vector_axis(id)) {
-        if (std::optional<IndexBound> bound = bound_of_steps(difference))
-          result_.step_bounds.emplace(id.index, *bound);
-        continue;
-      }
-      Access access = classify(difference);
-      bool grows = access.kind == Access::Kind::contiguous || access.kind == Access::Kind::strided;
-      if (!grows || !access.stride.is_constant()) continue;
-      result_.bounds.emplace(
-          id.index, IndexBound{access.offset, access.stride.value(), greatest(access.offset)});
-    }
-  }
-
-  // Of a sum of axes, if their extents are known.
-  std::optional<std::int64_t> greatest(Id index) {
-    const Affine sum = scalar::decompose(arena(), index);
-    std::optional<std::int64_t> result = sum.constant.constant();
-    for (const auto& [atom, coefficient] : sum.terms) {
-      const scalar::Node& node = arena()[atom];
-      if (!result || node.primitive != Primitive::axis || !coefficient.is_constant())
-        return std::nullopt;
-      const Dim& extent = arena().axis_extent(node.payload);
-      if (!extent.is_constant()) return std::nullopt;
-      *result += std::max<std::int64_t>(coefficient.value() * (extent.value() - 1), 0);
-    }
-    return result;
-  }
-
-  std::optional<IndexBound> bound_of_steps(const Affine& difference) {
-    Affine rest;
-    rest.constant = difference.constant;
-    std::optional<std::int64_t> stride;
-    for (const auto& term : difference.terms) {
-      const scalar::Node& node = arena()[term.first];
-      if (level_of_index(term.first) < Level::stage) {
-        rest.terms.push_back(term);
-      } else if (node.primitive == Primitive::axis && !stride && term.second.is_constant()) {
-        stride = term.second.value();
-      } else {
-        return std::nullopt;
-      }
-    }
-    if (!stride) return std::nullopt;
-    return IndexBound{sum_by_level(rest), *stride, std::nullopt};
-  }
-
   // Of folds along rows of vectors: what is read along the steps, and would be gathered.
   void find_loads_along_steps() {
     if (!result_.vector_row || result_.width == 1) return;
@@ -492,14 +312,6 @@ class Scheduler {
                              !result_.varies_by_row[id.index];
       }
     }
-  }
-
-  bool loads(Id root) {
-    std::vector<Id> reached = scalar::reachable(arena(), std::span(&root, 1));
-    return std::any_of(reached.begin(), reached.end(), [&](Id id) {
-      Primitive primitive = arena()[id].primitive;
-      return scalar::is_load(primitive) || primitive == Primitive::local;
-    });
   }
 
   const Target& target_;
