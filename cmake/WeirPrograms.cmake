@@ -140,6 +140,27 @@ function(weir_precompile_llvm_headers)
   endif()
 endfunction()
 
+# LLVM's tables hold 80,000 addresses that the loader adjusts. Packed, they are 17 KB to read at the start of each process
+# in place of 2 MB. Loaders know that form from glibc 2.36 on.
+function(weir_pack_relocations target)
+  set(CMAKE_REQUIRED_LINK_OPTIONS -Wl,-z,pack-relative-relocs)
+  check_cxx_source_compiles("
+    #include <features.h>
+    #if !__GLIBC_PREREQ(2, 36)
+    #error
+    #endif
+    int main() {}" WEIR_PACKS_RELOCATIONS)
+  if(NOT WEIR_PACKS_RELOCATIONS)
+    return()
+  endif()
+  target_link_options(${target} PRIVATE ${CMAKE_REQUIRED_LINK_OPTIONS})
+  if(BUILD_TESTING)
+    add_test(NAME lib${target}_packs_relocations
+      COMMAND sh -c "'${CMAKE_READELF}' -d '$<TARGET_FILE:${target}>' | grep -q RELRSZ")
+    set_tests_properties(lib${target}_packs_relocations PROPERTIES LABELS library)
+  endif()
+endfunction()
+
 # libweir.so: all objects of all rooms, with LLVM inside and hidden. --exclude-libs hides what comes out of
 # archives; the version script hides LLVM's templates and inline functions in our own objects.
 function(weir_library)
@@ -165,6 +186,7 @@ function(weir_library)
   if(NOT WEIR_SANITIZE)
     target_link_options(weir PRIVATE -Wl,-z,defs)
   endif()
+  weir_pack_relocations(weir)
   target_link_libraries(weir PRIVATE weir_formats)
   if(TARGET weir_codegen)
     target_link_libraries(weir PRIVATE weir_llvm)

@@ -1,6 +1,7 @@
 # Language, warnings, sanitizers, linker and compiler cache: what holds for every target.
 
 include(CheckCXXCompilerFlag)
+include(CheckCXXSourceCompiles)
 
 set(CMAKE_CXX_STANDARD 20)
 set(CMAKE_CXX_STANDARD_REQUIRED ON)
