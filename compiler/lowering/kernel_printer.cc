@@ -193,18 +193,19 @@ std::string layout_text(const MemoryLayout& layout) {
                      layout.panel == 0 ? "" : fmt::format(" in panels of {}", layout.panel));
 }
 
-std::string place_text(const Buffer& buffer, bool read) {
+std::string place_text(const Buffer& buffer, bool used) {
   switch (buffer.place) {
     case Buffer::Place::input:
       return fmt::format("input {}", buffer.index);
     case Buffer::Place::output:
       return fmt::format("output {}", buffer.index);
     case Buffer::Place::weights:
-      return read ? fmt::format("weights + {}", buffer.offset) : "weights, not read";
+      return used ? fmt::format("weights + {}", buffer.offset) : "weights, not read";
     case Buffer::Place::state:
       return fmt::format("state + {}{}", buffer.offset, layout_text(buffer.layout));
     case Buffer::Place::workspace:
-      return fmt::format("workspace slot {}{}", buffer.index, layout_text(buffer.layout));
+      return used ? fmt::format("workspace slot {}{}", buffer.index, layout_text(buffer.layout))
+                  : "not stored";
   }
   return {};
 }

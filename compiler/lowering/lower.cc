@@ -16,6 +16,7 @@
 #include "compiler/lowering/fusion.h"
 #include "compiler/lowering/keep_elements.h"
 #include "compiler/lowering/layouts.h"
+#include "compiler/lowering/make_again.h"
 #include "compiler/lowering/memory_plan.h"
 #include "compiler/lowering/order_state.h"
 #include "compiler/lowering/pack_operands.h"
@@ -70,7 +71,10 @@ class Lowerer {
     place_state();
     drop_unused_kernels();
     place_weights();
-    if (options_.reuse_memory) shorten_lives(program_);
+    if (options_.reuse_memory) {
+      shorten_lives(program_);
+      make_again(program_);
+    }
     plan_memory(program_, {.reuse = options_.reuse_memory});
     return std::move(program_);
   }

@@ -156,11 +156,16 @@ class MemoryPlanner {
     const KernelCall& now = program_.calls[call];
     const Kernel& kernel = program_.kernels[now.kernel];
     std::uint32_t from = now.buffers[source], to = now.buffers[target];
-    return options_.reuse && in_workspace(from) && !kernel.parameters[source].written &&
-           lifetimes_[from].last == call &&
-           byte_count(program_.buffers[from]) == byte_count(program_.buffers[to]) &&
-           can_overwrite(kernel, static_cast<std::uint32_t>(source),
-                         static_cast<std::uint32_t>(target));
+    if (!options_.reuse || !in_workspace(from) || kernel.parameters[source].written ||
+        lifetimes_[from].last != call ||
+        byte_count(program_.buffers[from]) != byte_count(program_.buffers[to]))
+      return false;
+    // The kernel may read the same buffer as another parameter as well.
+    for (std::uint32_t other = 0; other < now.buffers.size(); ++other)
+      if (now.buffers[other] == from &&
+          !can_overwrite(kernel, other, static_cast<std::uint32_t>(target)))
+        return false;
+    return true;
   }
 
   // Aligned, and not 0: no two blocks that are alive together have the same address.

@@ -48,6 +48,37 @@ std::vector<std::uint32_t> calls_with(const Program& program, std::uint32_t buff
   return calls;
 }
 
+// Makes the kernel store a parameter, which has a frame from now on, behind so many zeros in each dimension. False, and nothing is
+// changed, if it reads what it stores, or sums it across its rows.
+bool store_behind(Kernel& kernel, std::uint32_t parameter, const TensorType& framed,
+                  const std::vector<std::int64_t>& low) {
+  if (kernel.across) return false;
+  std::vector<Id> roots;
+  for (const Stage& stage : kernel.stages) {
+    if (stage.fold)
+      roots.insert(roots.end(), stage.fold->elements.begin(), stage.fold->elements.end());
+    for (const Store& store : stage.stores) {
+      roots.push_back(store.value);
+      roots.insert(roots.end(), store.indices.begin(), store.indices.end());
+    }
+  }
+  for (Id id : scalar::reachable(kernel.arena, roots))
+    if (scalar::is_load(kernel.arena[id].primitive) && kernel.arena[id].payload == parameter)
+      return false;
+  for (Stage& stage : kernel.stages) {
+    for (Store& store : stage.stores) {
+      if (store.parameter != parameter) continue;
+      for (std::size_t i = 0; i < low.size(); ++i)
+        if (low[i] != 0)
+          store.indices[i] = scalar::simplify_index(
+              kernel.arena,
+              kernel.arena.make(Primitive::add, {store.indices[i], kernel.arena.index(low[i])}));
+    }
+  }
+  kernel.parameters[parameter].type = framed;
+  return true;
+}
+
 bool has_long_run(const TensorType& type, const std::vector<std::int64_t>& low) {
   return low.back() == 0 && type.shape.back().constant().value_or(0) >= kLeastRun;
 }
@@ -56,13 +87,14 @@ bool has_long_run(const TensorType& type, const std::vector<std::int64_t>& low) 
 
 void read_frames(Program& program, std::span<const FramedCopy> copies,
                  const std::function<std::uint32_t(Kernel)>& number_of) {
+  std::vector<bool> is_gone(program.calls.size());
   for (const FramedCopy& copy : copies) {
     const Buffer& framed = program.buffers[copy.copy];
     if (program.buffers[copy.source].place != Buffer::Place::workspace ||
         !has_long_run(framed.type, copy.low))
       continue;
     const std::vector<std::uint32_t> users = calls_with(program, copy.source);
-    if (users.back() <= copy.call || users.back() > calls_with(program, copy.copy).back()) continue;
+    if (users.back() > calls_with(program, copy.copy).back()) continue;
     for (std::uint32_t user : users) {
       if (user <= copy.call) continue;
       KernelCall& call = program.calls[user];
@@ -77,7 +109,26 @@ void read_frames(Program& program, std::span<const FramedCopy> copies,
       read_behind(kernel, reads, copy.low);
       call.kernel = number_of(std::move(kernel));
     }
+    if (users.size() < 2 || users[1] != copy.call) continue;
+    KernelCall& writer = program.calls[users[0]];
+    const auto parameter = std::ranges::find(writer.buffers, copy.source) - writer.buffers.begin();
+    Kernel kernel = program.kernels[writer.kernel];
+    if (!kernel.parameters[static_cast<std::size_t>(parameter)].written ||
+        std::ranges::count(writer.buffers, copy.source) != 1 ||
+        !store_behind(kernel, static_cast<std::uint32_t>(parameter), framed.type, copy.low))
+      continue;
+    writer.buffers[static_cast<std::size_t>(parameter)] = copy.copy;
+    writer.kernel = number_of(std::move(kernel));
+    is_gone[copy.call] = true;
   }
+  std::vector<KernelCall> calls;
+  std::vector<std::uint32_t> place;
+  for (std::size_t i = 0; i < is_gone.size(); ++i) {
+    place.push_back(static_cast<std::uint32_t>(calls.size()));
+    if (!is_gone[i]) calls.push_back(std::move(program.calls[i]));
+  }
+  program.calls = std::move(calls);
+  for (IndexCheck& check : program.checks) check.call = place[check.call];
 }
 
 }  // namespace weir
