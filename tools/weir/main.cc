@@ -11,6 +11,7 @@
 #include "interruption.h"
 #include "ir/diagnostic.h"
 #include "ir/escape.h"
+#include "prepare_heap.h"
 
 namespace weir::tool {
 namespace {
@@ -123,6 +124,8 @@ int run_command_line(int argc, char** argv) {
 int main(int argc, char** argv) {
   using namespace weir::tool;
   milliseconds_before_main();
+  // A page of help is printed sooner without.
+  if (argc > 1 && *argv[1] != '-') prepare_heap();
   open_standard_files();
   remove_unfinished_files_when_interrupted();
   try {
