@@ -49,6 +49,24 @@ TEST(Partition, every_kernel_is_in_one_range) {
   EXPECT_GE(partition_kernels(program_of(40)).size(), 4u) << "enough for several threads";
 }
 
+// A few layers take longer to compile than as many expressions of maps, for their tiles are written out.
+TEST(Partition, a_few_layers_are_worth_two_parts) {
+  const Program layers = lower_graph(parse_graph(R"(graph @layers(%x: f32[N, 64]) -> (f32[N, 10]) {
+  param %w1: f32[64, 64]
+  param %w2: f32[32, 64]
+  param %w3: f32[10, 32]
+  %t1 = linear(%x, %w1)
+  %a1 = leaky_relu(%t1)
+  %t2 = linear(%a1, %w2)
+  %a2 = leaky_relu(%t2)
+  %y = linear(%a2, %w3)
+  return %y
+})",
+                                                 "layers"));
+  EXPECT_EQ(partition_kernels(layers).size(), 2u);
+  EXPECT_EQ(partition_kernels(program_of(3)).size(), 1u);
+}
+
 TEST(Partition, a_program_without_kernels_has_one_part) {
   Program program =
       lower_graph(parse_graph("graph @same(%x: f32[4]) -> (f32[4]) { return %x }", "same"));
