@@ -8,7 +8,9 @@
 #include "compiler/cache/build_identity.h"
 #include "compiler/cache/host_features.h"
 #include "compiler/cache/program_key.h"
+#include "compiler/codegen/target_names.h"
 #include "compiler/drawing/drawing.h"
+#include "compiler/lowering/known_cores.h"
 #include "compiler/lowering/lower.h"
 #include "compiler/make_executable.h"
 #include "compiler/passes/pass_manager.h"
@@ -47,9 +49,9 @@ LoadedCode load(const LoadableCode& code, const CompileOptions& options) {
 
 // Everything that the code depends on.
 std::string cache_key(const Program& program, const TargetSpec& target) {
-  return fmt::format("{}\n{}\n{}\ntriple {}\ncpu {}\nfeatures {}\n{}", build_identity(),
-                     code_generator(), host_features(), target.triple, target.cpu, target.features,
-                     program_key(program));
+  return fmt::format("{}\n{}\n{}\n{}\ntriple {}\ncpu {}\nfeatures {}\n{}", build_identity(),
+                     code_generator(), host_features(), core_key(core_of(host_cpu())),
+                     target.triple, target.cpu, target.features, program_key(program));
 }
 
 // An entry's parts are the names of the two functions, and the object files.
@@ -131,7 +133,8 @@ Graph run_graph_passes(Graph graph, const CompileOptions& options) {
 // A code generator is loaded only for a target that is not this machine: what is in the cache needs
 // none.
 Processor processor_of(const TargetSpec& target) {
-  return target.is_given() ? resolve_target(target).processor() : Processor{host_vectors(), {}};
+  return target.is_given() ? resolve_target(target).processor()
+                           : Processor{host_vectors(), core_of(host_cpu())};
 }
 
 }  // namespace

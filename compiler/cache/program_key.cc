@@ -84,7 +84,22 @@ void put(Writer& writer, const WorkspaceSlot& slot) {
   put_all(writer, behind);
 }
 
+void put(Writer& writer, const Cache& cache) {
+  const auto& [bytes, ways] = cache;
+  writer.number(bytes);
+  writer.number(ways);
+}
+
 }  // namespace
+
+std::string core_key(const Core& core) {
+  const auto& [first, second, fma_ports, fma_cycles, fma_bytes] = core;
+  Writer writer;
+  put(writer, first);
+  put(writer, second);
+  for (int value : {fma_ports, fma_cycles, fma_bytes}) writer.number(std::int64_t{value});
+  return writer.take();
+}
 
 std::string program_key(const Program& program) {
   // What `weights` and `state` say of the blocks' layouts stands in the buffers' offsets.

@@ -4,6 +4,7 @@
 #include <string>
 
 #include "compiler/lowering/program.h"
+#include "compiler/lowering/target.h"
 
 namespace weir {
 
@@ -12,5 +13,8 @@ namespace weir {
 // out is what code in memory does not depend on: the values and names of weights, names of values,
 // and model lines.
 std::string program_key(const Program& program);
+
+// Likewise of a core, by which schedules are chosen.
+std::string core_key(const Core& core);
 
 }  // namespace weir

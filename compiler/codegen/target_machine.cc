@@ -104,6 +104,7 @@ Target host_target(const TargetSpec& spec) {
   Target target;
   target.triple = llvm::sys::getProcessTriple();
   target.cpu = plain_cpu(llvm::Triple(target.triple));
+  target.core = core_of(host_cpu());
   // In a fixed order.
   std::vector<std::string> features;
   for (const auto& feature : host_features())
@@ -112,6 +113,7 @@ Target host_target(const TargetSpec& spec) {
   target.features = fmt::format("{}", fmt::join(features, ","));
   if (!spec.cpu.empty()) {
     target.cpu = spec.cpu;
+    target.core = core_of(spec.cpu);
     target.features.clear();
   }
   if (!spec.features.empty())
@@ -207,6 +209,11 @@ TargetNames target_names(const std::string& triple) {
   return names;
 }
 
+std::string host_cpu() {
+  static const std::string name = llvm::sys::getHostCPUName().str();
+  return name;
+}
+
 Target resolve_target(const TargetSpec& spec) {
   initialize_backends();
   Target target;
@@ -215,6 +222,7 @@ Target resolve_target(const TargetSpec& spec) {
   } else {
     target.triple = full_triple(spec.triple);
     target.cpu = spec.cpu;
+    target.core = core_of(spec.cpu);
     target.features = spec.features;
     llvm::Triple triple(target.triple);
     if (triple.isRISCV64() && target.cpu.empty())
@@ -232,7 +240,6 @@ Target resolve_target(const TargetSpec& spec) {
   WEIR_CHECK(info != nullptr, target.triple);
   target.pointer_bits = triple.isArch64Bit() ? 64 : 32;
   read_features(*info, target);
-  target.core = core_of(target.cpu);
   llvm::Triple host(llvm::sys::getProcessTriple());
   target.is_host = triple.getArch() == host.getArch() && triple.getOS() == host.getOS();
   if (target.is_host && (!spec.cpu.empty() || !spec.features.empty() || !spec.triple.empty()))

@@ -17,7 +17,7 @@ constexpr double kMargin = 1.1;
 // Vectors of a row of a tile, at most, where few rows leave registers to more.
 constexpr std::int64_t kManyColumns = 4;
 // Rows of a tile of two vectors where registers are left, if their number is known: more than of a wider one, for a step loads as
-// many elements of rows for half as many multiply-adds. And where the columns of all steps take more than half of the second cache,
+// many elements of rows for half as many multiply-adds. And where the columns of all steps take more than a quarter of the second cache,
 // and each step waits for a part of it: as many as registers hold (kFarRowsOfTwo).
 constexpr std::int64_t kRowsOfTwo = 8;
 // What a vector costs that is gathered, or turned in registers.
@@ -109,7 +109,7 @@ std::int64_t rows_of_two(const Schedule& schedule, const Core& core) {
     if (stage.fold)
       bytes += schedule.kernel.arena.axis_extent(*stage.axis).constant().value_or(0) * 2 *
                vector_bytes(schedule);
-  if (bytes <= core.second.bytes / 2) return kRowsOfTwo;
+  if (bytes <= core.second.bytes / 4) return kRowsOfTwo;
   return std::clamp(rows_that_stay(schedule, core.first), kRowsOfTwo, kFarRowsOfTwo);
 }
 

@@ -82,8 +82,8 @@ bool is_innermost(const Shape& shape, std::uint32_t inner) {
 }
 
 // The columns of the panels into which the last row axis is cut: those of a register tile, or a vector fewer of four where that
-// leaves none half empty; 0 if the axis is left whole. Under a window, where the second cache does not hold those of four vectors
-// and there are rows for a higher tile of two, that reads half as much for each multiply-add. Without a window rows of so many
+// leaves none half empty; 0 if the axis is left whole. Under a window, where those of four vectors take more than half of the second
+// cache and there are rows for a higher tile of two, that reads half as much for each multiply-add. Without a window rows of so many
 // steps are lines of few sets, each of which would need more of them.
 std::int64_t panel_width(const Kernel& kernel, const Stage& stage, const Processor& processor) {
   const std::int64_t lanes = processor.vectors.lanes(kernel.locals[stage.fold->locals[0]]);
@@ -94,7 +94,7 @@ std::int64_t panel_width(const Kernel& kernel, const Stage& stage, const Process
   auto cuts_whole = [&](std::int64_t width) { return columns > width && columns % width == 0; };
   if (most > kHighTileVectors && !stage.digits.empty() && kernel.rows.size() > 1 &&
       kernel.rows[kernel.rows.size() - 2].constant().value_or(0) > kTileRows &&
-      steps.value() * most * processor.vectors.bytes > processor.core.second.bytes &&
+      steps.value() * most * processor.vectors.bytes > processor.core.second.bytes / 2 &&
       cuts_whole(kHighTileVectors * lanes))
     return kHighTileVectors * lanes;
   for (std::int64_t count = most; count >= std::max<std::int64_t>(most - 1, 2); --count)

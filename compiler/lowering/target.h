@@ -10,7 +10,7 @@
 namespace weir {
 
 // What the caller asks for. Empty strings: this machine, with the features that the processor and the
-// operating system report (not those that the processor's name promises).
+// operating system report (not those that the processor's name promises), and schedules for its core.
 struct TargetSpec {
   std::string triple;    // "aarch64-linux-gnu", "wasm32", ...
   std::string cpu;       // "x86-64-v3", "cortex-a72", ...
@@ -37,10 +37,11 @@ struct Cache {
 
   // Lines of memory so far apart share a set, of which there are as many as ways.
   std::int64_t bytes_of_way() const { return bytes / ways; }
+  bool operator==(const Cache&) const = default;
 };
 
-// A core, as far as schedules depend on it. Without a name that is known (known_cores.h), all targets have this one, so that
-// what is compiled does not depend on the machine that compiles it.
+// A core, as far as schedules depend on it. It follows from the processor's name (known_cores.h): the one asked for, or that of this
+// machine where nothing is asked for. Without a name that is known all targets have this one.
 struct Core {
   Cache first{std::int64_t{32} << 10, 8};    // of data
   Cache second{std::int64_t{512} << 10, 8};  // or its part of one that cores share
@@ -52,6 +53,7 @@ struct Core {
   int fmas_under_way(int vector_bytes) const {
     return fma_ports * fma_cycles * fma_bytes / std::max(vector_bytes, fma_bytes);
   }
+  bool operator==(const Core&) const = default;
 };
 
 // What schedules are chosen by: docs/decisions/cores.md.

@@ -246,6 +246,21 @@ TEST(BuildIdentity, has_version_and_build) {
   EXPECT_THAT(code_generator(), testing::MatchesRegex("LLVM [0-9.]+"));
 }
 
+TEST(CoreKey, tells_each_figure_of_a_core) {
+  std::vector<Core> cores(8);
+  cores[1].first.bytes *= 2;
+  cores[2].first.ways *= 2;
+  cores[3].second.bytes *= 2;
+  cores[4].second.ways *= 2;
+  cores[5].fma_ports *= 2;
+  cores[6].fma_cycles *= 2;
+  cores[7].fma_bytes *= 2;
+  std::set<std::string> keys;
+  for (const Core& core : cores) keys.insert(core_key(core));
+  EXPECT_EQ(keys.size(), cores.size());
+  EXPECT_EQ(core_key(Core()), core_key(cores[0]));
+}
+
 TEST(HostFeatures, are_bits_and_no_names) {
   std::string features = host_features();
   EXPECT_EQ(features, host_features());

@@ -1,0 +1,65 @@
+// Which core schedules are chosen for: that of the processor that is named, or of this machine's where none is.
+
+#include <string>
+
+#include <gtest/gtest.h>
+
+#include "compiler/codegen/object.h"
+#include "compiler/codegen/target_names.h"
+#include "compiler/lowering/known_cores.h"
+#include "compiler/pipeline.h"
+#include "ir/text.h"
+
+namespace weir {
+namespace {
+
+// Its filters lie in panels of two vectors or of four, by what the second cache holds.
+Graph many_steps() {
+  return parse_graph(R"(
+graph @many(%x: f32[1, 256, 2, 7], %w: f32[128, 256, 3, 3]) -> (f32[1, 128, 2, 7]) {
+  %y = conv(%x, %w) {low = [1, 1], high = [1, 1]}
+  return %y
+}
+)",
+                     "many.weir");
+}
+
+std::string kernels_of(const TargetSpec& spec) {
+  CompileOptions options;
+  options.target = spec;
+  return inspect(many_steps(), InspectStage::kernels, options);
+}
+
+TEST(HostCore, IsThatOfTheProcessorsName) {
+  EXPECT_FALSE(host_cpu().empty());
+  EXPECT_EQ(resolve_target({}).core, core_of(host_cpu()));
+}
+
+TEST(HostCore, IsThatOfFewerFeaturesToo) {
+  const TargetSpec fewer{"", "", resolve_target({}).fma ? "-fma" : "-sse4.2"};
+  if (!resolve_target({}).triple.starts_with("x86_64")) GTEST_SKIP() << "names features of x86-64";
+  EXPECT_EQ(resolve_target(fewer).core, core_of(host_cpu()));
+}
+
+// Lowering finds the core without a code generator, and code generation with one.
+TEST(HostCore, IsThatOfTheObjectForThisMachine) {
+  CompileOptions here, named;
+  named.target.cpu = host_cpu();
+  if (resolve_target(named.target).vector_bytes != resolve_target({}).vector_bytes)
+    GTEST_SKIP() << "this machine has fewer features than its name promises";
+  EXPECT_EQ(inspect(many_steps(), InspectStage::kernels, here),
+            inspect(many_steps(), InspectStage::kernels, named));
+}
+
+TEST(HostCore, IsNotAskedForWhereATargetIsNamed) {
+  const Core all = Core();
+  for (const char* cpu : {"", "x86-64-v3", "x86-64-v4"})
+    EXPECT_EQ(resolve_target({"x86_64-linux-gnu", cpu, ""}).core, all) << cpu;
+  EXPECT_EQ(resolve_target({"x86_64-linux-gnu", "sapphirerapids", ""}).core.second,
+            (Cache{std::int64_t{2048} << 10, 16}));
+  EXPECT_NE(kernels_of({"x86_64-linux-gnu", "sapphirerapids", ""}),
+            kernels_of({"x86_64-linux-gnu", "x86-64-v4", ""}));
+}
+
+}  // namespace
+}  // namespace weir
