@@ -1,5 +1,7 @@
 #include "ir/graph.h"
 
+#include <algorithm>
+
 #include <fmt/format.h>
 
 #include "ir/escape.h"
@@ -32,17 +34,24 @@ void check_type(const std::string& name, const TensorType& type, const Location&
 
 ValueId Graph::add_value(Value value) {
   ValueId id{static_cast<std::uint32_t>(values_.size())};
-  if (!value.name.empty()) by_name_.emplace(value.name, id);
+  take_name(value.name, id);
   values_.push_back(std::move(value));
   return id;
 }
 
-std::string Graph::unique_name(std::string name) {
-  if (name.empty() || !by_name_.contains(name)) return name;
+void Graph::take_name(std::string& name, ValueId value) {
+  if (name.empty() || by_name_.try_emplace(name, value).second) return;
   for (std::uint64_t& i = next_suffix_.try_emplace(name, 1).first->second;; ++i) {
     std::string candidate = fmt::format("{}_{}", name, i);
-    if (!by_name_.contains(candidate)) return candidate;
+    if (!by_name_.try_emplace(candidate, value).second) continue;
+    name = std::move(candidate);
+    return;
   }
+}
+
+void Graph::reserve(std::size_t nodes) {
+  nodes_.reserve(nodes);
+  by_name_.reserve(nodes);
 }
 
 ValueId Graph::add_input(std::string name, TensorType type, Location location) {
@@ -87,14 +96,17 @@ NodeId Graph::add_node(const OpDef& op, std::vector<ValueId> operands, Attribute
   std::vector<TensorType> result_types;
   try {
     result_types = check_and_infer(op, operand_types, attributes);
-    for (const TensorType& type : result_types) check_type(type);
+    // What an operand has was checked when that was added.
+    for (const TensorType& type : result_types)
+      if (std::ranges::find(operand_types, type) == operand_types.end()) check_type(type);
   } catch (const Error& error) {
     throw Error(location, fmt::format("{}: {}", op.name, error.diagnostic().message));
   }
   NodeId id{static_cast<std::uint32_t>(nodes_.size())};
   std::vector<ValueId> results;
+  results.reserve(result_types.size());
   for (std::size_t i = 0; i < result_types.size(); ++i) {
-    std::string name = i < result_names.size() ? unique_name(result_names[i]) : std::string();
+    std::string name = i < result_names.size() ? result_names[i] : std::string();
     results.push_back(add_value({Value::Kind::result, std::move(result_types[i]), std::move(name),
                                  id, static_cast<int>(i), location}));
   }
@@ -106,8 +118,8 @@ NodeId Graph::add_node(const OpDef& op, std::vector<ValueId> operands, Attribute
 void Graph::name_result(ValueId result, std::string name) {
   Value& value = values_[result.index];
   if (value.kind != Value::Kind::result || !value.name.empty() || name.empty()) return;
-  value.name = unique_name(std::move(name));
-  by_name_.emplace(value.name, result);
+  value.name = std::move(name);
+  take_name(value.name, result);
 }
 
 void Graph::add_output(ValueId value, std::string name) {

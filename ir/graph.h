@@ -72,6 +72,9 @@ class Graph {
 
   const std::string& name() const { return name_; }
 
+  // Makes room for so many nodes.
+  void reserve(std::size_t nodes);
+
   // Names of inputs, params and outputs are unique among their kind; Error otherwise.
   ValueId add_input(std::string name, TensorType type, Location location = {});
   ValueId add_param(std::string name, TensorType type, Location location = {});
@@ -116,7 +119,8 @@ class Graph {
 
  private:
   ValueId add_value(Value value);
-  std::string unique_name(std::string name);
+  // Enters the name, unless it is empty; one that is taken gets a number appended.
+  void take_name(std::string& name, ValueId value);
 
   std::string name_;
   std::vector<Node> nodes_;

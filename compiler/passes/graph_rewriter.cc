@@ -6,6 +6,7 @@ namespace weir {
 
 GraphRewriter::GraphRewriter(const Graph& source, const std::function<bool(ValueId)>& keeps_input)
     : source_(source), target_(source.name()), map_(source.value_count()) {
+  target_.reserve(source.nodes().size());
   // Inputs and params may be declared in any order between each other; their ids keep it.
   for (std::uint32_t i = 0; i < source.value_count(); ++i) {
     const Value& value = source.value({i});

