@@ -436,11 +436,13 @@ Kernel build_pack_kernel(const TensorType& source, const PackedCopy& copy) {
 std::vector<Kernel> build_frame_kernels(const TensorType& source, const PackedCopy& copy) {
   std::vector<Kernel> kernels;
   const std::size_t first = copy.panel == 0 ? 0 : 1;  // of the source's dimensions
+  Shape framed = copy.type.shape;
+  framed.back() = framed.back() - Dim(copy.spare);
   // The last dimension of panels has no frame.
   for (std::size_t i = 0; i + first < copy.low.size(); ++i) {
     const std::size_t dimension = first + i;
     const Dim end = source.shape[copy.order[i]] + Dim(copy.low[i]);
-    const Dim high = copy.type.shape[dimension] - end;
+    const Dim high = framed[dimension] - end;
     // Sides of equal size are one kernel's.
     std::vector<std::pair<Dim, std::vector<Dim>>> sides;
     for (const auto& [size, begin] : {std::pair(Dim(copy.low[i]), Dim(0)), {high, end}}) {
@@ -451,7 +453,7 @@ std::vector<Kernel> build_frame_kernels(const TensorType& source, const PackedCo
     for (const auto& [size, begins] : sides) {
       Kernel& kernel = kernels.emplace_back();
       kernel.name = "frame";
-      Shape side = copy.type.shape;
+      Shape side = framed;
       side[dimension] = size;
       kernel.rows = without_ones(side);
       std::vector<Id> axes;

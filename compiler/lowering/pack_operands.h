@@ -32,6 +32,8 @@ struct PackedCopy {
   std::int64_t panel = 0;
   // Of a copy with a frame of zeros (frame_windows.h): before each of its dimensions, so many. Empty without one.
   std::vector<std::int64_t> low = {};
+  // Elements behind each run of the last dimension that are neither read nor written (spread_rows.h).
+  std::int64_t spare = 0;
 };
 
 // Redirects such loads of `built` to new parameters, one for each copy returned. The new parameters

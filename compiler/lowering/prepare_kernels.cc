@@ -13,6 +13,7 @@
 #include "compiler/lowering/place_panels.h"
 #include "compiler/lowering/split_groups.h"
 #include "compiler/lowering/split_residues.h"
+#include "compiler/lowering/spread_rows.h"
 
 namespace weir {
 
@@ -114,6 +115,7 @@ PreparedKernels prepare_kernels(BuiltKernel built, const Layouts& layouts,
                     [](const PackedCopy& copy) { return copy.panel != 0; }))
       place_panels(one.kernel, processor.core);
     copies = cut_copies(one, is_weight, processor, std::move(copies));
+    for (PackedCopy& copy : copies) spread_rows(one.kernel, copy, processor);
     std::vector<std::int64_t> panels;
     for (ValueId value : one.values) {
       auto layout = layouts.find(value);

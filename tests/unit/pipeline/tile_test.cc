@@ -142,6 +142,26 @@ TEST(Tiles, FewFiltersOverWideImages) {
 // Windows that overlap in a tile's rows and in vectors, whose frame is a mask or an address among
 // zeros; strides, of which a vector's elements are picked; a frame that is not zero; and
 // windows that are written out or not.
+// Pixels so far apart that copies of them are spread, read by windows and, in the middle of a copy, by what else wants them.
+TEST(Tiles, RowsThatAreSpread) {
+  for (auto [type, channels, stride] :
+       {std::tuple{"f32", 1024, 1}, {"f32", 512, 2}, {"f64", 512, 1}, {"f16", 2048, 1}})
+    for (int images : {1, 2})
+      expect_equal(
+          fmt::format(
+              R"(graph @far(%x: {0}[{3}, 3, 27], %s: {0}[1, {1}, 1]) -> ({0}[{3}, 70, {4}], {0}[{3}, {1}, 27]) {{
+    param %v: {0}[{1}, 3, 1]
+    param %w: {0}[70, {1}, 3]
+    %c = conv(%x, %v) {{}}
+    %a = leaky_relu(%c)
+    %d = conv(%a, %w) {{strides = [{2}], low = [1], high = [1]}}
+    %e = mul(%a, %s)
+    return %d, %e
+  }})",
+              type, channels, stride, images, (27 - 1) / stride + 1),
+          {});
+}
+
 TEST(Tiles, WindowsThatOverlap) {
   const char* window = "low = [1, 1], high = [1, 1], strides = [1, 2]";
   expect_equal(fmt::format("graph @d(%x: f32[1, 2, 8, 37], %w: f32[2, 1, 3, 3]) -> (f32[1, 2, 8, "
