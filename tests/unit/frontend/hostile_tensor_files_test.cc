@@ -84,7 +84,7 @@ TEST(HostileTensorFiles, MembersThatShareBytes) {
         << count;
 }
 
-TEST(HostileTensorFiles, GrowthWithMembers) {
+TEST(HostileTensorFilesGrowth, WithMembers) {
   auto read = [](int count) {
     std::vector<ZipContent> members;
     std::vector<std::string> names;
@@ -106,7 +106,7 @@ std::string repeated(std::string_view text, int count) {
   return result;
 }
 
-TEST(HostileTensorFiles, GrowthOfCsv) {
+TEST(HostileTensorFilesGrowth, OfCsv) {
   auto grows = [](std::string_view first, std::string_view row, std::string_view last, int count) {
     return growth(
         [&](int n) {
@@ -127,7 +127,7 @@ TEST(HostileTensorFiles, GrowthOfCsv) {
   EXPECT_LT(grows("", "9", "\n", 50'000), kLinearGrowth);
 }
 
-TEST(HostileTensorFiles, GrowthOfLiterals) {
+TEST(HostileTensorFilesGrowth, OfLiterals) {
   auto grows = [](std::string_view first, std::string_view part, std::string_view last, int count) {
     return growth(
         [&](int n) {
@@ -147,7 +147,7 @@ TEST(HostileTensorFiles, GrowthOfLiterals) {
 
 // --- Headers -----------------------------------------------------------------
 
-TEST(HostileTensorFiles, GrowthOfSafetensors) {
+TEST(HostileTensorFilesGrowth, OfSafetensors) {
   auto read = [](int count) {
     std::string header = "{";
     for (int i = 0; i < count; ++i)

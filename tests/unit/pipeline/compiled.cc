@@ -122,6 +122,25 @@ std::span<const weir_executor* const> test_executors() {
   return executors;
 }
 
+std::optional<std::string> difference_on_levels(const Graph& graph, const Weights& weights,
+                                                std::span<const Inputs> runs) try {
+  std::vector<std::array<std::optional<std::vector<Tensor>>, 2>> expected(runs.size());
+  Program program{graph, weights, {}};
+  for (const VectorLevel& level : vector_levels()) {
+    Executable executable = compile(program, {level});
+    for (std::size_t i = 0; i < runs.size(); ++i) {
+      program.inputs = runs[i];
+      auto& results = expected[i][level.has_fma ? 1 : 0];
+      if (!results) results = interpret_expanded(program, level.has_fma);
+      if (auto found = difference_run(graph, executable, runs[i], *results, test_executors()))
+        return fmt::format("{}: {}\n{}", level.name(), *found, describe(program));
+    }
+  }
+  return std::nullopt;
+} catch (const std::exception& error) {
+  return fmt::format("{}\n{}", error.what(), print(graph));
+}
+
 std::string describe(const Program& program) {
   std::string text = print(program.graph);
   auto add = [&](const std::string& name, const Tensor& tensor) {

@@ -70,6 +70,11 @@ std::optional<std::string> difference_compiled(const Program& program, const Way
 // Two threads; and an executor that runs tasks backwards, as four workers in turn.
 std::span<const weir_executor* const> test_executors();
 
+// The same at every vector level and on test_executors, against the interpreter, for each of some
+// inputs: the graph is compiled once a level, and interpreted once with FMA and once without.
+std::optional<std::string> difference_on_levels(const Graph& graph, const Weights& weights,
+                                                std::span<const Inputs> runs);
+
 // The program as text: the graph, and the values that it was run on if they are few.
 std::string describe(const Program& program);
 

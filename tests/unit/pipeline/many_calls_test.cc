@@ -47,19 +47,15 @@ TEST(ManyCalls, NoFunctionOfTheEntryGrowsWithTheirNumber) {
 }
 
 TEST(ManyCalls, GiveTheBitsOfTheInterpreter) {
-  test::Program program{graph_of(40), {}, {}};
+  Inputs inputs;
   for (int i = 0; i < 40; ++i) {
     Tensor x(DType::f32, {5, i * 37 + 1});
     std::span<float> elements = x.mutable_elements<float>();
     for (std::size_t j = 0; j < elements.size(); ++j)
       elements[j] = static_cast<float>(j % 29) * 0.37F - static_cast<float>(i % 7);
-    program.inputs.emplace(fmt::format("x{}", i), std::move(x));
+    inputs.emplace(fmt::format("x{}", i), std::move(x));
   }
-  for (const test::VectorLevel& level : test::vector_levels())
-    EXPECT_EQ(test::difference_compiled(program, {level},
-                                        test::interpret_expanded(program, level.has_fma),
-                                        test::test_executors()),
-              std::nullopt);
+  EXPECT_EQ(test::difference_on_levels(graph_of(40), {}, std::span(&inputs, 1)), std::nullopt);
 }
 
 }  // namespace

@@ -84,17 +84,18 @@ TEST(KeptValues, PrintedBytesAreThoseOfTheProgramOnEveryProcessor) {
       SCOPED_TRACE(step.name + " " + cpu);
       CompileOptions options;
       options.target = {"x86_64-linux-gnu", cpu, {}};
+      std::uint64_t whole = 0;  // of the workspace, at last in an order of the state's own
       for (bool orders_state : {false, true}) {
         options.orders_state = orders_state;
         const Graph chosen = optimize(step.graph, options);
         const Program program = lower_graph(step.graph, options);
+        whole = workspace_bytes(program, sizes).value();
         for (const Dim::Bindings& batch : kBatches) expect_measured(chosen, program, batch);
         packed += expect_whole_bytes(kept_values(chosen, program));
         for (const KeptValue& kept : kept_values(chosen, program))
           with_copies += kept.form.find(" as ") != std::string::npos;
       }
       // Half way between the whole workspace and the least of it.
-      const std::uint64_t whole = workspace_bytes(lower_graph(step.graph, options), sizes).value();
       std::uint64_t least = whole;
       try {
         options.memory_budget = MemoryBudget{0, sizes};
