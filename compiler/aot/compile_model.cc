@@ -110,6 +110,10 @@ void resolve_targets(ModelObject& model, const CompileModelOptions& options) {
     throw Error(fmt::format("one variant leaves nothing to choose; name {} as the processor",
                             options.variants[0]));
   for (const std::string& cpu : options.variants) {
+    if (cpu == kNativeCpu)
+      throw Error(
+          "a variant is for the processor that it is named after, and native is another one on "
+          "every machine; name it");
     spec.cpu = cpu;
     model.variants.push_back(resolve_target(spec));
     if (!model.variants.back().triple.starts_with("x86_64"))

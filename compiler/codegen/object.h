@@ -13,8 +13,12 @@
 
 namespace weir {
 
+// As a CPU's name: the processor of this machine, with the features that it reports.
+inline constexpr std::string_view kNativeCpu = "native";
+
 // What code generation needs to know about the wanted machine. Error if LLVM does not know the
-// target, the CPU or a feature, with what is near or available, or if one does not fit the target.
+// target, the CPU or a feature, with what is near or available, if one does not fit the target, or
+// if the target is of another architecture than this machine and the CPU is kNativeCpu.
 Target resolve_target(const TargetSpec& spec);
 
 // Whether every x86-64 processor that runs code for `processor` runs code for `other`, too: by the

@@ -121,6 +121,16 @@ Target host_target(const TargetSpec& spec) {
   return target;
 }
 
+// The processor of this machine is one of the target's.
+void check_native(const llvm::Triple& triple) {
+  const llvm::Triple host(llvm::sys::getProcessTriple());
+  if (triple.getArch() != host.getArch())
+    throw Error(fmt::format(
+        "native is the processor of this machine, which is {}, and the target is {}; name a "
+        "processor of the target",
+        host.getArchName().str(), triple.getArchName().str()));
+}
+
 // Machines that nobody uses, those given back last at the end. For as many threads as compile at once, or for the
 // few targets of one object; each takes some hundred kilobytes.
 struct IdleMachines {
@@ -214,11 +224,20 @@ std::string host_cpu() {
   return name;
 }
 
-Target resolve_target(const TargetSpec& spec) {
+Target resolve_target(const TargetSpec& given) {
   initialize_backends();
+  TargetSpec spec = given;
+  const bool is_native = spec.cpu == kNativeCpu;
+  if (is_native) spec.cpu.clear();
   Target target;
   if (spec.triple.empty()) {
     target = host_target(spec);
+  } else if (is_native) {
+    const std::string full = full_triple(spec.triple);
+    lookup(full);
+    check_native(llvm::Triple(full));
+    target = host_target(spec);
+    target.triple = full;
   } else {
     target.triple = full_triple(spec.triple);
     target.cpu = spec.cpu;

@@ -168,8 +168,8 @@ void add_target(CLI::App& command, TargetSpec& target) {
             "The machine to compile for, such as aarch64-linux-gnu; this one if left out.");
   add_value(
       command, "--cpu", target.cpu, "NAME",
-      "Its processor, such as x86-64-v3 or cortex-a72; this one's if neither it nor a target is "
-      "given.");
+      "Its processor, such as x86-64-v3 or cortex-a72, or native for this machine's; it is native "
+      "if neither it nor a target is given.");
   add_value(command, "--features", target.features, "LIST",
             "Features to add to the processor's or to take away: +avx2,-fma.");
 }

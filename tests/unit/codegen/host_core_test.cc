@@ -2,6 +2,7 @@
 
 #include <string>
 
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include "compiler/codegen/object.h"
@@ -9,6 +10,7 @@
 #include "compiler/lowering/known_cores.h"
 #include "compiler/pipeline.h"
 #include "ir/text.h"
+#include "tests/support/error_of.h"
 
 namespace weir {
 namespace {
@@ -49,6 +51,41 @@ TEST(HostCore, IsThatOfTheObjectForThisMachine) {
     GTEST_SKIP() << "this machine has fewer features than its name promises";
   EXPECT_EQ(inspect(many_steps(), InspectStage::kernels, here),
             inspect(many_steps(), InspectStage::kernels, named));
+}
+
+void expect_same(const Target& actual, const Target& expected) {
+  EXPECT_EQ(actual.cpu, expected.cpu);
+  EXPECT_EQ(actual.features, expected.features);
+  EXPECT_EQ(actual.core, expected.core);
+  EXPECT_EQ(actual.vector_bytes, expected.vector_bytes);
+  EXPECT_EQ(actual.missing, "");
+}
+
+// By the name native, with a target or without one, which may be another system.
+TEST(HostCore, IsNative) {
+  const Target host = resolve_target({});
+  expect_same(resolve_target({"", "native", ""}), host);
+  expect_same(resolve_target({host.triple, "native", ""}), host);
+  const std::string arch = host.triple.substr(0, host.triple.find('-'));
+  const Target elsewhere = resolve_target({arch + "-pc-windows-msvc", "native", ""});
+  expect_same(elsewhere, host);
+  EXPECT_FALSE(elsewhere.is_host);
+  EXPECT_EQ(kernels_of({"", "native", ""}), kernels_of({}));
+}
+
+TEST(HostCore, IsNativeWithOtherFeatures) {
+  const Target host = resolve_target({});
+  if (!host.triple.starts_with("x86_64")) GTEST_SKIP() << "names features of x86-64";
+  const std::string fewer = host.fma ? "-fma" : "-sse4.2";
+  EXPECT_EQ(resolve_target({"", "native", fewer}).features,
+            resolve_target({"", "", fewer}).features);
+}
+
+TEST(HostCore, IsNativeForNoOtherArchitecture) {
+  const bool is_x86 = resolve_target({}).triple.starts_with("x86_64");
+  EXPECT_THAT(
+      test::error_of([&] { resolve_target({is_x86 ? "aarch64" : "x86_64", "native", ""}); }),
+      testing::HasSubstr("native is the processor of this machine"));
 }
 
 TEST(HostCore, IsNotAskedForWhereATargetIsNamed) {
