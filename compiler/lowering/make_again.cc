@@ -9,6 +9,7 @@
 
 #include "compiler/lowering/elements.h"
 #include "compiler/lowering/estimated_size.h"
+#include "compiler/lowering/own_memory.h"
 
 namespace weir {
 namespace {
@@ -58,19 +59,8 @@ class Maker {
     std::size_t end, reader;  // calls: idle from the one on, until the other
   };
 
-  bool is_own(std::uint32_t buffer) const {
-    return program_.buffers[buffer].place == Buffer::Place::workspace;
-  }
-  double bytes(std::uint32_t number) const {
-    const Buffer& buffer = program_.buffers[number];
-    if (!is_own(number)) return 0;
-    if (buffer.scratch)
-      return estimated_size(buffer.scratch->dividend) /
-                 static_cast<double>(buffer.scratch->divisor) +
-             estimated_size(buffer.scratch->extra);
-    return estimated_size(element_count(buffer.type.shape)) *
-           static_cast<double>(byte_size(buffer.type.dtype));
-  }
+  bool is_own(std::uint32_t number) const { return weir::is_own(program_.buffers[number]); }
+  double bytes(std::uint32_t number) const { return estimated_bytes(program_.buffers[number]); }
 
   void find_uses() {
     uses_.assign(program_.buffers.size(), {});

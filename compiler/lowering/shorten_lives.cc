@@ -11,7 +11,7 @@
 #include <vector>
 
 #include "compiler/lowering/elements.h"
-#include "compiler/lowering/estimated_size.h"
+#include "compiler/lowering/own_memory.h"
 
 namespace weir {
 namespace {
@@ -47,14 +47,6 @@ bool conflict(const Uses& one, const Uses& other) {
   return false;
 }
 
-double estimated_bytes(const Buffer& buffer) {
-  if (buffer.scratch)
-    return estimated_size(buffer.scratch->dividend) / static_cast<double>(buffer.scratch->divisor) +
-           estimated_size(buffer.scratch->extra);
-  return estimated_size(element_count(buffer.type.shape)) *
-         static_cast<double>(byte_size(buffer.type.dtype));
-}
-
 // What each call touches: buffers of the workspace, and places outside it, which buffers may share.
 struct CallUses {
   explicit CallUses(const Program& program) : calls(program.calls.size()) {
@@ -63,11 +55,11 @@ struct CallUses {
       const KernelCall& call = program.calls[i];
       for (std::size_t p = 0; p < call.buffers.size(); ++p) {
         const Buffer& buffer = program.buffers[call.buffers[p]];
-        const bool is_own = buffer.place == Buffer::Place::workspace;
+        const bool own = is_own(buffer);
         const auto [memory, is_new] = numbers.try_emplace(
-            {buffer.place, is_own ? call.buffers[p] : buffer.index, is_own ? 0 : buffer.offset},
+            {buffer.place, own ? call.buffers[p] : buffer.index, own ? 0 : buffer.offset},
             static_cast<std::uint32_t>(numbers.size()));
-        if (is_new) bytes.push_back(is_own ? estimated_bytes(buffer) : 0);
+        if (is_new) bytes.push_back(estimated_bytes(buffer));
         add_use(calls[i], {memory->second, program.kernels[call.kernel].parameters[p].written});
       }
     }
