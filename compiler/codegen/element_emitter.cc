@@ -121,8 +121,8 @@ KernelEmitter::Values KernelEmitter::emit_node(Id id, const Lanes& lanes) {
     case Primitive::load_if: {
       const Access& access = schedule_.loads.at(id.index);
       // A square of elements that lie along the rows.
-      if (access.along_rows && rows == width && slots == 1 && (!lanes.mask || lanes.last) &&
-          node.primitive == Primitive::load)
+      if (access.along_rows && turns_rows(id, rows, width) && slots == 1 &&
+          (!lanes.mask || lanes.last) && node.primitive == Primitive::load)
         return load_transposed(id, access, lanes);
       for (int row = 0; row < rows; ++row)
         for (int slot = 0; slot < slots; ++slot)

@@ -242,6 +242,7 @@ class KernelEmitter {
   llvm::Value* load_first_lanes(llvm::Type* type, std::uint32_t parameter, const Access& access,
                                 const Lanes& lanes, int slot, int row);
   llvm::Value* load_near(llvm::Type* type, llvm::Value* where, int stride, llvm::Value* mask);
+  bool turns_rows(scalar::Id load, int rows, int width) const;
   Values load_transposed(scalar::Id id, const Access& access, const Lanes& lanes);
   void transpose(Values& rows, int width);
   std::optional<std::int64_t> row_distance(const Access& access, int row) const;

@@ -10,6 +10,22 @@ namespace weir {
 
 using scalar::Id;
 
+namespace {
+
+// Fewer rows than this are gathered: a square has as many loads as a vector has elements.
+constexpr int kLeastTurnedRows = 4;
+
+}  // namespace
+
+// Whether so many rows are turned from vectors along them: as many as a vector has elements, or fewer, as a 3x3 filter has taps, where
+// the rest of a vector costs nothing to leave out.
+bool KernelEmitter::turns_rows(Id load, int rows, int width) const {
+  if (rows == width) return true;
+  const DType dtype = kernel_.parameters[kernel_.arena[load].payload].type.dtype;
+  return rows >= kLeastTurnedRows && rows < width && masks_ && target_.vector_bytes == 64 &&
+         byte_size(dtype) >= 4;
+}
+
 // One vector for each row, of elements that are contiguous along the rows: for each lane one is
 // loaded, that of the last lane for those behind it, and the square is transposed.
 KernelEmitter::Values KernelEmitter::load_transposed(Id id, const Access& access,
@@ -21,14 +37,22 @@ KernelEmitter::Values KernelEmitter::load_transposed(Id id, const Access& access
   llvm::Value* stride = dimension(access.stride);
   llvm::Value* first =
       b_.CreateAdd(scalar_index(access.offset, lanes), b_.CreateMul(lanes.start, stride));
+  llvm::Type* vector = memory_type(dtype, width);
+  std::vector<llvm::Constant*> counts;
+  for (int row = 0; row < width; ++row) counts.push_back(b_.getInt1(row < rows_));
   Values square;
   for (int lane = 0; lane < width; ++lane) {
     llvm::Value* number = i64(lane);
     if (lanes.mask) number = b_.CreateBinaryIntrinsic(llvm::Intrinsic::umin, number, lanes.last);
     llvm::Value* where = address(parameter, b_.CreateAdd(first, b_.CreateMul(stride, number)));
-    square.push_back(b_.CreateAlignedLoad(memory_type(dtype, width), where, align));
+    square.push_back(rows_ == width
+                         ? static_cast<llvm::Value*>(b_.CreateAlignedLoad(vector, where, align))
+                         : b_.CreateMaskedLoad(vector, where, align,
+                                               llvm::ConstantVector::get(counts),
+                                               llvm::Constant::getNullValue(vector)));
   }
   transpose(square, width);
+  square.resize(static_cast<std::size_t>(rows_));
   if (dtype == DType::boolean)
     for (llvm::Value*& row : square)
       row = b_.CreateICmpNE(row, llvm::Constant::getNullValue(row->getType()));

@@ -439,7 +439,8 @@ TEST(Tiles, TransposedMaps) {
                  {});
   };
   const char* difference = "%u = transpose(%v) {permutation = [0, 2, 1]} %y = sub(%t, %u)";
-  for (auto [rows, columns] : {std::pair{16, 64}, {9, 100}, {3, 3}, {33, 130}})
+  for (auto [rows, columns] :
+       {std::pair{16, 64}, {9, 100}, {3, 3}, {33, 130}, {100, 9}, {70, 5}, {19, 12}})
     check("f32", rows, columns, difference);
   for (const char* type : {"f64", "f16", "i8"}) check(type, 37, 19, difference);
   check("bool", 37, 19, "%y = logical_not(%t)");
