@@ -27,13 +27,19 @@ static float leaky(float x) { return x > 0 ? x : 0.01f * x; }
 #define CONTRACTS_NOTHING
 #endif
 
-void chain_loop(CHAIN_PARAMETERS){CHAIN_LOOP} ROUNDS void chain_loop_rounding(CHAIN_PARAMETERS) {
-  CONTRACTS_NOTHING CHAIN_LOOP
-}
-void chain_loop_again(CHAIN_PARAMETERS){CHAIN_LOOP} ROUNDS
-    void chain_loop_rounding_again(CHAIN_PARAMETERS) {
-  CONTRACTS_NOTHING CHAIN_LOOP
-}
+#define COPY(n)                                                                  \
+  static void chain_loop_##n(CHAIN_PARAMETERS){                                  \
+      CHAIN_LOOP} ROUNDS static void chain_loop_rounding_##n(CHAIN_PARAMETERS) { \
+    CONTRACTS_NOTHING CHAIN_LOOP                                                 \
+  }
+COPY(0)
+COPY(1)
+COPY(2)
+COPY(3)
+const chain_function chain_loops[chain_copies] = {chain_loop_0, chain_loop_1, chain_loop_2,
+                                                  chain_loop_3};
+const chain_function chain_loops_rounding[chain_copies] = {
+    chain_loop_rounding_0, chain_loop_rounding_1, chain_loop_rounding_2, chain_loop_rounding_3};
 
 void matmul_loop(const float* restrict a, const float* restrict b, float* restrict c, ptrdiff_t m,
                  ptrdiff_t n, ptrdiff_t k) {

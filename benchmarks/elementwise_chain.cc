@@ -6,8 +6,9 @@
 // between programs that give the same bits: the chain contracted (CompileOptions::contract) with
 // the loop as C compiles it, and the chain as written with the loop that rounds every operation.
 //
-// Equal code is not equally fast at every place, so a copy of the loop in C takes turns with both: what it differs from the loop by
-// stands beside our figure, and is what the measurement resolves.
+// Equal code is not equally fast at every place, nor on all pages: the same loop differs by a tenth from 2^12 to 2^16. So a row is
+// measured at several places: each has a program and a copy of the loop in C of its own, and other parts of the arrays. A second copy
+// takes turns with both: what it differs from the first by stands beside our figure, and is what the measurement resolves.
 //
 // Goals: never slower than C, at least 3 times as fast as ONNX Runtime.
 #include <algorithm>
@@ -15,7 +16,8 @@
 #include <cstdint>
 #include <cstring>
 #include <exception>
-#include <memory>
+#include <random>
+#include <vector>
 
 #include "benchmarks/loops.h"
 #include "benchmarks/onnxruntime_chain.h"
@@ -40,19 +42,32 @@ graph @chain(%x: f32[N], %a: f32[N], %b: f32[N], %c: f32[N], %d: f32[N]) -> (f32
 
 using Pointers = std::array<float*, 6>;
 
-struct Arrays {
-  Buffer x, a, b, c, d, y;
-  explicit Arrays(std::ptrdiff_t count)
-      : x(count), a(count), b(count), c(count), d(count), y(count) {}
-  Pointers all() const { return {x.data(), a.data(), b.data(), c.data(), d.data(), y.data()}; }
-};
+// Room for arrays of up to `most` elements and for shorter ones at many places.
+class Arrays {
+ public:
+  explicit Arrays(std::ptrdiff_t most) : room_(most + kSlack) {
+    for (std::size_t i = 0; i < Pointers{}.size(); ++i) buffers_.emplace_back(room_);
+  }
 
-using ChainLoop = void (*)(const float*, const float*, const float*, const float*, const float*,
-                           float*, std::ptrdiff_t);
+  // Arrays of `count` elements that begin with a line, each at its own place, another one for every `place`.
+  Pointers at(int place, std::ptrdiff_t count) const {
+    std::mt19937_64 generator(static_cast<std::uint64_t>(place));
+    std::uniform_int_distribution<std::ptrdiff_t> line(0, (room_ - count) / kLineFloats);
+    Pointers result;
+    for (std::size_t i = 0; i < result.size(); ++i)
+      result[i] = buffers_[i].data() + line(generator) * kLineFloats;
+    return result;
+  }
+
+ private:
+  static constexpr std::ptrdiff_t kLineFloats = 16, kSlack = 1 << 16;
+  std::ptrdiff_t room_;
+  std::vector<Buffer> buffers_;
+};
 
 // The loop in C on such arrays, ready to be repeated; what it is given lies where a Call would.
 struct LoopInC {
-  ChainLoop loop;
+  chain_function loop;
   const Pointers& v;
   std::ptrdiff_t count;
   ThreadPool* pool;
@@ -75,36 +90,37 @@ float* apart_from_stack(float* result, std::ptrdiff_t count, const void* frame) 
   return result + shift / sizeof(float);
 }
 
-// The chain, compiled, and the loop in C that gives the same bits, twice.
+constexpr int kPlaces = 8;
+
+// The chain, compiled for each place, and the loop in C that gives the same bits.
 struct Pair {
   const char* title;
-  Executable executable;
-  ChainLoop loop, again;
+  std::vector<Executable> programs;
+  const chain_function* loops;
 
   explicit Pair(bool contract)
       : title(contract ? "Contracted, against C: times as fast, goal 1"
                        : "As written, against C that does not contract: times as fast, goal 1"),
-        executable(compile_text(kChain, options(contract))),
-        loop(contract ? chain_loop : chain_loop_rounding),
-        again(contract ? chain_loop_again : chain_loop_rounding_again) {}
-
-  static CompileOptions options(bool contract) {
-    CompileOptions result;
-    result.contract = contract;
-    return result;
+        loops(contract ? chain_loops : chain_loops_rounding) {
+    CompileOptions options;
+    options.contract = contract;
+    for (int place = 0; place < kPlaces; ++place) programs.push_back(compile_text(kChain, options));
   }
+
+  const Executable& program(int place) const { return programs[static_cast<std::size_t>(place)]; }
+  chain_function loop(int place) const { return loops[place % chain_copies]; }
 };
 
 void check_same_bits(const Arrays& arrays, const Pair& pair) {
   // Far enough for lines of each operand together, and no whole number of vectors.
   constexpr std::ptrdiff_t kCount = (1 << 16) + 77;
+  const Pointers all = arrays.at(0, kCount);
   auto result_of = [&](const Side& side) {
     side(1);
-    return std::vector<float>(arrays.y.data(), arrays.y.data() + kCount);
+    return std::vector<float>(all[5], all[5] + kCount);
   };
-  const Pointers all = arrays.all();
-  Call call(pair.executable, kCount, std::span(all).first(5), all[5], nullptr);
-  const LoopInC loop{pair.loop, all, kCount, nullptr};
+  Call call(pair.program(0), kCount, std::span(all).first(5), all[5], nullptr);
+  const LoopInC loop{pair.loop(0), all, kCount, nullptr};
   std::vector<float> ours = result_of(repeated([&] { call.run_into(); }));
   std::vector<float> expected = result_of(repeated([&] { loop.run(); }));
   if (std::memcmp(ours.data(), expected.data(), kCount * sizeof(float)) != 0)
@@ -133,6 +149,26 @@ std::vector<Cell> start_of_row(int power, const ThreadPool* pool, const Spread& 
 // A lag of 1 % is not told from noise, nor is one that a quarter of the samples of the same loop have.
 constexpr double kResolved = 0.99;
 
+// Ours, the loop in C and its next copy, whole; on several threads also both in parts.
+Samples sample(const Options& options, const Arrays& arrays, const Pair& pair, int place,
+               std::ptrdiff_t count, ThreadPool* pool) {
+  Pointers all = arrays.at(place, count);
+  all[5] = apart_from_stack(all[5], count, __builtin_frame_address(0));
+  Call call(pair.program(place), count, std::span(all).first(5), all[5], pool);
+  const LoopInC whole{pair.loop(place), all, count, nullptr},
+      parts{pair.loop(place), all, count, pool},
+      whole_again{pair.loop(place + 1), all, count, nullptr},
+      parts_again{pair.loop(place + 1), all, count, pool};
+  const std::array<Side, 5> sides{repeated([&] { call.run_abi(); }), repeated([&] { whole.run(); }),
+                                  repeated([&] { whole_again.run(); }),
+                                  repeated([&] { parts.run(); }),
+                                  repeated([&] { parts_again.run(); })};
+  Effort effort = options.effort();
+  effort.total_seconds /= kPlaces / 2;
+  effort.fewest_rounds = 3;
+  return interleave(std::span(sides).first(pool == nullptr ? 3 : 5), effort);
+}
+
 void compare_with_c(const Options& options, const Arrays& arrays, const Pair& pair, int largest,
                     ThreadPool& two) {
   Table table("elementwise_chain", pair.title,
@@ -148,16 +184,9 @@ void compare_with_c(const Options& options, const Arrays& arrays, const Pair& pa
   for (auto [power, pool] : cases(largest, two)) {
     if (!options.wants("2^" + std::to_string(power))) continue;
     std::ptrdiff_t count = std::ptrdiff_t{1} << power;
-    Pointers all = arrays.all();
-    all[5] = apart_from_stack(all[5], count, __builtin_frame_address(0));
-    Call call(pair.executable, count, std::span(all).first(5), all[5], pool);
-    const LoopInC whole{pair.loop, all, count, nullptr}, parts{pair.loop, all, count, pool},
-        whole_again{pair.again, all, count, nullptr}, parts_again{pair.again, all, count, pool};
-    const std::array<Side, 5> sides{
-        repeated([&] { call.run_abi(); }), repeated([&] { whole.run(); }),
-        repeated([&] { whole_again.run(); }), repeated([&] { parts.run(); }),
-        repeated([&] { parts_again.run(); })};
-    Samples samples = interleave(std::span(sides).first(pool == nullptr ? 3 : 5), options.effort());
+    Samples samples = sample(options, arrays, pair, 0, count, pool);
+    for (int place = 1; place < kPlaces; ++place)
+      samples.append(sample(options, arrays, pair, place, count, pool));
     const bool in_parts = pool != nullptr && samples.seconds(3).median < samples.seconds(1).median;
     const std::size_t best = in_parts ? 3 : 1;
     Spread ratio = samples.ratio(best, 0), again = samples.ratio(best, best + 1),
@@ -194,9 +223,9 @@ void compare_with_onnxruntime(const Options& options, const Arrays& arrays,
        {"times as fast", 17},
        {"", 0}},
       options);
-  const Pointers all = arrays.all();
   for (auto [power, pool] : cases(largest, two)) {
     std::ptrdiff_t count = std::ptrdiff_t{1} << power;
+    const Pointers all = arrays.at(0, count);
     Call call(executable, count, std::span(all).first(5), all[5], pool);
     // Where ours uses two threads, its threads shall not spin on after a run, on the processor that
     // ours need; waking them again is little beside so long a run.
@@ -233,7 +262,7 @@ int main(int argc, char** argv) try {
   for (const Pair* pair : {&contracted, &written}) check_same_bits(arrays, *pair);
   for (const Pair* pair : {&contracted, &written})
     compare_with_c(options, arrays, *pair, largest, two);
-  compare_with_onnxruntime(options, arrays, written.executable, largest, two);
+  compare_with_onnxruntime(options, arrays, written.program(0), largest, two);
   return 0;
 } catch (const std::exception& error) {
   std::fprintf(stderr, "%s\n", error.what());

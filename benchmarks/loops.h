@@ -24,18 +24,15 @@ void merge_streaming(const float* x, const float* g, float* y, ptrdiff_t count);
 /* Reads one array, `count` being a multiple of 128, and returns the sum of it. */
 float read_loop(const float* x, ptrdiff_t count);
 
-/* y = leaky(x*a + b)*c + leaky(d - x), slope 0.01, as anybody would write it. */
-void chain_loop(const float* x, const float* a, const float* b, const float* c, const float* d,
-                float* y, ptrdiff_t count);
+/* y = leaky(x*a + b)*c + leaky(d - x), slope 0.01, as anybody would write it: copies, for equal code is not equally fast at every
+ * place. */
+enum { chain_copies = 4 };
+typedef void (*chain_function)(const float* x, const float* a, const float* b, const float* c,
+                               const float* d, float* y, ptrdiff_t count);
+extern const chain_function chain_loops[chain_copies];
 /* The same with every operation rounded, none contracted into a multiply-add: the bits of a Weir program that is not
  * told to contract. */
-void chain_loop_rounding(const float* x, const float* a, const float* b, const float* c,
-                         const float* d, float* y, ptrdiff_t count);
-/* Copies of the two: what equal code at another place differs by is nobody's gain. */
-void chain_loop_again(const float* x, const float* a, const float* b, const float* c,
-                      const float* d, float* y, ptrdiff_t count);
-void chain_loop_rounding_again(const float* x, const float* a, const float* b, const float* c,
-                               const float* d, float* y, ptrdiff_t count);
+extern const chain_function chain_loops_rounding[chain_copies];
 
 /* c[m, n] = a[m, k] b[k, n], row-major: three loops, the innermost along n. */
 void matmul_loop(const float* a, const float* b, float* c, ptrdiff_t m, ptrdiff_t n, ptrdiff_t k);

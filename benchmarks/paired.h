@@ -80,6 +80,13 @@ class Samples {
 
   void add(std::size_t side, double seconds) { seconds_[side].push_back(seconds); }
 
+  // Those of other rounds of the same sides.
+  void append(const Samples& other) {
+    for (std::size_t side = 0; side < seconds_.size(); ++side)
+      seconds_[side].insert(seconds_[side].end(), other.seconds_[side].begin(),
+                            other.seconds_[side].end());
+  }
+
   Spread seconds(std::size_t side) const { return spread_of(seconds_[side]); }
 
   // Of seconds of side `a` to seconds of side `b`: how many times as fast `b` is.
