@@ -16,14 +16,16 @@ using scalar::Primitive;
 namespace {
 
 constexpr std::int64_t kMostBodyCost = 64;
-// A kernel that is known to move less does not leave the caches.
+// A kernel that is known to move less does not leave the caches, and has one loop.
 constexpr std::int64_t kLeastBytes = 1 << 20;
-// Lines of each operand that are read one after the other where it pays, as a loop in C does that is unrolled as often: of four
-// operands and more from the size of a second cache on. Of two it pays past those of the processors that run, with half of the
-// result stored past the caches, so that lines go both ways at once, into the last cache and to memory.
-constexpr int kLinesTogether = 4, kLinesPastCaches = 2;
+// Lines of each operand that are read one after the other where it pays, as a loop in C does that is unrolled as often. Of four
+// operands and more that is eight from where the second cache alone holds them, or four from its size on where registers do not reach.
+// Of two it pays past those of the processors that run, with half of the result stored past the caches, so that lines go both ways at
+// once, into the last cache and to memory.
+constexpr int kLinesTogether = 4, kManyLinesTogether = 8, kLinesPastCaches = 2;
 constexpr std::size_t kTwoOperands = 2, kManyOperands = 4;
-constexpr BytesFrom kFarOfTwo{2 << 20, 5 << 19}, kFarOfMany{1 << 20, 1 << 20};
+constexpr BytesFrom kFarOfTwo{2 << 20, 5 << 19}, kFarOfMany{1 << 20, 1 << 20},
+    kFarOfManyLines{1 << 18, 1 << 18};
 // Of the 32 vector registers that come with vectors of a line, the others hold constants and what is being computed.
 constexpr int kRegisters = 28;
 // What touches more than this stays in no cache, or is not worth waiting for: less of it where one processor alone has to wait,
@@ -46,8 +48,10 @@ class Alive {
 
  private:
   bool is_load(Id id) const { return scalar::is_load(arena_[id].primitive); }
+  // Comparisons have registers of their own.
   bool has_register(Id id) {
-    return schedule_.varies[id.index] && !(is_load(id) && uses_[id.index] <= 1);
+    return schedule_.varies[id.index] && arena_[id].type != DType::boolean &&
+           !(is_load(id) && uses_[id.index] <= 1);
   }
 
   void compute(Id id) {
@@ -55,29 +59,35 @@ class Alive {
     if (!is_load(id)) {
       for (Id operand : arena_.operands(id)) compute(operand);
       for (Id operand : arena_.operands(id))
-        if (--uses_[operand.index] == 0 && has_register(operand)) --alive_;
+        if (--uses_[operand.index] == 0) alive_.erase(operand.index);
     }
-    if (is_load(id) && !has_register(id)) return;
-    most_ = std::max(most_, ++alive_);
+    if (!has_register(id)) return;
+    alive_.insert(id.index);
+    most_ = std::max(most_, static_cast<int>(alive_.size()));
   }
 
   const Schedule& schedule_;
   const Arena& arena_;
   std::unordered_map<std::uint32_t, int> uses_;
-  std::unordered_set<std::uint32_t> computed_;
-  int alive_ = 0, most_ = 0;
+  std::unordered_set<std::uint32_t> computed_, alive_;
+  int most_ = 0;
 };
 
 // Measured with vectors of a line: docs/performance.md.
 void choose_lines_together(Schedule& schedule, Id stored) {
   const std::size_t operands = streamed_loads(schedule).size();
   if (!schedule.stores_lines || (operands != kTwoOperands && operands < kManyOperands)) return;
-  if (kLinesTogether * Alive(schedule).most(stored) > kRegisters) return;
-  schedule.lines_together = kLinesTogether;
-  schedule.far = kFarOfMany;
-  if (operands != kTwoOperands) return;
-  schedule.lines_past_caches = kLinesPastCaches;
-  schedule.far = kFarOfTwo;
+  const int alive = Alive(schedule).most(stored);
+  if (kLinesTogether * alive > kRegisters) return;
+  if (operands == kTwoOperands) {
+    schedule.lines_together = kLinesTogether;
+    schedule.lines_past_caches = kLinesPastCaches;
+    schedule.far = kFarOfTwo;
+    return;
+  }
+  const bool many = kManyLinesTogether * alive <= kRegisters;
+  schedule.lines_together = many ? kManyLinesTogether : kLinesTogether;
+  schedule.far = many ? kFarOfManyLines : kFarOfMany;
 }
 
 }  // namespace
@@ -100,15 +110,17 @@ void choose_streams(Schedule& schedule, std::int64_t body_cost) {
     return std::ranges::all_of(
         stage, [](const Access& access) { return access.kind == Access::Kind::contiguous; });
   });
-  const bool may_be_large = !schedule.bytes.is_constant() || schedule.bytes.value() >= kLeastBytes;
-  schedule.streams = contiguous && schedule.width > 1 && body_cost <= kMostBodyCost &&
-                     may_be_large && schedule.stores.size() == 1 && schedule.stores[0].size() == 1;
-  if (!schedule.streams) return;
+  if (!contiguous || schedule.width <= 1 || body_cost > kMostBodyCost ||
+      schedule.stores.size() != 1 || schedule.stores[0].size() != 1)
+    return;
   const Store& store = schedule.kernel.stages[0].stores[0];
   const KernelParameter& result = schedule.kernel.parameters[store.parameter];
   schedule.stores_lines = byte_size(result.type.dtype) * schedule.width == kLineBytes;
   schedule.past_caches = {kPastCachesAlone, schedule.stores_lines ? kPastCachesAlone : kPastCaches};
   choose_lines_together(schedule, store.value);
+  const std::int64_t least =
+      schedule.lines_together > 0 ? std::min(kLeastBytes, schedule.far.alone) : kLeastBytes;
+  schedule.streams = !schedule.bytes.is_constant() || schedule.bytes.value() >= least;
 }
 
 }  // namespace weir

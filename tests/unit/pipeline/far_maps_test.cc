@@ -42,10 +42,21 @@ constexpr MapCase kMaps[] = {
        const float p = x[0] * x[1], q = x[2] * x[3];
        return p - q;
      }},
+    // With more vectors alive at once than eight lines of each leave registers for.
+    {"kept",
+     "graph @m(%a: f32[N], %b: f32[N], %c: f32[N], %d: f32[N]) -> (f32[N]) { %p = mul(%a, %b) "
+     "%q = mul(%p, %c) %s = sub(%q, %a) %t = sub(%s, %b) %u = sub(%t, %c) %y = mul(%u, %d) return "
+     "%y }",
+     4,
+     [](const float* x) {
+       const float p = x[0] * x[1], q = p * x[2];
+       const float s = q - x[0], t = s - x[1];
+       return (t - x[2]) * x[3];
+     }},
 };
 
 // Bytes of operands and result from which another loop may run (lowering/choose_streams.cc).
-constexpr std::int64_t kSteps[] = {1 << 20, 2 << 20, 5 << 19, 12 << 20, 24 << 20};
+constexpr std::int64_t kSteps[] = {1 << 18, 1 << 20, 2 << 20, 5 << 19, 12 << 20, 24 << 20};
 constexpr std::int64_t kMost = (24 << 20) / 8 + 64;  // elements
 constexpr std::int64_t kMargin = 32;                 // before and behind a result
 constexpr float kUntouched = 12345;
