@@ -16,6 +16,7 @@
 #include "ir/notes.h"
 #include "ir/op.h"
 #include "ir/ops/helpers.h"
+#include "ir/registry.h"
 
 namespace weir {
 namespace {
@@ -134,6 +135,12 @@ class Differentiator {
  private:
   void visit(const Node& node);
   void visit_pointwise(const Node& node, const OpInstance& instance);
+  // The product of matrices that a cotangent is a reshape of, where the node is behind one over windows: a layer of features
+  // follows one of images. Invalid if it is none.
+  Var flat_product(const Node& node, const Var& cotangent);
+  // The op of a pointwise gradient. What comes as such a product is changed as that, and reshaped behind it, for a kernel that
+  // computes a product changes what it stores in its own shape alone.
+  Var apply_pointwise(const Node& node, PointwiseGradient gradient, const Var& cotangent);
   void visit_stated(const Node& node, const OpInstance& instance);
   void contribute(ValueId operand, Cotangent gradient, const OpDef& op);
   // The sum of the contributions to a value, invalid if there are none.
@@ -225,11 +232,47 @@ void Differentiator::visit_pointwise(const Node& node, const OpInstance& instanc
                                          .selects = gradient->selects,
                                          .location = node.location.derived("gradient of")});
     } else if (gradient->op) {
-      outgoing.value = builder_.apply(*gradient->op, std::move(gradient->operands),
-                                      std::move(gradient->attributes));
+      outgoing.value = apply_pointwise(node, *std::move(gradient), outgoing.value);
     }
     contribute(node.operands[i], std::move(outgoing), *node.op);
   }
+}
+
+Var Differentiator::flat_product(const Node& node, const Var& cotangent) {
+  auto producer = [&](ValueId id) -> const Node* {
+    const Graph& graph = builder_.graph();
+    const Value& value = graph.value(id);
+    return value.kind == Value::Kind::result ? &graph.node(value.producer) : nullptr;
+  };
+  const Node* reshape = producer(cotangent.id());
+  if (!reshape || reshape->op != &get_op("reshape")) return {};
+  const Node* product = producer(reshape->operands[0]);
+  // Of narrow types it is rounded first.
+  if (product && product->op->pointwise && product->operands.size() == 1)
+    product = producer(product->operands[0]);
+  const bool is_of_windows = std::ranges::any_of(node.operands, [&](ValueId operand) {
+    const Node* from = producer(operand);
+    return from && from->op->family == "window";
+  });
+  if (!product || product->op->family != "contract" || !is_of_windows) return {};
+  return {builder_, reshape->operands[0]};
+}
+
+Var Differentiator::apply_pointwise(const Node& node, PointwiseGradient gradient,
+                                    const Var& cotangent) {
+  const Shape shape = cotangent.shape();
+  const Var flat = flat_product(node, cotangent);
+  const bool fits = flat.valid() && std::ranges::all_of(gradient.operands, [&](const Var& operand) {
+                      return operand.shape() == shape || element_count(operand.shape()) == Dim(1);
+                    });
+  if (fits)
+    for (Var& operand : gradient.operands)
+      if (operand.shape() == shape)
+        operand = operand.id() == cotangent.id() ? flat
+                                                 : ops::reshape_to(builder_, operand, flat.shape());
+  Var result =
+      builder_.apply(*gradient.op, std::move(gradient.operands), std::move(gradient.attributes));
+  return fits ? ops::reshape_to(builder_, result, shape) : result;
 }
 
 void Differentiator::visit_stated(const Node& node, const OpInstance& instance) {

@@ -26,6 +26,17 @@ bool repeats(const Graph& graph, const Node& node, ValueId operand) {
   return element_count(graph.type(operand).shape) != count;
 }
 
+// Whether an op over windows would read its images through a reshape of rows that are computed. They have a layout of their own
+// only where they are stored; and the rows are the business of the product that they come from.
+bool is_flat(const Graph& graph, const Node& node, ValueId operand) {
+  const Value& value = graph.value(operand);
+  if (node.op->family != "window" || value.kind != Value::Kind::result) return false;
+  const Node& reshape = graph.node(value.producer);
+  return reshape.op->name == "reshape" && graph.type(reshape.operands[0]).shape.size() == 2 &&
+         value.type.shape.size() > 2 && value.type.shape[1] != Dim(1) &&
+         graph.value(reshape.operands[0]).kind == Value::Kind::result;
+}
+
 }  // namespace
 
 void choose_members(Planner& planner) {
@@ -52,7 +63,7 @@ void choose_members(Planner& planner) {
     std::vector<TensorType> types = types_of(graph, node.operands);
     for (ValueId operand : node.operands) {
       int operand_cost = inline_cost(operand);
-      if (operand_cost == 0) continue;
+      if (operand_cost == 0 && !(folds && is_flat(graph, node, operand))) continue;
       if (folds) {
         // A contraction reads its operands many times; a plain reduction reads each element once.
         Dim reduced = 1;
@@ -60,7 +71,10 @@ void choose_members(Planner& planner) {
              node.op->comprehension({node.op, types, node.attributes}).reduce_extents)
           reduced = reduced * extent;
         Dim points = reduced * element_count(graph.type(node.results[0]).shape);
-        if (element_count(graph.type(operand).shape) != points) store(operand);
+        if (element_count(graph.type(operand).shape) == points) continue;
+        store(operand);
+        if (is_flat(graph, node, operand))
+          store(graph.node(graph.value(operand).producer).operands[0]);
       } else if (operand_cost >= kBroadcastCost && repeats(graph, node, operand)) {
         store(operand);
       }

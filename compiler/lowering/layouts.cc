@@ -42,7 +42,8 @@ class Chooser {
  public:
   Chooser(const std::vector<const BuiltKernel*>& kernels,
           const std::function<bool(ValueId)>& is_free,
-          const std::function<bool(ValueId)>& is_weight, const VectorRegisters& vectors) {
+          const std::function<bool(ValueId)>& is_weight,
+          const std::unordered_map<ValueId, ValueId>& again, const VectorRegisters& vectors) {
     kernels_.reserve(kernels.size());
     for (const BuiltKernel* built : kernels) {
       auto number = static_cast<std::uint32_t>(costs_.size());
@@ -65,11 +66,17 @@ class Chooser {
         if (std::count_if(shape.begin(), shape.end(), counts) < 2 || shape.size() < 3 ||
             !is_free(value))
           continue;
-        auto [found, inserted] = number_of_.try_emplace(value, values_.size());
-        if (inserted) values_.push_back({value, shape, {}});
-        values_[found->second].uses.push_back({number, i});
+        const auto first = again.find(value);
+        const bool is_again = first != again.end() && is_free(first->second);
+        auto [found, inserted] =
+            number_of_.try_emplace(is_again ? first->second : value, values_.size());
+        if (inserted) values_.push_back({{}, shape, {}});
+        FreeValue& free = values_[found->second];
+        if (std::ranges::find(free.values, value) == free.values.end())
+          free.values.push_back(value);
+        free.uses.push_back({number, i});
         for (const FramedWindow& window : framed)
-          if (window.source == i) values_[found->second].uses.push_back({number, window.parameter});
+          if (window.source == i) free.uses.push_back({number, window.parameter});
       }
     }
   }
@@ -97,7 +104,8 @@ class Chooser {
     Layouts layouts;
     for (std::size_t i = 0; i < values_.size(); ++i)
       if (!std::is_sorted(best.orders[i].begin(), best.orders[i].end()))
-        layouts.emplace(values_[i].value, MemoryLayout{best.orders[i]});
+        for (ValueId value : values_[i].values)
+          layouts.emplace(value, MemoryLayout{best.orders[i]});
     return layouts;
   }
 
@@ -106,7 +114,7 @@ class Chooser {
     std::uint32_t kernel, parameter;
   };
   struct FreeValue {
-    ValueId value;
+    std::vector<ValueId> values;  // one, and what is that again
     Shape shape;
     std::vector<Use> uses;
   };
@@ -181,10 +189,11 @@ class Chooser {
 Layouts choose_layouts(const std::vector<const BuiltKernel*>& kernels,
                        const std::function<bool(ValueId)>& is_free,
                        const std::function<bool(ValueId)>& is_weight,
+                       const std::unordered_map<ValueId, ValueId>& again,
                        const VectorRegisters& vectors) {
   bool windows = std::any_of(kernels.begin(), kernels.end(),
                              [](const BuiltKernel* built) { return has_window(built->kernel); });
-  return windows ? Chooser(kernels, is_free, is_weight, vectors).run() : Layouts();
+  return windows ? Chooser(kernels, is_free, is_weight, again, vectors).run() : Layouts();
 }
 
 TensorType type_in_order(const TensorType& type, ValueId value, const Layouts& layouts) {

@@ -27,10 +27,12 @@ namespace weir {
 using Layouts = std::unordered_map<ValueId, MemoryLayout>;
 
 // `is_free` tells which values nobody but these kernels reads or writes, `is_weight` which are laid
-// out ahead of all runs. Programs without windows are left alone.
+// out ahead of all runs. `again` has values that are computed a second time, and lie as what they are again: the same kernels
+// read them that would read that, and cost what they cost. Programs without windows are left alone.
 Layouts choose_layouts(const std::vector<const BuiltKernel*>& kernels,
                        const std::function<bool(ValueId)>& is_free,
                        const std::function<bool(ValueId)>& is_weight,
+                       const std::unordered_map<ValueId, ValueId>& again,
                        const VectorRegisters& vectors);
 
 // The type that a value has in the order of its layout, and in memory, which is another one where it lies in panels.

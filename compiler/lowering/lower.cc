@@ -23,6 +23,7 @@
 #include "compiler/lowering/prepare_kernels.h"
 #include "compiler/lowering/program_buffers.h"
 #include "compiler/lowering/read_frames.h"
+#include "compiler/lowering/recomputed_values.h"
 #include "compiler/lowering/shorten_lives.h"
 #include "compiler/lowering/split_folds.h"
 #include "ir/escape.h"
@@ -112,7 +113,8 @@ class Lowerer {
              !buffers_.contains(id) && !checked.contains(id);
     };
     buffers_.layouts() =
-        weir::choose_layouts(kernels, is_free, buffers_.weight_test(), options_.processor.vectors);
+        weir::choose_layouts(kernels, is_free, buffers_.weight_test(), recomputed_values(graph_),
+                             options_.processor.vectors);
     order_state(kernels, checked);
     buffers_.layouts().merge(choose_panels(kernels, buffers_.layouts(), is_free,
                                            buffers_.weight_test(), options_.processor));

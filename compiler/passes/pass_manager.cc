@@ -10,6 +10,7 @@
 #include "compiler/passes/dce.h"
 #include "compiler/passes/decompose.h"
 #include "compiler/passes/fold.h"
+#include "compiler/passes/reshape_first.h"
 #include "compiler/passes/simplify.h"
 #include "ir/escape.h"
 #include "ir/text.h"
@@ -22,6 +23,7 @@ constexpr Pass kPasses[] = {
     {"decompose", decompose, "Composite ops are replaced by their bodies."},
     {"fold", fold, "Nodes on constants become constants."},
     {"simplify", simplify, "Exact algebraic identities are applied."},
+    {"reshape_first", reshape_first, "Activations are reshaped as their gradients are."},
     {"cse", cse, "Equal nodes are computed once."},
     {"dce", dce, "Nodes that no output needs are removed."},
     {"contract_multiply_add", contract_multiply_add,
@@ -50,9 +52,10 @@ bool is_checked_build() {
 
 // Bodies come first, so that every other pass sees all there is. Folding makes the constants that
 // the conditions of simplification are about. Simplification makes nodes equal that were not;
-// merging those is left to cse, and what has lost its last use to dce.
+// merging those is left to cse, as are reshapes that become the backward pass's, and what has lost its last use to dce.
 std::span<const std::string> default_passes() {
-  static const std::vector<std::string> names{"decompose", "fold", "simplify", "cse", "dce"};
+  static const std::vector<std::string> names{"decompose",     "fold", "simplify",
+                                              "reshape_first", "cse",  "dce"};
   return names;
 }
 

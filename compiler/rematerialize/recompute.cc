@@ -26,7 +26,8 @@ Recomputer::Recomputer(const Graph& graph, bool fuse, const Dim::Bindings& sizes
   for (const auto& [price, value] : by_price) candidates_.push_back(value);
 }
 
-Graph Recomputer::run(std::size_t count) {
+Graph Recomputer::run(std::size_t count, bool own_layout) {
+  own_layout_ = own_layout;
   dropped_.assign(graph_.value_count(), false);
   for (std::size_t i = 0; i < count; ++i) dropped_[candidates_[i].index] = true;
   again_.clear();
@@ -141,11 +142,13 @@ void Recomputer::compute_again(const Node& node, ValueId token) {
     waits = waits || is_stale_[operand.index];
   }
   Location location = node.location.derived(kRecomputationOf);
+  Attributes waiting;
+  if (own_layout_) waiting.set("own_layout", true);
   for (std::size_t i = 0; i < operands.size() && !waits && token.valid(); ++i) {
     const Node* from = boundary_.producer(node.operands[i]);
     if (from && from->op->data) continue;
-    operands[i] =
-        rewriter_->add(get_op("after"), {operands[i], rewriter_->mapped(token)}, {}, location, "");
+    operands[i] = rewriter_->add(get_op("after"), {operands[i], rewriter_->mapped(token)}, waiting,
+                                 location, "");
     waits = true;
   }
   NodeId id = rewriter_->target().add_node(*node.op, std::move(operands), node.attributes, location,

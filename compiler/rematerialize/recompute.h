@@ -27,8 +27,9 @@ class Recomputer {
 
   // How many values could be given up.
   std::size_t candidates() const { return candidates_.size(); }
-  // The graph with the first `count` of them given up.
-  Graph run(std::size_t count);
+  // The graph with the first `count` of them given up. What is computed again may lie in an order of dimensions of its own, or else
+  // lies as it did before.
+  Graph run(std::size_t count, bool own_layout);
 
  private:
   double number(const Dim& dim) const;
@@ -52,6 +53,7 @@ class Recomputer {
   std::vector<bool> kept_;           // by value
   std::vector<ValueId> candidates_;  // the cheapest first
   // Of one run.
+  bool own_layout_ = false;
   std::vector<bool> dropped_;   // by value
   std::vector<bool> is_stale_;  // by value: not there any more when the backward pass asks for it
   std::vector<bool> emitted_;   // by node

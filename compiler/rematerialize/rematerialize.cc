@@ -61,15 +61,24 @@ Graph within_budget(Graph graph, const RematerializeOptions& options) {
   // more than it frees, so the way there is searched too.
   std::optional<Graph> found;
   std::size_t low = 0, high = recomputer.candidates();
-  for (std::size_t count = high; count > 0 && !found; count /= 2) {
-    Graph candidate = recomputer.run(count);
-    if (!fits(candidate)) continue;
-    high = count;
-    found = std::move(candidate);
+  // Kernels that read what is computed again are best with the layout that they had without; one of its own may need less.
+  bool own_layout = false;
+  auto find = [&] {
+    for (std::size_t count = recomputer.candidates(); count > 0 && !found; count /= 2) {
+      Graph candidate = recomputer.run(count, own_layout);
+      if (!fits(candidate)) continue;
+      high = count;
+      found = std::move(candidate);
+    }
+  };
+  find();
+  if (!found) {
+    own_layout = true;
+    find();
   }
   while (found && high - low > 1) {
     std::size_t middle = low + (high - low) / 2;
-    Graph candidate = recomputer.run(middle);
+    Graph candidate = recomputer.run(middle, own_layout);
     if (fits(candidate)) {
       high = middle;
       found = std::move(candidate);

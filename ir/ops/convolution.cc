@@ -33,11 +33,53 @@ bool lie_apart(const Shape& shape) {
   return shape.size() == kSpatial + 1 || (channels && *channels < kFewChannels);
 }
 
+// What a reshape of rows, one for each image, made the images of; none if they are not.
+std::optional<Var> rows_of_images(GraphBuilder& builder, const Var& images) {
+  const Graph& graph = builder.graph();
+  const Value& value = graph.value(images.id());
+  if (value.kind != Value::Kind::result) return std::nullopt;
+  const Node& node = graph.node(value.producer);
+  if (node.op->name != "reshape") return std::nullopt;
+  const Shape& shape = graph.type(node.operands[0]).shape;
+  if (shape.size() != 2 || shape[0] != value.type.shape[kBatch]) return std::nullopt;
+  return Var(builder, node.operands[0]);
+}
+
+// The stride along the last axis of what spread the value from fewer positions, behind pointwise ops: a kernel stores the columns
+// of each remainder by it for themselves. 1 if there is none.
+std::int64_t stride_behind(const Graph& graph, ValueId value, int most_ops = 4) {
+  if (graph.value(value).kind != Value::Kind::result || most_ops == 0) return 1;
+  const Node& node = graph.node(graph.value(value).producer);
+  if (node.op->name == "conv_transpose") {
+    const Integers& strides = node.attributes.integers("strides");
+    return strides.empty() ? 1 : strides.back();
+  }
+  if (!node.op->pointwise) return 1;
+  for (ValueId operand : node.operands) {
+    if (graph.type(operand).shape != graph.type(value).shape) continue;
+    const std::int64_t stride = stride_behind(graph, operand, most_ops - 1);
+    if (stride != 1) return stride;
+  }
+  return 1;
+}
+
 // The sum over all but the channels, in the order in which a kernel may have it that stores the value: with channels innermost
 // along each row of an image first, across its columns, and those sums in the order of the rows. There are two chains a row, of
 // the even columns and of the odd ones, if these are as many, so that the order is also that of kernels that store one of the two
-// at a time, behind a stride of 2. Of channels that lie apart each image is summed along memory.
+// at a time, behind a stride of 2; behind a longer stride there are as many. Of channels that lie apart each image is summed along memory. Of images that are rows, as
+// behind a layer of features, the rows are summed, as such a layer's bias has it.
 Var sum_of_channels(GraphBuilder& builder, Var value) {
+  if (std::optional<Var> rows = rows_of_images(builder, value)) {
+    const DType type = value.dtype();
+    const Dim channels = value.shape()[kChannels];
+    const Dim pixels = *rows->shape()[1].divided_by(channels);
+    if (compute_type(type) != type)
+      rows = builder.apply("cast", {*rows}, {{"dtype", compute_type(type)}});
+    Var sums = builder.apply("reduce_sum", {*rows}, {{"axes", Integers{0}}});
+    Var sum = builder.apply("reduce_sum", {reshape_to(builder, sums, {channels, pixels})},
+                            {{"axes", Integers{1}}});
+    return sum.dtype() == type ? sum : builder.apply("cast", {sum}, {{"dtype", type}});
+  }
   if (lie_apart(value.shape())) {
     Integers axes{kBatch};
     for (std::size_t i = kSpatial; i < value.shape().size(); ++i)
@@ -48,10 +90,12 @@ Var sum_of_channels(GraphBuilder& builder, Var value) {
   if (compute_type(type) != type)
     value = builder.apply("cast", {value}, {{"dtype", compute_type(type)}});
   const std::size_t last = value.shape().size() - 1;
-  const std::optional<Dim> half = value.shape()[last].divided_by(Dim(2));
+  std::int64_t chains = std::max<std::int64_t>(2, stride_behind(builder.graph(), value.id()));
+  if (!value.shape()[last].divided_by(Dim(chains))) chains = 2;
+  if (!value.shape()[last].divided_by(Dim(chains))) chains = 1;
   Shape apart = value.shape();
-  apart.back() = half.value_or(apart.back());
-  apart.push_back(half ? 2 : 1);
+  apart.back() = *apart.back().divided_by(Dim(chains));
+  apart.push_back(chains);
   Var sums = builder.apply("reduce_sum", {reshape_to(builder, value, apart)},
                            {{"axes", Integers{static_cast<std::int64_t>(last)}}});
   Integers channels_last{0};

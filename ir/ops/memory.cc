@@ -52,7 +52,10 @@ OpDef after_op() {
                             OnnxOp::none()});
   op.operands.push_back({"done", TypeSet::any, OperandSpec::Presence::required, -1});
   op.waits_for = 1;
-  return op;
+  return with_attribute(
+      std::move(op), "own_layout", false,
+      "What is computed again of the result may have an order of dimensions of its "
+      "own in memory, and not that of the value it is again.");
 }
 
 // --- Bits --------------------------------------------------------------------

@@ -120,6 +120,14 @@ INSTANTIATE_TEST_SUITE_P(
   %v = exp(%p)
   return %s, %u, %v
 })",
+        R"(graph @flattened(%x: f64[3, 2, 4, 5], %w: f64[3, 2, 3, 3], %b: f64[3], %v: f64[4, 18]) -> (f64[3, 4]) {
+  %h = conv(%x, %w, %b)
+  %a = leaky_relu(%h) {negative_slope = 0.3}
+  %f = reshape(%a) {shape = [3, 18]}
+  %y = linear(%f, %v)
+  %z = tanh(%y)
+  return %z
+})",
         R"(graph @broadcast(%x: f64[3, 1], %y: f64[4]) -> (f64[2, 3, 4]) {
   %a = broadcast(%x) {shape = [2, 3, 4]}
   %b = mul(%a, %y)

@@ -1,6 +1,7 @@
 // Sums over rows that the kernel makes which stores what is summed: on both sides of every size of a chunk, a tile and a
 // block, with a sum, a maximum and narrow types, known ahead and at the call only, against the interpreter, bit for bit.
 #include <algorithm>
+#include <tuple>
 
 #include <fmt/format.h>
 #include <gtest/gtest.h>
@@ -151,6 +152,8 @@ TEST(RowSums, BehindConvolutions) {
       {{.size = "5, W", .first = padded, .second = padded}, 0},
       {{.size = "70"}, 0},
       {{.size = "5, 12", .channels = 3, .first = padded, .second = padded}, 0},
+      {{.size = "9, 12", .first = padded, .second = "{strides = [3, 3]}"}, 2},
+      {{.size = "8, 16", .first = padded, .second = "{strides = [4, 4]}"}, 2},
       {{.size = "10, 12", .first = padded, .second = "{strides = [3, 3]}"}, 1},
   };
   for (const auto& [images, folds] : cases) {
@@ -159,6 +162,37 @@ TEST(RowSums, BehindConvolutions) {
     expect_equal(graph, {{{"N", 2}, {"W", 11}}});
   }
   expect_equal(cases.front().first.gradients(), rows_of({0, 1}));
+}
+
+// Behind a layer of features whose input is images laid flat: the product has the mask in its epilogue, and sums the rows. More
+// images than a chunk has rows; channels that lie apart; types that are summed in another one.
+TEST(RowSums, BehindAFlattenedLayer) {
+  auto gradients = [](std::int64_t channels, const std::string& type, const std::string& size,
+                      const std::string& features) {
+    const Graph forward = parse(fmt::format(
+        "graph @flat(%x: {0}[N, 2, {1}], %w0: {0}[{2}, 2, {4}], %b0: {0}[{2}], %w1: {0}[7, {3}], "
+        "%b1: {0}[7]) -> ({0}[]) {{ "
+        "%h0 = conv(%x, %w0, %b0) %a0 = leaky_relu(%h0) %f = reshape(%a0) {{shape = [N, {3}]}} "
+        "%h1 = linear(%f, %w1, %b1) %a1 = leaky_relu(%h1) %s = mul(%a1, %a1) "
+        "%l = reduce_sum(%s) return %l }}",
+        type, size, channels, features, size == "8" ? "3" : "3, 3"));
+    const std::vector<std::string> wrt{"w0", "b0", "w1", "b1"};
+    return gradient(forward, wrt);
+  };
+  for (const auto& [channels, type, size, features] :
+       std::vector<std::tuple<std::int64_t, std::string, std::string, std::string>>{
+           {16, "f32", "5, 6", "192"},
+           {5, "f32", "5, 6", "60"},
+           {32, "f64", "8", "192"},
+           {16, "f16", "5, 6", "192"}}) {
+    const Graph graph = gradients(channels, type, size, features);
+    const weir::Program program = lower_graph(graph);
+    const bool is_in_epilogue = std::ranges::any_of(program.kernels, [](const Kernel& kernel) {
+      return kernel.name.starts_with("matmul_leaky_relu_grad") && kernel.across.has_value();
+    });
+    EXPECT_TRUE(is_in_epilogue) << print(graph);
+    expect_equal(graph, rows_of({0, 1, 5, 259}));
+  }
 }
 
 }  // namespace
