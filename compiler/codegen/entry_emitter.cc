@@ -232,6 +232,8 @@ class EntryEmitter {
     if (schedule.lines_together > 0)
       reach =
           b_.CreateSelect(is_past(schedule, schedule.past_caches), reach, reach_value(Reach::far));
+    if (schedule.lines_in_second > 0)
+      reach = b_.CreateSelect(is_past(schedule, schedule.far), reach, reach_value(Reach::second));
     inline_kernel(call, reach, far_units_->getArg(1), far_units_->getArg(2), far_units_->getArg(3));
     b_.CreateRet(b_.getInt32(WEIR_OK));
   }
@@ -378,6 +380,9 @@ class EntryEmitter {
   llvm::Value* reach_of(const Schedule& schedule) {
     llvm::Value* reach = reach_value(Reach::near);
     if (!schedule.streams) return reach;
+    if (schedule.lines_in_second > 0)
+      reach =
+          b_.CreateSelect(is_past(schedule, schedule.in_second), reach_value(Reach::second), reach);
     if (schedule.lines_together > 0)
       reach = b_.CreateSelect(is_past(schedule, schedule.far), reach_value(Reach::far), reach);
     return b_.CreateSelect(is_past(schedule, schedule.past_caches), reach_value(Reach::memory),

@@ -28,8 +28,8 @@
 
 namespace weir {
 
-// How far away what a call of a kernel touches is: near, past Schedule::far, or past all caches.
-enum class Reach : std::uint8_t { near, far, memory };
+// How far away what a call of a kernel touches is: near, past Schedule::in_second or ::far, or past all caches.
+enum class Reach : std::uint8_t { near, second, far, memory };
 
 // The frame's layout: one pointer a parameter, one i64 a symbol, one i64 of Reach, and a pointer to panels, if any.
 llvm::StructType* frame_type(llvm::LLVMContext& context, std::size_t parameters,
@@ -142,7 +142,8 @@ class KernelEmitter {
                    const LaneBody& body);
   llvm::Value* stream_peel(llvm::Value* begin, llvm::Value* end, const LaneBody& body);
   llvm::Value* stream_lines(llvm::Value* begin, llvm::Value* end, const LaneBody& body);
-  llvm::Value* lines_together(llvm::Value* begin, llvm::Value* end, const LaneBody& body);
+  llvm::Value* lines_together(llvm::Value* begin, llvm::Value* end, int lines,
+                              const LaneBody& body);
   void prefetch_ahead(const std::vector<scalar::Id>& loads, llvm::Value* element);
 
   // fold_emitter.cc: reductions.

@@ -47,13 +47,17 @@ void KernelEmitter::stream_loop(llvm::Value* begin, llvm::Value* end,
     together_ = false;
     return at;
   });
-  if (schedule_.lines_together > 0)
-    loop_for(Reach::far, "together", [&] {
+  auto together_for = [&](Reach reach, const char* name, int lines) {
+    if (lines == 0) return;
+    loop_for(reach, name, [&] {
       together_ = true;
-      llvm::Value* at = lines_together(begin, end, body);
+      llvm::Value* at = lines_together(begin, end, lines, body);
       together_ = false;
       return masks_ ? at : whole_vectors(at, end, 1, body);
     });
+  };
+  together_for(Reach::far, "together", schedule_.lines_together);
+  together_for(Reach::second, "second", schedule_.lines_in_second);
   b_.CreateStore(whole_steps(begin, end, count, body), done);
   b_.CreateBr(after);
   b_.SetInsertPoint(after);
@@ -105,9 +109,8 @@ llvm::Value* KernelEmitter::stream_lines(llvm::Value* begin, llvm::Value* end,
 }
 
 // Steps of a few lines, some of which may go past the caches; returns where they end.
-llvm::Value* KernelEmitter::lines_together(llvm::Value* begin, llvm::Value* end,
+llvm::Value* KernelEmitter::lines_together(llvm::Value* begin, llvm::Value* end, int lines,
                                            const LaneBody& body) {
-  const int lines = schedule_.lines_together;
   if (schedule_.lines_past_caches == 0) return whole_vectors(begin, end, lines, body);
   const std::vector<Id> loads = streamed_loads(schedule_);
   begin = stream_peel(begin, end, body);
