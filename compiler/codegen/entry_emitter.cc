@@ -9,6 +9,7 @@
 #include <llvm/Transforms/Utils/Cloning.h>
 
 #include "compiler/codegen/call_memory.h"
+#include "compiler/codegen/call_reach.h"
 #include "compiler/codegen/kernel_emitter.h"
 #include "compiler/codegen/parallel_emitter.h"
 #include "compiler/codegen/primitive_emitter.h"
@@ -199,19 +200,19 @@ class EntryEmitter {
     b_.SetInsertPoint(here);
     const Schedule& schedule = schedules_[call.kernel];
     llvm::Value* end = b_.CreateSelect(is_all, count, units_->getArg(2));
-    llvm::Value* reach = reach_of(schedule);
+    llvm::Value* reach = reach_of(b_, sizes_, schedule, is_shared(units_->getArg(1), end, count));
     if (has_far_units()) {
       far_units_ = parallel_.declare(units_->getName().str() + ".far", parallel_.kernel_type());
       llvm::BasicBlock* near = block("near");
       llvm::BasicBlock* far = block("far");
-      b_.CreateCondBr(b_.CreateICmpEQ(reach, reach_value(Reach::near)), near, far);
+      b_.CreateCondBr(b_.CreateICmpEQ(reach, reach_value(b_, Reach::near)), near, far);
       b_.SetInsertPoint(far);
       llvm::CallInst* status =
           b_.CreateCall(far_units_, {units_->getArg(0), units_->getArg(1), end, b_.getInt32(0)});
       status->setTailCall();
       b_.CreateRet(status);
       b_.SetInsertPoint(near);
-      reach = reach_value(Reach::near);
+      reach = reach_value(b_, Reach::near);
     }
     inline_kernel(call, reach, units_->getArg(1), end, units_->getArg(3));
   }
@@ -228,12 +229,9 @@ class EntryEmitter {
     read_call(far_units_->getArg(0));
     const KernelCall& call = program_.calls[0];
     const Schedule& schedule = schedules_[call.kernel];
-    llvm::Value* reach = reach_value(Reach::memory);
-    if (schedule.lines_together > 0)
-      reach =
-          b_.CreateSelect(is_past(schedule, schedule.past_caches), reach, reach_value(Reach::far));
-    if (schedule.lines_in_second > 0)
-      reach = b_.CreateSelect(is_past(schedule, schedule.far), reach, reach_value(Reach::second));
+    llvm::Value* shared =
+        is_shared(far_units_->getArg(1), far_units_->getArg(2), unit_count(b_, sizes_, schedule));
+    llvm::Value* reach = far_reach_of(b_, sizes_, schedule, shared);
     inline_kernel(call, reach, far_units_->getArg(1), far_units_->getArg(2), far_units_->getArg(3));
     b_.CreateRet(b_.getInt32(WEIR_OK));
   }
@@ -368,25 +366,9 @@ class EntryEmitter {
     return frames_.back();
   }
 
-  llvm::Value* reach_value(Reach reach) { return i64(static_cast<std::int64_t>(reach)); }
-
-  llvm::Value* is_past(const Schedule& schedule, const BytesFrom& from) {
-    llvm::Value* least = i64(from.alone);
-    if (from.several != from.alone)
-      least = b_.CreateSelect(b_.CreateIsNull(memory_.executor()), least, i64(from.several));
-    return b_.CreateICmpSGE(sizes_.dimension(schedule.bytes), least);
-  }
-
-  llvm::Value* reach_of(const Schedule& schedule) {
-    llvm::Value* reach = reach_value(Reach::near);
-    if (!schedule.streams) return reach;
-    if (schedule.lines_in_second > 0)
-      reach =
-          b_.CreateSelect(is_past(schedule, schedule.in_second), reach_value(Reach::second), reach);
-    if (schedule.lines_together > 0)
-      reach = b_.CreateSelect(is_past(schedule, schedule.far), reach_value(Reach::far), reach);
-    return b_.CreateSelect(is_past(schedule, schedule.past_caches), reach_value(Reach::memory),
-                           reach);
+  // Whether threads have parts of the only kernel's units.
+  llvm::Value* is_shared(llvm::Value* begin, llvm::Value* end, llvm::Value* count) {
+    return b_.CreateICmpNE(b_.CreateSub(end, begin), count);
   }
 
   llvm::Value* filled_frame(const KernelCall& call, llvm::Value* reach) {
@@ -409,7 +391,8 @@ class EntryEmitter {
     llvm::Value* units = unit_count(b_, sizes_, schedule);
     llvm::Value* cost = b_.CreateUDiv(sizes_.dimension(schedule.work), i64(schedule.width));
     if (single_) return emit_units(call, units, cost);
-    llvm::Value* frame = filled_frame(call, reach_of(schedule));
+    llvm::Value* shared = schedule.streams ? b_.CreateIsNotNull(memory_.executor()) : b_.getFalse();
+    llvm::Value* frame = filled_frame(call, reach_of(b_, sizes_, schedule, shared));
     for (const KernelPhase& phase : phases_of_(call.kernel)) {
       llvm::Value* count = units;
       llvm::Value* worth = cost;

@@ -18,6 +18,7 @@
 #include <llvm/Support/MemoryBuffer.h>
 #include <llvm/Support/Process.h>
 
+#include "compiler/codegen/take.h"
 #include "ir/diagnostic.h"
 
 namespace weir {
@@ -25,12 +26,6 @@ namespace weir {
 using namespace llvm::orc;  // NOLINT: every name below is ORC's
 
 namespace {
-
-template <class T>
-T take(llvm::Expected<T> expected, const char* what) {
-  if (!expected) WEIR_CHECK(false, std::string(what) + ": " + llvm::toString(expected.takeError()));
-  return std::move(*expected);
-}
 
 void require(llvm::Error error, const char* what) {
   if (error) WEIR_CHECK(false, std::string(what) + ": " + llvm::toString(std::move(error)));

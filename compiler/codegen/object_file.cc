@@ -6,16 +6,10 @@
 #include <llvm/Object/ObjectFile.h>
 #include <llvm/Support/MemoryBuffer.h>
 
-#include "ir/diagnostic.h"
+#include "compiler/codegen/take.h"
 
 namespace weir {
 namespace {
-
-template <class T>
-T take(llvm::Expected<T> expected, const char* what) {
-  if (!expected) WEIR_CHECK(false, std::string(what) + ": " + llvm::toString(expected.takeError()));
-  return std::move(*expected);
-}
 
 // WebAssembly's memory, stack and table, ARM's empty first symbol, and a mark for Windows' linker.
 bool is_the_linkers(llvm::StringRef name) {

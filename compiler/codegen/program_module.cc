@@ -1,5 +1,6 @@
 #include "compiler/codegen/program_module.h"
 
+#include <algorithm>
 #include <map>
 
 #include <llvm/Analysis/CGSCCPassManager.h>
@@ -18,6 +19,7 @@
 #include "compiler/codegen/generate_code.h"
 #include "compiler/codegen/kernel_emitter.h"
 #include "compiler/codegen/llvm_versions.h"
+#include "compiler/lowering/choose_streams.h"
 #include "ir/diagnostic.h"
 
 namespace weir {
@@ -44,10 +46,27 @@ std::string text_of(const llvm::Module& module, llvm::AssemblyAnnotationWriter* 
   return text;
 }
 
+// Whether the buffer is an output that only one call works on.
+bool leaves(const Program& program, std::uint32_t buffer) {
+  if (program.buffers[buffer].place != Buffer::Place::output) return false;
+  return std::ranges::count_if(program.calls, [&](const KernelCall& call) {
+           return std::ranges::count(call.buffers, buffer) > 0;
+         }) == 1;
+}
+
 std::vector<Schedule> schedules_of(const Program& program, const Target& target) {
   std::vector<Schedule> schedules;
   schedules.reserve(program.kernels.size());
-  for (const Kernel& kernel : program.kernels) schedules.push_back(make_schedule(kernel, target));
+  for (std::uint32_t i = 0; i < program.kernels.size(); ++i) {
+    const Kernel& kernel = program.kernels[i];
+    Schedule& schedule = schedules.emplace_back(make_schedule(kernel, target));
+    if (schedule.lines_past_caches == 0) continue;
+    const std::uint32_t result = kernel.stages[0].stores[0].parameter;
+    const bool all_leave = std::ranges::all_of(program.calls, [&](const KernelCall& call) {
+      return call.kernel != i || leaves(program, call.buffers[result]);
+    });
+    if (all_leave) let_result_leave(schedule);
+  }
   return schedules;
 }
 

@@ -20,9 +20,9 @@ constexpr std::int64_t kMostBodyCost = 64;
 constexpr std::int64_t kLeastBytes = 1 << 20;
 // Lines of each operand that are read one after the other where it pays, as a loop in C does that is unrolled as often. Of four
 // operands and more that is four from the size of a second cache on, and on one thread eight from where that cache alone holds them,
-// as far as registers reach. Of two it pays past those of the processors that run, with half of the result stored past the caches, so
-// that lines go both ways at once, into the last cache and to memory.
-constexpr int kLinesTogether = 4, kLinesInSecond = 8, kLinesPastCaches = 2;
+// as far as registers reach. Of two it pays past those of the processors that run, with half of the result stored past the caches, or
+// three quarters where the program does not read it, so that lines go both ways at once, into the last cache and to memory.
+constexpr int kLinesTogether = 4, kLinesInSecond = 8, kLinesPastCaches = 2, kLinesThatLeave = 3;
 constexpr std::size_t kTwoOperands = 2, kManyOperands = 4;
 constexpr BytesFrom kFarOfTwo{2 << 20, 5 << 19}, kFarOfMany{1 << 20, 1 << 20},
     kInSecond{1 << 18, 1 << 20};
@@ -104,6 +104,10 @@ std::vector<Id> streamed_loads(const Schedule& schedule) {
       loads.push_back(id);
   }
   return loads;
+}
+
+void let_result_leave(Schedule& schedule) {
+  if (schedule.lines_past_caches > 0) schedule.lines_past_caches = kLinesThatLeave;
 }
 
 void choose_streams(Schedule& schedule, std::int64_t body_cost) {
