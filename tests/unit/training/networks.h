@@ -100,8 +100,8 @@ inline Graph discriminator_step(std::int64_t size, const std::vector<std::int64_
 }
 
 // The critic of a WGAN-GP with the layers of a DCGAN: the difference of the means of its scores, and the penalty on the
-// slope at images in between.
-inline Graph wgan_step() {
+// slope at images in between. The graph has the score of one or the other images first.
+inline Graph wgan_step(bool real_first = true) {
   GraphBuilder inner("critic");
   const std::int64_t channels[] = {3, 64, 128, 256, 512};
   std::vector<Var> w, b;
@@ -117,7 +117,8 @@ inline Graph wgan_step() {
       value = leaky_relu(conv(value, w[i], b[i], {2, 2}, {}, {1, 1}, {1, 1}), 0.2);
     return conv(value, w[4], b[4]);
   };
-  Var real = score("real"), fake = score("fake");
+  Var first = score(real_first ? "real" : "fake"), second = score(real_first ? "fake" : "real");
+  Var real = real_first ? first : second, fake = real_first ? second : first;
   inner.output("difference", reduce_mean(fake) - reduce_mean(real));
   inner.output("score", score("between"));
   std::vector<std::string> wrt{"between"};
