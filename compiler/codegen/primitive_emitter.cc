@@ -3,6 +3,7 @@
 #include <optional>
 #include <utility>
 
+#include <llvm/IR/IntrinsicsX86.h>
 #include <llvm/IR/PatternMatch.h>
 
 #include "ir/diagnostic.h"
@@ -16,6 +17,35 @@ namespace {
 int width_of(const llvm::Value* value) {
   auto* vector = llvm::dyn_cast<llvm::FixedVectorType>(value->getType());
   return vector ? static_cast<int>(vector->getNumElements()) : 1;
+}
+
+// An instruction of x86 for whole registers. With 512 bits it has an operand for a rounding mode, which says nothing here.
+struct ChoosingInstruction {
+  llvm::Intrinsic::ID minimum, maximum;
+  bool rounds;
+};
+constexpr std::uint32_t kCurrentRounding = 4;  // _MM_FROUND_CUR_DIRECTION
+
+std::optional<ChoosingInstruction> choosing_instruction(llvm::Type* type, int vector_bytes) {
+  using namespace llvm;
+  const std::uint64_t bits =
+      type->isVectorTy() ? type->getPrimitiveSizeInBits().getFixedValue() : 0;
+  if (bits > static_cast<std::uint64_t>(vector_bytes) * 8) return std::nullopt;
+  const bool single = type->getScalarType()->isFloatTy();
+  switch (bits) {
+    case 128:
+      if (single) return {{Intrinsic::x86_sse_min_ps, Intrinsic::x86_sse_max_ps, false}};
+      return {{Intrinsic::x86_sse2_min_pd, Intrinsic::x86_sse2_max_pd, false}};
+    case 256:
+      if (single) return {{Intrinsic::x86_avx_min_ps_256, Intrinsic::x86_avx_max_ps_256, false}};
+      return {{Intrinsic::x86_avx_min_pd_256, Intrinsic::x86_avx_max_pd_256, false}};
+    case 512:
+      if (single)
+        return {{Intrinsic::x86_avx512_min_ps_512, Intrinsic::x86_avx512_max_ps_512, true}};
+      return {{Intrinsic::x86_avx512_min_pd_512, Intrinsic::x86_avx512_max_pd_512, true}};
+    default:
+      return std::nullopt;
+  }
 }
 
 // The exponent of a constant power of two, the same in all lanes; nothing for any other value.
@@ -213,9 +243,24 @@ llvm::Value* PrimitiveEmitter::extremum(DType type, llvm::Value* a, llvm::Value*
     llvm::Value* keep_a = maximum ? b_.CreateICmp(before, b, a) : b_.CreateICmp(before, a, b);
     return b_.CreateSelect(keep_a, a, b);
   }
-  llvm::Value* keep_a = maximum ? b_.CreateFCmpOGT(a, b) : b_.CreateFCmpOLT(a, b);
-  llvm::Value* ordered = select(keep_a, a, b);  // b where either is NaN
+  llvm::Value* ordered = ordered_extremum(a, b, maximum);
   return b_.CreateSelect(b_.CreateFCmpUNO(a, a), a, ordered);
+}
+
+// The larger or smaller, b where either is NaN or they are equal. LLVM would make one comparison of this and of a's with itself, and
+// then nothing is left of what x86 has an instruction for: a fold that waits for its last step waits half as long with it.
+llvm::Value* PrimitiveEmitter::ordered_extremum(llvm::Value* a, llvm::Value* b, bool maximum) {
+  const bool is_constant = llvm::isa<llvm::Constant>(a) || llvm::isa<llvm::Constant>(b);
+  if (target_.chooses && !is_constant) {
+    const std::optional<ChoosingInstruction> found =
+        choosing_instruction(a->getType(), target_.vector_bytes);
+    if (found) {
+      std::vector<llvm::Value*> operands{a, b};
+      if (found->rounds) operands.push_back(b_.getInt32(kCurrentRounding));
+      return b_.CreateIntrinsic(maximum ? found->maximum : found->minimum, operands);
+    }
+  }
+  return select(maximum ? b_.CreateFCmpOGT(a, b) : b_.CreateFCmpOLT(a, b), a, b);
 }
 
 llvm::Value* PrimitiveEmitter::integer_divide(DType type, llvm::Value* a, llvm::Value* b,

@@ -41,6 +41,7 @@ class PrimitiveEmitter {
   llvm::Value* float_remainder(DType type, llvm::Value* a, llvm::Value* b);
   llvm::Value* select(llvm::Value* condition, llvm::Value* value, llvm::Value* other);
   llvm::Value* extremum(DType type, llvm::Value* a, llvm::Value* b, bool maximum);
+  llvm::Value* ordered_extremum(llvm::Value* a, llvm::Value* b, bool maximum);
   llvm::Value* rounded(scalar::Primitive primitive, DType type, llvm::Value* x);
   llvm::Value* byte_division(DType type, llvm::Value* a, llvm::Value* b, bool remainder);
   llvm::Value* index_division(llvm::Value* a, llvm::Value* b, bool remainder);

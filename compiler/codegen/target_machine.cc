@@ -57,6 +57,7 @@ void read_features(const llvm::MCSubtargetInfo& info, Target& target) {
     target.masks_words = has("+avx2");
     target.masks_bytes = wide;
     target.rounds = has("+sse4.1");
+    target.chooses = has("+sse2");
     target.converts_f16 = has("+f16c");
     target.converts_f16_f64 = has("+avx512fp16,+avx512vl");
     target.converts_normal_bf16 = wide && has("+avx512bf16");

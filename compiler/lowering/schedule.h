@@ -148,7 +148,6 @@ struct Schedule {
   Dim work;   // of the whole kernel: cost units (PrimitiveInfo::cost) of single elements
   Dim bytes;  // of all parameters
 
-  bool vector_is_stage() const { return !vector_row && width > 1; }
   // Which of the tile's axes an axis is, from the innermost on.
   std::optional<std::size_t> tile_axis(std::uint32_t axis) const;
   // Points of the innermost of `rows` that are cut into groups: all, or those of a chunk; none if chunks leave others than all of
