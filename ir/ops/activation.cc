@@ -126,7 +126,10 @@ OpDef clip_op() {
   op = with_attribute(std::move(op), "max", infinity, "Upper limit; not below min.");
   op.check = [](const OpInstance& instance) {
     double low = instance.attributes.real("min"), high = instance.attributes.real("max");
-    if (!(low <= high))
+    for (const char* limit : {"min", "max"})
+      if (std::isnan(instance.attributes.real(limit)))
+        throw Error(fmt::format("the attribute {} must be a number, not nan", limit));
+    if (low > high)
       throw Error(
           fmt::format("the attribute min must not be above max: they are {} and {}", low, high));
   };

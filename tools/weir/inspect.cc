@@ -1,10 +1,13 @@
 // weir inspect: one stage of a model's way through the compiler, as text.
+#include <filesystem>
+
 #include <fmt/format.h>
 
 #include "common.h"
 #include "compiler/drawing/svg.h"
 #include "compiler/frontend/file.h"
 #include "compiler/frontend/model_file.h"
+#include "compiler/frontend/save_model.h"
 #include "compiler/pipeline.h"
 #include "ir/text.h"
 #include "step_budget.h"
@@ -50,6 +53,18 @@ void write_to(const std::string& file, const std::string& text) {
   }
 }
 
+// Error if a picture would replace the model, what belongs to it, or the other picture.
+void check_pictures(const InspectOptions& options) {
+  if (options.dot == "-" && options.svg == "-")
+    throw Error("--dot and --svg cannot both go to standard output");
+  std::vector<std::string> written;
+  for (const std::string& file : {options.dot, options.svg})
+    if (!file.empty() && file != "-") written.push_back(file);
+  const std::string ending = std::filesystem::path(options.model).extension().string();
+  const bool has_others = ending == ".weir" || ending == ".onnx";
+  check_apart(has_others ? files_of_model(options.model) : std::vector{options.model}, written);
+}
+
 // Prints or draws the stage of the graph.
 void show_stage(const InspectOptions& options, InspectStage stage, const Graph& graph,
                 const CompileOptions& compile_options, StageTimes& times) {
@@ -62,8 +77,6 @@ void show_stage(const InspectOptions& options, InspectStage stage, const Graph& 
     if (options.times.any()) times.show();
     return;
   }
-  if (options.dot == "-" && options.svg == "-")
-    throw Error("--dot and --svg cannot both go to standard output");
   std::string picture = draw(graph, stage, compile_options);
   if (!options.dot.empty()) write_to(options.dot, picture);
   if (!options.svg.empty())
@@ -97,6 +110,7 @@ void inspect_model(const InspectOptions& options) {
         fmt::format("--locations is for graph and optimized, and the stage is {}", options.stage));
   if (options.locations && (!options.dot.empty() || !options.svg.empty()))
     throw Error("--locations is for text, and a picture has none");
+  check_pictures(options);
   StageTimes times;
   times.add("start of the process", milliseconds_before_main());
   GivenTraining training;

@@ -1,7 +1,12 @@
 // The command `weir`. It parses options and calls the library; every fault of the command line, of
 // a file or of the output ends as one message on standard error and exit code 1.
+#include <algorithm>
 #include <new>
+#include <span>
+#include <string>
+#include <string_view>
 #include <system_error>
+#include <vector>
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
@@ -74,6 +79,20 @@ int fail(const CLI::ParseError& error, const CLI::App& app) {
   return fail(fmt::format("{} (see {})", message, help_command(app)));
 }
 
+// As the library takes them, the last one first. To it `--option=` says that the value comes next, where it is an empty one.
+std::vector<std::string> reversed_arguments(int argc, char** argv) {
+  std::vector<std::string> arguments;
+  for (const std::string_view argument :
+       std::span(argv, static_cast<std::size_t>(argc)).subspan(1)) {
+    const bool is_empty = argument.starts_with("--") && argument.size() > 3 &&
+                          argument.find('=') == argument.size() - 1;
+    arguments.emplace_back(argument.substr(0, argument.size() - (is_empty ? 1 : 0)));
+    if (is_empty) arguments.emplace_back();
+  }
+  std::ranges::reverse(arguments);
+  return arguments;
+}
+
 int run_command_line(int argc, char** argv) {
   CLI::App app(
       "weir: a compiler for static computation graphs. It turns a model and its gradient into "
@@ -100,7 +119,7 @@ int run_command_line(int argc, char** argv) {
   add_verify_command(app, action);
   add_train_command(app, action);
   try {
-    app.parse(argc, argv);
+    app.parse(reversed_arguments(argc, argv));
   } catch (const CLI::CallForHelp&) {
     print_out(app.help());
     flush_out();

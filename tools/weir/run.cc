@@ -175,15 +175,18 @@ void run_model(const RunOptions& options) {
   int threads = given_threads(options.threads);
   std::optional<double> tolerance = given_tolerance(options.tolerance);
   LoadLimits limits = given_limits(options.limits);
+  std::vector<std::string> read;
   Model model = times.measure("model and weights", [&] {
     return load_model(options.model,
                       options.weights.empty() ? std::nullopt : std::optional(options.weights),
-                      limits);
+                      limits, &read);
   });
   if (!options.gradient.empty())
     model.graph =
         times.measure("gradient", [&] { return with_gradients(model.graph, options.gradient); });
   OutputPlaces places = output_places(model.graph, options.outputs);
+  for (std::string& file : files_of_inputs(options.inputs)) read.push_back(std::move(file));
+  check_apart(read, files_of(places));
   Inputs inputs = times.measure(
       "inputs", [&] { return read_inputs(model, options.inputs, options.dims, limits.memory); });
   std::vector<Tensor> results =

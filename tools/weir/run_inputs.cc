@@ -9,6 +9,7 @@
 #include "common.h"
 #include "compiler/frontend/file.h"
 #include "compiler/frontend/input_value.h"
+#include "compiler/frontend/tensor_file.h"
 #include "compiler/run_memory.h"
 #include "ir/escape.h"
 
@@ -113,6 +114,14 @@ Inputs read_inputs(const Model& model, std::span<const std::string> values,
   // Its messages say which inputs disagree about a symbol.
   bind_symbols(graph, inputs, model.weights);
   return inputs;
+}
+
+std::vector<std::string> files_of_inputs(std::span<const std::string> values) {
+  std::vector<std::string> files;
+  for (const std::string& value : values)
+    if (auto place = parse_tensor_place(name_and_value(value, "--input", "NAME=VALUE").second))
+      files.push_back(place->file);
+  return files;
 }
 
 }  // namespace weir::tool

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <span>
 #include <string>
+#include <vector>
 
 #include "ir/builder.h"
 #include "ir/interpreter.h"
@@ -17,5 +18,8 @@ namespace weir::tool {
 // `most`.
 Inputs read_inputs(const Model& model, std::span<const std::string> values,
                    std::span<const std::string> dims, std::int64_t most);
+
+// The files among such values.
+std::vector<std::string> files_of_inputs(std::span<const std::string> values);
 
 }  // namespace weir::tool

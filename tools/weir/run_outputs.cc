@@ -1,6 +1,7 @@
 #include "run_outputs.h"
 
 #include <algorithm>
+#include <set>
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
@@ -54,6 +55,12 @@ OutputPlaces output_places(const Graph& graph, std::span<const std::string> opti
       throw Error(fmt::format("the output {} is given twice", value_name(name)));
   }
   return places;
+}
+
+std::vector<std::string> files_of(const OutputPlaces& places) {
+  std::set<std::string> files;
+  for (const auto& [name, place] : places) files.insert(place.file);
+  return {files.begin(), files.end()};
 }
 
 void give_outputs(const Graph& graph, std::span<const Tensor> results, const OutputPlaces& places) {

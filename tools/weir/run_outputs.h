@@ -4,6 +4,7 @@
 #include <map>
 #include <span>
 #include <string>
+#include <vector>
 
 #include "compiler/frontend/tensor_file.h"
 #include "ir/graph.h"
@@ -17,6 +18,9 @@ using OutputPlaces = std::map<std::string, TensorPlace, std::less<>>;
 // is no such output, if one is given twice, if the ending of a file is none of a format, or if two
 // outputs would be written to one place.
 OutputPlaces output_places(const Graph& graph, std::span<const std::string> options);
+
+// Each file once.
+std::vector<std::string> files_of(const OutputPlaces& places);
 
 // Writes each file once, with all tensors that belong there, and prints the other outputs.
 void give_outputs(const Graph& graph, std::span<const Tensor> results, const OutputPlaces& places);

@@ -6,8 +6,10 @@
 
 #include <gtest/gtest.h>
 
+#include "compiler/autodiff/gradient.h"
 #include "compiler/pipeline.h"
 #include "op_graphs.h"
+#include "tests/support/graphs.h"
 #include "undefined_symbols.h"
 
 namespace weir {
@@ -18,23 +20,20 @@ using test::OpCase;
 struct Machine {
   const char* name;
   TargetSpec spec;
-  // Takes one case of every op, and every third of all: most of what such a machine lacks, one that takes all lacks as well,
-  // armv7 of what aarch64 does.
-  bool has_kin = false;
 };
 
 void PrintTo(const Machine& machine, std::ostream* stream) { *stream << machine.name; }
 
 const Machine kMachines[] = {
     {"x86_64_v1", {"x86_64", "x86-64", ""}},
-    {"x86_64_v2", {"x86_64", "x86-64-v2", ""}, true},
-    {"x86_64_v3", {"x86_64", "x86-64-v3", ""}, true},
-    {"x86_64_v4", {"x86_64", "x86-64-v4", ""}, true},
-    {"aarch64", {"aarch64", "", ""}, true},
+    {"x86_64_v2", {"x86_64", "x86-64-v2", ""}},
+    {"x86_64_v3", {"x86_64", "x86-64-v3", ""}},
+    {"x86_64_v4", {"x86_64", "x86-64-v4", ""}},
+    {"aarch64", {"aarch64", "", ""}},
     {"armv7", {"armv7", "", ""}},
     {"rv64gc", {"riscv64", "", ""}},
     {"wasm32", {"wasm32", "", ""}},
-    {"wasm32_simd", {"wasm32", "", "+simd128"}, true},
+    {"wasm32_simd", {"wasm32", "", "+simd128"}},
 };
 
 bool is_allowed(const std::string& symbol) {
@@ -47,11 +46,11 @@ bool is_allowed(const std::string& symbol) {
          symbol == "__table_base";
 }
 
-std::string needed_symbols(const std::vector<OpCase>& cases, const TargetSpec& spec) {
+std::string needed_symbols(const Graph& graph, const TargetSpec& spec) {
   CompileOptions options;
   options.target = spec;
   options.debug_lines = false;
-  ObjectCode object = compile_object(test::graph_of(cases), options);
+  ObjectCode object = compile_object(graph, options);
   std::string needed;
   for (const std::string& symbol : test::ObjectReader(object.bytes).undefined_symbols())
     if (!is_allowed(symbol)) needed += (needed.empty() ? "" : ", ") + symbol;
@@ -62,13 +61,12 @@ class Targets : public testing::TestWithParam<Machine> {};
 
 TEST_P(Targets, NoOpNeedsALibrary) {
   std::vector<OpCase> group;
-  std::size_t turn = 0;
   auto check = [&] {
-    std::string needed = needed_symbols(group, GetParam().spec);
+    std::string needed = needed_symbols(test::graph_of(group), GetParam().spec);
     // Who needs it is worth a compilation each only when somebody does.
     if (!needed.empty()) {
       for (const OpCase& one : group)
-        EXPECT_EQ(needed_symbols({one}, GetParam().spec), "") << one.name;
+        EXPECT_EQ(needed_symbols(test::graph_of({one}), GetParam().spec), "") << one.name;
     }
     EXPECT_EQ(needed, "");
     group.clear();
@@ -78,15 +76,33 @@ TEST_P(Targets, NoOpNeedsALibrary) {
       std::vector<OpCase> cases = test::cases_of(*op);
       EXPECT_FALSE(cases.empty()) << "op_graphs.h finds no operands and attributes for "
                                   << op->name;
-      const std::size_t before = group.size();
-      for (OpCase& one : cases)
-        if (!GetParam().has_kin || ++turn % 3 == 0 ||
-            (&one == &cases.back() && group.size() == before))
-          group.push_back(std::move(one));
+      for (OpCase& one : cases) group.push_back(std::move(one));
     }
     if (group.size() > 40) check();
   }
   if (!group.empty()) check();
+}
+
+// Of sizes at which operands are copied into panels and frames, folds are cut into chunks, and stores go past the caches.
+TEST_P(Targets, NoSizeNeedsALibrary) {
+  const Graph forward = test::parse(
+      R"(graph @m(%images: f32[N, 16, 24, 24], %far: f32[4194304]) -> (f32[], f32[4194304]) {
+  param %filters: f32[32, 16, 3, 3] = normal
+  param %w: f16[40, 4608] = normal
+  param %bias: f32[40] = zeros
+  %conv = conv(%images, %filters) {low = [1, 1], high = [1, 1]}
+  %active = leaky_relu(%conv)
+  %pooled = max_pool(%active) {kernel = [2, 2], strides = [2, 2]}
+  %flat = reshape(%pooled) {shape = [N, 4608]}
+  %wide = cast(%w) {dtype = f32}
+  %scores = linear(%flat, %wide, %bias)
+  %parts = softmax(%scores)
+  %loss = reduce_sum(%parts)
+  %streamed = leaky_relu(%far)
+  return %loss, %streamed
+})");
+  const Graph both = gradient(forward, std::vector<std::string>{"filters", "w", "bias"});
+  EXPECT_EQ(needed_symbols(both, GetParam().spec), "");
 }
 
 INSTANTIATE_TEST_SUITE_P(Long, Targets, testing::ValuesIn(kMachines),

@@ -194,6 +194,8 @@ TEST_F(Ops, attributes_that_do_not_fit) {
   EXPECT_THAT(message_of([&] { celu(input({2}), infinity); }), HasSubstr("must be finite"));
   EXPECT_THAT(message_of([&] { clip(input({2}), 2, 1); }),
               HasSubstr("the attribute min must not be above max: they are 2 and 1"));
+  EXPECT_THAT(message_of([&] { clip(input({2}), 0, std::nan("")); }),
+              HasSubstr("the attribute max must be a number, not nan"));
 }
 
 // --- Reductions --------------------------------------------------------------

@@ -1,5 +1,9 @@
 #include "compiler/passes/pass_manager.h"
 
+#include <filesystem>
+#include <fstream>
+#include <iterator>
+
 #include <gmock/gmock.h>
 
 #include "ir/op.h"
@@ -109,6 +113,17 @@ TEST(PassManager, AnyOrderKeepsEveryBit) {
     PassOptions options;
     options.verify_each = true;
     test::expect_same_results(graph, run_passes(graph, names, options), seed, seed % 2 == 0);
+  }
+}
+
+// A pass without either is not finished: docs/adding-a-pass.md.
+TEST(PassManager, EveryPassHasATextTestAndAUnitTest) {
+  for (const Pass& pass : all_passes()) {
+    const std::string name(pass.name), tests = WEIR_SOURCE_DIR "/tests/";
+    std::ifstream text(tests + "lit/passes/" + name + ".weir");
+    const std::string content{std::istreambuf_iterator<char>(text), {}};
+    EXPECT_THAT(content, HasSubstr("--passes=" + name)) << "no lit/passes/" << name << ".weir";
+    EXPECT_TRUE(std::filesystem::exists(tests + "unit/passes/" + name + "_test.cc")) << name;
   }
 }
 
