@@ -10,6 +10,7 @@
 
 #include "compiler/codegen/call_memory.h"
 #include "compiler/codegen/call_reach.h"
+#include "compiler/codegen/exchanged_buffers.h"
 #include "compiler/codegen/kernel_emitter.h"
 #include "compiler/codegen/parallel_emitter.h"
 #include "compiler/codegen/primitive_emitter.h"
@@ -80,6 +81,8 @@ class EntryEmitter {
         pointer_(llvm::PointerType::get(context_, 0)),
         status_(b_.getInt32Ty()),
         checked_(inputs_and_outputs(program)),
+        exchanged_(exchanged_buffers(program, schedules)),
+        cache_bytes_(target.core.second.bytes),
         single_(program.calls.size() == 1 && program.checks.empty() &&
                 phases_of(program.calls[0].kernel).size() == 1),
         primitives_(b_, module, target),
@@ -194,8 +197,8 @@ class EntryEmitter {
     b_.CreateCondBr(is_all, all, here);
     b_.SetInsertPoint(all);
     parallel_.run_parallel(
-        units_, units_->getArg(0), count, cost, [&] { return memory_.executor(); }, nullptr,
-        nullptr);
+        units_, units_->getArg(0), count, cost, nullptr, [&] { return memory_.executor(); },
+        nullptr, nullptr);
     b_.CreateBr(here);
     b_.SetInsertPoint(here);
     const Schedule& schedule = schedules_[call.kernel];
@@ -390,9 +393,14 @@ class EntryEmitter {
     const Schedule& schedule = schedules_[call.kernel];
     llvm::Value* units = unit_count(b_, sizes_, schedule);
     llvm::Value* cost = b_.CreateUDiv(sizes_.dimension(schedule.work), i64(schedule.width));
+    if (schedule.is_tile())
+      cost = b_.CreateBinaryIntrinsic(
+          llvm::Intrinsic::umax, cost,
+          b_.CreateUDiv(sizes_.dimension(schedule.bytes), i64(kBytesOfUnit)));
     if (single_) return emit_units(call, units, cost);
     llvm::Value* shared = schedule.streams ? b_.CreateIsNotNull(memory_.executor()) : b_.getFalse();
     llvm::Value* frame = filled_frame(call, reach_of(b_, sizes_, schedule, shared));
+    llvm::Value* exchanged = exchanged_bytes(call);
     for (const KernelPhase& phase : phases_of_(call.kernel)) {
       llvm::Value* count = units;
       llvm::Value* worth = cost;
@@ -403,8 +411,21 @@ class EntryEmitter {
       }
       if (!phase.split && merges_only(schedule.kernel))
         worth = b_.CreateUDiv(cost, i64(schedule.kernel.stages.front().fold->chunk));
-      parallel_.run(phase.function, frame, count, worth, memory_.executor(), begun_);
+      parallel_.run(phase.function, frame, count, worth, exchanged, memory_.executor(), begun_);
     }
+  }
+
+  // Bytes that workers have from each other before or behind a call that is divided. A map of more than a cache holds finds
+  // little of it in another one.
+  llvm::Value* exchanged_bytes(const KernelCall& call) {
+    Dim sum = 0;
+    for (std::uint32_t number : call.buffers) {
+      const TensorType& type = program_.buffers[number].type;
+      if (exchanged_[number]) sum = sum + element_count(type.shape) * Dim(byte_size(type.dtype));
+    }
+    llvm::Value* bytes = sizes_.dimension(sum);
+    if (schedules_[call.kernel].is_tile()) return bytes;
+    return b_.CreateSelect(b_.CreateICmpULE(bytes, i64(cache_bytes_)), bytes, i64(0));
   }
 
   // Whether what follows the chunks of split folds is little beside them: chunk results are merged, and stored.
@@ -429,6 +450,8 @@ class EntryEmitter {
   llvm::PointerType* pointer_;
   llvm::IntegerType* status_;
   std::vector<std::uint32_t> checked_;  // buffers that the caller gives
+  std::vector<bool> exchanged_;         // by buffer
+  std::int64_t cache_bytes_;
   std::size_t call_parts_ = parts_of(program_.calls.size(), kCallsInOne);
   std::size_t check_parts_ = parts_of(checked_.size(), kChecksInOne);
   bool single_;

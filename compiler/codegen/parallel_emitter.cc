@@ -17,6 +17,9 @@ constexpr std::int64_t kTaskCost = 4096;
 // and with shares that make up for it, a loop takes three quarters of the time; it still gains
 // nothing, and loses nothing, where dividing costs twice what the executor says.
 constexpr std::int64_t kLeastGain = 2;
+// Bytes that workers have from each other in as long as a loop takes to hand over: of 768 lines not all are elsewhere,
+// and several are on their way at a time.
+constexpr std::int64_t kBytesOfHandOver = 3 << 14;
 // Beyond all that can be divided; keeps products small.
 constexpr std::int64_t kMostHandOver = 1 << 20;
 // A call with longer lists is not worth copying.
@@ -100,13 +103,14 @@ llvm::Function* ParallelEmitter::function(const std::string& name, llvm::Type* r
 }
 
 void ParallelEmitter::run(llvm::Function* kernel, llvm::Value* frame, llvm::Value* units,
-                          llvm::Value* cost, llvm::Value* executor, llvm::Value* begun) {
+                          llvm::Value* cost, llvm::Value* exchanged, llvm::Value* executor,
+                          llvm::Value* begun) {
   if (run_ == nullptr) run_ = declare("weir.run", run_type());
-  b_.CreateCall(run_, {kernel, frame, units, cost, executor, begun});
+  b_.CreateCall(run_, {kernel, frame, units, cost, exchanged, executor, begun});
 }
 
 void ParallelEmitter::run_parallel(llvm::Value* kernel, llvm::Value* frame, llvm::Value* units,
-                                   llvm::Value* cost,
+                                   llvm::Value* cost, llvm::Value* exchanged,
                                    const std::function<llvm::Value*()>& read_executor,
                                    llvm::Value* begun, llvm::BasicBlock* after) {
   llvm::BasicBlock* large_block = block("large");
@@ -126,7 +130,7 @@ void ParallelEmitter::run_parallel(llvm::Value* kernel, llvm::Value* frame, llvm
     status->setTailCall();
     b_.CreateRet(status);
   } else {
-    arguments.push_back(begun);
+    arguments.insert(arguments.end(), {exchanged, begun});
     b_.CreateCondBr(b_.CreateCall(parallel_, arguments), after, serial_block);
   }
   b_.SetInsertPoint(serial_block);
@@ -166,15 +170,15 @@ void ParallelEmitter::emit_task() {
   b_.CreateRetVoid();
 }
 
-// void run(kernel, frame, i64 units, i64 cost, executor*, i1* begun)
+// void run(kernel, frame, i64 units, i64 cost, i64 exchanged, executor*, i1* begun)
 void ParallelEmitter::emit_run() {
   run_ = declare("weir.run", run_type());
   enter(*run_);
   auto argument = [&](unsigned i) { return run_->getArg(i); };
   llvm::BasicBlock* after = block("next");
   run_parallel(
-      argument(0), argument(1), argument(2), argument(3), [&] { return argument(4); }, argument(5),
-      after);
+      argument(0), argument(1), argument(2), argument(3), argument(4), [&] { return argument(5); },
+      argument(6), after);
   b_.CreateCall(kernel_type(), argument(0), {argument(1), i64(0), argument(2), b_.getInt32(0)});
   b_.CreateBr(after);
   b_.SetInsertPoint(after);
@@ -183,7 +187,8 @@ void ParallelEmitter::emit_run() {
 
 llvm::FunctionType* ParallelEmitter::run_type() {
   return llvm::FunctionType::get(
-      b_.getVoidTy(), {pointer_, pointer_, b_.getInt64Ty(), b_.getInt64Ty(), pointer_, pointer_},
+      b_.getVoidTy(),
+      {pointer_, pointer_, b_.getInt64Ty(), b_.getInt64Ty(), b_.getInt64Ty(), pointer_, pointer_},
       false);
 }
 
@@ -193,11 +198,11 @@ llvm::FunctionType* ParallelEmitter::kernel_type() {
       result, {pointer_, b_.getInt64Ty(), b_.getInt64Ty(), b_.getInt32Ty()}, false);
 }
 
-// i1 parallel(kernel, frame, i64 units, i64 cost, executor*, i1* begun): whether it is worth it; nothing is run if it is not.
+// i1 parallel(kernel, frame, i64 units, i64 cost, executor*, i64 exchanged, i1* begun): whether it is worth it; nothing is run if it is not.
 // If `single`, i32 parallel(kernel, frame, i64 units, i64 cost, executor*): runs the units anyhow, and returns a weir_status.
 void ParallelEmitter::emit_parallel() {
   std::vector<llvm::Type*> types{pointer_, pointer_, b_.getInt64Ty(), b_.getInt64Ty(), pointer_};
-  if (!single_) types.push_back(pointer_);
+  if (!single_) types.insert(types.end(), {b_.getInt64Ty(), pointer_});
   parallel_ = function("weir.parallel", single_ ? b_.getInt32Ty() : b_.getInt1Ty(), types,
                        llvm::GlobalValue::InternalLinkage);
   parallel_->addFnAttr(llvm::Attribute::NoInline);
@@ -208,6 +213,12 @@ void ParallelEmitter::emit_parallel() {
   if (copies_call_) closure->setAlignment(llvm::Align(2 * kLineBytes));
   auto [hand_over, lead] = hand_over_of(executor, units, cost);
   llvm::Value* least = b_.CreateMul(hand_over, i64(kLeastGain));
+  if (!single_) {
+    constexpr std::int64_t kPart = 1 << 10;  // keeps the product small
+    constexpr std::int64_t kOnce = kBytesOfHandOver / kPart;
+    llvm::Value* parts = b_.CreateAdd(b_.CreateUDiv(parallel_->getArg(5), i64(kPart)), i64(kOnce));
+    least = b_.CreateUDiv(b_.CreateMul(least, parts), i64(kOnce));
+  }
   llvm::BasicBlock* worth_block = block("worth");
   llvm::BasicBlock* whole_block = block("whole");
   b_.CreateCondBr(b_.CreateICmpUGE(cost, least), worth_block, whole_block);
@@ -221,7 +232,7 @@ void ParallelEmitter::emit_parallel() {
   if (single_)
     bracket(executor, Field::begin);
   else
-    begin_run(executor, parallel_->getArg(5));
+    begin_run(executor, parallel_->getArg(6));
   llvm::Value* workers =
       b_.CreateSExt(executor_field(executor, Field::max_workers), b_.getInt64Ty());
   // What makes a task worth a thread's attention is more where the threads are far apart.

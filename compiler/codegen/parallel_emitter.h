@@ -32,15 +32,16 @@ class ParallelEmitter {
   void emit();
 
   // Runs `units` of a kernel here, or through the executor where that is worth it. `cost` is in
-  // units of single vectors (about cycles); `begun` is the run's flag, an i1 in memory.
+  // units of single vectors (about cycles); `exchanged` are bytes of which workers read what others have written; `begun` is
+  // the run's flag, an i1 in memory.
   void run(llvm::Function* kernel, llvm::Value* frame, llvm::Value* units, llvm::Value* cost,
-           llvm::Value* executor, llvm::Value* begun);
+           llvm::Value* exchanged, llvm::Value* executor, llvm::Value* begun);
 
   // The second half of that: runs them and goes to `after` where the executor is worth it, or where it may be, if `single`, runs
-  // them and returns a weir_status; `begun` and `after` are then null. `read_executor` gives it where it is asked. The builder then stands where it is not.
+  // them and returns a weir_status; `exchanged`, `begun` and `after` are then null. `read_executor` gives it where it is asked. The builder then stands where it is not.
   void run_parallel(llvm::Value* kernel, llvm::Value* frame, llvm::Value* units, llvm::Value* cost,
-                    const std::function<llvm::Value*()>& read_executor, llvm::Value* begun,
-                    llvm::BasicBlock* after);
+                    llvm::Value* exchanged, const std::function<llvm::Value*()>& read_executor,
+                    llvm::Value* begun, llvm::BasicBlock* after);
 
   // What a task calls: kernel(frame*, i64 begin, i64 end, i32 worker).
   llvm::FunctionType* kernel_type();

@@ -26,8 +26,6 @@ constexpr std::int64_t kManySteps = 512, kTogetherCostOfMany = 24;
 // Operations of steps that are written out for all fields of a tile, beyond which a tile has fewer rows, as many as make all
 // tiles alike, or there are none: what rows share is loaded once for two of them, too.
 constexpr std::int64_t kWrittenOutOperations = 160;
-// Bytes that a map moves in the time of a vector operation.
-constexpr std::int64_t kBytesOfUnit = 16;
 // Vectors of an image's row that is not cut into blocks.
 constexpr std::int64_t kRowVectors = 16;
 // With fewer tiles than this each is a unit.
@@ -54,6 +52,7 @@ class TileChooser {
     } else {
       choose_fold_tile();
     }
+    estimate_work();
   }
 
  private:
@@ -79,30 +78,51 @@ class TileChooser {
   }
 
   void estimate() {
-    Dim row_count = 1;
-    for (const Dim& row : schedule_.kernel.rows) row_count = row_count * row;
-    std::int64_t map_cost = 0;
-    bool only_maps = true;
     for (const Stage& stage : stages()) {
-      std::vector<Id> roots;
-      if (stage.fold) {
-        roots = stage.fold->elements;
-        roots.insert(roots.end(), stage.fold->step.begin(), stage.fold->step.end());
-        only_maps = false;
-      }
-      for (const Store& store : stage.stores) roots.push_back(store.value);
-      std::int64_t cost = body_cost(roots) + static_cast<std::int64_t>(stage.stores.size());
-      map_cost += cost;
-      if (!stage.fold)
-        cost = std::max(cost, moved_bytes(stage, roots) * schedule_.width / kBytesOfUnit);
-      Dim points = stage.axis ? arena().axis_extent(*stage.axis) : Dim(1);
-      schedule_.work = schedule_.work + row_count * points * Dim(cost);
+      body_cost_ += stage_cost(stage);
+      if (stage.fold) only_maps_ = false;
     }
     for (const KernelParameter& parameter : schedule_.kernel.parameters)
       schedule_.bytes = schedule_.bytes +
                         element_count(parameter.type.shape) * Dim(byte_size(parameter.type.dtype));
-    body_cost_ = map_cost;
-    only_maps_ = only_maps;
+  }
+
+  static std::vector<Id> roots_of(const Stage& stage) {
+    std::vector<Id> roots;
+    if (stage.fold) {
+      roots = stage.fold->elements;
+      roots.insert(roots.end(), stage.fold->step.begin(), stage.fold->step.end());
+    }
+    for (const Store& store : stage.stores) roots.push_back(store.value);
+    return roots;
+  }
+
+  std::int64_t stage_cost(const Stage& stage) const {
+    return body_cost(roots_of(stage)) + static_cast<std::int64_t>(stage.stores.size());
+  }
+
+  // Of a field of a tile: its multiply-adds, beside which what rows and columns share is loaded.
+  std::int64_t field_cost(const Fold& fold) const {
+    const std::int64_t rows = schedule_.rows_at_once, columns = schedule_.tile_unroll;
+    const std::int64_t at_once = std::max(target_.core.fma_bytes, 1);
+    const std::int64_t steps =
+        body_cost(fold.step) * std::max<std::int64_t>(target_.vector_bytes / at_once, 1);
+    const std::int64_t shared = step_cost(fold.elements, rows, columns);
+    return std::max(steps, (shared + rows * columns / 2) / (rows * columns));
+  }
+
+  void estimate_work() {
+    Dim row_count = 1;
+    for (const Dim& row : schedule_.kernel.rows) row_count = row_count * row;
+    for (const Stage& stage : stages()) {
+      std::int64_t cost = stage_cost(stage);
+      if (!stage.fold)
+        cost = std::max(cost, moved_bytes(stage, roots_of(stage)) * schedule_.width / kBytesOfUnit);
+      else if (schedule_.is_tile())
+        cost = field_cost(*stage.fold);
+      Dim points = stage.axis ? arena().axis_extent(*stage.axis) : Dim(1);
+      schedule_.work = schedule_.work + row_count * points * Dim(cost);
+    }
   }
 
   void choose_unroll() {

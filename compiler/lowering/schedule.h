@@ -109,6 +109,9 @@ struct Panel {
   std::vector<SizeWithin> pays;  // it is worth its copy if all of these are so
 };
 
+// Bytes that a kernel moves in the time of a vector operation.
+inline constexpr std::int64_t kBytesOfUnit = 16;
+
 // From so many bytes of all operands on, without an executor and with one.
 struct BytesFrom {
   std::int64_t alone = 0, several = 0;
@@ -145,9 +148,14 @@ struct Schedule {
   std::vector<Level> levels;        // by arena id
   std::vector<bool> varies;         // by arena id: along the vector axis
   std::vector<bool> varies_by_row;  // by arena id: along the tile's axes
-  Dim work;   // of the whole kernel: cost units (PrimitiveInfo::cost) of single elements
+  // Of the whole kernel: cost units (PrimitiveInfo::cost) of single elements; of a tile without memory.
+  Dim work;
   Dim bytes;  // of all parameters
 
+  // Whether a contraction works on tiles of several rows.
+  bool is_tile() const {
+    return rows_at_once > 1 && !kernel.stages.empty() && kernel.stages.front().fold.has_value();
+  }
   // Which of the tile's axes an axis is, from the innermost on.
   std::optional<std::size_t> tile_axis(std::uint32_t axis) const;
   // Points of the innermost of `rows` that are cut into groups: all, or those of a chunk; none if chunks leave others than all of

@@ -5,6 +5,7 @@
 #include <cstring>
 #include <functional>
 #include <optional>
+#include <string>
 #include <vector>
 
 #include <gtest/gtest.h>
@@ -150,6 +151,44 @@ TEST(HandOver, TheFirstShareIsLongerByIt) {
     last = longer;
   }
   EXPECT_GT(last, 0);
+}
+
+// The greatest figure at which some loop of the program is divided.
+int most_figure(const std::string& text) {
+  Generator generator(5);
+  Graph graph = parse(text);
+  Inputs inputs = random_values(graph, graph.inputs(), generator, false, {{"N", 64}});
+  const Program program{std::move(graph), {}, std::move(inputs)};
+  const Executable executable = compile(program, {vector_levels().front()});
+  int low = 0, high = 1 << 20;
+  while (high - low > 1) {
+    TellingExecutor telling(2, (low + high) / 2);
+    executable.run(program.inputs, &telling.executor);
+    (!telling.loops.empty() ? low : high) = telling.told;
+  }
+  return low;
+}
+
+// Two products are the same work whether the one reads the other's result or not; what a worker has to fetch from another's
+// cache is not.
+TEST(HandOver, WhatWorkersHaveFromEachOtherCounts) {
+  const int apart = most_figure(
+      R"(graph @apart(%x: f32[N, 16], %w: f32[16, 256], %z: f32[N, 256], %v: f32[256, 16]) ->
+    (f32[N, 256], f32[N, 16]) {
+  %h = matmul(%x, %w)
+  %y = matmul(%z, %v)
+  return %h, %y
+})");
+  const int behind =
+      most_figure(R"(graph @behind(%x: f32[N, 16], %w: f32[16, 256], %v: f32[256, 16]) ->
+    (f32[N, 16]) {
+  %h = matmul(%x, %w)
+  %y = matmul(%h, %v)
+  return %y
+})");
+  ASSERT_GT(apart, 0);
+  // 64 KB in between are as much as four thirds of a figure.
+  EXPECT_NEAR(static_cast<double>(behind) / apart, 1 / (1 + 4.0 / 3), 0.03);
 }
 
 // Rows in lanes and in chunks, chains, products and gathers: the same bits however they are
