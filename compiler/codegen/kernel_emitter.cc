@@ -109,6 +109,8 @@ void KernelEmitter::emit_function(llvm::Function* function) {
     emit_chunks(function_->getArg(1), function_->getArg(2));
   else if (schedule_.rows_at_once > 1)
     emit_tiles(function_->getArg(1), function_->getArg(2));
+  else if (schedule_.rows_by_stage > 1 && !split_)
+    emit_by_stages(function_->getArg(1), function_->getArg(2));
   else
     loop(function_->getArg(1), function_->getArg(2), 1,
          [&](llvm::Value* unit) { emit_units(unit, b_.CreateAdd(unit, i64(1))); });

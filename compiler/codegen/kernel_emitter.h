@@ -251,6 +251,9 @@ class KernelEmitter {
   void turn_steps(scalar::Id id, const Lanes& lanes, llvm::Value* begin, llvm::Value* end,
                   std::int64_t most);
 
+  // stage_emitter.cc: groups of rows, which go through one stage after the other.
+  void emit_by_stages(llvm::Value* begin, llvm::Value* end);
+
   // loop_emitter.cc: loops over vectors, and what remains of them.
   void loop(llvm::Value* begin, llvm::Value* end, std::int64_t step, const Body& body);
   // Covers [begin, end) with vectors; `count` is the length, where it is known.

@@ -11,6 +11,7 @@
 #include "compiler/lowering/find_bounds.h"
 #include "compiler/lowering/find_levels.h"
 #include "compiler/lowering/linear_offset.h"
+#include "compiler/lowering/rows_by_stage.h"
 #include "ir/scalar/affine.h"
 #include "ir/scalar/subexpressions.h"
 
@@ -44,6 +45,7 @@ class Scheduler {
     find_loads_along_steps();
     choose_tile(result_, target_);
     choose_panel(result_, target_.core);
+    result_.rows_by_stage = rows_by_stage(result_);
     return std::move(result_);
   }
 

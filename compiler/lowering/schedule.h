@@ -125,8 +125,9 @@ struct Schedule {
   int unroll = 1;                      // vectors at once along the vector axis
   std::int64_t block = 0;              // elements of vector_row in a unit
   int rows_at_once = 1;                // points of the innermost of `rows` in a unit
-  int tile_axes = 1;   // of `rows`, innermost: if several, all of their points are in a unit
-  int rows_fewer = 0;  // of the lower of two heights; 0 if there is one
+  int tile_axes = 1;      // of `rows`, innermost: if several, all of their points are in a unit
+  int rows_by_stage = 1;  // points of `rows` that go through a stage before the next
+  int rows_fewer = 0;     // of the lower of two heights; 0 if there is one
   bool rows_together = false;         // what follows the fold is written out for all rows at once
   std::optional<RowOverlap> overlap;  // of a tile of one axis, whose fold is written out
   int tile_unroll = 1;                // vectors at once beside so many rows

@@ -75,9 +75,8 @@ struct Target {
   bool masks_words = false;  // masked loads and stores of 32 and 64 bit elements
   bool masks_bytes = false;  // and of bytes
   bool rounds = false;       // floor, ceil, trunc, round to even
-  bool chooses =
-      false;  // x86's minimum and maximum: the first operand if it is less or greater, else the second
-  bool divides_32 = true;  // integer division
+  bool chooses = false;      // x86: minimum and maximum; the second operand unless the first is it
+  bool divides_32 = true;    // integer division
   bool divides_64 = true;
   bool converts_64 = true;            // between i64 and floats
   bool converts_f16 = false;          // between f16 and f32
