@@ -8,6 +8,7 @@
 #include "compiler/lowering/choose_tile_axes.h"
 #include "compiler/lowering/elements.h"
 #include "compiler/lowering/estimated_size.h"
+#include "compiler/lowering/split_folds.h"
 
 namespace weir {
 namespace {
@@ -67,16 +68,43 @@ std::optional<Id> load_along(const Kernel& kernel, const Stage& fold, std::uint3
   return is_along ? load : std::nullopt;
 }
 
-// Columns of a panel: those of a tile; with vectors of many registers, where it has all points of the other row axes, as the
-// taps of a filter of one channel are, so many of them as leave nothing over. 0: it is not cut.
-std::int64_t panel_columns(const Kernel& kernel, std::int64_t extent, DType type,
-                           const VectorRegisters& vectors) {
-  const std::int64_t lanes = vectors.lanes(type), most = tile_vectors(vectors);
+double elements_of(const Kernel& kernel, std::uint64_t parameter) {
+  return estimated_size(element_count(kernel.parameters[parameter].type.shape));
+}
+
+// Whether two threads pass less memory between them if each has half of the columns, and all rows. What is copied in each run passes
+// twice, as it is written and as it is read, where each thread copies a part of the steps and then reads all of them. With
+// columns of its own it reads what it copied itself, and all of the other operands.
+bool passes_less_by_columns(const Kernel& kernel, const Stage& fold, std::uint32_t copied) {
+  for (Id id : scalar::reachable(kernel.arena, fold.fold->elements)) {
+    const scalar::Node& node = kernel.arena[id];
+    if (scalar::is_load(node.primitive) && node.payload != copied &&
+        elements_of(kernel, node.payload) > 2 * elements_of(kernel, copied))
+      return false;
+  }
+  return true;
+}
+
+// Columns of a panel of an operand: those of a tile. With vectors of many registers, where it has all points of the other row axes,
+// as the taps of a filter of one channel are, so many of them as leave nothing over. Where it would have all columns of
+// many rows, half of them, one panel for each of two threads. 0: it is not cut.
+std::int64_t panel_columns(const Kernel& kernel, const Stage& fold, std::uint32_t parameter,
+                           std::int64_t extent, const Processor& processor) {
+  const VectorRegisters& vectors = processor.vectors;
+  const std::int64_t lanes = vectors.lanes(kernel.parameters[parameter].type.dtype);
+  const std::int64_t most = tile_vectors(vectors);
   if (most <= kFewVectors) return most * lanes;
   std::int64_t taps = 1;
   for (std::size_t i = 0; i + 1 < kernel.rows.size(); ++i)
     taps *= kernel.rows[i].constant().value_or(kMostTileRows + 1);
-  if (taps > kMostTileRows) return 0;
+  if (taps > kMostTileRows) {
+    const Dim& rows = kernel.rows[kernel.rows.size() - 2];
+    // Chunks that threads share are parts of the steps, as what each of them copies is.
+    const bool has_half = extent == most * lanes && rows.constant().value_or(0) >= kFarRowsOfTwo &&
+                          !goes_by_chunks(kernel, fold, processor) &&
+                          passes_less_by_columns(kernel, fold, parameter);
+    return has_half ? extent / 2 : 0;
+  }
   for (std::int64_t columns = most; columns > 0; --columns)
     if (taps * columns + columns < vectors.count && extent % (columns * lanes) == 0)
       return columns * lanes;
@@ -109,8 +137,7 @@ std::optional<Cut> find_cut(const BuiltKernel& built, const std::function<bool(V
       continue;
     const std::int64_t size = byte_size(parameter.type.dtype);
     const std::int64_t width =
-        are_columns ? panel_columns(kernel, *extent, parameter.type.dtype, processor.vectors)
-                    : kLineBytes / size;
+        are_columns ? panel_columns(kernel, *fold, i, *extent, processor) : kLineBytes / size;
     const std::int64_t stride = !is_window(*fold) ? far_step_bytes(processor.core)
                                 : is_copied       ? copied_stride(processor.core)
                                                   : other_stride(processor.core);

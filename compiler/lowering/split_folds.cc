@@ -63,29 +63,6 @@ TileShape innermost_tile(const Kernel& kernel, const Fold& fold, const Processor
   return tile;
 }
 
-// Whether all rows had better go through a chunk before the next, because what a tile reads in all steps of a fold over windows
-// does not stay near until the next tile reads it.
-bool goes_by_chunks(const Kernel& kernel, const Stage& stage, const Processor& processor) {
-  const auto& [vectors, core] = processor;
-  const std::size_t rows = kernel.rows.size();
-  const Fold& fold = *stage.fold;
-  if (vectors.bytes == 0 || fold.order != Reduction::Order::chain || fold.locals.size() != 1 ||
-      stage.digits.empty() || rows < 2 || !reads_along(kernel, fold, rows - 1))
-    return false;
-  const double steps = estimated_size(kernel.arena.axis_extent(*stage.axis), kSymbol);
-  if (reads_along(kernel, fold, rows - 2))
-    return steps * static_cast<double>(tile_vectors(vectors) * vectors.bytes + kLineBytes) >
-           static_cast<double>(most_line_bytes(core));
-  // Vectors of half a line: measured, no gain.
-  if (vectors.bytes < kLineBytes) return false;
-  const TileShape tile = innermost_tile(kernel, fold, processor);
-  return steps > static_cast<double>(fold.chunk) && !step_condition(kernel, fold) &&
-         steps * static_cast<double>(tile.columns * vectors.bytes) >
-             static_cast<double>(most_column_bytes(core)) &&
-         static_cast<double>(core.fma_ports * core.fma_bytes) >=
-             kFarBytesOfCycle * static_cast<double>(tile.rows);
-}
-
 // Whether some load of the fold depends on one axis and not on the other.
 bool shares(const Kernel& kernel, const Fold& fold, std::size_t axis, std::size_t not_on) {
   auto depends = [&](Id id, std::size_t number) {
@@ -123,6 +100,27 @@ bool is_long_chain(const Kernel& kernel, const Stage& stage, const VectorRegiste
 }
 
 }  // namespace
+
+bool goes_by_chunks(const Kernel& kernel, const Stage& stage, const Processor& processor) {
+  const auto& [vectors, core] = processor;
+  const std::size_t rows = kernel.rows.size();
+  const Fold& fold = *stage.fold;
+  if (vectors.bytes == 0 || fold.order != Reduction::Order::chain || fold.locals.size() != 1 ||
+      stage.digits.empty() || rows < 2 || !reads_along(kernel, fold, rows - 1))
+    return false;
+  const double steps = estimated_size(kernel.arena.axis_extent(*stage.axis), kSymbol);
+  if (reads_along(kernel, fold, rows - 2))
+    return steps * static_cast<double>(tile_vectors(vectors) * vectors.bytes + kLineBytes) >
+           static_cast<double>(most_line_bytes(core));
+  // Vectors of half a line: measured, no gain.
+  if (vectors.bytes < kLineBytes) return false;
+  const TileShape tile = innermost_tile(kernel, fold, processor);
+  return steps > static_cast<double>(fold.chunk) && !step_condition(kernel, fold) &&
+         steps * static_cast<double>(tile.columns * vectors.bytes) >
+             static_cast<double>(most_column_bytes(core)) &&
+         static_cast<double>(core.fma_ports * core.fma_bytes) >=
+             kFarBytesOfCycle * static_cast<double>(tile.rows);
+}
 
 std::vector<SlotSize> split_folds(Kernel& kernel, const Processor& processor, bool sums_rows) {
   std::vector<SlotSize> sizes;

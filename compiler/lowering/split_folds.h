@@ -18,6 +18,10 @@
 
 namespace weir {
 
+// Whether all rows had better go through a chunk before the next, because what a tile reads in all steps of a fold over windows
+// does not stay near until the next tile reads it.
+bool goes_by_chunks(const Kernel& kernel, const Stage& stage, const Processor& processor);
+
 // Marks the folds of the kernel that are worth splitting, and appends the parameters for their chunk
 // results. Returns how large each of those has to be, in order. `sums_rows`: what it stores is to be summed
 // across its rows (fold_across.h), which it does only where its folds are whole, so they are split for threads alone.
