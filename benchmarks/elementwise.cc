@@ -1,9 +1,10 @@
-// LeakyReLU forward (x -> y) and gradient (x, g -> dx), f32, against loops that only move the same bytes:
-// the best of plain and streaming stores and, with two threads, of one thread and both. Every array is in
-// ordinary pages, and all sides work on the same ones.
+// LeakyReLU forward (x -> y) and gradient (x, g -> dx), f32, against loops that only move the same
+// bytes: the best of plain and streaming stores and, with two threads, of one thread and both.
+// Every array is in ordinary pages, and all sides work on the same ones.
 //
 // Goals: 92 % of the loop's speed from 2^14 to 2^26 elements, called through the C ABI as the loops
-// are, and at 2^10 a call that costs less than 100 ns more than the loop, through `run_into` as well.
+// are, and at 2^10 a call that costs less than 100 ns more than the loop, through `run_into` as
+// well.
 #include <exception>
 #include <optional>
 

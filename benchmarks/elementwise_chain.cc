@@ -6,9 +6,10 @@
 // between programs that give the same bits: the chain contracted (CompileOptions::contract) with
 // the loop as C compiles it, and the chain as written with the loop that rounds every operation.
 //
-// Equal code is not equally fast at every place, nor on all pages: the same loop differs by a tenth from 2^12 to 2^16. So a row is
-// measured at several places: each has a program and a copy of the loop in C of its own, and other parts of the arrays. A second copy
-// takes turns with both: what it differs from the first by stands beside our figure, and is what the measurement resolves.
+// Equal code is not equally fast at every place, nor on all pages: the same loop differs by a tenth
+// from 2^12 to 2^16. So a row is measured at several places: each has a program and a copy of the
+// loop in C of its own, and other parts of the arrays. A second copy takes turns with both: what it
+// differs from the first by stands beside our figure, and is what the measurement resolves.
 //
 // Goals: never slower than C, at least 3 times as fast as ONNX Runtime.
 #include <algorithm>
@@ -49,7 +50,8 @@ class Arrays {
     for (std::size_t i = 0; i < Pointers{}.size(); ++i) buffers_.emplace_back(room_);
   }
 
-  // Arrays of `count` elements that begin with a line, each at its own place, another one for every `place`.
+  // Arrays of `count` elements that begin with a line, each at its own place, another one for every
+  // `place`.
   Pointers at(int place, std::ptrdiff_t count) const {
     std::mt19937_64 generator(static_cast<std::uint64_t>(place));
     std::uniform_int_distribution<std::ptrdiff_t> line(0, (room_ - count) / kLineFloats);
@@ -79,9 +81,10 @@ struct LoopInC {
   }
 };
 
-// Processors take a load for one that waits for a store before it if their addresses agree in the last
-// twelve bits. A result that is shorter than a page is therefore written where the stack's addresses
-// around `frame` differ from it in these, or a call of a few nanoseconds would take a fifth longer by where the stack begins.
+// Processors take a load for one that waits for a store before it if their addresses agree in the
+// last twelve bits. A result that is shorter than a page is therefore written where the stack's
+// addresses around `frame` differ from it in these, or a call of a few nanoseconds would take a
+// fifth longer by where the stack begins.
 float* apart_from_stack(float* result, std::ptrdiff_t count, const void* frame) {
   constexpr std::uintptr_t kPage = 4096, kLine = 64, kGap = 256;
   constexpr std::ptrdiff_t kShort = 256;
@@ -146,7 +149,8 @@ std::vector<Cell> start_of_row(int power, const ThreadPool* pool, const Spread& 
           {fmt::format("{:.1f}", rate), rate}};
 }
 
-// A lag of 1 % is not told from noise, nor is one that a quarter of the samples of the same loop have.
+// A lag of 1 % is not told from noise, nor is one that a quarter of the samples of the same loop
+// have.
 constexpr double kResolved = 0.99;
 
 // Ours, the loop in C and its next copy, whole; on several threads also both in parts.

@@ -1,9 +1,10 @@
 // What a row of a benchmark is to reach, and what the machine gives at most.
 //
-// A goal is so many times the speed of the best of the others; or 95% of what the multiply-add units can do, or 93% of what
-// memory can be read with, whichever is lower: nobody can be faster than the machine. The machine's limits are loops of
-// multiply-adds in registers and of loads, measured when a benchmark starts. How fast a processor is changes from second to
-// second, so where a row comes near a limit, that limit's loop takes turns with the row's other sides.
+// A goal is so many times the speed of the best of the others; or 95% of what the multiply-add
+// units can do, or 93% of what memory can be read with, whichever is lower: nobody can be faster
+// than the machine. The machine's limits are loops of multiply-adds in registers and of loads,
+// measured when a benchmark starts. How fast a processor is changes from second to second, so where
+// a row comes near a limit, that limit's loop takes turns with the row's other sides.
 #pragma once
 
 #include <array>
@@ -104,7 +105,8 @@ class Machine {
     return work.bytes / bytes(work.bytes, threads) / samples.seconds(0).median;
   }
 
-  // `times`: how many times as fast as the best of the others the first side is; none, if there are no others.
+  // `times`: how many times as fast as the best of the others the first side is; none, if there are
+  // no others.
   Verdict judge(const Goal& goal, std::optional<double> times, const Samples& samples,
                 const LimitSides& limits, const Work& work, int threads) const {
     const double peak = part_of_peak(samples, limits, work, threads),
@@ -117,8 +119,8 @@ class Machine {
       verdict = {std::move(words), wanted, reached, reached >= wanted};
     };
     if (times) consider(goal.times, *times, fmt::format("{:.2f}", goal.times));
-    // A limit that is far away, and was not measured beside the row, makes no goal lower; nor does one that was disturbed, so
-    // that the row is beyond it.
+    // A limit that is far away, and was not measured beside the row, makes no goal lower; nor does
+    // one that was disturbed, so that the row is beyond it.
     if ((limits.peak != 0 && peak < kBeyond) || goal.times == kUnreachable)
       consider(goal.peak, peak, fmt::format("{:.0f} % of peak", goal.peak * 100));
     if (limits.reads != 0 && reads < kBeyond)

@@ -1,9 +1,11 @@
-// In which kernels a training step passes its time, from samples: a timer interrupts the thread that runs it a thousand times a
-// second, and the function that it is in is noted. So every kernel is met where it stands in the step, with the caches as
-// the others have left them, and what a contraction loses by itself counts as its own.
+// In which kernels a training step passes its time, from samples: a timer interrupts the thread
+// that runs it a thousand times a second, and the function that it is in is noted. So every kernel
+// is met where it stands in the step, with the caches as the others have left them, and what a
+// contraction loses by itself counts as its own.
 //
-// The step is compiled once more, into one object file, whose symbols say where each kernel is. What is neither in it nor
-// in a function of a kernel, such as the checks of a call, is outside contractions.
+// The step is compiled once more, into one object file, whose symbols say where each kernel is.
+// What is neither in it nor in a function of a kernel, such as the checks of a call, is outside
+// contractions.
 #pragma once
 
 #include <algorithm>
@@ -36,7 +38,8 @@
 
 namespace weir::bench {
 
-// The sum of products over an axis, with all that is done where the sums are: panels, activation, update.
+// The sum of products over an axis, with all that is done where the sums are: panels, activation,
+// update.
 inline bool is_contraction(const Kernel& kernel) {
   for (const Stage& stage : kernel.stages)
     if (stage.fold && stage.fold->name.starts_with("dot")) return true;
@@ -120,7 +123,8 @@ class ThreadSamples {
   struct sigaction before_{};
 };
 
-// The share of a step's time on one thread that passes outside contractions, from so many seconds of it.
+// The share of a step's time on one thread that passes outside contractions, from so many seconds
+// of it.
 inline std::optional<double> share_outside_contractions(const Trainer& trainer,
                                                         const Weights& weights,
                                                         std::span<const Tensor> inputs, double rate,

@@ -57,8 +57,9 @@ class Comparison {
              {"goal", 0}},
             options) {}
 
-  // `goals` are those with one thread and with two, `work` is what one call needs. `session` makes ONNX Runtime's for a number of threads; `network`, if there is one, is what the
-  // model was built from, and oneDNN gets it.
+  // `goals` are those with one thread and with two, `work` is what one call needs. `session` makes
+  // ONNX Runtime's for a number of threads; `network`, if there is one, is what the model was built
+  // from, and oneDNN gets it.
   void add(Subject& subject, const Executable& executable, const std::array<Goal, 2>& goals,
            const Work& work,
            const std::function<test::OnnxSession(int threads, bool rests)>& session,
@@ -165,8 +166,8 @@ class Comparison {
   std::vector<std::string> behind_;
 };
 
-// How long a model takes to be made ready, in seconds: without a cache but for what it takes to store the code in one, and with
-// the code from it, on one thread and on two.
+// How long a model takes to be made ready, in seconds: without a cache but for what it takes to
+// store the code in one, and with the code from it, on one thread and on two.
 struct Readiness {
   std::string name;
   double cold = 0;
@@ -189,7 +190,8 @@ class Models {
   Models(const Options& options, const test::OnnxRuntime* runtime)
       : options_(options), runtime_(runtime), comparison_(options, runtime) {}
 
-  // A model whose images are of any height and width runs at more sizes than that of its data, all from one program.
+  // A model whose images are of any height and width runs at more sizes than that of its data, all
+  // from one program.
   void add_folder(const std::string& folder) {
     std::string name = std::filesystem::path(folder).filename().string();
     if (!options_.wants(name)) return;
@@ -345,7 +347,8 @@ class Models {
     }
   }
 
-  // Images of other sizes for a model whose one input is [1, channels, height, width], the last two being symbols.
+  // Images of other sizes for a model whose one input is [1, channels, height, width], the last two
+  // being symbols.
   static std::vector<Inputs> images_of_sizes(const Graph& graph) {
     if (graph.inputs().size() != 1) return {};
     const Value& input = graph.value(graph.inputs().front());

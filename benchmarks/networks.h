@@ -81,8 +81,8 @@ inline Network dcgan_discriminator() {
   return network;
 }
 
-// Convolutions as the networks above and MobileNets have them, and those that are grouped, dilated, or
-// of one or three spatial axes, each a network of its own.
+// Convolutions as the networks above and MobileNets have them, and those that are grouped, dilated,
+// or of one or three spatial axes, each a network of its own.
 inline std::vector<Network> single_convolutions() {
   Layer grouped = convolution(128, 3, 1, 1, false, 0.1f);
   grouped.groups = 4;

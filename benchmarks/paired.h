@@ -1,13 +1,14 @@
-// Paired timing: how fast two or more pieces of code are, one relative to the other, on a machine that
-// does other things too.
+// Paired timing: how fast two or more pieces of code are, one relative to the other, on a machine
+// that does other things too.
 //
 // All sides run in turns within one process, on the same buffers and so on the same pages: round by
 // round each side is timed once, and every round has an order of its own, for how fast a side is
 // depends on the one before it. What counts is the ratio of two sides within a round; the median of
-// these ratios and their quartiles are reported, so a disturbance that hits one round, or all sides of
-// it, changes little. A side that lasts less than a sample's least time is repeated within the sample,
-// and all sides are repeated equally often. Before its sample each side runs untimed for half as long:
-// its threads wake, and the caches hold what it leaves there, not what another side has left.
+// these ratios and their quartiles are reported, so a disturbance that hits one round, or all sides
+// of it, changes little. A side that lasts less than a sample's least time is repeated within the
+// sample, and all sides are repeated equally often. Before its sample each side runs untimed for
+// half as long: its threads wake, and the caches hold what it leaves there, not what another side
+// has left.
 //
 // Timed runs hold a lock on a file, so two benchmarks never run at the same time.
 #pragma once
@@ -137,7 +138,8 @@ inline double rough_seconds(const Side& side, double sample_seconds) {
   return seconds / static_cast<double>(tries);
 }
 
-// Times the sides in turns. Each is run twice before, to touch its pages and to tell how long it takes.
+// Times the sides in turns. Each is run twice before, to touch its pages and to tell how long it
+// takes.
 inline Samples interleave(std::span<const Side> sides, const Effort& effort) {
   double shortest = 1e9, round = 0;
   for (const Side& side : sides) {

@@ -1,8 +1,9 @@
-// What a benchmark prints: the machine, tables of at most 120 columns, and the same figures as JSON.
+// What a benchmark prints: the machine, tables of at most 120 columns, and the same figures as
+// JSON.
 //
-// Options that all benchmarks take: `--json FILE` appends a line of JSON for every row, `--quick` takes
-// few samples and leaves the large sizes out, `--only TEXT` leaves out all cases but some where a
-// benchmark has many, `--help`.
+// Options that all benchmarks take: `--json FILE` appends a line of JSON for every row, `--quick`
+// takes few samples and leaves the large sizes out, `--only TEXT` leaves out all cases but some
+// where a benchmark has many, `--help`.
 #pragma once
 
 #include <algorithm>
@@ -99,8 +100,8 @@ struct Cell {
         json(fmt::format("[{:.9g}, {:.9g}, {:.9g}]", value.low, value.median, value.high)) {}
 };
 
-// A table whose rows appear as they are measured. Column widths are given; text is right-aligned but in
-// the last column.
+// A table whose rows appear as they are measured. Column widths are given; text is right-aligned
+// but in the last column.
 class Table {
  public:
   struct Column {
@@ -171,7 +172,8 @@ inline void print_machine() {
   std::printf("In brackets: quartiles of the paired ratios.\n");
 }
 
-// What `main` returns: measures with the options of the command line, one program at a time on the machine.
+// What `main` returns: measures with the options of the command line, one program at a time on the
+// machine.
 template <class Measure>
 int run_benchmark(int argc, char** argv, const char* what, Measure&& measure) try {
   Options options = Options::parse(argc, argv, what);

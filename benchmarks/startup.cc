@@ -1,8 +1,7 @@
-// From the start of the process to the digits result: `weir run` on examples/digits, the whole process
-// as a user sees it, the same with the code found in a cache, and without a model, for what loading the library
-// alone costs. Then the
-// stages of one run each, from `--verbose`. Processor time is given beside the time that passes: on a busy
-// machine it tells what the work alone takes.
+// From the start of the process to the digits result: `weir run` on examples/digits, the whole
+// process as a user sees it, the same with the code found in a cache, and without a model, for what
+// loading the library alone costs. Then the stages of one run each, from `--verbose`. Processor
+// time is given beside the time that passes: on a busy machine it tells what the work alone takes.
 //
 // Goals: 120 ms, and from the cache 40 ms.
 #include <fcntl.h>

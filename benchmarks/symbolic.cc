@@ -1,5 +1,6 @@
-// What it costs that a program serves every batch: programs whose batch is known only at the call against programs that were
-// compiled for it, f32, on one and two threads. Goal: 97 % of the specialised one's speed.
+// What it costs that a program serves every batch: programs whose batch is known only at the call
+// against programs that were compiled for it, f32, on one and two threads. Goal: 97 % of the
+// specialised one's speed.
 //
 // Both read the same inputs, and their results are compared before anything is timed.
 #include <exception>

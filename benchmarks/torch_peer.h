@@ -1,5 +1,6 @@
-// PyTorch in a process of its own, a script of benchmarks/ that does what it is told line by line, so that it takes turns with
-// ours: eager training steps (training_peer.py), and gradients of layers (gradient_peer.py).
+// PyTorch in a process of its own, a script of benchmarks/ that does what it is told line by line,
+// so that it takes turns with ours: eager training steps (training_peer.py), and gradients of
+// layers (gradient_peer.py).
 #pragma once
 
 #include <fcntl.h>

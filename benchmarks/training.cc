@@ -3,8 +3,9 @@
 // critic's own gradient in it. PyTorch runs in a process of its own, in turns with ours.
 //
 // Both sides start from the same weights and train on one batch; their losses are compared first.
-// `peak` is the part of a step that its multiply-adds would take at the peak of the units, which takes turns with the step, and
-// `other` the share of our time outside contractions, on one thread, from samples (kernel_samples.h).
+// `peak` is the part of a step that its multiply-adds would take at the peak of the units, which
+// takes turns with the step, and `other` the share of our time outside contractions, on one thread,
+// from samples (kernel_samples.h).
 #include <cmath>
 #include <csignal>
 #include <cstdlib>

@@ -1,4 +1,5 @@
-// What a model needs of a machine, however it is computed: multiply-adds of its contractions, and what has to be read.
+// What a model needs of a machine, however it is computed: multiply-adds of its contractions, and
+// what has to be read.
 #pragma once
 
 #include <algorithm>
@@ -35,7 +36,8 @@ inline double flops_of(const OpInstance& instance, const TensorType& result,
   if (!comprehension.reduction || !comprehension.reduction->name.starts_with("dot")) return 0;
   auto size = [&](const Dim& dim) { return dim.evaluate(bindings).value(); };
   double flops = 2;
-  // Of a convolution and both of its gradients: the operand that windows go over, what they leave, and the filters.
+  // Of a convolution and both of its gradients: the operand that windows go over, what they leave,
+  // and the filters.
   const std::string& name = instance.op->name;
   const TensorType *image = nullptr, *windows = nullptr, *filters = nullptr;
   if (name == "conv") {

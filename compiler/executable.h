@@ -40,8 +40,8 @@ struct StateVariable {
 Tensor read_state(const StateVariable& variable, const void* state);
 void write_state(const StateVariable& variable, const Tensor& value, void* state);
 
-// Movable; running is const and safe from many threads at once. Everything that belongs to the program -
-// code, weights, workspaces - is freed with it.
+// Movable; running is const and safe from many threads at once. Everything that belongs to the
+// program - code, weights, workspaces - is freed with it.
 class Executable {
  public:
   struct Parts;  // made by compile()
@@ -58,21 +58,22 @@ class Executable {
   std::size_t state_bytes() const;
   std::span<const std::string> symbols() const;  // in the order of weir_call::dims
 
-  // Runs on inputs in order, or by name, and returns outputs in order. Symbols are bound to the inputs'
-  // sizes. Throws Error when a tensor is missing, has another type than the program wants, or two
-  // tensors disagree about a symbol. No executor: runs on the calling thread alone.
+  // Runs on inputs in order, or by name, and returns outputs in order. Symbols are bound to the
+  // inputs' sizes. Throws Error when a tensor is missing, has another type than the program wants,
+  // or two tensors disagree about a symbol. No executor: runs on the calling thread alone.
   std::vector<Tensor> run(std::span<const Tensor> inputs,
                           const weir_executor* executor = nullptr) const;
   std::vector<Tensor> run(const NamedTensors& inputs,
                           const weir_executor* executor = nullptr) const;
-  // Likewise, into tensors of the caller's, which may be views of any memory, but an output's is its
-  // own: Error if it overlaps another tensor's, or is null. A program that updates params starts from
-  // the values that the model gives them, every time, and their next values are among the outputs.
+  // Likewise, into tensors of the caller's, which may be views of any memory, but an output's is
+  // its own: Error if it overlaps another tensor's, or is null. A program that updates params
+  // starts from the values that the model gives them, every time, and their next values are among
+  // the outputs.
   void run_into(std::span<const Tensor> inputs, std::span<Tensor> outputs,
                 const weir_executor* executor = nullptr) const;
 
-  // One run that updates `state`, a block of state_bytes() at a multiple of WEIR_ALIGNMENT, apart from
-  // all tensors, in place. `outputs` are those of the graph that update no param. Error as for
+  // One run that updates `state`, a block of state_bytes() at a multiple of WEIR_ALIGNMENT, apart
+  // from all tensors, in place. `outputs` are those of the graph that update no param. Error as for
   // run_into(), before anything is written.
   void run_in_place(std::span<const Tensor> inputs, std::span<Tensor> outputs, void* state,
                     const weir_executor* executor = nullptr) const;
@@ -81,8 +82,8 @@ class Executable {
   // The values that the model gave for what the program updates: they are copied into the block.
   void write_initial_state(void* state) const;
 
-  // The C side: the program itself, the block that weir_call::weights must point to, and the bytes of
-  // workspace for the given dimensions and so many workers, which is an executor's max_workers.
+  // The C side: the program itself, the block that weir_call::weights must point to, and the bytes
+  // of workspace for the given dimensions and so many workers, which is an executor's max_workers.
   weir_program program() const;
   weir_workspace_size workspace_size() const;  // null if the program needs none
   const void* weights() const;

@@ -7,8 +7,8 @@
 
 namespace weir {
 
-// Copies the weights into one block, which the executor's threads share. Throws Error listing params without a value, or with
-// one of another type.
+// Copies the weights into one block, which the executor's threads share. Throws Error listing
+// params without a value, or with one of another type.
 Executable make_executable(const Program& program, LoadedCode code, const Weights& weights,
                            const weir_executor* executor = nullptr);
 

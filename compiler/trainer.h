@@ -78,8 +78,8 @@ class Trainer {
   const Executable& step_executable() const;
   const Executable& evaluation_executable() const;
   // The compiled programs for C (runtime/weir_trainer.h), whose trainers have states of their own,
-  // starting from the model's weights, with each variable as its type says. They are compiled when they
-  // are first asked for. Lives as long as this.
+  // starting from the model's weights, with each variable as its type says. They are compiled when
+  // they are first asked for. Lives as long as this.
   const weir_step& c_step() const;
 
  private:

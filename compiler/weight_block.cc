@@ -1,7 +1,8 @@
-// Elements are moved in tiles: of the dimension that is innermost in the new order as many as a line holds, by a run of the
-// tensor. Each of its runs is read once, line by line, into a buffer that stays in the first cache, and the tile is written
-// from there in lines of the new order. Without the buffer the runs, which are often a multiple of 4 KB apart, would push
-// each other out of that cache between one line and the next.
+// Elements are moved in tiles: of the dimension that is innermost in the new order as many as a
+// line holds, by a run of the tensor. Each of its runs is read once, line by line, into a buffer
+// that stays in the first cache, and the tile is written from there in lines of the new order.
+// Without the buffer the runs, which are often a multiple of 4 KB apart, would push each other out
+// of that cache between one line and the next.
 
 #include "compiler/weight_block.h"
 
@@ -20,7 +21,8 @@
 namespace weir {
 namespace {
 
-// A dimension in the new order, and how far its neighbours are apart, in elements: in the tensor, and in the new order.
+// A dimension in the new order, and how far its neighbours are apart, in elements: in the tensor,
+// and in the new order.
 struct Dimension {
   std::int64_t size, stride, step;
 };
@@ -69,7 +71,8 @@ class Mover {
 
   explicit Mover(std::vector<Dimension> dimensions) : columns_(dimensions.back()) {
     dimensions.pop_back();
-    // A run of the tensor has all of its innermost dimensions, but for a part of the outermost of them.
+    // A run of the tensor has all of its innermost dimensions, but for a part of the outermost of
+    // them.
     if (columns_.stride != 1) {
       while (true) {
         auto next = std::ranges::find(dimensions, run_, &Dimension::stride);

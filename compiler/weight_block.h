@@ -10,8 +10,9 @@
 
 namespace weir {
 
-// Copies a tensor's elements to memory that has its dimensions in another order, outermost first, and
-// back; an empty order is that of the tensor. The last of them is in panels of so many elements if `panel` is not 0.
+// Copies a tensor's elements to memory that has its dimensions in another order, outermost first,
+// and back; an empty order is that of the tensor. The last of them is in panels of so many elements
+// if `panel` is not 0.
 void put_in_order(char* to, const Tensor& tensor, std::span<const std::uint32_t> order,
                   std::int64_t panel = 0);
 void take_in_order(Tensor& tensor, const char* from, std::span<const std::uint32_t> order,
@@ -20,7 +21,8 @@ void take_in_order(Tensor& tensor, const char* from, std::span<const std::uint32
 // Error that lists the params without a value, or if one has a value of another type.
 void check_weights(std::span<const WeightEntry> entries, const Weights& weights);
 
-// Lays out every entry that has a place, in pieces that the executor's threads share. What no entry covers stays as it is.
+// Lays out every entry that has a place, in pieces that the executor's threads share. What no entry
+// covers stays as it is.
 void fill_weight_block(std::span<const WeightEntry> entries, const Weights& weights,
                        std::span<char> block, const weir_executor* executor = nullptr);
 

@@ -30,7 +30,8 @@ inline constexpr std::string_view kMarkEnd = " of";
 // The section of what has no mark.
 inline constexpr std::string_view kForward = "forward";
 
-// The marks at the beginning of a note: "gradient of gradient of" of "gradient of gradient of h in".
+// The marks at the beginning of a note: "gradient of gradient of" of "gradient of gradient of h
+// in".
 inline std::string_view marks_of(std::string_view note) {
   std::size_t end = 0;
   for (int count = 0; count < kMostMarks; ++count) {

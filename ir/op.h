@@ -1,7 +1,7 @@
 // What an op is: one declaration from which everything else follows.
 //
-// A declaration (in ir/ops/) gives name, operands, attributes, documentation, and a meaning of one of
-// four forms:
+// A declaration (in ir/ops/) gives name, operands, attributes, documentation, and a meaning of one
+// of four forms:
 //   pointwise      one scalar expression of the operands' elements, which broadcast as in NumPy
 //   comprehension  each result element as a scalar expression of operand elements at computed indices,
 //                  reduced over further axes if there are any: reductions, contractions, movement
@@ -52,8 +52,8 @@ struct OperandSpec {
 // results in the same order, and with the attributes that have ONNX names under these names; an
 // attribute that has none must then have its default value. Both import and export need nothing
 // else. Where the nodes differ in more than names `since` is 0: compiler/frontend knows how to read
-// them, and OpDef::to_onnx how to write them. Where an ONNX node may also mean more than this op does
-// (more operands, or fewer axes), the frontend's converter of that name goes before this
+// them, and OpDef::to_onnx how to write them. Where an ONNX node may also mean more than this op
+// does (more operands, or fewer axes), the frontend's converter of that name goes before this
 // declaration. An op that ONNX does not have says so: OnnxOp::none().
 struct OnnxOp {
   std::string name;  // empty if there is none
@@ -81,9 +81,10 @@ struct OpInstance {
   std::vector<int> axes(int rank) const;
 };
 
-// What an op needs of an operand that holds indices: each of them lies within a size, 0 <= i < size, or -size <= i <
-// size where negative ones count from the end. One that does not is a data fault: the interpreter throws the Error of
-// ir/index_range_check.h, and a compiled program ends with WEIR_DATA_FAULT before any kernel reads by that index.
+// What an op needs of an operand that holds indices: each of them lies within a size, 0 <= i <
+// size, or -size <= i < size where negative ones count from the end. One that does not is a data
+// fault: the interpreter throws the Error of ir/index_range_check.h, and a compiled program ends
+// with WEIR_DATA_FAULT before any kernel reads by that index.
 struct IndexOperand {
   std::size_t operand;
   // One size for all elements, or one for each place along the operand's last axis.
@@ -92,15 +93,17 @@ struct IndexOperand {
   std::string op = {};   // who the message names; empty: this op
 };
 
-// An operand of integers that choose: those from 0 to below a count each choose something, and all others nothing.
+// An operand of integers that choose: those from 0 to below a count each choose something, and all
+// others nothing.
 struct ChoiceOperand {
   std::size_t operand;
   std::int64_t count;
 };
 
-// How the elements of a result are brought back to those of the operand that they equal, but for the sign of zero and the
-// payload of NaN: the last result of `chooser`, of the same operand, says which one each of them is, and `spreader` of others
-// and these numbers adds the others up in their places, and has +0 everywhere else.
+// How the elements of a result are brought back to those of the operand that they equal, but for
+// the sign of zero and the payload of NaN: the last result of `chooser`, of the same operand, says
+// which one each of them is, and `spreader` of others and these numbers adds the others up in their
+// places, and has +0 everywhere else.
 struct WayBack {
   std::string chooser;
   Attributes chooser_attributes;
@@ -116,8 +119,8 @@ struct Element {
   const OpInstance& instance;
   std::span<const scalar::Expr> index;   // one for each result dimension
   std::span<const scalar::Expr> reduce;  // one for each reduced axis
-  // The element of operand `k` at an index. The guarded form has `otherwise` where the guard is false,
-  // and does not touch memory there.
+  // The element of operand `k` at an index. The guarded form has `otherwise` where the guard is
+  // false, and does not touch memory there.
   std::function<scalar::Expr(int k, std::span<const scalar::Expr> index)> load;
   std::function<scalar::Expr(int k, scalar::Expr guard, scalar::Expr otherwise,
                              std::span<const scalar::Expr> index)>
@@ -165,11 +168,13 @@ struct Comprehension {
   std::function<std::vector<scalar::Expr>(const Element&)> body;
 };
 
-// A result that is written element by element, in steps that may read what stands there: scatters and running sums.
+// A result that is written element by element, in steps that may read what stands there: scatters
+// and running sums.
 //
-// Steps have axes, as results have; there is one step for each index. Steps that differ along an axis of `in_order` run in
-// row-major order of those axes, and may read and write the same elements. Along the other axes they are independent: no
-// element that one of them touches is touched by another one.
+// Steps have axes, as results have; there is one step for each index. Steps that differ along an
+// axis of `in_order` run in row-major order of those axes, and may read and write the same
+// elements. Along the other axes they are independent: no element that one of them touches is
+// touched by another one.
 struct Steps {
   struct Step {
     std::vector<scalar::Expr> place;  // in the result
@@ -177,10 +182,11 @@ struct Steps {
   };
   Shape extents;
   std::vector<bool> in_order;  // one for each axis
-  // The operand, of the result's type, that the result is before the first step. Without one, a step reads only
-  // elements that steps before it have written, and every element is written.
+  // The operand, of the result's type, that the result is before the first step. Without one, a
+  // step reads only elements that steps before it have written, and every element is written.
   std::optional<std::size_t> start;
-  // `index` is that of the step. To load operand Element::kResult is to read the result as it stands.
+  // `index` is that of the step. To load operand Element::kResult is to read the result as it
+  // stands.
   std::function<Step(const Element&)> body;
 };
 
@@ -199,8 +205,8 @@ class TrainingForm {
  public:
   virtual ~TrainingForm() = default;
 
-  // What random numbers are made from: an i64 scalar that grows by 1 with every step, and another number for every
-  // place that draws in one step, from 0 on.
+  // What random numbers are made from: an i64 scalar that grows by 1 with every step, and another
+  // number for every place that draws in one step, from 0 on.
   virtual Var counter() = 0;
   virtual std::int64_t next_site() = 0;
   virtual bool is_param(Var value) const = 0;
@@ -220,15 +226,16 @@ struct GradientRule {
   std::string reason;  // of `none`
   // One gradient for each operand; an invalid Var where there is none or it is not wanted.
   std::function<std::vector<Var>(const GradientContext&)> rule;
-  // Whether the stated rule only moves elements: each element of a gradient is one of the cotangent's,
-  // or zero. Then it holds for values of every type.
+  // Whether the stated rule only moves elements: each element of a gradient is one of the
+  // cotangent's, or zero. Then it holds for values of every type.
   bool moves = false;
   // Whether the stated rule is not the derivative of the op's meaning but what its user asks for.
   bool is_imposed = false;
 };
 
-// What a loss takes as targets, its second operand, where these are floats: who has them before they are trained on refuses
-// others. The loss computes with these as well, and gives what means nothing.
+// What a loss takes as targets, its second operand, where these are floats: who has them before
+// they are trained on refuses others. The loss computes with these as well, and gives what means
+// nothing.
 struct TargetRange {
   double least = 0, most = 1;
   bool ends_alone = false;  // nothing between the two
@@ -254,14 +261,16 @@ struct OpDef {
   // Further checks of attributes, before `infer`. Throws Error without a location.
   std::function<void(const OpInstance&)> check;
 
-  // The meaning: exactly one of these applies to an instance; `composite` first, where it gives one.
+  // The meaning: exactly one of these applies to an instance; `composite` first, where it gives
+  // one.
   std::function<scalar::Expr(std::span<const scalar::Expr>, const Attributes&)> pointwise;
   std::function<Comprehension(const OpInstance&)> comprehension;
   std::function<Steps(const OpInstance&)> steps;
   std::function<std::vector<Var>(GraphBuilder&, std::span<const Var>, const Attributes&)> composite;
   // Of an op that has both: whether the body stands for this instance. Absent means yes.
   std::function<bool(const OpInstance&)> is_composite;
-  // The operands that hold indices, if there are any. The body of a composite op checks them itself, with in_range.
+  // The operands that hold indices, if there are any. The body of a composite op checks them
+  // itself, with in_range.
   std::function<std::vector<IndexOperand>(const OpInstance&)> index_operands;
   // The operand that chooses by numbers, of whatever integer type, if there is one.
   std::function<ChoiceOperand(const OpInstance&)> choice_operand;
@@ -269,8 +278,8 @@ struct OpDef {
   std::function<std::optional<WayBack>(const OpInstance&)> way_back;
   // Of a loss that not every float is a target for.
   std::optional<TargetRange> targets = {};
-  // What a training step has in the op's place; nothing where the instance stays as it is. Absent: the op is the same in
-  // training.
+  // What a training step has in the op's place; nothing where the instance stays as it is. Absent:
+  // the op is the same in training.
   std::function<std::vector<Var>(TrainingForm&, std::span<const Var>, const Attributes&)>
       in_training;
   // The result as data, for constants.
@@ -279,29 +288,30 @@ struct OpDef {
   // True for a comprehension without arithmetic that can be read through, or a body of such ops:
   // movement.
   bool is_movement = false;
-  // True for a movement of one operand in which each of its elements is found, if the result has any: what holds for all
-  // elements of the result holds for all of the operand.
+  // True for a movement of one operand in which each of its elements is found, if the result has
+  // any: what holds for all elements of the result holds for all of the operand.
   bool keeps_elements = false;
   // True for one whose result is stored in memory, and its operand nowhere computed again for it.
   bool is_stored = false;
-  // An operand that is computed, and stored, before anything that is made of the result; its elements are not read.
+  // An operand that is computed, and stored, before anything that is made of the result; its
+  // elements are not read.
   std::optional<std::size_t> waits_for;
   // True for a pointwise expression without arithmetic, which takes f16 and bf16 as they are.
   bool keeps_types = false;
   GradientRule gradient;
-  // The partial derivative of the pointwise expression with respect to one operand, stated where the
-  // derived one would lose accuracy or give NaN (infinity times zero); the gradient is the cotangent
-  // times it. Absent: derived. An invalid expression: zero everywhere.
+  // The partial derivative of the pointwise expression with respect to one operand, stated where
+  // the derived one would lose accuracy or give NaN (infinity times zero); the gradient is the
+  // cotangent times it. Absent: derived. An invalid expression: zero everywhere.
   std::function<scalar::Expr(std::span<const scalar::Expr>, const Attributes&, std::size_t operand)>
       derivative;
   OnnxOp onnx;
-  // Writes an instance in ONNX ops, and returns its results: for an op that is not always the one node
-  // of `onnx`. It may decline an instance by returning nothing, which is then written through its body
-  // or its scalar expression.
+  // Writes an instance in ONNX ops, and returns its results: for an op that is not always the one
+  // node of `onnx`. It may decline an instance by returning nothing, which is then written through
+  // its body or its scalar expression.
   std::function<std::vector<OnnxValue>(OnnxNodes&, const OpInstance&, std::span<const OnnxValue>)>
       to_onnx;
-  // The same in other ops, for ONNX alone: of an op that ONNX does not have, and that is a comprehension
-  // because it is faster so.
+  // The same in other ops, for ONNX alone: of an op that ONNX does not have, and that is a
+  // comprehension because it is faster so.
   std::function<std::vector<Var>(GraphBuilder&, std::span<const Var>, const Attributes&)> onnx_body;
 
   bool composite_for(const OpInstance& instance) const {
@@ -309,8 +319,8 @@ struct OpDef {
   }
 };
 
-// Checks one use against the declaration, fills in defaults, and infers the result types. Throws Error
-// without a location, naming the op.
+// Checks one use against the declaration, fills in defaults, and infers the result types. Throws
+// Error without a location, naming the op.
 std::vector<TensorType> check_and_infer(const OpDef& op, std::span<const TensorType> operands,
                                         Attributes& attributes);
 

@@ -181,7 +181,8 @@ class GraphParser {
       if (results[i].is_numbered()) numbered_.emplace(results[i].text, node.results[i]);
   }
 
-  // The node's location has the marks of its section; that of an error is a place in the text alone.
+  // The node's location has the marks of its section; that of an error is a place in the text
+  // alone.
   NodeId insert(const OpDef& op, const Token& name, std::vector<ValueId> operands,
                 Attributes attributes, std::span<const std::string> result_names) try {
     Location location = lexer_.location(name);

@@ -43,8 +43,8 @@ scalar::Expr gradient_expression(const OpDef& op, std::span<const scalar::Expr> 
   scalar::Expr value = op.pointwise(arguments, attributes);
   std::vector<scalar::Id> tangents(arguments.size());
   tangents[operand] = cotangent.id();
-  // Derivatives are taken with respect to arguments; any other expression that stands for one is the
-  // business of the caller, who substitutes afterwards.
+  // Derivatives are taken with respect to arguments; any other expression that stands for one is
+  // the business of the caller, who substitutes afterwards.
   scalar::Id derivative = scalar::differentiate(value.arena(), value.id(), tangents);
   if (!derivative.valid()) return {};
   return {value.arena(), derivative};
@@ -87,8 +87,8 @@ OpDef make_gradient_op(const OpDef& op, std::size_t operand, std::string name) {
   result.attributes = op.attributes;
   result.pointwise = [&op, operand](std::span<const scalar::Expr> arguments,
                                     const Attributes& attributes) {
-    // Written on arguments 0, 1, ... first, since derivatives are taken with respect to arguments, and
-    // then on the expressions that stand for them here.
+    // Written on arguments 0, 1, ... first, since derivatives are taken with respect to arguments,
+    // and then on the expressions that stand for them here.
     scalar::Arena& into = arguments.front().arena();
     scalar::Arena arena;
     std::vector<scalar::Expr> plain;

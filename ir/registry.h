@@ -1,10 +1,10 @@
 // The table of all ops.
 //
-// Ops are added by one explicit call for each file in ir/ops/, in registry.cc. Besides the ops in the
-// table there are gradient ops, made on demand from a pointwise op's expression: for an op f with one
-// differentiable operand `f.grad`, with several `f.grad0`, `f.grad1`, ... by operand number. Such an op
-// takes f's operands and then the cotangent, has f's attributes, and is pointwise itself, so it can be
-// differentiated again.
+// Ops are added by one explicit call for each file in ir/ops/, in registry.cc. Besides the ops in
+// the table there are gradient ops, made on demand from a pointwise op's expression: for an op f
+// with one differentiable operand `f.grad`, with several `f.grad0`, `f.grad1`, ... by operand
+// number. Such an op takes f's operands and then the cotangent, has f's attributes, and is
+// pointwise itself, so it can be differentiated again.
 #pragma once
 
 #include <memory>

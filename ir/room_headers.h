@@ -1,5 +1,5 @@
-// What most sources of the rooms include, precompiled once for all of them: a quarter of the time that they take to
-// compile. No source relies on it: each includes what it uses.
+// What most sources of the rooms include, precompiled once for all of them: a quarter of the time
+// that they take to compile. No source relies on it: each includes what it uses.
 #pragma once
 
 #include <algorithm>

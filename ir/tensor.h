@@ -1,7 +1,7 @@
 // Tensors: values in memory, dense and row-major.
 //
-// A Tensor either owns its memory (shared between copies; treat a shared tensor as immutable) or is a
-// view of the caller's. Sizes are checked for overflow before anything is allocated.
+// A Tensor either owns its memory (shared between copies; treat a shared tensor as immutable) or is
+// a view of the caller's. Sizes are checked for overflow before anything is allocated.
 #pragma once
 
 #include <cstddef>
@@ -84,8 +84,8 @@ class Tensor {
 
   // The type with every dimension an integer.
   TensorType type() const;
-  // "[[-0.01, 2.0], [0.5, 3.0]]"; parts of large tensors are elided as "...": at most `edge` entries
-  // at each end of a dimension once there are more than `limit` elements.
+  // "[[-0.01, 2.0], [0.5, 3.0]]"; parts of large tensors are elided as "...": at most `edge`
+  // entries at each end of a dimension once there are more than `limit` elements.
   std::string to_string(std::int64_t limit = 1000, std::int64_t edge = 3) const;
 
  private:

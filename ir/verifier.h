@@ -35,8 +35,8 @@ std::span<const VerifierRule> verifier_rules();
 // says what has just been done, as in "pass cse".
 void verify(const Graph& graph, std::string_view stage = {});
 
-// Throws Error, at the declaration or node that is at fault, if an element type cannot be computed on
-// yet, or a symbol occurs in no input or param or has no identifier for a name.
+// Throws Error, at the declaration or node that is at fault, if an element type cannot be computed
+// on yet, or a symbol occurs in no input or param or has no identifier for a name.
 void check_graph(const Graph& graph);
 
 }  // namespace weir

@@ -1,7 +1,9 @@
-// See thread_count.h. The formats are those of proc(5), cgroups(7) and the kernel's cgroup-v2 document:
+// See thread_count.h. The formats are those of proc(5), cgroups(7) and the kernel's cgroup-v2
+// document:
 //   /proc/self/cgroup      HIERARCHY:CONTROLLERS:PATH     version 2 is hierarchy 0 without controllers
 //   /proc/self/mountinfo   ID PARENT DEVICE ROOT MOUNT_POINT OPTIONS [TAG...] - TYPE SOURCE SUPER_OPTIONS
-// PATH is relative to the hierarchy's root, and ROOT is the part of the hierarchy seen at MOUNT_POINT.
+// PATH is relative to the hierarchy's root, and ROOT is the part of the hierarchy seen at
+// MOUNT_POINT.
 #include "runtime/thread_count.h"
 
 #include <algorithm>

@@ -1,8 +1,8 @@
 // See workspace.h.
 //
-// Sizes are rounded up to whole alignments, or to whole huge pages for a mapped block, so the size alone
-// tells how a block was allocated. A mapping is aligned by asking for one huge page more and giving back
-// what stands out on both sides.
+// Sizes are rounded up to whole alignments, or to whole huge pages for a mapped block, so the size
+// alone tells how a block was allocated. A mapping is aligned by asking for one huge page more and
+// giving back what stands out on both sides.
 #include "runtime/workspace.h"
 
 #include <algorithm>

@@ -6,8 +6,9 @@
 //   - Growing replaces the block and does not keep its contents: a program expects none.
 //   - A failed request leaves the workspace as it was.
 //
-// A block of huge_block bytes or more is mapped from the system, aligned to a huge page and advised as
-// such: a program walks its workspace from end to end, and small pages cost it address translation.
+// A block of huge_block bytes or more is mapped from the system, aligned to a huge page and advised
+// as such: a program walks its workspace from end to end, and small pages cost it address
+// translation.
 #pragma once
 
 #include <cstddef>
@@ -26,8 +27,8 @@ class Workspace {
   Workspace(Workspace&& other) noexcept;
   Workspace& operator=(Workspace&& other) noexcept;
 
-  // A block of at least `bytes` bytes, never null, valid until the next call that asks for more. Its
-  // contents are unspecified. Throws std::bad_alloc; the block from before then stays valid.
+  // A block of at least `bytes` bytes, never null, valid until the next call that asks for more.
+  // Its contents are unspecified. Throws std::bad_alloc; the block from before then stays valid.
   void* reserve(std::size_t bytes);
 
   // The block, or null before the first reserve().

@@ -1,9 +1,9 @@
 // Cotangents on their way backwards, and the zeros that are put into them last.
 //
 // Some pointwise gradients are zero for a part of the elements, whatever the cotangent is: those of
-// select, relu, clip, maximum. Where a gradient further back is infinite or NaN, as that of sqrt at 0,
-// zero times it is NaN, although the element has no share in the result. So a gradient that can be
-// zero is not applied where it stands. It becomes a mask that travels beside the value through
+// select, relu, clip, maximum. Where a gradient further back is infinite or NaN, as that of sqrt at
+// 0, zero times it is NaN, although the element has no share in the result. So a gradient that can
+// be zero is not applied where it stands. It becomes a mask that travels beside the value through
 // pointwise gradients and movement, and is applied where such a chain ends. Pointwise gradients
 // scale each element on its own, so the order in which they are applied is free; applied last, the
 // mask makes zero of whatever became of the elements that it is zero for. Those it lets pass are

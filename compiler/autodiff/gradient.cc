@@ -135,11 +135,11 @@ class Differentiator {
  private:
   void visit(const Node& node);
   void visit_pointwise(const Node& node, const OpInstance& instance);
-  // The product of matrices that a cotangent is a reshape of, where the node is behind one over windows: a layer of features
-  // follows one of images. Invalid if it is none.
+  // The product of matrices that a cotangent is a reshape of, where the node is behind one over
+  // windows: a layer of features follows one of images. Invalid if it is none.
   Var flat_product(const Node& node, const Var& cotangent);
-  // The op of a pointwise gradient. What comes as such a product is changed as that, and reshaped behind it, for a kernel that
-  // computes a product changes what it stores in its own shape alone.
+  // The op of a pointwise gradient. What comes as such a product is changed as that, and reshaped
+  // behind it, for a kernel that computes a product changes what it stores in its own shape alone.
   Var apply_pointwise(const Node& node, PointwiseGradient gradient, const Var& cotangent);
   void visit_stated(const Node& node, const OpInstance& instance);
   void contribute(ValueId operand, Cotangent gradient, const OpDef& op);

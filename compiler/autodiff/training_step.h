@@ -41,8 +41,8 @@ struct TrainingOptions {
 
 struct TrainingStep {
   // Inputs: those of the graph, and, unless the options fix it, the scalar learning_rate, which is
-  // f64 if a param with a gradient is, else f32. Outputs: the loss, those asked for, `finite`, and the
-  // updates.
+  // f64 if a param with a gradient is, else f32. Outputs: the loss, those asked for, `finite`, and
+  // the updates.
   Graph graph;
   // The first values of what the optimizer remembers, and of the counter of random numbers.
   Weights initial;

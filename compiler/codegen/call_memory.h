@@ -1,4 +1,5 @@
-// Where the memory of a call lies: what a weir_call points to, and from it the address of each buffer.
+// Where the memory of a call lies: what a weir_call points to, and from it the address of each
+// buffer.
 #pragma once
 
 #include <cstdint>
@@ -18,7 +19,8 @@ class CallMemory {
   CallMemory(llvm::IRBuilder<>& builder, SizeArithmetic& sizes, const Program& program,
              llvm::IntegerType* word);
 
-  // Reads the fields of a weir_call, and nothing else of what an earlier function had is known any more.
+  // Reads the fields of a weir_call, and nothing else of what an earlier function had is known any
+  // more.
   void read(llvm::Value* call);
   // The symbols' values.
   llvm::Value* dims() const { return dims_; }
@@ -28,8 +30,8 @@ class CallMemory {
   // Whether the fields that the program needs are there; no value if it needs none.
   llvm::Value* has_fields();
 
-  // The offsets of the workspace's slots, and behind them that of what the workers have: as they are known, or as an array
-  // that they are read from when they are needed.
+  // The offsets of the workspace's slots, and behind them that of what the workers have: as they
+  // are known, or as an array that they are read from when they are needed.
   void set_offsets(std::vector<llvm::Value*> offsets) { offsets_ = std::move(offsets); }
   void set_offsets(llvm::Value* array);
   const std::vector<llvm::Value*>& offsets() const { return offsets_; }

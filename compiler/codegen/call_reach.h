@@ -10,7 +10,8 @@ namespace weir {
 
 llvm::ConstantInt* reach_value(llvm::IRBuilder<>& b, Reach reach);
 
-// The Reach of a call, an i64, by the bytes of all parameters; `shared`, an i1, is whether several threads have parts of it.
+// The Reach of a call, an i64, by the bytes of all parameters; `shared`, an i1, is whether several
+// threads have parts of it.
 llvm::Value* reach_of(llvm::IRBuilder<>& b, SizeArithmetic& sizes, const Schedule& schedule,
                       llvm::Value* shared);
 

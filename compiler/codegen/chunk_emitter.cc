@@ -1,10 +1,11 @@
-// The part of the kernel emitter that deals with split folds (split_folds.h): chunk results are left in
-// memory, and merged by another function.
+// The part of the kernel emitter that deals with split folds (split_folds.h): chunk results are
+// left in memory, and merged by another function.
 //
-// Where units are tiles, those of a chunk follow one another, so that what they read of its steps stays
-// in the caches. Of a chunk over windows the steps go in parts, so short that what the groups of rows
-// beside one another read of both operands stays in the first cache. A part goes on with the sums that the
-// one before it left where the chunk's results go, so the order of additions is that of the chunk.
+// Where units are tiles, those of a chunk follow one another, so that what they read of its steps
+// stays in the caches. Of a chunk over windows the steps go in parts, so short that what the groups
+// of rows beside one another read of both operands stays in the first cache. A part goes on with
+// the sums that the one before it left where the chunk's results go, so the order of additions is
+// that of the chunk.
 
 #include "compiler/codegen/kernel_emitter.h"
 #include "compiler/lowering/cache_line.h"
@@ -15,10 +16,12 @@ namespace {
 
 // Steps of a part, at most: with a line of each operand they have half of the first cache.
 std::int64_t part_steps(const Core& core) { return core.first.bytes / 4 / kLineBytes; }
-// Results that are summed part by part, at most: those that stay in the second cache beside the operands, a sixteenth of it.
+// Results that are summed part by part, at most: those that stay in the second cache beside the
+// operands, a sixteenth of it.
 std::int64_t sum_bytes(const Core& core) { return core.second.bytes / 16; }
 
-// A part is whole loops over the last digits of the stage's axis, and a chunk a whole number of parts.
+// A part is whole loops over the last digits of the stage's axis, and a chunk a whole number of
+// parts.
 std::int64_t steps_of_part(const Kernel& kernel, const Stage& stage, const Core& core) {
   const std::int64_t most = part_steps(core);
   const std::int64_t chunk = stage.fold->chunk;
@@ -106,7 +109,8 @@ void KernelEmitter::emit_chunks(llvm::Value* begin, llvm::Value* end) {
   });
 }
 
-// What an accumulator of a chunk, or of a part of one, begins with. `number` counts the slots of all rows.
+// What an accumulator of a chunk, or of a part of one, begins with. `number` counts the slots of
+// all rows.
 llvm::Value* KernelEmitter::initial(const Fold& fold, std::size_t i, const Lanes& lanes,
                                     int number) {
   const DType type = accumulator_type(fold, i);

@@ -1,4 +1,5 @@
-// Model lines as debug info, so that a debugger, a profiler and the printed IR show where code is from.
+// Model lines as debug info, so that a debugger, a profiler and the printed IR show where code is
+// from.
 #pragma once
 
 #include <map>
@@ -12,8 +13,8 @@ namespace weir {
 
 class DebugInfo {
  public:
-  // Does nothing when not enabled. With `bare_names` files are called by their names without a folder, so that
-  // the same model gives the same debug info wherever it lies.
+  // Does nothing when not enabled. With `bare_names` files are called by their names without a
+  // folder, so that the same model gives the same debug info wherever it lies.
   DebugInfo(llvm::Module& module, bool enabled, bool bare_names);
 
   // Makes the function the scope of the locations that follow.

@@ -147,9 +147,9 @@ KernelEmitter::Values KernelEmitter::emit_node(Id id, const Lanes& lanes) {
   return result;
 }
 
-// Lane l holds offset + stride * (start + l) < 0: the lanes below a limit, or from one on. Where masks
-// have registers of their own, those of all slots are a run of bits of one number, if they are no
-// more than it has.
+// Lane l holds offset + stride * (start + l) < 0: the lanes below a limit, or from one on. Where
+// masks have registers of their own, those of all slots are a run of bits of one number, if they
+// are no more than it has.
 KernelEmitter::Values KernelEmitter::emit_bound(const IndexBound& bound, const Lanes& lanes,
                                                 int rows) {
   const std::int64_t step = std::abs(bound.stride);

@@ -170,9 +170,9 @@ class EntryEmitter {
 
   llvm::Function* only_kernel() { return phases_of_(program_.calls[0].kernel).front().function; }
 
-  // i32 units(weir_call*, i64 begin, i64 end, i32 worker): a program that is a single kernel, as one function
-  // with the kernel's name and body. Up to kAllUnits it is the whole run, which may go through the
-  // executor; that run's tasks have some of the units each.
+  // i32 units(weir_call*, i64 begin, i64 end, i32 worker): a program that is a single kernel, as
+  // one function with the kernel's name and body. Up to kAllUnits it is the whole run, which may go
+  // through the executor; that run's tasks have some of the units each.
   void declare_units() {
     std::string name = only_kernel()->getName().str();
     only_kernel()->setName("");
@@ -220,13 +220,15 @@ class EntryEmitter {
     inline_kernel(call, reach, units_->getArg(1), end, units_->getArg(3));
   }
 
-  // Whether what has to know of caches stands in a function of its own: what is near then runs with few registers to save.
+  // Whether what has to know of caches stands in a function of its own: what is near then runs with
+  // few registers to save.
   bool has_far_units() const {
     return schedules_[program_.calls[0].kernel].streams && program_.slots.empty() &&
            llvm::Triple(module_.getTargetTriple()).isX86();
   }
 
-  // i32 far_units(weir_call*, i64 begin, i64 end, i32 worker): units of a call that has been checked, and is not near.
+  // i32 far_units(weir_call*, i64 begin, i64 end, i32 worker): units of a call that has been
+  // checked, and is not near.
   void emit_far_units() {
     parallel_.enter(*far_units_, ParallelEmitter::Code::optimized);
     read_call(far_units_->getArg(0));
@@ -415,8 +417,8 @@ class EntryEmitter {
     }
   }
 
-  // Bytes that workers have from each other before or behind a call that is divided. A map of more than a cache holds finds
-  // little of it in another one.
+  // Bytes that workers have from each other before or behind a call that is divided. A map of more
+  // than a cache holds finds little of it in another one.
   llvm::Value* exchanged_bytes(const KernelCall& call) {
     Dim sum = 0;
     for (std::uint32_t number : call.buffers) {
@@ -428,7 +430,8 @@ class EntryEmitter {
     return b_.CreateSelect(b_.CreateICmpULE(bytes, i64(cache_bytes_)), bytes, i64(0));
   }
 
-  // Whether what follows the chunks of split folds is little beside them: chunk results are merged, and stored.
+  // Whether what follows the chunks of split folds is little beside them: chunk results are merged,
+  // and stored.
   static bool merges_only(const Kernel& kernel) {
     return std::ranges::all_of(kernel.stages,
                                [](const Stage& stage) {

@@ -91,7 +91,8 @@ KernelEmitter::Values KernelEmitter::emit_fold(const Stage& stage, const Lanes& 
                    });
 }
 
-// One chunk in chain order, or a part of one, one accumulator for each vector of the row axis, of each row.
+// One chunk in chain order, or a part of one, one accumulator for each vector of the row axis, of
+// each row.
 KernelEmitter::Values KernelEmitter::chain_partial(const Stage& stage, const Lanes& lanes,
                                                    llvm::Value* begin, llvm::Value* end) {
   const Fold& fold = *stage.fold;
@@ -147,8 +148,8 @@ KernelEmitter::Values KernelEmitter::chain_partial(const Stage& stage, const Lan
 
 // Chunks of fold.chunk, merged in a balanced tree: level k of the stack holds the result of 2^k
 // chunks, and a chunk that finds its level taken is merged upwards, as in adding one to a binary
-// number. That happens once in a chunk, so it is a loop over the vectors of the result, in the memory of the level
-// where they end.
+// number. That happens once in a chunk, so it is a loop over the vectors of the result, in the
+// memory of the level where they end.
 KernelEmitter::Values KernelEmitter::in_chunks(
     const Fold& fold, const Dim& extent, int width, int slots,
     const std::function<Values(llvm::Value*, llvm::Value*, std::optional<std::int64_t>)>& partial) {

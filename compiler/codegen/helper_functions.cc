@@ -17,7 +17,8 @@ llvm::Function* make_function(llvm::Module& module, const std::string& name, llv
   return function;
 }
 
-// A loop that runs while `counter` steps down to zero; `body` gets the counter's value after the step.
+// A loop that runs while `counter` steps down to zero; `body` gets the counter's value after the
+// step.
 template <class Body>
 void count_down(llvm::IRBuilder<>& b, llvm::AllocaInst* counter, Body&& body) {
   llvm::Function* function = b.GetInsertBlock()->getParent();
@@ -77,8 +78,8 @@ llvm::Function* PrimitiveEmitter::division_function(int bits, bool remainder) {
   return function;
 }
 
-// Exact fmod: with a = ma * 2^ea and b = mb * 2^eb, the remainder's mantissa is ma * 2^(ea - eb) mod mb,
-// found by ea - eb doublings. All in integers; the result takes the sign of a.
+// Exact fmod: with a = ma * 2^ea and b = mb * 2^eb, the remainder's mantissa is ma * 2^(ea - eb)
+// mod mb, found by ea - eb doublings. All in integers; the result takes the sign of a.
 llvm::Function* PrimitiveEmitter::remainder_function(DType dtype) {
   bool single = dtype == DType::f32;
   std::string name = single ? "weir.fmod32" : "weir.fmod64";

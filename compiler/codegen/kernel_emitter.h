@@ -5,11 +5,10 @@
 // runs the units begin <= u < end. A unit is one point of the rows, or one block of the vector axis
 // at such a point, or where rows are folded across, at all points of a chunk. A kernel with split
 // folds has one function more for each of them, to be run before: its units are a chunk of the fold
-// at one of the kernel's units, all units of a chunk one after the other where they are tiles, and it
-// leaves chunk results in the fold's partials. The frame holds
-// the parameters' addresses, then the values of the kernel's symbols, then how far what it touches
-// reaches (Reach), and where the kernel has panels (choose_panel.h), the address of what all workers
-// have of the workspace.
+// at one of the kernel's units, all units of a chunk one after the other where they are tiles, and
+// it leaves chunk results in the fold's partials. The frame holds the parameters' addresses, then
+// the values of the kernel's symbols, then how far what it touches reaches (Reach), and where the
+// kernel has panels (choose_panel.h), the address of what all workers have of the workspace.
 //
 // Loops are explicit vectors of the schedule's width, several at once, then what remains: under a
 // mask where the target has masked memory access, and otherwise by the same operations on scalars.
@@ -28,10 +27,12 @@
 
 namespace weir {
 
-// How far away what a call of a kernel touches is: near, past Schedule::in_second or ::far, or past all caches.
+// How far away what a call of a kernel touches is: near, past Schedule::in_second or ::far, or past
+// all caches.
 enum class Reach : std::uint8_t { near, second, far, memory };
 
-// The frame's layout: one pointer a parameter, one i64 a symbol, one i64 of Reach, and a pointer to panels, if any.
+// The frame's layout: one pointer a parameter, one i64 a symbol, one i64 of Reach, and a pointer to
+// panels, if any.
 llvm::StructType* frame_type(llvm::LLVMContext& context, std::size_t parameters,
                              std::size_t symbols, bool has_panel);
 
@@ -303,8 +304,8 @@ class KernelEmitter {
   llvm::Value* chunk_row_ =
       nullptr;  // the first of the rows of a chunk, where rows are folded across
 
-  // Where the kernel has panels: this worker's, and whether it pays; while tiles of a block run, whether there is one,
-  // and its first column.
+  // Where the kernel has panels: this worker's, and whether it pays; while tiles of a block run,
+  // whether there is one, and its first column.
   llvm::Value* panel_ = nullptr;
   llvm::Value* panel_pays_ = nullptr;
   llvm::Value* has_panel_ = nullptr;
@@ -337,8 +338,8 @@ class KernelEmitter {
     llvm::Value* begin;
   };
   std::unordered_map<std::uint32_t, TurnedSteps> turned_;
-  // Counting, comparing and the address of a row that lies elsewhere are four operations, as many as a third of the
-  // multiply-adds of a small tile: these steps go four in a turn.
+  // Counting, comparing and the address of a row that lies elsewhere are four operations, as many
+  // as a third of the multiply-adds of a small tile: these steps go four in a turn.
   static constexpr int kFieldsOfTurn = 24;
   static constexpr std::int64_t kStepsOfTurn = 4;
   // Narrower masks are no registers of their own.

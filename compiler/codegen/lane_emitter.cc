@@ -1,5 +1,5 @@
-// The part of the kernel emitter that deals with chunks of a reduction in lanes: of one row, with vectors along its steps, or of many
-// columns side by side.
+// The part of the kernel emitter that deals with chunks of a reduction in lanes: of one row, with
+// vectors along its steps, or of many columns side by side.
 
 #include <algorithm>
 #include <utility>
@@ -26,7 +26,8 @@ int KernelEmitter::lanes_of(const Fold& fold, std::optional<std::int64_t> count)
   return lanes;
 }
 
-// One chunk in lanes order for each column of some vectors: a lane of all of these is a vector in memory.
+// One chunk in lanes order for each column of some vectors: a lane of all of these is a vector in
+// memory.
 KernelEmitter::Values KernelEmitter::column_partial(const Stage& stage, const Lanes& lanes,
                                                     llvm::Value* begin, llvm::Value* end,
                                                     std::optional<std::int64_t> count) {

@@ -1,5 +1,5 @@
-// What differs between the versions of LLVM that Weir is built with, 20 and later, in one place: 21 and
-// 22 took triples as strings out of their interfaces one by one, and ORC's headers were split.
+// What differs between the versions of LLVM that Weir is built with, 20 and later, in one place: 21
+// and 22 took triples as strings out of their interfaces one by one, and ORC's headers were split.
 #pragma once
 
 #include <memory>

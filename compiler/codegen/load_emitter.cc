@@ -310,8 +310,8 @@ llvm::Value* KernelEmitter::emit_load(Id id, const Access& access, const Lanes& 
                                           : chosen(loaded);
 }
 
-// Elements some distance apart of the lanes up to where a loop ends, and the last of these in the lanes behind it: a mask
-// would be a branch around each, where no instruction gathers.
+// Elements some distance apart of the lanes up to where a loop ends, and the last of these in the
+// lanes behind it: a mask would be a branch around each, where no instruction gathers.
 llvm::Value* KernelEmitter::load_first_lanes(llvm::Type* type, std::uint32_t parameter,
                                              const Access& access, const Lanes& lanes, int slot,
                                              int row) {

@@ -1,5 +1,5 @@
-// The part of the kernel emitter that has the loops: over vectors, several at once, and over what these leave, under a mask or
-// element by element.
+// The part of the kernel emitter that has the loops: over vectors, several at once, and over what
+// these leave, under a mask or element by element.
 
 #include <bit>
 
@@ -34,9 +34,9 @@ std::optional<std::int64_t> KernelEmitter::known_distance(llvm::Value* begin, ll
   return to->getSExtValue() - from->getSExtValue();
 }
 
-// Vector by vector: a processor that waits for its second cache takes 10% longer where loads come four at a time, and stores
-// after them, than where each vector is stored before the next is loaded, unless there are many operands (docs/performance.md).
-// Streams keep their lines.
+// Vector by vector: a processor that waits for its second cache takes 10% longer where loads come
+// four at a time, and stores after them, than where each vector is stored before the next is
+// loaded, unless there are many operands (docs/performance.md). Streams keep their lines.
 void KernelEmitter::in_turn(const Lanes& lanes, const LaneBody& body) {
   if (together_ || lanes.slots == 1) return body(lanes);
   for (int slot = 0; slot < lanes.slots; ++slot)
@@ -141,7 +141,8 @@ void KernelEmitter::vector_loop(llvm::Value* begin, llvm::Value* end,
                  slots * schedule_.width - *count});
   }
   llvm::Value* from = whole_steps(begin, end, count, body);
-  // What fills vectors needs no masks, though it is known at the call only how many of them are left.
+  // What fills vectors needs no masks, though it is known at the call only how many of them are
+  // left.
   const std::optional<std::int64_t> left = known_distance(from, end);
   const bool are_few = left && left == count && *left <= 2 * std::int64_t{schedule_.width};
   if (!masks_ || schedule_.width == 1 || are_few || !fills_vectors(count))
@@ -149,8 +150,8 @@ void KernelEmitter::vector_loop(llvm::Value* begin, llvm::Value* end,
   if (!count || *count % step != 0) whole_vectors(from, end, 1, body);
 }
 
-// Whether a piece of the vector axis is whole vectors: one of so many elements, or a part that begins and ends with blocks, or
-// with the axis.
+// Whether a piece of the vector axis is whole vectors: one of so many elements, or a part that
+// begins and ends with blocks, or with the axis.
 bool KernelEmitter::fills_vectors(std::optional<std::int64_t> count) const {
   if (!count && schedule_.vector_row) count = schedule_.vector_row->extent.constant();
   return count && *count % schedule_.width == 0;

@@ -1,9 +1,10 @@
-// The part of the kernel emitter that deals with panels (see Panel): the copy, before the groups of rows of a block, of
-// what all of them share.
+// The part of the kernel emitter that deals with panels (see Panel): the copy, before the groups of
+// rows of a block, of what all of them share.
 //
-// A step's columns are loaded where they lie, all of the block's while the line is near, and go to the runs of the
-// tiles that they belong to. What is beyond the last column is left as it is: tiles load it and store nothing of it.
-// What lies along the steps goes there in squares, of as many steps as a vector has elements, all of a line's at a time.
+// A step's columns are loaded where they lie, all of the block's while the line is near, and go to
+// the runs of the tiles that they belong to. What is beyond the last column is left as it is: tiles
+// load it and store nothing of it. What lies along the steps goes there in squares, of as many
+// steps as a vector has elements, all of a line's at a time.
 
 #include <algorithm>
 

@@ -11,14 +11,15 @@ namespace {
 
 // Cost units that one thread gets done in a nanosecond, about.
 constexpr std::int64_t kCostPerNanosecond = 8;
-// A task shall be worth a thread's attention, in cost units. A loop that is not worth one is not worth asking the executor either.
+// A task shall be worth a thread's attention, in cost units. A loop that is not worth one is not
+// worth asking the executor either.
 constexpr std::int64_t kTaskCost = 4096;
 // How often the work of a loop that is divided has to be worth what dividing costs. At twice that,
 // and with shares that make up for it, a loop takes three quarters of the time; it still gains
 // nothing, and loses nothing, where dividing costs twice what the executor says.
 constexpr std::int64_t kLeastGain = 2;
-// Bytes that workers have from each other in as long as a loop takes to hand over: of 768 lines not all are elsewhere,
-// and several are on their way at a time.
+// Bytes that workers have from each other in as long as a loop takes to hand over: of 768 lines not
+// all are elsewhere, and several are on their way at a time.
 constexpr std::int64_t kBytesOfHandOver = 3 << 14;
 // Beyond all that can be divided; keeps products small.
 constexpr std::int64_t kMostHandOver = 1 << 20;
@@ -198,8 +199,9 @@ llvm::FunctionType* ParallelEmitter::kernel_type() {
       result, {pointer_, b_.getInt64Ty(), b_.getInt64Ty(), b_.getInt32Ty()}, false);
 }
 
-// i1 parallel(kernel, frame, i64 units, i64 cost, executor*, i64 exchanged, i1* begun): whether it is worth it; nothing is run if it is not.
-// If `single`, i32 parallel(kernel, frame, i64 units, i64 cost, executor*): runs the units anyhow, and returns a weir_status.
+// i1 parallel(kernel, frame, i64 units, i64 cost, executor*, i64 exchanged, i1* begun): whether it
+// is worth it; nothing is run if it is not. If `single`, i32 parallel(kernel, frame, i64 units, i64
+// cost, executor*): runs the units anyhow, and returns a weir_status.
 void ParallelEmitter::emit_parallel() {
   std::vector<llvm::Type*> types{pointer_, pointer_, b_.getInt64Ty(), b_.getInt64Ty(), pointer_};
   if (!single_) types.insert(types.end(), {b_.getInt64Ty(), pointer_});
@@ -250,7 +252,8 @@ void ParallelEmitter::emit_parallel() {
     tasks = b_.CreateSelect(b_.CreateICmpSGE(worth, more), more, tasks);
   }
   tasks = smaller(tasks, units);
-  // The nearest size of a share, so that all workers have as many: what it leaves over or takes is the lead's.
+  // The nearest size of a share, so that all workers have as many: what it leaves over or takes is
+  // the lead's.
   llvm::Value* half = b_.CreateLShr(tasks, i64(1));
   llvm::Value* grain = primitives_.quotient(b_.CreateAdd(b_.CreateSub(units, lead), half), tasks);
   grain = b_.CreateBinaryIntrinsic(llvm::Intrinsic::smax, grain, i64(1));
@@ -277,9 +280,9 @@ void ParallelEmitter::emit_parallel() {
 }
 
 // What dividing a loop costs, in cost units, and how many units more than the others the first task
-// has: those that are done until another thread has begun and the caller has heard of its end, which
-// is about half of the figure, for the caller works itself for the other half. None where the executor
-// does not tell.
+// has: those that are done until another thread has begun and the caller has heard of its end,
+// which is about half of the figure, for the caller works itself for the other half. None where the
+// executor does not tell.
 ParallelEmitter::HandOver ParallelEmitter::hand_over_of(llvm::Value* executor, llvm::Value* units,
                                                         llvm::Value* cost) {
   llvm::Value* callback = executor_field(executor, Field::hand_over);

@@ -32,13 +32,15 @@ class ParallelEmitter {
   void emit();
 
   // Runs `units` of a kernel here, or through the executor where that is worth it. `cost` is in
-  // units of single vectors (about cycles); `exchanged` are bytes of which workers read what others have written; `begun` is
-  // the run's flag, an i1 in memory.
+  // units of single vectors (about cycles); `exchanged` are bytes of which workers read what others
+  // have written; `begun` is the run's flag, an i1 in memory.
   void run(llvm::Function* kernel, llvm::Value* frame, llvm::Value* units, llvm::Value* cost,
            llvm::Value* exchanged, llvm::Value* executor, llvm::Value* begun);
 
-  // The second half of that: runs them and goes to `after` where the executor is worth it, or where it may be, if `single`, runs
-  // them and returns a weir_status; `exchanged`, `begun` and `after` are then null. `read_executor` gives it where it is asked. The builder then stands where it is not.
+  // The second half of that: runs them and goes to `after` where the executor is worth it, or where
+  // it may be, if `single`, runs them and returns a weir_status; `exchanged`, `begun` and `after`
+  // are then null. `read_executor` gives it where it is asked. The builder then stands where it is
+  // not.
   void run_parallel(llvm::Value* kernel, llvm::Value* frame, llvm::Value* units, llvm::Value* cost,
                     llvm::Value* exchanged, const std::function<llvm::Value*()>& read_executor,
                     llvm::Value* begun, llvm::BasicBlock* after);
@@ -53,8 +55,8 @@ class ParallelEmitter {
   // already.
   llvm::Function* declare(const std::string& name, llvm::FunctionType* type);
 
-  // Code that is passed through once in a call is generated plainly: that takes 0.4 of the time, and makes a twentieth more
-  // of it (docs/decisions/light-llvm-pipeline.md).
+  // Code that is passed through once in a call is generated plainly: that takes 0.4 of the time,
+  // and makes a twentieth more of it (docs/decisions/light-llvm-pipeline.md).
   enum class Code { plain, optimized };
 
   // Begins a function's body: its first block is where the builder then stands.

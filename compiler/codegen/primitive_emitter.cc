@@ -19,7 +19,8 @@ int width_of(const llvm::Value* value) {
   return vector ? static_cast<int>(vector->getNumElements()) : 1;
 }
 
-// An instruction of x86 for whole registers. With 512 bits it has an operand for a rounding mode, which says nothing here.
+// An instruction of x86 for whole registers. With 512 bits it has an operand for a rounding mode,
+// which says nothing here.
 struct ChoosingInstruction {
   llvm::Intrinsic::ID minimum, maximum;
   bool rounds;
@@ -95,8 +96,8 @@ bool may_lose_sign_of_zero(llvm::Value* condition, llvm::Value* value, llvm::Val
   return is_cast && chooses_second;
 }
 
-// Of a sum with a constant, the constant's part is left to the address that this becomes: LLVM makes a sum an `or` where
-// it can, and then leaves the product of each such sum alone.
+// Of a sum with a constant, the constant's part is left to the address that this becomes: LLVM
+// makes a sum an `or` where it can, and then leaves the product of each such sum alone.
 llvm::Value* integer_product(llvm::IRBuilder<>& builder, llvm::Value* x, llvm::Value* y) {
   auto* factor = llvm::dyn_cast<llvm::ConstantInt>(y);
   auto* sum = llvm::dyn_cast<llvm::BinaryOperator>(x);
@@ -247,8 +248,9 @@ llvm::Value* PrimitiveEmitter::extremum(DType type, llvm::Value* a, llvm::Value*
   return b_.CreateSelect(b_.CreateFCmpUNO(a, a), a, ordered);
 }
 
-// The larger or smaller, b where either is NaN or they are equal. LLVM would make one comparison of this and of a's with itself, and
-// then nothing is left of what x86 has an instruction for: a fold that waits for its last step waits half as long with it.
+// The larger or smaller, b where either is NaN or they are equal. LLVM would make one comparison of
+// this and of a's with itself, and then nothing is left of what x86 has an instruction for: a fold
+// that waits for its last step waits half as long with it.
 llvm::Value* PrimitiveEmitter::ordered_extremum(llvm::Value* a, llvm::Value* b, bool maximum) {
   const bool is_constant = llvm::isa<llvm::Constant>(a) || llvm::isa<llvm::Constant>(b);
   if (target_.chooses && !is_constant) {

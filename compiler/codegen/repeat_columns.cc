@@ -20,8 +20,8 @@ std::vector<Id> results_of(const Kernel& kernel) {
   return results;
 }
 
-// No stage reads what the kernel writes, nor beside what is folded anything of a column's own: that may lie where its result
-// goes, which is there already when it is worked out once more.
+// No stage reads what the kernel writes, nor beside what is folded anything of a column's own: that
+// may lie where its result goes, which is there already when it is worked out once more.
 bool may_repeat(const Schedule& schedule) {
   const Kernel& kernel = schedule.kernel;
   if (kernel.across || schedule.panel || !kernel.stages.front().fold) return false;

@@ -1,4 +1,5 @@
-// The functions that tell before a call of a program what it takes: its workspace, and the sizes of its inputs and outputs.
+// The functions that tell before a call of a program what it takes: its workspace, and the sizes of
+// its inputs and outputs.
 #pragma once
 
 #include <vector>

@@ -98,8 +98,9 @@ void KernelEmitter::digit_loops(const Stage& stage, const Lanes& lanes, llvm::Va
        });
 }
 
-// The points begin ... end - 1 of a stage's axis, whose last digit is short: the points of the last digits, as many of them as
-// make few points and are whole in every chunk, are one turn of a loop over the other digits.
+// The points begin ... end - 1 of a stage's axis, whose last digit is short: the points of the last
+// digits, as many of them as make few points and are whole in every chunk, are one turn of a loop
+// over the other digits.
 void KernelEmitter::written_turns(const Stage& stage, const Lanes& lanes, llvm::Value* begin,
                                   llvm::Value* end, const Body& step) {
   auto size_of = [&](std::size_t digit) {
@@ -235,8 +236,8 @@ void KernelEmitter::step_loop(const Stage& stage, const Lanes& lanes, llvm::Valu
   });
 }
 
-// Of a tile that has most of its rows: so many steps in a turn of the loop that what the loop itself executes is little
-// beside them. Others take one.
+// Of a tile that has most of its rows: so many steps in a turn of the loop that what the loop
+// itself executes is little beside them. Others take one.
 bool KernelEmitter::takes_turns(const Lanes& lanes) const {
   return rows_ > 1 && 2 * rows_ > schedule_.rows_at_once && lanes.slots == schedule_.tile_unroll &&
          lanes.width == schedule_.width && rows_ * lanes.slots < kFieldsOfTurn;

@@ -6,8 +6,9 @@
 // Beside stores of that kind, what a processor reads ahead by itself comes late, and not across the
 // end of a page; so each line that is read asks for one that follows some lines on.
 //
-// Where operands and result are far, but in a cache, a loop that reads several operands reads a few lines of each one after the
-// other, and may store some of them past the caches and the others not (choose_streams.h).
+// Where operands and result are far, but in a cache, a loop that reads several operands reads a few
+// lines of each one after the other, and may store some of them past the caches and the others not
+// (choose_streams.h).
 
 #include "compiler/codegen/kernel_emitter.h"
 #include "compiler/codegen/prefetch.h"

@@ -52,9 +52,10 @@ void KernelEmitter::for_chunks(
   });
 }
 
-// Rows that go to one accumulator, one after the other, are folded in registers. Of a tile of several axes whose rows go one by
-// one, each row is a group of its own; and so it is where the first row of a group may be beyond the last one: it has that one's
-// accumulator then. The first two never are (Schedule::rows_fewer).
+// Rows that go to one accumulator, one after the other, are folded in registers. Of a tile of
+// several axes whose rows go one by one, each row is a group of its own; and so it is where the
+// first row of a group may be beyond the last one: it has that one's accumulator then. The first
+// two never are (Schedule::rows_fewer).
 std::vector<std::vector<int>> KernelEmitter::rows_by_sum() const {
   const auto lanes = static_cast<int>(kernel_.across->lanes);
   const bool whole = schedule_.tile_axes > 1 && rows_ == schedule_.rows_at_once;

@@ -84,7 +84,8 @@ void read_features(const llvm::MCSubtargetInfo& info, Target& target) {
   }
 }
 
-// What cpuid and xgetbv (or their like) report. On a virtual machine each of some thirty questions is one to its host.
+// What cpuid and xgetbv (or their like) report. On a virtual machine each of some thirty questions
+// is one to its host.
 const llvm::StringMap<bool>& host_features() {
   static const llvm::StringMap<bool> features = llvm::sys::getHostCPUFeatures();
   return features;
@@ -132,8 +133,8 @@ void check_native(const llvm::Triple& triple) {
         host.getArchName().str(), triple.getArchName().str()));
 }
 
-// Machines that nobody uses, those given back last at the end. For as many threads as compile at once, or for the
-// few targets of one object; each takes some hundred kilobytes.
+// Machines that nobody uses, those given back last at the end. For as many threads as compile at
+// once, or for the few targets of one object; each takes some hundred kilobytes.
 struct IdleMachines {
   struct Entry {
     std::string kind;

@@ -23,11 +23,12 @@ struct KeepMachine {
 };
 using KeptMachine = std::unique_ptr<llvm::TargetMachine, KeepMachine>;
 
-// A machine at code generation level O2, position independent, without global LLVM options. With `sections` every
-// function and constant has a section of its own, so that a linker can leave out what nobody uses.
+// A machine at code generation level O2, position independent, without global LLVM options. With
+// `sections` every function and constant has a section of its own, so that a linker can leave out
+// what nobody uses.
 //
-// To set one up takes as long as to compile a few dozen instructions, and each lowers any number of modules, one at a
-// time. So a few of them outlive their users; from any thread.
+// To set one up takes as long as to compile a few dozen instructions, and each lowers any number of
+// modules, one at a time. So a few of them outlive their users; from any thread.
 KeptMachine make_target_machine(const Target& target, bool sections = false);
 
 }  // namespace weir

@@ -168,8 +168,8 @@ void KernelEmitter::emit_tile(llvm::Value* first_row, llvm::Value* group, const 
   if (const std::optional<std::int64_t> known = schedule_.known_rows()) {
     const auto left = static_cast<int>(*known % most);
     if (left == 0) return rows_from(first, most);
-    // A sum waits for the one before it: a tile of few fields takes as long as one of twice as many. So the last whole
-    // tile shares its rows with it.
+    // A sum waits for the one before it: a tile of few fields takes as long as one of twice as
+    // many. So the last whole tile shares its rows with it.
     const bool waits =
         left * schedule_.tile_unroll < kFieldsInTime && !schedule_.overlap && of.begin == nullptr &&
         std::ranges::any_of(
@@ -292,8 +292,9 @@ void KernelEmitter::emit_tile_stages(const Lanes& lanes) {
   });
 }
 
-// Asks for what the tile's fields read when its folds are done: a line of each row, each on a page of its own perhaps, that
-// nothing else reads, such as the weights that a gradient updates. The folds take as long as the third cache.
+// Asks for what the tile's fields read when its folds are done: a line of each row, each on a page
+// of its own perhaps, that nothing else reads, such as the weights that a gradient updates. The
+// folds take as long as the third cache.
 void KernelEmitter::prefetch_behind_folds(const Lanes& lanes) {
   if (lanes.width == 1) return;
   std::vector<scalar::Id> roots;

@@ -1,5 +1,6 @@
-// The part of the kernel emitter that turns what lies along other axes than its vectors: squares of elements are loaded row by row
-// and transposed in registers, for as many rows as a vector has elements, or for steps of a fold ahead of these.
+// The part of the kernel emitter that turns what lies along other axes than its vectors: squares of
+// elements are loaded row by row and transposed in registers, for as many rows as a vector has
+// elements, or for steps of a fold ahead of these.
 
 #include <algorithm>
 #include <numeric>
@@ -17,8 +18,8 @@ constexpr int kLeastTurnedRows = 4;
 
 }  // namespace
 
-// Whether so many rows are turned from vectors along them: as many as a vector has elements, or fewer, as a 3x3 filter has taps, where
-// the rest of a vector costs nothing to leave out.
+// Whether so many rows are turned from vectors along them: as many as a vector has elements, or
+// fewer, as a 3x3 filter has taps, where the rest of a vector costs nothing to leave out.
 bool KernelEmitter::turns_rows(Id load, int rows, int width) const {
   if (rows == width) return true;
   const DType dtype = kernel_.parameters[kernel_.arena[load].payload].type.dtype;

@@ -7,7 +7,8 @@
 
 namespace weir {
 
-// The units of a kernel (docs/decisions/register-tiles.md): groups of rows, and blocks of the vector axis.
+// The units of a kernel (docs/decisions/register-tiles.md): groups of rows, and blocks of the
+// vector axis.
 llvm::Value* unit_count(llvm::IRBuilder<>& b, SizeArithmetic& sizes, const Schedule& schedule);
 
 // Parts of `divisor` each, and one for what is left.

@@ -160,8 +160,8 @@ class Drawer {
     }
   }
 
-  // A kernel that copies buffer 0 to buffer 1, writes the frame around what will be copied to buffer 0, or checks what is
-  // in it.
+  // A kernel that copies buffer 0 to buffer 1, writes the frame around what will be copied to
+  // buffer 0, or checks what is in it.
   std::uint32_t add_copy(const Program& program, std::size_t number, Box box) {
     const KernelCall& call = program.calls[number];
     bool checks = std::any_of(program.checks.begin(), program.checks.end(),

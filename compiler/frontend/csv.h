@@ -40,8 +40,8 @@ struct CsvTable {
 };
 CsvTable read_csv_table(const FileBytes& file);
 
-// Throws an Error at a cell of a file that could be read, both numbered from 0 on, without the header:
-// for what is wrong with the number in it.
+// Throws an Error at a cell of a file that could be read, both numbered from 0 on, without the
+// header: for what is wrong with the number in it.
 [[noreturn]] void refuse_csv_cell(const FileBytes& file, std::int64_t row, std::int64_t column,
                                   std::string message);
 

@@ -275,8 +275,8 @@ FileBytes ZipReader::read(std::size_t index) {
 
 namespace {
 
-// The part of a local header that moves the content to a multiple of kContentAlignment, as the tools of
-// Android write it: the alignment and zeros.
+// The part of a local header that moves the content to a multiple of kContentAlignment, as the
+// tools of Android write it: the alignment and zeros.
 std::vector<unsigned char> padding(std::size_t header) {
   constexpr std::size_t kFieldHeader = 4, kLeast = 2;
   std::size_t end = header + kFieldHeader + kLeast;

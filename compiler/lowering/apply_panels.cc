@@ -21,8 +21,8 @@ bool reads_axis(const Arena& arena, std::span<const Id> roots, std::uint32_t axi
   });
 }
 
-// Whether indices run along a panel, as the last row axis does: they are that axis, or it within panels that another one
-// counts.
+// Whether indices run along a panel, as the last row axis does: they are that axis, or it within
+// panels that another one counts.
 bool run_along(const Kernel& kernel, std::span<const Id> indices, std::int64_t panel) {
   const Arena& arena = kernel.arena;
   const auto last = static_cast<std::uint32_t>(kernel.rows.size() - 1);

@@ -146,8 +146,8 @@ class KernelBuilder {
     return spread_indices(result_.kernel.arena, extents, axes);
   }
 
-  // Whether what a fold over one axis loads is a window that the next row's overlaps: an index is a sum of its steps and of a row
-  // axis that goes fewer elements than the steps do.
+  // Whether what a fold over one axis loads is a window that the next row's overlaps: an index is a
+  // sum of its steps and of a row axis that goes fewer elements than the steps do.
   bool reads_windows(const Fold& fold, std::uint32_t axis) const {
     const Arena& arena = result_.kernel.arena;
     const Dim& steps = arena.axis_extent(axis);

@@ -17,8 +17,8 @@ struct BuiltKernel {
 
 BuiltKernel build_kernel(const Graph& graph, const FusionPlan& plan, std::size_t group);
 
-// Of a group whose member is written in steps: the kernel that runs before its own, and makes the result what it is before
-// the first step. Nothing if the steps write all of it.
+// Of a group whose member is written in steps: the kernel that runs before its own, and makes the
+// result what it is before the first step. Nothing if the steps write all of it.
 std::optional<BuiltKernel> build_start_kernel(const Graph& graph, const FusionPlan& plan,
                                               std::size_t group);
 

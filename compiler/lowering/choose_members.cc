@@ -26,8 +26,9 @@ bool repeats(const Graph& graph, const Node& node, ValueId operand) {
   return element_count(graph.type(operand).shape) != count;
 }
 
-// Whether an op over windows would read its images through a reshape of rows that are computed. They have a layout of their own
-// only where they are stored; and the rows are the business of the product that they come from.
+// Whether an op over windows would read its images through a reshape of rows that are computed.
+// They have a layout of their own only where they are stored; and the rows are the business of the
+// product that they come from.
 bool is_flat(const Graph& graph, const Node& node, ValueId operand) {
   const Value& value = graph.value(operand);
   if (node.op->family != "window" || value.kind != Value::Kind::result) return false;

@@ -18,12 +18,13 @@ constexpr std::int64_t kPanelGroups = 8;
 constexpr std::int64_t kAnySize = INT64_MAX;
 // An operand of fewer bytes stays in the second cache as it lies.
 std::int64_t far_bytes(const Core& core) { return core.second.bytes; }
-// What a panel may take: of more than twice the second cache every group would read most from memory again.
+// What a panel may take: of more than twice the second cache every group would read most from
+// memory again.
 std::int64_t most_panel_bytes(const Core& core) { return 2 * core.second.bytes; }
 // A transposed copy of fewer bytes, a quarter of the second cache, stays in the near caches.
 std::int64_t copied_bytes(const Core& core) { return core.second.bytes / 4; }
-// What a panel that turns its operand may take, whose columns are those of kTurnedVectors vectors: half of the second cache;
-// and the rows that read it, at least, so that they are a tile's.
+// What a panel that turns its operand may take, whose columns are those of kTurnedVectors vectors:
+// half of the second cache; and the rows that read it, at least, so that they are a tile's.
 std::int64_t most_turned_bytes(const Core& core) { return core.second.bytes / 2; }
 constexpr std::int64_t kTurnedVectors = 4;
 constexpr std::int64_t kTurnedRows = 32;
@@ -43,7 +44,8 @@ const Stage* only_fold(const Schedule& schedule) {
   return found;
 }
 
-// The value of a step that changes from column to column and is the same for all rows, if there is one such value.
+// The value of a step that changes from column to column and is the same for all rows, if there is
+// one such value.
 std::optional<Id> shared_operand(const Schedule& schedule, const Fold& fold) {
   const Arena& arena = schedule.kernel.arena;
   std::vector<Id> open(fold.elements), found;

@@ -18,22 +18,25 @@ namespace {
 constexpr std::int64_t kMostBodyCost = 64;
 // A kernel that is known to move less does not leave the caches, and has one loop.
 constexpr std::int64_t kLeastBytes = 1 << 20;
-// Lines of each operand that are read one after the other where it pays, as a loop in C does that is unrolled as often. Of four
-// operands and more that is four from the size of a second cache on, and on one thread eight from where that cache alone holds them,
-// as far as registers reach. Of two it pays past those of the processors that run, with half of the result stored past the caches, or
-// three quarters where the program does not read it, so that lines go both ways at once, into the last cache and to memory.
+// Lines of each operand that are read one after the other where it pays, as a loop in C does that
+// is unrolled as often. Of four operands and more that is four from the size of a second cache on,
+// and on one thread eight from where that cache alone holds them, as far as registers reach. Of two
+// it pays past those of the processors that run, with half of the result stored past the caches, or
+// three quarters where the program does not read it, so that lines go both ways at once, into the
+// last cache and to memory.
 constexpr int kLinesTogether = 4, kLinesInSecond = 8, kLinesPastCaches = 2, kLinesThatLeave = 3;
 constexpr std::size_t kTwoOperands = 2, kManyOperands = 4;
 constexpr BytesFrom kFarOfTwo{2 << 20, 5 << 19}, kFarOfMany{1 << 20, 1 << 20},
     kInSecond{1 << 18, 1 << 20};
-// Of the 32 vector registers that come with vectors of a line, the others hold constants and what is being computed.
+// Of the 32 vector registers that come with vectors of a line, the others hold constants and what
+// is being computed.
 constexpr int kRegisters = 28;
-// What touches more than this stays in no cache, or is not worth waiting for: less of it where one processor alone has to wait,
-// or where stores are of whole lines; see docs/performance.md.
+// What touches more than this stays in no cache, or is not worth waiting for: less of it where one
+// processor alone has to wait, or where stores are of whole lines; see docs/performance.md.
 constexpr std::int64_t kPastCaches = 24 << 20, kPastCachesAlone = 12 << 20;
 
-// Vectors that are alive at once, at most, where a store's value is computed operands first. What is loaded for a single use is
-// that operation's operand in memory, or becomes its result.
+// Vectors that are alive at once, at most, where a store's value is computed operands first. What
+// is loaded for a single use is that operation's operand in memory, or becomes its result.
 class Alive {
  public:
   explicit Alive(const Schedule& schedule) : schedule_(schedule), arena_(schedule.kernel.arena) {}

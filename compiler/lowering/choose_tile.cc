@@ -23,8 +23,9 @@ constexpr std::int64_t kWrittenOutFields = 160;
 constexpr std::int64_t kTogetherCost = 160;
 // And behind folds of so many steps, beside which the way through memory is nothing.
 constexpr std::int64_t kManySteps = 512, kTogetherCostOfMany = 24;
-// Operations of steps that are written out for all fields of a tile, beyond which a tile has fewer rows, as many as make all
-// tiles alike, or there are none: what rows share is loaded once for two of them, too.
+// Operations of steps that are written out for all fields of a tile, beyond which a tile has fewer
+// rows, as many as make all tiles alike, or there are none: what rows share is loaded once for two
+// of them, too.
 constexpr std::int64_t kWrittenOutOperations = 160;
 // Vectors of an image's row that is not cut into blocks.
 constexpr std::int64_t kRowVectors = 16;
@@ -151,8 +152,8 @@ class TileChooser {
       std::int64_t step = static_cast<std::int64_t>(schedule_.width) * unroll;
       schedule_.block =
           std::max<std::int64_t>(only_maps_ && !in_order ? 2048 : 256, step) / step * step;
-      // Columns of folds in lanes have little to share, and the blocks of a single row are run through as one, however small
-      // they are: so threads find work in few columns.
+      // Columns of folds in lanes have little to share, and the blocks of a single row are run
+      // through as one, however small they are: so threads find work in few columns.
       if (in_lanes_ || ((!only_maps_ || in_order) && schedule_.rows.empty()))
         schedule_.block = step;
     }
@@ -286,7 +287,8 @@ class TileChooser {
     return count;
   }
 
-  // As many of a tile's rows as make little code where all steps are written out for each of its fields.
+  // As many of a tile's rows as make little code where all steps are written out for each of its
+  // fields.
   std::int64_t rows_to_write_out(std::int64_t rows, std::int64_t columns) const {
     if (schedule_.tile_axes > 1) return rows;
     for (const Stage& stage : stages()) {
@@ -304,8 +306,8 @@ class TileChooser {
     return rows;
   }
 
-  // Whether there are so few tiles that those of a block had better be units of their own: as long as these are whole lines,
-  // which no two threads should write.
+  // Whether there are so few tiles that those of a block had better be units of their own: as long
+  // as these are whole lines, which no two threads should write.
   bool has_few_tiles() const {
     const Dim& columns = schedule_.vector_row->extent;
     const std::int64_t wide = std::int64_t{schedule_.width} * schedule_.tile_unroll;

@@ -16,9 +16,10 @@ using scalar::Primitive;
 constexpr double kMargin = 1.1;
 // Vectors of a row of a tile, at most, where few rows leave registers to more.
 constexpr std::int64_t kManyColumns = 4;
-// Rows of a tile of two vectors where registers are left, if their number is known: more than of a wider one, for a step loads as
-// many elements of rows for half as many multiply-adds. And where the columns of all steps take more than a quarter of the second cache,
-// and each step waits for a part of it: as many as registers hold (kFarRowsOfTwo).
+// Rows of a tile of two vectors where registers are left, if their number is known: more than of a
+// wider one, for a step loads as many elements of rows for half as many multiply-adds. And where
+// the columns of all steps take more than a quarter of the second cache, and each step waits for a
+// part of it: as many as registers hold (kFarRowsOfTwo).
 constexpr std::int64_t kRowsOfTwo = 8;
 // What a vector costs that is gathered, or turned in registers.
 constexpr double kGathered = 6;
@@ -79,8 +80,9 @@ double loads_for_each(const Schedule& schedule, const TileShape& shape, int tile
   return loads / (folds * static_cast<double>(shape.rows * shape.columns));
 }
 
-// Rows of a tile of one axis, at most, whose lines stay in the first cache from step to step: those that lie a multiple of a part
-// of a way apart share as few sets as the way has such parts, and each set has a line for each way.
+// Rows of a tile of one axis, at most, whose lines stay in the first cache from step to step: those
+// that lie a multiple of a part of a way apart share as few sets as the way has such parts, and
+// each set has a line for each way.
 std::int64_t rows_that_stay(const Schedule& schedule, const Cache& cache) {
   const scalar::Arena& arena = schedule.kernel.arena;
   std::int64_t most = kMostTileRows;

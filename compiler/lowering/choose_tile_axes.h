@@ -18,8 +18,8 @@ namespace weir {
 // Rows of a tile of one axis. With four vectors a row, 24 of 32 registers accumulate; with two, 12
 // of 16.
 inline constexpr std::int64_t kTileRows = 6;
-// With a single vector a row: half as many again as multiply-adds are under way at a time, for what registers there are beside
-// those of a step, but not fewer than with several.
+// With a single vector a row: half as many again as multiply-adds are under way at a time, for what
+// registers there are beside those of a step, but not fewer than with several.
 inline std::int64_t tile_rows_of_one(const Processor& processor, std::int64_t vector_bytes) {
   const std::int64_t under_way = processor.core.fmas_under_way(static_cast<int>(vector_bytes));
   return std::max(kTileRows,
@@ -38,7 +38,8 @@ inline std::int64_t even_part(std::int64_t count, std::int64_t most) {
   return (count + parts - 1) / parts;
 }
 
-// Vectors of a row of a tile, at most: with six rows as many accumulators as registers hold beside what they work on.
+// Vectors of a row of a tile, at most: with six rows as many accumulators as registers hold beside
+// what they work on.
 inline std::int64_t tile_vectors(const VectorRegisters& registers) {
   return registers.count == 32 ? 4 : 2;
 }

@@ -18,10 +18,11 @@ using scalar::Id;
 using scalar::Primitive;
 
 // An operand is cut if each element is read so often, by estimated_size: its copy is then a few
-// hundredths of the work. The columns of a copy that is made anyway, and turned, are cut for nothing.
+// hundredths of the work. The columns of a copy that is made anyway, and turned, are cut for
+// nothing.
 constexpr double kReads = 128;
-// And if a step goes so many bytes, with which lines have 16 sets of the first cache, or 8: of a copy that is made anyway, and
-// of one that would not be.
+// And if a step goes so many bytes, with which lines have 16 sets of the first cache, or 8: of a
+// copy that is made anyway, and of one that would not be.
 std::int64_t copied_stride(const Core& core) { return core.first.bytes_of_way() / 16; }
 std::int64_t other_stride(const Core& core) { return core.first.bytes_of_way() / 8; }
 // With vectors of more registers a step has more columns, which take whole lines.
@@ -72,9 +73,10 @@ double elements_of(const Kernel& kernel, std::uint64_t parameter) {
   return estimated_size(element_count(kernel.parameters[parameter].type.shape));
 }
 
-// Whether two threads pass less memory between them if each has half of the columns, and all rows. What is copied in each run passes
-// twice, as it is written and as it is read, where each thread copies a part of the steps and then reads all of them. With
-// columns of its own it reads what it copied itself, and all of the other operands.
+// Whether two threads pass less memory between them if each has half of the columns, and all rows.
+// What is copied in each run passes twice, as it is written and as it is read, where each thread
+// copies a part of the steps and then reads all of them. With columns of its own it reads what it
+// copied itself, and all of the other operands.
 bool passes_less_by_columns(const Kernel& kernel, const Stage& fold, std::uint32_t copied) {
   for (Id id : scalar::reachable(kernel.arena, fold.fold->elements)) {
     const scalar::Node& node = kernel.arena[id];
@@ -85,9 +87,10 @@ bool passes_less_by_columns(const Kernel& kernel, const Stage& fold, std::uint32
   return true;
 }
 
-// Columns of a panel of an operand: those of a tile. With vectors of many registers, where it has all points of the other row axes,
-// as the taps of a filter of one channel are, so many of them as leave nothing over. Where it would have all columns of
-// many rows, half of them, one panel for each of two threads. 0: it is not cut.
+// Columns of a panel of an operand: those of a tile. With vectors of many registers, where it has
+// all points of the other row axes, as the taps of a filter of one channel are, so many of them as
+// leave nothing over. Where it would have all columns of many rows, half of them, one panel for
+// each of two threads. 0: it is not cut.
 std::int64_t panel_columns(const Kernel& kernel, const Stage& fold, std::uint32_t parameter,
                            std::int64_t extent, const Processor& processor) {
   const VectorRegisters& vectors = processor.vectors;

@@ -9,9 +9,10 @@
 // before those of the columns: what a panel of the rows has stays near while the panels of the
 // columns pass by.
 //
-// So are both operands of the gradient of a layer's weights, a product in which both lie along what the tile has of them,
-// and not along the steps. There the panels of the columns are outermost, as those of the weights that may lie so
-// (order_state.h): these are walked through once, as a run of memory.
+// So are both operands of the gradient of a layer's weights, a product in which both lie along what
+// the tile has of them, and not along the steps. There the panels of the columns are outermost, as
+// those of the weights that may lie so (order_state.h): these are walked through once, as a run of
+// memory.
 #pragma once
 
 #include <cstdint>
@@ -23,9 +24,9 @@
 
 namespace weir {
 
-// A product's rows read an operand one beside the other, and step by step so far apart, in at least so many steps; a copy pays if
-// so many columns read it.
-// Lines so far apart have four sets of the first cache.
+// A product's rows read an operand one beside the other, and step by step so far apart, in at least
+// so many steps; a copy pays if so many columns read it. Lines so far apart have four sets of the
+// first cache.
 inline std::int64_t far_step_bytes(const Core& core) { return core.first.bytes_of_way() / 4; }
 inline constexpr std::int64_t kFarSteps = 64;
 inline constexpr std::int64_t kFarColumns = 256;

@@ -73,7 +73,8 @@ std::vector<Id> spread_indices(Arena& arena, const Shape& shape, std::span<const
 
 std::optional<scalar::Bits> splat_value(const Tensor& tensor) {
   if (tensor.element_count() == 0) return std::nullopt;
-  // Large constants are data, whatever they hold: looking at them all would cost more than it gives.
+  // Large constants are data, whatever they hold: looking at them all would cost more than it
+  // gives.
   if (tensor.element_count() > 4096) return std::nullopt;
   scalar::Bits first = tensor.bits(0);
   for (std::int64_t i = 1; i < tensor.element_count(); ++i)

@@ -1,8 +1,8 @@
 // Element expressions: the value of one element of a graph value, as a scalar expression.
 //
-// This is what fusion consists of. A value is either available - in a buffer, in a kernel-local - or it
-// is not, and then its op's meaning is written out at the place that needs it: pointwise ops substitute
-// their operands' expressions, movement ops become index arithmetic and guards.
+// This is what fusion consists of. A value is either available - in a buffer, in a kernel-local -
+// or it is not, and then its op's meaning is written out at the place that needs it: pointwise ops
+// substitute their operands' expressions, movement ops become index arithmetic and guards.
 #pragma once
 
 #include <functional>
@@ -71,7 +71,8 @@ scalar::Id load_element(scalar::Arena& arena, std::uint32_t buffer, const Tensor
 std::vector<scalar::Id> delinearize(scalar::Arena& arena, scalar::Id linear,
                                     std::span<const Dim> dims);
 
-// One index for each dimension of `shape`: 0 where the dimension is 1, and otherwise the next of `axes`.
+// One index for each dimension of `shape`: 0 where the dimension is 1, and otherwise the next of
+// `axes`.
 std::vector<scalar::Id> spread_indices(scalar::Arena& arena, const Shape& shape,
                                        std::span<const scalar::Id> axes);
 

@@ -12,12 +12,12 @@ using scalar::Arena;
 using scalar::Id;
 using scalar::Primitive;
 
-// Tiles' widths of columns that are work enough for threads, whatever the rows take; and multiply-adds of a chunk that are
-// no work to be divided.
+// Tiles' widths of columns that are work enough for threads, whatever the rows take; and
+// multiply-adds of a chunk that are no work to be divided.
 constexpr std::int64_t kEnoughBlocks = 4;
 constexpr std::int64_t kLightChunk = std::int64_t{1} << 20;
-// Of a map, whose rows are folded one by one: columns, or what an element costs, beside which it does not count that each
-// row waits for the sum of the one before.
+// Of a map, whose rows are folded one by one: columns, or what an element costs, beside which it
+// does not count that each row waits for the sum of the one before.
 constexpr std::int64_t kManyColumns = 32;
 constexpr int kHeavyElement = 20;
 
@@ -71,7 +71,8 @@ const Store* only_store(const Kernel& kernel, std::uint32_t parameter) {
   return found;
 }
 
-// The parameter that gets what a fold leaves, where that is stored as it is and a chunk has all elements.
+// The parameter that gets what a fold leaves, where that is stored as it is and a chunk has all
+// elements.
 std::optional<std::uint32_t> plain_result(const Kernel& kernel) {
   const Stage& stage = kernel.stages.front();
   const std::optional<std::int64_t> elements = kernel.arena.axis_extent(*stage.axis).constant();
@@ -111,7 +112,8 @@ std::vector<Id> declared_indices(Kernel& stores, const Store& store, const Memor
   return declared;
 }
 
-// If the points of a tile's rows are elements of one sum each, in ascending order, and those of its columns lie side by side.
+// If the points of a tile's rows are elements of one sum each, in ascending order, and those of its
+// columns lie side by side.
 std::optional<Walk> find_walk(Arena& arena, std::size_t rows, const std::vector<Id>& indices,
                               const Kernel& folds, const RowSum& sum) {
   Walk walk{static_cast<std::uint32_t>(rows - 2), 1, 0, {}, {}};

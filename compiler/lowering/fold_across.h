@@ -1,14 +1,15 @@
 // Sums over the rows of what another kernel stores, in the pass that stores it.
 //
-// The gradient of a bias is the sum over the batch of a gradient that the epilogue of a contraction, or the map of a loss,
-// has just stored; that of a convolution's bias is summed along the rows of the images first. A kernel of its own would read all
-// of that again. Instead, the kernel that stores the value folds it chunk by chunk while it stores it (RowFolds). Where a chunk
-// has all of a row, that is the result; otherwise what is left of the other kernel merges the results of the chunks: a fold
-// of which every chunk is one element. The chunks, the order in them and the tree over them are those of the reduction, so
-// no bit depends on it.
+// The gradient of a bias is the sum over the batch of a gradient that the epilogue of a
+// contraction, or the map of a loss, has just stored; that of a convolution's bias is summed along
+// the rows of the images first. A kernel of its own would read all of that again. Instead, the
+// kernel that stores the value folds it chunk by chunk while it stores it (RowFolds). Where a chunk
+// has all of a row, that is the result; otherwise what is left of the other kernel merges the
+// results of the chunks: a fold of which every chunk is one element. The chunks, the order in them
+// and the tree over them are those of the reduction, so no bit depends on it.
 //
-// A chunk of rows is then the least that a thread takes of a block of columns. Where blocks are few and rows take long, the
-// sum is left to a kernel of its own.
+// A chunk of rows is then the least that a thread takes of a block of columns. Where blocks are few
+// and rows take long, the sum is left to a kernel of its own.
 #pragma once
 
 #include <cstdint>
@@ -22,15 +23,16 @@ namespace weir {
 
 // What a kernel folds of one value along one of its dimensions, and nothing else.
 struct RowSum {
-  // A dimension of the value: `lanes` sums go along it, of each lanes-th element, and a row axis of the sum tells which.
-  // Otherwise it is a row axis of the sum.
+  // A dimension of the value: `lanes` sums go along it, of each lanes-th element, and a row axis of
+  // the sum tells which. Otherwise it is a row axis of the sum.
   struct Dimension {
     std::optional<std::uint32_t> row;
     std::int64_t lanes = 0;
   };
   std::uint32_t parameter;            // the value
   std::vector<Dimension> dimensions;  // of the value; those of one element are neither
-  // The parameter that gets the sums, if all that the kernel does is to store them, and a chunk has all elements of one.
+  // The parameter that gets the sums, if all that the kernel does is to store them, and a chunk has
+  // all elements of one.
   std::optional<std::uint32_t> result = {};
 };
 
@@ -46,10 +48,10 @@ struct ChunkResults {
       chunks;  // the dimension that counts them; none if a chunk has all elements of a sum
 };
 
-// Makes `stores`, which is prepared, fold what it stores in a parameter, which lies in memory in this
-// layout, and leave the results in a new parameter, its last: those of chunks, or the sums themselves, in the layout that
-// `result` gives for sum.result. Nothing, and nothing is changed, if its rows do not run that way, or if that would leave
-// threads without work.
+// Makes `stores`, which is prepared, fold what it stores in a parameter, which lies in memory in
+// this layout, and leave the results in a new parameter, its last: those of chunks, or the sums
+// themselves, in the layout that `result` gives for sum.result. Nothing, and nothing is changed, if
+// its rows do not run that way, or if that would leave threads without work.
 std::optional<ChunkResults> fold_across(Kernel& stores, std::uint32_t parameter,
                                         const MemoryLayout& layout, const Kernel& folds,
                                         const RowSum& sum, const MemoryLayout& result,

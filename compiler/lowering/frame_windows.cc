@@ -16,8 +16,8 @@ using scalar::Arena;
 using scalar::Id;
 using scalar::Primitive;
 
-// Where the guards change along the innermost loop of a fold, that is cut instead (step_emitter.cc) if it has so many steps.
-// Cutting a short one costs as much as its steps.
+// Where the guards change along the innermost loop of a fold, that is cut instead (step_emitter.cc)
+// if it has so many steps. Cutting a short one costs as much as its steps.
 constexpr double kLongLoop = 64;
 
 // How far a load's indices reach beyond its parameter.
@@ -89,8 +89,8 @@ std::optional<std::pair<Dim, Dim>> range_of(const Arena& arena, const Affine& in
   return std::pair(low, high);
 }
 
-// The frame with which a load needs no guard, if that asks for nothing but indices within the parameter, and for what `known`
-// says: steps at which that does not hold change nothing.
+// The frame with which a load needs no guard, if that asks for nothing but indices within the
+// parameter, and for what `known` says: steps at which that does not hold change nothing.
 std::optional<Frame> frame_of(const Kernel& kernel, Id load, const std::vector<Id>& known) {
   Arena arena = kernel.arena;
   const Shape& shape = kernel.parameters[arena[load].payload].type.shape;
@@ -168,7 +168,8 @@ std::vector<FramedWindow> frame_windows(
       const auto source = static_cast<std::uint32_t>(node.payload);
       std::optional<Frame> frame = frame_of(kernel, id, known);
       if (!frame) continue;
-      // Windows that never reach beyond the image, as where the border is cut off, only lose their guards.
+      // Windows that never reach beyond the image, as where the border is cut off, only lose their
+      // guards.
       if (frame->is_empty() && !limits_indices(kernel, known)) {
         loads.push_back({id, std::move(*frame), source});
         continue;

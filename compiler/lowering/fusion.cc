@@ -25,8 +25,8 @@ Shape independent_axes(const Graph& graph, const Node& node) {
   return result;
 }
 
-// The latest group that computes what has to be there, or to be checked, before the node, or a node that is written out
-// for it, may run; -1 if there is none.
+// The latest group that computes what has to be there, or to be checked, before the node, or a node
+// that is written out for it, may run; -1 if there is none.
 int latest_check(const Planner& planner, NodeId id) {
   int latest = -1;
   if (!planner.has_waits) return latest;

@@ -6,14 +6,16 @@
 //   member   computed by one group; stored only if another group or the caller needs it
 // and every group of members becomes one kernel.
 //
-// Groups form greedily in graph order, but for small values of params and single elements alone, which come first. A node joins the group of its latest producer if it runs over
-// the same domain; else a later group of the same domain that reads something it reads, maps with maps
-// and folds with folds; and otherwise opens a new group. All other producers then belong to earlier
-// groups, so groups executed by number respect every dependence.
+// Groups form greedily in graph order, but for small values of params and single elements alone,
+// which come first. A node joins the group of its latest producer if it runs over the same domain;
+// else a later group of the same domain that reads something it reads, maps with maps and folds
+// with folds; and otherwise opens a new group. All other producers then belong to earlier groups,
+// so groups executed by number respect every dependence.
 //
-// The domain of a group is a list of dimensions D and a range [inner_begin, inner_end) of them that its
-// reductions fold; the rest are the kernel's row axes. A member runs over all of D, over the rows only,
-// or folds the inner range. Dimensions of size 1 do not count. A node that is written in steps is alone in its group.
+// The domain of a group is a list of dimensions D and a range [inner_begin, inner_end) of them that
+// its reductions fold; the rest are the kernel's row axes. A member runs over all of D, over the
+// rows only, or folds the inner range. Dimensions of size 1 do not count. A node that is written in
+// steps is alone in its group.
 #pragma once
 
 #include <cstdint>
@@ -25,7 +27,8 @@ namespace weir {
 
 struct FusionOptions {
   bool fuse = true;  // false: every node that is not a constant is computed by a kernel of its own
-  // By node, if there are any: values that are checked between the kernel that computes them and the node's own.
+  // By node, if there are any: values that are checked between the kernel that computes them and
+  // the node's own.
   std::vector<std::vector<ValueId>> checked = {};
 };
 
@@ -39,9 +42,11 @@ struct GroupMember {
 struct Group {
   Shape domain;
   std::size_t inner_begin = 0, inner_end = 0;
-  // The reduced axis is private to a contraction: no dimension of the domain, which is the rows alone.
+  // The reduced axis is private to a contraction: no dimension of the domain, which is the rows
+  // alone.
   bool contraction = false;
-  // The only member is written in steps, and the domain is the axes along which they are independent.
+  // The only member is written in steps, and the domain is the axes along which they are
+  // independent.
   bool steps = false;
   std::vector<GroupMember> members;
 
@@ -64,8 +69,8 @@ struct FusionPlan {
 
 FusionPlan plan_fusion(const Graph& graph, const FusionOptions& options);
 
-// What the kernel of a group computes, in graph order: its members, and the inline nodes that are written
-// out for them.
+// What the kernel of a group computes, in graph order: its members, and the inline nodes that are
+// written out for them.
 std::vector<NodeId> computed_nodes(const Graph& graph, const FusionPlan& plan, std::size_t group);
 
 // The dimensions of a shape that are not 1.

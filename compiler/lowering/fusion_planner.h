@@ -12,7 +12,8 @@
 namespace weir {
 
 // One node examined on its own: its result axes are axes 0, 1, ... (dimensions other than 1), the
-// reduced axis, if any, is the next; operands that are not inline are loads of buffer ValueId::index.
+// reduced axis, if any, is the next; operands that are not inline are loads of buffer
+// ValueId::index.
 struct Probe {
   struct Access {
     ValueId value;

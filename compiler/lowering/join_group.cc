@@ -67,8 +67,9 @@ bool reads_in_place(const Planner& planner, Probe& probe, const Group& group, in
   return true;
 }
 
-// Whether the probed fold has as many steps as all that the group of private axes folds, and they are few and no products: the
-// windows of a pooling, of which a kernel finds the greatest and its place. A contraction has its registers for itself.
+// Whether the probed fold has as many steps as all that the group of private axes folds, and they
+// are few and no products: the windows of a pooling, of which a kernel finds the greatest and its
+// place. A contraction has its registers for itself.
 bool folds_alike(const Planner& planner, const Probe& probe, const Group& group) {
   const std::optional<std::int64_t> steps = probe.reduced_extent.constant();
   if (probe.multiplies || !steps || *steps > kFewSteps) return false;
@@ -145,8 +146,8 @@ std::optional<MemberLevel> level_in(const Planner& planner, Probe& probe, const 
     if (!reads_in_place(planner, probe, group, number, MemberLevel::fold)) return std::nullopt;
     return MemberLevel::fold;
   }
-  // A group of maps keeps its parallelism unless rows remain, and its vectors unless the folded range
-  // is the innermost one.
+  // A group of maps keeps its parallelism unless rows remain, and its vectors unless the folded
+  // range is the innermost one.
   if (own.rows().empty() || probe.order != Reduction::Order::lanes) return std::nullopt;
   Group turned = group;
   turned.inner_begin = own.inner_begin;

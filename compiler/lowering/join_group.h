@@ -12,8 +12,8 @@ namespace weir {
 // dimensions, along the reduced axis. Without such an operand the reduced axis is private.
 Group domain_of_fold(const Graph& graph, Probe& probe, const Shape& result_shape);
 
-// How the node would take part in the group, if it can. May turn a group of maps into one with an inner
-// range.
+// How the node would take part in the group, if it can. May turn a group of maps into one with an
+// inner range.
 std::optional<MemberLevel> level_in(const Planner& planner, Probe& probe, const Shape& shape,
                                     Group& group, int number);
 

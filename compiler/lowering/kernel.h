@@ -11,8 +11,9 @@
 // kernel-local values, `axis` nodes are the row axes 0, 1, ... and the stages' own axes above them.
 // A reduce's order of evaluation is part of its meaning; see Reduction in ir/op.h.
 //
-// What a kernel stores may be folded across one of its row axes besides, in the same pass over memory: chunk by chunk of
-// that axis, whose points then run in order. Another kernel merges what the chunks leave.
+// What a kernel stores may be folded across one of its row axes besides, in the same pass over
+// memory: chunk by chunk of that axis, whose points then run in order. Another kernel merges what
+// the chunks leave.
 #pragma once
 
 #include <cstdint>
@@ -66,8 +67,8 @@ struct Stage {
   std::vector<Store> stores;  // of a map
 };
 
-// Folds across a row axis. Points of a chunk run in order, on one thread, and go to as many accumulators in turn as there are
-// lanes, each of which has indices of its own.
+// Folds across a row axis. Points of a chunk run in order, on one thread, and go to as many
+// accumulators in turn as there are lanes, each of which has indices of its own.
 struct RowFolds {
   struct Sum {
     Fold fold;  // of `elements`, one at a point of the rows; in chain order

@@ -19,14 +19,16 @@ using scalar::Primitive;
 
 // Elements beside which those cost that lie apart, about those of a vector.
 constexpr double kLanes = 16;
-// Rows of a register tile, about, and vectors of a row, where they are most: what all of them read is loaded once.
+// Rows of a register tile, about, and vectors of a row, where they are most: what all of them read
+// is loaded once.
 constexpr double kRows = 6;
 constexpr double kVectors = 4;
 // An element that is spread over a vector by the operation that reads it, and times as much where
 // each step of a fold finds it in another line of the caches.
 constexpr double kSpread = 0.5;
 constexpr double kFar = 2;
-// What each step of a fold finds on another page, where nothing is read ahead: a vector, or an element that is spread.
+// What each step of a fold finds on another page, where nothing is read ahead: a vector, or an
+// element that is spread.
 constexpr double kApart = 1.5;
 constexpr double kPage = 1024;
 // A guard that differs from lane to lane, and one that is the same in all.
@@ -36,8 +38,8 @@ constexpr double kGuard = 0.25;
 constexpr double kMargin = 1.2;
 // A vector of results that is stored between those of other rows.
 constexpr double kInterleaved = 2;
-// So many elements of a window for each result make its copy (pack_windows.h) and the store nothing beside the sums, as
-// in gradients of filters.
+// So many elements of a window for each result make its copy (pack_windows.h) and the store nothing
+// beside the sums, as in gradients of filters.
 constexpr double kFewResults = 16;
 // What a map stores apart, beyond what it costs to load so: that can be turned in squares.
 constexpr double kScattered = 1;

@@ -5,8 +5,8 @@
 // The unit is a vector operation for one element of one step. Loads and stores of neighbours cost
 // one, what is the same in all lanes less, and what lies elsewhere one for each lane; what does not
 // depend on the rows of a tile is shared by them, and a guard that differs from lane to lane is
-// computed as a mask. What is spread over a tile's row costs less the more of the row is filled, and how long a full one is
-// depends on the target; else the model is the same for all.
+// computed as a mask. What is spread over a tile's row costs less the more of the row is filled,
+// and how long a full one is depends on the target; else the model is the same for all.
 //
 // Rows are chosen where there is a window, and where some value does not lie as it is declared:
 // products of matrices and maps are otherwise best as they are written. Kernels with stages that

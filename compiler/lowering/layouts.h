@@ -23,24 +23,27 @@
 
 namespace weir {
 
-// By value. One that is not in it lies as it is declared; one with panels has its order spelled out.
+// By value. One that is not in it lies as it is declared; one with panels has its order spelled
+// out.
 using Layouts = std::unordered_map<ValueId, MemoryLayout>;
 
 // `is_free` tells which values nobody but these kernels reads or writes, `is_weight` which are laid
-// out ahead of all runs. `again` has values that are computed a second time, and lie as what they are again: the same kernels
-// read them that would read that, and cost what they cost. Programs without windows are left alone.
+// out ahead of all runs. `again` has values that are computed a second time, and lie as what they
+// are again: the same kernels read them that would read that, and cost what they cost. Programs
+// without windows are left alone.
 Layouts choose_layouts(const std::vector<const BuiltKernel*>& kernels,
                        const std::function<bool(ValueId)>& is_free,
                        const std::function<bool(ValueId)>& is_weight,
                        const std::unordered_map<ValueId, ValueId>& again,
                        const VectorRegisters& vectors);
 
-// The type that a value has in the order of its layout, and in memory, which is another one where it lies in panels.
+// The type that a value has in the order of its layout, and in memory, which is another one where
+// it lies in panels.
 TensorType type_in_order(const TensorType& type, ValueId value, const Layouts& layouts);
 TensorType type_in_memory(const TensorType& type, ValueId value, const Layouts& layouts);
 
-// Makes the kernel read and write its values in the order of their layouts; whether it has any that differs. Panels are
-// applied last of all (apply_panels.h), to what the kernel has become.
+// Makes the kernel read and write its values in the order of their layouts; whether it has any that
+// differs. Panels are applied last of all (apply_panels.h), to what the kernel has become.
 bool apply_layouts(BuiltKernel& built, const Layouts& layouts);
 
 }  // namespace weir

@@ -8,8 +8,8 @@
 
 namespace weir {
 
-// The number of elements before the one at `indices` of a tensor of this shape, in row-major order: in terms of the axes
-// and of those parts of the indices that are no axis.
+// The number of elements before the one at `indices` of a tensor of this shape, in row-major order:
+// in terms of the axes and of those parts of the indices that are no axis.
 scalar::Affine linear_offset(scalar::Arena& arena, const Shape& shape,
                              std::span<const scalar::Id> indices);
 

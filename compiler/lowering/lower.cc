@@ -200,7 +200,8 @@ class Lowerer {
     for (PreparedKernel& one : prepared.kernels) add_call(std::move(one), nodes, chunks, sums);
   }
 
-  // `sums` is the buffer of a parameter without a value that is neither `chunks` nor a copy, if there is one.
+  // `sums` is the buffer of a parameter without a value that is neither `chunks` nor a copy, if
+  // there is one.
   void add_call(PreparedKernel prepared, std::vector<NodeId> nodes,
                 const std::optional<GivenBuffer>& chunks, std::uint32_t sums) {
     BuiltKernel& built = prepared.built;
@@ -231,8 +232,8 @@ class Lowerer {
     add_call(std::move(built.kernel), std::move(call));
   }
 
-  // If another kernel sums what this one stores in a parameter, it does so itself, chunk by chunk, and where a chunk is all there
-  // is to a sum, there is no other kernel.
+  // If another kernel sums what this one stores in a parameter, it does so itself, chunk by chunk,
+  // and where a chunk is all there is to a sum, there is no other kernel.
   void sum_in(Kernel& kernel, std::uint32_t parameter, KernelCall& call) {
     const ValueId value = call.values[parameter];
     auto found = row_sums_.find(value);
@@ -295,8 +296,8 @@ class Lowerer {
     }
   }
 
-  // The buffer of a transposed copy; one copy serves all kernels that want it, with as wide a frame. Weights are laid out
-  // that way before the program runs.
+  // The buffer of a transposed copy; one copy serves all kernels that want it, with as wide a
+  // frame. Weights are laid out that way before the program runs.
   std::uint32_t packed_buffer(const PackedCopy& copy) {
     if (auto layout = buffers_.layouts().find(copy.source);
         layout != buffers_.layouts().end() && layout->second.panel != 0 && copy.low.empty() &&

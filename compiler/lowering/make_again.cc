@@ -18,7 +18,8 @@ namespace {
 constexpr double kLeastAlive = 1 << 20;
 // What a value made again has to save, as a part of what is alive at most.
 constexpr double kLeastPart = 0.05;
-// How often its reader reads each element, and what an element takes to make, in nodes of an expression.
+// How often its reader reads each element, and what an element takes to make, in nodes of an
+// expression.
 constexpr double kLeastReads = 512;
 constexpr std::size_t kMostNodes = 64;
 constexpr int kMostValues = 16;
@@ -132,8 +133,8 @@ class Maker {
     return most;
   }
 
-  // Whether the call writes nothing else, with little arithmetic, and finds its operands as they were; what is little stays
-  // for it.
+  // Whether the call writes nothing else, with little arithmetic, and finds its operands as they
+  // were; what is little stays for it.
   bool can_run_again(std::size_t number, std::uint32_t buffer, std::size_t reader) const {
     const KernelCall& call = program_.calls[number];
     const Kernel& kernel = program_.kernels[call.kernel];

@@ -17,7 +17,8 @@ namespace {
 using scalar::Id;
 using scalar::Primitive;
 
-// What every symbol is where blocks are put beside each other: all plans are weighed with each of these.
+// What every symbol is where blocks are put beside each other: all plans are weighed with each of
+// these.
 constexpr std::int64_t kSymbols[] = {8, 16, 64, 512};
 constexpr std::int64_t kMaxBytes = std::int64_t{1} << 40;  // of a block there: sums do not overflow
 

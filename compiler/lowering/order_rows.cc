@@ -34,8 +34,9 @@ std::vector<bool> deciding_rows(const Kernel& kernel, std::uint32_t chosen) {
 // Bytes of weights that the second cache holds beside what else it has to.
 std::int64_t near_weights(const Core& core) { return core.second.bytes / 2; }
 
-// Residues, which are rows that decide which steps count, where vectors run along the image that all of them read, and the
-// weights are few. They stand next to the tile: what one of them reads of the image is near when the next one does.
+// Residues, which are rows that decide which steps count, where vectors run along the image that
+// all of them read, and the weights are few. They stand next to the tile: what one of them reads of
+// the image is near when the next one does.
 std::vector<bool> near_residues(const Kernel& kernel, std::uint32_t vector_axis, const Core& core) {
   const std::vector<bool> none(kernel.rows.size());
   std::vector<bool> decide = none;

@@ -21,7 +21,8 @@ using Order = std::vector<std::uint32_t>;
 constexpr double kCopyCost = 0.6;
 // What another order has to be better by.
 constexpr double kMargin = 1.01;
-// Fewer rows of columns, or fewer bytes than the second cache has, stay in the caches however they lie.
+// Fewer rows of columns, or fewer bytes than the second cache has, stay in the caches however they
+// lie.
 constexpr std::int64_t kLeastRows = 64;
 std::int64_t least_bytes(const Core& core) { return core.second.bytes; }
 // With vectors of more registers a tile has more columns, which take whole lines.
@@ -107,8 +108,8 @@ class Chooser {
     return best;
   }
 
-  // The columns of a register tile, if all kernels run along the last dimension of that order in vectors, and the rows
-  // of columns lie far apart.
+  // The columns of a register tile, if all kernels run along the last dimension of that order in
+  // vectors, and the rows of columns lie far apart.
   std::int64_t best_panel(const Family& family, const Order& order) const {
     const VectorRegisters& vectors = processor_.vectors;
     if (vectors.bytes == 0 || tile_vectors(vectors) > kFewVectors || order.empty()) return 0;

@@ -30,7 +30,8 @@ constexpr std::int64_t kTurnedSteps = 8;
 // Vectors of a fold in lanes order that lie apart are worth a copy if so many rows read each of
 // them, by estimated_size.
 constexpr std::int64_t kLanesUses = 8;
-// Filters that vary, and are read by the rows of a tile, are laid out as the steps go if so many rows read each element.
+// Filters that vary, and are read by the rows of a tile, are laid out as the steps go if so many
+// rows read each element.
 constexpr std::int64_t kFilterUses = 256;
 
 // The order of dimensions that brings the vector axis innermost, behind the others in the order of
@@ -81,10 +82,11 @@ bool is_innermost(const Shape& shape, std::uint32_t inner) {
                      [](const Dim& dim) { return dim == Dim(1); });
 }
 
-// The columns of the panels into which the last row axis is cut: those of a register tile, or a vector fewer of four where that
-// leaves none half empty; 0 if the axis is left whole. Under a window, where those of four vectors take more than half of the second
-// cache and there are rows for a higher tile of two, that reads half as much for each multiply-add. Without a window rows of so many
-// steps are lines of few sets, each of which would need more of them.
+// The columns of the panels into which the last row axis is cut: those of a register tile, or a
+// vector fewer of four where that leaves none half empty; 0 if the axis is left whole. Under a
+// window, where those of four vectors take more than half of the second cache and there are rows
+// for a higher tile of two, that reads half as much for each multiply-add. Without a window rows of
+// so many steps are lines of few sets, each of which would need more of them.
 std::int64_t panel_width(const Kernel& kernel, const Stage& stage, const Processor& processor) {
   const std::int64_t lanes = processor.vectors.lanes(kernel.locals[stage.fold->locals[0]]);
   const Dim &extent = kernel.rows.back(), &steps = kernel.arena.axis_extent(*stage.axis);
@@ -153,10 +155,10 @@ std::optional<std::vector<std::uint32_t>> order_along_far_steps(const Kernel& ke
   return order_along(kernel, shape, indices, *stage.axis);
 }
 
-// The order of dimensions that brings the steps of a window innermost, behind the others in the order
-// of their loops, for what the rows of a tile read and its columns share: filters, where
-// vectors run along an image's row. As they are declared, each step reads another line for each row,
-// and comes back to that for the window's next tap.
+// The order of dimensions that brings the steps of a window innermost, behind the others in the
+// order of their loops, for what the rows of a tile read and its columns share: filters, where
+// vectors run along an image's row. As they are declared, each step reads another line for each
+// row, and comes back to that for the window's next tap.
 std::optional<std::vector<std::uint32_t>> order_along_window(const Kernel& kernel, Id load,
                                                              const Shape& shape,
                                                              const std::vector<bool>& groups) {
@@ -399,8 +401,8 @@ Kernel build_pack_kernel(const TensorType& source, const PackedCopy& copy) {
     if (copy.panel == 0 || i + 1 < copy.low.size()) inside[first + i] = source.shape[copy.order[i]];
   kernel.rows = without_ones(inside);
   kernel.stages.emplace_back();
-  // A row of a panel is a vector or two, and lies apart from the next one in the source: where nothing is turned, a loop of
-  // nothing else over the rows has many of them under way.
+  // A row of a panel is a vector or two, and lies apart from the next one in the source: where
+  // nothing is turned, a loop of nothing else over the rows has many of them under way.
   const std::size_t axis_count = kernel.rows.size(), looped = axis_count - 2;
   const bool has_loop =
       copy.panel != 0 && axis_count > 2 && is_innermost(source.shape, copy.order.back());

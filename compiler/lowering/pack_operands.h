@@ -10,8 +10,8 @@
 // sets of the caches, and each is on a page of its own. So weights with many columns are cut into
 // panels of so many columns as a tile has, each a run of memory, and the last row axis of the
 // kernel into two: the panel, which becomes the outermost axis, and the column in it. Another
-// operand that is copied for a run is cut likewise, for that makes no copy dearer; what lies as it is
-// read is left to the kernel (choose_panel.h).
+// operand that is copied for a run is cut likewise, for that makes no copy dearer; what lies as it
+// is read is left to the kernel (choose_panel.h).
 #pragma once
 
 #include <functional>
@@ -30,16 +30,19 @@ struct PackedCopy {
   // Not 0: the last of these is cut into pieces of so many elements, and their number is the first
   // dimension of the copy.
   std::int64_t panel = 0;
-  // Of a copy with a frame of zeros (frame_windows.h): before each of its dimensions, so many. Empty without one.
+  // Of a copy with a frame of zeros (frame_windows.h): before each of its dimensions, so many.
+  // Empty without one.
   std::vector<std::int64_t> low = {};
-  // Elements behind each run of the last dimension that are neither read nor written (spread_rows.h).
+  // Elements behind each run of the last dimension that are neither read nor written
+  // (spread_rows.h).
   std::int64_t spare = 0;
 };
 
 // Redirects such loads of `built` to new parameters, one for each copy returned. The new parameters
 // are appended to the kernel's; BuiltKernel::values gets an invalid id for each. `is_weight` tells
 // which values are laid out ahead of all runs; an invalid id is none of them. `processor` says how
-// wide a tile is; `copies` are those that the kernel reads already; they are returned with the others.
+// wide a tile is; `copies` are those that the kernel reads already; they are returned with the
+// others.
 std::vector<PackedCopy> pack_operands(BuiltKernel& built,
                                       const std::function<bool(ValueId)>& is_weight,
                                       const Processor& processor,
@@ -48,7 +51,8 @@ std::vector<PackedCopy> pack_operands(BuiltKernel& built,
 // The kernel that makes a copy: parameter 0 is the source, 1 the copy.
 Kernel build_pack_kernel(const TensorType& source, const PackedCopy& copy);
 
-// The kernels that leave zeros in a copy's frame, one or two for each dimension that has one: parameter 0 is the copy.
+// The kernels that leave zeros in a copy's frame, one or two for each dimension that has one:
+// parameter 0 is the copy.
 std::vector<Kernel> build_frame_kernels(const TensorType& source, const PackedCopy& copy);
 
 }  // namespace weir

@@ -2,8 +2,8 @@
 //
 // Where a fold in chain order runs in vectors along the channels of an image that lies channel by
 // channel, as the gradient of a depthwise filter does, each element would be gathered as often as
-// windows have taps. The operand is copied once, with the dimension along the vectors innermost, and
-// with a frame where that makes guards unnecessary (frame_windows.h).
+// windows have taps. The operand is copied once, with the dimension along the vectors innermost,
+// and with a frame where that makes guards unnecessary (frame_windows.h).
 #pragma once
 
 #include <vector>

@@ -20,7 +20,8 @@ constexpr std::size_t kMostByOrder = 1024;
 
 using Order = std::vector<std::uint32_t>;
 
-// The blocks that are alive, from the bottom of the workspace to its top, with one size of the symbols.
+// The blocks that are alive, from the bottom of the workspace to its top, with one size of the
+// symbols.
 class LiveBlocks {
  public:
   LiveBlocks(std::span<PlacedBlock> blocks, const std::vector<std::uint64_t>& bytes)
@@ -137,7 +138,8 @@ class BlockPlacer {
     }
   }
 
-  // Keeps the order of the blocks if it needs least yet, at worst of all sizes, as a part of what is alive.
+  // Keeps the order of the blocks if it needs least yet, at worst of all sizes, as a part of what
+  // is alive.
   void weigh() {
     Order upward(blocks_.size());
     std::iota(upward.begin(), upward.end(), 0U);

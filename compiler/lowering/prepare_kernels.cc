@@ -19,7 +19,8 @@ namespace weir {
 
 namespace {
 
-// The copies that framed parameters are, with their dimensions in the order in which the kernel reads them.
+// The copies that framed parameters are, with their dimensions in the order in which the kernel
+// reads them.
 std::vector<PackedCopy> framed_copies(BuiltKernel& built, const std::vector<FramedWindow>& framed) {
   std::vector<PackedCopy> copies;
   std::vector<std::vector<std::uint32_t>> orders(built.kernel.parameters.size());

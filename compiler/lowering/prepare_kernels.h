@@ -26,15 +26,15 @@ struct PreparedKernels {
   TensorType sums;
 };
 
-// `is_weight` tells which values are laid out ahead of all runs; it may be asked about parameters without
-// a value.
+// `is_weight` tells which values are laid out ahead of all runs; it may be asked about parameters
+// without a value.
 PreparedKernels prepare_kernels(BuiltKernel built, const Layouts& layouts,
                                 const std::function<bool(ValueId)>& is_weight,
                                 const Processor& processor);
 
-// Values that one product alone reads, copied in panels (cut_copies.h), as the upstream gradient of a
-// network's first layer: they lie in such panels from the start, and nothing is copied. `kernels` are
-// all that run, in order, and `is_free` tells which values nobody but these reads or writes.
+// Values that one product alone reads, copied in panels (cut_copies.h), as the upstream gradient of
+// a network's first layer: they lie in such panels from the start, and nothing is copied. `kernels`
+// are all that run, in order, and `is_free` tells which values nobody but these reads or writes.
 Layouts choose_panels(const std::vector<const BuiltKernel*>& kernels, const Layouts& layouts,
                       const std::function<bool(ValueId)>& is_free,
                       const std::function<bool(ValueId)>& is_weight, const Processor& processor);

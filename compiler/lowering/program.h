@@ -62,7 +62,8 @@ struct IndexCheck {
   static constexpr std::int64_t kNoFault = INT64_MAX;
   std::uint32_t call;  // in Program::calls; the program goes on behind it if there is no fault
   std::uint32_t position, index;  // buffers of one i64
-  // For the message: whether negative indices are in range, the sizes as in IndexOperand, and the op.
+  // For the message: whether negative indices are in range, the sizes as in IndexOperand, and the
+  // op.
   bool from_end;
   Shape sizes;
   std::string op;

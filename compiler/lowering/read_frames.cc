@@ -12,7 +12,8 @@ using scalar::Arena;
 using scalar::Id;
 using scalar::Primitive;
 
-// Makes the kernel read such parameters, which have a frame from now on, behind so many zeros in each dimension.
+// Makes the kernel read such parameters, which have a frame from now on, behind so many zeros in
+// each dimension.
 void read_behind(Kernel& kernel, const std::vector<bool>& framed,
                  const std::vector<std::int64_t>& low) {
   std::vector<Id> memo;
@@ -48,8 +49,8 @@ std::vector<std::uint32_t> calls_with(const Program& program, std::uint32_t buff
   return calls;
 }
 
-// Makes the kernel store a parameter, which has a frame from now on, behind so many zeros in each dimension. False, and nothing is
-// changed, if it reads what it stores, or sums it across its rows.
+// Makes the kernel store a parameter, which has a frame from now on, behind so many zeros in each
+// dimension. False, and nothing is changed, if it reads what it stores, or sums it across its rows.
 bool store_behind(Kernel& kernel, std::uint32_t parameter, const TensorType& framed,
                   const std::vector<std::int64_t>& low) {
   if (kernel.across) return false;

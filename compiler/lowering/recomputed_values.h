@@ -1,4 +1,5 @@
-// Which values of a graph are others again, computed a second time for the backward pass (rematerialize).
+// Which values of a graph are others again, computed a second time for the backward pass
+// (rematerialize).
 #pragma once
 
 #include <unordered_map>
@@ -7,7 +8,8 @@
 
 namespace weir {
 
-// By value that is computed again, and may not have a layout of its own: the one that it is equal to, which is computed first.
+// By value that is computed again, and may not have a layout of its own: the one that it is equal
+// to, which is computed first.
 std::unordered_map<ValueId, ValueId> recomputed_values(const Graph& graph);
 
 }  // namespace weir

@@ -179,8 +179,8 @@ class Scheduler {
     result_.width = fitting_width(width, result_.vector_row->extent);
   }
 
-  // Whether vectors run along the last row axis although folds go in lanes: all that these read lies along it, and would
-  // be gathered along the steps.
+  // Whether vectors run along the last row axis although folds go in lanes: all that these read
+  // lies along it, and would be gathered along the steps.
   bool lies_along_columns() {
     if (result_.rows.empty()) return false;
     for (const Stage& stage : stages())

@@ -1,30 +1,36 @@
 // Schedules: how a kernel runs on a target.
 //
-// Row axes that every access walks through in one stride are collapsed into one. One axis is the vector
-// axis: the axis of the stages if a fold runs in lanes order, unless all that it reads lies along the
-// innermost row axis, and otherwise that. Every access is then uniform, contiguous, strided or computed
-// along it. The rows that remain are cut into units, which is what tasks are made of.
+// Row axes that every access walks through in one stride are collapsed into one. One axis is the
+// vector axis: the axis of the stages if a fold runs in lanes order, unless all that it reads lies
+// along the innermost row axis, and otherwise that. Every access is then uniform, contiguous,
+// strided or computed along it. The rows that remain are cut into units, which is what tasks are
+// made of.
 //
-// A contraction works on a register tile: rows_at_once points of the innermost of `rows` by tile_unroll vectors of the
-// vector axis, so that an operand that one of the two does not index is loaded once for all of the tile. Its units are
-// a group of rows within a block of the vector axis; the groups of a block follow one another, and find what they
-// share in cache. Where the innermost of `rows` is short, as the taps of a filter's gradient are, the tile has all points of
-// several of them, so that what none of these indexes is read once. And where they are residues (split_residues.h) that a
-// store leaves apart, the results of a few rows are stored together, as whole vectors.
-// Where the number of rows is known only at the call, as many groups as fit are rows_fewer lower, so that of the last one
-// fewer than rows_fewer rows are beyond the end, unless it is the only one.
+// A contraction works on a register tile: rows_at_once points of the innermost of `rows` by
+// tile_unroll vectors of the vector axis, so that an operand that one of the two does not index is
+// loaded once for all of the tile. Its units are a group of rows within a block of the vector axis;
+// the groups of a block follow one another, and find what they share in cache. Where the innermost
+// of `rows` is short, as the taps of a filter's gradient are, the tile has all points of several of
+// them, so that what none of these indexes is read once. And where they are residues
+// (split_residues.h) that a store leaves apart, the results of a few rows are stored together, as
+// whole vectors. Where the number of rows is known only at the call, as many groups as fit are
+// rows_fewer lower, so that of the last one fewer than rows_fewer rows are beyond the end, unless
+// it is the only one.
 //
-// What all rows of such a tile share of a block may be copied before its groups of rows read it (choose_panel.h).
+// What all rows of such a tile share of a block may be copied before its groups of rows read it
+// (choose_panel.h).
 //
-// A map that only moves and computes, and reads along another axis than it writes, works on tiles, too: as many points of
-// that axis as a vector has elements, by one vector. What lies along the axis is loaded so, and transposed in registers.
+// A map that only moves and computes, and reads along another axis than it writes, works on tiles,
+// too: as many points of that axis as a vector has elements, by one vector. What lies along the
+// axis is loaded so, and transposed in registers.
 //
-// Where something is folded across a row axis, that is the innermost of `rows`, and a unit has a chunk of it, in groups, or as one
-// tile of several axes.
+// Where something is folded across a row axis, that is the innermost of `rows`, and a unit has a
+// chunk of it, in groups, or as one tile of several axes.
 //
-// Where a guard changes along the vector axis, as a window's does at the frame, each of its comparisons holds from some
-// lane on or up to one: it is a comparison of lane numbers with one number, which is worked out as a scalar. Where it changes
-// along the steps of a fold, it holds from some step on or up to one, so that most steps need not ask.
+// Where a guard changes along the vector axis, as a window's does at the frame, each of its
+// comparisons holds from some lane on or up to one: it is a comparison of lane numbers with one
+// number, which is worked out as a scalar. Where it changes along the steps of a fold, it holds
+// from some step on or up to one, so that most steps need not ask.
 //
 // Every expression has a level, the innermost loop that it depends on; code for it goes there.
 #pragma once
@@ -77,7 +83,8 @@ struct IndexBound {
   std::optional<std::int64_t> most;  // of the offset, whatever other axes are at
 };
 
-// What a row of a tile reads at position p of a digit of the stage's axis, the row before it reads at p + shift.
+// What a row of a tile reads at position p of a digit of the stage's axis, the row before it reads
+// at p + shift.
 struct RowOverlap {
   std::size_t digit;
   std::int64_t shift;
@@ -95,8 +102,8 @@ struct SizeWithin {
   std::int64_t least = 0, most = 0;
 };
 
-// A copy that each worker has of what all rows of a tile share, for one block of columns at a time. The columns of a tile
-// are side by side, and all steps of these columns a run of memory.
+// A copy that each worker has of what all rows of a tile share, for one block of columns at a time.
+// The columns of a tile are side by side, and all steps of these columns a run of memory.
 struct Panel {
   scalar::Id operand;        // the value, at one step and column; no row of the tile changes it
   std::uint32_t axis = 0;    // of the steps
@@ -135,8 +142,9 @@ struct Schedule {
   bool streams = false;       // may use streaming stores
   bool stores_lines = false;  // with them: a vector of the result is a line
   BytesFrom past_caches;      // uses them
-  // With such vectors: from `far` on as many vectors of each operand are read one after the other, and so many of them are stored
-  // past the caches; if any, lines of the operands are asked for. 0: all vectors are done in turn.
+  // With such vectors: from `far` on as many vectors of each operand are read one after the other,
+  // and so many of them are stored past the caches; if any, lines of the operands are asked for. 0:
+  // all vectors are done in turn.
   int lines_together = 0, lines_past_caches = 0;
   BytesFrom far;
   int lines_in_second = 0;  // so many of each operand from `in_second` up to `far`; 0: in turn
@@ -144,12 +152,14 @@ struct Schedule {
   std::unordered_map<std::uint32_t, Access> loads;  // by arena id
   std::vector<std::vector<Access>> stores;          // by stage and store
   std::vector<Access> sums;                         // of the kernel's folds across rows
-  // By arena id of a comparison in a guard: along the vector axis, or along the innermost loop of a fold.
+  // By arena id of a comparison in a guard: along the vector axis, or along the innermost loop of a
+  // fold.
   std::unordered_map<std::uint32_t, IndexBound> bounds, step_bounds;
   std::vector<Level> levels;        // by arena id
   std::vector<bool> varies;         // by arena id: along the vector axis
   std::vector<bool> varies_by_row;  // by arena id: along the tile's axes
-  // Of the whole kernel: cost units (PrimitiveInfo::cost) of single elements; of a tile without memory.
+  // Of the whole kernel: cost units (PrimitiveInfo::cost) of single elements; of a tile without
+  // memory.
   Dim work;
   Dim bytes;  // of all parameters
 
@@ -159,8 +169,8 @@ struct Schedule {
   }
   // Which of the tile's axes an axis is, from the innermost on.
   std::optional<std::size_t> tile_axis(std::uint32_t axis) const;
-  // Points of the innermost of `rows` that are cut into groups: all, or those of a chunk; none if chunks leave others than all of
-  // them, or that is known only at the call.
+  // Points of the innermost of `rows` that are cut into groups: all, or those of a chunk; none if
+  // chunks leave others than all of them, or that is known only at the call.
   std::optional<std::int64_t> known_rows() const;
   // The position along it of a row of the tile, if the tile has several axes.
   std::int64_t tile_position(std::size_t tile_axis, std::int64_t row) const;

@@ -12,19 +12,23 @@
 namespace weir {
 namespace {
 
-// Orders that are tried, for each block that takes part, and comparisons of blocks for them at most.
+// Orders that are tried, for each block that takes part, and comparisons of blocks for them at
+// most.
 constexpr std::size_t kTriesOfBlock = 40, kMostWork = 40'000'000;
-// How much more an order may need than the one before it, at first, as a part of what is alive at most.
+// How much more an order may need than the one before it, at first, as a part of what is alive at
+// most.
 constexpr double kThreshold = 0.008;
 // The part of the mean of all sizes in what an order needs; the rest is the worst of them.
 constexpr double kMean = 0.1;
-// Blocks of a smaller part of what is alive at most take the last turns, and a plan that needs no more beyond it is good enough.
+// Blocks of a smaller part of what is alive at most take the last turns, and a plan that needs no
+// more beyond it is good enough.
 constexpr double kSmall = 0.004, kEnough = 1.0005;
 
 constexpr double kInfinity = std::numeric_limits<double>::infinity();
 
 using Order = std::vector<std::uint32_t>;
-// By size of the symbols, with the first one in place of those that there are not. In doubles, which are exact up to far more than any memory has.
+// By size of the symbols, with the first one in place of those that there are not. In doubles,
+// which are exact up to far more than any memory has.
 using Bytes = std::array<double, kMostSymbolSizes>;
 
 // Where blocks lie that took their turns in an order.
@@ -139,7 +143,8 @@ class OrderSearch {
     return best;
   }
 
-  // Another turn for a block, or another size with which gaps are compared. Returns the first turn that it changes.
+  // Another turn for a block, or another size with which gaps are compared. Returns the first turn
+  // that it changes.
   std::size_t change(Places& places) {
     const std::size_t kind = draw(8);
     if (kind == 0) {
@@ -159,7 +164,8 @@ class OrderSearch {
     return low;
   }
 
-  // Gives all blocks their places from a turn on, those before it being where they are; or stops where that needs as much as the limit.
+  // Gives all blocks their places from a turn on, those before it being where they are; or stops
+  // where that needs as much as the limit.
   void place(Places& places, std::size_t turn, double limit) {
     is_placed_.assign(lives_.size(), false);
     for (std::size_t i = 0; i < turn; ++i) is_placed_[places.order[i]] = true;

@@ -16,12 +16,15 @@
 namespace weir {
 namespace {
 
-// In bytes, with an estimate for each symbol: a program with less alive stays as it is, and so does a call that would save less.
+// In bytes, with an estimate for each symbol: a program with less alive stays as it is, and so does
+// a call that would save less.
 constexpr double kLeastAlive = 1 << 20, kLeastSaving = 65536;
-// What all moves together have to save, and what waiting for nothing's sake has to, as parts of what is alive at most.
+// What all moves together have to save, and what waiting for nothing's sake has to, as parts of
+// what is alive at most.
 constexpr double kLeastPart = 0.02, kLeastPartOfWaiting = 0.05;
 constexpr int kSweeps = 3;
-// A call moves past so many others, and a copy joins a call no further away, so that a graph of any length takes time in proportion.
+// A call moves past so many others, and a copy joins a call no further away, so that a graph of any
+// length takes time in proportion.
 constexpr std::size_t kFarthest = 1024, kNear = 64;
 
 struct Use {
@@ -69,7 +72,8 @@ struct CallUses {
   std::vector<double> bytes;  // by memory; 0 outside the workspace
 };
 
-// By call: the one that it runs right before, or itself. The steps of a copy stay together, and a copy with one reader with that.
+// By call: the one that it runs right before, or itself. The steps of a copy stay together, and a
+// copy with one reader with that.
 std::vector<std::uint32_t> find_units(const Program& program, const CallUses& uses,
                                       std::size_t begin) {
   constexpr std::uint32_t kNone = UINT32_MAX;
@@ -156,8 +160,8 @@ class CallSequence {
     return most;
   }
 
-  // Lets those wait that write so much more than they free, or no more than so much less, from the last one on: those behind
-  // are where they will be. If `to_end`, what nothing needs waits, too.
+  // Lets those wait that write so much more than they free, or no more than so much less, from the
+  // last one on: those behind are where they will be. If `to_end`, what nothing needs waits, too.
   void delay(double least, bool to_end) {
     for (std::size_t at = order_.size(); at-- > begin_;) {
       if (-freed(at) < least) continue;

@@ -15,22 +15,26 @@ using scalar::Primitive;
 
 // With more rows than this there is work for every thread without splitting.
 constexpr std::int64_t kMaxRows = 4096;
-// Fewer chunks are not worth a second phase; those of a row in lanes are longer, and fewer are, but where more follows: what a
-// softmax goes through three times takes longer in four phases than what two threads gain.
+// Fewer chunks are not worth a second phase; those of a row in lanes are longer, and fewer are, but
+// where more follows: what a softmax goes through three times takes longer in four phases than what
+// two threads gain.
 constexpr std::int64_t kMinChunks = 8;
 constexpr std::int64_t kMinChunksInLanes = 4;
 // With fewer register tiles than this threads find too little work in them...
 constexpr std::int64_t kFewTiles = 4;
-// ...where a chain has this many steps, each of which waits for the one before it: two microseconds, however few its columns.
+// ...where a chain has this many steps, each of which waits for the one before it: two
+// microseconds, however few its columns.
 constexpr std::int64_t kLongChain = 1536;
 // Steps that tiles go through again are, with this in the place of each symbol, so many.
 constexpr std::int64_t kSymbol = 16;
 // As many bytes in a cycle, and more, the last cache does not give.
 constexpr double kFarBytesOfCycle = 16;
 
-// What a tile's lines of both operands take in all steps, at most, where it reads a line of either at each of them...
+// What a tile's lines of both operands take in all steps, at most, where it reads a line of either
+// at each of them...
 std::int64_t most_line_bytes(const Core& core) { return core.second.bytes / 4; }
-// ...and its columns, where they are what it reads: they stay in the second cache for the next rows.
+// ...and its columns, where they are what it reads: they stay in the second cache for the next
+// rows.
 std::int64_t most_column_bytes(const Core& core) { return core.second.bytes / 2; }
 
 // Whether the fold over windows loads something whose innermost dimension is the row axis.
@@ -78,7 +82,8 @@ bool shares(const Kernel& kernel, const Fold& fold, std::size_t axis, std::size_
   return false;
 }
 
-// Register tiles of a kernel whose rows are known: rows that share what is read along the columns, or one of the rows.
+// Register tiles of a kernel whose rows are known: rows that share what is read along the columns,
+// or one of the rows.
 std::int64_t tile_count(const Kernel& kernel, const Fold& fold, const VectorRegisters& vectors) {
   const std::int64_t wide = vectors.lanes(kernel.locals[fold.locals[0]]) * tile_vectors(vectors);
   std::int64_t tiles = 1;

@@ -9,8 +9,9 @@
 
 namespace weir {
 
-// What the caller asks for. Empty strings: this machine, with the features that the processor and the
-// operating system report (not those that the processor's name promises), and schedules for its core.
+// What the caller asks for. Empty strings: this machine, with the features that the processor and
+// the operating system report (not those that the processor's name promises), and schedules for its
+// core.
 struct TargetSpec {
   std::string triple;    // "aarch64-linux-gnu", "wasm32", ...
   std::string cpu;       // "x86-64-v3", "cortex-a72", ...
@@ -40,8 +41,9 @@ struct Cache {
   bool operator==(const Cache&) const = default;
 };
 
-// A core, as far as schedules depend on it. It follows from the processor's name (known_cores.h): the one asked for, or that of this
-// machine where nothing is asked for. Without a name that is known all targets have this one.
+// A core, as far as schedules depend on it. It follows from the processor's name (known_cores.h):
+// the one asked for, or that of this machine where nothing is asked for. Without a name that is
+// known all targets have this one.
 struct Core {
   Cache first{std::int64_t{32} << 10, 8};    // of data
   Cache second{std::int64_t{512} << 10, 8};  // or its part of one that cores share
@@ -62,8 +64,9 @@ struct Processor {
   Core core = {};
 };
 
-// What code generation needs to know about it. Functions that the target lacks would become calls of a
-// math or compiler library, which a compiled program must not need, so they are written out instead.
+// What code generation needs to know about it. Functions that the target lacks would become calls
+// of a math or compiler library, which a compiled program must not need, so they are written out
+// instead.
 struct Target {
   std::string triple;
   std::string cpu;

@@ -52,7 +52,8 @@ bool is_checked_build() {
 
 // Bodies come first, so that every other pass sees all there is. Folding makes the constants that
 // the conditions of simplification are about. Simplification makes nodes equal that were not;
-// merging those is left to cse, as are reshapes that become the backward pass's, and what has lost its last use to dce.
+// merging those is left to cse, as are reshapes that become the backward pass's, and what has lost
+// its last use to dce.
 std::span<const std::string> default_passes() {
   static const std::vector<std::string> names{"decompose",     "fold", "simplify",
                                               "reshape_first", "cse",  "dce"};

@@ -18,9 +18,10 @@ namespace {
 constexpr double kLeastSaving = 2048;  // bytes that are worth it
 
 // The axis along which a mask is packed, if it is: the first of more than one element. Along the
-// last, neighbours in a vector would share a byte. Where several sizes are known only at the call, as all of an image, the
-// quotient is one symbol more in each term of what the program's memory takes, of which there may not be many; and sizes that
-// may come out negative, as those of a window's positions, are none that unpacked bits can be cut to.
+// last, neighbours in a vector would share a byte. Where several sizes are known only at the call,
+// as all of an image, the quotient is one symbol more in each term of what the program's memory
+// takes, of which there may not be many; and sizes that may come out negative, as those of a
+// window's positions, are none that unpacked bits can be cut to.
 std::optional<std::size_t> packed_axis(const Shape& shape) {
   if (std::ranges::count_if(shape, [](const Dim& size) { return !size.is_constant(); }) > 1 ||
       !std::ranges::all_of(shape, [](const Dim& size) { return never_negative(size); }))

@@ -35,8 +35,8 @@ class ChoiceKeeper {
   }
 
  private:
-  // Values that are numbers of choices to all who read them, and that the backward pass computes of the forward pass; nothing
-  // else that the same node gives is read.
+  // Values that are numbers of choices to all who read them, and that the backward pass computes of
+  // the forward pass; nothing else that the same node gives is read.
   void find_choices() {
     std::vector<bool> is_read(graph_.value_count()), is_otherwise(graph_.value_count());
     for (const Graph::Output& output : graph_.outputs()) is_otherwise[output.value.index] = true;
@@ -68,8 +68,8 @@ class ChoiceKeeper {
                                 [&](ValueId operand) { return boundary_.is_backward(operand); });
   }
 
-  // Whether the bytes of the choices, and a bit for the sign of each element that they were made among, are fewer than
-  // those of what need not be kept then.
+  // Whether the bytes of the choices, and a bit for the sign of each element that they were made
+  // among, are fewer than those of what need not be kept then.
   bool is_worth(ValueId choice) {
     const NodeId maker = graph_.value(choice).producer;
     const std::vector<bool> kept = boundary_.kept([&](NodeId node, std::size_t operand) {
@@ -86,9 +86,9 @@ class ChoiceKeeper {
     return freed > estimated_size(element_count(graph_.type(choice).shape));
   }
 
-  // Where a gradient has been put back to what was chosen, and then asks of what was chosen among for its sign: the sign of the
-  // chosen, put back likewise, says the same, if the next layer keeps that anyway. Elsewhere the gradient is +0, and any sign
-  // will do.
+  // Where a gradient has been put back to what was chosen, and then asks of what was chosen among
+  // for its sign: the sign of the chosen, put back likewise, says the same, if the next layer keeps
+  // that anyway. Elsewhere the gradient is +0, and any sign will do.
   void find_signs() {
     const std::vector<bool> kept = boundary_.kept([&](NodeId node, std::size_t operand) {
       return !(boundary_.backward[node.index] &&
@@ -114,7 +114,8 @@ class ChoiceKeeper {
     }
   }
 
-  // What was chosen among elements with x's signs, by the numbers that the node brings others back by.
+  // What was chosen among elements with x's signs, by the numbers that the node brings others back
+  // by.
   std::optional<ValueId> chosen_of(const Node& spreader, ValueId x) {
     const Node& chooser = *boundary_.producer(spreader.operands[1]);
     if (chooser.operands.size() != 1 || chooser.results.back() != spreader.operands[1])
@@ -217,7 +218,8 @@ class ChoiceKeeper {
     return add("keep", {byte}, {}, value.name);
   }
 
-  // A node's operand that is asked for its sign, the one with a gradient that was put back, and what was chosen.
+  // A node's operand that is asked for its sign, the one with a gradient that was put back, and
+  // what was chosen.
   struct Sign {
     std::size_t operand, gradient;
     ValueId chosen;

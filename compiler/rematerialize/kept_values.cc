@@ -29,7 +29,8 @@ class BufferUses {
     return uses_[buffer].is_forward && uses_[buffer].read_backward;
   }
   bool is_written(std::uint32_t buffer) const { return uses_[buffer].value.has_value(); }
-  // What it holds; of scratch that is handed over from one kernel to another, what the first one computes besides.
+  // What it holds; of scratch that is handed over from one kernel to another, what the first one
+  // computes besides.
   ValueId value(std::uint32_t buffer) const { return *uses_[buffer].value; }
 
   std::string form(std::uint32_t number) const {

@@ -1,8 +1,9 @@
 // The layout of the table of kept values, in 80 columns.
 //
-// A column is as wide as what stands in it, and bytes end where the widest row ends: a long sum takes room that its row leaves
-// in the other columns. Where a table would be wider, a row that does not fit goes on in lines of its own: first the value, then
-// how it is kept and its bytes; what is too long even for a line is broken at spaces.
+// A column is as wide as what stands in it, and bytes end where the widest row ends: a long sum
+// takes room that its row leaves in the other columns. Where a table would be wider, a row that
+// does not fit goes on in lines of its own: first the value, then how it is kept and its bytes;
+// what is too long even for a line is broken at spaces.
 #include <algorithm>
 #include <string>
 #include <string_view>
@@ -50,7 +51,8 @@ bool fits(const Row& row, std::size_t values) {
   return (row.choice.empty() || row.value.size() <= values) && width_of(row, values) <= kColumns;
 }
 
-// That of the longest value, or if rows are wider then, that of the value behind which most of them have room.
+// That of the longest value, or if rows are wider then, that of the value behind which most of them
+// have room.
 std::size_t column_of_values(const std::vector<Row>& rows) {
   std::size_t best = 0, most = 0;
   for (const Row& chosen : rows) {

@@ -1,5 +1,5 @@
-// Computes kept values again in the backward pass, the cheapest of their bytes first: of those that the workspace
-// keeps of them, copies included (compiler/rematerialize/kept_values.h).
+// Computes kept values again in the backward pass, the cheapest of their bytes first: of those that
+// the workspace keeps of them, copies included (compiler/rematerialize/kept_values.h).
 //
 // What is given up is computed by the nodes that computed it before, from what is still kept,
 // behind the gradient that asks for it first: after(operand, gradient) makes it wait. All who ask
@@ -21,14 +21,14 @@ namespace weir {
 
 class Recomputer {
  public:
-  // Graph and sizes must outlive this. `sizes` has all symbols of the graph, and `bytes` what the workspace keeps
-  // of each value between the passes: one of which that is nothing is not given up.
+  // Graph and sizes must outlive this. `sizes` has all symbols of the graph, and `bytes` what the
+  // workspace keeps of each value between the passes: one of which that is nothing is not given up.
   Recomputer(const Graph& graph, bool fuse, const Dim::Bindings& sizes, std::span<const Dim> bytes);
 
   // How many values could be given up.
   std::size_t candidates() const { return candidates_.size(); }
-  // The graph with the first `count` of them given up. What is computed again may lie in an order of dimensions of its own, or else
-  // lies as it did before.
+  // The graph with the first `count` of them given up. What is computed again may lie in an order
+  // of dimensions of its own, or else lies as it did before.
   Graph run(std::size_t count, bool own_layout);
 
  private:

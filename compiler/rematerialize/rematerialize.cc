@@ -61,7 +61,8 @@ Graph within_budget(Graph graph, const RematerializeOptions& options) {
   // more than it frees, so the way there is searched too.
   std::optional<Graph> found;
   std::size_t low = 0, high = recomputer.candidates();
-  // Kernels that read what is computed again are best with the layout that they had without; one of its own may need less.
+  // Kernels that read what is computed again are best with the layout that they had without; one of
+  // its own may need less.
   bool own_layout = false;
   auto find = [&] {
     for (std::size_t count = recomputer.candidates(); count > 0 && !found; count /= 2) {
@@ -103,8 +104,8 @@ double kept_bytes(const Graph& graph, bool fuse) {
   return bytes;
 }
 
-// Signs and choices in place of values, where that is less. In which kernel the first value of the backward pass is computed
-// is known when it is lowered, so programs are compared.
+// Signs and choices in place of values, where that is less. In which kernel the first value of the
+// backward pass is computed is known when it is lowered, so programs are compared.
 Graph with_least_forms(Graph graph, bool fuse) {
   std::optional<Graph> chosen = keep_choices(graph, fuse);
   Graph signs = with_signs_answered(std::move(graph), fuse);

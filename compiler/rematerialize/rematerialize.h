@@ -16,10 +16,10 @@
 //               that it meets first. The same nodes give the same bits.
 //
 // Output and mask cost nothing, and bits little; they are taken wherever they free a value. Choices
-// are computed in the forward pass in place of the backward pass; they are taken where less is kept.
-// Recomputation costs arithmetic, and is taken for a memory budget alone: values are given up one
-// after the other, those with the least arithmetic for a byte first, until the workspace is within
-// the budget, as it is on the machine that the program is for.
+// are computed in the forward pass in place of the backward pass; they are taken where less is
+// kept. Recomputation costs arithmetic, and is taken for a memory budget alone: values are given up
+// one after the other, those with the least arithmetic for a byte first, until the workspace is
+// within the budget, as it is on the machine that the program is for.
 //
 // What is stored, and what is computed again anyway because that is cheaper than a store, is
 // fusion's decision. So this stands above lowering, works on the graph with fusion's plan beside
@@ -47,7 +47,8 @@ struct RematerializeOptions {
   bool reuse_memory = true;
   bool orders_state = false;
   StateOrders state_orders = {};
-  // Of the machine that the program is for: copies that contractions read are others for another one, and so is the workspace.
+  // Of the machine that the program is for: copies that contractions read are others for another
+  // one, and so is the workspace.
   Processor processor = {};
   std::optional<MemoryBudget> budget = {};
 };

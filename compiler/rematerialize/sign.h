@@ -15,8 +15,8 @@ namespace weir {
 // Whether the node asks of this operand nothing but x > 0 and x <= 0.
 bool reads_sign_alone(const Graph& graph, const Node& node, std::size_t operand);
 
-// Whether the node's result has the same bits whatever the sign of that operand is, where another operand is +0. It must ask
-// the sign alone, and have no operands but these two.
+// Whether the node's result has the same bits whatever the sign of that operand is, where another
+// operand is +0. It must ask the sign alone, and have no operands but these two.
 bool ignores_sign_at_zero(const Graph& graph, const Node& node, std::size_t operand,
                           std::size_t zero);
 

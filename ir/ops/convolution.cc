@@ -25,7 +25,8 @@ std::vector<Var> body_with_bias(const std::string& name, GraphBuilder& builder,
   return {builder.apply("add", {y, reshape_to(builder, operands[2], spread)})};
 }
 
-// Fewer channels than this lie apart, one image after the other (layouts.h), and so do those of most 1-D images.
+// Fewer channels than this lie apart, one image after the other (layouts.h), and so do those of
+// most 1-D images.
 constexpr std::int64_t kFewChannels = 16;
 
 bool lie_apart(const Shape& shape) {
@@ -45,8 +46,8 @@ std::optional<Var> rows_of_images(GraphBuilder& builder, const Var& images) {
   return Var(builder, node.operands[0]);
 }
 
-// The stride along the last axis of what spread the value from fewer positions, behind pointwise ops: a kernel stores the columns
-// of each remainder by it for themselves. 1 if there is none.
+// The stride along the last axis of what spread the value from fewer positions, behind pointwise
+// ops: a kernel stores the columns of each remainder by it for themselves. 1 if there is none.
 std::int64_t stride_behind(const Graph& graph, ValueId value, int most_ops = 4) {
   if (graph.value(value).kind != Value::Kind::result || most_ops == 0) return 1;
   const Node& node = graph.node(graph.value(value).producer);
@@ -63,11 +64,13 @@ std::int64_t stride_behind(const Graph& graph, ValueId value, int most_ops = 4) 
   return 1;
 }
 
-// The sum over all but the channels, in the order in which a kernel may have it that stores the value: with channels innermost
-// along each row of an image first, across its columns, and those sums in the order of the rows. There are two chains a row, of
-// the even columns and of the odd ones, if these are as many, so that the order is also that of kernels that store one of the two
-// at a time, behind a stride of 2; behind a longer stride there are as many. Of channels that lie apart each image is summed along memory. Of images that are rows, as
-// behind a layer of features, the rows are summed, as such a layer's bias has it.
+// The sum over all but the channels, in the order in which a kernel may have it that stores the
+// value: with channels innermost along each row of an image first, across its columns, and those
+// sums in the order of the rows. There are two chains a row, of the even columns and of the odd
+// ones, if these are as many, so that the order is also that of kernels that store one of the two
+// at a time, behind a stride of 2; behind a longer stride there are as many. Of channels that lie
+// apart each image is summed along memory. Of images that are rows, as behind a layer of features,
+// the rows are summed, as such a layer's bias has it.
 Var sum_of_channels(GraphBuilder& builder, Var value) {
   if (std::optional<Var> rows = rows_of_images(builder, value)) {
     const DType type = value.dtype();

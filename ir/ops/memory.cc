@@ -1,8 +1,8 @@
 // How rematerialization (compiler/rematerialize/rematerialize.h) speaks to fusion: when a value is
 // computed, where it stays, and a mask as one bit for each element.
 //
-// Eight bits of a byte are neighbours along one axis. The other axes stay as they are: with one
-// of them innermost in memory, packing and unpacking go through it in vectors, of eight rows or one.
+// Eight bits of a byte are neighbours along one axis. The other axes stay as they are: with one of
+// them innermost in memory, packing and unpacking go through it in vectors, of eight rows or one.
 
 #include <array>
 

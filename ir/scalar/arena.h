@@ -1,8 +1,8 @@
 // Scalar expressions: a typed, hash-consed DAG in an arena.
 //
 // Equal expressions have equal ids, so comparing, counting and sharing are comparisons of integers.
-// Operands always precede their users: ids ascend in topological order. An arena only grows; it is a
-// value type, and belongs to one thread at a time.
+// Operands always precede their users: ids ascend in topological order. An arena only grows; it is
+// a value type, and belongs to one thread at a time.
 //
 // Payloads of the leaves:
 //   constant   the bits, at the node's type
@@ -82,8 +82,9 @@ class Arena {
   // all of the type's values.
   Id cast(Id operand, DType type);
   Id bitcast(Id operand, DType type);
-  // Any primitive but leaves and conversions; checks arity and operand types. Folds what is certain:
-  // all operands constant (elementary functions excepted), select on a constant or on equal branches.
+  // Any primitive but leaves and conversions; checks arity and operand types. Folds what is
+  // certain: all operands constant (elementary functions excepted), select on a constant or on
+  // equal branches.
   Id make(Primitive primitive, std::span<const Id> operands);
   Id make(Primitive primitive, std::initializer_list<Id> operands) {
     return make(primitive, std::span<const Id>(operands.begin(), operands.size()));

@@ -11,8 +11,8 @@ namespace weir::scalar {
 // stands for a rate of zero, and an invalid result for a derivative that is zero everywhere.
 //
 // Through `select` the derivative is selected, never multiplied by a mask. At the kinks: abs has
-// derivative 0 at 0; where min or max tie, half of each operand's; floor, ceil, trunc, round, integer
-// and bit operations have derivative 0.
+// derivative 0 at 0; where min or max tie, half of each operand's; floor, ceil, trunc, round,
+// integer and bit operations have derivative 0.
 Id differentiate(Arena& arena, Id root, std::span<const Id> tangents);
 
 }  // namespace weir::scalar

@@ -1,7 +1,7 @@
 // Expansions of the elementary functions: exp, log, tanh ... written in the exact primitives.
 //
-// The expansion is what gets compiled, so a compiled program needs no math library, and gives the same
-// bits on every target that agrees on FMA.
+// The expansion is what gets compiled, so a compiled program needs no math library, and gives the
+// same bits on every target that agrees on FMA.
 #pragma once
 
 #include <span>

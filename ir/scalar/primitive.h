@@ -77,9 +77,9 @@ enum class Primitive : std::uint8_t {
   sin,
   cos,
   pow,
-  // Elementary functions that activations and derivatives are made of, each accurate as a whole: rounding an
-  // argument would cost many digits of an exponential, and a factor that comes later those that a denormal
-  // number lacks. |scale| is below 2^40.
+  // Elementary functions that activations and derivatives are made of, each accurate as a whole:
+  // rounding an argument would cost many digits of an exponential, and a factor that comes later
+  // those that a denormal number lacks. |scale| is below 2^40.
   scaled_exp,    // scale, a, b: scale * exp(a * b)
   sigmoid,       // 1 / (1 + exp(-x))
   sigmoid_gate,  // scale, x: scale * sigmoid(x)

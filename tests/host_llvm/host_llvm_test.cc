@@ -1,6 +1,6 @@
-// A host that carries an LLVM of its own: linked statically into this program and exported with -rdynamic,
-// so that the dynamic linker would offer its symbols to every library. Both compilers work in one process,
-// in either order and at the same time, and neither sees the other.
+// A host that carries an LLVM of its own: linked statically into this program and exported with
+// -rdynamic, so that the dynamic linker would offer its symbols to every library. Both compilers
+// work in one process, in either order and at the same time, and neither sees the other.
 
 #include <dlfcn.h>
 

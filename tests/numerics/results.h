@@ -32,7 +32,8 @@ std::string lines(const std::vector<Entry>& entries);
 // The table in Markdown.
 std::string table(const std::vector<Entry>& entries);
 
-// The page with the table in place of the one between its marks, whose rows stay where the new one has nothing.
+// The page with the table in place of the one between its marks, whose rows stay where the new one
+// has nothing.
 std::string with_table(const std::string& page, const std::string& table);
 // What is wrong with the page's table: a result that it lacks or that there is not, or another
 // bound than the one that is checked. Empty if nothing is.

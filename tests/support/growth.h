@@ -17,8 +17,9 @@ namespace weir::test {
 // or not while another program fills it, even linear work grows by twice as much.
 inline constexpr double kLinearGrowth = 24;
 
-// Memory once given stays with the process: a page that the system hands over anew takes longer than all that is done with it
-// on some virtual machines, and only the larger size would need such pages in every run.
+// Memory once given stays with the process: a page that the system hands over anew takes longer
+// than all that is done with it on some virtual machines, and only the larger size would need such
+// pages in every run.
 inline void keep_memory() {
 #ifdef __GLIBC__
   mallopt(M_MMAP_THRESHOLD, 32 << 20);  // the most that it takes

@@ -1,5 +1,5 @@
-// What most tests include, precompiled once for all of them: a third of the time that they take to compile.
-// No test relies on it: each includes what it uses.
+// What most tests include, precompiled once for all of them: a third of the time that they take to
+// compile. No test relies on it: each includes what it uses.
 #pragma once
 
 #include <algorithm>

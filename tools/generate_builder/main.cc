@@ -178,8 +178,8 @@ std::string function(const OpDef& op) {
 }
 
 void generate() {
-  // Guarded by name: `#pragma once` knows a file by its time too, which is another one where a precompiled header with it
-  // comes from a compiler cache.
+  // Guarded by name: `#pragma once` knows a file by its time too, which is another one where a
+  // precompiled header with it comes from a compiler cache.
   std::fputs(
       "// The ops as C++ functions. Generated from the op registry (ir/ops/): do not edit.\n"
       "#ifndef WEIR_IR_BUILDER_OPS_H\n#define WEIR_IR_BUILDER_OPS_H\n\n"

@@ -10,8 +10,8 @@ namespace weir::tool {
 void remove_unfinished_files_when_interrupted();
 
 // From here on the first of these signals only waits to be seen, by whoever can bring what is under
-// way to a good end; the second one ends the process at once. Nor does a reader that goes away end it
-// (SIGPIPE): writing to it then fails.
+// way to a good end; the second one ends the process at once. Nor does a reader that goes away end
+// it (SIGPIPE): writing to it then fails.
 void finish_when_interrupted();
 // The signal that waits, or 0.
 int waiting_interruption();

@@ -79,7 +79,8 @@ int fail(const CLI::ParseError& error, const CLI::App& app) {
   return fail(fmt::format("{} (see {})", message, help_command(app)));
 }
 
-// As the library takes them, the last one first. To it `--option=` says that the value comes next, where it is an empty one.
+// As the library takes them, the last one first. To it `--option=` says that the value comes next,
+// where it is an empty one.
 std::vector<std::string> reversed_arguments(int argc, char** argv) {
   std::vector<std::string> arguments;
   for (const std::string_view argument :

@@ -1,6 +1,7 @@
 // What is said where a memory budget is too small for a training step. The least has two values:
 // the step of `weir train` gives the model's output to its caller and has its state lie as it reads
-// it; that of `weir compile --train`, which `weir inspect --train` shows, has its state as declared.
+// it; that of `weir compile --train`, which `weir inspect --train` shows, has its state as
+// declared.
 #pragma once
 
 #include <cstdint>

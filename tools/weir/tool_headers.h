@@ -1,4 +1,5 @@
-// What most sources of the command include, precompiled. No source relies on it: each includes what it uses.
+// What most sources of the command include, precompiled. No source relies on it: each includes what
+// it uses.
 #pragma once
 
 #include <CLI/CLI.hpp>

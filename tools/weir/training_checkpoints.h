@@ -26,11 +26,13 @@ bool goes_on(const CheckpointArguments& arguments);
 
 class Checkpoints {
  public:
-  // Trainer and fit must outlive this. Error if the options do not go together, or if the folder holds what would be lost.
+  // Trainer and fit must outlive this. Error if the options do not go together, or if the folder
+  // holds what would be lost.
   Checkpoints(const CheckpointArguments& arguments, Trainer& trainer, Fit& fit);
 
-  // Of a training with a folder. Goes on from what that holds, where this is asked for, and says so. Error if it is no
-  // checkpoint of a training with these settings, or is behind so many epochs.
+  // Of a training with a folder. Goes on from what that holds, where this is asked for, and says
+  // so. Error if it is no checkpoint of a training with these settings, or is behind so many
+  // epochs.
   void start(Checkpoint::Settings settings, std::int64_t epochs);
 
   bool is_due() const;

@@ -49,8 +49,8 @@ class Fault {
   std::exception_ptr first_;
 };
 
-// Steps until all is done, until a step fails, until checkpoint, log or standard output cannot be written, or until a
-// signal asks for the end, which is returned; else 0.
+// Steps until all is done, until a step fails, until checkpoint, log or standard output cannot be
+// written, or until a signal asks for the end, which is returned; else 0.
 int run_training(Fit& fit, Checkpoints& checkpoints, TrainingProgress& progress, MetricsLog& log,
                  Fault& fault);
 

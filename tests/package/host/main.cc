@@ -1,6 +1,6 @@
-// A host outside the tree: builds a layer and its gradient, compiles it in memory, runs it on the runtime's
-// thread pool, and compares with plain loops. With an argument, it also writes the program to that object file,
-// which ../device links.
+// A host outside the tree: builds a layer and its gradient, compiles it in memory, runs it on the
+// runtime's thread pool, and compares with plain loops. With an argument, it also writes the
+// program to that object file, which ../device links.
 #include <cmath>
 #include <cstdio>
 #include <exception>

@@ -222,7 +222,8 @@ TEST(GradientError, NamesTheNodeWithoutAGradientAndItsReason) {
               HasSubstr("the path from the outputs to %x is %y = neg, %f = floor, %h = exp"));
 }
 
-// The ends of a long path, and the node wherever it lies; what does not lead to it is no part of it.
+// The ends of a long path, and the node wherever it lies; what does not lead to it is no part of
+// it.
 TEST(GradientError, ShortensALongPath) {
   std::string text =
       "graph @m(%x: f32[4], %z: f32[4]) -> (f32[4], f32[4]) {\n  %a0 = mul(%x, %z)\n";

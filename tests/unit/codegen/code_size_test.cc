@@ -1,5 +1,6 @@
-// How much LLVM IR some kernels become, which is what compiling them costs: a tile has few variants, and what is run once in
-// many steps is there once. The bounds are a tenth above what is emitted.
+// How much LLVM IR some kernels become, which is what compiling them costs: a tile has few
+// variants, and what is run once in many steps is there once. The bounds are a tenth above what is
+// emitted.
 
 #include <cctype>
 #include <sstream>

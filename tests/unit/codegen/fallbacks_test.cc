@@ -1,5 +1,6 @@
-// What is written out for targets that lack an instruction, run on this machine: the same program compiled
-// as for a target without 64-bit division, 64-bit conversions, rounding and so on gives the same bits.
+// What is written out for targets that lack an instruction, run on this machine: the same program
+// compiled as for a target without 64-bit division, 64-bit conversions, rounding and so on gives
+// the same bits.
 
 #include <cstdint>
 #include <limits>
@@ -41,7 +42,8 @@ void expect_same_bits(const Graph& graph, std::int64_t n) {
     EXPECT_TRUE(compare(actual[i], expected[i]).identical) << graph.outputs()[i].name;
 }
 
-// Division and remainder of integers and floats, rounding, conversions; reshape and pad for index division.
+// Division and remainder of integers and floats, rounding, conversions; reshape and pad for index
+// division.
 TEST(Fallbacks, OpsGiveTheSameBits) {
   std::vector<test::OpCase> cases;
   for (const char* name : {"div", "remainder", "fmod", "floor", "ceil", "round", "trunc", "cast",

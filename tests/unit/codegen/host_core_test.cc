@@ -1,4 +1,5 @@
-// Which core schedules are chosen for: that of the processor that is named, or of this machine's where none is.
+// Which core schedules are chosen for: that of the processor that is named, or of this machine's
+// where none is.
 
 #include <string>
 

@@ -49,7 +49,8 @@ TEST(Partition, every_kernel_is_in_one_range) {
   EXPECT_GE(partition_kernels(program_of(40)).size(), 4u) << "enough for several threads";
 }
 
-// A few layers take longer to compile than as many kernels of maps, for their tiles are written out.
+// A few layers take longer to compile than as many kernels of maps, for their tiles are written
+// out.
 TEST(Partition, a_few_layers_are_worth_several_parts) {
   std::string params, nodes, value = "x";
   for (int i = 0; i < 4; ++i) {

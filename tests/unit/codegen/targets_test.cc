@@ -1,6 +1,6 @@
-// Every op, its gradient and every element type, compiled for every kind of target: an object needs no function
-// from any library. LLVM calls one wherever a target lacks an instruction, without a word, so this is the
-// only way to know.
+// Every op, its gradient and every element type, compiled for every kind of target: an object needs
+// no function from any library. LLVM calls one wherever a target lacks an instruction, without a
+// word, so this is the only way to know.
 
 #include <ostream>
 
@@ -83,7 +83,8 @@ TEST_P(Targets, NoOpNeedsALibrary) {
   if (!group.empty()) check();
 }
 
-// Of sizes at which operands are copied into panels and frames, folds are cut into chunks, and stores go past the caches.
+// Of sizes at which operands are copied into panels and frames, folds are cut into chunks, and
+// stores go past the caches.
 TEST_P(Targets, NoSizeNeedsALibrary) {
   const Graph forward = test::parse(
       R"(graph @m(%images: f32[N, 16, 24, 24], %far: f32[4194304]) -> (f32[], f32[4194304]) {
@@ -108,8 +109,8 @@ TEST_P(Targets, NoSizeNeedsALibrary) {
 INSTANTIATE_TEST_SUITE_P(Long, Targets, testing::ValuesIn(kMachines),
                          [](const auto& machine) { return std::string(machine.param.name); });
 
-// The reader sees what is there: a symbol that the object defines is not undefined, and the two entry
-// points are defined in every format.
+// The reader sees what is there: a symbol that the object defines is not undefined, and the two
+// entry points are defined in every format.
 TEST(ObjectReader, EntryPointsAreDefined) {
   GraphBuilder builder("small");
   Var x = builder.input("x", DType::f32, {4});

@@ -1,7 +1,7 @@
 // The undefined symbols of object files, read from their bytes: no LLVM, no tools.
 //
-// ELF of 32 and 64 bits, little-endian: symbols of section 0 in the symbol table. WebAssembly: entries of
-// the import section.
+// ELF of 32 and 64 bits, little-endian: symbols of section 0 in the symbol table. WebAssembly:
+// entries of the import section.
 #pragma once
 
 #include <cstdint>

@@ -1,5 +1,5 @@
-// RNN, GRU and LSTM: against PyTorch in f64, with weights that a formula gives; and properties that the
-// definition has for every cell.
+// RNN, GRU and LSTM: against PyTorch in f64, with weights that a formula gives; and properties that
+// the definition has for every cell.
 #include <algorithm>
 #include <array>
 #include <cmath>
@@ -128,7 +128,8 @@ TEST(OnnxRecurrent, AnExampleEndsAtItsLength) {
   }
 }
 
-// The definition in scalars, of one example and a state of two, with activations of one's own and a clip.
+// The definition in scalars, of one example and a state of two, with activations of one's own and a
+// clip.
 using Pair = std::array<double, 2>;
 
 double clipped(double x) { return std::clamp(x, -0.4, 0.4); }

@@ -153,8 +153,8 @@ TEST(OnnxWindows, ValidIsWithoutFrame) {
                    fmt::format("{} {} {}", op, kernel, stride));
 }
 
-// As many elements as x has, times the stride: what there is too many is taken off both ends, and the odd one off the
-// end, or with SAME_LOWER off the beginning.
+// As many elements as x has, times the stride: what there is too many is taken off both ends, and
+// the odd one off the end, or with SAME_LOWER off the beginning.
 TEST(OnnxWindows, TransposedOfTheSameSize) {
   for (auto [kernel, stride] : {std::pair{3, 1}, {4, 1}, {3, 2}, {4, 2}, {5, 2}, {4, 3}}) {
     const std::int64_t more = kernel - stride, less = more / 2;

@@ -158,8 +158,9 @@ TEST(Determinism, SameBitsWhereStoresGoAroundTheCache) {
   }
 }
 
-// How far away operands are decides which loop of a map runs, and in a program of one kernel, which function: sizes on both sides of
-// where each begins, without an executor and with one, whole steps and what they leave.
+// How far away operands are decides which loop of a map runs, and in a program of one kernel, which
+// function: sizes on both sides of where each begins, without an executor and with one, whole steps
+// and what they leave.
 TEST(Determinism, SameBitsHoweverFarOperandsAre) {
   constexpr const char* kChain =
       "%xa = mul(%x, %a) %s = add(%xa, %b) %l = leaky_relu(%s) %c = mul(%l, %a2) %y = sub(%c, %x)";

@@ -1,6 +1,6 @@
-// Maps whose operands are too large for a near cache, or for any, have loops of their own, with lines read together and stores past
-// the caches. On both sides of every size from which they run, and wherever a result begins, they give what a formula gives, and
-// write nothing else.
+// Maps whose operands are too large for a near cache, or for any, have loops of their own, with
+// lines read together and stores past the caches. On both sides of every size from which they run,
+// and wherever a result begins, they give what a formula gives, and write nothing else.
 #include <algorithm>
 #include <cstdint>
 #include <cstring>
@@ -87,7 +87,8 @@ class FarMaps : public testing::TestWithParam<MapCase> {
         << (executor == nullptr ? "one thread" : "several");
   }
 
-  // Values that differ from element to element, of either sign; each operand is read from a different place in a line on.
+  // Values that differ from element to element, of either sign; each operand is read from a
+  // different place in a line on.
   void SetUp() override {
     for (std::size_t k = 0; k < GetParam().operands; ++k) {
       operands_.emplace_back(static_cast<std::size_t>(kMost) + 4);

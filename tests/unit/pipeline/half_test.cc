@@ -90,7 +90,8 @@ void expect_rounded(DType type, const Tensor& actual, const Tensor& exact, Descr
   }
 }
 
-// This machine's level, and one of the others in turn: what differs are the conversions, which HalfCast looks at for all.
+// This machine's level, and one of the others in turn: what differs are the conversions, which
+// HalfCast looks at for all.
 std::vector<VectorLevel> two_levels() {
   static std::size_t turn = 0;
   const std::span<const VectorLevel> all = vector_levels();

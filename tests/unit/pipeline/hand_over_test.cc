@@ -169,8 +169,8 @@ int most_figure(const std::string& text) {
   return low;
 }
 
-// Two products are the same work whether the one reads the other's result or not; what a worker has to fetch from another's
-// cache is not.
+// Two products are the same work whether the one reads the other's result or not; what a worker has
+// to fetch from another's cache is not.
 TEST(HandOver, WhatWorkersHaveFromEachOtherCounts) {
   const int apart = most_figure(
       R"(graph @apart(%x: f32[N, 16], %w: f32[16, 256], %z: f32[N, 256], %v: f32[256, 16]) ->

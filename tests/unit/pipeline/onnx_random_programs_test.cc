@@ -2,8 +2,8 @@
 //
 // What is read back computes the same bits, except where the export writes a primitive in other
 // ones (expm1, log1p, erfc, fma): these round at other places, and what is added to them or follows
-// may make as much of that as it likes, so values that depend on one are left out. The ops alone are
-// compared in tests/unit/onnx_export. WEIR_RANDOM_PROGRAMS and WEIR_RANDOM_SEED as in
+// may make as much of that as it likes, so values that depend on one are left out. The ops alone
+// are compared in tests/unit/onnx_export. WEIR_RANDOM_PROGRAMS and WEIR_RANDOM_SEED as in
 // random_programs_test.cc.
 #include <algorithm>
 

@@ -186,8 +186,8 @@ std::vector<std::int64_t> sizes_for(const Graph& graph) {
   return sizes;
 }
 
-// The graph, compiled in several ways, for several values of its symbols: small ones with ordinary operands and with special
-// values among them, larger ones with either.
+// The graph, compiled in several ways, for several values of its symbols: small ones with ordinary
+// operands and with special values among them, larger ones with either.
 void expect_compiled_equals_interpreter(const Graph& graph, const std::vector<Way>& ways) {
   std::vector<Executable> executables;
   for (const Way& way : ways) executables.push_back(compile(program_of(graph, 1, 1, false), way));
@@ -210,7 +210,8 @@ void expect_compiled_equals_interpreter(const Graph& graph, const std::vector<Wa
   }
 }
 
-// The lesser levels in turn, from the baseline on, where vectors are shortest and nothing rounds once.
+// The lesser levels in turn, from the baseline on, where vectors are shortest and nothing rounds
+// once.
 VectorLevel lesser_level(std::uint64_t turn) {
   std::span<const VectorLevel> levels = vector_levels();
   return levels[levels.size() - 1 - turn % (levels.size() - 1)];

@@ -28,8 +28,8 @@ namespace {
 
 // Elements, each of which is two runs; of more, some all over.
 constexpr std::int64_t kMostMoved = 60;
-// Graphs whose results are infinite whatever the operands: the logarithm of an empty sum, and the largest element of a frame
-// alone.
+// Graphs whose results are infinite whatever the operands: the logarithm of an empty sum, and the
+// largest element of a frame alone.
 constexpr std::array<std::string_view, 2> kInfinite{"nothing, ", "frame_alone, "};
 constexpr double kSteep = 1e6;  // beside a pole, where no step is small
 // Of an op's graphs, those that come first: convolutions have many, of thousands of instructions.
@@ -217,7 +217,8 @@ TEST(RandomGradients, CompiledIsThatOfTheInterpreter) {
   }
 }
 
-// An LSTM and a GRU, which are imported as a node for each step: with respect to what goes in and to all weights.
+// An LSTM and a GRU, which are imported as a node for each step: with respect to what goes in and
+// to all weights.
 TEST(RecurrentGradients, AreThoseOfDifferencesAndCompiledAlike) {
   Model model = load_model(WEIR_SOURCE_DIR "/tests/data/recurrent/layers.onnx");
   Generator generator(5);
@@ -235,8 +236,8 @@ TEST(RecurrentGradients, AreThoseOfDifferencesAndCompiledAlike) {
             std::nullopt);
 }
 
-// The sum of the products of all outputs of floating point with inputs of their own, the cotangents;
-// nothing if there is none.
+// The sum of the products of all outputs of floating point with inputs of their own, the
+// cotangents; nothing if there is none.
 std::optional<Graph> weighted_sum(const Graph& graph) {
   Graph plain = all_inputs(graph), result = all_inputs(graph, graph.outputs().size());
   ValueId sum;
@@ -273,8 +274,8 @@ double dot(const Tensor& a, const Tensor& b) {
 }
 
 // <J v, u> = <v, J^T u> in f64, for random graphs f, points x and directions v and u: J^T u is the
-// gradient of <f(x), u>, and <J v, u> its difference along v. Where two steps do not agree on that -
-// at a jump, or too near to a pole - there is nothing to compare.
+// gradient of <f(x), u>, and <J v, u> its difference along v. Where two steps do not agree on that
+// - at a jump, or too near to a pole - there is nothing to compare.
 TEST(RandomGradients, AreAdjointToTheDifferencesOfTheGraph) {
   int compared = 0, apart = 0;
   for (std::uint64_t seed = 1; compared < kAdjoints; ++seed) {

@@ -1,6 +1,7 @@
-// Panels that kernels copy while they run: on both sides of every size from which they pay, and with what does not fill
-// a group, a tile or a block. What they give is compared, bit for bit, with that of runs of so few rows that there is
-// no panel; those are compared with the interpreter elsewhere, for which these sizes would take minutes.
+// Panels that kernels copy while they run: on both sides of every size from which they pay, and
+// with what does not fill a group, a tile or a block. What they give is compared, bit for bit, with
+// that of runs of so few rows that there is no panel; those are compared with the interpreter
+// elsewhere, for which these sizes would take minutes.
 #include <algorithm>
 
 #include <fmt/format.h>
@@ -17,8 +18,8 @@ constexpr std::int64_t kFewRows = 20;
 // As many as any panel asks for.
 constexpr std::int64_t kManyRows = 12 * 8;
 
-// Every level, and AVX-512 with the core that all have, whose second cache the sizes of a test are about: this machine's may
-// be larger.
+// Every level, and AVX-512 with the core that all have, whose second cache the sizes of a test are
+// about: this machine's may be larger.
 std::vector<VectorLevel> levels_with_common_core() {
   std::vector<VectorLevel> levels(vector_levels().begin(), vector_levels().end());
 #if defined(__x86_64__)
@@ -56,8 +57,8 @@ TEST(Panels, SizesKnownAtTheCall) {
       "%p = matmul(%x, %w) %s = add(%p, %b) %y = leaky_relu(%s) return %y }");
   for (const VectorLevel& level : levels_with_common_core()) {
     Executable executable = compile(Program{graph, {}, {}}, {level});
-    // Rows about 8 groups and about a group; bytes about half a MB and about one; columns about a tile and a block; steps of
-    // several chunks, and too many.
+    // Rows about 8 groups and about a group; bytes about half a MB and about one; columns about a
+    // tile and a block; steps of several chunks, and too many.
     for (const Sizes& sizes : std::initializer_list<Sizes>{{47, 128, 1024},
                                                            {48, 128, 1024},
                                                            {48, 127, 1024},
@@ -126,8 +127,8 @@ TEST(Panels, SizesKnownAhead) {
   }
 }
 
-// What lies along the steps: for a row alone, which has no panel, for what fills a tile or a group and what does not, and
-// with steps that do not fill a vector. In a batch each member has its own.
+// What lies along the steps: for a row alone, which has no panel, for what fills a tile or a group
+// and what does not, and with steps that do not fill a vector. In a batch each member has its own.
 TEST(Panels, TurnWhatLiesAlongTheSteps) {
   for (const char* text :
        {"graph @m(%x: f32[M, 131], %w: f32[256, 131], %b: f32[256]) -> (f32[M, 256]) { "

@@ -1,5 +1,5 @@
-// The generator. It chooses a window first, and then extents by the number of positions that they give the window, so that
-// whatever is chosen fits.
+// The generator. It chooses a window first, and then extents by the number of positions that they
+// give the window, so that whatever is chosen fits.
 #include "tests/unit/pipeline/random_convolution.h"
 
 #include <algorithm>
@@ -21,8 +21,8 @@ namespace {
 
 using Integers = std::vector<std::int64_t>;
 
-// Steps of sums in one run: the interpreter takes 10 to 20 million in a second.
-// Large ones fill register tiles several times, and wide ones the panels that operands are copied to.
+// Steps of sums in one run: the interpreter takes 10 to 20 million in a second. Large ones fill
+// register tiles several times, and wide ones the panels that operands are copied to.
 struct RunSize {
   double steps;
   std::size_t runs;
@@ -121,7 +121,8 @@ class ConvolutionGenerator {
     }
   }
 
-  // Positions of the window along an axis of that many elements, or elements that so many positions are spread to.
+  // Positions of the window along an axis of that many elements, or elements that so many positions
+  // are spread to.
   std::int64_t along(std::size_t axis, std::int64_t size) const {
     const std::int64_t reach = (kernel_[axis] - 1) * dilations_[axis],
                        frame = low_[axis] + high_[axis];

@@ -1,8 +1,9 @@
-// Random convolutions, compiled, against the interpreter bit for bit, on one thread and on executors of several workers;
-// and that what is generated covers windows, types and forms of schedules.
+// Random convolutions, compiled, against the interpreter bit for bit, on one thread and on
+// executors of several workers; and that what is generated covers windows, types and forms of
+// schedules.
 //
-// Every program is compiled for one level of vectors in turn, and run at all of its sizes. One that fails is shrunk and
-// printed.
+// Every program is compiled for one level of vectors in turn, and run at all of its sizes. One that
+// fails is shrunk and printed.
 //   WEIR_RANDOM_CONVOLUTIONS  how many programs, 400 by default
 //   WEIR_RANDOM_SEED          the seed of the first; then that many follow
 #include <map>
@@ -91,7 +92,8 @@ TEST_P(RandomConvolutions, EqualTheInterpreter) {
 INSTANTIATE_TEST_SUITE_P(Shard, RandomConvolutions,
                          testing::Range<std::uint64_t>(0, kConvolutionShards));
 
-// How the schedules of a program's contractions go about them, on a machine that is the same wherever this runs.
+// How the schedules of a program's contractions go about them, on a machine that is the same
+// wherever this runs.
 void count_schedules(const Graph& graph, std::map<std::string, int>& counts) {
   CompileOptions options;
   options.target = {"x86_64-linux-gnu", "x86-64-v3", ""};
@@ -185,7 +187,8 @@ TEST(RandomConvolution, CoversWindowsTypesAndSchedules) {
                            "known sizes",
                            "symbolic sizes"})
     EXPECT_GE(counts[kind], 40) << kind;
-  // Panels that a kernel itself copies take sizes for which the interpreter is too slow: panel_test.cc has those.
+  // Panels that a kernel itself copies take sizes for which the interpreter is too slow:
+  // panel_test.cc has those.
   for (const char* form :
        {"register tile", "two heights of tiles", "tile of several axes", "rows that overlap",
         "results of all rows at once", "rows stored between one another", "masks in a guard",

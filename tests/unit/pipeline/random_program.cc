@@ -467,7 +467,8 @@ class ProgramGenerator {
     }
   }
 
-  // A layer's result and the sum of its rows, as gradients of biases are: two ops that chance hardly puts together.
+  // A layer's result and the sum of its rows, as gradients of biases are: two ops that chance
+  // hardly puts together.
   void add_row_sum() {
     static constexpr std::array<DType, 4> kTypes{DType::f32, DType::f32, DType::f64, DType::f16};
     const DType type = one_of(kTypes);

@@ -1,8 +1,8 @@
 // Random programs, compiled, against the interpreter bit for bit.
 //
 // Every program runs at each level of vectors, on one thread and on executors of several workers:
-// fused, but that every second is unfused at one of the levels in turn. Every eighth runs contracted,
-// too. A program that fails is shrunk and printed.
+// fused, but that every second is unfused at one of the levels in turn. Every eighth runs
+// contracted, too. A program that fails is shrunk and printed.
 //   WEIR_RANDOM_PROGRAMS  how many, 2000 by default
 //   WEIR_RANDOM_SEED      the seed of the first; then that many follow
 #include <fmt/format.h>

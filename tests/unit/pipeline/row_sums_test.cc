@@ -1,5 +1,6 @@
-// Sums over rows that the kernel makes which stores what is summed: on both sides of every size of a chunk, a tile and a
-// block, with a sum, a maximum and narrow types, known ahead and at the call only, against the interpreter, bit for bit.
+// Sums over rows that the kernel makes which stores what is summed: on both sides of every size of
+// a chunk, a tile and a block, with a sum, a maximum and narrow types, known ahead and at the call
+// only, against the interpreter, bit for bit.
 #include <algorithm>
 #include <tuple>
 
@@ -80,7 +81,8 @@ TEST(RowSums, LeaveWorkForThreads) {
   EXPECT_EQ(row_folds(graph(512)), 1);
 }
 
-// Of several sums along the rows that go to them in turn: in chunks, known ahead and at the call only.
+// Of several sums along the rows that go to them in turn: in chunks, known ahead and at the call
+// only.
 TEST(RowSums, InTurn) {
   auto gradient = [](const std::string& rows, const std::string& elements, std::int64_t lanes) {
     return parse(fmt::format(
@@ -132,8 +134,8 @@ struct Images {
   }
 };
 
-// Behind a convolution, its rows and every other one of them; behind a window's maximum; behind a map; and where no kernel has
-// an image's rows as its own.
+// Behind a convolution, its rows and every other one of them; behind a window's maximum; behind a
+// map; and where no kernel has an image's rows as its own.
 TEST(RowSums, BehindConvolutions) {
   const std::string padded = "{low = [1, 1], high = [1, 1]}";
   const std::string strided = "{strides = [2, 2], low = [1, 1], high = [1, 1]}";
@@ -164,8 +166,9 @@ TEST(RowSums, BehindConvolutions) {
   expect_equal(cases.front().first.gradients(), rows_of({0, 1}));
 }
 
-// Behind a layer of features whose input is images laid flat: the product has the mask in its epilogue, and sums the rows. More
-// images than a chunk has rows; channels that lie apart; types that are summed in another one.
+// Behind a layer of features whose input is images laid flat: the product has the mask in its
+// epilogue, and sums the rows. More images than a chunk has rows; channels that lie apart; types
+// that are summed in another one.
 TEST(RowSums, BehindAFlattenedLayer) {
   auto gradients = [](std::int64_t channels, const std::string& type, const std::string& size,
                       const std::string& features) {

@@ -1,5 +1,6 @@
-// Every shape that has work for two threads gives it to them: contractions of few rows and columns and many steps, single
-// rows, and rows and columns that are summed. The tasks that a program asks an executor for are counted.
+// Every shape that has work for two threads gives it to them: contractions of few rows and columns
+// and many steps, single rows, and rows and columns that are summed. The tasks that a program asks
+// an executor for are counted.
 #include <algorithm>
 #include <array>
 
@@ -12,7 +13,8 @@
 namespace weir::test {
 namespace {
 
-// What is work enough for two threads depends on the width of vectors: here it is the same on every machine that has AVX2.
+// What is work enough for two threads depends on the width of vectors: here it is the same on every
+// machine that has AVX2.
 VectorLevel level_of_work() {
   const std::span<const VectorLevel> levels = vector_levels();
   auto avx2 = std::ranges::find(levels, "x86-64-v3", &VectorLevel::cpu);
@@ -79,7 +81,8 @@ TEST(ThreadWork, OfWindowsAndSums) {
     EXPECT_GT(most_tasks(program_of(text)), 1) << text;
 }
 
-// What is divided by its chunks: those of a fold are complete or not, rows fill tiles or not, and a window's go across rows.
+// What is divided by its chunks: those of a fold are complete or not, rows fill tiles or not, and a
+// window's go across rows.
 TEST(ThreadWork, HasTheInterpretersBits) {
   for (const char* text :
        {"graph @m(%a: f32[1, 2050], %b: f32[2050, 17]) -> (f32[1, 17]) { %c = matmul(%a, %b) "

@@ -129,9 +129,9 @@ TEST(Tiles, FewFiltersOverWideImages) {
 }
 
 // Windows that overlap in a tile's rows and in vectors, whose frame is a mask or an address among
-// zeros; strides, of which a vector's elements are picked; a frame that is not zero; and
-// windows that are written out or not.
-// Pixels so far apart that copies of them are spread, read by windows and, in the middle of a copy, by what else wants them.
+// zeros; strides, of which a vector's elements are picked; a frame that is not zero; and windows
+// that are written out or not. Pixels so far apart that copies of them are spread, read by windows
+// and, in the middle of a copy, by what else wants them.
 TEST(Tiles, RowsThatAreSpread) {
   for (auto [type, channels, stride] :
        {std::tuple{"f32", 1024, 1}, {"f32", 512, 2}, {"f64", 512, 1}, {"f16", 2048, 1}})
@@ -180,8 +180,8 @@ TEST(Tiles, WindowsThatOverlap) {
                {});
 }
 
-// The last tile of an image's row begins early where vectors one by one would take longer, in one block or in blocks of a
-// tile each; but not where its results are given something of theirs alone.
+// The last tile of an image's row begins early where vectors one by one would take longer, in one
+// block or in blocks of a tile each; but not where its results are given something of theirs alone.
 TEST(Tiles, ColumnsThatAreRepeated) {
   for (int width : {22, 23, 46, 110, 142}) {
     for (int filters : {3, 4}) {
@@ -210,8 +210,8 @@ TEST(Tiles, ColumnsThatAreRepeated) {
         {});
 }
 
-// Vectors of a row that is shorter than a tile share some columns; not where its results are given something of theirs alone,
-// nor where a vector is picked from several of memory.
+// Vectors of a row that is shorter than a tile share some columns; not where its results are given
+// something of theirs alone, nor where a vector is picked from several of memory.
 TEST(Tiles, ColumnsThatVectorsShare) {
   for (int width : {5, 9, 12, 17, 28, 31, 33, 46, 55}) {
     const std::string image = fmt::format("f32[1, 20, 4, {}]", width);
@@ -284,8 +284,8 @@ TEST(Tiles, GradientsOfFewTaps) {
   }
 }
 
-// Sums of several chunks whose results lie in memory: in parts of a chunk, of whole images and of rows of them, and
-// where a chunk ends within a row.
+// Sums of several chunks whose results lie in memory: in parts of a chunk, of whole images and of
+// rows of them, and where a chunk ends within a row.
 TEST(Tiles, GradientsByChunks) {
   for (const auto& [channels, filters, height, width] :
        {std::array{3, 16, 8, 8}, {2, 21, 2, 64}, {3, 9, 8, 7}}) {
@@ -303,8 +303,9 @@ TEST(Tiles, GradientsByChunks) {
   }
 }
 
-// Tiles of few rows whose columns of all steps do not stay in the second cache: all rows, of which the call knows how many,
-// go through a chunk before the next, and what follows the sum stands behind them.
+// Tiles of few rows whose columns of all steps do not stay in the second cache: all rows, of which
+// the call knows how many, go through a chunk before the next, and what follows the sum stands
+// behind them.
 TEST(Tiles, FewRowsByChunks) {
   for (const auto& [width, filters] : {std::array{4, 33}, {3, 64}})
     for (std::int64_t images : {0, 1, 3})
@@ -317,9 +318,9 @@ TEST(Tiles, FewRowsByChunks) {
           {{"N", images}});
 }
 
-// Between many channels both operands lie in panels, and of a sum that is known to have several chunks all results go
-// through one before the next. Those of a number of images that is known at the call do not, and are the same. The
-// interpreter would take a minute.
+// Between many channels both operands lie in panels, and of a sum that is known to have several
+// chunks all results go through one before the next. Those of a number of images that is known at
+// the call do not, and are the same. The interpreter would take a minute.
 TEST(Tiles, GradientsBetweenManyChannels) {
   auto layers = [](const char* images) {
     Graph graph = parse(fmt::format(
@@ -345,8 +346,8 @@ TEST(Tiles, GradientsBetweenManyChannels) {
   }
 }
 
-// Sums in lanes whose columns lie side by side in memory, and what is summed does not: few elements and several
-// chunks, columns that fill no vectors, and tuples.
+// Sums in lanes whose columns lie side by side in memory, and what is summed does not: few elements
+// and several chunks, columns that fill no vectors, and tuples.
 TEST(Tiles, LanesByColumn) {
   for (auto [steps, columns] :
        {std::pair{"3", "16"}, {"64", "21"}, {"100", "8"}, {"K", "33"}, {"K", "5"}}) {

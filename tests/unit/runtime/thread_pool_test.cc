@@ -1,5 +1,5 @@
-// The thread pool: every task once, worker numbers never shared within a run, no deadlock however loops
-// are nested or pools shared.
+// The thread pool: every task once, worker numbers never shared within a run, no deadlock however
+// loops are nested or pools shared.
 #include "runtime/thread_pool.h"
 
 #include <gtest/gtest.h>
@@ -28,7 +28,8 @@ void run(ThreadPool& pool, std::ptrdiff_t tasks, const Body& body) {
       const_cast<Body*>(&body));
 }
 
-// Watches one run: counts each task, and notices two tasks at the same time under one worker number.
+// Watches one run: counts each task, and notices two tasks at the same time under one worker
+// number.
 class Watch {
  public:
   Watch(std::ptrdiff_t tasks, int workers)
@@ -158,8 +159,9 @@ TEST_P(ThreadPoolOf, StartsAndStopsAtAnyMoment) {
   }
 }
 
-// Parts of a loop are the same in every call, so what a task works on stays with its thread. Each task waits for the
-// others to start, so nobody helps; but who is still looking for tasks of the loop before may take one of another.
+// Parts of a loop are the same in every call, so what a task works on stays with its thread. Each
+// task waits for the others to start, so nobody helps; but who is still looking for tasks of the
+// loop before may take one of another.
 TEST_P(ThreadPoolOf, AWorkerRunsItsOwnTasksFirst) {
   ThreadPool pool(GetParam());
   const int threads = pool.threads();
@@ -198,7 +200,8 @@ TEST(ThreadPool, OthersRunTheTasksOfAWorkerThatStopsShort) {
 
 TEST(ThreadPool, UsesAllItsThreads) {
   ThreadPool pool(4);
-  // Each task waits for the others to start, which a program's tasks never do: all four threads must come.
+  // Each task waits for the others to start, which a program's tasks never do: all four threads
+  // must come.
   std::atomic<int> started{0};
   Watch watch(4, 4);
   run(pool, 4, [&](std::ptrdiff_t task, int worker) {

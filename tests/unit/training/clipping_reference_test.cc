@@ -1,5 +1,6 @@
-// Gradients that are clipped, by value and by their norm, and labels that are smoothed, over 20 steps with several optimizers: the
-// losses of all steps and the params after the last one are PyTorch's, within 1e-4 (f32) and 1e-9 (f64) of the largest.
+// Gradients that are clipped, by value and by their norm, and labels that are smoothed, over 20
+// steps with several optimizers: the losses of all steps and the params after the last one are
+// PyTorch's, within 1e-4 (f32) and 1e-9 (f64) of the largest.
 #include <cmath>
 #include <string>
 #include <vector>

@@ -1,4 +1,5 @@
-// Choices of the forward pass that the backward pass reads in bytes: where they are kept, and that no bit changes.
+// Choices of the forward pass that the backward pass reads in bytes: where they are kept, and that
+// no bit changes.
 #include "compiler/rematerialize/keep_choices.h"
 
 #include <limits>
@@ -32,7 +33,8 @@ struct Pooling {
   double slope = 0.01;
 };
 
-// The gradients of all filters and of images through a convolution, LeakyReLU, max_pool and a second convolution.
+// The gradients of all filters and of images through a convolution, LeakyReLU, max_pool and a
+// second convolution.
 Model pooled(const Pooling& pooling) {
   GraphBuilder b("pooled");
   Var h = b.input("x", pooling.type, {Dim::symbol("N"), 2, 20, 20});
@@ -113,8 +115,9 @@ TEST(KeepChoices, MaxPoolsAreKeptInBytesWithTheSameBits) {
   }
 }
 
-// What is pooled has the sign of what it was chosen among, so no bits are packed of that, and no kernel is there that was not.
-// With a negative slope it has not, and the gradient has other zeros behind it.
+// What is pooled has the sign of what it was chosen among, so no bits are packed of that, and no
+// kernel is there that was not. With a negative slope it has not, and the gradient has other zeros
+// behind it.
 TEST(KeepChoices, SignsAreThoseOfWhatIsPooled) {
   for (const Pooling& pooling :
        {Pooling{}, {.kernel = {3, 3}, .strides = {2, 2}, .low = {1, 1}, .high = {1, 1}}}) {
@@ -128,7 +131,8 @@ TEST(KeepChoices, SignsAreThoseOfWhatIsPooled) {
   expect_same_bits(model);
 }
 
-// Of 256 taps there is no number that means none, and what the kernel at the border pools is there anyway.
+// Of 256 taps there is no number that means none, and what the kernel at the border pools is there
+// anyway.
 TEST(KeepChoices, WhatWouldNotBeLessStaysAsItIs) {
   for (const Pooling& pooling :
        {Pooling{.kernel = {16, 16}, .strides = {2, 2}}, Pooling{.is_last = true}}) {

@@ -1,5 +1,6 @@
-// What the table of kept values prints is what lies in memory between the passes: by the calls and the memory plan of the
-// program, and by running it in two halves, with what lies in the workspace overwritten in between.
+// What the table of kept values prints is what lies in memory between the passes: by the calls and
+// the memory plan of the program, and by running it in two halves, with what lies in the workspace
+// overwritten in between.
 #include "compiler/rematerialize/kept_values.h"
 
 #include <algorithm>
@@ -42,8 +43,9 @@ std::uint64_t printed(const std::string& table, const std::string& line) {
   return std::stoull(text.substr(text.rfind(' ')));
 }
 
-// What is printed is the size of the buffers that the forward pass writes and the backward pass reads, with their frames
-// and in the order that they lie in; and all of them lie in the workspace at once.
+// What is printed is the size of the buffers that the forward pass writes and the backward pass
+// reads, with their frames and in the order that they lie in; and all of them lie in the workspace
+// at once.
 void expect_measured(const Graph& chosen, const Program& program, const Dim::Bindings& sizes) {
   const std::string table = print_kept_values(chosen, program, sizes);
   const std::set<std::uint32_t> kept = test::kept_buffers(chosen, program);
@@ -59,7 +61,8 @@ void expect_measured(const Graph& chosen, const Program& program, const Dim::Bin
   EXPECT_LE(in_workspace, workspace_bytes(program, sizes).value());
 }
 
-// One that is a multiple of the eight bits of a byte, and one that is not: the last byte of packed bits is then not full.
+// One that is a multiple of the eight bits of a byte, and one that is not: the last byte of packed
+// bits is then not full.
 const Dim::Bindings kBatches[] = {{{"N", 16}}, {{"N", 13}}};
 
 // Bits lie eight rows of the batch to a byte. Returns for how many values that is so.
@@ -119,7 +122,8 @@ TEST(KeptValues, PrintedBytesAreThoseOfTheProgramOnEveryProcessor) {
   EXPECT_GT(recomputed, 0U);
 }
 
-// A step's program in two halves on one workspace: all calls before the first one of the backward pass, and the others.
+// A step's program in two halves on one workspace: all calls before the first one of the backward
+// pass, and the others.
 class HalvedStep {
  public:
   HalvedStep(const Graph& graph, const CompileOptions& options)
@@ -268,8 +272,9 @@ class HalvedStep {
   std::size_t fixed_ = 0;
 };
 
-// The backward pass reads what the table says, whole, and nothing else: results stay when all other bytes of the workspace
-// are overwritten between the passes, and change with any half of what is kept.
+// The backward pass reads what the table says, whole, and nothing else: results stay when all other
+// bytes of the workspace are overwritten between the passes, and change with any half of what is
+// kept.
 void expect_nothing_else_is_read(HalvedStep& halved) {
   const std::vector<char> expected = halved.run_whole();
   ASSERT_EQ(halved.run(), expected);

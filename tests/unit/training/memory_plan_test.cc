@@ -77,8 +77,8 @@ TEST(MemoryPlan, ValuesThatAreAliveTogetherLieApartForEveryBatch) {
   }
 }
 
-// PyTorch's step takes 71.5 MB beside inputs and params on a processor with AVX-512 and 81.2 on one without
-// (docs/performance.md). How many bytes a program needs is known without its machine.
+// PyTorch's step takes 71.5 MB beside inputs and params on a processor with AVX-512 and 81.2 on one
+// without (docs/performance.md). How many bytes a program needs is known without its machine.
 TEST(MemoryPlan, StepOfWganGpNeedsLessThanPyTorchsOnEveryTarget) {
   for (bool real_first : {true, false}) {
     const Graph graph = test::wgan_step(real_first);

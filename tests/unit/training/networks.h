@@ -1,5 +1,5 @@
-// Training steps of networks that are known: digits, dense and by convolutions, the discriminator of a DCGAN, and the
-// critic of a WGAN-GP, whose loss has the slope of its scores in it.
+// Training steps of networks that are known: digits, dense and by convolutions, the discriminator
+// of a DCGAN, and the critic of a WGAN-GP, whose loss has the slope of its scores in it.
 #pragma once
 
 #include <cstdint>
@@ -69,7 +69,8 @@ inline Graph convolutional_digits_step(bool is_normalized) {
   return net.classify(net.dense(reshape(h, {Dim::symbol("N"), 128}), 128, 10));
 }
 
-// The backward pass asks the signs of an activation alone: the average that reads it needs no value of it.
+// The backward pass asks the signs of an activation alone: the average that reads it needs no value
+// of it.
 inline Graph averaged_digits_step() {
   LayerBuilder net("averaged");
   Var x = net.b.input("x", DType::f32, {Dim::symbol("N"), 64});
@@ -99,8 +100,9 @@ inline Graph discriminator_step(std::int64_t size, const std::vector<std::int64_
   return sgd_step(net.b.graph());
 }
 
-// The critic of a WGAN-GP with the layers of a DCGAN: the difference of the means of its scores, and the penalty on the
-// slope at images in between. The graph has the score of one or the other images first.
+// The critic of a WGAN-GP with the layers of a DCGAN: the difference of the means of its scores,
+// and the penalty on the slope at images in between. The graph has the score of one or the other
+// images first.
 inline Graph wgan_step(bool real_first = true) {
   GraphBuilder inner("critic");
   const std::int64_t channels[] = {3, 64, 128, 256, 512};

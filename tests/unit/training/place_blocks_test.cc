@@ -1,4 +1,5 @@
-// Blocks beside each other: those that are cut from one rectangle of calls and bytes fit into it again, which is the least there is.
+// Blocks beside each other: those that are cut from one rectangle of calls and bytes fit into it
+// again, which is the least there is.
 #include "compiler/lowering/place_blocks.h"
 
 #include <algorithm>
@@ -16,8 +17,9 @@ struct Blocks {
   std::vector<std::vector<std::uint64_t>> bytes;  // by size of the symbols
 };
 
-// Cuts a rectangle of calls and bytes into two, across the one or the other, until there are so many parts. With each size of
-// the symbols a block has a part of its bytes that does not depend on it, and one that does.
+// Cuts a rectangle of calls and bytes into two, across the one or the other, until there are so
+// many parts. With each size of the symbols a block has a part of its bytes that does not depend on
+// it, and one that does.
 class Rectangle {
  public:
   Rectangle(std::uint32_t seed, int parts, int sizes) : random_(seed), sizes_(sizes) {

@@ -30,7 +30,8 @@ std::string without_layout(std::string text) {
   return text;
 }
 
-// No line is wider than a terminal, whatever the names, sizes and copies are, and every row is there, in its order.
+// No line is wider than a terminal, whatever the names, sizes and copies are, and every row is
+// there, in its order.
 void expect_terminal_width(const Graph& chosen, const Program& program) {
   const std::string table = print_kept_values(chosen, program);
   for (std::size_t begin = 0; begin < table.size(); begin = table.find('\n', begin) + 1)
@@ -46,8 +47,8 @@ void expect_terminal_width(const Graph& chosen, const Program& program) {
   }
 }
 
-// The gradients of all params of each example, and a step where it is a classifier; and of a model with the names of an
-// exporter and sizes that are known at the call.
+// The gradients of all params of each example, and a step where it is a classifier; and of a model
+// with the names of an exporter and sizes that are known at the call.
 std::vector<Step> steps_of_examples() {
   std::vector<Graph> models{test::parse(
       R"(graph @exported(%"/net/input": f32[batch, 3, height, width]) -> (f32[]) {

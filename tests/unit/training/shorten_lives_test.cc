@@ -1,5 +1,6 @@
-// Calls in an order in which less is alive at once, and values that are made again: what comes out is what comes out in the order of the graph, and
-// the steps of networks need as little as is known of them.
+// Calls in an order in which less is alive at once, and values that are made again: what comes out
+// is what comes out in the order of the graph, and the steps of networks need as little as is known
+// of them.
 #include "compiler/lowering/shorten_lives.h"
 
 #include <algorithm>
@@ -28,8 +29,8 @@ Program lowered(const Graph& graph, const char* cpu, bool reuse) {
   return lower_graph(graph, options);
 }
 
-// Numbers for what lies in memory outside the workspace when a program has run: the same for the same kernels on the same operands,
-// in whatever order they run and however often.
+// Numbers for what lies in memory outside the workspace when a program has run: the same for the
+// same kernels on the same operands, in whatever order they run and however often.
 std::map<Place, std::uint64_t> results(const Program& program) {
   auto number_of = [](const std::vector<std::uint64_t>& of) {
     std::uint64_t hash = 1469598103934665603U;
@@ -57,7 +58,8 @@ std::map<Place, std::uint64_t> results(const Program& program) {
     const std::vector<KernelParameter>& parameters = program.kernels[call.kernel].parameters;
     std::vector<std::uint64_t> run{call.kernel, 0, 0, 0};
     for (std::size_t p = 0; p < call.buffers.size(); ++p) {
-      // A kernel may write a part of what it writes, as a frame, but none reads scratch that it has not written.
+      // A kernel may write a part of what it writes, as a frame, but none reads scratch that it has
+      // not written.
       const bool is_scratch = program.buffers[call.buffers[p]].scratch.has_value();
       run.push_back(is_scratch ? 0 : content(call.buffers[p]));
     }
@@ -146,7 +148,8 @@ TEST(ShortenLives, WhatFreesMoreThanItWritesRunsEarly) {
   EXPECT_EQ(saved(graph), kMatrix);
 }
 
-// What comes of a norm and LeakyReLU is made again for the gradient of the next layer's filters, behind whatever is largest.
+// What comes of a norm and LeakyReLU is made again for the gradient of the next layer's filters,
+// behind whatever is largest.
 TEST(MakeAgain, ADiscriminatorsActivationsDoNotLieIdle) {
   const Dim::Bindings sizes{{"N", 16}};
   const Graph graph = test::discriminator_step(64, {64, 128, 256, 512});
@@ -157,8 +160,9 @@ TEST(MakeAgain, ADiscriminatorsActivationsDoNotLieIdle) {
             0.9 * static_cast<double>(most_alive(ordered, sizes)));
 }
 
-// The gradients of a critic's scores of real and made-up images need none of each other, nor of the penalty: the penalty's part
-// runs first, and each part of the others right before its gradient, so that their activations are never alive together.
+// The gradients of a critic's scores of real and made-up images need none of each other, nor of the
+// penalty: the penalty's part runs first, and each part of the others right before its gradient, so
+// that their activations are never alive together.
 TEST(ShortenLives, PartsOfACriticsLossRunOneAfterTheOther) {
   const Dim::Bindings sizes{{"N", 16}};
   for (const char* cpu : {"x86-64-v3", "x86-64-v4"}) {

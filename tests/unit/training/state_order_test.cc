@@ -116,8 +116,8 @@ TEST_P(StateOrder, IsSeenByNobody) {
     EXPECT_TRUE(compare(results[i], expected[i]).identical);
 }
 
-// Behind a global norm the update is a pass of its own, which would read gradients and write weights
-// along different dimensions.
+// Behind a global norm the update is a pass of its own, which would read gradients and write
+// weights along different dimensions.
 INSTANTIATE_TEST_SUITE_P(Optimizers, StateOrder,
                          testing::Values(OrderCase{{.name = "sgd"}, true},
                                          OrderCase{{.name = "adam"}, true},

@@ -267,8 +267,9 @@ TEST(TrainingStep, CompilesToTheSameBits) {
   }
 }
 
-// Each param and each number that the optimizer remembers is state that one kernel writes; no gradient of a param, in its
-// shape, lies in the workspace, none of the input is made, and nothing is copied to where it belongs.
+// Each param and each number that the optimizer remembers is state that one kernel writes; no
+// gradient of a param, in its shape, lies in the workspace, none of the input is made, and nothing
+// is copied to where it belongs.
 void expect_updates_in_place(const Graph& graph, const CompileOptions& options,
                              const std::set<std::string>& weights, const std::string& input) {
   for (const OptimizerDef& definition : optimizers()) {

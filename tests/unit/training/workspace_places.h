@@ -1,5 +1,5 @@
-// Where the buffers of a program lie in its workspace, and which of them the backward pass needs of the forward pass: found
-// from the program's calls and its memory plan alone.
+// Where the buffers of a program lie in its workspace, and which of them the backward pass needs of
+// the forward pass: found from the program's calls and its memory plan alone.
 #pragma once
 
 #include <algorithm>
@@ -55,8 +55,8 @@ inline std::map<std::uint32_t, Placed> placed(const Program& program, const Dim:
   return result;
 }
 
-// By node: whether it is marked as one of a gradient, of an update or of a recomputation, or reads what such a node
-// computes.
+// By node: whether it is marked as one of a gradient, of an update or of a recomputation, or reads
+// what such a node computes.
 inline std::vector<bool> nodes_of_backward_pass(const Graph& graph) {
   std::vector<bool> result;
   for (const Node& node : graph.nodes()) {
@@ -69,8 +69,8 @@ inline std::vector<bool> nodes_of_backward_pass(const Graph& graph) {
   return result;
 }
 
-// By call: whether it is of the backward pass. One that computes no node makes copies, or frames for them, for those that
-// read these: it is of the backward pass if all of them are.
+// By call: whether it is of the backward pass. One that computes no node makes copies, or frames
+// for them, for those that read these: it is of the backward pass if all of them are.
 inline std::vector<bool> calls_of_backward_pass(const Graph& graph, const Program& program) {
   const std::vector<bool> nodes = nodes_of_backward_pass(graph);
   std::vector<bool> result(program.calls.size());
@@ -94,8 +94,8 @@ inline std::vector<bool> calls_of_backward_pass(const Graph& graph, const Progra
   return result;
 }
 
-// The buffers that hold a value of the forward pass, or what has to be known of one, in whatever order, and with whatever
-// around it, and that the backward pass reads.
+// The buffers that hold a value of the forward pass, or what has to be known of one, in whatever
+// order, and with whatever around it, and that the backward pass reads.
 inline std::set<std::uint32_t> kept_buffers(const Graph& graph, const Program& program) {
   const std::vector<bool> nodes = nodes_of_backward_pass(graph),
                           calls = calls_of_backward_pass(graph, program);
