@@ -2,10 +2,11 @@
 
 #include <algorithm>
 #include <array>
-#include <functional>
 #include <limits>
 #include <numeric>
+#include <tuple>
 #include <utility>
+#include <vector>
 
 #include "ir/diagnostic.h"
 
@@ -66,10 +67,10 @@ class OrderSearch {
         if (tried.need < best.need) best = std::move(tried);
       }
     }
-    const auto last = std::ranges::stable_partition(
-        best.order, [&](std::uint32_t block) { return !is_small(block); });
-    const Order small(last.begin(), last.end());
-    best.order.erase(last.begin(), last.end());
+    Order small, others;
+    for (const std::uint32_t block : best.order)
+      (is_small(block) ? small : others).push_back(block);
+    best.order = std::move(others);
     best = search(of(std::move(best.order), best.lead));
     best.order.insert(best.order.end(), small.begin(), small.end());
     best = of(std::move(best.order), best.lead);
@@ -84,8 +85,9 @@ class OrderSearch {
   Order by_bytes(std::size_t size) const {
     Order order(lives_.size());
     std::iota(order.begin(), order.end(), 0U);
-    std::ranges::stable_sort(order, std::greater{},
-                             [&](std::uint32_t block) { return bytes_[block][size]; });
+    std::ranges::sort(order, [&](std::uint32_t a, std::uint32_t b) {
+      return std::pair(bytes_[a][size], b) > std::pair(bytes_[b][size], a);
+    });
     return order;
   }
 
@@ -101,9 +103,11 @@ class OrderSearch {
     for (const BlockLife& life : lives_)
       most.push_back(*std::max_element(alive.begin() + static_cast<std::ptrdiff_t>(life.first),
                                        alive.begin() + static_cast<std::ptrdiff_t>(life.last + 1)));
-    Order order = by_bytes(size);
-    std::ranges::stable_sort(order, std::greater{},
-                             [&](std::uint32_t block) { return most[block]; });
+    Order order(lives_.size());
+    std::iota(order.begin(), order.end(), 0U);
+    std::ranges::sort(order, [&](std::uint32_t a, std::uint32_t b) {
+      return std::tuple(most[a], bytes_[a][size], b) > std::tuple(most[b], bytes_[b][size], a);
+    });
     return order;
   }
 
