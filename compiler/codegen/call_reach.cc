@@ -18,7 +18,6 @@ llvm::Value* reach_from(Reach nearest, llvm::IRBuilder<>& b, SizeArithmetic& siz
     if (next <= nearest) return;
     reach = b.CreateSelect(is_past(b, sizes, schedule, from, shared), reach_value(b, next), reach);
   };
-  if (schedule.lines_in_second > 0) beyond(schedule.in_second, Reach::second);
   if (schedule.lines_together > 0) beyond(schedule.far, Reach::far);
   beyond(schedule.past_caches, Reach::memory);
   return reach;
@@ -38,9 +37,7 @@ llvm::Value* reach_of(llvm::IRBuilder<>& b, SizeArithmetic& sizes, const Schedul
 
 llvm::Value* far_reach_of(llvm::IRBuilder<>& b, SizeArithmetic& sizes, const Schedule& schedule,
                           llvm::Value* shared) {
-  Reach nearest = Reach::memory;
-  if (schedule.lines_together > 0) nearest = Reach::far;
-  if (schedule.lines_in_second > 0) nearest = Reach::second;
+  const Reach nearest = schedule.lines_together > 0 ? Reach::far : Reach::memory;
   return reach_from(nearest, b, sizes, schedule, shared);
 }
 

@@ -27,9 +27,8 @@
 
 namespace weir {
 
-// How far away what a call of a kernel touches is: near, past Schedule::in_second or ::far, or past
-// all caches.
-enum class Reach : std::uint8_t { near, second, far, memory };
+// How far away what a call of a kernel touches is: near, past Schedule::far, or past all caches.
+enum class Reach : std::uint8_t { near, far, memory };
 
 // The frame's layout: one pointer a parameter, one i64 a symbol, one i64 of Reach, and a pointer to
 // panels, if any.

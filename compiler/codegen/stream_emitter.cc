@@ -48,17 +48,13 @@ void KernelEmitter::stream_loop(llvm::Value* begin, llvm::Value* end,
     together_ = false;
     return at;
   });
-  auto together_for = [&](Reach reach, const char* name, int lines) {
-    if (lines == 0) return;
-    loop_for(reach, name, [&] {
+  if (schedule_.lines_together > 0)
+    loop_for(Reach::far, "together", [&] {
       together_ = true;
-      llvm::Value* at = lines_together(begin, end, lines, body);
+      llvm::Value* at = lines_together(begin, end, schedule_.lines_together, body);
       together_ = false;
       return masks_ ? at : whole_vectors(at, end, 1, body);
     });
-  };
-  together_for(Reach::far, "together", schedule_.lines_together);
-  together_for(Reach::second, "second", schedule_.lines_in_second);
   b_.CreateStore(whole_steps(begin, end, count, body), done);
   b_.CreateBr(after);
   b_.SetInsertPoint(after);

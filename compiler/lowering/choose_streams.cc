@@ -19,15 +19,13 @@ constexpr std::int64_t kMostBodyCost = 64;
 // A kernel that is known to move less does not leave the caches, and has one loop.
 constexpr std::int64_t kLeastBytes = 1 << 20;
 // Lines of each operand that are read one after the other where it pays, as a loop in C does that
-// is unrolled as often. Of four operands and more that is four from the size of a second cache on,
-// and on one thread eight from where that cache alone holds them, as far as registers reach. Of two
-// it pays past those of the processors that run, with half of the result stored past the caches, or
-// three quarters where the program does not read it, so that lines go both ways at once, into the
-// last cache and to memory.
-constexpr int kLinesTogether = 4, kLinesInSecond = 8, kLinesPastCaches = 2, kLinesThatLeave = 3;
+// is unrolled as often: of four operands and more from where the second cache alone holds them on
+// one thread, from its size on several. Of two it pays past the second caches of the processors that
+// run, with half of the result stored past the caches, or three quarters where the program does not
+// read it, so that lines go both ways at once, into the last cache and to memory.
+constexpr int kLinesTogether = 4, kLinesPastCaches = 2, kLinesThatLeave = 3;
 constexpr std::size_t kTwoOperands = 2, kManyOperands = 4;
-constexpr BytesFrom kFarOfTwo{2 << 20, 5 << 19}, kFarOfMany{1 << 20, 1 << 20},
-    kInSecond{1 << 18, 1 << 20};
+constexpr BytesFrom kFarOfTwo{2 << 20, 5 << 19}, kFarOfMany{1 << 18, 1 << 20};
 // Of the 32 vector registers that come with vectors of a line, the others hold constants and what
 // is being computed.
 constexpr int kRegisters = 28;
@@ -90,9 +88,6 @@ void choose_lines_together(Schedule& schedule, Id stored) {
   }
   schedule.lines_together = kLinesTogether;
   schedule.far = kFarOfMany;
-  if (kLinesInSecond * alive > kRegisters) return;
-  schedule.lines_in_second = kLinesInSecond;
-  schedule.in_second = kInSecond;
 }
 
 }  // namespace
@@ -127,7 +122,8 @@ void choose_streams(Schedule& schedule, std::int64_t body_cost) {
   schedule.stores_lines = byte_size(result.type.dtype) * schedule.width == kLineBytes;
   schedule.past_caches = {kPastCachesAlone, schedule.stores_lines ? kPastCachesAlone : kPastCaches};
   choose_lines_together(schedule, store.value);
-  const std::int64_t least = schedule.lines_in_second > 0 ? schedule.in_second.alone : kLeastBytes;
+  const std::int64_t least =
+      schedule.lines_together > 0 ? std::min(schedule.far.alone, kLeastBytes) : kLeastBytes;
   schedule.streams = !schedule.bytes.is_constant() || schedule.bytes.value() >= least;
 }
 

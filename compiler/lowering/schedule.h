@@ -147,8 +147,6 @@ struct Schedule {
   // all vectors are done in turn.
   int lines_together = 0, lines_past_caches = 0;
   BytesFrom far;
-  int lines_in_second = 0;  // so many of each operand from `in_second` up to `far`; 0: in turn
-  BytesFrom in_second;
   std::unordered_map<std::uint32_t, Access> loads;  // by arena id
   std::vector<std::vector<Access>> stores;          // by stage and store
   std::vector<Access> sums;                         // of the kernel's folds across rows
