@@ -42,7 +42,7 @@ constexpr MapCase kMaps[] = {
        const float p = x[0] * x[1], q = x[2] * x[3];
        return p - q;
      }},
-    // With more vectors alive at once than eight lines of each leave registers for.
+    // With operands that are read again, and stay in registers.
     {"kept",
      "graph @m(%a: f32[N], %b: f32[N], %c: f32[N], %d: f32[N]) -> (f32[N]) { %p = mul(%a, %b) "
      "%q = mul(%p, %c) %s = sub(%q, %a) %t = sub(%s, %b) %u = sub(%t, %c) %y = mul(%u, %d) return "
