@@ -36,7 +36,7 @@ std::optional<std::int64_t> KernelEmitter::known_distance(llvm::Value* begin, ll
 
 // Vector by vector: a processor that waits for its second cache takes 10% longer where loads come
 // four at a time, and stores after them, than where each vector is stored before the next is
-// loaded, unless there are many operands (docs/performance.md). Streams keep their lines.
+// loaded, unless there are many operands (docs/decisions/streams.md). Streams keep their lines.
 void KernelEmitter::in_turn(const Lanes& lanes, const LaneBody& body) {
   if (together_ || lanes.slots == 1) return body(lanes);
   for (int slot = 0; slot < lanes.slots; ++slot)

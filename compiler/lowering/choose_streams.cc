@@ -20,9 +20,9 @@ constexpr std::int64_t kMostBodyCost = 64;
 constexpr std::int64_t kLeastBytes = 1 << 20;
 // Lines of each operand that are read one after the other where it pays, as a loop in C does that
 // is unrolled as often: of four operands and more from where the second cache alone holds them on
-// one thread, from its size on several. Of two it pays past the second caches of the processors that
-// run, with half of the result stored past the caches, or three quarters where the program does not
-// read it, so that lines go both ways at once, into the last cache and to memory.
+// one thread, from its size on several. Of two it pays past the second caches of the processors
+// that run, with half of the result stored past the caches, or three quarters where the program
+// does not read it, so that lines go both ways at once, into the last cache and to memory.
 constexpr int kLinesTogether = 4, kLinesPastCaches = 2, kLinesThatLeave = 3;
 constexpr std::size_t kTwoOperands = 2, kManyOperands = 4;
 constexpr BytesFrom kFarOfTwo{2 << 20, 5 << 19}, kFarOfMany{1 << 18, 1 << 20};
@@ -30,7 +30,7 @@ constexpr BytesFrom kFarOfTwo{2 << 20, 5 << 19}, kFarOfMany{1 << 18, 1 << 20};
 // is being computed.
 constexpr int kRegisters = 28;
 // What touches more than this stays in no cache, or is not worth waiting for: less of it where one
-// processor alone has to wait, or where stores are of whole lines; see docs/performance.md.
+// processor alone has to wait, or where stores are of whole lines; see docs/decisions/streams.md.
 constexpr std::int64_t kPastCaches = 24 << 20, kPastCachesAlone = 12 << 20;
 
 // Vectors that are alive at once, at most, where a store's value is computed operands first. What
@@ -74,7 +74,7 @@ class Alive {
   int most_ = 0;
 };
 
-// Measured with vectors of a line: docs/performance.md.
+// Measured with vectors of a line: docs/decisions/streams.md.
 void choose_lines_together(Schedule& schedule, Id stored) {
   const std::size_t operands = streamed_loads(schedule).size();
   if (!schedule.stores_lines || (operands != kTwoOperands && operands < kManyOperands)) return;

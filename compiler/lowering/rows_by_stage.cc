@@ -9,7 +9,7 @@ namespace weir {
 namespace {
 
 constexpr int kRows = 8;
-// With more vectors to a row there is enough to do in each stage: docs/performance.md.
+// With more vectors to a row there is enough to do in each stage: docs/decisions/short-rows.md.
 constexpr int kMostVectors = 8;
 
 }  // namespace
