@@ -81,8 +81,10 @@ PowerHalves power_of_two_halves(Expr biased, DType type) {
 }
 
 Expr exp(Expr x) {
-  // Beyond these the result is 0 or infinite, and stays so.
-  Expr clamped = at_most(at_least(x, by_type(x, -104.0, -746.0)), by_type(x, 89.0, 710.0));
+  // Beyond these the result is 0 or infinite, and stays so. Below the first one factor is 0, as well
+  // as the result: a product of others that vanishes takes a processor many times as long, and what
+  // a mask leaves out of a softmax is such an element.
+  Expr clamped = at_most(at_least(x, by_type(x, -176.0, -1418.0)), by_type(x, 89.0, 710.0));
   ExpReduction reduction = reduce_exp(clamped);
   PowerHalves power = power_of_two_halves(to_bits(reduction.shifted), x.type());
   return fma(expm1_near_zero(remainder(reduction)), power.first, power.first) * power.second;

@@ -2,6 +2,7 @@
 // every vector level of the machine, and elements stand at every place of a vector and of what
 // remains after whole vectors.
 #include <array>
+#include <cfenv>
 #include <cmath>
 #include <cstdint>
 #include <limits>
@@ -271,6 +272,25 @@ TEST(Pitfalls, SoftmaxOfMaskedRows) {
 
 // A variance as the mean of squares less the square of the mean cancels: it comes out as 0, or
 // negative and then NaN, when the mean is large. In 16 bits the squares overflow besides.
+// Processors take many times as long for a product that vanishes as for others, and most elements
+// of a softmax may be masked.
+TEST(Pitfalls, ExponentialsOfWhatIsMaskedAreNoProductsThatVanish) {
+  const std::vector<double> masked{-kInf, -60000, -1e4, -2000, 0, 1};
+  for (DType type : kFloats) {
+    const Graph graph = parse(fmt::format(
+        "graph @m(%x: {}[N]) {{\n  %e = exp(%x)\n  %p = softmax(%x)\n  return %e, %p\n}}\n",
+        name(type)));
+    const Inputs inputs{{"x", repeated(type, masked)}};
+    for (const VectorLevel& level : vector_levels()) {
+      const Executable executable = compile(Program{graph, {}, inputs}, {level});
+      std::feclearexcept(FE_UNDERFLOW);
+      const std::vector<Tensor> outputs = executable.run(inputs);
+      EXPECT_FALSE(std::fetestexcept(FE_UNDERFLOW)) << name(type) << " on " << level.name();
+      expect_repeats(outputs[0], {0, 0, 0, 0, 1, number(outputs[0], 5)});
+    }
+  }
+}
+
 TEST(Pitfalls, ZeroVariance) {
   for (DType type : kFloats) {
     Graph graph =
