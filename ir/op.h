@@ -291,6 +291,17 @@ struct OpDef {
   // True for a movement of one operand in which each of its elements is found, if the result has
   // any: what holds for all elements of the result holds for all of the operand.
   bool keeps_elements = false;
+  // True for a movement whose result has the elements of its only operand in the same row-major
+  // order, in another shape.
+  bool keeps_order = false;
+  // True for sums of products of the elements of two operands.
+  bool is_contraction = false;
+  // True for one that moves windows over its first operand: images of [batch, channels, positions
+  // ...].
+  bool takes_images = false;
+  // True for a loss of a prediction and its target, the first two operands, that has an attribute
+  // `reduction`.
+  bool is_loss = false;
   // True for one whose result is stored in memory, and its operand nowhere computed again for it.
   bool is_stored = false;
   // An operand that is computed, and stored, before anything that is made of the result; its

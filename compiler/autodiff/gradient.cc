@@ -245,16 +245,16 @@ Var Differentiator::flat_product(const Node& node, const Var& cotangent) {
     return value.kind == Value::Kind::result ? &graph.node(value.producer) : nullptr;
   };
   const Node* reshape = producer(cotangent.id());
-  if (!reshape || reshape->op != &get_op("reshape")) return {};
+  if (!reshape || !reshape->op->keeps_order) return {};
   const Node* product = producer(reshape->operands[0]);
   // Of narrow types it is rounded first.
   if (product && product->op->pointwise && product->operands.size() == 1)
     product = producer(product->operands[0]);
   const bool is_of_windows = std::ranges::any_of(node.operands, [&](ValueId operand) {
     const Node* from = producer(operand);
-    return from && from->op->family == "window";
+    return from && from->op->takes_images;
   });
-  if (!product || product->op->family != "contract" || !is_of_windows) return {};
+  if (!product || !product->op->is_contraction || !is_of_windows) return {};
   return {builder_, reshape->operands[0]};
 }
 

@@ -304,7 +304,7 @@ std::vector<std::string> take_unreached(std::vector<std::string>& trained, Gradi
 
 // "mse" and "mse_loss" are the same.
 const OpDef& find_loss(std::string_view name) {
-  auto is_loss = [](const OpDef* op) { return op != nullptr && op->family == "loss"; };
+  auto is_loss = [](const OpDef* op) { return op != nullptr && op->is_loss; };
   for (const OpDef* op : {find_op(name), find_op(fmt::format("{}_loss", name))})
     if (is_loss(op)) return *op;
   std::vector<std::string> names;

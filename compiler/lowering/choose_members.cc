@@ -31,9 +31,9 @@ bool repeats(const Graph& graph, const Node& node, ValueId operand) {
 // product that they come from.
 bool is_flat(const Graph& graph, const Node& node, ValueId operand) {
   const Value& value = graph.value(operand);
-  if (node.op->family != "window" || value.kind != Value::Kind::result) return false;
+  if (!node.op->takes_images || value.kind != Value::Kind::result) return false;
   const Node& reshape = graph.node(value.producer);
-  return reshape.op->name == "reshape" && graph.type(reshape.operands[0]).shape.size() == 2 &&
+  return reshape.op->keeps_order && graph.type(reshape.operands[0]).shape.size() == 2 &&
          value.type.shape.size() > 2 && value.type.shape[1] != Dim(1) &&
          graph.value(reshape.operands[0]).kind == Value::Kind::result;
 }

@@ -10,15 +10,13 @@
 namespace weir {
 namespace {
 
-bool is_reshape(const Node& node) { return node.op->name == "reshape"; }
-
 // By value that is reshaped, and the shape: the reshapes.
 using Reshapes = std::multimap<ValueId, NodeId>;
 
 Reshapes reshapes_of(const Graph& graph) {
   Reshapes result;
   for (std::uint32_t i = 0; i < graph.nodes().size(); ++i)
-    if (is_reshape(graph.nodes()[i])) result.emplace(graph.nodes()[i].operands[0], NodeId{i});
+    if (graph.nodes()[i].op->keeps_order) result.emplace(graph.nodes()[i].operands[0], NodeId{i});
   return result;
 }
 
@@ -51,7 +49,7 @@ Graph reshape_first(Graph graph) {
   GraphRewriter rewriter(graph);
   bool changed = false;
   for (const Node& node : graph.nodes()) {
-    const Node* pointwise = is_reshape(node) ? moves_before(node) : nullptr;
+    const Node* pointwise = node.op->keeps_order ? moves_before(node) : nullptr;
     if (pointwise == nullptr) {
       rewriter.copy(node);
       continue;

@@ -30,7 +30,7 @@ bool has_classes(const Graph& graph) {
   ValueId target = graph.inputs()[1];
   if (!is_float(graph.type(target).dtype)) return true;
   return std::any_of(graph.nodes().begin(), graph.nodes().end(), [&](const Node& node) {
-    return node.op->family == "loss" && node.operands[1] == target &&
+    return node.op->is_loss && node.operands[1] == target &&
            node.op->operands[1].types != TypeSet::floats;
   });
 }
@@ -100,7 +100,7 @@ bool sums_rows(const Graph& graph, std::string_view loss) {
     const Value& value = graph.value(output.value);
     if (output.name != loss || value.kind != Value::Kind::result) continue;
     const Node& node = graph.node(value.producer);
-    return node.op->family == "loss" && node.attributes.text("reduction") == "sum";
+    return node.op->is_loss && node.attributes.text("reduction") == "sum";
   }
   return false;
 }

@@ -135,6 +135,7 @@ OpDef matmul_op() {
     return std::vector<TensorType>{{product_type(instance.operand(0).dtype), std::move(shape)}};
   };
   op.comprehension = matmul_comprehension;
+  op.is_contraction = true;
   op.to_onnx = matmul_to_onnx;
   return with_gradient(std::move(op), matmul_gradient);
 }

@@ -40,7 +40,7 @@ std::optional<Var> rows_of_images(GraphBuilder& builder, const Var& images) {
   const Value& value = graph.value(images.id());
   if (value.kind != Value::Kind::result) return std::nullopt;
   const Node& node = graph.node(value.producer);
-  if (node.op->name != "reshape") return std::nullopt;
+  if (!node.op->keeps_order) return std::nullopt;
   const Shape& shape = graph.type(node.operands[0]).shape;
   if (shape.size() != 2 || shape[0] != value.type.shape[kBatch]) return std::nullopt;
   return Var(builder, node.operands[0]);
@@ -167,6 +167,8 @@ Expr tapped(const Element& element, const Window& window, std::span<const Expr> 
 OpDef contraction_over_windows(Text text) {
   OpDef op = declare("window", std::move(text));
   op.operands = {{"x", TypeSet::floats}, {"w", TypeSet::floats}};
+  op.is_contraction = true;
+  op.takes_images = true;
   return op;
 }
 

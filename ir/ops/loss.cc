@@ -41,6 +41,7 @@ using Check = std::function<void(const OpInstance&)>;
 OpDef loss(Text text, OperandSpec prediction, OperandSpec target, Check check) {
   OpDef op = declare("loss", std::move(text));
   op.operands = {std::move(prediction), std::move(target)};
+  op.is_loss = true;
   op.check = [check = std::move(check)](const OpInstance& instance) {
     check_reduction(instance);
     check(instance);

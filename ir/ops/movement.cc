@@ -104,6 +104,7 @@ OpDef reshape_op() {
                 {"Reshape"}}),
       "shape", AttributeKind::dims, "Shape of the result.");
   op.keeps_elements = true;
+  op.keeps_order = true;
   op.infer = [](const OpInstance& instance) {
     const TensorType& x = instance.operand(0);
     const Shape& shape = instance.attributes.dims("shape");

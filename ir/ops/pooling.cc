@@ -7,6 +7,7 @@ namespace weir::ops {
 OpDef pool(Text text, TypeSet types) {
   OpDef op = declare("window", std::move(text));
   op.operands = {{"x", types}};
+  op.takes_images = true;
   op = with_attribute(std::move(op), "kernel", AttributeKind::integers,
                       "Sizes of the window, for each spatial axis.");
   return with_window(std::move(op));

@@ -55,7 +55,7 @@ TEST(Registry, targets_that_a_loss_does_not_take_are_told_by_its_message) {
     SCOPED_TRACE(op->name);
     losses.insert(op->name);
     const TargetRange& range = *op->targets;
-    EXPECT_EQ(op->family, "loss");
+    EXPECT_TRUE(op->is_loss);
     ASSERT_EQ(op->operands.size(), 2U);
     EXPECT_EQ(op->operands[1].name, "target");
     for (double end : {range.least, range.most}) {
@@ -94,6 +94,35 @@ TEST(Registry, every_op_is_complete) {
     EXPECT_TRUE(op->infer || op->pointwise || op->composite);
     EXPECT_EQ(find_op(op->name), op.get());
   }
+}
+
+TEST(Registry, properties_are_those_of_the_declaration) {
+  std::set<std::string> orders, losses;
+  for (const auto& op : all_ops()) {
+    SCOPED_TRACE(op->name);
+    if (op->keeps_order) {
+      orders.insert(op->name);
+      EXPECT_TRUE(op->is_movement && op->keeps_elements);
+      EXPECT_EQ(op->operands.size(), 1U);
+    }
+    if (op->is_contraction) {
+      EXPECT_TRUE(op->comprehension);
+      EXPECT_GE(op->operands.size(), 2U);
+      EXPECT_FALSE(op->is_movement);
+    }
+    if (op->takes_images) {
+      EXPECT_EQ(op->operands.front().name, "x");
+    }
+    if (op->is_loss) {
+      losses.insert(op->name);
+      ASSERT_GE(op->operands.size(), 2U);
+      EXPECT_EQ(op->operands[1].name, "target");
+      EXPECT_EQ(op->attributes.back().name, "reduction");
+    }
+  }
+  EXPECT_THAT(orders, ElementsAre("reshape"));
+  EXPECT_THAT(losses, ElementsAre("binary_cross_entropy", "cross_entropy", "hinge_loss",
+                                  "huber_loss", "l1_loss", "mse_loss"));
 }
 
 TEST(Registry, every_op_has_a_gradient_or_a_reason) {
