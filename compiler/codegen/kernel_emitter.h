@@ -57,6 +57,9 @@ std::vector<KernelPhase> declare_phases(llvm::Module& module, const Kernel& kern
 // The conditions that all have to hold for one to do so.
 std::vector<scalar::Id> conjuncts(const scalar::Arena& arena, scalar::Id condition);
 
+// Whether it is the constant +0, or false.
+bool is_positive_zero(const scalar::Arena& arena, scalar::Id id);
+
 class KernelEmitter {
  public:
   KernelEmitter(llvm::Module& module, const Target& target, const Schedule& schedule,
@@ -221,9 +224,7 @@ class KernelEmitter {
   // The first of the lanes, as many as are given, or all.
   llvm::Value* first_lanes(int width, llvm::Value* count);
 
-  // load_emitter.cc: loads.
-  llvm::Value* emit_load(scalar::Id id, const Access& access, const Lanes& lanes, int slot,
-                         int row);
+  // address_emitter.cc: where the elements of loads are.
   llvm::Value* element_address(scalar::Id id, const Access& access, const Lanes& lanes, int slot,
                                int row);
   // Where `values_` keeps what hoist_addresses worked out for a load: addresses, and of those that
@@ -240,13 +241,45 @@ class KernelEmitter {
   std::optional<LoopZeros> zeros_of_loop(scalar::Id id, const Access& access,
                                          const Lanes& lanes) const;
   void hoist_addresses(const Stage& stage, const Lanes& lanes);
+  std::optional<std::int64_t> row_distance(const Access& access, int row) const;
+
+  // load_emitter.cc: loads.
+  llvm::Value* emit_load(scalar::Id id, const Access& access, const Lanes& lanes, int slot,
+                         int row);
+  // The guard of a load in two parts, each null where there is nothing to look at, and what the
+  // load gives where it does not hold: null for a load without a guard.
+  struct LoadGuard {
+    llvm::Value* of_all = nullptr;   // the same in all lanes: chooses an address among zeros
+    llvm::Value* of_each = nullptr;  // by lane: a mask
+    llvm::Value* otherwise = nullptr;
+    bool zero_otherwise = false;
+  };
+  LoadGuard guard_of(scalar::Id id, const Access& access, const Lanes& lanes, int slot, int row);
+  // The vectors of a load along the steps for a few of these, slot by slot, and the first of them.
+  struct TurnedSteps {
+    llvm::AllocaInst* vectors;
+    llvm::Value* begin;
+  };
+  llvm::Value* load_turned(scalar::Id id, const Access& access, const TurnedSteps& turned,
+                           const Lanes& lanes, int slot);
+  llvm::Value* load_single(scalar::Id id, const Access& access, const LoadGuard& guard,
+                           const Lanes& lanes, int slot, int row);
+  llvm::Value* load_lanes(scalar::Id id, const Access& access, const LoadGuard& guard,
+                          const Lanes& lanes, int slot, int row);
+  llvm::Value* guarded_address(scalar::Id id, llvm::Value* guard, llvm::Value* where,
+                               std::int64_t elements);
+  llvm::Value* unless_zeros(const LoadGuard& guard, llvm::Value* loaded);
+  llvm::Value* as_value(llvm::Value* loaded, DType dtype);
+  DType loaded_type(scalar::Id load) const;
+  // Whether all lanes read one element, and whether they read neighbours.
+  static bool is_single(const Access& access, const Lanes& lanes);
+  bool is_contiguous(scalar::Id load, const Access& access) const;
   llvm::Value* load_first_lanes(llvm::Type* type, std::uint32_t parameter, const Access& access,
                                 const Lanes& lanes, int slot, int row);
   llvm::Value* load_near(llvm::Type* type, llvm::Value* where, int stride, llvm::Value* mask);
   bool turns_rows(scalar::Id load, int rows, int width) const;
   Values load_transposed(scalar::Id id, const Access& access, const Lanes& lanes);
   void transpose(Values& rows, int width);
-  std::optional<std::int64_t> row_distance(const Access& access, int row) const;
   std::int64_t turned_steps(const std::vector<scalar::Id>& loads, const Lanes& lanes) const;
   void turn_steps(scalar::Id id, const Lanes& lanes, llvm::Value* begin, llvm::Value* end,
                   std::int64_t most);
@@ -330,13 +363,7 @@ class KernelEmitter {
   std::unordered_map<std::uint32_t, Values> values_;  // by arena id, or a load's address_key
   std::vector<std::uint32_t> defined_;
   std::vector<llvm::AllocaInst*> trees_;
-  // By arena id of a load along the steps: its vectors for a few steps, slot by slot, and the first
-  // of these steps.
-  struct TurnedSteps {
-    llvm::AllocaInst* vectors;
-    llvm::Value* begin;
-  };
-  std::unordered_map<std::uint32_t, TurnedSteps> turned_;
+  std::unordered_map<std::uint32_t, TurnedSteps> turned_;  // by arena id of a load
   // Counting, comparing and the address of a row that lies elsewhere are four operations, as many
   // as a third of the multiply-adds of a small tile: these steps go four in a turn.
   static constexpr int kFieldsOfTurn = 24;
