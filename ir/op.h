@@ -296,8 +296,7 @@ struct OpDef {
   bool keeps_order = false;
   // True for sums of products of the elements of two operands.
   bool is_contraction = false;
-  // True for one that moves windows over its first operand: images of [batch, channels, positions
-  // ...].
+  // True for one over images, [batch, channels, positions ...], that windows are moved over.
   bool takes_images = false;
   // True for a loss of a prediction and its target, the first two operands, that has an attribute
   // `reduction`.

@@ -255,6 +255,7 @@ Var Differentiator::flat_product(const Node& node, const Var& cotangent) {
     return from && from->op->takes_images;
   });
   if (!product || !product->op->is_contraction || !is_of_windows) return {};
+  if (builder_.graph().type(reshape->operands[0]).shape.size() != 2) return {};
   return {builder_, reshape->operands[0]};
 }
 

@@ -110,9 +110,6 @@ TEST(Registry, properties_are_those_of_the_declaration) {
       EXPECT_GE(op->operands.size(), 2U);
       EXPECT_FALSE(op->is_movement);
     }
-    if (op->takes_images) {
-      EXPECT_EQ(op->operands.front().name, "x");
-    }
     if (op->is_loss) {
       losses.insert(op->name);
       ASSERT_GE(op->operands.size(), 2U);
