@@ -93,11 +93,12 @@ void put(Writer& writer, const Cache& cache) {
 }  // namespace
 
 std::string core_key(const Core& core) {
-  const auto& [first, second, fma_ports, fma_cycles, fma_bytes] = core;
+  const auto& [first, second, fma_ports, fma_cycles, fma_bytes, past_shared] = core;
   Writer writer;
   put(writer, first);
   put(writer, second);
-  for (int value : {fma_ports, fma_cycles, fma_bytes}) writer.number(std::int64_t{value});
+  for (int value : {fma_ports, fma_cycles, fma_bytes, int{past_shared}})
+    writer.number(std::int64_t{value});
   return writer.take();
 }
 

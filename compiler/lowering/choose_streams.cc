@@ -22,7 +22,8 @@ constexpr std::int64_t kLeastBytes = 1 << 20;
 // is unrolled as often: of four operands and more from where the second cache alone holds them on
 // one thread, from its size on several. Of two it pays past the second caches of the processors
 // that run, with half of the result stored past the caches, or three quarters where the program
-// does not read it, so that lines go both ways at once, into the last cache and to memory.
+// does not read it, so that lines go both ways at once, into the last cache and to memory: on one
+// thread, and on several where their cores gain by it.
 constexpr int kLinesTogether = 4, kLinesPastCaches = 2, kLinesThatLeave = 3;
 constexpr std::size_t kTwoOperands = 2, kManyOperands = 4;
 constexpr BytesFrom kFarOfTwo{2 << 20, 5 << 19}, kFarOfMany{1 << 18, 1 << 20};
@@ -30,7 +31,7 @@ constexpr BytesFrom kFarOfTwo{2 << 20, 5 << 19}, kFarOfMany{1 << 18, 1 << 20};
 // is being computed.
 constexpr int kRegisters = 28;
 // What touches more than this stays in no cache, or is not worth waiting for: less of it where one
-// processor alone has to wait, or where stores are of whole lines; see docs/decisions/streams.md.
+// processor alone has to wait, or where the cores gain by it; see docs/decisions/streams.md.
 constexpr std::int64_t kPastCaches = 24 << 20, kPastCachesAlone = 12 << 20;
 
 // Vectors that are alive at once, at most, where a store's value is computed operands first. What
@@ -75,7 +76,7 @@ class Alive {
 };
 
 // Measured with vectors of a line: docs/decisions/streams.md.
-void choose_lines_together(Schedule& schedule, Id stored) {
+void choose_lines_together(Schedule& schedule, const Core& core, Id stored) {
   const std::size_t operands = streamed_loads(schedule).size();
   if (!schedule.stores_lines || (operands != kTwoOperands && operands < kManyOperands)) return;
   const int alive = Alive(schedule).most(stored);
@@ -84,6 +85,7 @@ void choose_lines_together(Schedule& schedule, Id stored) {
     schedule.lines_together = kLinesTogether;
     schedule.lines_past_caches = kLinesPastCaches;
     schedule.far = kFarOfTwo;
+    if (!core.stores_past_shared_caches) schedule.far.several = schedule.past_caches.several;
     return;
   }
   schedule.lines_together = kLinesTogether;
@@ -108,7 +110,7 @@ void let_result_leave(Schedule& schedule) {
   if (schedule.lines_past_caches > 0) schedule.lines_past_caches = kLinesThatLeave;
 }
 
-void choose_streams(Schedule& schedule, std::int64_t body_cost) {
+void choose_streams(Schedule& schedule, const Core& core, std::int64_t body_cost) {
   // It pays only where memory is the limit and stores are plain.
   const bool contiguous = std::ranges::all_of(schedule.stores, [](const auto& stage) {
     return std::ranges::all_of(
@@ -120,8 +122,9 @@ void choose_streams(Schedule& schedule, std::int64_t body_cost) {
   const Store& store = schedule.kernel.stages[0].stores[0];
   const KernelParameter& result = schedule.kernel.parameters[store.parameter];
   schedule.stores_lines = byte_size(result.type.dtype) * schedule.width == kLineBytes;
-  schedule.past_caches = {kPastCachesAlone, schedule.stores_lines ? kPastCachesAlone : kPastCaches};
-  choose_lines_together(schedule, store.value);
+  const bool leaves_early = schedule.stores_lines && core.stores_past_shared_caches;
+  schedule.past_caches = {kPastCachesAlone, leaves_early ? kPastCachesAlone : kPastCaches};
+  choose_lines_together(schedule, core, store.value);
   const std::int64_t least =
       schedule.lines_together > 0 ? std::min(schedule.far.alone, kLeastBytes) : kLeastBytes;
   schedule.streams = !schedule.bytes.is_constant() || schedule.bytes.value() >= least;

@@ -157,7 +157,7 @@ class TileChooser {
       if (in_lanes_ || ((!only_maps_ || in_order) && schedule_.rows.empty()))
         schedule_.block = step;
     }
-    if (only_maps_ && !in_order) choose_streams(schedule_, body_cost_);
+    if (only_maps_ && !in_order) choose_streams(schedule_, target_.core, body_cost_);
   }
 
   // What is computed at every step of a tile: not what a window alone decides, what is the same for

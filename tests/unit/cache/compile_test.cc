@@ -247,7 +247,7 @@ TEST(BuildIdentity, has_version_and_build) {
 }
 
 TEST(CoreKey, tells_each_figure_of_a_core) {
-  std::vector<Core> cores(8);
+  std::vector<Core> cores(9);
   cores[1].first.bytes *= 2;
   cores[2].first.ways *= 2;
   cores[3].second.bytes *= 2;
@@ -255,6 +255,7 @@ TEST(CoreKey, tells_each_figure_of_a_core) {
   cores[5].fma_ports *= 2;
   cores[6].fma_cycles *= 2;
   cores[7].fma_bytes *= 2;
+  cores[8].stores_past_shared_caches = true;
   std::set<std::string> keys;
   for (const Core& core : cores) keys.insert(core_key(core));
   EXPECT_EQ(keys.size(), cores.size());
