@@ -77,6 +77,22 @@ TEST(Trainer, LearnsAndEvaluates) {
   EXPECT_NE(outputs[1].elements<float>()[0], trainer.evaluate(batch)[1].elements<float>()[0]);
 }
 
+TEST(Trainer, HasBothProgramsCompiled) {
+  Trainer trainer(make_classifier(), {"adam"}, {.outputs = {"logits"}});
+  const Executable& evaluation = trainer.evaluation_executable();
+  ASSERT_EQ(evaluation.inputs().size(), 2U);
+  EXPECT_EQ(evaluation.inputs()[0].name, "x");
+  EXPECT_EQ(evaluation.inputs()[1].name, "t");
+  // Its state is the params alone, which it gives as they are behind the model's outputs.
+  ASSERT_EQ(evaluation.state().size(), 3U);
+  ASSERT_EQ(evaluation.outputs().size(), 5U);
+  EXPECT_EQ(evaluation.outputs()[0].name, "logits");
+  EXPECT_EQ(evaluation.outputs()[1].name, "loss");
+  ASSERT_EQ(evaluation.symbols().size(), 1U);
+  EXPECT_EQ(evaluation.symbols()[0], "N");
+  EXPECT_LT(evaluation.state_bytes(), trainer.step_executable().state_bytes());
+}
+
 TEST(Trainer, GivesTheTrainedModel) {
   Trainer trainer(make_classifier(), {"sgd"});
   trainer.step(labelled_batch(1), 0.5);
