@@ -298,6 +298,9 @@ struct OpDef {
   bool is_contraction = false;
   // True for one over images, [batch, channels, positions ...], that windows are moved over.
   bool takes_images = false;
+  // True for such a one whose attribute `strides` spreads the positions of its images, and does not
+  // skip any.
+  bool spreads_images = false;
   // True for a loss of a prediction and its target, the first two operands, that has an attribute
   // `reduction`.
   bool is_loss = false;

@@ -145,6 +145,7 @@ OpDef conv_transpose_op() {
     return result;
   };
   op.comprehension = conv_transpose_comprehension;
+  op.spreads_images = true;
   op.to_onnx = conv_transpose_to_onnx;
   return with_gradient(std::move(op), [](const GradientContext& context) {
     Var x = context.operands[0], w = context.operands[1], g = context.cotangents[0];

@@ -51,7 +51,7 @@ std::optional<Var> rows_of_images(GraphBuilder& builder, const Var& images) {
 std::int64_t stride_behind(const Graph& graph, ValueId value, int most_ops = 4) {
   if (graph.value(value).kind != Value::Kind::result || most_ops == 0) return 1;
   const Node& node = graph.node(graph.value(value).producer);
-  if (node.op->name == "conv_transpose") {
+  if (node.op->spreads_images) {
     const Integers& strides = node.attributes.integers("strides");
     return strides.empty() ? 1 : strides.back();
   }

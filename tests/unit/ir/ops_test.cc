@@ -97,7 +97,7 @@ TEST(Registry, every_op_is_complete) {
 }
 
 TEST(Registry, properties_are_those_of_the_declaration) {
-  std::set<std::string> orders, losses;
+  std::set<std::string> orders, contractions, images, spreading, losses;
   for (const auto& op : all_ops()) {
     SCOPED_TRACE(op->name);
     if (op->keeps_order) {
@@ -105,7 +105,13 @@ TEST(Registry, properties_are_those_of_the_declaration) {
       EXPECT_TRUE(op->is_movement && op->keeps_elements);
       EXPECT_EQ(op->operands.size(), 1U);
     }
+    if (op->takes_images) images.insert(op->name);
+    if (op->spreads_images) {
+      spreading.insert(op->name);
+      EXPECT_TRUE(op->takes_images);
+    }
     if (op->is_contraction) {
+      contractions.insert(op->name);
       EXPECT_TRUE(op->comprehension);
       EXPECT_GE(op->operands.size(), 2U);
       EXPECT_FALSE(op->is_movement);
@@ -118,6 +124,11 @@ TEST(Registry, properties_are_those_of_the_declaration) {
     }
   }
   EXPECT_THAT(orders, ElementsAre("reshape"));
+  EXPECT_THAT(contractions,
+              ElementsAre("conv", "conv_filter_gradient", "conv_transpose", "matmul"));
+  EXPECT_THAT(images, ElementsAre("arg_max_pool", "average_pool", "conv", "conv_filter_gradient",
+                                  "conv_transpose", "max_pool", "window_put", "window_take"));
+  EXPECT_THAT(spreading, ElementsAre("conv_transpose"));
   EXPECT_THAT(losses, ElementsAre("binary_cross_entropy", "cross_entropy", "hinge_loss",
                                   "huber_loss", "l1_loss", "mse_loss"));
 }
