@@ -113,6 +113,7 @@ KernelEmitter::Values KernelEmitter::chain_partial(const Stage& stage, const Lan
     where_steps_count(stage, Level::stage, at, [&] {
       for (Id element : fold.elements)
         if (kernel_.arena[element].primitive != Primitive::constant) values(element, at);
+      ask_for_columns(at);
       // Lanes outside the mask compute on zeros and are never stored; selecting would only cost.
       Lanes unmasked = at;
       unmasked.mask = nullptr;

@@ -190,6 +190,7 @@ class KernelEmitter {
                         const std::function<void(int row, llvm::Value* index)>& step);
   void step_loop(const Stage& stage, const Lanes& lanes, llvm::Value* begin, llvm::Value* end,
                  const Body& step);
+  void ask_for_columns(const Lanes& lanes);
   bool takes_turns(const Lanes& lanes) const;
   void written_turns(const Stage& stage, const Lanes& lanes, llvm::Value* begin, llvm::Value* end,
                      const Body& step);

@@ -10,6 +10,7 @@
 #include <map>
 
 #include "compiler/codegen/kernel_emitter.h"
+#include "compiler/codegen/prefetch.h"
 #include "compiler/lowering/choose_tile.h"
 
 namespace weir {
@@ -234,6 +235,19 @@ void KernelEmitter::step_loop(const Stage& stage, const Lanes& lanes, llvm::Valu
     loop_free_of_guards(stage, lanes, first, limit, step);
     turned_.clear();
   });
+}
+
+// Of columns that are far, asks for what a tile reads of them some steps later: a run of memory, so
+// that is at a fixed distance.
+void KernelEmitter::ask_for_columns(const Lanes& lanes) {
+  if (!schedule_.far_columns || rows_ == 1) return;
+  const auto& [load, bytes_ahead] = *schedule_.far_columns;
+  for (int slot = 0; slot < lanes.slots; ++slot) {
+    llvm::Value* here = element_address(load, schedule_.loads.at(load.index), lanes, slot, 0);
+    emit_prefetch(
+        b_, b_.CreateConstGEP1_64(b_.getInt8Ty(), here, static_cast<std::uint64_t>(bytes_ahead)),
+        PrefetchTo::read);
+  }
 }
 
 // Of a tile that has most of its rows: so many steps in a turn of the loop that what the loop

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <map>
 
+#include "compiler/lowering/choose_far_columns.h"
 #include "compiler/lowering/choose_panel.h"
 #include "compiler/lowering/choose_tile.h"
 #include "compiler/lowering/choose_tile_axes.h"
@@ -45,6 +46,7 @@ class Scheduler {
     find_loads_along_steps();
     choose_tile(result_, target_);
     choose_panel(result_, target_.core);
+    choose_far_columns(result_, target_.core);
     result_.rows_by_stage = rows_by_stage(result_);
     return std::move(result_);
   }

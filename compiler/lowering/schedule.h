@@ -116,6 +116,13 @@ struct Panel {
   std::vector<SizeWithin> pays;  // it is worth its copy if all of these are so
 };
 
+// What a tile reads of its columns at a step is asked for so many bytes before it is read
+// (choose_far_columns.h).
+struct FarColumns {
+  scalar::Id load;
+  std::int64_t bytes_ahead = 0;
+};
+
 // Bytes that a kernel moves in the time of a vector operation.
 inline constexpr std::int64_t kBytesOfUnit = 16;
 
@@ -139,6 +146,7 @@ struct Schedule {
   std::optional<RowOverlap> overlap;  // of a tile of one axis, whose fold is written out
   int tile_unroll = 1;                // vectors at once beside so many rows
   std::optional<Panel> panel;
+  std::optional<FarColumns> far_columns;
   bool streams = false;       // may use streaming stores
   bool stores_lines = false;  // with them: a vector of the result is a line
   BytesFrom past_caches;      // uses them
