@@ -235,10 +235,14 @@ class EntryEmitter {
     const KernelCall& call = program_.calls[0];
     const Schedule& schedule = schedules_[call.kernel];
     llvm::Value* shared =
-        is_shared(far_units_->getArg(1), far_units_->getArg(2), unit_count(b_, sizes_, schedule));
+        is_shared(far_units_->getArg(1), far_units_->getArg(2), units_of(schedule));
     llvm::Value* reach = far_reach_of(b_, sizes_, schedule, shared);
     inline_kernel(call, reach, far_units_->getArg(1), far_units_->getArg(2), far_units_->getArg(3));
     b_.CreateRet(b_.getInt32(WEIR_OK));
+  }
+
+  llvm::Value* units_of(const Schedule& schedule) {
+    return unit_count(b_, [&](const Dim& size) { return sizes_.dimension(size); }, schedule);
   }
 
   void inline_kernel(const KernelCall& call, llvm::Value* reach, llvm::Value* begin,
@@ -393,7 +397,7 @@ class EntryEmitter {
 
   void emit_call(const KernelCall& call) {
     const Schedule& schedule = schedules_[call.kernel];
-    llvm::Value* units = unit_count(b_, sizes_, schedule);
+    llvm::Value* units = units_of(schedule);
     llvm::Value* cost = b_.CreateUDiv(sizes_.dimension(schedule.work), i64(schedule.width));
     if (schedule.is_tile())
       cost = b_.CreateBinaryIntrinsic(

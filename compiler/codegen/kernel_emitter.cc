@@ -5,6 +5,8 @@
 #include <llvm/IR/IntrinsicsX86.h>
 #include <llvm/TargetParser/Triple.h>
 
+#include "compiler/codegen/unit_count.h"
+
 namespace weir {
 
 llvm::StructType* frame_type(llvm::LLVMContext& context, std::size_t parameters,
@@ -103,17 +105,24 @@ void KernelEmitter::emit_function(llvm::Function* function) {
   for (std::size_t i = 0; i < kernel_.stages.size(); ++i)
     hoist(kernel_.stages[i], i < schedule_.stores.size() ? schedule_.stores[i] : kNone, Level::row,
           {});
+  llvm::Value* begin = function_->getArg(1);
+  llvm::Value* end = function_->getArg(2);
+  if (schedule_.folds_outside()) {
+    llvm::Value* parts =
+        parts_of_unit(b_, [&](const Dim& size) { return dimension(size); }, schedule_);
+    begin = b_.CreateMul(begin, parts);
+    end = b_.CreateMul(end, parts);
+  }
   if (units_join())
-    emit_units(function_->getArg(1), function_->getArg(2));
+    emit_units(begin, end);
   else if (schedule_.rows_at_once > 1 && split_)
-    emit_chunks(function_->getArg(1), function_->getArg(2));
+    emit_chunks(begin, end);
   else if (schedule_.rows_at_once > 1)
-    emit_tiles(function_->getArg(1), function_->getArg(2));
+    emit_tiles(begin, end);
   else if (schedule_.rows_by_stage > 1 && !split_)
-    emit_by_stages(function_->getArg(1), function_->getArg(2));
+    emit_by_stages(begin, end);
   else
-    loop(function_->getArg(1), function_->getArg(2), 1,
-         [&](llvm::Value* unit) { emit_units(unit, b_.CreateAdd(unit, i64(1))); });
+    loop(begin, end, 1, [&](llvm::Value* unit) { emit_units(unit, b_.CreateAdd(unit, i64(1))); });
   // Streaming stores are weakly ordered; whoever reads the result next may be another thread.
   if (reach_) {
     auto* fence = llvm::BasicBlock::Create(context, "fence", function_);
@@ -217,7 +226,7 @@ void KernelEmitter::emit_units(llvm::Value* unit, llvm::Value* limit) {
     else
       vector_loop(begin, end, count, body);
   };
-  if (!kernel_.across) return emit_points_of(row);
+  if (!kernel_.across || schedule_.folds_outside()) return emit_points_of(row);
   llvm::Value* rows = dimension(schedule_.rows.back().extent);
   llvm::Value* chunks = chunks_of(rows);
   llvm::Value* outer = primitives_.quotient(row, chunks);

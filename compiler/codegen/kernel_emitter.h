@@ -126,6 +126,18 @@ class KernelEmitter {
   llvm::Value* groups_of_chunks(llvm::Value* first, llvm::Value* last);
   std::vector<std::vector<int>> rows_by_sum() const;
   void emit_sums(const Lanes& lanes);
+  void emit_sums_outside(const Lanes& lanes);
+  llvm::Value* begins_sum(llvm::Value* position);
+  // A vector of accumulators.
+  struct SumPlace {
+    llvm::Type* type;
+    llvm::Value* address;
+    llvm::Align align;
+    llvm::Constant* identity;
+  };
+  SumPlace place_of_sum(const RowFolds::Sum& sum, llvm::Value* offset, const Lanes& lanes);
+  llvm::Value* load_sum(const SumPlace& place, const Lanes& lanes);
+  void store_sum(const SumPlace& place, llvm::Value* total, const Lanes& lanes);
 
   // border_emitter.cc: columns that are free of guards.
   void columns(llvm::Value* begin, llvm::Value* end, std::optional<std::int64_t> count,

@@ -4,7 +4,8 @@
 // A chunk's accumulators stay where its result goes, and are read and written again by each row or
 // group of rows: that is a vector each beside all the steps of a tile. Rows of a tile are folded in
 // their order; those that a tile computes again beyond the last row do not count. A tile of several
-// axes has whole chunks, and leaves their results.
+// axes has whole chunks, and leaves their results. Where an axis is folded across that lies outside
+// the tile, or is that of the vectors, a unit goes through all of it, in order.
 
 #include <algorithm>
 #include <map>
@@ -75,8 +76,14 @@ std::vector<std::vector<int>> KernelEmitter::rows_by_sum() const {
   return groups;
 }
 
+// Whether a point is the first one of a sum: of its chunk, as far as there are lanes.
+llvm::Value* KernelEmitter::begins_sum(llvm::Value* position) {
+  return b_.CreateICmpULT(position, i64(kernel_.across->lanes));
+}
+
 void KernelEmitter::emit_sums(const Lanes& lanes) {
   if (!kernel_.across) return;
+  if (schedule_.folds_outside()) return emit_sums_outside(lanes);
   llvm::Value* first_row = axes_.at(kernel_.across->axis);
   // A tile of several axes has all that there is to its sums.
   const bool is_all = schedule_.tile_axes > 1 && rows_ == schedule_.rows_at_once;
@@ -84,27 +91,17 @@ void KernelEmitter::emit_sums(const Lanes& lanes) {
   for (std::size_t i = 0; i < kernel_.across->sums.size(); ++i) {
     const RowFolds::Sum& sum = kernel_.across->sums[i];
     const Id element = sum.fold.elements[0];
-    const DType type = kernel_.parameters[sum.parameter].type.dtype;
-    const llvm::Align align(static_cast<std::uint64_t>(byte_size(type)));
-    llvm::Type* vector = memory_type(type, lanes.width);
-    llvm::Constant* identity = primitives_.constant(type, sum.fold.identity[0].value, lanes.width);
     for (const std::vector<int>& rows : groups) {
       const int first = rows.front();
       llvm::Value* begins =
-          b_.CreateICmpULT(b_.CreateSub(b_.CreateAdd(first_row, i64(first)), chunk_row_),
-                           i64(kernel_.across->lanes));
+          begins_sum(b_.CreateSub(b_.CreateAdd(first_row, i64(first)), chunk_row_));
       llvm::Value* offset =
           b_.CreateAdd(scalar_index(schedule_.sums[i].offset, lanes, first), lanes.start);
       for (int slot = 0; slot < lanes.slots; ++slot) {
-        llvm::Value* where =
-            address(sum.parameter, b_.CreateAdd(offset, i64(lanes.position(slot))));
-        llvm::Value* total = identity;
-        if (!is_all) {
-          total = lanes.mask ? static_cast<llvm::Value*>(
-                                   b_.CreateMaskedLoad(vector, where, align, lanes.mask, identity))
-                             : b_.CreateAlignedLoad(vector, where, align);
-          total = b_.CreateSelect(begins, identity, total);
-        }
+        const SumPlace place =
+            place_of_sum(sum, b_.CreateAdd(offset, i64(lanes.position(slot))), lanes);
+        llvm::Value* total = place.identity;
+        if (!is_all) total = b_.CreateSelect(begins, total, load_sum(place, lanes));
         for (int row : rows) {
           llvm::Value* next =
               call(sum.fold.step, {total, value(element, lanes, slot, row)}, lanes.width)[0];
@@ -113,13 +110,61 @@ void KernelEmitter::emit_sums(const Lanes& lanes) {
                                    next, total);
           total = next;
         }
-        if (lanes.mask)
-          b_.CreateMaskedStore(total, where, align, lanes.mask);
-        else
-          b_.CreateAlignedStore(total, where, align);
+        store_sum(place, total, lanes);
       }
     }
   }
+}
+
+// Each row of a tile, and with sums side by side each vector, goes to a sum of its own. What is
+// computed again beyond the last row of a tile leaves that one's sum as it is.
+void KernelEmitter::emit_sums_outside(const Lanes& lanes) {
+  const RowFolds& across = *kernel_.across;
+  const bool side_by_side = schedule_.vector_row->number == across.axis;
+  llvm::Value* begins =
+      side_by_side ? nullptr : begins_sum(b_.CreateURem(axes_.at(across.axis), i64(across.chunk)));
+  for (std::size_t i = 0; i < across.sums.size(); ++i) {
+    const RowFolds::Sum& sum = across.sums[i];
+    for (int row = 0; row < rows_; ++row) {
+      llvm::Value* offset = scalar_index(schedule_.sums[i].offset, lanes, row);
+      llvm::Value* counts = nullptr;
+      if (row > 0 && last_row_ != nullptr)
+        counts = b_.CreateICmpSLE(b_.CreateAdd(axes_.at(schedule_.rows.back().number), i64(row)),
+                                  last_row_);
+      for (int slot = 0; slot < lanes.slots; ++slot) {
+        llvm::Value* position = b_.CreateAdd(lanes.start, i64(lanes.position(slot)));
+        llvm::Value* lane = side_by_side ? b_.CreateURem(position, i64(across.lanes)) : position;
+        const SumPlace place = place_of_sum(sum, b_.CreateAdd(offset, lane), lanes);
+        llvm::Value* before = load_sum(place, lanes);
+        llvm::Value* total =
+            b_.CreateSelect(side_by_side ? begins_sum(position) : begins, place.identity, before);
+        total = call(sum.fold.step, {total, value(sum.fold.elements[0], lanes, slot, row)},
+                     lanes.width)[0];
+        if (counts != nullptr) total = b_.CreateSelect(counts, total, before);
+        store_sum(place, total, lanes);
+      }
+    }
+  }
+}
+
+KernelEmitter::SumPlace KernelEmitter::place_of_sum(const RowFolds::Sum& sum, llvm::Value* offset,
+                                                    const Lanes& lanes) {
+  const DType type = kernel_.parameters[sum.parameter].type.dtype;
+  return {memory_type(type, lanes.width), address(sum.parameter, offset),
+          llvm::Align(static_cast<std::uint64_t>(byte_size(type))),
+          primitives_.constant(type, sum.fold.identity[0].value, lanes.width)};
+}
+
+llvm::Value* KernelEmitter::load_sum(const SumPlace& place, const Lanes& lanes) {
+  if (!lanes.mask) return b_.CreateAlignedLoad(place.type, place.address, place.align);
+  return b_.CreateMaskedLoad(place.type, place.address, place.align, lanes.mask, place.identity);
+}
+
+void KernelEmitter::store_sum(const SumPlace& place, llvm::Value* total, const Lanes& lanes) {
+  if (lanes.mask)
+    b_.CreateMaskedStore(total, place.address, place.align, lanes.mask);
+  else
+    b_.CreateAlignedStore(total, place.address, place.align);
 }
 
 }  // namespace weir

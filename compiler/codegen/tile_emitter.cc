@@ -37,14 +37,15 @@ bool may_be_one(const Dim& size) {
 
 // A unit is (outer rows, block of the vector axis, group of rows), the last varying fastest: the
 // groups of a block are a loop of their own, and what the block is is worked out once. A tile of
-// several axes has all of their points, as one group. Where rows are folded across, a chunk of them
-// stands in the place of the group.
+// several axes has all of their points, as one group. Where these rows are folded across, a chunk of
+// them stands in the place of the group.
 void KernelEmitter::emit_tiles(llvm::Value* begin, llvm::Value* end) {
   auto in_parts_of = [&](const Dim& extent, std::int64_t size) {
     return b_.CreateUDiv(b_.CreateAdd(dimension(extent), i64(size - 1)), i64(size));
   };
   llvm::LLVMContext& context = module_.getContext();
-  const std::int64_t unit_rows = kernel_.across ? kernel_.across->chunk : schedule_.rows_at_once;
+  const bool in_chunks = kernel_.across && !schedule_.folds_outside();
+  const std::int64_t unit_rows = in_chunks ? kernel_.across->chunk : schedule_.rows_at_once;
   llvm::Value* groups =
       schedule_.tile_axes > 1 ? i64(1) : in_parts_of(schedule_.rows.back().extent, unit_rows);
   llvm::AllocaInst* next = slot(b_.getInt64Ty(), "unit");
@@ -94,7 +95,7 @@ void KernelEmitter::emit_tiles(llvm::Value* begin, llvm::Value* end) {
         emit_tile(row, group, of, from, to, count);
       });
     };
-    if (kernel_.across && schedule_.tile_axes == 1) {
+    if (in_chunks && schedule_.tile_axes == 1) {
       if (schedule_.panel) copy_panel(groups_of_chunks(first, last), from, to, count);
       for_chunks(first, last, [&](llvm::Value* begin_row, llvm::Value* end_row) {
         llvm::Value* here = b_.CreateSub(end_row, begin_row);

@@ -177,6 +177,10 @@ int choose_tile_axes(const Schedule& schedule, const Target& target) {
   double least = 0;
   std::int64_t rows = 1;
   for (int axes = 1; axes <= static_cast<int>(schedule.rows.size()); ++axes) {
+    // All points of a tile go to sums of their own.
+    if (schedule.folds_outside() &&
+        tile_row(schedule, axes - 1).number == schedule.kernel.across->axis)
+      break;
     std::optional<std::int64_t> extent = tile_row(schedule, axes - 1).extent.constant();
     rows *= extent.value_or(0);
     if (axes > 1 &&

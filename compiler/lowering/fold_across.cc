@@ -39,9 +39,28 @@ std::int64_t steps_of(const Kernel& kernel) {
   return steps;
 }
 
-// Rows of more axes than a tile has are work for threads.
-bool leaves_work(const Kernel& stores, const Fold& fold, DType type, const Dim& column_count,
-                 const VectorRegisters& vectors) {
+// How the rows of a kernel go through the elements of sums.
+struct Walk {
+  std::uint32_t axis = 0;    // of the elements
+  std::int64_t lanes = 1;    // sums that they go to in turn
+  std::uint32_t column = 0;  // the row axis of the sum along the columns, the kernel's last
+  std::vector<std::optional<Id>>
+      positions;  // by row axis of the sum: where a point of the kernel is
+  Id element;     // and which element of that sum it is
+};
+
+// Whether threads find work beside the sums: along the tile's rows a chunk is the least that one of
+// them takes, and rows of more axes than a tile has are work for others; along another axis it is
+// all that the axes outside leave of the kernel.
+bool leaves_work(const Kernel& stores, const Fold& fold, DType type, const Walk& walk,
+                 const Dim& column_count, const VectorRegisters& vectors) {
+  const auto tile_axis = static_cast<std::uint32_t>(stores.rows.size() - 2);
+  if (walk.axis != tile_axis) {
+    std::int64_t parts = 1;
+    for (std::uint32_t row = 0; row < std::min(walk.axis, tile_axis); ++row)
+      parts *= std::min(stores.rows[row].constant().value_or(kEnoughBlocks), kEnoughBlocks);
+    return parts >= kEnoughBlocks;
+  }
   if (stores.rows.size() > 2) return true;
   const std::optional<std::int64_t> columns = column_count.constant();
   if (!columns) return false;
@@ -50,12 +69,23 @@ bool leaves_work(const Kernel& stores, const Fold& fold, DType type, const Dim& 
          steps_of(stores) <= kLightChunk / fold.chunk / *columns;
 }
 
-bool hides_sums(const Kernel& stores, const Store& store, const Dim& columns) {
-  if (steps_of(stores) > 1 || columns.constant().value_or(0) >= kManyColumns) return true;
+// Where it does not count that points which follow one another go to one sum: those of an axis
+// outside do not.
+bool hides_sums(const Kernel& stores, const Store& store, const Walk& walk, const Dim& columns) {
+  if (walk.axis + 2 < stores.rows.size() || steps_of(stores) > 1 ||
+      columns.constant().value_or(0) >= kManyColumns)
+    return true;
   int cost = 0;
   for (Id id : scalar::reachable(stores.arena, std::span(&store.value, 1)))
     cost += scalar::info(stores.arena[id].primitive).cost;
   return cost >= kHeavyElement;
+}
+
+// Whether a chunk has all elements of a sum.
+bool is_one_chunk(const Kernel& folds) {
+  const Stage& stage = folds.stages.front();
+  const std::optional<std::int64_t> elements = folds.arena.axis_extent(*stage.axis).constant();
+  return elements && *elements <= stage.fold->chunk;
 }
 
 // The one store of a map over the rows that writes a parameter.
@@ -75,9 +105,7 @@ const Store* only_store(const Kernel& kernel, std::uint32_t parameter) {
 // elements.
 std::optional<std::uint32_t> plain_result(const Kernel& kernel) {
   const Stage& stage = kernel.stages.front();
-  const std::optional<std::int64_t> elements = kernel.arena.axis_extent(*stage.axis).constant();
-  if (!elements || *elements > stage.fold->chunk || kernel.stages.size() != 2 ||
-      kernel.stages[1].stores.size() != 1)
+  if (!is_one_chunk(kernel) || kernel.stages.size() != 2 || kernel.stages[1].stores.size() != 1)
     return std::nullopt;
   const Store& store = kernel.stages[1].stores.front();
   const scalar::Node& value = kernel.arena[store.value];
@@ -85,16 +113,6 @@ std::optional<std::uint32_t> plain_result(const Kernel& kernel) {
     return std::nullopt;
   return store.parameter;
 }
-
-// How the rows of a kernel go through the elements of sums.
-struct Walk {
-  std::uint32_t axis;        // of a tile's rows; the next one is that of its columns
-  std::int64_t lanes = 1;    // sums that these rows add to in turn
-  std::uint32_t column = 0;  // the row axis of the sum along the columns
-  std::vector<std::optional<Id>>
-      positions;  // by row axis of the sum: where a point of the kernel is
-  Id element;     // and which element of that sum it is
-};
 
 // By dimension of the value: its index where the kernel stores it, in the order of declaration.
 std::vector<Id> declared_indices(Kernel& stores, const Store& store, const MemoryLayout& layout) {
@@ -112,45 +130,95 @@ std::vector<Id> declared_indices(Kernel& stores, const Store& store, const Memor
   return declared;
 }
 
-// If the points of a tile's rows are elements of one sum each, in ascending order, and those of its
-// columns lie side by side.
+// Finds the axis along which the kernel goes through the dimension with this index, or through each
+// lanes-th element of it.
+bool find_axis(const Arena& arena, const scalar::Affine& index, std::int64_t lanes,
+               std::size_t rows, Walk& walk) {
+  for (const auto& [atom, coefficient] : index.terms) {
+    const scalar::Node& node = arena[atom];
+    if (node.primitive != Primitive::axis || node.payload >= rows) continue;
+    const bool all = coefficient == Dim(1) && index.terms.size() == 1 && index.constant == Dim(0);
+    if (!all && coefficient != Dim(lanes)) continue;
+    walk.axis = static_cast<std::uint32_t>(node.payload);
+    walk.lanes = all ? lanes : 1;
+    return true;
+  }
+  return false;
+}
+
+// If the kernel goes through the elements of each sum along one axis, and its columns, which are
+// those of the sums, lie side by side. Where that axis is the columns' own, they go to as many sums
+// side by side.
 std::optional<Walk> find_walk(Arena& arena, std::size_t rows, const std::vector<Id>& indices,
                               const Kernel& folds, const RowSum& sum) {
-  Walk walk{static_cast<std::uint32_t>(rows - 2), 1, 0, {}, {}};
+  Walk walk;
   walk.positions.resize(folds.rows.size());
+  bool found = false;
+  for (std::size_t i = 0; i < indices.size(); ++i)
+    if (const std::int64_t lanes = sum.dimensions[i].lanes; lanes != 0)
+      found = find_axis(arena, scalar::decompose(arena, indices[i]), lanes, rows, walk);
+  if (!found) return std::nullopt;
+  const auto columns = static_cast<std::uint32_t>(rows - 1);
   bool has_column = false;
   for (std::size_t i = 0; i < indices.size(); ++i) {
     const RowSum::Dimension& dimension = sum.dimensions[i];
-    const scalar::Affine index = scalar::decompose(arena, indices[i]);
     if (dimension.lanes != 0) {
       const Id lanes = arena.index(dimension.lanes);
-      // Either the rows go along the dimension, or along each lanes-th element of it.
-      std::int64_t step = 0;
-      for (const auto& [atom, coefficient] : index.terms)
-        if (is_axis(arena, atom, walk.axis)) step = coefficient.constant().value_or(0);
-      const bool all = step == 1 && index.terms.size() == 1 && index.constant == Dim(0);
-      if (!all && step != dimension.lanes) return std::nullopt;
-      walk.lanes = all ? dimension.lanes : 1;
       const Id element = arena.make(Primitive::floor_div, {indices[i], lanes});
       walk.element = scalar::simplify_index(arena, element);
-      if (!all && !is_axis(arena, walk.element, walk.axis)) return std::nullopt;
+      if (walk.lanes != dimension.lanes && !is_axis(arena, walk.element, walk.axis))
+        return std::nullopt;
       if (dimension.row) {
         const Id lane = arena.make(Primitive::modulo, {indices[i], lanes});
         walk.positions[*dimension.row] = scalar::simplify_index(arena, lane);
       }
+      if (walk.axis != columns) continue;
+      if (!dimension.row || walk.lanes != dimension.lanes) return std::nullopt;
+      has_column = true;
+      walk.column = *dimension.row;
     } else if (dimension.row) {
       if (reads_axis(arena, indices[i], walk.axis)) return std::nullopt;
-      walk.positions[*dimension.row] = indices[i];
-      if (!reads_axis(arena, indices[i], walk.axis + 1)) continue;
-      has_column = std::ranges::any_of(index.terms, [&](const std::pair<Id, Dim>& term) {
-        return is_axis(arena, term.first, walk.axis + 1) && term.second == Dim(1);
+      Id position = indices[i];
+      if (dimension.remainder) {
+        const Id step = arena.index(dimension.step);
+        position =
+            scalar::simplify_index(arena, arena.make(Primitive::floor_div, {position, step}));
+        const Id rest = arena.make(Primitive::modulo, {indices[i], step});
+        walk.positions[*dimension.remainder] = scalar::simplify_index(arena, rest);
+        if (reads_axis(arena, *walk.positions[*dimension.remainder], columns)) return std::nullopt;
+      }
+      walk.positions[*dimension.row] = position;
+      if (!reads_axis(arena, position, columns)) continue;
+      const scalar::Affine along = scalar::decompose(arena, position);
+      has_column = std::ranges::any_of(along.terms, [&](const std::pair<Id, Dim>& term) {
+        return is_axis(arena, term.first, columns) && term.second == Dim(1);
       });
       if (!has_column) return std::nullopt;
       walk.column = *dimension.row;
     }
   }
-  if (!has_column || !walk.element.valid()) return std::nullopt;
+  if (!has_column) return std::nullopt;
   return walk;
+}
+
+// Where the other kernel stores the result, at the position of a point of this one; nothing if its
+// columns do not lie side by side there.
+std::vector<Id> plain_indices(Arena& arena, const Kernel& folds, std::uint32_t parameter,
+                              const MemoryLayout& layout, const Walk& walk, std::uint32_t columns) {
+  std::vector<Id> indices, memo;
+  for (std::size_t i = 0; i < folds.parameters[parameter].type.shape.size(); ++i) {
+    const std::size_t dimension = layout.order.empty() ? i : layout.order[i];
+    const Id index = folds.stages[1].stores[0].indices[dimension];
+    indices.push_back(scalar::rebuild(folds.arena, index, arena, memo, [&](Id id) {
+      const scalar::Node& node = folds.arena[id];
+      if (node.primitive != Primitive::axis) return Id{};
+      return walk.positions[node.payload].value_or(arena.index(0));
+    }));
+  }
+  if (indices.back() != *walk.positions[walk.column]) return {};
+  for (std::size_t i = 0; i + 1 < indices.size(); ++i)
+    if (reads_axis(arena, indices[i], columns)) return {};
+  return indices;
 }
 
 // The results of chunks: the columns innermost, and the chunks next to them.
@@ -204,12 +272,24 @@ std::optional<RowSum> find_row_sum(const Kernel& kernel) {
         if (has_elements) return std::nullopt;
         has_elements = true;
         dimension.lanes = coefficient.value();
+        continue;
+      }
+      if (used[node.payload]) return std::nullopt;
+      used[node.payload] = true;
+      const auto row = static_cast<std::uint32_t>(node.payload);
+      if (coefficient == Dim(1) && !dimension.remainder) {
+        dimension.remainder = row;
       } else {
-        if (coefficient != Dim(1) || dimension.row || used[node.payload]) return std::nullopt;
-        used[node.payload] = true;
-        dimension.row = static_cast<std::uint32_t>(node.payload);
+        if (dimension.row || coefficient.value() < 2) return std::nullopt;
+        dimension.row = row;
+        dimension.step = coefficient.value();
       }
     }
+    // A remainder alone is the row itself, and that of lanes tells which.
+    if (!dimension.row) std::swap(dimension.row, dimension.remainder);
+    if (dimension.remainder &&
+        (dimension.lanes != 0 || kernel.rows[*dimension.remainder] != Dim(dimension.step)))
+      return std::nullopt;
     // Lanes are all of a row axis, and have as many elements each.
     const Dim lanes = dimension.row ? kernel.rows[*dimension.row] : Dim(1);
     if (dimension.lanes == 0 ? !dimension.row : lanes != Dim(dimension.lanes)) return std::nullopt;
@@ -230,7 +310,7 @@ std::optional<ChunkResults> fold_across(Kernel& stores, std::uint32_t parameter,
                                         const MemoryLayout& layout, const Kernel& folds,
                                         const RowSum& sum, const MemoryLayout& result,
                                         const VectorRegisters& vectors) {
-  if (stores.rows.size() < 2 || (sum.result && result.panel != 0)) return std::nullopt;
+  if (stores.rows.size() < 2) return std::nullopt;
   for (const Stage& stage : stores.stages)
     if (stage.fold &&
         (stage.fold->order != Reduction::Order::chain || !stage.fold->partials.empty()))
@@ -245,45 +325,42 @@ std::optional<ChunkResults> fold_across(Kernel& stores, std::uint32_t parameter,
   const Fold& fold = *folds.stages.front().fold;
   const DType type = folds.locals[fold.locals[0]];
   const std::int64_t chunk = fold.chunk * walk->lanes;
-  if (!leaves_work(stores, fold, type, folds.rows[walk->column], vectors) ||
-      !hides_sums(stores, *store, folds.rows[walk->column]) ||
+  const Dim& columns = folds.rows[walk->column];
+  const auto last = static_cast<std::uint32_t>(stores.rows.size() - 1);
+  if (!leaves_work(stores, fold, type, *walk, columns, vectors) ||
+      !hides_sums(stores, *store, *walk, columns) ||
+      (walk->axis == last && (!is_one_chunk(folds) || walk->lanes % vectors.lanes(type) != 0)) ||
       (stores.across && (stores.across->axis != walk->axis || stores.across->chunk != chunk ||
                          stores.across->lanes != walk->lanes)))
     return std::nullopt;
 
   RowFolds::Sum across{fold, static_cast<std::uint32_t>(stores.parameters.size()), {}};
-  std::vector<Id> memo;
-  ChunkResults results = results_in_chunks(folds, walk->column);
-  if (sum.result) {
-    // As the other kernel stores it, at the position of this one's point.
-    results = {folds.parameters[*sum.result].type, {}, {}};
-    const Shape declared = results.type.shape;
-    for (std::size_t i = 0; i < declared.size(); ++i) {
-      const std::size_t dimension = result.order.empty() ? i : result.order[i];
-      results.type.shape[i] = declared[dimension];
-      across.indices.push_back(scalar::rebuild(
-          folds.arena, folds.stages[1].stores[0].indices[dimension], arena, memo, [&](Id id) {
-            const scalar::Node& node = folds.arena[id];
-            if (node.primitive != Primitive::axis) return Id{};
-            return walk->positions[node.payload].value_or(arena.index(0));
-          }));
-    }
-    if (!reads_axis(arena, across.indices.back(), walk->axis + 1)) return std::nullopt;
+  ChunkResults results;
+  if (sum.result && result.panel == 0)
+    across.indices = plain_indices(arena, folds, *sum.result, result, *walk, last);
+  if (!across.indices.empty()) {
+    results.type = folds.parameters[*sum.result].type;
+    for (std::size_t i = 0; i < result.order.size(); ++i)
+      results.type.shape[i] = folds.parameters[*sum.result].type.shape[result.order[i]];
   } else {
+    results = results_in_chunks(folds, walk->column);
     for (std::uint32_t row : results.rows)
       across.indices.push_back(walk->positions[row].value_or(arena.index(0)));
-    const Id number = arena.make(Primitive::floor_div, {walk->element, arena.index(fold.chunk)});
-    across.indices.insert(across.indices.end() - 1, scalar::simplify_index(arena, number));
+    Id number = arena.index(0);
+    if (!is_one_chunk(folds))
+      number = scalar::simplify_index(
+          arena, arena.make(Primitive::floor_div, {walk->element, arena.index(fold.chunk)}));
+    across.indices.insert(across.indices.end() - 1, number);
   }
   if (!stores.across) stores.across = RowFolds{walk->axis, chunk, walk->lanes, {}};
   across.fold.elements = {arena.cast(store->value, type)};
-  memo.clear();
+  std::vector<Id> memo;
   for (Id& step : across.fold.step)
     step = scalar::rebuild(folds.arena, step, arena, memo, [](Id) { return Id{}; });
   across.fold.merge.clear();
   across.fold.locals.clear();
   stores.parameters.push_back(
-      {sum.result ? folds.parameters[*sum.result].name : "chunks", results.type, true});
+      {results.chunks ? "chunks" : folds.parameters[*sum.result].name, results.type, true});
   stores.locations.resize(arena.size());
   for (Id id : {across.fold.elements[0], across.fold.step[0]})
     if (!stores.locations[id.index].known())

@@ -3,13 +3,15 @@
 // The gradient of a bias is the sum over the batch of a gradient that the epilogue of a
 // contraction, or the map of a loss, has just stored; that of a convolution's bias is summed along
 // the rows of the images first. A kernel of its own would read all of that again. Instead, the
-// kernel that stores the value folds it chunk by chunk while it stores it (RowFolds). Where a chunk
-// has all of a row, that is the result; otherwise what is left of the other kernel merges the
-// results of the chunks: a fold of which every chunk is one element. The chunks, the order in them
-// and the tree over them are those of the reduction, so no bit depends on it.
+// kernel that stores the value folds it chunk by chunk while it stores it (RowFolds): along a row
+// axis of its tiles, along one outside of them, or in lanes of its vectors. Where a chunk has all of
+// a row, that is the result; otherwise what is left of the other kernel merges the results of the
+// chunks: a fold of which every chunk is one element. The chunks, the order in them and the tree
+// over them are those of the reduction, so no bit depends on it.
 //
-// A chunk of rows is then the least that a thread takes of a block of columns. Where blocks are few
-// and rows take long, the sum is left to a kernel of its own.
+// A chunk of a tile's rows is then the least that a thread takes of a block of columns, and
+// otherwise all that lies within the axis. Where these are few and take long, the sum is left to a
+// kernel of its own.
 #pragma once
 
 #include <cstdint>
@@ -24,10 +26,12 @@ namespace weir {
 // What a kernel folds of one value along one of its dimensions, and nothing else.
 struct RowSum {
   // A dimension of the value: `lanes` sums go along it, of each lanes-th element, and a row axis of
-  // the sum tells which. Otherwise it is a row axis of the sum.
+  // the sum tells which. Otherwise it is a row axis of the sum, or two: step * row + remainder.
   struct Dimension {
     std::optional<std::uint32_t> row;
     std::int64_t lanes = 0;
+    std::optional<std::uint32_t> remainder = {};
+    std::int64_t step = 1;
   };
   std::uint32_t parameter;            // the value
   std::vector<Dimension> dimensions;  // of the value; those of one element are neither

@@ -68,7 +68,8 @@ struct Stage {
 };
 
 // Folds across a row axis. Points of a chunk run in order, on one thread, and go to as many
-// accumulators in turn as there are lanes, each of which has indices of its own.
+// accumulators in turn as there are lanes, each of which has indices of its own. Across the last
+// row axis lanes lie side by side, as whole vectors, and a chunk has all of its points.
 struct RowFolds {
   struct Sum {
     Fold fold;  // of `elements`, one at a point of the rows; in chain order

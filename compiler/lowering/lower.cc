@@ -246,8 +246,8 @@ class Lowerer {
         result.valid() ? program_.buffers[buffers_.of(result)].layout : MemoryLayout{},
         options_.processor.vectors);
     if (!results) return;
-    call.values.push_back(result);
-    if (result.valid()) {
+    call.values.push_back(results->chunks ? ValueId{} : result);
+    if (!results->chunks) {
       call.buffers.push_back(buffers_.of(result));
       call.nodes.insert(call.nodes.end(), group->nodes.begin(), group->nodes.end());
       group->kernel.kernel.stages.clear();

@@ -108,7 +108,11 @@ class Scheduler {
     }
     // The number of a chunk is a quotient of its axis, which therefore stays an axis of its own.
     for (const RowFolds::Sum& sum : sums()) {
-      sum_offsets_.push_back(add(sum.parameter, sum.indices));
+      std::vector<Id> indices = sum.indices;
+      // Where a lane of sums side by side lies is left to the code.
+      if (result_.kernel.across->axis + 1 == result_.kernel.rows.size())
+        indices.back() = arena().index(0);
+      sum_offsets_.push_back(add(sum.parameter, indices));
       pinned_.insert_or_assign(result_.kernel.across->axis, true);
     }
     // Loads before those in their addresses.
@@ -263,9 +267,12 @@ class Scheduler {
     }
     for (std::size_t offset : sum_offsets_) {
       result_.sums.push_back(classify_access(result_, vector_is_stage_, offsets_[offset]));
+      const RowFolds& across = *result_.kernel.across;
+      const bool side_by_side = result_.vector_row && result_.vector_row->number == across.axis;
       WEIR_CHECK(result_.vector_row && !result_.rows.empty() &&
-                     result_.rows.back().number == result_.kernel.across->axis &&
-                     result_.sums.back().kind == Access::Kind::contiguous,
+                     (side_by_side ? result_.sums.back().kind == Access::Kind::uniform &&
+                                         across.lanes % result_.width == 0
+                                   : result_.sums.back().kind == Access::Kind::contiguous),
                  print(result_.kernel));
     }
   }
@@ -338,9 +345,21 @@ std::optional<std::size_t> Schedule::tile_axis(std::uint32_t axis) const {
   return std::nullopt;
 }
 
+bool Schedule::folds_outside() const {
+  return kernel.across && (rows.empty() || rows.back().number != kernel.across->axis);
+}
+
+std::size_t Schedule::rows_of_units() const {
+  if (!folds_outside()) return rows.size();
+  const auto axis = std::ranges::find(rows, kernel.across->axis, &LoopAxis::number);
+  if (axis != rows.end()) return static_cast<std::size_t>(axis - rows.begin());
+  // Across the vector axis, within which only a tile's rows lie.
+  return rows_at_once > 1 ? rows.size() - static_cast<std::size_t>(tile_axes) : rows.size();
+}
+
 std::optional<std::int64_t> Schedule::known_rows() const {
   std::optional<std::int64_t> all = rows.back().extent.constant();
-  if (!kernel.across || !all || *all <= kernel.across->chunk) return all;
+  if (!kernel.across || folds_outside() || !all || *all <= kernel.across->chunk) return all;
   if (*all % kernel.across->chunk == 0) return kernel.across->chunk;
   // What is left of the last chunk is what is left of all of them.
   if (kernel.across->chunk % rows_at_once == 0) return all;

@@ -24,8 +24,10 @@
 // too: as many points of that axis as a vector has elements, by one vector. What lies along the
 // axis is loaded so, and transposed in registers.
 //
-// Where something is folded across a row axis, that is the innermost of `rows`, and a unit has a
-// chunk of it, in groups, or as one tile of several axes.
+// Where something is folded across a row axis that is the innermost of `rows`, a unit has a chunk
+// of it, in groups, or as one tile of several axes. Across another one, outside the tile, or across
+// the vector axis, a unit has all of that axis, and all that lies within it: every point of them
+// goes to the sum of its column, and those that a tile has at once go to sums of their own.
 //
 // Where a guard changes along the vector axis, as a window's does at the frame, each of its
 // comparisons holds from some lane on or up to one: it is a comparison of lane numbers with one
@@ -175,6 +177,10 @@ struct Schedule {
   }
   // Which of the tile's axes an axis is, from the innermost on.
   std::optional<std::size_t> tile_axis(std::uint32_t axis) const;
+  // Whether something is folded across an axis that is not the innermost of `rows`.
+  bool folds_outside() const;
+  // Of `rows`: those that count units, the outermost ones. All of them but where that is so.
+  std::size_t rows_of_units() const;
   // Points of the innermost of `rows` that are cut into groups: all, or those of a chunk; none if
   // chunks leave others than all of them, or that is known only at the call.
   std::optional<std::int64_t> known_rows() const;

@@ -28,10 +28,17 @@ std::vector<Var> body_with_bias(const std::string& name, GraphBuilder& builder,
 // Fewer channels than this lie apart, one image after the other (layouts.h), and so do those of
 // most 1-D images.
 constexpr std::int64_t kFewChannels = 16;
+constexpr std::int64_t kManyChannels = 64;
+// Columns of such images that are enough for vectors along them; and lanes of a sum along a 1-D
+// image, which are whole vectors on any target.
+constexpr std::int64_t kEnoughColumns = 8;
+constexpr std::int64_t kLanes = 16;
+// Elements of a lane, at most, that are one chunk.
+constexpr std::int64_t kMostElements = 256;
 
-bool lie_apart(const Shape& shape) {
+bool has_few_channels(const Shape& shape) {
   const std::optional<std::int64_t> channels = shape[kChannels].constant();
-  return shape.size() == kSpatial + 1 || (channels && *channels < kFewChannels);
+  return channels && *channels < kFewChannels;
 }
 
 // What a reshape of rows, one for each image, made the images of; none if they are not.
@@ -64,34 +71,89 @@ std::int64_t stride_behind(const Graph& graph, ValueId value, int most_ops = 4) 
   return 1;
 }
 
-// The sum over all but the channels, in the order in which a kernel may have it that stores the
-// value: with channels innermost along each row of an image first, across its columns, and those
-// sums in the order of the rows. There are two chains a row, of the even columns and of the odd
-// ones, if these are as many, so that the order is also that of kernels that store one of the two
-// at a time, behind a stride of 2; behind a longer stride there are as many. Of channels that lie
-// apart each image is summed along memory. Of images that are rows, as behind a layer of features,
-// the rows are summed, as such a layer's bias has it.
-Var sum_of_channels(GraphBuilder& builder, Var value) {
-  if (std::optional<Var> rows = rows_of_images(builder, value)) {
-    const DType type = value.dtype();
-    const Dim channels = value.shape()[kChannels];
-    const Dim pixels = *rows->shape()[1].divided_by(channels);
-    if (compute_type(type) != type)
-      rows = builder.apply("cast", {*rows}, {{"dtype", compute_type(type)}});
-    Var sums = builder.apply("reduce_sum", {*rows}, {{"axes", Integers{0}}});
-    Var sum = builder.apply("reduce_sum", {reshape_to(builder, sums, {channels, pixels})},
-                            {{"axes", Integers{1}}});
-    return sum.dtype() == type ? sum : builder.apply("cast", {sum}, {{"dtype", type}});
+// What moved windows over images behind pointwise ops, and made the value, a cotangent of the
+// result of `forward`: an op of the backward pass. A kernel of it stores the value, with what is
+// pointwise in its epilogue. Null where that is a map.
+const Node* windows_behind(const Graph& graph, ValueId value, NodeId forward, int most_ops = 4) {
+  const Value& made = graph.value(value);
+  if (made.kind != Value::Kind::result || made.producer.index <= forward.index || most_ops == 0)
+    return nullptr;
+  const Node& node = graph.node(made.producer);
+  if (node.op->takes_images) return &node;
+  if (!node.op->pointwise) return nullptr;
+  for (ValueId operand : node.operands) {
+    if (graph.type(operand).shape != made.type.shape) continue;
+    if (const Node* found = windows_behind(graph, operand, forward, most_ops - 1)) return found;
   }
-  if (lie_apart(value.shape())) {
-    Integers axes{kBatch};
-    for (std::size_t i = kSpatial; i < value.shape().size(); ++i)
-      axes.push_back(static_cast<std::int64_t>(i));
-    return builder.apply("reduce_sum", {value}, {{"axes", axes}});
-  }
+  return nullptr;
+}
+
+// Whether rows of an image suit the kernel of what moves windows over it, each channel with its own
+// or all of them as a stride of 1 has it: between images of few channels with a stride layouts go by
+// the batch where sums do not hold them back. Single positions are gone through as one row.
+bool stores_rows(const Graph& graph, const Node& node, std::int64_t stride) {
+  if (!node.op->is_contraction) return true;
+  const Shape& filters = graph.type(node.operands[1]).shape;
+  const bool is_point = std::all_of(filters.begin() + kSpatial, filters.end(),
+                                    [](const Dim& size) { return size == Dim(1); });
+  return !is_point && (stride == 1 || node.attributes.integer("groups") > 1);
+}
+
+Var in_compute_type(GraphBuilder& builder, Var value) {
+  const DType type = compute_type(value.dtype());
+  return type == value.dtype() ? value : builder.apply("cast", {value}, {{"dtype", type}});
+}
+
+Var in_type(GraphBuilder& builder, Var sum, DType type) {
+  return sum.dtype() == type ? sum : builder.apply("cast", {sum}, {{"dtype", type}});
+}
+
+Var sum_over(GraphBuilder& builder, Var value, Integers axes) {
+  return builder.apply("reduce_sum", {value}, {{"axes", std::move(axes)}});
+}
+
+Var sum_of_all_but_channels(GraphBuilder& builder, Var value) {
+  Integers axes{kBatch};
+  for (std::size_t i = kSpatial; i < value.shape().size(); ++i)
+    axes.push_back(static_cast<std::int64_t>(i));
+  return sum_over(builder, value, std::move(axes));
+}
+
+// Of each image the rows are added up, and then what that leaves: wherever channels lie, a kernel
+// that stores rows adds each to what it has of those before. Behind a stride it stores rows and
+// columns of one remainder by it at a time.
+Var sum_of_rows(GraphBuilder& builder, Var value, std::int64_t step) {
   const DType type = value.dtype();
-  if (compute_type(type) != type)
-    value = builder.apply("cast", {value}, {{"dtype", compute_type(type)}});
+  Shape apart = value.shape();
+  if (step != 1) {
+    apart.back() = *apart.back().divided_by(Dim(step));
+    apart.emplace_back(step);
+    apart[kSpatial] = *apart[kSpatial].divided_by(Dim(step));
+    apart.insert(apart.begin() + kSpatial + 1, Dim(step));
+  }
+  value = reshape_to(builder, in_compute_type(builder, value), apart);
+  value = sum_over(builder, value, {kSpatial});
+  return in_type(builder, sum_of_all_but_channels(builder, value), type);
+}
+
+// Of each 1-D image every kLanes-th element goes to one sum: vectors along the image are added up.
+Var sum_in_lanes(GraphBuilder& builder, Var value) {
+  const DType type = value.dtype();
+  Shape apart = value.shape();
+  apart.back() = *apart.back().divided_by(Dim(kLanes));
+  apart.emplace_back(kLanes);
+  value = reshape_to(builder, in_compute_type(builder, value), apart);
+  value = sum_over(builder, value, {kSpatial});
+  return in_type(builder, sum_of_all_but_channels(builder, value), type);
+}
+
+// With channels innermost each row of an image is summed first, across its columns, and those sums
+// in the order of the rows. There are two chains a row, of the even columns and of the odd ones, if
+// these are as many, so that the order is also that of kernels that store one of the two at a time,
+// behind a stride of 2; behind a longer stride there are as many.
+Var sum_along_rows(GraphBuilder& builder, Var value) {
+  const DType type = value.dtype();
+  value = in_compute_type(builder, value);
   const std::size_t last = value.shape().size() - 1;
   std::int64_t chains = std::max<std::int64_t>(2, stride_behind(builder.graph(), value.id()));
   if (!value.shape()[last].divided_by(Dim(chains))) chains = 2;
@@ -99,8 +161,8 @@ Var sum_of_channels(GraphBuilder& builder, Var value) {
   Shape apart = value.shape();
   apart.back() = *apart.back().divided_by(Dim(chains));
   apart.push_back(chains);
-  Var sums = builder.apply("reduce_sum", {reshape_to(builder, value, apart)},
-                           {{"axes", Integers{static_cast<std::int64_t>(last)}}});
+  Var sums =
+      sum_over(builder, reshape_to(builder, value, apart), {static_cast<std::int64_t>(last)});
   Integers channels_last{0};
   Dim rows = apart[0];
   for (std::size_t i = kSpatial; i <= last; ++i) {
@@ -109,9 +171,48 @@ Var sum_of_channels(GraphBuilder& builder, Var value) {
   }
   channels_last.push_back(kChannels);
   sums = builder.apply("transpose", {sums}, {{"permutation", channels_last}});
-  Var sum = builder.apply("reduce_sum", {reshape_to(builder, sums, {rows, apart[kChannels]})},
-                          {{"axes", Integers{0}}});
-  return sum.dtype() == type ? sum : builder.apply("cast", {sum}, {{"dtype", type}});
+  Var sum = sum_over(builder, reshape_to(builder, sums, {rows, apart[kChannels]}), {0});
+  return in_type(builder, sum, type);
+}
+
+// The rows are summed, as a layer of features has it, and then each channel's pixels.
+Var sum_of_flat_images(GraphBuilder& builder, const Var& rows, const Dim& channels, DType type) {
+  const Dim pixels = *rows.shape()[1].divided_by(channels);
+  Var sums = sum_over(builder, in_compute_type(builder, rows), {0});
+  return in_type(builder, sum_over(builder, reshape_to(builder, sums, {channels, pixels}), {1}),
+                 type);
+}
+
+// The sum over all but the channels, in an order that a kernel may have that stores the value. Of
+// images that are rows, as behind a layer of features, in that of these. What a map stores of
+// channels that lie apart is summed along memory, image by image.
+Var sum_of_channels(GraphBuilder& builder, const Var& result, Var value) {
+  const Shape& shape = value.shape();
+  if (std::optional<Var> rows = rows_of_images(builder, value))
+    return sum_of_flat_images(builder, *rows, shape[kChannels], value.dtype());
+  const Graph& graph = builder.graph();
+  const bool is_line = shape.size() == kSpatial + 1;
+  if (!is_line && !has_few_channels(shape)) return sum_along_rows(builder, value);
+  const Node* windows = windows_behind(graph, value.id(), graph.value(result.id()).producer);
+  if (windows == nullptr) return sum_of_all_but_channels(builder, value);
+  std::int64_t step = 1;
+  if (const Integers& strides = windows->attributes.integers("strides");
+      windows->op->spreads_images && !strides.empty())
+    step = strides.front();
+  const std::optional<std::int64_t> columns = shape.back().constant();
+  if (is_line) {
+    // Behind a stride channels are innermost, if there are enough of them; where there are many,
+    // some images lie so and others do not.
+    const std::optional<std::int64_t> channels = shape[kChannels].constant();
+    if (step != 1 && channels && *channels >= kFewChannels) return sum_along_rows(builder, value);
+    if (step == 1 && channels && *channels < kManyChannels && columns && *columns % kLanes == 0 &&
+        *columns <= kLanes * kMostElements)
+      return sum_in_lanes(builder, value);
+  } else if (stores_rows(graph, *windows, step) && columns && *columns >= kEnoughColumns * step &&
+             *columns % step == 0 && shape[kSpatial].divided_by(Dim(step))) {
+    return sum_of_rows(builder, value, step);
+  }
+  return sum_of_all_but_channels(builder, value);
 }
 
 }  // namespace
@@ -204,7 +305,7 @@ std::vector<Var> gradients_of(const GradientContext& context, const std::functio
   if (context.wanted[0]) gradients[0] = first();
   if (context.wanted[1]) gradients[1] = second();
   if (context.operands.size() > 2 && context.wanted[2])
-    gradients[2] = sum_of_channels(context.builder, context.cotangents[0]);
+    gradients[2] = sum_of_channels(context.builder, context.results[0], context.cotangents[0]);
   return gradients;
 }
 

@@ -113,12 +113,13 @@ struct Images {
   std::string size, type = "f32";
   std::int64_t channels = 16;
   std::string first = "", second = "", between = "";
+  std::int64_t taps = 3;  // of a filter, along each axis
 
   // The gradients of both layers' filters and biases, where no image's gradient is a constant.
   Graph gradients() const {
     const std::size_t axes = 1 + static_cast<std::size_t>(std::ranges::count(size, ','));
     std::string kernel;
-    for (std::size_t i = 0; i < axes; ++i) kernel += ", 3";
+    for (std::size_t i = 0; i < axes; ++i) kernel += fmt::format(", {}", taps);
     const std::string shape = fmt::format("{}[{{}}, {{}}{}]", type, kernel);
     const Graph forward =
         parse(fmt::format("graph @images(%x: {0}[N, 2, {1}], %w0: {2}, %b0: {0}[{4}], %w1: {3}, "
@@ -134,8 +135,8 @@ struct Images {
   }
 };
 
-// Behind a convolution, its rows and every other one of them; behind a window's maximum; behind a
-// map; and where no kernel has an image's rows as its own.
+// Behind a convolution, its rows and every other one of them, also where a tile has other rows;
+// behind a window's maximum; behind a map; and where no kernel has an image's rows as its own.
 TEST(RowSums, BehindConvolutions) {
   const std::string padded = "{low = [1, 1], high = [1, 1]}";
   const std::string strided = "{strides = [2, 2], low = [1, 1], high = [1, 1]}";
@@ -153,10 +154,9 @@ TEST(RowSums, BehindConvolutions) {
       {{.size = "4, 5, 6", .second = "{low = [1, 1, 1], high = [1, 1, 1]}"}, 2},
       {{.size = "5, W", .first = padded, .second = padded}, 0},
       {{.size = "70"}, 0},
-      {{.size = "5, 12", .channels = 3, .first = padded, .second = padded}, 0},
       {{.size = "9, 12", .first = padded, .second = "{strides = [3, 3]}"}, 2},
       {{.size = "8, 16", .first = padded, .second = "{strides = [4, 4]}"}, 2},
-      {{.size = "10, 12", .first = padded, .second = "{strides = [3, 3]}"}, 1},
+      {{.size = "10, 12", .first = padded, .second = "{strides = [3, 3]}"}, 2},
   };
   for (const auto& [images, folds] : cases) {
     const Graph graph = images.gradients();
@@ -164,6 +164,85 @@ TEST(RowSums, BehindConvolutions) {
     expect_equal(graph, {{{"N", 2}, {"W", 11}}});
   }
   expect_equal(cases.front().first.gradients(), rows_of({0, 1}));
+}
+
+// Where channels are not innermost, or few: along an axis outside the tiles, in whichever order
+// values lie; and in lanes of the vectors of a 1-D image.
+TEST(RowSums, BehindConvolutionsIntoFewChannels) {
+  const std::string padded = "{low = [1, 1], high = [1, 1]}";
+  const std::string strided = "{strides = [2, 2], low = [1, 1], high = [1, 1]}";
+  const std::string line = "{low = [1], high = [1]}";
+  const std::string pooled = "%p0 = max_pool(%a0) {kernel = [2, 2], strides = [2, 2]}";
+  const std::string overlapping =
+      "%p0 = max_pool(%a0) {kernel = [3, 3], low = [1, 1], high = [1, 1]}";
+  const std::vector<std::pair<Images, std::ptrdiff_t>> cases{
+      {{.size = "5, 12", .channels = 3, .first = padded, .second = padded}, 1},
+      {{.size = "9, 37", .channels = 7, .first = padded, .second = padded}, 1},
+      {{.size = "300, 9", .channels = 2, .first = padded, .second = padded}, 1},
+      {{.size = "H, 24", .channels = 5, .first = padded, .second = padded}, 1},
+      {{.size = "8, 24", .type = "f64", .channels = 5, .first = padded, .second = padded}, 1},
+      {{.size = "8, 24", .type = "f16", .channels = 5, .first = padded, .second = padded}, 1},
+      {{.size = "12, 24", .channels = 8, .first = padded, .second = strided}, 0},
+      {{.size = "12, 24", .channels = 5, .first = padded, .second = padded, .between = pooled}, 2},
+      {{.size = "7, 24", .channels = 5, .first = padded, .second = padded, .between = overlapping},
+       1},
+      {{.size = "4, 5, 9", .channels = 6, .second = "{low = [1, 1, 1], high = [1, 1, 1]}"}, 1},
+      {{.size = "12, 24", .channels = 8, .taps = 1}, 0},
+      {{.size = "66", .channels = 3, .second = line}, 1},
+      {{.size = "64", .channels = 3, .taps = 1}, 1},
+      {{.size = "66", .channels = 32, .second = line}, 1},
+      {{.size = "82", .type = "f64", .channels = 5, .second = line}, 1},
+      {{.size = "82", .type = "f16", .channels = 5, .second = line}, 1},
+  };
+  for (const auto& [images, folds] : cases) {
+    const Graph graph = images.gradients();
+    EXPECT_EQ(row_folds(graph), folds) << print(graph);
+    expect_equal(graph, {{{"N", 4}, {"H", 6}}});
+  }
+  expect_equal(cases[0].first.gradients(), rows_of({0, 1, 3}));
+  expect_equal(cases[11].first.gradients(), rows_of({0, 1, 3}));
+}
+
+// Across an axis outside the tile, whatever has it: more elements than a chunk, none, several sums
+// that elements go to in turn, rows that a tile computes again beyond the last one, and a combiner
+// that a row added twice would not leave as it is.
+TEST(RowSums, OutsideTheTile) {
+  auto graph = [](const std::string& elements, std::int64_t lanes, const std::string& rows,
+                  std::int64_t columns, const std::string& reduce) {
+    return parse(fmt::format(
+        "graph @o(%u: f32[N, {0}*{1}, {2}, 3], %w: f32[3, {3}]) -> (f32[N, {0}*{1}, {2}, {3}], "
+        "f32[N, {1}, {2}, {3}]) {{ %p = matmul(%u, %w) %d = leaky_relu(%p) "
+        "%r = reshape(%d) {{shape = [N, {0}, {1}, {2}, {3}]}} %b = {4}(%r) {{axes = [1]}} "
+        "return %d, %b }}",
+        elements, lanes, rows, columns, reduce));
+  };
+  for (const char* reduce : {"reduce_sum", "reduce_prod"}) {
+    for (std::int64_t lanes : {1, 3}) {
+      const Graph at_call = graph("M", lanes, "K", 70, reduce);
+      EXPECT_EQ(row_folds(at_call), 1) << print(at_call);
+      std::vector<Dim::Bindings> sizes;
+      for (std::int64_t elements : {0, 1, 5, 261})
+        for (std::int64_t rows : {1, 2, 5, 7})
+          sizes.push_back({{"N", 2}, {"M", elements}, {"K", rows}});
+      expect_equal(at_call, sizes);
+      for (std::int64_t rows : {1, 7, 13}) {
+        const Graph known = graph("5", lanes, fmt::format("{}", rows), 37, reduce);
+        expect_equal(known, rows_of({1, 4}));
+      }
+    }
+  }
+}
+
+// Rows and columns of the remainders by a stride, of which a kernel stores one at a time.
+TEST(RowSums, OfRemainders) {
+  const Graph graph = parse(
+      "graph @r(%g: f32[N, 4, 7, 12], %w: f32[4, 5, 4, 4], %h: f32[N, 5, 14, 24]) -> "
+      "(f32[N, 5, 14, 24], f32[N, 5, 2, 12, 2]) { "
+      "%p = conv_transpose(%g, %w) {strides = [2, 2], low = [1, 1], high = [1, 1]} "
+      "%d = leaky_relu.grad(%h, %p) %r = reshape(%d) {shape = [N, 5, 7, 2, 12, 2]} "
+      "%b = reduce_sum(%r) {axes = [2]} return %d, %b }");
+  EXPECT_EQ(row_folds(graph), 1) << print(graph);
+  expect_equal(graph, rows_of({0, 1, 4}));
 }
 
 // Behind a layer of features whose input is images laid flat: the product has the mask in its
