@@ -14,20 +14,33 @@ Var ones(GraphBuilder& builder, DType type, Shape shape) {
   return broadcast_to(builder, builder.scalar(type, 1), shape);
 }
 
+// Each channel is a group of its own, so that the gradient has the images' shape, and what masks it
+// is in its epilogue. Of channels whose number is known only at the call each is an image.
+Var sum_of_windows(GraphBuilder& builder, Var x, const Window& window, Shape kernel) {
+  Attributes attributes = attributes_of(window);
+  if (const std::optional<std::int64_t> channels = x.shape()[1].constant();
+      channels && *channels > 0) {
+    attributes.set("groups", *channels);
+    kernel[0] = *channels;
+  } else {
+    Shape one_channel{x.shape()[0] * x.shape()[1], 1};
+    one_channel.insert(one_channel.end(), x.shape().begin() + kPooled, x.shape().end());
+    x = reshape_to(builder, x, one_channel);
+  }
+  return builder.apply("conv", {x, ones(builder, x.dtype(), kernel)}, std::move(attributes));
+}
+
 std::vector<Var> average_pool_body(GraphBuilder& builder, std::span<const Var> operands,
                                    const Attributes& attributes) {
   Var x = operands[0];
   std::vector<TensorType> types{x.type()};
   OpInstance instance{&get_op("average_pool"), types, attributes};
   Window window = pool_window(instance, x.shape());
-  Shape single{1, 1}, one_channel{x.shape()[0] * x.shape()[1], 1};
-  one_channel.insert(one_channel.end(), x.shape().begin() + kPooled, x.shape().end());
-  Shape space = single, kernel = single;
+  Shape space{1, 1}, kernel{1, 1};
   space.insert(space.end(), x.shape().begin() + kPooled, x.shape().end());
   for (const WindowAxis& axis : window) kernel.emplace_back(axis.kernel);
   Var taps = ones(builder, x.dtype(), kernel);
-  Var sum =
-      builder.apply("conv", {reshape_to(builder, x, one_channel), taps}, attributes_of(window));
+  Var sum = sum_of_windows(builder, x, window, kernel);
 
   // The frame counts where it is asked to, but never what ceil_mode adds to it.
   bool counts_frame = attributes.boolean("count_include_pad");

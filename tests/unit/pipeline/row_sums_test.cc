@@ -141,6 +141,7 @@ TEST(RowSums, BehindConvolutions) {
   const std::string padded = "{low = [1, 1], high = [1, 1]}";
   const std::string strided = "{strides = [2, 2], low = [1, 1], high = [1, 1]}";
   const std::string pooled = "%p0 = max_pool(%a0) {kernel = [2, 2], strides = [2, 2]}";
+  const std::string averaged = "%p0 = average_pool(%a0) {kernel = [2, 2], strides = [2, 2]}";
   const std::vector<std::pair<Images, std::ptrdiff_t>> cases{
       {{.size = "5, 14", .first = padded, .second = padded}, 2},
       {{.size = "5, 13", .first = padded, .second = padded}, 2},
@@ -149,6 +150,7 @@ TEST(RowSums, BehindConvolutions) {
       {{.size = "4, 4", .first = padded, .second = padded}, 2},
       {{.size = "8, 8", .channels = 32, .first = padded, .second = strided}, 2},
       {{.size = "8, 12", .first = padded, .second = padded, .between = pooled}, 2},
+      {{.size = "8, 12", .first = padded, .second = padded, .between = averaged}, 2},
       {{.size = "5, 6", .type = "f64", .first = padded, .second = padded}, 2},
       {{.size = "5, 6", .type = "f16", .first = padded, .second = padded}, 2},
       {{.size = "4, 5, 6", .second = "{low = [1, 1, 1], high = [1, 1, 1]}"}, 2},
@@ -175,6 +177,7 @@ TEST(RowSums, BehindConvolutionsIntoFewChannels) {
   const std::string pooled = "%p0 = max_pool(%a0) {kernel = [2, 2], strides = [2, 2]}";
   const std::string overlapping =
       "%p0 = max_pool(%a0) {kernel = [3, 3], low = [1, 1], high = [1, 1]}";
+  const std::string averaged = "%p0 = average_pool(%a0) {kernel = [2, 2], strides = [2, 2]}";
   const std::vector<std::pair<Images, std::ptrdiff_t>> cases{
       {{.size = "5, 12", .channels = 3, .first = padded, .second = padded}, 1},
       {{.size = "9, 37", .channels = 7, .first = padded, .second = padded}, 1},
@@ -184,6 +187,8 @@ TEST(RowSums, BehindConvolutionsIntoFewChannels) {
       {{.size = "8, 24", .type = "f16", .channels = 5, .first = padded, .second = padded}, 1},
       {{.size = "12, 24", .channels = 8, .first = padded, .second = strided}, 0},
       {{.size = "12, 24", .channels = 5, .first = padded, .second = padded, .between = pooled}, 2},
+      {{.size = "12, 32", .channels = 5, .first = padded, .second = padded, .between = averaged},
+       1},
       {{.size = "7, 24", .channels = 5, .first = padded, .second = padded, .between = overlapping},
        1},
       {{.size = "4, 5, 9", .channels = 6, .second = "{low = [1, 1, 1], high = [1, 1, 1]}"}, 1},
@@ -200,7 +205,7 @@ TEST(RowSums, BehindConvolutionsIntoFewChannels) {
     expect_equal(graph, {{{"N", 4}, {"H", 6}}});
   }
   expect_equal(cases[0].first.gradients(), rows_of({0, 1, 3}));
-  expect_equal(cases[11].first.gradients(), rows_of({0, 1, 3}));
+  expect_equal(cases[12].first.gradients(), rows_of({0, 1, 3}));
 }
 
 // Across an axis outside the tile, whatever has it: more elements than a chunk, none, several sums
