@@ -8,7 +8,9 @@
 
 #include <algorithm>
 #include <array>
+#include <bit>
 #include <cstring>
+#include <limits>
 #include <string>
 #include <type_traits>
 #include <vector>
@@ -20,6 +22,10 @@
 
 namespace weir {
 namespace {
+
+constexpr std::uint32_t kSign = 0x80000000u, kInfinity = 0x7f800000u;
+// Elements that a loop of vectors is worth beginning for.
+constexpr std::int64_t kSumsOfRow = 128;
 
 // A dimension in the new order, and how far its neighbours are apart, in elements: in the tensor,
 // and in the new order.
@@ -200,6 +206,46 @@ void take_in_order(Tensor& tensor, const char* from, std::span<const std::uint32
                   byte_size(tensor.dtype()), 0, dimensions[0].size);
 }
 
+Tensor sums_with_zero(const Tensor& tensor, std::uint32_t dimension) {
+  Tensor::Sizes sizes = tensor.sizes();
+  const std::int64_t count = sizes[dimension];
+  std::int64_t outer = 1, inner = 1;
+  for (std::size_t i = 0; i < sizes.size(); ++i)
+    if (i != dimension) (i < dimension ? outer : inner) *= sizes[i];
+  sizes.erase(sizes.begin() + dimension);
+  Tensor sums(DType::f32, std::move(sizes));
+  const std::span<const float> elements = tensor.elements<float>();
+  const std::span<float> results = sums.mutable_elements<float>();
+  // Several positions of the dimension at a time are a row that vectors run along.
+  std::int64_t together = 1;
+  while (inner * together < kSumsOfRow && count % (together * 2) == 0) together *= 2;
+  const auto row = static_cast<std::size_t>(inner * together);
+  std::vector<std::uint32_t> signs(row), greatest(row);
+  for (std::int64_t i = 0; i < outer; ++i) {
+    std::ranges::fill(signs, kSign);
+    std::ranges::fill(greatest, 0);
+    for (std::int64_t k = 0; k < count / together; ++k) {
+      const float* from = elements.data() + (i * count + k * together) * inner;
+      for (std::size_t at = 0; at < row; ++at) {
+        const auto bits = std::bit_cast<std::uint32_t>(from[at]);
+        signs[at] &= bits;
+        greatest[at] = std::max(greatest[at], bits & ~kSign);
+      }
+    }
+    for (std::int64_t at = 0; at < inner; ++at) {
+      std::uint32_t sign = kSign, most = 0;
+      for (auto one = static_cast<std::size_t>(at); one < row;
+           one += static_cast<std::size_t>(inner)) {
+        sign &= signs[one];
+        most = std::max(most, greatest[one]);
+      }
+      results[static_cast<std::size_t>(i * inner + at)] =
+          most >= kInfinity ? std::numeric_limits<float>::quiet_NaN() : std::bit_cast<float>(sign);
+    }
+  }
+  return sums;
+}
+
 void check_weights(std::span<const WeightEntry> entries, const Weights& weights) {
   std::string missing;
   for (const WeightEntry& entry : entries) {
@@ -221,6 +267,17 @@ void fill_weight_block(std::span<const WeightEntry> entries, const Weights& weig
                        std::span<char> block, const weir_executor* executor) {
   // Enough to be worth a task.
   constexpr std::int64_t kPieceBytes = std::int64_t{1} << 18;
+  // Of entries that are sums.
+  std::vector<const WeightEntry*> summed;
+  for (const WeightEntry& entry : entries)
+    if (entry.offset && entry.times_zero) summed.push_back(&entry);
+  auto given = [&](const WeightEntry& entry) -> const Tensor& {
+    return entry.value ? *entry.value : weights.find(entry.param)->second;
+  };
+  std::vector<Tensor> sums(summed.size());
+  run_tasks(executor, summed.size(), [&](std::size_t i) {
+    sums[i] = sums_with_zero(given(*summed[i]), *summed[i]->times_zero);
+  });
   struct Piece {
     char* to;
     const Tensor& value;
@@ -230,10 +287,15 @@ void fill_weight_block(std::span<const WeightEntry> entries, const Weights& weig
   std::vector<Piece> pieces;
   for (const WeightEntry& entry : entries) {
     if (!entry.offset) continue;
-    const Tensor& value = entry.value ? *entry.value : weights.find(entry.param)->second;
+    const auto sum = std::ranges::find(summed, &entry);
+    const Tensor& value =
+        sum == summed.end() ? given(entry) : sums[static_cast<std::size_t>(sum - summed.begin())];
     WEIR_CHECK(*entry.offset + value.byte_count() <= block.size(), entry.param);
     if (value.element_count() == 0) continue;
-    const std::vector<Dimension> dimensions = dimensions_of(value, entry.order, entry.panel);
+    std::vector<std::uint32_t> order = entry.order;
+    for (std::uint32_t& dimension : order)
+      if (entry.times_zero && dimension > *entry.times_zero) --dimension;
+    const std::vector<Dimension> dimensions = dimensions_of(value, order, entry.panel);
     const std::int64_t outer = dimensions[0].size;
     const std::int64_t each = std::max<std::int64_t>(
         outer * kPieceBytes / static_cast<std::int64_t>(value.byte_count()), 1);

@@ -18,6 +18,10 @@ void put_in_order(char* to, const Tensor& tensor, std::span<const std::uint32_t>
 void take_in_order(Tensor& tensor, const char* from, std::span<const std::uint32_t> order,
                    std::int64_t panel = 0);
 
+// The sums along a dimension of a tensor of f32 of its elements' products with zero, from -0 on, in
+// any order: -0 where all elements are negative, NaN where one is not finite, and 0 otherwise.
+Tensor sums_with_zero(const Tensor& tensor, std::uint32_t dimension);
+
 // Error that lists the params without a value, or if one has a value of another type.
 void check_weights(std::span<const WeightEntry> entries, const Weights& weights);
 

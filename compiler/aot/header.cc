@@ -112,6 +112,10 @@ class HeaderWriter {
                                                             fmt::join(entry.order, ", "));
       if (entry.panel != 0)
         order += fmt::format(", in panels of {} along {}", entry.panel, entry.order.back());
+      if (entry.times_zero) {
+        name += "_TIMES_ZERO";
+        order += fmt::format(", sums along {} of products with zero", *entry.times_zero);
+      }
       line("#define {}_{}_OFFSET {} /* {}{} */", macro_, name, *entry.offset,
            in_comment(to_string(entry.type)), order);
     }

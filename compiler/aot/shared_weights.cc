@@ -16,7 +16,7 @@ bool equal_content(const Tensor& a, const Tensor& b) {
 
 bool equal_weights(const WeightEntry& a, const WeightEntry& b) {
   if (a.param != b.param || !(a.type == b.type)) return false;
-  if (a.order != b.order || a.panel != b.panel) return false;
+  if (a.order != b.order || a.panel != b.panel || a.times_zero != b.times_zero) return false;
   return a.value && b.value ? equal_content(*a.value, *b.value) : !a.value && !b.value;
 }
 
@@ -39,11 +39,12 @@ WeightLayout share_weights(std::span<Program* const> programs) {
                        [&](const WeightEntry& other) { return equal_weights(entry, other); });
       std::uint64_t place = known == layout.entries.end() ? layout.bytes : *known->offset;
       // One without elements has no place that matters, and shares it with the next.
-      if (aligned_bytes(entry.type) > 0) places.emplace(*entry.offset, place);
+      const std::uint64_t bytes = aligned_bytes(type_in_block(entry));
+      if (bytes > 0) places.emplace(*entry.offset, place);
       entry.offset = place;
       if (known != layout.entries.end()) continue;
       layout.entries.push_back(entry);
-      layout.bytes += aligned_bytes(entry.type);
+      layout.bytes += bytes;
     }
     move_buffers(*program, Buffer::Place::weights, places);
   }

@@ -196,7 +196,8 @@ void add_model_sizes(SizeTable& table, const ModelObject& model, const WeightLay
     std::uint64_t end =
         i + 1 < layout.entries.size() ? *layout.entries[i + 1].offset : layout.bytes;
     std::string name = entry.param.empty() ? "a constant" : value_name(entry.param);
-    table.weights.emplace_back(name + " " + weir::to_string(entry.type), end - *entry.offset);
+    table.weights.emplace_back(name + " " + weir::to_string(type_in_block(entry)),
+                               end - *entry.offset);
   }
   if (model.state.first_bytes > 0)
     table.weights.emplace_back("first values of the state", model.state.first_bytes);

@@ -96,7 +96,8 @@ KernelEmitter::Values KernelEmitter::emit_fold(const Stage& stage, const Lanes& 
 KernelEmitter::Values KernelEmitter::chain_partial(const Stage& stage, const Lanes& lanes,
                                                    llvm::Value* begin, llvm::Value* end) {
   const Fold& fold = *stage.fold;
-  std::vector<Values> accumulators(fold.locals.size());
+  sums_ = {std::vector<Values>(fold.locals.size()), 0};
+  std::vector<Values>& accumulators = sums_.accumulators;
   for (std::size_t i = 0; i < fold.locals.size(); ++i) {
     DType type = accumulator_type(fold, i);
     for (int k = 0; k < rows_ * lanes.slots; ++k) {
@@ -104,7 +105,6 @@ KernelEmitter::Values KernelEmitter::chain_partial(const Stage& stage, const Lan
       b_.CreateStore(initial(fold, i, lanes, k), accumulators[i].back());
     }
   }
-  int first = 0;
   auto step = [&](llvm::Value* index) {
     Scope scope(*this);
     // Beside a fold in lanes, the stage's axis is the vector axis; here it goes one by one.
@@ -117,7 +117,7 @@ KernelEmitter::Values KernelEmitter::chain_partial(const Stage& stage, const Lan
       // Lanes outside the mask compute on zeros and are never stored; selecting would only cost.
       Lanes unmasked = at;
       unmasked.mask = nullptr;
-      fold_block(stage, accumulators, first, lanes.slots, unmasked);
+      fold_block(stage, accumulators, sums_.first, lanes.slots, unmasked);
     });
   };
   auto at_axis = [&](std::uint32_t axis) {
@@ -128,7 +128,7 @@ KernelEmitter::Values KernelEmitter::chain_partial(const Stage& stage, const Lan
   };
   if (is_written_out(kernel_, stage, std::int64_t{rows_} * lanes.slots))
     write_out_digits(stage, lanes, [&](int row, llvm::Value* index) {
-      first = row * lanes.slots;
+      sums_.first = row * lanes.slots;
       at_axis(stage.digits.back())(index);
     });
   else if (stage.digits.size() < 2)

@@ -212,6 +212,9 @@ class KernelEmitter {
   llvm::Value* first_within(const IndexBound& bound, llvm::Value* offset);
   llvm::Value* end_within(const IndexBound& bound, llvm::Value* offset);
 
+  // frame_emitter.cc: steps in a frame of zeros.
+  void beside_frame(const Stage& stage, const Lanes& lanes, const std::function<void()>& steps);
+
   // element_emitter.cc: expressions and stores.
   const Values& values(scalar::Id id, const Lanes& lanes);
   llvm::Value* value(scalar::Id id, const Lanes& lanes, int slot, int row = 0);
@@ -300,7 +303,9 @@ class KernelEmitter {
   // stage_emitter.cc: groups of rows, which go through one stage after the other.
   void emit_by_stages(llvm::Value* begin, llvm::Value* end);
 
-  // loop_emitter.cc: loops over vectors, and what remains of them.
+  // loop_emitter.cc: loops over vectors, and what remains of them; branches.
+  void either(llvm::Value* condition, const std::function<void()>& then,
+              const std::function<void()>& otherwise);
   void loop(llvm::Value* begin, llvm::Value* end, std::int64_t step, const Body& body);
   // Covers [begin, end) with vectors; `count` is the length, where it is known.
   void vector_loop(llvm::Value* begin, llvm::Value* end, std::optional<std::int64_t> count,
@@ -363,6 +368,13 @@ class KernelEmitter {
     llvm::Value *begin, *end, *continues;
   };
   std::optional<ChunkPart> part_;
+  // While a fold in chain order goes on: its accumulators, of each of its results those of all rows
+  // of the tile, and the first of the rows that are worked on.
+  struct ChainSums {
+    std::vector<Values> accumulators;
+    int first = 0;
+  };
+  ChainSums sums_;
   llvm::Value* row_ = nullptr;  // the point of the rows, as one number; of a tile, the first
   llvm::Function* function_ = nullptr;
   std::vector<llvm::Value*> pointers_;

@@ -1,5 +1,5 @@
 // The part of the kernel emitter that has the loops: over vectors, several at once, and over what
-// these leave, under a mask or element by element.
+// these leave, under a mask or element by element. And the branches.
 
 #include <bit>
 
@@ -24,6 +24,28 @@ void KernelEmitter::loop(llvm::Value* begin, llvm::Value* end, std::int64_t step
   body(index);
   b_.CreateStore(b_.CreateAdd(index, i64(step)), counter);
   b_.CreateBr(test);
+  b_.SetInsertPoint(after);
+}
+
+void KernelEmitter::either(llvm::Value* condition, const std::function<void()>& then,
+                           const std::function<void()>& otherwise) {
+  auto within = [&](const std::function<void()>& body) {
+    Scope scope(*this);
+    body();
+  };
+  if (auto* known = llvm::dyn_cast<llvm::ConstantInt>(condition))
+    return within(known->isOne() ? then : otherwise);
+  llvm::LLVMContext& context = module_.getContext();
+  auto* holds = llvm::BasicBlock::Create(context, "holds", function_);
+  auto* fails = llvm::BasicBlock::Create(context, "fails", function_);
+  auto* after = llvm::BasicBlock::Create(context, "after", function_);
+  b_.CreateCondBr(condition, holds, fails);
+  b_.SetInsertPoint(holds);
+  within(then);
+  b_.CreateBr(after);
+  b_.SetInsertPoint(fails);
+  within(otherwise);
+  b_.CreateBr(after);
   b_.SetInsertPoint(after);
 }
 

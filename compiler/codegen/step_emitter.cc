@@ -84,15 +84,18 @@ void KernelEmitter::digit_loops(const Stage& stage, const Lanes& lanes, llvm::Va
            rest = above;
          }
          where_steps_count(stage, Level::window, lanes, [&] {
+           if (whole)
+             return beside_frame(stage, lanes, [&] {
+               hoist(stage, {}, Level::stage, lanes);
+               hoist_addresses(stage, lanes);
+               step_loop(stage, lanes, i64(0), length, step);
+             });
            hoist(stage, {}, Level::stage, lanes);
-           llvm::Value *low = i64(0), *high = length;
-           if (!whole) {
-             llvm::Value* base = b_.CreateMul(outer, length);
-             llvm::Value* below = b_.CreateSub(begin, base);
-             llvm::Value* left = b_.CreateSub(end, base);
-             low = b_.CreateSelect(b_.CreateICmpSLT(below, i64(0)), i64(0), below);
-             high = b_.CreateSelect(b_.CreateICmpSLT(left, length), left, length);
-           }
+           llvm::Value* base = b_.CreateMul(outer, length);
+           llvm::Value* below = b_.CreateSub(begin, base);
+           llvm::Value* left = b_.CreateSub(end, base);
+           llvm::Value* low = b_.CreateSelect(b_.CreateICmpSLT(below, i64(0)), i64(0), below);
+           llvm::Value* high = b_.CreateSelect(b_.CreateICmpSLT(left, length), left, length);
            hoist_addresses(stage, lanes);
            step_loop(stage, lanes, low, high, step);
          });

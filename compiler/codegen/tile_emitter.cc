@@ -150,21 +150,6 @@ void KernelEmitter::emit_tile(llvm::Value* first_row, llvm::Value* group, const 
     emit_tile_rows(begin, end, count);
     rows_ = 1;
   };
-  auto either = [&](llvm::Value* condition, const std::function<void()>& then,
-                    const std::function<void()>& otherwise) {
-    llvm::LLVMContext& context = module_.getContext();
-    auto* full = llvm::BasicBlock::Create(context, "full", function_);
-    auto* part = llvm::BasicBlock::Create(context, "part", function_);
-    auto* after = llvm::BasicBlock::Create(context, "tiled", function_);
-    b_.CreateCondBr(condition, full, part);
-    b_.SetInsertPoint(full);
-    then();
-    b_.CreateBr(after);
-    b_.SetInsertPoint(part);
-    otherwise();
-    b_.CreateBr(after);
-    b_.SetInsertPoint(after);
-  };
   if (schedule_.tile_axes > 1) return rows_from(i64(0), most);
   if (const std::optional<std::int64_t> known = schedule_.known_rows()) {
     const auto left = static_cast<int>(*known % most);

@@ -1,5 +1,6 @@
 #include "compiler/lowering/expand_kernel.h"
 
+#include <optional>
 #include <vector>
 
 #include "ir/scalar/expand.h"
@@ -32,6 +33,10 @@ void expand_kernel(Kernel& kernel) {
       for (Id& id : stage.fold->elements) id = expanded[next++];
       for (Id& id : stage.fold->step) id = expanded[next++];
       for (Id& id : stage.fold->merge) id = expanded[next++];
+      if (std::optional<FrameSteps>& frame = stage.fold->frame) {
+        frame->inside = expanded[next++];
+        frame->sum = expanded[next++];
+      }
     }
     for (Store& store : stage.stores) {
       for (Id& id : store.indices) id = expanded[next++];

@@ -20,6 +20,10 @@ void for_each_root(KernelType& kernel, Change&& change) {
       for (auto& id : stage.fold->elements) change(id);
       for (auto& id : stage.fold->step) change(id);
       for (auto& id : stage.fold->merge) change(id);
+      if (auto& frame = stage.fold->frame) {
+        change(frame->inside);
+        change(frame->sum);
+      }
     }
     for (auto& store : stage.stores) {
       for (auto& id : store.indices) change(id);
@@ -242,6 +246,7 @@ std::string structure_key(const Kernel& kernel) {
       put(stage.fold->elements.size());
       put(static_cast<int>(stage.fold->order));
       put(stage.fold->chunk);
+      put(stage.fold->frame.has_value());
       for (std::uint32_t local : stage.fold->locals) put(local);
       for (std::uint32_t partial : stage.fold->partials) put(partial);
       for (scalar::Bits bits : stage.fold->identity) put(bits.value);

@@ -43,6 +43,12 @@ struct SlotSize {
   friend bool operator==(const SlotSize&, const SlotSize&) = default;
 };
 
+// Steps of a window in a frame of zeros (leave_out_frames.h): where `inside` does not hold, all
+// steps of the last digit together are one addition to the accumulator, of `sum`.
+struct FrameSteps {
+  scalar::Id inside, sum;
+};
+
 struct Fold {
   std::string name;
   Reduction::Order order = Reduction::Order::chain;
@@ -53,6 +59,7 @@ struct Fold {
   // On arguments: the accumulators first, then the elements (step) or other accumulators (merge).
   std::vector<scalar::Id> step;
   std::vector<scalar::Id> merge;
+  std::optional<FrameSteps> frame;
   // Of a split fold: the parameters that keep the chunk results of each accumulator, chunk by
   // chunk, all rows of a chunk together.
   std::vector<std::uint32_t> partials;

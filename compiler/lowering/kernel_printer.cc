@@ -159,8 +159,16 @@ class KernelPrinter {
     ++indent_;
     for (const std::string& definition : listing.definitions) line(definition);
     line(elements);
+    if (fold.frame) print_frame(*fold.frame);
     --indent_;
     line("}");
+  }
+
+  void print_frame(const FrameSteps& frame) {
+    const scalar::Listing listing =
+        scalar::list(kernel_.arena, std::vector<Id>{frame.inside, frame.sum}, leaves_);
+    for (const std::string& definition : listing.definitions) line(definition);
+    line(fmt::format("together {} unless {}", listing.roots[1], listing.roots[0]));
   }
 
   void print_sum(const RowFolds::Sum& sum) {

@@ -308,12 +308,13 @@ class Lowerer {
         {copy.source, copy.order, copy.panel, copy.low, to_string(copy.type)}, 0);
     if (!inserted) return found->second;
     std::string name = graph_.value(copy.source).name;
-    if (!name.empty()) name += "_packed";
+    if (!name.empty()) name += copy.times_zero ? "_times_zero" : "_packed";
     std::uint32_t source = buffers_.of(copy.source);
     if (const WeightEntry* weight = buffers_.weight(source)) {
       WeightEntry entry = *weight;
       entry.order = copy.order;
       entry.panel = copy.panel;
+      entry.times_zero = copy.times_zero;
       return found->second = buffers_.add_weight(std::move(entry), std::move(name), copy.type);
     }
     std::uint32_t number = buffers_.add({name, copy.type, Buffer::Place::workspace, 0, 0, {}});

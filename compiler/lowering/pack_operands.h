@@ -15,6 +15,7 @@
 #pragma once
 
 #include <functional>
+#include <optional>
 #include <vector>
 
 #include "compiler/lowering/build_kernel.h"
@@ -33,6 +34,11 @@ struct PackedCopy {
   // Of a copy with a frame of zeros (frame_windows.h): before each of its dimensions, so many.
   // Empty without one.
   std::vector<std::int64_t> low = {};
+  // And behind each of them, likewise.
+  std::vector<std::int64_t> high = {};
+  // Of a weight: a dimension of the source that the copy lacks, along which products with zero are
+  // summed (leave_out_frames.h).
+  std::optional<std::uint32_t> times_zero = {};
   // Elements behind each run of the last dimension that are neither read nor written
   // (spread_rows.h).
   std::int64_t spare = 0;

@@ -8,6 +8,7 @@
 #include "compiler/lowering/cut_copies.h"
 #include "compiler/lowering/fold_across.h"
 #include "compiler/lowering/frame_windows.h"
+#include "compiler/lowering/leave_out_frames.h"
 #include "compiler/lowering/order_rows.h"
 #include "compiler/lowering/part_results.h"
 #include "compiler/lowering/place_panels.h"
@@ -31,7 +32,13 @@ std::vector<PackedCopy> framed_copies(BuiltKernel& built, const std::vector<Fram
     PackedCopy copy{built.values[window.source], window.parameter,
                     built.kernel.parameters[window.parameter].type, orders[window.parameter]};
     for (std::uint32_t i = 0; copy.order.size() < window.low.size(); ++i) copy.order.push_back(i);
-    for (std::uint32_t dimension : copy.order) copy.low.push_back(window.low[dimension]);
+    const Shape& source = built.kernel.parameters[window.source].type.shape;
+    for (std::size_t i = 0; i < copy.order.size(); ++i) {
+      const std::uint32_t dimension = copy.order[i];
+      copy.low.push_back(window.low[dimension]);
+      copy.high.push_back(
+          (copy.type.shape[i] - source[dimension] - Dim(copy.low[i])).constant().value_or(0));
+    }
     copies.push_back(std::move(copy));
   }
   return copies;
@@ -123,6 +130,7 @@ PreparedKernels prepare_kernels(BuiltKernel built, const Layouts& layouts,
       panels.push_back(layout == layouts.end() ? 0 : layout->second.panel);
     }
     apply_panels(one.kernel, panels);
+    leave_out_frames(one, copies, is_weight);
     prepared.kernels.push_back({std::move(one), std::move(copies)});
   };
   std::optional<BuiltKernel> results = part_results(built, may_copy_in(built), moved, processor);

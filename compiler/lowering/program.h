@@ -92,7 +92,13 @@ struct WeightEntry {
   // Not 0: the last of these is cut into panels of so many elements, which follow one another.
   std::int64_t panel = 0;
   std::optional<std::uint64_t> offset;  // in bytes; none if no kernel reads it
+  // Not its elements are in the block, but their sums_with_zero along this dimension, which `order`
+  // lacks.
+  std::optional<std::uint32_t> times_zero = {};
 };
+
+// What an entry has in the block, in the order of its dimensions.
+TensorType type_in_block(const WeightEntry& entry);
 
 // By param: how the state block holds it, as StateEntry::layout.
 using StateOrders = std::map<std::string, MemoryLayout, std::less<>>;

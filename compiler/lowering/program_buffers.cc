@@ -20,6 +20,13 @@ std::uint64_t bytes_of(const TensorType& type) {
 
 }  // namespace
 
+TensorType type_in_block(const WeightEntry& entry) {
+  TensorType type = entry.type;
+  if (entry.times_zero)
+    type.shape.erase(type.shape.begin() + static_cast<std::ptrdiff_t>(*entry.times_zero));
+  return type;
+}
+
 ProgramBuffers::ProgramBuffers(const Graph& graph, Program& program)
     : graph_(graph), program_(program) {
   add_inputs();
@@ -91,7 +98,7 @@ void ProgramBuffers::place_weights() {
     if (!read[buffer] || program_.buffers[buffer].place != Buffer::Place::weights) continue;
     WeightEntry& entry = program_.weights[weights_.at(buffer)];
     entry.offset = program_.buffers[buffer].offset = program_.weight_bytes;
-    program_.weight_bytes += aligned(bytes_of(entry.type));
+    program_.weight_bytes += aligned(bytes_of(type_in_block(entry)));
   }
 }
 

@@ -67,6 +67,8 @@ class Scheduler {
         for (Id id : stage.fold->elements) needed_[id.index] = true;
         for (Id id : stage.fold->step) needed_[id.index] = true;
         for (Id id : stage.fold->merge) needed_[id.index] = true;
+        if (const std::optional<FrameSteps>& frame = stage.fold->frame)
+          needed_[frame->inside.index] = needed_[frame->sum.index] = true;
       }
       for (const Store& store : stage.stores) needed_[store.value.index] = true;
     }

@@ -2,8 +2,11 @@
 #include "compiler/weight_block.h"
 
 #include <algorithm>
+#include <cmath>
 #include <functional>
+#include <limits>
 #include <numeric>
+#include <span>
 
 #include <fmt/format.h>
 #include <gtest/gtest.h>
@@ -71,6 +74,37 @@ TEST(WeightBlock, IsInTheOrderOfEachDimension) {
     Tensor back(type, sizes);
     take_in_order(back, given.data(), order, panel);
     ASSERT_TRUE(compare(back, tensor).identical) << what;
+  }
+}
+
+TEST(WeightBlock, HasSumsOfProductsWithZero) {
+  Generator generator(32);
+  auto below = [&](std::uint64_t count) { return static_cast<std::int64_t>(generator() % count); };
+  for (int round = 0; round < 200; ++round) {
+    Tensor::Sizes sizes;
+    for (std::int64_t i = 1 + below(4); i-- > 0;) sizes.push_back(1 + below(9));
+    const auto dimension = static_cast<std::uint32_t>(below(sizes.size()));
+    sizes[dimension] = 1 + below(70);
+    Tensor tensor = random_tensor(DType::f32, sizes, generator);
+    const std::span<float> elements = tensor.mutable_elements<float>();
+    for (float& element : elements) {
+      if (below(20) != 0) element = -std::abs(element);
+      if (below(200) == 0) element = std::numeric_limits<float>::infinity();
+    }
+    std::int64_t inner = 1;
+    for (std::size_t i = dimension + 1; i < sizes.size(); ++i) inner *= sizes[i];
+    Tensor::Sizes left = sizes;
+    left.erase(left.begin() + dimension);
+    Tensor expected(DType::f32, left);
+    const std::span<float> sums = expected.mutable_elements<float>();
+    std::ranges::fill(sums, -0.0f);
+    for (std::int64_t i = 0; i < tensor.element_count(); ++i) {
+      const std::int64_t outer = i / (inner * sizes[dimension]);
+      sums[static_cast<std::size_t>(outer * inner + i % inner)] +=
+          0.0f * elements[static_cast<std::size_t>(i)];
+    }
+    ASSERT_TRUE(compare(sums_with_zero(tensor, dimension), expected).identical)
+        << fmt::format("{} along {}", to_string(DType::f32, sizes), dimension);
   }
 }
 
