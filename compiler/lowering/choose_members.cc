@@ -10,6 +10,7 @@ namespace {
 
 // Costs are in the units of PrimitiveInfo::cost.
 constexpr int kMaxInlineCost = 300;         // beyond it an expression is cut by storing it
+constexpr int kMaxInlineMoves = 16;         // likewise, of moves that are read through in a row
 constexpr int kRecomputeCost = 6;           // what a second computation may cost instead of a store
 constexpr int kBroadcastCost = 8;           // likewise, for a computation that a broadcast repeats
 constexpr std::int64_t kSmallValue = 4096;  // elements that may wait in memory for a distant use
@@ -43,6 +44,14 @@ bool is_flat(const Graph& graph, const Node& node, ValueId operand) {
 void choose_members(Planner& planner) {
   const Graph& graph = planner.graph;
   std::vector<bool> member(graph.nodes().size());
+  // By node, when inline: the most moves, and other ops without a cost, on a way to what it reads.
+  // Their cost does not bound them, and every one makes the indices of the next longer.
+  std::vector<int> moves(graph.nodes().size());
+  auto inline_moves = [&](ValueId value) {
+    const Value& info = graph.value(value);
+    if (info.kind != Value::Kind::result || member[info.producer.index]) return 0;
+    return moves[info.producer.index];
+  };
   auto inline_cost = [&](ValueId value) {
     const Value& info = graph.value(value);
     if (info.kind != Value::Kind::result || member[info.producer.index]) return 0;
@@ -80,13 +89,19 @@ void choose_members(Planner& planner) {
         store(operand);
       }
     }
-    int total = planner.own_cost(node);
+    const int own = planner.own_cost(node);
+    const int own_moves = node.op->is_movement || own == 0 ? 1 : 0;
+    for (ValueId operand : node.operands) {
+      if (own_moves + inline_moves(operand) > kMaxInlineMoves) store(operand);
+      moves[i] = std::max(moves[i], own_moves + inline_moves(operand));
+    }
+    int total = own;
     for (ValueId operand : node.operands) total += inline_cost(operand);
     if (total > kMaxInlineCost) {
       // Cut below: the costliest operands become values of their own.
       for (ValueId operand : node.operands)
         if (inline_cost(operand) > kMaxInlineCost / 4) store(operand);
-      total = planner.own_cost(node);
+      total = own;
       for (ValueId operand : node.operands) total += inline_cost(operand);
     }
     planner.cost[i] = total;

@@ -109,6 +109,20 @@ std::string composites(int nodes) {
   return text.graph(fmt::format("v{}", count - 1));
 }
 
+// Rows are shifted and reversed again and again: nothing is computed that would end a kernel.
+std::string moves(int nodes) {
+  Text text;
+  text.line("%v0 = neg(%x)");
+  int last = 0;
+  for (int i = 1; i + 2 < nodes; i += 3) {
+    text.line("%v{} = pad(%v{}) {{low = [0, 1], high = [0, 0]}}", i, last);
+    text.line("%v{} = slice(%v{}) {{starts = [0, 0], limits = [N, 4]}}", i + 1, i);
+    text.line("%v{} = reverse(%v{}) {{axes = [1]}}", i + 2, i + 1);
+    last = i + 2;
+  }
+  return text.graph(fmt::format("v{}", last));
+}
+
 struct Form {
   const char* name;
   std::string (*text)(int nodes);
@@ -162,7 +176,7 @@ TEST_P(GraphGrowth, a_hundred_thousand_nodes_take_less_than_two_seconds) {
 INSTANTIATE_TEST_SUITE_P(Forms, GraphGrowth,
                          testing::Values(Form{"chain", chain}, Form{"wide", wide},
                                          Form{"diamonds", diamonds}, Form{"shared", shared},
-                                         Form{"composites", composites}),
+                                         Form{"composites", composites}, Form{"moves", moves}),
                          [](const auto& form) { return std::string(form.param.name); });
 
 constexpr int kSmall = 1000;
