@@ -15,8 +15,6 @@
 namespace weir {
 namespace {
 
-constexpr std::size_t kShownContext = 60;
-
 bool is_space(char c) { return c == ' ' || c == '\t' || c == '\n' || c == '\r'; }
 
 class LiteralParser {
@@ -46,20 +44,16 @@ class LiteralParser {
   };
 
   [[noreturn]] void refuse(std::size_t position, std::string message) const {
-    // Positions count within the line; a long line is cut around the place.
+    // Positions count within the line.
     std::size_t line_begin = position == 0 ? 0 : text_.rfind('\n', position - 1) + 1;
     std::size_t line_end = std::min(text_.find('\n', position), text_.size());
     int line =
         1 + static_cast<int>(std::count(
                 text_.begin(), text_.begin() + static_cast<std::ptrdiff_t>(line_begin), '\n'));
-    std::size_t begin =
-        position - line_begin > kShownContext ? position - kShownContext : line_begin;
-    std::size_t end = std::min(line_end, position + kShownContext);
     static const auto file = std::make_shared<const std::string>("literal");
-    // The column is that of the caret in the excerpt.
-    Location location(file, line, static_cast<int>(position - begin) + 1);
+    Location location(file, line, static_cast<int>(position - line_begin) + 1);
     throw Error(Diagnostic{std::move(location), std::move(message),
-                           std::string(text_.substr(begin, end - begin))});
+                           std::string(text_.substr(line_begin, line_end - line_begin))});
   }
 
   void skip_space() {

@@ -3,6 +3,7 @@
 #include <cmath>
 #include <random>
 
+#include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -86,6 +87,10 @@ TEST(Literal, errors_show_the_place) {
             "           ^");
   EXPECT_EQ(literal_error("[[1, 2],\n [3, x]]"),
             "literal:2:6: error: 'x' is not a number\n   [3, x]]\n       ^");
+  // The column is that in the line, of which a part is shown.
+  for (std::size_t before : {60, 61, 1000})
+    EXPECT_THAT(literal_error("[" + std::string(before - 1, ' ') + "x]"),
+                testing::StartsWith(fmt::format("literal:1:{}: error: 'x'", before + 1)));
   EXPECT_THAT(literal_error(""), HasSubstr("a number or a list is missing"));
   EXPECT_THAT(literal_error("[1, 2"), HasSubstr("']' is missing"));
   EXPECT_THAT(literal_error("[1,"), HasSubstr("']' is missing"));
