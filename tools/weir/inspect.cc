@@ -23,6 +23,7 @@ constexpr const char* kInspectExamples = R"(stages:
   kernels     the loops: fusion has happened
   llvm        LLVM IR, with the model's lines as comments
   asm         assembly of the target
+graph and optimized are the same for every target.
 
 examples:
   weir inspect model.weir --stage=kernels
@@ -93,13 +94,6 @@ void inspect_model(const InspectOptions& options) {
         "asm",
         shown(options.stage)));
   const bool is_declared = *stage == InspectStage::graph;
-  const bool is_for_all =
-      is_declared || (*stage == InspectStage::optimized && options.memory_budget.empty());
-  if (is_for_all && options.target.is_given())
-    throw Error(fmt::format(
-        "the stage {} is the same for every machine; --target, --cpu and --features are for "
-        "kept, kernels, llvm and asm",
-        options.stage));
   if (is_declared && (options.no_fusion || options.contract || !options.memory_budget.empty()))
     throw Error(fmt::format("the stage graph is the model as declared; {} is for the others",
                             options.no_fusion  ? "--no-fusion"
