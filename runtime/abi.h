@@ -53,14 +53,14 @@ typedef void (*weir_task)(void* argument, ptrdiff_t task, int worker);
 
 /* How a program gets threads. A host may pass its own; the runtime's thread pool is one of them.
  * What a host does not set is null or 0, as in `weir_executor executor = {0}`: a later version may
- * add fields at the end. */
+ * add fields at the end. It has to set max_workers and parallel_for: no program checks them. */
 typedef struct weir_executor {
   /* Given back to every function below as it is. */
   void* context;
   /* Worker numbers are 0 ... max_workers - 1; at least 1. */
   int max_workers;
   /* Calls task(argument, i, worker) once for every i in [0, tasks), in any order and on any threads,
-   * and returns when all of them have returned. Tasks never wait for each other. */
+   * and returns when all of them have returned. Tasks never wait for each other. Never null. */
   void (*parallel_for)(void* context, ptrdiff_t tasks, weir_task task, void* argument);
   /* Optional (may be null): bracket one run of a program, so that a pool may keep its threads awake
    * between the parallel loops of that run. */

@@ -68,9 +68,12 @@ void weir_model_close(weir_loaded_model* model) {
   delete model;
 }
 
-const weir_model_info* weir_model_describe(const weir_loaded_model* model) { return model->info; }
+const weir_model_info* weir_model_describe(const weir_loaded_model* model) {
+  return model == nullptr ? nullptr : model->info;
+}
 
 const weir_program_info* weir_model_program(const weir_loaded_model* model, const char* name) {
+  if (model == nullptr || name == nullptr) return nullptr;
   for (int i = 0; i < model->info->programs; ++i)
     if (std::strcmp(model->info->program[i].name, name) == 0) return &model->info->program[i];
   return nullptr;

@@ -47,6 +47,7 @@ weir_workspace* weir_workspace_create() {
 void weir_workspace_destroy(weir_workspace* workspace) { delete workspace; }
 
 void* weir_workspace_reserve(weir_workspace* workspace, size_t bytes) {
+  if (workspace == nullptr) return nullptr;
   try {
     return workspace->workspace.reserve(bytes);
   } catch (...) {
@@ -55,5 +56,5 @@ void* weir_workspace_reserve(weir_workspace* workspace, size_t bytes) {
 }
 
 size_t weir_workspace_bytes(const weir_workspace* workspace) {
-  return workspace->workspace.bytes();
+  return workspace == nullptr ? 0 : workspace->workspace.bytes();
 }

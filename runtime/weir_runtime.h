@@ -2,7 +2,8 @@
  *
  * Nothing here is needed to call a compiled program: its executor may be null, and its workspace any
  * aligned block. This is what most hosts want instead. Plain C (C89 and later, C++). Functions that
- * create or reserve return null on failure; destroying null does nothing.
+ * create or reserve return null on failure. Null, for what such a function gives or for a name, is no
+ * fault: destroying it does nothing, and what is asked of it is null, or 0 where it is a number.
  *
  *   weir_thread_pool* pool = weir_thread_pool_create(0);
  *   weir_workspace* workspace = weir_workspace_create();

@@ -65,6 +65,7 @@ weir_step_program program_of(const weir_model_info& model, const char* name) {
 }  // namespace
 
 weir_trainer* weir_trainer_create(const weir_step* step) {
+  if (step == nullptr) return nullptr;
   try {
     return new weir_trainer(*step);
   } catch (...) {
@@ -73,6 +74,7 @@ weir_trainer* weir_trainer_create(const weir_step* step) {
 }
 
 weir_trainer* weir_trainer_of_model(const weir_model_info* model) {
+  if (model == nullptr) return nullptr;
   weir_step step{program_of(*model, "step"),
                  program_of(*model, "evaluate"),
                  model->state_bytes,
@@ -94,19 +96,22 @@ void weir_trainer_destroy(weir_trainer* trainer) { delete trainer; }
 
 int weir_trainer_step(weir_trainer* trainer, const void* const* inputs, void* const* outputs,
                       const ptrdiff_t* dims, const weir_executor* executor) {
+  if (trainer == nullptr) return kFailed;
   return run(*trainer, trainer->step.step, inputs, outputs, dims, executor);
 }
 
 int weir_trainer_evaluate(weir_trainer* trainer, const void* const* inputs, void* const* outputs,
                           const ptrdiff_t* dims, const weir_executor* executor) {
+  if (trainer == nullptr) return kFailed;
   return run(*trainer, trainer->step.evaluation, inputs, outputs, dims, executor);
 }
 
 const weir_fault* weir_trainer_fault(const weir_trainer* trainer) {
-  return trainer->has_fault ? &trainer->fault : nullptr;
+  return trainer != nullptr && trainer->has_fault ? &trainer->fault : nullptr;
 }
 
 void* weir_trainer_state(weir_trainer* trainer, const char* name, size_t* bytes) {
+  if (trainer == nullptr || name == nullptr) return nullptr;
   for (size_t i = 0; i < trainer->step.variable_count; ++i) {
     const weir_variable& variable = trainer->step.variables[i];
     if (std::strcmp(variable.name, name) != 0) continue;
@@ -116,4 +121,6 @@ void* weir_trainer_state(weir_trainer* trainer, const char* name, size_t* bytes)
   return nullptr;
 }
 
-void* weir_trainer_state_block(weir_trainer* trainer) { return trainer->state.data(); }
+void* weir_trainer_state_block(weir_trainer* trainer) {
+  return trainer == nullptr ? nullptr : trainer->state.data();
+}

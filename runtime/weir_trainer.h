@@ -3,7 +3,8 @@
  * A step that is compiled ahead of time (`weir compile --train`) describes itself: what a program links
  * as digits.o has the description digits_model, and weir_trainer_of_model() takes it. One that the C++
  * class Trainer has compiled in memory is a weir_step (Trainer::c_step, compiler/trainer.h), for
- * weir_trainer_create(). Plain C (C89 and later, C++).
+ * weir_trainer_create(). Plain C (C89 and later, C++). Null for a step, a model, a trainer or a name is no fault: the functions
+ * then return null, a step or an evaluation -1, and destroying it does nothing.
  *
  *   weir_trainer* trainer = weir_trainer_of_model(&digits_model);
  *   status = weir_trainer_step(trainer, inputs, outputs, dims, executor);

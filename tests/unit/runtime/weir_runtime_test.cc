@@ -1,5 +1,6 @@
 // The C interface, from C and from C++.
 #include "runtime/weir_runtime.h"
+#include "runtime/weir_trainer.h"
 
 #include <gtest/gtest.h>
 
@@ -39,6 +40,19 @@ TEST(CInterface, NullIsHarmless) {
   weir_thread_pool_destroy(nullptr);
   weir_workspace_destroy(nullptr);
   EXPECT_EQ(weir_thread_pool_executor(nullptr), nullptr);
+  EXPECT_EQ(weir_workspace_reserve(nullptr, 64), nullptr);
+  EXPECT_EQ(weir_workspace_bytes(nullptr), 0u);
+  weir_model_close(nullptr);
+  EXPECT_EQ(weir_model_describe(nullptr), nullptr);
+  EXPECT_EQ(weir_model_program(nullptr, "forward"), nullptr);
+  weir_trainer_destroy(nullptr);
+  EXPECT_EQ(weir_trainer_create(nullptr), nullptr);
+  EXPECT_EQ(weir_trainer_of_model(nullptr), nullptr);
+  EXPECT_EQ(weir_trainer_step(nullptr, nullptr, nullptr, nullptr, nullptr), -1);
+  EXPECT_EQ(weir_trainer_evaluate(nullptr, nullptr, nullptr, nullptr, nullptr), -1);
+  EXPECT_EQ(weir_trainer_fault(nullptr), nullptr);
+  EXPECT_EQ(weir_trainer_state(nullptr, "w", nullptr), nullptr);
+  EXPECT_EQ(weir_trainer_state_block(nullptr), nullptr);
 }
 
 }  // namespace

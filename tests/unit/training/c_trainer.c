@@ -47,6 +47,7 @@ int weir_test_train_in_c(const weir_step* step, const void* const* batch, ptrdif
   if (weir_trainer_evaluate(trainer, inputs, outputs, &rows, NULL) != WEIR_OK) fault = 8;
   if (logits[0] - logits[0] == 0) fault = 9;
   if (weir_trainer_state(trainer, "nothing", NULL) != NULL) fault = 10;
+  if (weir_trainer_state(trainer, NULL, NULL) != NULL) fault = 14;
   rows = -1;
   if (weir_trainer_step(other, inputs, outputs, &rows, NULL) != WEIR_INVALID_CALL) fault = 11;
   weir_trainer_destroy(trainer);
