@@ -253,8 +253,8 @@ std::string_view type_name(DType dtype) {
 
 Weights read_safetensors(const FileBytes& file) {
   if (file.bytes.size() < kLengthBytes)
-    file.refuse(
-        fmt::format("this is not a .safetensors file: it has only {} bytes", file.bytes.size()));
+    file.refuse(fmt::format("this is not a .safetensors file: it has only {} byte{}",
+                            file.bytes.size(), file.bytes.size() == 1 ? "" : "s"));
   std::uint64_t length = 0;
   for (std::size_t i = 0; i < kLengthBytes; ++i) length |= std::uint64_t{file.bytes[i]} << (8 * i);
   std::uint64_t rest = file.bytes.size() - kLengthBytes;

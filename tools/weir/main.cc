@@ -60,23 +60,30 @@ std::string listed(const CLI::App& app) {
 }
 
 int fail(const CLI::ParseError& error, const CLI::App& app) {
-  std::string message = error.what();
-  if (dynamic_cast<const CLI::ExtrasError*>(&error) != nullptr) {
-    std::vector<std::string> extras = app.remaining(true);
+  std::string message = error.what(), help = help_command(app);
+  std::vector<std::string> extras = app.remaining(true);  // the command's last
+  // The mark itself is one of these; behind it nothing is an option.
+  const bool is_behind = !extras.empty() && extras.front() == "--";
+  if (is_behind) extras.erase(extras.begin());
+  // What is missing may be so because of what is unknown.
+  const bool is_unknown = dynamic_cast<const CLI::ExtrasError*>(&error) != nullptr ||
+                          dynamic_cast<const CLI::RequiredError*>(&error) != nullptr;
+  if (is_unknown && !extras.empty()) {
     const std::string& first = extras.front();
-    bool is_option = first.size() > 1 && first.front() == '-';
-    bool is_command = !is_option && app.get_subcommands().empty();
+    const bool is_option = !is_behind && first.size() > 1 && first.front() == '-';
+    const bool is_before = !is_behind && !app.remaining(false).empty();  // before any command
+    if (is_before) help = "weir --help";
     message = fmt::format("{} {}",
-                          is_option    ? "there is no option"
-                          : is_command ? "there is no command"
-                                       : "this argument is one too many:",
+                          is_option   ? "there is no option"
+                          : is_before ? "there is no command"
+                                      : "this argument is one too many:",
                           printable(first));
   } else if (dynamic_cast<const CLI::ArgumentMismatch*>(&error) != nullptr) {
     message =
         fmt::format("{} {}", message.substr(0, message.find(':')),
                     message.find("At Most") == message.npos ? "needs a value" : "is given twice");
   }
-  return fail(fmt::format("{} (see {})", message, help_command(app)));
+  return fail(fmt::format("{} (see {})", message, help));
 }
 
 // As the library takes them, the last one first. To it `--option=` says that the value comes next,

@@ -126,6 +126,7 @@ TEST(Safetensors, cut_anywhere_is_an_error) {
 
 TEST(Safetensors, lengths_that_lie) {
   EXPECT_THAT(safetensors_error(""), HasSubstr("has only 0 bytes"));
+  EXPECT_THAT(safetensors_error("{"), testing::EndsWith("has only 1 byte"));
   EXPECT_THAT(safetensors_error(std::string(8, '\0')), HasSubstr("does not begin with '{'"));
   EXPECT_THAT(safetensors_error(std::string(8, '\xff') + "{}"),
               HasSubstr("claims 18446744073709551615 bytes, and only 2 follow"));
