@@ -63,7 +63,7 @@ bool leaves_work(const Kernel& stores, const Fold& fold, DType type, const Walk&
   }
   if (stores.rows.size() > 2) return true;
   const std::optional<std::int64_t> columns = column_count.constant();
-  if (!columns) return false;
+  if (!columns || *columns == 0) return false;
   const std::int64_t tile = std::int64_t{vectors.lanes(type)} * tile_vectors(vectors);
   return *columns >= kEnoughBlocks * tile ||
          steps_of(stores) <= kLightChunk / fold.chunk / *columns;

@@ -91,14 +91,21 @@ class Keeper {
     return best;
   }
 
+  // Whether other functions work on the chunks of a fold among some stages. These run the folds in
+  // front of it, but not the maps.
+  bool any_is_parted(std::size_t first, std::size_t end) const {
+    for (std::size_t i = first; i < end; ++i)
+      if (kernel_.stages[i].fold && !kernel_.stages[i].fold->partials.empty()) return true;
+    return false;
+  }
+
   bool keep_for(std::size_t map, std::size_t number) {
     const Stage& last = stages()[map];
     const Store store = last.stores[number];
     const std::uint32_t axis = *last.axis;
     for (std::size_t i = 0; i < map; ++i) {
       const Stage& stage = stages()[i];
-      if (!stage.fold || stage.axis != axis || !stage.digits.empty() ||
-          !stage.fold->partials.empty())
+      if (!stage.fold || stage.axis != axis || !stage.digits.empty() || any_is_parted(i, map))
         continue;
       Id element = shared_element(*stage.fold, store, axis);
       if (!element.valid()) continue;

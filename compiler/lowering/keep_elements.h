@@ -14,8 +14,8 @@
 
 namespace weir {
 
-// Changes the stages of kernels to which this applies. Folds whose chunks other functions work on
-// (Fold::partials) are left alone.
+// Changes the stages of kernels to which this applies. Where other functions work on the chunks of a
+// fold (Fold::partials), what it reads and what is read in front of it are left alone.
 void keep_elements(Kernel& kernel);
 
 }  // namespace weir

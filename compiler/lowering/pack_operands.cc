@@ -274,7 +274,7 @@ std::vector<PackedCopy> pack_operands(BuiltKernel& built,
                                       const std::function<bool(ValueId)>& is_weight,
                                       const Processor& processor, std::vector<PackedCopy> copies) {
   Kernel& kernel = built.kernel;
-  for (PackedCopy& copy : pack_windows(built)) copies.push_back(std::move(copy));
+  for (PackedCopy& copy : pack_windows(built, is_weight)) copies.push_back(std::move(copy));
   auto folds = [](const Stage& stage) { return stage.fold.has_value(); };
   // A derivative need not depend on all that it is given: what was loaded in vain is no parameter.
   if (kernel.rows.empty() || std::none_of(kernel.stages.begin(), kernel.stages.end(), folds)) {

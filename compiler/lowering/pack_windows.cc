@@ -51,7 +51,8 @@ std::optional<std::vector<std::uint32_t>> order_across(const Kernel& kernel, Id 
 
 }  // namespace
 
-std::vector<PackedCopy> pack_windows(BuiltKernel& built) {
+std::vector<PackedCopy> pack_windows(BuiltKernel& built,
+                                     const std::function<bool(ValueId)>& is_weight) {
   Kernel& kernel = built.kernel;
   std::vector<PackedCopy> copies;
   if (kernel.rows.empty()) return copies;
@@ -87,7 +88,12 @@ std::vector<PackedCopy> pack_windows(BuiltKernel& built) {
            built.values[parameter].valid();
   };
   // A copy that is made anyway has its frame for nothing.
-  const std::vector<FramedWindow> framed = frame_windows(kernel, is_copied, 0);
+  const std::vector<FramedWindow> framed = frame_windows(
+      kernel,
+      [&](std::uint32_t parameter) {
+        return is_copied(parameter) && !is_weight(built.values[parameter]);
+      },
+      0);
   built.values.resize(kernel.parameters.size());
   std::vector<bool> is_read(kernel.parameters.size());
   for (Id id : scalar::reachable(kernel.arena, roots_of(kernel)))

@@ -13,7 +13,8 @@
 namespace weir {
 
 // Makes `built` read its copy in the place of each such operand, one for each copy returned;
-// BuiltKernel::values gets an invalid id for it.
-std::vector<PackedCopy> pack_windows(BuiltKernel& built);
+// BuiltKernel::values gets an invalid id for it. A weight's copy has no frame: it is made once.
+std::vector<PackedCopy> pack_windows(BuiltKernel& built,
+                                     const std::function<bool(ValueId)>& is_weight);
 
 }  // namespace weir

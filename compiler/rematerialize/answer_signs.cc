@@ -65,8 +65,12 @@ class SignChooser {
         ValueId x = node.operands[k];
         const Node* from = boundary_.producer(x);
         if (!from || from->op->data || boundary_.is_backward(x)) continue;
-        if (!reads_sign_alone(graph_, node, k)) continue;
+        const SignQuestions asked = sign_questions(graph_, node, k);
+        if (!asked.above && !asked.not_above) continue;
         questions_.emplace(key({i}, k), x);
+        SignQuestions& of_x = asked_of_[x];
+        of_x.above = of_x.above || asked.above;
+        of_x.not_above = of_x.not_above || asked.not_above;
         if (!seen[x.index]) asked_.push_back(x);
         seen[x.index] = true;
       }
@@ -87,6 +91,9 @@ class SignChooser {
         return;
       }
     }
+    // One bit answers one question: for NaN both answers are no.
+    const SignQuestions asked = asked_of_.at(x);
+    if (asked.above && asked.not_above) return;
     const Dim count = element_count(graph_.type(x).shape);
     bool worth = std::any_of(loads.begin(), loads.end(), [&](ValueId load) {
       const TensorType& type = graph_.type(load);
@@ -148,8 +155,13 @@ class SignChooser {
     ValueId constant = rewriter.add(get_op("constant"), {},
                                     {{"value", std::make_shared<const Tensor>(std::move(zero))}},
                                     value.location, "");
+    auto compare = [&](const char* op) {
+      return rewriter.add(get_op(op), {rewriter.mapped(x), constant}, {}, value.location, "");
+    };
     ValueId above =
-        rewriter.add(get_op("greater"), {rewriter.mapped(x), constant}, {}, value.location, "");
+        asked_of_.at(x).above
+            ? compare("greater")
+            : rewriter.add(get_op("logical_not"), {compare("less_equal")}, {}, value.location, "");
     std::string name = value.name.empty() ? "" : value.name + "_mask";
     std::optional<std::size_t> axis = packed_axis(value.type.shape);
     ValueId mask =
@@ -159,7 +171,7 @@ class SignChooser {
                         value.location, name);
   }
 
-  // As a value that is above 0 where x is.
+  // As a value of which the question that is asked of x has the same answer: 1 or 0.
   static ValueId from_mask(GraphRewriter& rewriter, ValueId mask, const TensorType& x,
                            const Node& reader) {
     auto add = [&](const char* op, Attributes attributes) {
@@ -178,6 +190,7 @@ class SignChooser {
   const Graph& graph_;
   std::unordered_map<std::uint64_t, ValueId> questions_;  // by node and operand: x
   std::vector<ValueId> asked_;                            // each x once
+  std::unordered_map<ValueId, SignQuestions> asked_of_;   // by x: of all its nodes
   // By x: nodes of the forward pass whose result has its sign.
   std::multimap<ValueId, NodeId> users_;
   std::unordered_map<ValueId, ValueId> outputs_;  // by x: y

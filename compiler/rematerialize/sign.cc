@@ -58,17 +58,17 @@ struct Expression {
     x = arena.argument(static_cast<std::uint32_t>(operand), types[operand].dtype);
   }
 
-  // Whether the operand is asked for nothing but x > 0 and x <= 0.
-  bool reads_sign_alone() const {
-    bool any = false;
+  // What the operand is asked for, if that is nothing but x > 0 and x <= 0.
+  SignQuestions sign_questions() const {
+    SignQuestions questions;
     for (Id id : scalar::reachable(arena, std::span(&root, 1))) {
       for (Id operand : arena.operands(id)) {
         if (operand != x) continue;
-        if (!asks_sign(arena, id, x)) return false;
-        any = true;
+        if (!asks_sign(arena, id, x)) return {};
+        (arena[id].primitive == Primitive::lt ? questions.above : questions.not_above) = true;
       }
     }
-    return any;
+    return questions;
   }
 
   bool has_elementary() const {
@@ -109,10 +109,14 @@ bool is_plain_float(DType type) { return is_float(type) && compute_type(type) ==
 
 }  // namespace
 
+SignQuestions sign_questions(const Graph& graph, const Node& node, std::size_t operand) {
+  if (!node.op->pointwise || !is_plain_float(graph.type(node.operands[operand]).dtype)) return {};
+  return Expression(graph, node, operand).sign_questions();
+}
+
 bool reads_sign_alone(const Graph& graph, const Node& node, std::size_t operand) {
-  if (!node.op->pointwise || !is_plain_float(graph.type(node.operands[operand]).dtype))
-    return false;
-  return Expression(graph, node, operand).reads_sign_alone();
+  const SignQuestions questions = sign_questions(graph, node, operand);
+  return questions.above || questions.not_above;
 }
 
 bool ignores_sign_at_zero(const Graph& graph, const Node& node, std::size_t operand,

@@ -12,6 +12,15 @@
 
 namespace weir {
 
+// What a node asks of an operand's sign.
+struct SignQuestions {
+  bool above = false;      // x > 0
+  bool not_above = false;  // x <= 0
+};
+
+// What the node asks, if that is all that it needs of this operand.
+SignQuestions sign_questions(const Graph& graph, const Node& node, std::size_t operand);
+
 // Whether the node asks of this operand nothing but x > 0 and x <= 0.
 bool reads_sign_alone(const Graph& graph, const Node& node, std::size_t operand);
 

@@ -520,5 +520,58 @@ TEST(Pitfalls, ResizingAnAxisThatTurnsOutToBeEmpty) {
   }
 }
 
+// The same bits as the interpreter's, at every level and on threads, for values of weights and
+// inputs at random.
+void expect_the_interpreters(const char* text, const Dim::Bindings& sizes = {}) {
+  Generator generator(17);
+  Graph graph = parse(text);
+  Inputs inputs = random_values(graph, graph.inputs(), generator, false, sizes);
+  Weights weights = random_values(graph, graph.params(), generator, false, sizes);
+  EXPECT_EQ(difference_on_levels(graph, weights, {&inputs, 1}), std::nullopt) << text;
+}
+
+// A sum over all elements in front of one whose chunks threads share: what is written for the first
+// to read is not there when others work on the second.
+TEST(Pitfalls, ASumInChunksBehindOneOfTheSameElements) {
+  for (const char* text : {R"(graph @m(%x: f32[60, 60, 1]) -> (f32[60, 60, 1]) {
+  %a = reduce_sum(%x) {axes = [0, 1, 2], keep_dims = true}
+  %d = sub(%x, %a)
+  %s = reduce_sum(%d) {axes = [0, 1], keep_dims = true}
+  %o = mul(%d, %s)
+  return %o
+})",
+                           R"(graph @n(%x: f32[3, 1800, 1]) -> (f32[3, 1800, 1]) {
+  %o = layer_norm(%x) {axis = 0}
+  return %o
+})"})
+    expect_the_interpreters(text);
+}
+
+// A weight whose windows are copied for vectors has no frame around it.
+TEST(Pitfalls, WindowsOfAWeightThatReachBeyondIt) {
+  for (const char* text : {R"(graph @m() -> (f32[2, 2, 2]) {
+  param %x: f32[2, 2, 2]
+  %y = max_pool(%x) {kernel = [3], high = [2]}
+  return %y
+})",
+                           R"(graph @m(%w: f32[32, 1, 3, 3]) -> (f32[1, 32, 3, 3]) {
+  param %x: f32[1, 32, 5, 5]
+  %y = conv(%x, %w) {groups = 32, strides = [2, 2], low = [1, 1], high = [1, 1]}
+  return %y
+})"})
+    expect_the_interpreters(text);
+}
+
+// A layer of no columns whose rows are added up.
+TEST(Pitfalls, SumsOverTheRowsOfNoColumns) {
+  expect_the_interpreters(R"(graph @m(%x: f32[N, 3], %w: f32[3, 0]) -> (f32[N, 0], f32[0]) {
+  %m = matmul(%x, %w)
+  %y = leaky_relu(%m)
+  %s = reduce_sum(%y) {axes = [0]}
+  return %y, %s
+})",
+                          {{"N", 5}});
+}
+
 }  // namespace
 }  // namespace weir::test

@@ -474,7 +474,7 @@ class ProgramGenerator {
     const DType type = one_of(kTypes);
     const Dim rows = one_of(palette_), depth = Dim(static_cast<std::int64_t>(1 + below(9)));
     Dim columns = one_of(palette_);
-    if (!columns.is_constant() || columns.value() < 2) columns = 40;
+    if (!columns.is_constant() || columns.value() == 1) columns = 40;
     if (size_of({rows, columns}) > kMaximumElements) return;
     auto add = [&](const char* op, std::vector<ValueId> operands, Attributes attributes) {
       return graph_.result(graph_.add_node(get_op(op), std::move(operands), std::move(attributes)));

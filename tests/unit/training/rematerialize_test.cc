@@ -163,6 +163,36 @@ TEST(Rematerialize, PacksMasksOfManyElements) {
   }
 }
 
+// Neither x > 0 nor x <= 0 holds for NaN: a mask says no to the one that is asked. leaky_relu's
+// gradient asks the first, relu's the second; where both are asked, no bit is enough.
+TEST(Rematerialize, MasksAnswerForNanAsValuesDo) {
+  const std::function<Var(Var)> activations[]{
+      [](Var x) { return leaky_relu(x, -0.5); }, [](Var x) { return relu(x); },
+      [](Var x) { return leaky_relu(x, -0.5) + relu(x) * 3.0f; }};
+  std::vector<std::vector<std::string>> chosen;
+  for (const auto& activation : activations) {
+    GraphBuilder b("one");
+    Var x = b.input("x", DType::f32, {kN, 32});
+    Var w = b.param("w", DType::f32, {32, 40}, {"he"});
+    b.output("loss", reduce_sum(matmul(activation(matmul(x, w)),
+                                       b.param("v", DType::f32, {40, 40}, {"he"}))));
+    Model model = b.finish();
+    initialize(model, {}, 11);
+    model = differentiated(std::move(model));
+    test::Generator generator(5);
+    Inputs inputs =
+        test::random_values(model.graph, model.graph.inputs(), generator, false, kSizes);
+    for (float& element : inputs.at("x").mutable_elements<float>().subspan(0, 32)) element = NAN;
+    chosen.push_back(choices(optimize(model.graph)));
+    const std::vector<Tensor> masked = compile(model).run(inputs),
+                              whole = compile(model, without_choice()).run(inputs);
+    for (std::size_t i = 0; i < whole.size(); ++i)
+      EXPECT_TRUE(compare(masked[i], whole[i]).identical) << model.graph.outputs()[i].name;
+  }
+  EXPECT_THAT(chosen[0], testing::Contains(testing::AnyOf("mask", "bits")));
+  EXPECT_THAT(chosen[2], testing::Not(testing::Contains(testing::AnyOf("mask", "bits"))));
+}
+
 TEST(Rematerialize, ReluSaysItByItsOutputAndHalvesAreLeftAlone) {
   EXPECT_THAT(choices(optimize(network(2, [](Var x) { return relu(x); }).graph)),
               ElementsAre("output"));
