@@ -70,7 +70,9 @@ typedef struct weir_executor {
    * parallel_for of one task for each worker takes where the tasks do nothing; not negative. A
    * program asks before it divides a loop: one of less work than twice that runs whole, and the
    * others' shares of a longer one are smaller by it than that of worker 0, who is taken to be the
-   * calling thread and to run the first tasks. Null: WEIR_HAND_OVER, and all shares are equal. */
+   * calling thread and to run the first tasks. More than WEIR_HAND_OVER says that the threads have no
+   * cache in common: on some processors large results go past the caches earlier then. Null:
+   * WEIR_HAND_OVER, and all shares are equal. */
   int (*hand_over)(void* context);
 } weir_executor;
 

@@ -1,44 +1,64 @@
 #include "compiler/codegen/call_reach.h"
 
+#include <algorithm>
+
 namespace weir {
 namespace {
 
+bool has_far_loop(const Schedule& schedule) { return schedule.lines_together > 0; }
+
+bool differs_apart(const BytesFrom& from) { return from.apart != from.several; }
+
 llvm::Value* is_past(llvm::IRBuilder<>& b, SizeArithmetic& sizes, const Schedule& schedule,
-                     const BytesFrom& from, llvm::Value* shared) {
-  llvm::Value* least = sizes.i64(from.alone);
-  if (from.several != from.alone) least = b.CreateSelect(shared, sizes.i64(from.several), least);
+                     const BytesFrom& from, const Sharing& sharing) {
+  llvm::Value* least = sizes.i64(from.several);
+  if (differs_apart(from)) least = b.CreateSelect(sharing.apart, sizes.i64(from.apart), least);
+  if (differs_apart(from) || from.several != from.alone)
+    least = b.CreateSelect(sharing.shared, least, sizes.i64(from.alone));
   return b.CreateICmpSGE(sizes.dimension(schedule.bytes), least);
 }
 
 // From the nearest on, of those loops that the schedule has.
 llvm::Value* reach_from(Reach nearest, llvm::IRBuilder<>& b, SizeArithmetic& sizes,
-                        const Schedule& schedule, llvm::Value* shared) {
+                        const Schedule& schedule, const Sharing& sharing) {
   llvm::Value* reach = reach_value(b, nearest);
   auto beyond = [&](const BytesFrom& from, Reach next) {
     if (next <= nearest) return;
-    reach = b.CreateSelect(is_past(b, sizes, schedule, from, shared), reach_value(b, next), reach);
+    reach = b.CreateSelect(is_past(b, sizes, schedule, from, sharing), reach_value(b, next), reach);
   };
-  if (schedule.lines_together > 0) beyond(schedule.far, Reach::far);
+  if (has_far_loop(schedule)) beyond(schedule.far, Reach::far);
   beyond(schedule.past_caches, Reach::memory);
   return reach;
 }
 
 }  // namespace
 
+bool has_reach_apart(const Schedule& schedule) {
+  return schedule.streams && (differs_apart(schedule.past_caches) ||
+                              (has_far_loop(schedule) && differs_apart(schedule.far)));
+}
+
+llvm::Value* asks_apart(llvm::IRBuilder<>& b, SizeArithmetic& sizes, const Schedule& schedule) {
+  if (!has_reach_apart(schedule)) return b.getFalse();
+  std::int64_t least = schedule.past_caches.least();
+  if (has_far_loop(schedule)) least = std::min(least, schedule.far.least());
+  return b.CreateICmpSGE(sizes.dimension(schedule.bytes), sizes.i64(least));
+}
+
 llvm::ConstantInt* reach_value(llvm::IRBuilder<>& b, Reach reach) {
   return b.getInt64(static_cast<std::uint64_t>(reach));
 }
 
 llvm::Value* reach_of(llvm::IRBuilder<>& b, SizeArithmetic& sizes, const Schedule& schedule,
-                      llvm::Value* shared) {
+                      const Sharing& sharing) {
   if (!schedule.streams) return reach_value(b, Reach::near);
-  return reach_from(Reach::near, b, sizes, schedule, shared);
+  return reach_from(Reach::near, b, sizes, schedule, sharing);
 }
 
 llvm::Value* far_reach_of(llvm::IRBuilder<>& b, SizeArithmetic& sizes, const Schedule& schedule,
-                          llvm::Value* shared) {
-  const Reach nearest = schedule.lines_together > 0 ? Reach::far : Reach::memory;
-  return reach_from(nearest, b, sizes, schedule, shared);
+                          const Sharing& sharing) {
+  return reach_from(has_far_loop(schedule) ? Reach::far : Reach::memory, b, sizes, schedule,
+                    sharing);
 }
 
 }  // namespace weir

@@ -96,7 +96,7 @@ class EntryEmitter {
       if (single_) declare_units();
       emit_workspace_size(b_, parallel_, sizes_, program_, schedules_, word_);
       if (shapes_) emit_shapes(b_, parallel_, sizes_, program_, word_);
-      parallel_.emit();
+      parallel_.emit(std::ranges::any_of(schedules_, has_reach_apart));
       emit_program();
       if (far_units_ != nullptr) emit_far_units();
       if (single_) only_kernel()->eraseFromParent();
@@ -203,21 +203,38 @@ class EntryEmitter {
     b_.SetInsertPoint(here);
     const Schedule& schedule = schedules_[call.kernel];
     llvm::Value* end = b_.CreateSelect(is_all, count, units_->getArg(2));
-    llvm::Value* reach = reach_of(b_, sizes_, schedule, is_shared(units_->getArg(1), end, count));
     if (has_far_units()) {
       far_units_ = parallel_.declare(units_->getName().str() + ".far", parallel_.kernel_type());
       llvm::BasicBlock* near = block("near");
       llvm::BasicBlock* far = block("far");
-      b_.CreateCondBr(b_.CreateICmpEQ(reach, reach_value(b_, Reach::near)), near, far);
+      b_.CreateCondBr(is_surely_near(schedule, end, count), near, far);
       b_.SetInsertPoint(far);
       llvm::CallInst* status =
           b_.CreateCall(far_units_, {units_->getArg(0), units_->getArg(1), end, b_.getInt32(0)});
       status->setTailCall();
       b_.CreateRet(status);
       b_.SetInsertPoint(near);
-      reach = reach_value(b_, Reach::near);
     }
+    llvm::Value* reach =
+        far_units_ ? reach_value(b_, Reach::near)
+                   : reach_of(b_, sizes_, schedule, sharing_of(schedule, *units_, end, count));
     inline_kernel(call, reach, units_->getArg(1), end, units_->getArg(3));
+  }
+
+  // Where it depends on whether threads are apart, which is found out with less haste.
+  llvm::Value* is_surely_near(const Schedule& schedule, llvm::Value* end, llvm::Value* count) {
+    if (has_reach_apart(schedule)) return b_.CreateNot(asks_apart(b_, sizes_, schedule));
+    llvm::Value* reach = reach_of(b_, sizes_, schedule, sharing_of(schedule, *units_, end, count));
+    return b_.CreateICmpEQ(reach, reach_value(b_, Reach::near));
+  }
+
+  // Of units that go to `units` from their beginning to `end`, of so many.
+  Sharing sharing_of(const Schedule& schedule, llvm::Function& units, llvm::Value* end,
+                     llvm::Value* count) {
+    llvm::Value* shared = b_.CreateICmpNE(b_.CreateSub(end, units.getArg(1)), count);
+    llvm::Value* apart =
+        has_reach_apart(schedule) ? parallel_.apart_of_task(units.getArg(0), shared) : nullptr;
+    return {shared, apart};
   }
 
   // Whether what has to know of caches stands in a function of its own: what is near then runs with
@@ -228,15 +245,16 @@ class EntryEmitter {
   }
 
   // i32 far_units(weir_call*, i64 begin, i64 end, i32 worker): units of a call that has been
-  // checked, and is not near.
+  // checked, and is not near, unless that depends on whether threads are apart.
   void emit_far_units() {
     parallel_.enter(*far_units_, ParallelEmitter::Code::optimized);
     read_call(far_units_->getArg(0));
     const KernelCall& call = program_.calls[0];
     const Schedule& schedule = schedules_[call.kernel];
-    llvm::Value* shared =
-        is_shared(far_units_->getArg(1), far_units_->getArg(2), units_of(schedule));
-    llvm::Value* reach = far_reach_of(b_, sizes_, schedule, shared);
+    const Sharing sharing =
+        sharing_of(schedule, *far_units_, far_units_->getArg(2), units_of(schedule));
+    llvm::Value* reach = has_reach_apart(schedule) ? reach_of(b_, sizes_, schedule, sharing)
+                                                   : far_reach_of(b_, sizes_, schedule, sharing);
     inline_kernel(call, reach, far_units_->getArg(1), far_units_->getArg(2), far_units_->getArg(3));
     b_.CreateRet(b_.getInt32(WEIR_OK));
   }
@@ -376,10 +394,6 @@ class EntryEmitter {
   }
 
   // Whether threads have parts of the only kernel's units.
-  llvm::Value* is_shared(llvm::Value* begin, llvm::Value* end, llvm::Value* count) {
-    return b_.CreateICmpNE(b_.CreateSub(end, begin), count);
-  }
-
   llvm::Value* filled_frame(const KernelCall& call, llvm::Value* reach) {
     const Schedule& schedule = schedules_[call.kernel];
     llvm::StructType* type =
@@ -395,6 +409,23 @@ class EntryEmitter {
     return frame;
   }
 
+  // The executor is asked only about calls for which it matters.
+  llvm::Value* apart_where_asked(const Schedule& schedule) {
+    if (!has_reach_apart(schedule)) return nullptr;
+    llvm::BasicBlock* before = b_.GetInsertBlock();
+    llvm::BasicBlock* ask = block("ask");
+    llvm::BasicBlock* asked = block("asked");
+    b_.CreateCondBr(asks_apart(b_, sizes_, schedule), ask, asked);
+    b_.SetInsertPoint(ask);
+    llvm::Value* told = parallel_.apart(memory_.executor());
+    b_.CreateBr(asked);
+    b_.SetInsertPoint(asked);
+    llvm::PHINode* apart = b_.CreatePHI(b_.getInt1Ty(), 2);
+    apart->addIncoming(b_.getFalse(), before);
+    apart->addIncoming(told, ask);
+    return apart;
+  }
+
   void emit_call(const KernelCall& call) {
     const Schedule& schedule = schedules_[call.kernel];
     llvm::Value* units = units_of(schedule);
@@ -404,8 +435,9 @@ class EntryEmitter {
           llvm::Intrinsic::umax, cost,
           b_.CreateUDiv(sizes_.dimension(schedule.bytes), i64(kBytesOfUnit)));
     if (single_) return emit_units(call, units, cost);
-    llvm::Value* shared = schedule.streams ? b_.CreateIsNotNull(memory_.executor()) : b_.getFalse();
-    llvm::Value* frame = filled_frame(call, reach_of(b_, sizes_, schedule, shared));
+    const Sharing sharing{schedule.streams ? b_.CreateIsNotNull(memory_.executor()) : b_.getFalse(),
+                          apart_where_asked(schedule)};
+    llvm::Value* frame = filled_frame(call, reach_of(b_, sizes_, schedule, sharing));
     llvm::Value* exchanged = exchanged_bytes(call);
     for (const KernelPhase& phase : phases_of_(call.kernel)) {
       llvm::Value* count = units;

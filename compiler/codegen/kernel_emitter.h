@@ -159,6 +159,7 @@ class KernelEmitter {
   llvm::Value* stream_lines(llvm::Value* begin, llvm::Value* end, const LaneBody& body);
   llvm::Value* lines_together(llvm::Value* begin, llvm::Value* end, int lines,
                               const LaneBody& body);
+  void load_first(const std::vector<scalar::Id>& loads, const Lanes& lanes);
   void prefetch_ahead(const std::vector<scalar::Id>& loads, llvm::Value* element);
 
   // fold_emitter.cc: reductions.

@@ -21,6 +21,9 @@ constexpr std::int64_t kLeastGain = 2;
 // Bytes that workers have from each other in as long as a loop takes to hand over: of 768 lines not
 // all are elsewhere, and several are on their way at a time.
 constexpr std::int64_t kBytesOfHandOver = 3 << 14;
+// Processors that need longer than this, in nanoseconds, have no cache in common: those that have
+// need 100 to 250.
+constexpr std::int64_t kNearHandOver = WEIR_HAND_OVER;
 // Beyond all that can be divided; keeps products small.
 constexpr std::int64_t kMostHandOver = 1 << 20;
 // A call with longer lists is not worth copying.
@@ -30,6 +33,8 @@ enum Field : unsigned { context, max_workers, parallel_for, begin, end, hand_ove
 // Fields of a closure, what a task is given. A program that is a single kernel has a copy of its
 // weir_call there, with its lists behind: a thread then finds all that it needs in neighbouring
 // lines, where it would follow pointers from line to line that the caller has just written.
+// Where tasks are told whether the threads are apart, the lead is doubled, and odd if they are: one
+// more field would be one more line.
 enum Closure : unsigned { kKernel, kFrame, kUnits, kGrain, kLead, kCall, kInputs, kOutputs, kDims };
 
 bool is_worth_copying(const CallLists& lists) {
@@ -68,10 +73,13 @@ llvm::StructType* ParallelEmitter::closure_type(const std::optional<CallLists>& 
   return llvm::StructType::get(module_.getContext(), fields);
 }
 
-void ParallelEmitter::emit() {
+void ParallelEmitter::emit(bool asks_apart) {
+  tells_apart_ = copies_call_ && asks_apart;
   emit_task();
   emit_parallel();
-  if (!single_) emit_run();
+  if (single_) return;
+  emit_run();
+  if (asks_apart) emit_apart();
 }
 
 llvm::Function* ParallelEmitter::declare(const std::string& name, llvm::FunctionType* type) {
@@ -161,6 +169,7 @@ void ParallelEmitter::emit_task() {
   llvm::Value* units = field(kUnits);
   llvm::Value* grain = field(kGrain);
   llvm::Value* lead = field(kLead);
+  if (tells_apart_) lead = b_.CreateLShr(lead, i64(1));
   llvm::Value* number = b_.CreateSExt(task_->getArg(1), b_.getInt64Ty());
   llvm::Value* equal = b_.CreateMul(number, grain);
   llvm::Value* first =
@@ -197,6 +206,42 @@ llvm::FunctionType* ParallelEmitter::kernel_type() {
   llvm::Type* result = single_ ? b_.getInt32Ty() : b_.getVoidTy();
   return llvm::FunctionType::get(
       result, {pointer_, b_.getInt64Ty(), b_.getInt64Ty(), b_.getInt32Ty()}, false);
+}
+
+llvm::Function* ParallelEmitter::apart_function() {
+  return declare("weir.apart", llvm::FunctionType::get(b_.getInt1Ty(), {pointer_}, false));
+}
+
+llvm::Value* ParallelEmitter::apart(llvm::Value* executor) {
+  return b_.CreateCall(apart_function(), {executor});
+}
+
+llvm::Value* ParallelEmitter::apart_of_task(llvm::Value* call, llvm::Value* shared) {
+  if (!tells_apart_) return b_.getFalse();
+  const llvm::StructLayout& layout = *module_.getDataLayout().getStructLayout(closure_type_);
+  const auto back = static_cast<std::int64_t>(layout.getElementOffset(kCall)) -
+                    static_cast<std::int64_t>(layout.getElementOffset(kLead));
+  llvm::Value* lead = b_.CreateGEP(b_.getInt8Ty(), call, i64(-back));
+  llvm::Value* told = b_.CreateLoad(b_.getInt64Ty(), b_.CreateSelect(shared, lead, call));
+  return b_.CreateTrunc(told, b_.getInt1Ty());
+}
+
+// i1 apart(executor*)
+void ParallelEmitter::emit_apart() {
+  llvm::Function& made = *apart_function();
+  enter(made);
+  llvm::Value* executor = made.getArg(0);
+  llvm::BasicBlock* some = block("some");
+  llvm::BasicBlock* told = block("told");
+  llvm::BasicBlock* none = block("none");
+  b_.CreateCondBr(b_.CreateIsNotNull(executor), some, none);
+  b_.SetInsertPoint(some);
+  llvm::Value* callback = executor_field(executor, Field::hand_over);
+  b_.CreateCondBr(b_.CreateIsNotNull(callback), told, none);
+  b_.SetInsertPoint(told);
+  b_.CreateRet(b_.CreateICmpSGT(nanoseconds_of(executor, callback), i64(kNearHandOver)));
+  b_.SetInsertPoint(none);
+  b_.CreateRet(b_.getFalse());
 }
 
 // i1 parallel(kernel, frame, i64 units, i64 cost, executor*, i64 exchanged, i1* begun): whether it
@@ -269,6 +314,10 @@ void ParallelEmitter::emit_parallel() {
   put(kFrame, copies_call_ ? copied_call(closure, frame) : frame);
   put(kUnits, units);
   put(kGrain, grain);
+  if (tells_apart_) {
+    llvm::Value* are_apart = b_.CreateICmpSGT(hand_over, i64(kNearHandOver * kCostPerNanosecond));
+    lead = b_.CreateOr(b_.CreateShl(lead, i64(1)), b_.CreateZExt(are_apart, b_.getInt64Ty()));
+  }
   put(kLead, lead);
   auto* type =
       llvm::FunctionType::get(b_.getVoidTy(), {pointer_, word_, pointer_, pointer_}, false);
@@ -291,11 +340,7 @@ ParallelEmitter::HandOver ParallelEmitter::hand_over_of(llvm::Value* executor, l
   llvm::BasicBlock* after = block("known");
   b_.CreateCondBr(b_.CreateIsNotNull(callback), told, after);
   b_.SetInsertPoint(told);
-  llvm::Value* nanoseconds =
-      b_.CreateZExt(b_.CreateCall(llvm::FunctionType::get(b_.getInt32Ty(), {pointer_}, false),
-                                  callback, {executor_field(executor, Field::context)}),
-                    b_.getInt64Ty());
-  nanoseconds = b_.CreateBinaryIntrinsic(llvm::Intrinsic::umin, nanoseconds, i64(kMostHandOver));
+  llvm::Value* nanoseconds = nanoseconds_of(executor, callback);
   llvm::Value* told_cost = b_.CreateMul(nanoseconds, i64(kCostPerNanosecond));
   llvm::Value* told_lead =
       primitives_.quotient(b_.CreateMul(units, told_cost), b_.CreateShl(cost, i64(1)));
@@ -309,6 +354,14 @@ ParallelEmitter::HandOver ParallelEmitter::hand_over_of(llvm::Value* executor, l
     return result;
   };
   return {either(told_cost, WEIR_HAND_OVER * kCostPerNanosecond), either(told_lead, 0)};
+}
+
+// What an executor says that handing over costs, an i64.
+llvm::Value* ParallelEmitter::nanoseconds_of(llvm::Value* executor, llvm::Value* callback) {
+  llvm::Value* told = b_.CreateCall(llvm::FunctionType::get(b_.getInt32Ty(), {pointer_}, false),
+                                    callback, {executor_field(executor, Field::context)});
+  return b_.CreateBinaryIntrinsic(llvm::Intrinsic::umin, b_.CreateZExt(told, b_.getInt64Ty()),
+                                  i64(kMostHandOver));
 }
 
 // Asks for the closure's lines from the one at `begin` on.

@@ -28,8 +28,9 @@ class ParallelEmitter {
                   DebugInfo& debug, llvm::IntegerType* word, std::optional<CallLists> single,
                   bool whole);
 
-  // Defines the functions; in one of the program's modules, before any other call.
-  void emit();
+  // Defines the functions; in one of the program's modules, before any other call. `asks_apart`:
+  // whether any of them calls `apart`.
+  void emit(bool asks_apart);
 
   // Runs `units` of a kernel here, or through the executor where that is worth it. `cost` is in
   // units of single vectors (about cycles); `exchanged` are bytes of which workers read what others
@@ -47,6 +48,14 @@ class ParallelEmitter {
 
   // What a task calls: kernel(frame*, i64 begin, i64 end, i32 worker).
   llvm::FunctionType* kernel_type();
+
+  // Whether the threads of an executor, which may be null, run on processors that are far from each
+  // other, an i1: a call of a function.
+  llvm::Value* apart(llvm::Value* executor);
+
+  // The same in a task of a single kernel, which has a copy of the weir_call; any i1 where the call
+  // is not shared.
+  llvm::Value* apart_of_task(llvm::Value* call, llvm::Value* shared);
 
   // Ends a run that has begun.
   void end_run(llvm::Value* executor, llvm::Value* begun);
@@ -79,7 +88,10 @@ class ParallelEmitter {
   void emit_task();
   void emit_parallel();
   void emit_run();
+  void emit_apart();
+  llvm::Function* apart_function();
   HandOver hand_over_of(llvm::Value* executor, llvm::Value* units, llvm::Value* cost);
+  llvm::Value* nanoseconds_of(llvm::Value* executor, llvm::Value* callback);
   llvm::FunctionType* run_type();
   void begin_run(llvm::Value* executor, llvm::Value* begun);
   void bracket(llvm::Value* executor, unsigned field);
@@ -95,7 +107,8 @@ class ParallelEmitter {
   llvm::PointerType* pointer_;
   llvm::StructType* executor_type_;
   bool single_;
-  bool copies_call_;  // into the closure
+  bool copies_call_;          // into the closure
+  bool tells_apart_ = false;  // tasks are told whether the threads are apart
   llvm::StructType* closure_type_;
   llvm::Function* task_ = nullptr;
   llvm::Function* parallel_ = nullptr;

@@ -108,8 +108,13 @@ llvm::Value* KernelEmitter::stream_lines(llvm::Value* begin, llvm::Value* end,
 // Steps of a few lines, some of which may go past the caches; returns where they end.
 llvm::Value* KernelEmitter::lines_together(llvm::Value* begin, llvm::Value* end, int lines,
                                            const LaneBody& body) {
-  if (schedule_.lines_past_caches == 0) return whole_vectors(begin, end, lines, body);
   const std::vector<Id> loads = streamed_loads(schedule_);
+  if (schedule_.lines_past_caches == 0)
+    return whole_vectors(begin, end, lines, [&](const Lanes& lanes) {
+      Scope scope(*this);
+      load_first(loads, lanes);
+      body(lanes);
+    });
   begin = stream_peel(begin, end, body);
   return whole_vectors(begin, end, lines, [&](const Lanes& lanes) {
     for (int slot = 0; slot < lines; ++slot)
@@ -118,6 +123,19 @@ llvm::Value* KernelEmitter::lines_together(llvm::Value* begin, llvm::Value* end,
     body(lanes);
     streaming_ = 0;
   });
+}
+
+// Loads what a step reads before anything is computed of it. A load that is an operand of the
+// operation that needs it comes where LLVM puts that; a fence around its value keeps it one of its
+// own.
+void KernelEmitter::load_first(const std::vector<Id>& loads, const Lanes& lanes) {
+  for (Id id : loads) {
+    Values fenced = values(id, lanes);
+    for (llvm::Value*& value : fenced)
+      if (value->getType()->isFPOrFPVectorTy())
+        value = b_.CreateArithmeticFence(value, value->getType());
+    values_[id.index] = fenced;
+  }
 }
 
 void KernelEmitter::prefetch_ahead(const std::vector<Id>& loads, llvm::Value* element) {

@@ -23,27 +23,33 @@ constexpr std::int64_t kLeastBytes = 1 << 20;
 // one thread, from its size on several. Of two it pays past the second caches of the processors
 // that run, with half of the result stored past the caches, or three quarters where the program
 // does not read it, so that lines go both ways at once, into the last cache and to memory: on one
-// thread, and on several where their cores gain by it.
+// thread, and on several that are apart where their cores gain by it.
 constexpr int kLinesTogether = 4, kLinesPastCaches = 2, kLinesThatLeave = 3;
 constexpr std::size_t kTwoOperands = 2, kManyOperands = 4;
-constexpr BytesFrom kFarOfTwo{2 << 20, 5 << 19}, kFarOfMany{1 << 18, 1 << 20};
+constexpr std::int64_t kFarOfTwoAlone = 2 << 20, kFarOfTwoApart = 5 << 19;
+constexpr BytesFrom kFarOfMany{1 << 18, 1 << 20, 1 << 20};
 // Of the 32 vector registers that come with vectors of a line, the others hold constants and what
 // is being computed.
 constexpr int kRegisters = 28;
 // What touches more than this stays in no cache, or is not worth waiting for: less of it where one
-// processor alone has to wait, or where the cores gain by it; see docs/decisions/streams.md.
+// processor alone has to wait, or each has a way to memory of its own and gains by it; see
+// docs/decisions/streams.md.
 constexpr std::int64_t kPastCaches = 24 << 20, kPastCachesAlone = 12 << 20;
 
-// Vectors that are alive at once, at most, where a store's value is computed operands first. What
-// is loaded for a single use is that operation's operand in memory, or becomes its result.
+// Vectors that are alive at once, at most, where all that a store's value depends on is loaded
+// first, and it is computed operands first then.
 class Alive {
  public:
   explicit Alive(const Schedule& schedule) : schedule_(schedule), arena_(schedule.kernel.arena) {}
 
   int most(Id root) {
-    for (Id id : scalar::subexpressions(arena_, root, [&](Id id) { return !is_load(id); }))
+    const std::vector<Id> all =
+        scalar::subexpressions(arena_, root, [&](Id id) { return !is_load(id); });
+    for (Id id : all)
       if (!is_load(id))
         for (Id operand : arena_.operands(id)) ++uses_[operand.index];
+    for (Id id : all)
+      if (is_load(id)) compute(id);
     compute(root);
     return most_;
   }
@@ -52,8 +58,7 @@ class Alive {
   bool is_load(Id id) const { return scalar::is_load(arena_[id].primitive); }
   // Comparisons have registers of their own.
   bool has_register(Id id) {
-    return schedule_.varies[id.index] && arena_[id].type != DType::boolean &&
-           !(is_load(id) && uses_[id.index] <= 1);
+    return schedule_.varies[id.index] && arena_[id].type != DType::boolean;
   }
 
   void compute(Id id) {
@@ -84,8 +89,9 @@ void choose_lines_together(Schedule& schedule, const Core& core, Id stored) {
   if (operands == kTwoOperands) {
     schedule.lines_together = kLinesTogether;
     schedule.lines_past_caches = kLinesPastCaches;
-    schedule.far = kFarOfTwo;
-    if (!core.stores_past_shared_caches) schedule.far.several = schedule.past_caches.several;
+    const std::int64_t several = schedule.past_caches.several;
+    schedule.far = {kFarOfTwoAlone, several,
+                    core.stores_past_shared_caches ? kFarOfTwoApart : several};
     return;
   }
   schedule.lines_together = kLinesTogether;
@@ -123,7 +129,8 @@ void choose_streams(Schedule& schedule, const Core& core, std::int64_t body_cost
   const KernelParameter& result = schedule.kernel.parameters[store.parameter];
   schedule.stores_lines = byte_size(result.type.dtype) * schedule.width == kLineBytes;
   const bool leaves_early = schedule.stores_lines && core.stores_past_shared_caches;
-  schedule.past_caches = {kPastCachesAlone, leaves_early ? kPastCachesAlone : kPastCaches};
+  schedule.past_caches = {kPastCachesAlone, kPastCaches,
+                          leaves_early ? kPastCachesAlone : kPastCaches};
   choose_lines_together(schedule, core, store.value);
   const std::int64_t least =
       schedule.lines_together > 0 ? std::min(schedule.far.alone, kLeastBytes) : kLeastBytes;

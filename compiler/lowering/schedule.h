@@ -37,6 +37,7 @@
 // Every expression has a level, the innermost loop that it depends on; code for it goes there.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <optional>
 #include <unordered_map>
@@ -128,9 +129,12 @@ struct FarColumns {
 // Bytes that a kernel moves in the time of a vector operation.
 inline constexpr std::int64_t kBytesOfUnit = 16;
 
-// From so many bytes of all operands on, without an executor and with one.
+// From so many bytes of all operands on: without an executor, with one, and with one whose threads
+// run on processors that are far from each other.
 struct BytesFrom {
-  std::int64_t alone = 0, several = 0;
+  std::int64_t alone = 0, several = 0, apart = 0;
+
+  std::int64_t least() const { return std::min({alone, several, apart}); }
 };
 
 struct Schedule {

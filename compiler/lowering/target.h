@@ -50,7 +50,8 @@ struct Core {
   int fma_ports = 2;                         // multiply-adds of vectors that begin in a cycle
   int fma_cycles = 4;                        // how many cycles each takes
   int fma_bytes = 32;  // and how many bytes of a vector; a longer one takes several
-  // Whether several of them together store faster past a last cache that would hold it all.
+  // Whether several of them that are far from each other store faster past a last cache that would
+  // hold it all.
   bool stores_past_shared_caches = false;
 
   // Multiply-adds of vectors of so many bytes that are under way at a time.

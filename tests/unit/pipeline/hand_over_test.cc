@@ -225,5 +225,35 @@ TEST(HandOver, TheBitsDoNotDependOnIt) {
   }
 }
 
+// Threads that are far from each other may store past the caches what others keep: a result of 3
+// MB, of a program that is one loop and of one of several.
+TEST(HandOver, WhereThreadsAreApartTheBitsAreTheSame) {
+  for (const char* text :
+       {kChain, R"(graph @two(%a: f32[N], %g: f32[N], %c: f32[3, N]) -> (f32[N], f32[3, N]) {
+  %y = leaky_relu.grad(%a, %g)
+  %z = leaky_relu(%c)
+  return %y, %z
+})"}) {
+    Generator generator(11);
+    Graph graph = parse(text);
+    Inputs inputs = random_values(graph, graph.inputs(), generator, false, {{"N", (1 << 18) + 77}});
+    const Program program{std::move(graph), {}, std::move(inputs)};
+    const Executable executable = compile(program, {vector_levels().front()});
+    const std::vector<Tensor> expected = executable.run(program.inputs);
+    for (int nanoseconds : {100, WEIR_HAND_OVER, WEIR_HAND_OVER + 1, 1000}) {
+      TellingExecutor telling(2, nanoseconds);
+      EXPECT_EQ(
+          difference(program.graph, executable.run(program.inputs, &telling.executor), expected),
+          std::nullopt)
+          << nanoseconds << " ns";
+      EXPECT_FALSE(telling.loops.empty());
+    }
+    TellingExecutor silent(2);
+    silent.executor.hand_over = nullptr;
+    EXPECT_EQ(difference(program.graph, executable.run(program.inputs, &silent.executor), expected),
+              std::nullopt);
+  }
+}
+
 }  // namespace
 }  // namespace weir::test
