@@ -28,7 +28,6 @@ namespace weir::tool {
 CLI::App* add_command(CLI::App& app, std::string name, std::string summary, std::string examples) {
   CLI::App* command = app.add_subcommand(std::move(name), std::move(summary));
   command->footer(std::move(examples));
-  command->option_defaults()->multi_option_policy(CLI::MultiOptionPolicy::TakeLast);
   return command;
 }
 
@@ -93,7 +92,6 @@ CLI::Option* add_list(CLI::App& command, const std::string& names, std::vector<s
       .add_option_function<std::vector<std::string>>(names, add_parts, std::move(description))
       ->check(refuse_empty)
       ->option_text(std::move(placeholder))
-      ->multi_option_policy(CLI::MultiOptionPolicy::Throw)
       ->allow_extra_args(false);
 }
 

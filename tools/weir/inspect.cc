@@ -140,8 +140,7 @@ void add_inspect_command(CLI::App& app, Action& action) {
   add_model(*command, options->model);
   add_value(*command, "--stage", options->stage, "STAGE",
             "graph, optimized, kept, kernels, llvm or asm.")
-      ->required()
-      ->multi_option_policy(CLI::MultiOptionPolicy::Throw);
+      ->required();
   add_gradient(*command, options->gradient);
   add_training_step(*command, options->training,
                     "Shows a step of training: forward, backward and update of one batch. Labels "
