@@ -8,7 +8,6 @@
 #include <fmt/format.h>
 
 #include "ir/diagnostic.h"
-#include "ir/escape.h"
 
 namespace weir {
 namespace {
@@ -20,8 +19,6 @@ namespace {
 // A polynomial of a real model is far smaller. Without a bound, the product of a shape's dimensions
 // could have more terms than fit in memory.
 constexpr std::size_t kMaximumFactors = 64;
-
-constexpr std::size_t kShownSymbol = 60;  // of a name that is none
 
 [[noreturn]] void too_complex() {
   throw Error(
@@ -64,14 +61,7 @@ Dim::Factor::Factor(Quotient quotient)
     : text_(fmt::format("floordiv({}, {})", quotient.dividend.to_string(), quotient.divisor)),
       quotient_(std::make_shared<const Quotient>(std::move(quotient))) {}
 
-// Error if the name is no identifier: the text form could not hold it.
-Dim Dim::symbol(std::string_view name) {
-  if (!is_identifier(name))
-    throw Error(fmt::format(
-        "{} is no name of a symbol: that is a letter or _, then letters, digits, _ and .",
-        in_quotes(prefix(name, kShownSymbol))));
-  return of(Factor(name));
-}
+Dim Dim::symbol(std::string_view name) { return of(Factor(name)); }
 
 Dim Dim::of(Factor factor) { return from_terms({Term{1, {std::move(factor)}}}); }
 

@@ -3,7 +3,6 @@
 
 #include <random>
 
-#include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -18,17 +17,6 @@ using test::error_of;
 using testing::HasSubstr;
 
 const Dim kN = Dim::symbol("N"), kM = Dim::symbol("M");
-
-TEST(Dim, SymbolsAreIdentifiers) {
-  for (const char* name : {"N", "_n.1", "floordiv"}) {
-    Graph graph = parse_graph(
-        fmt::format("graph @g(%x: f32[{0}]) -> (f32[{0}]) {{ return %x }}", name), "g.weir");
-    EXPECT_EQ(graph.type(graph.find("x")).shape, Shape{Dim::symbol(name)});
-  }
-  for (const char* name : {"", "a b;\n", "1", "N-1", "\xff"})
-    EXPECT_THAT(error_of([&] { Dim::symbol(name); }), HasSubstr("is no name of a symbol"));
-  EXPECT_THAT(error_of([&] { Dim::symbol("a b;\n"); }), testing::StartsWith("\"a b;\\n\" is"));
-}
 
 TEST(Dim, QuotientsHaveOneForm) {
   struct {
