@@ -1,9 +1,9 @@
 #include "compiler/lowering/pack_windows.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "compiler/lowering/estimated_size.h"
-#include "compiler/lowering/frame_windows.h"
 
 namespace weir {
 namespace {
@@ -50,6 +50,22 @@ std::optional<std::vector<std::uint32_t>> order_across(const Kernel& kernel, Id 
 }
 
 }  // namespace
+
+PackedCopy framed_copy(const BuiltKernel& built, const FramedWindow& window,
+                       std::vector<std::uint32_t> order) {
+  const std::vector<KernelParameter>& parameters = built.kernel.parameters;
+  PackedCopy copy{built.values[window.source], window.parameter, parameters[window.parameter].type,
+                  std::move(order)};
+  for (std::uint32_t i = 0; copy.order.size() < window.low.size(); ++i) copy.order.push_back(i);
+  const Shape& source = parameters[window.source].type.shape;
+  for (std::size_t i = 0; i < copy.order.size(); ++i) {
+    const std::uint32_t dimension = copy.order[i];
+    copy.low.push_back(window.low[dimension]);
+    copy.high.push_back(
+        (copy.type.shape[i] - source[dimension] - Dim(copy.low[i])).constant().value_or(0));
+  }
+  return copy;
+}
 
 std::vector<PackedCopy> pack_windows(BuiltKernel& built,
                                      const std::function<bool(ValueId)>& is_weight) {
@@ -104,10 +120,7 @@ std::vector<PackedCopy> pack_windows(BuiltKernel& built,
   for (const FramedWindow& window : framed) orders[window.parameter] = *wanted[window.source];
   reorder_dimensions(kernel, orders);
   for (const FramedWindow& window : framed) {
-    PackedCopy copy{built.values[window.source], window.parameter,
-                    kernel.parameters[window.parameter].type, orders[window.parameter]};
-    for (std::uint32_t dimension : copy.order) copy.low.push_back(window.low[dimension]);
-    copies.push_back(std::move(copy));
+    copies.push_back(framed_copy(built, window, orders[window.parameter]));
   }
   for (std::uint32_t i = 0; i < wanted.size(); ++i) {
     if (orders[i].empty()) continue;

@@ -8,9 +8,15 @@
 
 #include <vector>
 
+#include "compiler/lowering/frame_windows.h"
 #include "compiler/lowering/pack_operands.h"
 
 namespace weir {
+
+// The copy that a framed parameter is, with its source's dimensions in that order, or as they are if
+// there is none.
+PackedCopy framed_copy(const BuiltKernel& built, const FramedWindow& window,
+                       std::vector<std::uint32_t> order);
 
 // Makes `built` read its copy in the place of each such operand, one for each copy returned;
 // BuiltKernel::values gets an invalid id for it. A weight's copy has no frame: it is made once.

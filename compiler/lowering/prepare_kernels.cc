@@ -10,6 +10,7 @@
 #include "compiler/lowering/frame_windows.h"
 #include "compiler/lowering/leave_out_frames.h"
 #include "compiler/lowering/order_rows.h"
+#include "compiler/lowering/pack_windows.h"
 #include "compiler/lowering/part_results.h"
 #include "compiler/lowering/place_panels.h"
 #include "compiler/lowering/split_groups.h"
@@ -28,19 +29,8 @@ std::vector<PackedCopy> framed_copies(BuiltKernel& built, const std::vector<Fram
   for (const FramedWindow& window : framed)
     orders[window.parameter] = order_of_framed(built.kernel, window.parameter);
   reorder_dimensions(built.kernel, orders);
-  for (const FramedWindow& window : framed) {
-    PackedCopy copy{built.values[window.source], window.parameter,
-                    built.kernel.parameters[window.parameter].type, orders[window.parameter]};
-    for (std::uint32_t i = 0; copy.order.size() < window.low.size(); ++i) copy.order.push_back(i);
-    const Shape& source = built.kernel.parameters[window.source].type.shape;
-    for (std::size_t i = 0; i < copy.order.size(); ++i) {
-      const std::uint32_t dimension = copy.order[i];
-      copy.low.push_back(window.low[dimension]);
-      copy.high.push_back(
-          (copy.type.shape[i] - source[dimension] - Dim(copy.low[i])).constant().value_or(0));
-    }
-    copies.push_back(std::move(copy));
-  }
+  for (const FramedWindow& window : framed)
+    copies.push_back(framed_copy(built, window, orders[window.parameter]));
   return copies;
 }
 

@@ -72,7 +72,7 @@ INSTANTIATE_TEST_SUITE_P(
   %y = leaky_relu(%s) {negative_slope = 0.1}
   return %y
 })",
-             1830, 2560},
+             2300, 2560},
         // Its end is a part of a square.
         Case{"transposed",
              R"(graph @m(%x: f32[N, 169, 128]) -> (f32[N, 128, 169]) {

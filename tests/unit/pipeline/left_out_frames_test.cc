@@ -40,6 +40,9 @@ const Case kCases[] = {
     {32, 32, 8, 8, "4, 4", "strides = [2, 2], low = [1, 1], high = [1, 1]"},
     {32, 32, 6, 10, "3, 3", "dilations = [2, 3], low = [2, 3], high = [2, 3]"},
     {32, 32, 3, 12, "1, 5", "low = [0, 2], high = [0, 2]"},
+    // Few filters, so that windows are copied for vectors along the image.
+    {33, 8, 12, 3, "1, 3", "low = [0, 1], high = [1, 2]"},
+    {64, 4, 9, 8, "3, 3", "low = [1, 1], high = [1, 1]"},
     {128, 64, 4, 6, "3, 3", "low = [1, 1], high = [1, 1], groups = 2", 2},
 };
 
