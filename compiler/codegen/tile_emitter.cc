@@ -289,7 +289,9 @@ void KernelEmitter::prefetch_behind_folds(const Lanes& lanes) {
       const std::optional<std::int64_t> steps = kernel_.arena.axis_extent(*stage.axis).constant();
       if (steps && *steps < kStepsOfPrefetch) return;
     }
-    for (const Store& store : stage.stores) roots.push_back(store.value);
+    // What is read along an axis of its own is read in order.
+    if (!stage.axis)
+      for (const Store& store : stage.stores) roots.push_back(store.value);
   }
   auto reads_local = [&](scalar::Id offset) {
     for (scalar::Id id : scalar::reachable(kernel_.arena, std::span(&offset, 1)))

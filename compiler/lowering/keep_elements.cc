@@ -91,10 +91,10 @@ class Keeper {
     return best;
   }
 
-  // Whether other functions work on the chunks of a fold among some stages. These run the folds in
-  // front of it, but not the maps.
-  bool any_is_parted(std::size_t first, std::size_t end) const {
-    for (std::size_t i = first; i < end; ++i)
+  // Whether other functions work on the chunks of a fold, of this stage or one behind it. These run
+  // all folds in front of it, but no maps.
+  bool is_parted_from(std::size_t first) const {
+    for (std::size_t i = first; i < kernel_.stages.size(); ++i)
       if (kernel_.stages[i].fold && !kernel_.stages[i].fold->partials.empty()) return true;
     return false;
   }
@@ -105,8 +105,7 @@ class Keeper {
     const std::uint32_t axis = *last.axis;
     for (std::size_t i = 0; i < map; ++i) {
       const Stage& stage = stages()[i];
-      if (!stage.fold || stage.axis != axis || !stage.digits.empty() || any_is_parted(i, map))
-        continue;
+      if (!stage.fold || stage.axis != axis || !stage.digits.empty() || is_parted_from(i)) continue;
       Id element = shared_element(*stage.fold, store, axis);
       if (!element.valid()) continue;
       if (!is_stored_once(store.parameter)) return false;

@@ -15,7 +15,7 @@
 namespace weir {
 
 // Changes the stages of kernels to which this applies. Where other functions work on the chunks of a
-// fold (Fold::partials), what it reads and what is read in front of it are left alone.
+// fold (Fold::partials), what it and the folds in front of it read is left alone.
 void keep_elements(Kernel& kernel);
 
 }  // namespace weir

@@ -540,11 +540,35 @@ TEST(Pitfalls, ASumInChunksBehindOneOfTheSameElements) {
   %o = mul(%d, %s)
   return %o
 })",
+                           R"(graph @g(%x: f32[3, 1800, 1]) -> (f32[3, 1800, 1], f32[3, 1800, 1]) {
+  %r = reduce_max(%x) {axes = [0, 1, 2], keep_dims = true}
+  %m = mul(%x, %r)
+  %e = exp(%m)
+  %g = mul(%x, %e)
+  %s = reduce_sum(%g) {axes = [0, 1], keep_dims = true}
+  %q = equal(%x, %r)
+  %f = cast(%q) {dtype = f32}
+  %n = reduce_sum(%f) {axes = [0, 1, 2], keep_dims = true}
+  %sn = div(%s, %n)
+  %sf = mul(%f, %sn)
+  return %e, %sf
+})",
                            R"(graph @n(%x: f32[3, 1800, 1]) -> (f32[3, 1800, 1]) {
   %o = layer_norm(%x) {axis = 0}
   return %o
 })"})
     expect_the_interpreters(text);
+}
+
+// What a map behind a fold reads along an axis of its own is not asked for ahead of that axis.
+TEST(Pitfalls, AMapAlongItsOwnAxisBehindATile) {
+  expect_the_interpreters(R"(graph @m(%x: f32[2, 60, 3]) -> (f32[2, 60, 3]) {
+  %r = reduce_max(%x) {axes = [0, 1], keep_dims = true}
+  %m = mul(%x, %r)
+  %n = reduce_mean(%m) {axes = [1], keep_dims = true}
+  %y = add(%m, %n)
+  return %y
+})");
 }
 
 // A weight whose windows are copied for vectors has no frame around it.
