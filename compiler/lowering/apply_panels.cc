@@ -6,6 +6,7 @@
 #include <utility>
 #include <vector>
 
+#include "compiler/lowering/reads_axis.h"
 #include "ir/scalar/affine.h"
 
 namespace weir {
@@ -14,12 +15,6 @@ namespace {
 using scalar::Arena;
 using scalar::Id;
 using scalar::Primitive;
-
-bool reads_axis(const Arena& arena, std::span<const Id> roots, std::uint32_t axis) {
-  return std::ranges::any_of(scalar::reachable(arena, roots), [&](Id id) {
-    return arena[id].primitive == Primitive::axis && arena[id].payload == axis;
-  });
-}
 
 // Whether indices run along a panel, as the last row axis does: they are that axis, or it within
 // panels that another one counts.

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "compiler/lowering/choose_tile_axes.h"
+#include "compiler/lowering/reads_axis.h"
 #include "ir/scalar/affine.h"
 
 namespace weir {
@@ -23,12 +24,6 @@ constexpr int kHeavyElement = 20;
 
 bool is_axis(const Arena& arena, Id id, std::uint32_t number) {
   return arena[id].primitive == Primitive::axis && arena[id].payload == number;
-}
-
-bool reads_axis(const Arena& arena, Id root, std::uint32_t number) {
-  for (Id id : scalar::reachable(arena, std::span(&root, 1)))
-    if (is_axis(arena, id, number)) return true;
-  return false;
 }
 
 // The steps of a point of the rows, where they are known.

@@ -6,6 +6,7 @@
 
 #include "compiler/lowering/elements.h"
 #include "compiler/lowering/estimated_size.h"
+#include "compiler/lowering/reads_axis.h"
 #include "ir/scalar/affine.h"
 
 namespace weir {
@@ -130,12 +131,6 @@ bool limits_indices(const Kernel& kernel, const std::vector<Id>& conditions) {
                              [&](Id part) { return negative_where(arena, part).has_value(); });
 }
 
-bool depends_on(const Arena& arena, Id root, std::uint32_t axis) {
-  for (Id id : scalar::reachable(arena, std::span(&root, 1)))
-    if (arena[id].primitive == Primitive::axis && arena[id].payload == axis) return true;
-  return false;
-}
-
 bool is_zero(const Arena& arena, Id id) {
   return arena.is_constant(id) && arena.bits(id).value == 0;
 }
@@ -163,7 +158,7 @@ std::vector<FramedWindow> frame_windows(
       const scalar::Node& node = arena[id];
       if (node.primitive != Primitive::load_if || !is_zero(arena, arena.operand(id, 1)) ||
           kernel.parameters[node.payload].written ||
-          (depends_on(arena, arena.operand(id, 0), stage.digits.back()) && is_long))
+          (reads_axis(arena, arena.operand(id, 0), stage.digits.back()) && is_long))
         continue;
       const auto source = static_cast<std::uint32_t>(node.payload);
       std::optional<Frame> frame = frame_of(kernel, id, known);
@@ -224,7 +219,7 @@ std::vector<std::uint32_t> order_of_framed(const Kernel& kernel, std::uint32_t p
       std::span<const Id> indices = arena.load_indices(id);
       auto along = [&](std::uint32_t axis) {
         return std::find_if(indices.begin(), indices.end(),
-                            [&](Id index) { return depends_on(arena, index, axis); });
+                            [&](Id index) { return reads_axis(arena, index, axis); });
       };
       auto inner = along(static_cast<std::uint32_t>(kernel.rows.size() - 1));
       if (inner == indices.end()) inner = along(stage.digits.back());

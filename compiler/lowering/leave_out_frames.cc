@@ -8,6 +8,7 @@
 #include <string>
 #include <utility>
 
+#include "compiler/lowering/reads_axis.h"
 #include "ir/scalar/affine.h"
 
 namespace weir {
@@ -24,12 +25,6 @@ constexpr double kLeastPart = 1.0 / 64;
 constexpr std::int64_t kLeastSteps = 32;
 // Points of a row and of a window that are counted one by one.
 constexpr std::int64_t kMostPoints = 4096;
-
-bool depends_on(const Arena& arena, Id root, std::uint32_t axis) {
-  return std::ranges::any_of(scalar::reachable(arena, std::span(&root, 1)), [&](Id id) {
-    return arena[id].primitive == Primitive::axis && arena[id].payload == axis;
-  });
-}
 
 // Whether a step adds the product of both elements.
 bool adds_product(const Arena& arena, const Fold& fold) {
@@ -126,8 +121,8 @@ class FrameLeaver {
     for (std::size_t i = 0; i < copy->low.size(); ++i) {
       const std::optional<std::int64_t> extent = copy->type.shape[i].constant();
       if (!extent || copy->low[i] + copy->high[i] == 0 ||
-          depends_on(arena(), indices[i], channel) ||
-          depends_on(arena(), indices[i], static_cast<std::uint32_t>(kernel().rows.size() - 1)))
+          reads_axis(arena(), indices[i], channel) ||
+          reads_axis(arena(), indices[i], static_cast<std::uint32_t>(kernel().rows.size() - 1)))
         continue;
       const std::int64_t begin = copy->low[i], end = *extent - copy->high[i];
       if (part_outside(arena(), scalar::decompose(arena(), indices[i]), begin, end) < kLeastPart)
@@ -145,7 +140,7 @@ class FrameLeaver {
       return std::nullopt;
     std::vector<Id> indices(arena().load_indices(load).begin(), arena().load_indices(load).end());
     const auto along = std::ranges::find_if(
-        indices, [&](Id index) { return depends_on(arena(), index, channel); });
+        indices, [&](Id index) { return reads_axis(arena(), index, channel); });
     const std::size_t first = filters->panel == 0 ? 0 : 1;  // of the source's dimensions
     const auto dimension = static_cast<std::size_t>(along - indices.begin());
     if (along == indices.end() || dimension < first || dimension + 1 == indices.size() ||
@@ -153,7 +148,7 @@ class FrameLeaver {
         filters->type.shape[dimension] != Dim(channels) ||
         std::count_if(
             indices.begin(), indices.end(),
-            [&](Id index) { return depends_on(arena(), index, channel); }) != 1)
+            [&](Id index) { return reads_axis(arena(), index, channel); }) != 1)
       return std::nullopt;
     PackedCopy sums = *filters;
     sums.parameter = static_cast<std::uint32_t>(kernel().parameters.size());
