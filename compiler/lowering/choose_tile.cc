@@ -197,17 +197,6 @@ class TileChooser {
     return find_overlap(schedule_, stage);
   }
 
-  // Whether the rows of a tile are stored between one another, after a fold that is written out, so
-  // that it is known for each row which steps count.
-  bool rows_interleave(std::int64_t rows) const {
-    for (const Stage& stage : stages())
-      if (stage.fold && !is_written_out(schedule_.kernel, stage, rows)) return false;
-    bool any = false;
-    for (const auto& stage : schedule_.stores)
-      for (const Access& access : stage) any = any || access.interleaves;
-    return any;
-  }
-
   // A tile pays where something is loaded that all of its rows share: then a step of the fold has
   // as many loads as the tile has rows and columns, and as many multiply-adds as it has fields. It
   // pays, too, where its rows are stored together.
@@ -216,8 +205,7 @@ class TileChooser {
     auto [rows, columns] = tile_shape(schedule_, target_, schedule_.tile_axes);
     columns = std::min<std::int64_t>(columns, schedule_.unroll);
     if (rows < 2) return;
-    const bool interleaves = rows_interleave(rows);
-    if (interleaves) columns = 1;
+    const bool interleaves = stores_between(schedule_, rows);
     bool maps = false, shares = interleaves, splits = false;
     std::vector<Id> stored;
     for (const Stage& stage : stages()) {
@@ -263,7 +251,7 @@ class TileChooser {
     // A row of an image that is one block is vectors in places that are known ahead, and most of
     // them are free of the frame.
     const Dim& extent = schedule_.vector_row->extent;
-    if (schedule_.overlap && extent.is_constant() &&
+    if ((schedule_.overlap || interleaves) && extent.is_constant() &&
         extent.value() <= kRowVectors * schedule_.width)
       schedule_.block = std::max(schedule_.block, kRowVectors * schedule_.width);
   }

@@ -135,6 +135,12 @@ bool decides_steps(const Schedule& schedule, int tile_axis, std::int64_t rows) {
 
 bool has_many_registers(const Target& target) { return target.vectors().count == 32; }
 
+bool stores_between(const Schedule& schedule, std::int64_t rows) {
+  for (const Stage& stage : schedule.kernel.stages)
+    if (stage.fold && !is_written_out(schedule.kernel, stage, rows)) return false;
+  return interleaves(schedule);
+}
+
 TileShape tile_shape(const Schedule& schedule, const Target& target, int tile_axes) {
   TileShape shape{1, tile_vectors(target.vectors())};
   std::int64_t vectors = shape.columns;
@@ -150,6 +156,7 @@ TileShape tile_shape(const Schedule& schedule, const Target& target, int tile_ax
         shape.rows = std::max(shape.rows, rows_of_two(schedule, target.core));
       shape.rows = even_part(extent.value(), shape.rows);
     }
+    if (stores_between(schedule, shape.rows)) shape.columns = 1;
     // Few rows leave registers to more columns.
     std::int64_t most = shape.columns;
     while (most < std::min(kManyColumns, vectors) && !interleaves(schedule) &&
@@ -159,6 +166,7 @@ TileShape tile_shape(const Schedule& schedule, const Target& target, int tile_ax
     return shape;
   }
   for (int i = 0; i < tile_axes; ++i) shape.rows *= tile_row(schedule, i).extent.value();
+  if (stores_between(schedule, shape.rows)) shape.columns = 1;
   while (shape.columns > 1 && shape.rows * shape.columns > accumulators(target, shape.columns))
     --shape.columns;
   shape.columns = even_part(vectors, shape.columns);
@@ -176,6 +184,7 @@ int choose_tile_axes(const Schedule& schedule, const Target& target) {
   int best = 1;
   double least = 0;
   std::int64_t rows = 1;
+  bool stored_between = false;
   for (int axes = 1; axes <= static_cast<int>(schedule.rows.size()); ++axes) {
     // All points of a tile go to sums of their own.
     if (schedule.folds_outside() &&
@@ -186,7 +195,11 @@ int choose_tile_axes(const Schedule& schedule, const Target& target) {
     if (axes > 1 &&
         (rows == 0 || rows > accumulators(target, 1) || decides_steps(schedule, axes - 1, rows)))
       break;
-    const double loads = loads_for_each(schedule, tile_shape(schedule, target, axes), axes);
+    const TileShape shape = tile_shape(schedule, target, axes);
+    const bool are_between = stores_between(schedule, shape.rows);
+    if (axes > 1 && stored_between && !are_between) break;
+    stored_between = are_between;
+    const double loads = loads_for_each(schedule, shape, axes);
     if (axes > 1 && loads * kMargin >= least) continue;
     best = axes;
     least = loads;

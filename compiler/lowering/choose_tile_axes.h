@@ -52,6 +52,11 @@ struct TileShape {
 // 32 vector registers, not 16.
 bool has_many_registers(const Target& target);
 
+// Whether the rows of a tile, of which there are so many, are stored between one another, after a
+// fold that is written out, so that it is known for each row which steps count. Such a tile is one
+// vector wide.
+bool stores_between(const Schedule& schedule, std::int64_t rows);
+
 // The largest shape for a tile of so many row axes.
 TileShape tile_shape(const Schedule& schedule, const Target& target, int tile_axes);
 

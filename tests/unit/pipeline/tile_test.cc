@@ -6,6 +6,8 @@
 #include <gtest/gtest.h>
 
 #include "compiler/autodiff/gradient.h"
+#include "compiler/codegen/object.h"
+#include "compiler/lowering/schedule.h"
 #include "tests/support/graphs.h"
 #include "tests/unit/pipeline/compiled.h"
 
@@ -402,6 +404,29 @@ TEST(Tiles, TransposedStrides) {
       "graph @c(%x: f32[N, 9, H, 6], %w: f32[9, 70, 4, 4]) -> (f32[N, 70, 2*H, 12]) { "
       "%y = conv_transpose(%x, %w) {strides = [2, 2], low = [1, 1], high = [1, 1]} return %y }",
       {{"N", 2}, {"H", 3}});
+}
+
+// Of a window of one channel a tile has all residues, so that it is known which taps each takes, and
+// a unit has all of an image's row, so that its vectors are in places that are known ahead.
+TEST(Tiles, ResiduesOfAWholeRow) {
+  CompileOptions options;
+  for (const char* cpu : {"x86-64-v3", "x86-64-v4"}) {
+    options.target = {"x86_64-linux-gnu", cpu, ""};
+    const Target target = resolve_target(options.target);
+    for (int columns : {5, 7, 16, 20, 28, 56, 75}) {
+      const std::string text = fmt::format(
+          "graph @c(%x: f32[1, 2, 7, {0}], %w: f32[2, 1, 3, 3]) -> (f32[1, 2, 14, {1}]) {{ "
+          "%y = conv_transpose(%x, %w) {{strides = [2, 2], low = [1, 1], groups = 2}} "
+          "return %y }}",
+          columns, 2 * columns);
+      const weir::Program program = lower_graph(parse(text), options);
+      const Schedule schedule = make_schedule(program.kernels.back(), target);
+      EXPECT_EQ(schedule.rows_at_once, 4) << cpu << ", " << columns;
+      EXPECT_EQ(schedule.tile_unroll, 1) << cpu << ", " << columns;
+      EXPECT_GE(schedule.block, columns) << cpu;
+      if (options.target.cpu == "x86-64-v4") expect_equal(text, {});
+    }
+  }
 }
 
 // With many columns and rows that share them an operand that varies is cut into panels, and with a
