@@ -7,6 +7,7 @@
 #include <cstring>
 #include <memory>
 #include <new>
+#include <string>
 #include <vector>
 
 #include <gtest/gtest.h>
@@ -46,6 +47,23 @@ class GuardedMemory {
   std::size_t size_;
 };
 
+std::size_t element_bytes(int type) {
+  switch (type) {
+    case WEIR_F64:
+    case WEIR_I64:
+      return 8;
+    case WEIR_F16:
+    case WEIR_BF16:
+      return 2;
+    case WEIR_BOOL:
+    case WEIR_I8:
+    case WEIR_U8:
+      return 1;
+    default:
+      return 4;
+  }
+}
+
 // A model with its training, the params being state, in a shared object without weights.
 class GuardedObject {
  public:
@@ -70,7 +88,7 @@ class GuardedObject {
   bool has_panels() const { return has_panels_; }
 
   // The program's status; with a data fault, state must be as it was. All inputs of i32 are
-  // `integer`, all others 0.25.
+  // `integer`, those of f32 0.25, and all others 0.
   int run(const char* name, std::ptrdiff_t rows, int integer, Against against) {
     const weir_model_info& info = *weir_model_describe(loaded_);
     const weir_program_info& program = *weir_model_program(loaded_, name);
@@ -80,7 +98,7 @@ class GuardedObject {
     std::size_t fixed = 0, per_worker = 0;
     EXPECT_EQ(program.workspace_size(&rows, &fixed, &per_worker), WEIR_OK);
     GuardedMemory workspace(fixed, against);
-    std::vector<std::ptrdiff_t> sizes(20);
+    std::vector<std::ptrdiff_t> sizes(200);
     EXPECT_EQ(program.shapes(&rows, sizes.data()), WEIR_OK);
     std::vector<std::unique_ptr<GuardedMemory>> tensors;
     std::vector<void*> pointers;
@@ -89,13 +107,14 @@ class GuardedObject {
       std::size_t elements = 1;
       for (int k = 0; k < program.tensors[i].rank; ++k)
         elements *= static_cast<std::size_t>(sizes[next++]);
-      tensors.push_back(std::make_unique<GuardedMemory>(elements * sizeof(float), against));
+      const int type = program.tensors[i].type;
+      tensors.push_back(std::make_unique<GuardedMemory>(elements * element_bytes(type), against));
       char* to = tensors.back()->data();
       pointers.push_back(to);
       for (std::size_t k = 0; i < program.inputs && k < elements; ++k) {
-        if (program.tensors[i].type == WEIR_I32) {
+        if (type == WEIR_I32) {
           std::memcpy(to + k * sizeof(int), &integer, sizeof(int));
-        } else {
+        } else if (type == WEIR_F32) {
           float number = 0.25F;
           std::memcpy(to + k * sizeof(float), &number, sizeof(float));
         }
@@ -176,6 +195,30 @@ TEST(GuardedObject, LoadsOnlyWhereAGuardHolds) {
     for (std::ptrdiff_t rows : {1, 2, 9})
       for (Against against : {Against::page_behind, Against::page_before})
         EXPECT_EQ(object.run(program, rows, 0, against), WEIR_OK) << program << " " << rows;
+}
+
+// Whatever is left for the last vector, of elements that were wider before they are stored.
+TEST(GuardedObject, StoresNarrowElementsUpToTheLast) {
+  for (const char* narrow : {"bool", "u8", "i8", "i32", "f16"}) {
+    for (const char* wide : {"i64", "f64", "i32", "f32"}) {
+      std::string inputs = "%unused: f32[N]", nodes, outputs, types;
+      for (int size = 1; size < 70; ++size) {
+        if (size > 9 && size % 8 > 1) continue;
+        const std::string n = std::to_string(size);
+        inputs += ", %x" + n + ": " + wide + "[" + n + "]";
+        nodes += "%y" + n + " = cast(%x" + n + ") {dtype = " + narrow + "}\n";
+        outputs += "%y" + n + ", ";
+      }
+      Graph graph = test::parse(("graph @casts(" + inputs + ") { param %w: f32[] " + nodes +
+                                 "%p = mul(%unused, %w) %loss = reduce_mean(%p) return " + outputs +
+                                 "%loss }")
+                                    .c_str());
+      GuardedObject object({std::move(graph), {{"w", Tensor(DType::f32, {})}}}, {});
+      ASSERT_TRUE(object.is_loaded());
+      for (Against against : {Against::page_behind, Against::page_before})
+        EXPECT_EQ(object.run("forward", 3, 0, against), WEIR_OK) << wide << " " << narrow;
+    }
+  }
 }
 
 TEST(GuardedObject, IsHandedIndicesThatAreNone) {
