@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <vector>
 
+#include "compiler/lowering/reads_axis.h"
+
 namespace weir {
 namespace {
 
@@ -20,8 +22,20 @@ std::vector<Id> results_of(const Kernel& kernel) {
   return results;
 }
 
-// No stage reads what the kernel writes, nor beside what is folded anything of a column's own: that
-// may lie where its result goes, which is there already when it is worked out once more.
+// Whether a fold reads anything of a column's own: what does not depend on its steps.
+bool folds_own(const Schedule& schedule, const Stage& stage) {
+  const scalar::Arena& arena = schedule.kernel.arena;
+  std::vector<std::uint32_t> axes = stage.digits;
+  axes.push_back(*stage.axis);
+  return std::ranges::any_of(scalar::reachable(arena, stage.fold->elements), [&](Id id) {
+    return scalar::is_load(arena[id].primitive) && schedule.varies[id.index] &&
+           std::ranges::none_of(axes,
+                                [&](std::uint32_t axis) { return reads_axis(arena, id, axis); });
+  });
+}
+
+// No stage reads what the kernel writes, nor anything of a column's own: that may lie where its
+// result goes, which is there already when it is worked out once more.
 bool may_repeat(const Schedule& schedule) {
   const Kernel& kernel = schedule.kernel;
   if (kernel.across || schedule.panel || !kernel.stages.front().fold) return false;
@@ -29,6 +43,7 @@ bool may_repeat(const Schedule& schedule) {
     if (stage.fold ? stage.fold->order != Reduction::Order::chain || !stage.fold->partials.empty()
                    : stage.axis.has_value())
       return false;
+    if (stage.fold && folds_own(schedule, stage)) return false;
   }
   auto is_load = [&](Id id) { return scalar::is_load(kernel.arena[id].primitive); };
   return std::ranges::none_of(scalar::reachable(kernel.arena, roots_of(kernel)),

@@ -227,7 +227,7 @@ void KernelEmitter::emit_tile_stages(const Lanes& lanes) {
   if (std::none_of(kernel_.stages.begin(), kernel_.stages.end(),
                    [](const Stage& stage) { return stage.fold.has_value(); })) {
     for (std::size_t i = 0; i < kernel_.stages.size(); ++i)
-      emit_stores(kernel_.stages[i], schedule_.stores[i], lanes);
+      emit_map(kernel_.stages[i], schedule_.stores[i], lanes);
     emit_sums(lanes);
     return;
   }

@@ -161,8 +161,7 @@ std::optional<Walk> find_walk(Arena& arena, std::size_t rows, const std::vector<
       const Id lanes = arena.index(dimension.lanes);
       const Id element = arena.make(Primitive::floor_div, {indices[i], lanes});
       walk.element = scalar::simplify_index(arena, element);
-      if (walk.lanes != dimension.lanes && !is_axis(arena, walk.element, walk.axis))
-        return std::nullopt;
+      if (walk.lanes == 1 && !is_axis(arena, walk.element, walk.axis)) return std::nullopt;
       if (dimension.row) {
         const Id lane = arena.make(Primitive::modulo, {indices[i], lanes});
         walk.positions[*dimension.row] = scalar::simplify_index(arena, lane);
@@ -288,6 +287,10 @@ std::optional<RowSum> find_row_sum(const Kernel& kernel) {
     // Lanes are all of a row axis, and have as many elements each.
     const Dim lanes = dimension.row ? kernel.rows[*dimension.row] : Dim(1);
     if (dimension.lanes == 0 ? !dimension.row : lanes != Dim(dimension.lanes)) return std::nullopt;
+    // All of the value is added up: the kernel that stores it folds whatever it stores.
+    const Dim elements = dimension.lanes != 0 ? arena.axis_extent(*stage.axis) * lanes
+                                              : kernel.rows[*dimension.row] * Dim(dimension.step);
+    if (elements != value.type.shape[i]) return std::nullopt;
   }
   for (std::size_t i = 0; i < used.size(); ++i)
     if (!used[i] && kernel.rows[i] != Dim(1)) return std::nullopt;

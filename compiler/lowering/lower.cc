@@ -53,6 +53,10 @@ class Lowerer {
       if (std::optional<RowSum> sum = find_row_sum(group.kernel.kernel))
         row_sums_.try_emplace(group.kernel.values[sum->parameter], SumKernel{&group, *sum});
     }
+    // What one kernel starts and another one goes on with is in no pass as it is to be summed.
+    for (const GroupKernels& group : groups)
+      if (group.start)
+        for (ValueId value : group.start->values) row_sums_.erase(value);
     std::vector<bool> is_made(checks.checks.size());
     for (GroupKernels& group : groups) {
       for (NodeId node : group.nodes) {

@@ -45,6 +45,8 @@ class Scheduler {
     find_levels(result_, vector_is_stage_);
     find_loads_along_steps();
     choose_tile(result_, target_);
+    // Where no tile pays, no point has its sums to itself.
+    if (result_.rows_at_once == 1) result_.tile_axes = 1;
     choose_panel(result_, target_.core);
     choose_far_columns(result_, target_.core);
     result_.rows_by_stage = rows_by_stage(result_);
