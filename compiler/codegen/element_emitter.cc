@@ -82,6 +82,9 @@ KernelEmitter::Values KernelEmitter::emit_node(Id id, const Lanes& lanes) {
     for (Id operand : kernel_.arena.operands(id))
       if (kernel_.arena[operand].primitive != Primitive::constant) values(operand, lanes);
   if (id.index < kernel_.locations.size()) debug_.set(b_, kernel_.locations[id.index]);
+  // A fence within a thread is no instruction; no load is moved across it.
+  if (loads_in_order_ && scalar::is_load(node.primitive))
+    b_.CreateFence(llvm::AtomicOrdering::SequentiallyConsistent, llvm::SyncScope::SingleThread);
   switch (node.primitive) {
     case Primitive::constant:
       return {primitives_.constant(node.type, node.payload, 1)};

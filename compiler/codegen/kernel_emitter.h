@@ -159,7 +159,6 @@ class KernelEmitter {
   llvm::Value* stream_lines(llvm::Value* begin, llvm::Value* end, const LaneBody& body);
   llvm::Value* lines_together(llvm::Value* begin, llvm::Value* end, int lines,
                               const LaneBody& body);
-  void load_first(const std::vector<scalar::Id>& loads, const Lanes& lanes);
   void prefetch_ahead(const std::vector<scalar::Id>& loads, llvm::Value* element);
 
   // fold_emitter.cc: reductions.
@@ -384,6 +383,7 @@ class KernelEmitter {
   bool within_ = false;    // all bounds along the vector axis hold whose greatest offset is known
   bool together_ = false;  // vectors of a map are done together, and not in turn
   int streaming_ = 0;      // so many of the stores being emitted of a step are streaming ones
+  bool loads_in_order_ = false;  // all that a step loads of one operand, then all of the next
   std::unordered_map<std::uint32_t, llvm::Value*> axes_;  // scalar values of axes, by number
   std::vector<Values> locals_;
   std::unordered_map<std::uint32_t, Values> values_;  // by arena id, or a load's address_key

@@ -14,6 +14,9 @@ constexpr std::int64_t kCostPerNanosecond = 8;
 // A task shall be worth a thread's attention, in cost units. A loop that is not worth one is not
 // worth asking the executor either.
 constexpr std::int64_t kTaskCost = 4096;
+// Where workers have more than one task, each shall be worth twice that: to begin one takes 20 ns
+// and more.
+constexpr std::int64_t kFurtherTaskCost = 2 * kTaskCost;
 // How often the work of a loop that is divided has to be worth what dividing costs. At twice that,
 // and with shares that make up for it, a loop takes three quarters of the time; it still gains
 // nothing, and loses nothing, where dividing costs twice what the executor says.
@@ -284,17 +287,20 @@ void ParallelEmitter::emit_parallel() {
       b_.CreateSExt(executor_field(executor, Field::max_workers), b_.getInt64Ty());
   // What makes a task worth a thread's attention is more where the threads are far apart.
   llvm::Value* size = b_.CreateBinaryIntrinsic(llvm::Intrinsic::umax, hand_over, i64(kTaskCost));
-  llvm::Value* worth = primitives_.quotient(
-      b_.CreateAdd(b_.CreateSub(cost, least), b_.CreateShl(size, i64(1))), size);
+  llvm::Value* beyond = b_.CreateSub(cost, least);
+  llvm::Value* worth = primitives_.quotient(b_.CreateAdd(beyond, b_.CreateShl(size, i64(1))), size);
   auto smaller = [&](llvm::Value* a, llvm::Value* b) {
     return b_.CreateSelect(b_.CreateICmpSLT(a, b), a, b);
   };
   // More tasks than workers even out, but each costs a little: one, two or four for each worker, so
   // that all have as many.
   llvm::Value* tasks = smaller(worth, workers);
+  llvm::Value* further =
+      b_.CreateBinaryIntrinsic(llvm::Intrinsic::umax, hand_over, i64(kFurtherTaskCost));
   for (std::int64_t each : {2, 4}) {
     llvm::Value* more = b_.CreateMul(workers, i64(each));
-    tasks = b_.CreateSelect(b_.CreateICmpSGE(worth, more), more, tasks);
+    llvm::Value* needed = b_.CreateMul(b_.CreateSub(more, i64(2)), further);
+    tasks = b_.CreateSelect(b_.CreateICmpSGE(beyond, needed), more, tasks);
   }
   tasks = smaller(tasks, units);
   // The nearest size of a share, so that all workers have as many: what it leaves over or takes is

@@ -111,9 +111,9 @@ llvm::Value* KernelEmitter::lines_together(llvm::Value* begin, llvm::Value* end,
   const std::vector<Id> loads = streamed_loads(schedule_);
   if (schedule_.lines_past_caches == 0)
     return whole_vectors(begin, end, lines, [&](const Lanes& lanes) {
-      Scope scope(*this);
-      load_first(loads, lanes);
+      loads_in_order_ = true;
       body(lanes);
+      loads_in_order_ = false;
     });
   begin = stream_peel(begin, end, body);
   return whole_vectors(begin, end, lines, [&](const Lanes& lanes) {
@@ -123,19 +123,6 @@ llvm::Value* KernelEmitter::lines_together(llvm::Value* begin, llvm::Value* end,
     body(lanes);
     streaming_ = 0;
   });
-}
-
-// Loads what a step reads before anything is computed of it. A load that is an operand of the
-// operation that needs it comes where LLVM puts that; a fence around its value keeps it one of its
-// own.
-void KernelEmitter::load_first(const std::vector<Id>& loads, const Lanes& lanes) {
-  for (Id id : loads) {
-    Values fenced = values(id, lanes);
-    for (llvm::Value*& value : fenced)
-      if (value->getType()->isFPOrFPVectorTy())
-        value = b_.CreateArithmeticFence(value, value->getType());
-    values_[id.index] = fenced;
-  }
 }
 
 void KernelEmitter::prefetch_ahead(const std::vector<Id>& loads, llvm::Value* element) {

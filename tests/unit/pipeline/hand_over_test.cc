@@ -113,6 +113,23 @@ TEST(HandOver, ASmallLoopIsNotAskedFor) {
   EXPECT_TRUE(telling.loops.empty());
 }
 
+// A worker has more than one task only where each is worth a microsecond as the compiler counts it,
+// and the figure: three arrays of four bytes, 128 bytes in a nanosecond.
+TEST(HandOver, FurtherTasksAreWorthAMicrosecondAndTheFigure) {
+  auto tasks_of = [](int elements, int nanoseconds) {
+    Chain chain(elements);
+    TellingExecutor telling(2, nanoseconds);
+    chain.executable->run(chain.program.inputs, &telling.executor);
+    return telling.loops.empty() ? 0 : telling.loops[0];
+  };
+  EXPECT_EQ(tasks_of(1 << 14, 150), 2);
+  EXPECT_EQ(tasks_of(1 << 15, 150), 4);
+  EXPECT_EQ(tasks_of(1 << 16, 150), 4);  // 6.1 us, of which twice the figure is for dividing it
+  EXPECT_EQ(tasks_of(1 << 17, 150), 8);
+  EXPECT_EQ(tasks_of(1 << 17, 2000), 4);
+  EXPECT_EQ(tasks_of(1 << 18, 2000), 8);
+}
+
 // The loop that is just worth it is half as long where dividing costs half as much.
 TEST(HandOver, TheLeastLoopGrowsWithTheFigure) {
   auto least = [](int nanoseconds) {
