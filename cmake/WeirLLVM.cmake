@@ -74,7 +74,7 @@ foreach(name lldELF lldCommon)
 endforeach()
 list(LENGTH weir_lld_libraries weir_lld_count)
 if(NOT weir_lld_include OR NOT weir_lld_count EQUAL 2)
-  message(FATAL_ERROR "LLVM's linker is needed as a library: install liblld-${LLVM_VERSION_MAJOR}-dev (./dev setup does)")
+  message(FATAL_ERROR "LLVM's linker is needed as a library: install liblld-${LLVM_VERSION_MAJOR}-dev (./dev setup installs that of LLVM 22)")
 endif()
 if(weir_llvm_static)
   # Archives by themselves: the dependencies that LLVM declares for its link-time optimizer end at a package of
