@@ -25,7 +25,7 @@ using Subtarget = llvm::MCSubtargetInfo;
 template <class Table>
 std::string near_names(const std::string& wanted, const Table& table) {
   std::vector<std::string> all;
-  for (const auto& row : table) all.emplace_back(row.Key);
+  for (const auto& row : table) all.emplace_back(name_of_row(row));
   std::vector<std::string> near = similar_names(wanted, all, 8);
   return near.empty() ? std::string() : fmt::format("; near it are {}", fmt::join(near, ", "));
 }
@@ -43,7 +43,7 @@ void check_names(const Subtarget& info, const TargetSpec& spec,
           fmt::format("a feature between two commas is missing in '{}'", printable(spec.features)));
     bool sign = part.starts_with("+") || part.starts_with("-");
     std::string name = part.substr(sign ? 1 : 0);
-    auto known = [&](const llvm::SubtargetFeatureKV& row) { return name == row.Key; };
+    auto known = [&](const llvm::SubtargetFeatureKV& row) { return name == name_of_row(row); };
     auto table = info.getAllProcessorFeatures();
     bool is_known = std::any_of(table.begin(), table.end(), known);
     if (is_known && !sign)
@@ -88,14 +88,15 @@ std::vector<Rule> rules_of(const llvm::Triple& triple) {
   if (triple.isARM() || triple.isThumb())
     return {{"soft-float", false, kLibrary},
             {"mve", false, "no processor has both mve and neon", "neon"},
-            {"vfp2sp", true, "fp64 stands on vfp2sp", "fp64"}};
+            {"vfp2sp", true, "fp64 stands on vfp2sp", "fp64"},
+            {"v8m", true, "branches of thumb2 are those of v8m", "thumb2"}};
   return {};
 }
 
 bool has(const Subtarget& info, llvm::StringRef name) {
   auto table = info.getAllProcessorFeatures();
   auto row = std::find_if(table.begin(), table.end(), [&](const llvm::SubtargetFeatureKV& feature) {
-    return name == feature.Key;
+    return name == name_of_row(feature);
   });
   return row != table.end() && info.getFeatureBits()[row->Value];
 }
@@ -105,8 +106,8 @@ std::optional<std::string> extensions_at_odds(const Subtarget& info) {
   std::vector<std::string> extensions;
   for (const llvm::SubtargetFeatureKV& feature : info.getAllProcessorFeatures())
     if (info.getFeatureBits()[feature.Value] &&
-        llvm::RISCVISAInfo::isSupportedExtensionFeature(feature.Key))
-      extensions.push_back(std::string("+") + feature.Key);
+        llvm::RISCVISAInfo::isSupportedExtensionFeature(name_of_row(feature)))
+      extensions.push_back(std::string("+") + name_of_row(feature));
   auto parsed =
       llvm::RISCVISAInfo::parseFeatures(info.getTargetTriple().isArch64Bit() ? 64 : 32, extensions);
   if (parsed) return std::nullopt;

@@ -9,6 +9,7 @@
 #include <llvm/MC/MCSubtargetInfo.h>
 
 #include "compiler/codegen/cpu_check_aarch64.h"
+#include "compiler/codegen/llvm_versions.h"
 #include "compiler/codegen/object.h"
 #include "compiler/codegen/target_machine.h"
 #include "runtime/abi.h"
@@ -180,8 +181,7 @@ bool runs_code_of(const Target& processor, const Target& other) {
   const KeptMachine given = make_target_machine(processor), wanted = make_target_machine(other);
   return std::all_of(kFeatures.begin(), kFeatures.end(), [&](const FeatureBit& feature) {
     std::string name = std::string("+") + feature.name;
-    return !wanted->getMCSubtargetInfo()->checkFeatures(name) ||
-           given->getMCSubtargetInfo()->checkFeatures(name);
+    return !subtarget_of(*wanted).checkFeatures(name) || subtarget_of(*given).checkFeatures(name);
   });
 }
 
@@ -192,9 +192,9 @@ llvm::Function* emit_cpu_check(llvm::Module& module, const std::string& name,
                                           llvm::GlobalValue::ExternalLinkage, name, module);
   const llvm::Triple& triple = machine.getTargetTriple();
   if (triple.isX86() && triple.isArch64Bit()) {
-    CpuCheckEmitter(module, prefix).emit(function, *machine.getMCSubtargetInfo());
+    CpuCheckEmitter(module, prefix).emit(function, subtarget_of(machine));
   } else if (can_ask_aarch64(triple)) {
-    emit_aarch64_check(*function, *machine.getMCSubtargetInfo());
+    emit_aarch64_check(*function, subtarget_of(machine));
   } else {
     b.SetInsertPoint(llvm::BasicBlock::Create(module.getContext(), "entry", function));
     b.CreateRet(b.getInt32(WEIR_OK));

@@ -1,5 +1,6 @@
 // What differs between the versions of LLVM that Weir is built with, 20 and later, in one place: 21
-// and 22 took triples as strings out of their interfaces one by one, and ORC's headers were split.
+// and 22 took triples as strings out of their interfaces one by one, ORC's headers were split, and
+// 23 made names of features functions and what is never null references.
 #pragma once
 
 #include <memory>
@@ -58,6 +59,24 @@ inline std::unique_ptr<llvm::TargetMachine> make_machine(const llvm::Target& bac
   return std::unique_ptr<llvm::TargetMachine>(
       backend.createTargetMachine(name, cpu, features, options, llvm::Reloc::PIC_, std::nullopt,
                                   llvm::CodeGenOptLevel::Default));
+}
+
+inline const llvm::MCSubtargetInfo& subtarget_of(const llvm::TargetMachine& machine) {
+#if LLVM_VERSION_MAJOR >= 23
+  return machine.getMCSubtargetInfo();
+#else
+  return *machine.getMCSubtargetInfo();
+#endif
+}
+
+// The name of a feature or of a processor, which `row` of one of LLVM's tables is about.
+template <class Row>
+const char* name_of_row(const Row& row) {
+#if LLVM_VERSION_MAJOR >= 23
+  return row.key();
+#else
+  return row.Key;
+#endif
 }
 
 }  // namespace weir

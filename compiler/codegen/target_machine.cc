@@ -54,7 +54,8 @@ void read_features(const llvm::MCSubtargetInfo& info, Target& target) {
     bool wide = has("+avx512f,+avx512vl,+avx512bw,+avx512dq");
     target.vector_bytes = wide ? 64 : has("+avx2") ? 32 : 16;
     target.fma = has("+fma") || wide;
-    target.masks_words = has("+avx2");
+    // LLVM 21 has no instruction for some masks of eight lanes on processors such as Knights Landing.
+    target.masks_words = has("+avx2") && (!has("+avx512f") || has("+avx512vl"));
     target.masks_bytes = wide;
     target.rounds = has("+sse4.1");
     target.chooses = has("+sse2");
@@ -216,8 +217,10 @@ TargetNames target_names(const std::string& triple) {
   std::string full = full_triple(triple);
   auto info = make_subtarget(lookup(full), llvm::Triple(full), "", "");
   TargetNames names;
-  for (const auto& row : info->getAllProcessorDescriptions()) names.cpus.emplace_back(row.Key);
-  for (const auto& row : info->getAllProcessorFeatures()) names.features.emplace_back(row.Key);
+  for (const auto& row : info->getAllProcessorDescriptions())
+    names.cpus.emplace_back(name_of_row(row));
+  for (const auto& row : info->getAllProcessorFeatures())
+    names.features.emplace_back(name_of_row(row));
   return names;
 }
 

@@ -106,6 +106,9 @@ TEST(TargetRefusal, NamesWhatDoesNotFit) {
       refusal({"x86_64", "", "+avx2,-sse"}),
       HasSubstr(
           "the feature -sse does not fit x86_64: without sse2 results would have other bits"));
+  for (const char* taken : {"-v4t", "-v6m", "-v8m"})
+    EXPECT_THAT(refusal({"thumbv7", "", taken}),
+                HasSubstr("does not fit thumbv7: branches of thumb2 are those of v8m"));
   EXPECT_THAT(refusal({"x86_64", "haswell", "+soft-float"}),
               HasSubstr("the feature +soft-float does not fit x86_64 with the CPU haswell"));
   EXPECT_THAT(refusal({"riscv64", "sifive-e31", ""}), HasSubstr("one that does is generic-rv64"));
