@@ -1,6 +1,7 @@
 // What differs between the versions of LLVM that Weir is built with, 20 and later, in one place: 21
 // and 22 took triples as strings out of their interfaces one by one, ORC's headers were split, and
-// 23 made names of features functions and what is never null references.
+// 23 made names of features functions and what is never null references. Built and tested with 21.1,
+// 22.1 and 23.1; 20 is taken by what its interfaces were.
 #pragma once
 
 #include <memory>
