@@ -5,6 +5,8 @@
 // than an operand. So columns are told apart: those that lie within the image under all taps of a
 // window, for which nothing is asked, and those at its borders. Where they are is known ahead if a
 // unit has the whole row, and otherwise a unit's columns are all within or treated as if none were.
+// Where masks have registers, that is done for taps that are picked from vectors they have in
+// common (tap_emitter.cc), for which masks have to be known.
 
 #include <algorithm>
 
@@ -39,8 +41,10 @@ std::optional<Range> lanes_within(const Schedule& schedule) {
 // Covers [begin, end), of `count` lanes if that is known, with vectors.
 void KernelEmitter::columns(llvm::Value* begin, llvm::Value* end, std::optional<std::int64_t> count,
                             const LaneBody& body) {
-  const bool in_registers = target_.vector_bytes == 64;
-  const std::optional<Range> within = in_registers ? std::nullopt : lanes_within(schedule_);
+  const bool picks =
+      std::ranges::any_of(schedule_.loads, [](const auto& load) { return is_near(load.second); });
+  const bool asks = target_.vector_bytes != 64 || (picks && known_distance(begin, end));
+  const std::optional<Range> within = asks ? lanes_within(schedule_) : std::nullopt;
   if (!within || schedule_.width == 1) return vector_loop(begin, end, count, body);
   auto free_columns = [&](llvm::Value* from, llvm::Value* to, std::optional<std::int64_t> lanes) {
     within_ = true;
@@ -50,7 +54,9 @@ void KernelEmitter::columns(llvm::Value* begin, llvm::Value* end, std::optional<
   if (known_distance(begin, end)) {
     const std::int64_t first = llvm::cast<llvm::ConstantInt>(begin)->getSExtValue();
     const std::int64_t last = llvm::cast<llvm::ConstantInt>(end)->getSExtValue();
-    const std::int64_t step = std::int64_t{schedule_.width} * unroll_;
+    // At borders at least a step, of one vector where steps of several would leave none within.
+    const std::int64_t several = std::int64_t{schedule_.width} * unroll_;
+    const std::int64_t step = picks && last - first < 2 * several ? schedule_.width : several;
     const std::int64_t before = std::max<std::int64_t>(within->begin - first, 0);
     const std::int64_t from = first + (before + step - 1) / step * step;
     const std::int64_t to =

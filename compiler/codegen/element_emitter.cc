@@ -188,7 +188,7 @@ KernelEmitter::Values KernelEmitter::emit_bound(const IndexBound& bound, const L
       continue;
     }
     llvm::Value* limit = limit_from(first);
-    if (in_bits) {
+    if (in_bits && !llvm::isa<llvm::ConstantInt>(limit)) {
       llvm::Value* from_limit = b_.CreateShl(i64(-1), b_.CreateAnd(limit, i64(63)));
       if (all == 64)
         from_limit = b_.CreateSelect(b_.CreateICmpEQ(limit, i64(64)), i64(0), from_limit);
@@ -263,7 +263,10 @@ llvm::Value* KernelEmitter::short_lane_numbers(int width, int first) {
 }
 
 llvm::Value* KernelEmitter::first_lanes(int width, llvm::Value* count) {
-  count = b_.CreateBinaryIntrinsic(llvm::Intrinsic::umin, count, i64(width));
+  if (auto* known = llvm::dyn_cast<llvm::ConstantInt>(count))
+    count = i64(std::min<std::int64_t>(known->getSExtValue(), width));
+  else
+    count = b_.CreateBinaryIntrinsic(llvm::Intrinsic::umin, count, i64(width));
   return b_.CreateICmpULT(short_lane_numbers(width),
                           widened(b_.CreateTrunc(count, b_.getInt32Ty()), width));
 }

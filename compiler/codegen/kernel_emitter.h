@@ -293,6 +293,19 @@ class KernelEmitter {
   llvm::Value* load_first_lanes(llvm::Type* type, std::uint32_t parameter, const Access& access,
                                 const Lanes& lanes, int slot, int row);
   llvm::Value* load_near(llvm::Type* type, llvm::Value* where, int stride, llvm::Value* mask);
+  // Neighbours in whole vectors, and where in the run each of these begins.
+  struct Run {
+    int width;
+    std::vector<int> begins;
+    Values vectors;
+  };
+  std::optional<std::vector<bool>> touched_by_taps(scalar::Id id, const Access& access,
+                                                   const Lanes& lanes, int slot,
+                                                   std::uint32_t axis);
+  std::vector<Values> load_taps(scalar::Id id, const Lanes& lanes, std::uint32_t axis);
+  Run load_run(DType dtype, int width, llvm::Value* where, const std::vector<bool>& touched,
+               bool needs_mask);
+  llvm::Value* pick_tap(const Run& run, int stride, int tap, llvm::Value* earlier);
   bool turns_rows(scalar::Id load, int rows, int width) const;
   Values load_transposed(scalar::Id id, const Access& access, const Lanes& lanes);
   void transpose(Values& rows, int width);

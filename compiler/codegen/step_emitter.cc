@@ -182,7 +182,13 @@ void KernelEmitter::write_out_digits(const Stage& stage, const Lanes& lanes,
   auto share = [&](const Point& point) {
     axes_[stage.digits.back()] = i64(point.at.back());
     for (Id id : all_count ? schedule_.overlap->loads : std::vector<Id>()) {
-      Values& here = loaded[{id.index, shared_position(point)}];
+      std::vector<std::int64_t> at = shared_position(point);
+      Values& here = loaded[{id.index, at}];
+      if (here.empty() && schedule_.overlap->digit + 1 < at.size()) {
+        std::vector<Values> taps = load_taps(id, lanes, stage.digits.back());
+        for (at.back() = 0; at.back() < std::ssize(taps); ++at.back())
+          loaded[{id.index, at}] = std::move(taps[static_cast<std::size_t>(at.back())]);
+      }
       if (here.empty()) {
         here = values(id, lanes);
       } else {

@@ -182,6 +182,32 @@ TEST(Tiles, WindowsThatOverlap) {
                {});
 }
 
+// Taps whose elements are picked from vectors that they have in common: strides, with fewer taps,
+// as many and more; frames on either side, wide and narrow rows, and taps that are apart.
+TEST(Tiles, TapsOfStrides) {
+  struct Case {
+    const char* type;
+    int taps, stride, dilation, low;
+  };
+  for (const Case& each :
+       {Case{"f32", 3, 2, 1, 1}, Case{"f32", 3, 2, 1, 0}, Case{"f32", 5, 2, 1, 2},
+        Case{"f32", 2, 2, 1, 1}, Case{"f32", 5, 3, 1, 2}, Case{"f32", 4, 4, 1, 3},
+        Case{"f32", 2, 3, 1, 0}, Case{"f32", 3, 2, 2, 2}, Case{"f64", 3, 2, 1, 1},
+        Case{"f16", 3, 2, 1, 1}})
+    for (int columns : {3, 8, 16, 20, 28, 57, 75}) {
+      const int width =
+          (columns - 1) * each.stride + (each.taps - 1) * each.dilation + 1 - 2 * each.low;
+      if (width < 1) continue;
+      expect_equal(
+          fmt::format("graph @t(%x: {0}[1, 2, 9, {1}], %w: {0}[2, 1, 3, {2}]) -> "
+                      "({0}[1, 2, 4, {3}]) {{ %y = conv(%x, %w) {{strides = [2, {4}], "
+                      "dilations = [1, {5}], low = [0, {6}], high = [0, {6}], groups = 2}} "
+                      "return %y }}",
+                      each.type, width, each.taps, columns, each.stride, each.dilation, each.low),
+          {});
+    }
+}
+
 // The last tile of an image's row begins early where vectors one by one would take longer, in one
 // block or in blocks of a tile each; but not where its results are given something of theirs alone.
 TEST(Tiles, ColumnsThatAreRepeated) {
