@@ -266,6 +266,14 @@ std::size_t Executable::workspace_bytes(std::span<const std::ptrdiff_t> dims, in
   for (std::size_t i = 0; i < symbols; ++i)
     if (dims[i] < 0)
       throw Error(fmt::format("the dimension {} is negative: {}", names[i], dims[i]));
+  Dim::Bindings sizes;
+  for (std::size_t i = 0; i < symbols; ++i) sizes.emplace(names[i], dims[i]);
+  for (const Signature& output : parts_->signature.outputs)
+    for (const Dim& dim : output.type.shape)
+      if (const std::optional<std::int64_t> size = dim.evaluate(sizes); size && *size < 0)
+        throw Error(fmt::format("{} does not fit: the output %{} of {} would have the size {}",
+                                dims_text(names, dims.data()), output.name, to_string(output.type),
+                                *size));
   throw Error(fmt::format(
       "{} is too large: it, or the bytes of a tensor that the program keeps, is beyond 2^47",
       names.empty() ? "the program" : dims_text(names, dims.data())));
