@@ -3,6 +3,8 @@
 // What of an address or a guard is the same at all steps of the innermost loop is worked out in
 // front of it, and where a guard does not hold there, an address among zeros is chosen.
 
+#include <cstdlib>
+
 #include "compiler/codegen/kernel_emitter.h"
 #include "ir/scalar/affine.h"
 
@@ -109,11 +111,12 @@ std::optional<KernelEmitter::LoopZeros> KernelEmitter::zeros_of_loop(Id id, cons
   if (inside.terms.size() != 1 || axis.primitive != Primitive::axis) return staying;
   std::optional<std::int64_t> step = inside.terms.front().second.constant();
   std::optional<std::int64_t> steps = kernel_.arena.axis_extent(axis.payload).constant();
-  if (!step || !steps || *step < 0 || *step > kMostZeroBytes || *steps > kMostZeroBytes)
+  if (!step || !steps || std::abs(*step) > kMostZeroBytes || *steps > kMostZeroBytes)
     return staying;
-  elements += *step * std::max<std::int64_t>(*steps - 1, 0);
+  const std::int64_t way = std::abs(*step) * std::max<std::int64_t>(*steps - 1, 0);
+  elements += way;
   if (elements * element_bytes > kMostZeroBytes) return staying;
-  return LoopZeros{elements * element_bytes, false};
+  return LoopZeros{elements * element_bytes, false, *step < 0 ? way : 0};
 }
 
 // Works out where a fold's loads begin in its innermost loop, in front of that. Where a guard is
@@ -164,7 +167,10 @@ void KernelEmitter::hoist_addresses(const Stage& stage, const Lanes& lanes) {
           llvm::Value* holds = value(part, one, 0, row);
           guard = guard ? b_.CreateAnd(guard, holds) : holds;
         }
-        first = b_.CreateSelect(guard, first, zeros(in_loop->bytes));
+        llvm::Value* among_zeros = b_.CreateConstGEP1_64(
+            memory_type(kernel_.parameters[parameter].type.dtype, 1), zeros(in_loop->bytes),
+            static_cast<std::uint64_t>(in_loop->first));
+        first = b_.CreateSelect(guard, first, among_zeros);
         if (in_loop->stays) stays.push_back(b_.CreateSExt(guard, b_.getInt64Ty()));
       }
       addresses.push_back(first);

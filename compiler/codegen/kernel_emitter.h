@@ -252,7 +252,8 @@ class KernelEmitter {
   // How a load whose guard does not hold looks at zeros, in all steps of the innermost loop.
   struct LoopZeros {
     std::int64_t bytes;
-    bool stays;  // at one address
+    bool stays;              // at one address
+    std::int64_t first = 0;  // where steps that go backwards begin, in elements
   };
   std::optional<LoopZeros> zeros_of_loop(scalar::Id id, const Access& access,
                                          const Lanes& lanes) const;
