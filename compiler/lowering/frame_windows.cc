@@ -208,6 +208,24 @@ std::vector<FramedWindow> frame_windows(
   return framed;
 }
 
+void put_outer_steps_first(const Arena& arena, const Stage& stage, std::span<const Id> indices,
+                           std::vector<std::uint32_t>& order) {
+  const std::span<const std::uint32_t> digits = stage.digits;
+  if (digits.size() < 2) return;
+  auto is_outer = [&](std::uint32_t dimension) {
+    const scalar::Node& node = arena[indices[dimension]];
+    return node.primitive == Primitive::axis && node.payload == digits.front();
+  };
+  auto is_within = [&](std::uint32_t dimension) {
+    return std::ranges::any_of(digits.subspan(1), [&](std::uint32_t digit) {
+      return reads_axis(arena, indices[dimension], digit);
+    });
+  };
+  const auto outer = std::find_if(order.begin(), order.end() - 1, is_outer);
+  const auto within = std::find_if(order.begin(), outer, is_within);
+  if (outer != order.end() - 1 && within != outer) std::rotate(within, outer, outer + 1);
+}
+
 std::vector<std::uint32_t> order_of_framed(const Kernel& kernel, std::uint32_t parameter) {
   const Arena& arena = kernel.arena;
   std::vector<std::uint32_t> order;
@@ -231,6 +249,7 @@ std::vector<std::uint32_t> order_of_framed(const Kernel& kernel, std::uint32_t p
       for (std::uint32_t i = 0; i < shape.size(); ++i)
         if (i != dimension) order.push_back(i);
       order.push_back(dimension);
+      put_outer_steps_first(arena, stage, indices, order);
       return order;
     }
   }

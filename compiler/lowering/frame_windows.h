@@ -10,6 +10,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <span>
 #include <vector>
 
 #include "compiler/lowering/kernel.h"
@@ -33,6 +34,13 @@ inline constexpr double kFramedReads = 64;
 std::vector<FramedWindow> frame_windows(
     Kernel& kernel, const std::function<bool(std::uint32_t parameter)>& may_copy,
     double reads = kFramedReads);
+
+// Of the order of dimensions that a copy gets, with the innermost one last, for a load with these
+// indices: the dimension that all steps of a fold's outermost loop lie along comes before those that
+// the loops within it go through. Or each step would be in another line than the one before it, and
+// of a line nothing else is read until the next round.
+void put_outer_steps_first(const scalar::Arena& arena, const Stage& stage,
+                           std::span<const scalar::Id> indices, std::vector<std::uint32_t>& order);
 
 // The order of a framed parameter's dimensions that suits how the kernel reads it: innermost is the
 // one along which its vectors run, or if none is, that of the fold's steps. Empty if it is

@@ -1,11 +1,14 @@
 #include "compiler/lowering/kernel_cost.h"
 
 #include <algorithm>
+#include <bit>
 #include <cmath>
+#include <numeric>
 
 #include "compiler/lowering/choose_tile.h"
 #include "compiler/lowering/choose_tile_axes.h"
 #include "compiler/lowering/estimated_size.h"
+#include "compiler/lowering/part_results.h"
 #include "compiler/lowering/schedule.h"
 #include "compiler/lowering/split_groups.h"
 #include "ir/scalar/affine.h"
@@ -31,6 +34,16 @@ constexpr double kFar = 2;
 // element that is spread.
 constexpr double kApart = 1.5;
 constexpr double kPage = 1024;
+// An element whose line the first cache has lost since it was there for the one beside it, and the
+// second one, too; and one that is written, for which the line comes and goes.
+constexpr double kLost = 3;
+constexpr double kLostTwice = 8;
+constexpr double kLostStore = 16;
+// Lines of so many elements of four bytes; of each cache, about, so many elements after which a set
+// comes again, and lines of a set.
+constexpr double kLine = 16;
+constexpr std::int64_t kFirstWay = 1024, kSecondWay = 16 * 1024;
+constexpr double kFirstWays = 8, kSecondWays = 16;
 // A guard that differs from lane to lane, and one that is the same in all.
 constexpr double kMask = 3;
 constexpr double kGuard = 0.25;
@@ -60,6 +73,7 @@ KernelCost::KernelCost(const Kernel& kernel,
       group_axes_(group_axes(kernel)),
       lanes_(vectors.lanes(DType::f32)),
       most_vectors_(static_cast<double>(tile_vectors(vectors))),
+      parts_results_(may_part_results(kernel)),
       moved_(kernel.parameters.size()) {
   std::uint32_t axes = static_cast<std::uint32_t>(kernel.rows.size());
   std::size_t folds = 0;
@@ -117,10 +131,12 @@ KernelCost::KernelCost(const Kernel& kernel,
       add(store.parameter, store.indices, access);
     }
   }
+  if (folds == 1) find_remainders(*fold->fold);
   // What is read in another way, too, is not turned.
   for (Access& access : accesses_)
     access.may_turn =
         access.may_turn && std::ranges::count(accesses_, access.parameter, &Access::parameter) == 1;
+  for (Access& access : accesses_) find_lines(access);
 }
 
 // A local is one of all rows.
@@ -132,6 +148,26 @@ std::uint64_t KernelCost::axes_of(Id root) const {
     if (node.primitive == Primitive::axis) axes |= bit(node.payload);
   }
   return axes;
+}
+
+void KernelCost::find_remainders(const Fold& fold) {
+  const std::optional<Id> condition = step_condition(kernel_, fold);
+  if (!condition) return;
+  for (Id id : scalar::reachable(kernel_.arena, std::span(&*condition, 1))) {
+    if (kernel_.arena[id].primitive != Primitive::modulo) continue;
+    const scalar::Affine divisor = scalar::decompose(kernel_.arena, kernel_.arena.operand(id, 1));
+    const std::optional<std::int64_t> by = divisor.constant.constant();
+    if (divisor.is_constant() && by && *by > 1)
+      remainders_.push_back({static_cast<double>(*by), axes_of(id)});
+  }
+}
+
+// A remainder that differs from lane to lane leaves no step out.
+double KernelCost::part_of_steps(const TileAxes& axes) const {
+  double part = 1;
+  for (const Remainder& remainder : remainders_)
+    if ((remainder.axes & bit(axes.axis)) == 0) part /= remainder.divisor;
+  return part;
 }
 
 void KernelCost::add(std::uint32_t parameter, std::span<const Id> indices, Access access) {
@@ -190,6 +226,65 @@ void KernelCost::set_order(std::uint32_t parameter, const std::vector<std::uint3
     strides_[parameter][order[i]] = stride;
     stride *= size_of(shape[order[i]]);
   }
+  for (Access& access : accesses_)
+    if (access.parameter == parameter) find_lines(access);
+}
+
+// The loops over rows lie outside of those of a fold, each axis within the one before it.
+void KernelCost::find_lines(Access& access) const {
+  access.within_line = 0;
+  access.lines_between = 1;
+  access.lines_apart = 0;
+  std::vector<double> strides(extents_.size());
+  const Shape& shape = kernel_.parameters[access.parameter].type.shape;
+  for (std::size_t i = 0; i < access.indices.size(); ++i) {
+    if (shape[i] == Dim(1)) continue;
+    const double stride = strides_[access.parameter][i];
+    for (std::uint32_t axis = 0; axis < extents_.size(); ++axis) {
+      const bool is_other = (access.indices[i].other & bit(axis)) != 0;
+      strides[axis] += is_other ? stride : access.indices[i].coefficients[axis] * stride;
+      if (is_other && stride < kLine) access.within_line |= bit(axis);
+    }
+  }
+  for (std::uint32_t axis = 0; axis < extents_.size(); ++axis)
+    if (strides[axis] != 0 && std::abs(strides[axis]) < kLine) access.within_line |= bit(axis);
+  const std::size_t inner = access.in_fold ? extents_.size() : kernel_.rows.size();
+  for (auto axis = static_cast<std::size_t>(std::bit_width(access.within_line)); axis < inner;
+       ++axis) {
+    if (strides[axis] == 0) continue;
+    access.lines_between *= extents_[axis];
+    access.lines_apart =
+        std::gcd(access.lines_apart, static_cast<std::int64_t>(std::abs(strides[axis])));
+  }
+}
+
+// The vectors' axis lies within all rows, and what a tile has at once is read together.
+double KernelCost::cost_of_lost_line(const Access& access, const TileAxes& axes, double stride,
+                                     bool tiled) const {
+  if (access.within_line == 0 || (access.within_line & bit(axes.axis)) != 0 ||
+      is_in_squares(access, axes.axis))
+    return 0;
+  std::uint64_t together = access.in_fold ? bit(step_axis_) : 0;
+  if (tiled) together |= bit(axes.row);
+  // Sums in lanes run along the last row axis where they can.
+  if (kind_ == Kind::fixed && !kernel_.rows.empty()) together |= bit(kernel_.rows.size() - 1);
+  double lines = 1;
+  std::int64_t apart = 0;
+  if ((access.within_line & together) == 0) {
+    lines = access.lines_between;
+    apart = access.lines_apart;
+  }
+  const bool is_counted = lines > 1 && (access.within_line >> axes.axis) == 0;
+  if (stride != 0 && !is_counted) {
+    lines *= extents_[axes.axis];
+    apart = std::gcd(apart, static_cast<std::int64_t>(std::abs(stride)));
+  }
+  auto keeps = [&](std::int64_t way, double ways) {
+    return lines <= ways * static_cast<double>(way) /
+                        std::max(static_cast<double>(std::gcd(apart, way)), kLine);
+  };
+  if (keeps(kFirstWay, kFirstWays)) return 0;
+  return access.is_store ? kLostStore : keeps(kSecondWay, kSecondWays) ? kLost : kLostTwice;
 }
 
 std::vector<double> KernelCost::store_strides() const {
@@ -249,8 +344,10 @@ double KernelCost::of_point(const TileAxes& axes) const {
                         (axes_of(access) & bit(used.axis)) != 0;
                });
   double rows = tiled ? std::clamp(extents_[used.row], 1.0, kRows) : 1;
-  double cost = steps_;
-  for (const Access& access : accesses_) cost += access_cost(access, used, rows);
+  const double part = part_of_steps(used);
+  double cost = steps_ * part;
+  for (const Access& access : accesses_)
+    cost += access_cost(access, used, rows) * (access.in_fold ? part : 1);
   return cost / lanes_along(used.axis);
 }
 
@@ -276,6 +373,14 @@ bool KernelCost::joins(std::uint32_t outer, std::uint32_t inner) const {
     if (of_outer != of_inner * extents_[inner]) return false;
   }
   return true;
+}
+
+// What a map loads apart, and what it alone stores behind a fold, which is then left to a map: all
+// of a line at once.
+bool KernelCost::is_in_squares(const Access& access, std::uint32_t axis) const {
+  if (!access.is_store) return kind_ == Kind::maps;
+  return parts_results_ && extents_[axis] >= kLanes &&
+         std::ranges::count(accesses_, true, &Access::is_store) == 1;
 }
 
 std::uint64_t KernelCost::axes_of(const Access& access) {
@@ -320,15 +425,17 @@ double KernelCost::access_cost(const Access& access, const TileAxes& axes, doubl
   // A copy that is made for the kernel has the steps side by side.
   const double apart = of_step < kPage || access.is_copied ? 1 : kApart;
   const bool turns = access.may_turn && along == 1 && across == 0;
-  double each = computed      ? kLanes
-                : turns       ? part
-                : stride == 0 ? kSpread * (of_step < kLanes ? 1 : kFar * apart) * part / vectors
-                : plain       ? part
-                : stride == 1 ? part * (of_step < kPage ? 1 : kApart)
-                : interleaves ? kInterleaved
+  const double lost = cost_of_lost_line(access, axes, stride, rows > 1);
+  double each = computed ? kLanes * (1 + lost)
+                : turns  ? part
+                : stride == 0
+                    ? (kSpread * (of_step < kLanes ? 1 : kFar * apart) + lost) * part / vectors
+                : plain                                  ? part
+                : stride == 1                            ? part * (of_step < kPage ? 1 : kApart)
+                : interleaves                            ? kInterleaved
                 : is_near && !access.is_store            ? (stride + 1) * part
-                : access.is_store && kind_ == Kind::maps ? kLanes + kScattered
-                                                         : kLanes;
+                : access.is_store && kind_ == Kind::maps ? kLanes * (1 + lost) + kScattered
+                                                         : kLanes * (1 + lost);
   return guard + access.times * each;
 }
 

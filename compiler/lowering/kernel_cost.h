@@ -75,12 +75,32 @@ class KernelCost {
     std::uint64_t guard = 0;  // axes on which the guard depends
     double times = 1;         // for each point of the rows
     double guard_times = 1;
+    std::uint64_t within_line = 0;  // axes along which neighbours lie in one line of the caches
+    // Until the innermost of these comes to the next element: lines that are read, and how far
+    // apart, in elements, they are at least.
+    double lines_between = 1;
+    std::int64_t lines_apart = 0;
+  };
+
+  // A remainder that has to be 0 for a step of the fold to count.
+  struct Remainder {
+    double divisor = 1;
+    std::uint64_t axes = 0;  // on which it depends
   };
 
   std::uint64_t axes_of(scalar::Id root) const;
+  void find_remainders(const Fold& fold);
+  // The part of the fold's steps that count.
+  double part_of_steps(const TileAxes& axes) const;
   void add(std::uint32_t parameter, std::span<const scalar::Id> indices, Access access);
   void add_loads(scalar::Id root, bool in_fold, double times, double inner);
   static std::uint64_t axes_of(const Access& access);
+  // To be told again where the parameter has got another order.
+  void find_lines(Access& access) const;
+  // Of each element: what it costs that caches have lost its line since the one beside it was read.
+  double cost_of_lost_line(const Access& access, const TileAxes& axes, double stride,
+                           bool tiled) const;
+  bool is_in_squares(const Access& access, std::uint32_t axis) const;
   // `rows` of a tile share what does not depend on them.
   double access_cost(const Access& access, const TileAxes& axes, double rows) const;
   double lanes_along(std::uint32_t axis) const;
@@ -92,10 +112,12 @@ class KernelCost {
   double lanes_, most_vectors_;  // of a vector, and of a row of a register tile
   Kind kind_ = Kind::fixed;
   bool window_ = false;
+  bool parts_results_ = false;     // what lies behind its fold may be a kernel of its own
   std::vector<bool> moved_;        // by parameter
   std::uint32_t vector_axis_ = 0;  // of a kernel without choice
   std::uint32_t step_axis_ = 0;    // of its last fold: the axis of its innermost loop
   double steps_ = 0;
+  std::vector<Remainder> remainders_;  // of the only fold
   double points_ = 1;
   std::vector<double> extents_;  // by axis
   std::vector<Access> accesses_;

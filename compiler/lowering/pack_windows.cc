@@ -18,8 +18,8 @@ constexpr double kReads = 1;
 
 // The order of dimensions that brings the one innermost along which the vector axis runs, where
 // that is a plain dimension, others are read through a window, and it is not innermost yet.
-std::optional<std::vector<std::uint32_t>> order_across(const Kernel& kernel, Id load,
-                                                       std::uint32_t vector_axis) {
+std::optional<std::vector<std::uint32_t>> order_across(const Kernel& kernel, const Stage& stage,
+                                                       Id load, std::uint32_t vector_axis) {
   const Arena& arena = kernel.arena;
   const Shape& shape = kernel.parameters[arena[load].payload].type.shape;
   std::span<const Id> indices = arena.load_indices(load);
@@ -44,6 +44,7 @@ std::optional<std::vector<std::uint32_t>> order_across(const Kernel& kernel, Id 
   }
   if (!along || !is_window) return std::nullopt;
   order.push_back(*along);
+  put_outer_steps_first(arena, stage, indices, order);
   const bool is_innermost = std::all_of(shape.begin() + *along + 1, shape.end(),
                                         [](const Dim& dim) { return dim == Dim(1); });
   return is_innermost ? std::nullopt : std::optional(order);
@@ -85,7 +86,7 @@ std::vector<PackedCopy> pack_windows(BuiltKernel& built,
     for (Id id : scalar::reachable(kernel.arena, stage.fold->elements)) {
       if (!scalar::is_load(kernel.arena[id].primitive)) continue;
       const auto parameter = static_cast<std::uint32_t>(kernel.arena[id].payload);
-      auto order = order_across(kernel, id, vector_axis);
+      auto order = order_across(kernel, stage, id, vector_axis);
       const double elements =
           estimated_size(element_count(kernel.parameters[parameter].type.shape));
       if (order && (!wanted[parameter] || wanted[parameter] == order) &&

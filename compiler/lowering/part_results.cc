@@ -72,11 +72,13 @@ std::optional<std::uint32_t> scattering_axis(const Kernel& kernel,
 
 }  // namespace
 
+bool may_part_results(const Kernel& kernel) { return is_sum_with_results(kernel) && pays(kernel); }
+
 std::optional<BuiltKernel> part_results(
     BuiltKernel& built, const std::function<bool(std::uint32_t parameter)>& may_copy, bool moved,
     const Processor& processor) {
   Kernel& kernel = built.kernel;
-  if (!is_sum_with_results(kernel) || !pays(kernel)) return std::nullopt;
+  if (!may_part_results(kernel)) return std::nullopt;
   std::optional<std::uint32_t> last = scattering_axis(kernel, may_copy, moved, processor);
   if (!last) return std::nullopt;
 

@@ -15,6 +15,10 @@
 
 namespace weir {
 
+// Whether the maps of a kernel may be taken out of it: behind one sum that is not so long that it
+// hides what they cost.
+bool may_part_results(const Kernel& kernel);
+
 // Takes the maps out of a kernel where that pays, and gives the kernel that makes the results. The
 // last parameter of both is then the sums, a parameter without a value. `may_copy`
 // and `moved` are as for order_rows.

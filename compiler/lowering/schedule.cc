@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <map>
 
+#include "compiler/lowering/cache_line.h"
 #include "compiler/lowering/choose_far_columns.h"
 #include "compiler/lowering/choose_panel.h"
 #include "compiler/lowering/choose_tile.h"
@@ -137,13 +138,24 @@ class Scheduler {
     return 0;
   }
 
+  void erase_axis(Affine& affine, std::uint32_t axis) {
+    std::erase_if(affine.terms, [&](const auto& term) {
+      const scalar::Node& node = arena()[term.first];
+      return node.primitive == Primitive::axis && node.payload == axis;
+    });
+  }
+
+  void add_axis(Affine& affine, const LoopAxis& axis, const Dim& stride) {
+    if (stride != Dim(0)) affine.terms.emplace_back(arena().axis(axis.number, axis.extent), stride);
+  }
+
   void collapse_rows() {
-    std::uint32_t next_axis = static_cast<std::uint32_t>(result_.kernel.rows.size());
+    next_axis_ = static_cast<std::uint32_t>(result_.kernel.rows.size());
     for (std::uint32_t i = 0; i < result_.kernel.rows.size(); ++i)
       result_.rows.push_back({i, result_.kernel.rows[i]});
     for (const Stage& stage : stages()) {
-      if (stage.axis) next_axis = std::max(next_axis, *stage.axis + 1);
-      for (std::uint32_t digit : stage.digits) next_axis = std::max(next_axis, digit + 1);
+      if (stage.axis) next_axis_ = std::max(next_axis_, *stage.axis + 1);
+      for (std::uint32_t digit : stage.digits) next_axis_ = std::max(next_axis_, digit + 1);
     }
     for (std::size_t i = result_.rows.size(); i-- > 1;) {
       LoopAxis outer = result_.rows[i - 1], inner = result_.rows[i];
@@ -153,16 +165,12 @@ class Scheduler {
                coefficient(offset, inner.number) * inner.extent;
       });
       if (!linear) continue;
-      LoopAxis joined{next_axis++, outer.extent * inner.extent};
-      Id axis = arena().axis(joined.number, joined.extent);
+      LoopAxis joined{next_axis_++, outer.extent * inner.extent};
       for (Affine& offset : offsets_) {
         Dim stride = coefficient(offset, inner.number);
-        std::erase_if(offset.terms, [&](const auto& term) {
-          const scalar::Node& node = arena()[term.first];
-          return node.primitive == Primitive::axis &&
-                 (node.payload == outer.number || node.payload == inner.number);
-        });
-        if (stride != Dim(0)) offset.terms.emplace_back(axis, stride);
+        erase_axis(offset, outer.number);
+        erase_axis(offset, inner.number);
+        add_axis(offset, joined, stride);
       }
       result_.rows[i - 1] = joined;
       result_.rows.erase(result_.rows.begin() + static_cast<std::ptrdiff_t>(i));
@@ -306,8 +314,44 @@ class Scheduler {
     if (most == 0) return;
     auto chosen = result_.rows.begin() + static_cast<std::ptrdiff_t>(best);
     std::rotate(chosen, chosen + 1, result_.rows.end());
+    part_transposed_axis();
     for (const auto& load : load_offsets_)
       if (is_along(load, result_.rows.back())) result_.loads.at(load.first.index).along_rows = true;
+  }
+
+  // Where the results of neighbours along another row axis share a line, these follow one another
+  // for as many points of the transposed axis as a line of an operand has: all of its points would
+  // come between them, and the line would be gone from the caches.
+  void part_transposed_axis() {
+    if (result_.rows.size() < 2) return;
+    const LoopAxis all = result_.rows.back();
+    const LoopAxis& before = result_.rows[result_.rows.size() - 2];
+    std::int64_t part = 0;
+    for (std::size_t stage = 0; stage < stages().size(); ++stage) {
+      for (std::size_t i = 0; i < stages()[stage].stores.size(); ++i) {
+        const Store& store = stages()[stage].stores[i];
+        const std::int64_t bytes = byte_size(result_.kernel.parameters[store.parameter].type.dtype);
+        const std::optional<std::int64_t> apart =
+            coefficient(offsets_[store_offsets_[stage][i]], before.number).constant();
+        if (apart && *apart > 0 && *apart * bytes < kLineBytes) part = kLineBytes / bytes;
+      }
+    }
+    if (part == 0 || pinned_.contains(all.number) || !all.extent.is_constant() ||
+        all.extent.value() <= part || all.extent.value() % part != 0)
+      return;
+    const LoopAxis parts{next_axis_++, all.extent.value() / part};
+    const LoopAxis within{next_axis_++, part};
+    for (Affine& offset : offsets_) {
+      const Dim stride = coefficient(offset, all.number);
+      erase_axis(offset, all.number);
+      add_axis(offset, parts, stride * Dim(part));
+      add_axis(offset, within, stride);
+    }
+    result_.rows.back() = within;
+    result_.rows.insert(result_.rows.end() - 2, parts);
+    result_.loads.clear();
+    result_.stores.clear();
+    classify_accesses();
   }
 
   // Of folds along rows of vectors: what is read along the steps, and would be gathered.
@@ -334,6 +378,7 @@ class Scheduler {
   std::vector<bool> needed_;
   std::vector<bool> in_address_;
   std::map<std::uint32_t, bool> pinned_;
+  std::uint32_t next_axis_ = 0;  // a number that no axis has
   std::vector<Affine> offsets_;
   std::vector<std::pair<Id, std::size_t>> load_offsets_;
   std::vector<std::vector<std::size_t>> store_offsets_;

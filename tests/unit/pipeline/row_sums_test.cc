@@ -185,7 +185,7 @@ TEST(RowSums, BehindConvolutionsIntoFewChannels) {
       {{.size = "H, 24", .channels = 5, .first = padded, .second = padded}, 1},
       {{.size = "8, 24", .type = "f64", .channels = 5, .first = padded, .second = padded}, 1},
       {{.size = "8, 24", .type = "f16", .channels = 5, .first = padded, .second = padded}, 1},
-      {{.size = "12, 24", .channels = 8, .first = padded, .second = strided}, 0},
+      {{.size = "12, 24", .channels = 8, .first = padded, .second = strided}, 1},
       {{.size = "12, 24", .channels = 5, .first = padded, .second = padded, .between = pooled}, 2},
       {{.size = "12, 32", .channels = 5, .first = padded, .second = padded, .between = averaged},
        1},
