@@ -56,7 +56,7 @@ class ProgramGenerator {
     // What a program costs is the compiling of its nodes, and most faults need few of them.
     std::size_t nodes = 1 + below(chance(6) ? 14 : 5);
     for (std::size_t i = 0; i < nodes; ++i) add_node();
-    if (seed_ % 16 == 5) add_row_sum();
+    if (seed_ % 8 == 5) add_row_sum();
     choose_outputs();
     Generator values(seed_);
     bool special = seed_ % 4 == 0;
@@ -467,23 +467,58 @@ class ProgramGenerator {
     }
   }
 
-  // A layer's result and the sum of its rows, as gradients of biases are: two ops that chance
-  // hardly puts together.
+  ValueId add(const char* op, std::vector<ValueId> operands, Attributes attributes = {}) {
+    return graph_.result(graph_.add_node(get_op(op), std::move(operands), std::move(attributes)));
+  }
+
+  // Of rows and columns what a sum may read that is not the whole, or not in its order.
+  ValueId part_of(ValueId value) {
+    const Shape shape = graph_.type(value).shape;
+    auto some = [&](const Dim& size) {
+      return size.is_constant() ? Dim(1 + static_cast<std::int64_t>(below(static_cast<std::size_t>(
+                                              std::max<std::int64_t>(size.value(), 1)))))
+                                : size;
+    };
+    switch (below(6)) {
+      case 0: {
+        const bool last = chance(2) && shape[1].is_constant();
+        Shape starts{Dim(0), Dim(0)}, limits{some(shape[0]), shape[1]};
+        if (last) starts[1] = shape[1] - some(shape[1]);
+        return add("slice", {value}, {{"starts", starts}, {"limits", limits}});
+      }
+      case 1:
+        return add("pad", {value},
+                   {{"low", Shape{Dim(static_cast<std::int64_t>(below(3))), Dim(0)}},
+                    {"high", Shape{Dim(0), Dim(static_cast<std::int64_t>(below(3)))}}});
+      case 2:
+        return add("transpose", {value});
+      case 3: {
+        const TensorType type = graph_.type(value);
+        ValueId indices = within(add_source({DType::i64, shape}), {shape[0]}, false);
+        ValueId base = add_source(type);
+        return add("scatter_elements", {base, indices, value},
+                   {{"axis", std::int64_t{0}}, {"reduction", std::string("add")}});
+      }
+      default:
+        return value;
+    }
+  }
+
+  // A layer's result and the sum of its rows or columns, as gradients of biases are: ops that
+  // chance hardly puts together.
   void add_row_sum() {
     static constexpr std::array<DType, 4> kTypes{DType::f32, DType::f32, DType::f64, DType::f16};
     const DType type = one_of(kTypes);
     const Dim rows = one_of(palette_), depth = Dim(static_cast<std::int64_t>(1 + below(9)));
     Dim columns = one_of(palette_);
     if (!columns.is_constant() || columns.value() == 1) columns = 40;
-    if (size_of({rows, columns}) > kMaximumElements) return;
-    auto add = [&](const char* op, std::vector<ValueId> operands, Attributes attributes) {
-      return graph_.result(graph_.add_node(get_op(op), std::move(operands), std::move(attributes)));
-    };
+    if (size_of({rows, columns}) > kMaximumElements || size_of({rows}) == 0) return;
     ValueId left = add_source({type, {rows, depth}}), right = add_source({type, {depth, columns}});
-    ValueId product = add("matmul", {left, right}, {});
-    ValueId value = add("leaky_relu", {product}, {});
-    ValueId sum = add("reduce_sum", {value}, {{"axes", std::vector<std::int64_t>{0}}});
-    graph_.add_output(value, "rows");
+    ValueId product = add("matmul", {left, right});
+    ValueId value = add("leaky_relu", {product});
+    ValueId sum = add("reduce_sum", {part_of(value)},
+                      {{"axes", std::vector<std::int64_t>{chance(3) ? 1 : 0}}});
+    if (!chance(4)) graph_.add_output(value, "rows");
     graph_.add_output(sum, "sum");
   }
 
