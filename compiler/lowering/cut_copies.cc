@@ -27,6 +27,8 @@ std::int64_t copied_stride(const Core& core) { return core.first.bytes_of_way() 
 std::int64_t other_stride(const Core& core) { return core.first.bytes_of_way() / 8; }
 // With vectors of more registers a step has more columns, which take whole lines.
 constexpr int kFewVectors = 2;
+// Sums that are under way at a time: two begin in a cycle, and each takes four.
+constexpr std::int64_t kSumsInTime = 8;
 
 // The fold of the kernel in chain order, if that is its only one.
 const Stage* only_fold(const Kernel& kernel) {
@@ -89,7 +91,8 @@ bool passes_less_by_columns(const Kernel& kernel, const Stage& fold, std::uint32
 
 // Columns of a panel of an operand: those of a tile. With vectors of many registers, where it has
 // all points of the other row axes, as the taps of a filter of one channel are, so many of them as
-// leave nothing over. Where it would have all columns of many rows, half of them, one panel for
+// leave nothing over, and no more than sums need to follow one another without waiting: of a
+// narrow panel x is read channel by channel, in order. Where it would have all columns of many rows, half of them, one panel for
 // each of two threads. 0: it is not cut.
 std::int64_t panel_columns(const Kernel& kernel, const Stage& fold, std::uint32_t parameter,
                            std::int64_t extent, const Processor& processor) {
@@ -108,10 +111,12 @@ std::int64_t panel_columns(const Kernel& kernel, const Stage& fold, std::uint32_
                           passes_less_by_columns(kernel, fold, parameter);
     return has_half ? extent / 2 : 0;
   }
-  for (std::int64_t columns = most; columns > 0; --columns)
-    if (taps * columns + columns < vectors.count && extent % (columns * lanes) == 0)
-      return columns * lanes;
-  return 0;
+  std::int64_t chosen = 0;
+  for (std::int64_t columns = most; columns > 0; --columns) {
+    const bool fits = taps * columns + columns < vectors.count && extent % (columns * lanes) == 0;
+    if (fits && (chosen == 0 || taps * columns >= kSumsInTime)) chosen = columns * lanes;
+  }
+  return chosen;
 }
 
 // What lies along the rows of a tile, or along its columns, and is to be cut.
