@@ -2,14 +2,10 @@
 
 #include <algorithm>
 #include <map>
-#include <optional>
 #include <vector>
 
 #include <llvm/Analysis/CGSCCPassManager.h>
 #include <llvm/Analysis/LoopAnalysisManager.h>
-#include <llvm/IR/IRBuilder.h>
-#include <llvm/IR/InstIterator.h>
-#include <llvm/IR/IntrinsicInst.h>
 #include <llvm/IR/PassManager.h>
 #include <llvm/IR/Verifier.h>
 #include <llvm/Passes/PassBuilder.h>
@@ -24,6 +20,7 @@
 #include "compiler/codegen/generate_code.h"
 #include "compiler/codegen/kernel_emitter.h"
 #include "compiler/codegen/llvm_versions.h"
+#include "compiler/codegen/store_single_lanes.h"
 #include "compiler/lowering/choose_streams.h"
 #include "ir/diagnostic.h"
 
@@ -122,47 +119,6 @@ void verify_module(const llvm::Module& module) {
   llvm::raw_string_ostream stream(problems);
   if (llvm::verifyModule(module, &stream)) WEIR_CHECK(false, problems + "\n" + text_of(module));
 }
-
-namespace {
-
-// The lane of a mask that is known and has no other.
-std::optional<unsigned> only_lane(const llvm::Value* mask) {
-  const auto* lanes = llvm::dyn_cast<llvm::Constant>(mask);
-  const auto* type = llvm::dyn_cast<llvm::FixedVectorType>(mask->getType());
-  if (lanes == nullptr || type == nullptr) return std::nullopt;
-  std::optional<unsigned> only;
-  for (unsigned i = 0; i < type->getNumElements(); ++i) {
-    const auto* lane = llvm::dyn_cast_or_null<llvm::ConstantInt>(lanes->getAggregateElement(i));
-    if (lane == nullptr || (lane->isOne() && only)) return std::nullopt;
-    if (lane->isOne()) only = i;
-  }
-  return only;
-}
-
-// Makes stores of a single lane ones of scalars. LLVM does that itself, but on x86, up to 22 at
-// least, with the element as wide as it was before it was truncated: `u8` of `i64` would store
-// eight bytes.
-void store_single_lanes(llvm::Function& function) {
-  std::vector<llvm::IntrinsicInst*> stores;
-  for (llvm::Instruction& instruction : llvm::instructions(function)) {
-    auto* call = llvm::dyn_cast<llvm::IntrinsicInst>(&instruction);
-    if (call == nullptr || call->getIntrinsicID() != llvm::Intrinsic::masked_store) continue;
-    if (call->getArgOperand(0)->getType()->isIntOrIntVectorTy()) stores.push_back(call);
-  }
-  for (llvm::IntrinsicInst* store : stores) {
-    // Where the alignment is an operand, it stands before the mask.
-    const std::optional<unsigned> lane = only_lane(store->getArgOperand(store->arg_size() - 1));
-    if (!lane) continue;
-    llvm::IRBuilder<> b(store);
-    llvm::Value* element = b.CreateExtractElement(store->getArgOperand(0), *lane);
-    const llvm::Align align(element->getType()->getScalarSizeInBits() / 8);
-    b.CreateAlignedStore(
-        element, b.CreateConstGEP1_64(element->getType(), store->getArgOperand(1), *lane), align);
-    store->eraseFromParent();
-  }
-}
-
-}  // namespace
 
 void optimize(llvm::Module& module, llvm::TargetMachine& machine) {
   llvm::PassBuilder builder(&machine);
