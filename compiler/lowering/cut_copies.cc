@@ -92,8 +92,8 @@ bool passes_less_by_columns(const Kernel& kernel, const Stage& fold, std::uint32
 // Columns of a panel of an operand: those of a tile. With vectors of many registers, where it has
 // all points of the other row axes, as the taps of a filter of one channel are, so many of them as
 // leave nothing over, and no more than sums need to follow one another without waiting: of a
-// narrow panel x is read channel by channel, in order. Where it would have all columns of many rows, half of them, one panel for
-// each of two threads. 0: it is not cut.
+// narrow panel x is read channel by channel, in order. Where it would have all columns of many
+// rows, half of them, one panel for each of two threads. 0: it is not cut.
 std::int64_t panel_columns(const Kernel& kernel, const Stage& fold, std::uint32_t parameter,
                            std::int64_t extent, const Processor& processor) {
   const VectorRegisters& vectors = processor.vectors;
