@@ -199,7 +199,8 @@ class Contractions {
     effort.fewest_rounds = 5;
     // The peers' threads spin on after a call, on the processor that our second thread needs.
     if (threads > 1) {
-      effort.rest_seconds = 10e-3;
+      effort.rest_seconds = kLeastRest;
+      effort.sample_seconds = 1e-3;
       effort.most_rounds = 31;
     }
     Samples samples = interleave(sides, effort);

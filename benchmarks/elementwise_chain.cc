@@ -237,7 +237,7 @@ void compare_with_onnxruntime(const Options& options, const Arrays& arrays,
     OnnxChain chain(runtime, kChain, pool == nullptr ? 1 : 2, all, count, rests);
     std::vector<Side> sides{repeated([&] { call.run_into(); }), repeated([&] { chain.run(); })};
     Effort effort = options.effort();
-    if (rests) effort.rest_seconds = 10e-3;
+    if (rests) effort.rest_seconds = kLeastRest;
     if (rests) effort.most_rounds = 61;
     Samples samples = interleave(sides, effort);
     Spread ratio = samples.ratio(1, 0), theirs = samples.seconds(1);

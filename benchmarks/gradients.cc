@@ -186,7 +186,7 @@ class Gradients {
     // A command through a pipe is little then.
     if (torch_) effort.sample_seconds = options_.quick ? 2e-3 : 5e-3;
     if (threads > 1) {
-      effort.rest_seconds = 10e-3;
+      effort.rest_seconds = kRestOfOthers;
       effort.most_rounds = 31;
     }
     const std::size_t peers_end = sides.size();

@@ -99,7 +99,7 @@ class Comparison {
       effort.fewest_rounds = 5;
       effort.most_rounds = 101;
       if (threads > 1) {
-        effort.rest_seconds = 10e-3;
+        effort.rest_seconds = kLeastRest;
         effort.most_rounds = 31;
       }
       const std::size_t peers_end = sides.size();

@@ -8,7 +8,8 @@
 // of it, changes little. A side that lasts less than a sample's least time is repeated within the
 // sample, and all sides are repeated equally often. Before its sample each side runs untimed for
 // half as long: its threads wake, and the caches hold what it leaves there, not what another side
-// has left.
+// has left. After a rest it runs for five milliseconds at least: a processor of a virtual machine that
+// has slept takes a third of one to do anything, and several to be as fast as before.
 //
 // Timed runs hold a lock on a file, so two benchmarks never run at the same time.
 #pragma once
@@ -23,6 +24,7 @@
 #include <cstdint>
 #include <cstdio>
 #include <filesystem>
+#include <fstream>
 #include <functional>
 #include <numeric>
 #include <random>
@@ -54,7 +56,7 @@ struct Effort {
   double total_seconds = 0.6;      // of all samples of a comparison, about
   int fewest_rounds = 11;
   int most_rounds = 301;
-  // Before each side's turn: time for the threads that the one before it left spinning.
+  // Before each side's turn, if not 0: at least so long, and until no thread of this process spins.
   double rest_seconds = 0;
 };
 
@@ -120,6 +122,34 @@ class Samples {
   std::vector<std::vector<double>> seconds_;
 };
 
+inline constexpr double kUntimedAfterRest = 5e-3;
+// And where threads of another process may spin, which nobody here sees.
+inline constexpr double kLeastRest = 0.5e-3, kRestOfOthers = 10e-3;
+
+// Whether a thread of this process but the calling one runs, or would if it had a processor.
+inline bool is_another_awake() {
+  const std::string self = std::to_string(::gettid());
+  std::error_code none;
+  for (const auto& entry : std::filesystem::directory_iterator("/proc/self/task", none)) {
+    if (entry.path().filename() == self) continue;
+    std::ifstream file(entry.path() / "stat");
+    std::string line;
+    std::getline(file, line);
+    const std::size_t name_end = line.rfind(')');
+    if (name_end != std::string::npos && line.compare(name_end + 2, 1, "R") == 0) return true;
+  }
+  return false;
+}
+
+// Waits until the threads that a call left spinning sleep: they would hold the processor that
+// somebody else's threads need. Some spin for 10 ms and more.
+inline void rest(double least_seconds) {
+  constexpr int kMostTries = 400;
+  std::this_thread::sleep_for(std::chrono::duration<double>(least_seconds));
+  for (int i = 0; i < kMostTries && is_another_awake(); ++i)
+    std::this_thread::sleep_for(std::chrono::duration<double>(kLeastRest));
+}
+
 inline double time_of(const Side& side, std::int64_t repeats) {
   auto start = std::chrono::steady_clock::now();
   side(repeats);
@@ -141,16 +171,21 @@ inline double rough_seconds(const Side& side, double sample_seconds) {
 // Times the sides in turns. Each is run twice before, to touch its pages and to tell how long it
 // takes.
 inline Samples interleave(std::span<const Side> sides, const Effort& effort) {
-  double shortest = 1e9, round = 0;
-  for (const Side& side : sides) {
-    const double seconds = rough_seconds(side, effort.sample_seconds);
-    shortest = std::min(shortest, seconds);
-    round += seconds;
+  std::vector<double> rough;
+  for (const Side& side : sides) rough.push_back(rough_seconds(side, effort.sample_seconds));
+  const double shortest = *std::min_element(rough.begin(), rough.end());
+  const auto repeats = std::max(
+      std::int64_t{1}, static_cast<std::int64_t>(std::ceil(effort.sample_seconds / shortest)));
+  const double untimed_seconds = effort.rest_seconds > 0 ? kUntimedAfterRest : 0;
+  std::vector<std::int64_t> untimed;
+  double one_round = 0;
+  for (double seconds : rough) {
+    untimed.push_back(effort.sample_seconds > 0
+                          ? std::max((repeats + 1) / 2, static_cast<std::int64_t>(
+                                                            std::ceil(untimed_seconds / seconds)))
+                          : 0);
+    one_round += seconds * static_cast<double>(repeats + untimed.back());
   }
-  auto repeats = std::max(std::int64_t{1},
-                          static_cast<std::int64_t>(std::ceil(effort.sample_seconds / shortest)));
-  const std::int64_t untimed = effort.sample_seconds > 0 ? (repeats + 1) / 2 : 0;
-  double one_round = round * static_cast<double>(repeats + untimed);
   int rounds = static_cast<int>(std::clamp(
       effort.total_seconds / one_round, double(effort.fewest_rounds), double(effort.most_rounds)));
   Samples samples(sides.size());
@@ -160,9 +195,8 @@ inline Samples interleave(std::span<const Side> sides, const Effort& effort) {
   for (int i = 0; i < rounds; ++i) {
     std::shuffle(order.begin(), order.end(), generator);
     for (std::size_t side : order) {
-      if (effort.rest_seconds > 0)
-        std::this_thread::sleep_for(std::chrono::duration<double>(effort.rest_seconds));
-      sides[side](untimed);
+      if (effort.rest_seconds > 0) rest(effort.rest_seconds);
+      sides[side](untimed[side]);
       samples.add(side, time_of(sides[side], repeats) / static_cast<double>(repeats));
     }
   }

@@ -164,7 +164,7 @@ class Steps {
           options_.quick ? 2e-3 : 20e-3;  // a command through a pipe is nothing then
       if (!options_.quick) effort.total_seconds = 2;
       effort.fewest_rounds = 5;
-      if (threads > 1) effort.rest_seconds = 10e-3;
+      if (threads > 1) effort.rest_seconds = kRestOfOthers;
       Samples samples = interleave(sides, effort);
       const double peak = machine_.part_of_peak(samples, limits, work, threads);
       std::optional<double> other;
