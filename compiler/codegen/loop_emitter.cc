@@ -86,11 +86,14 @@ llvm::Value* KernelEmitter::whole_vectors(llvm::Value* begin, llvm::Value* end, 
   return limit;
 }
 
-// Whole steps of several vectors, then of one where no mask takes those; returns where they end.
+// Whole steps of several vectors, then of one where no mask takes those; returns where they end. A
+// tile of one vector waits for its sums, so what is left of columns whose number is known only at
+// the call goes two vectors at a time where it can.
 llvm::Value* KernelEmitter::whole_steps(llvm::Value* begin, llvm::Value* end,
                                         std::optional<std::int64_t> count, const LaneBody& body) {
   std::int64_t step = static_cast<std::int64_t>(schedule_.width) * unroll_;
   if (!count || *count >= step) begin = whole_vectors(begin, end, unroll_, body);
+  if (rows_ > 1 && !count && unroll_ == 4) begin = whole_vectors(begin, end, 2, body);
   if (unroll_ == 1 || (masks_ && schedule_.width > 1)) return begin;
   if (!count || *count % step >= schedule_.width) begin = whole_vectors(begin, end, 1, body);
   return begin;

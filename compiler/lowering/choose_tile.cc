@@ -145,7 +145,10 @@ class TileChooser {
     if (schedule_.vector_row && schedule_.vector_row->extent.is_constant()) {
       std::int64_t vectors =
           (schedule_.vector_row->extent.value() + schedule_.width - 1) / schedule_.width;
-      while (unroll > 1 && unroll > vectors) unroll /= 2;
+      if (only_maps_ || in_lanes_)
+        while (unroll > 1 && unroll > vectors) unroll /= 2;
+      else
+        unroll = static_cast<int>(std::clamp<std::int64_t>(vectors, 1, unroll));
     }
     schedule_.unroll = unroll;
     if (schedule_.vector_row) {

@@ -87,7 +87,7 @@ INSTANTIATE_TEST_SUITE_P(
   %y = leaky_relu(%s)
   return %y
 })",
-             1200, 1310}),
+             1200, 1400}),
     [](const testing::TestParamInfo<Case>& test) { return test.param.name; });
 
 }  // namespace
