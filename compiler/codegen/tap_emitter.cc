@@ -129,8 +129,11 @@ llvm::Value* KernelEmitter::pick_tap(const Run& run, int stride, int tap, llvm::
   if (earlier != nullptr) {
     std::vector<int> order(static_cast<std::size_t>(run.width));
     std::iota(order.begin(), order.end(), 1);
-    order.back() = run.width + last - run.begins.back();
-    return b_.CreateShuffleVector(earlier, run.vectors.back(), order);
+    // Of more taps than lanes it need not be in the last vector.
+    std::size_t holder = run.vectors.size() - 1;
+    while (run.begins[holder] > last) --holder;
+    order.back() = run.width + last - run.begins[holder];
+    return b_.CreateShuffleVector(earlier, run.vectors[holder], order);
   }
   llvm::Value* picked = run.vectors[0];
   for (std::size_t i = 1; i < run.vectors.size() && last >= static_cast<int>(i) * run.width; ++i) {

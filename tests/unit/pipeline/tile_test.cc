@@ -183,7 +183,8 @@ TEST(Tiles, WindowsThatOverlap) {
 }
 
 // Taps whose elements are picked from vectors that they have in common: strides, with fewer taps,
-// as many and more; frames on either side, wide and narrow rows, and taps that are apart.
+// as many and more, also than a vector has lanes; frames on either side, wide and narrow rows, and
+// taps that are apart.
 TEST(Tiles, TapsOfStrides) {
   struct Case {
     const char* type;
@@ -193,7 +194,9 @@ TEST(Tiles, TapsOfStrides) {
        {Case{"f32", 3, 2, 1, 1}, Case{"f32", 3, 2, 1, 0}, Case{"f32", 5, 2, 1, 2},
         Case{"f32", 2, 2, 1, 1}, Case{"f32", 5, 3, 1, 2}, Case{"f32", 4, 4, 1, 3},
         Case{"f32", 2, 3, 1, 0}, Case{"f32", 3, 2, 2, 2}, Case{"f64", 3, 2, 1, 1},
-        Case{"f16", 3, 2, 1, 1}})
+        Case{"f16", 3, 2, 1, 1}, Case{"f32", 7, 2, 1, 3}, Case{"f32", 11, 2, 1, 5},
+        Case{"f32", 19, 2, 1, 0}, Case{"f32", 7, 3, 1, 2}, Case{"f64", 5, 2, 1, 2},
+        Case{"f64", 7, 2, 1, 0}, Case{"f64", 7, 3, 1, 3}})
     for (int columns : {3, 8, 16, 20, 28, 57, 75}) {
       const int width =
           (columns - 1) * each.stride + (each.taps - 1) * each.dilation + 1 - 2 * each.low;
