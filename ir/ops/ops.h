@@ -28,9 +28,10 @@ void add_scatter_ops(OpTable& table);          // scatter_elements, scatter_nd
 void add_scan_ops(OpTable& table);             // cumsum
 void add_order_ops(OpTable& table);            // arg_max, arg_min, rank, top_k, one_hot
 void add_normalize_ops(OpTable& table);        // softmax, layer_norm
+void add_recurrent_ops(OpTable& table);        // rnn, gru, lstm
 void add_loss_ops(OpTable& table);             // mse_loss, cross_entropy ...
 void add_differentiation_ops(OpTable& table);  // stop_gradient, custom_gradient
-void add_source_ops(OpTable& table);           // constant, iota
+void add_source_ops(OpTable& table);           // constant, iota, range
 void add_random_ops(OpTable& table);           // random_uniform, dropout
 void add_memory_ops(OpTable& table);           // keep, after
 

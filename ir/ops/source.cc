@@ -1,5 +1,8 @@
 // Sources: values that come from no operand.
 
+#include <algorithm>
+#include <cmath>
+
 #include <fmt/format.h>
 
 #include "ir/ops/helpers.h"
@@ -94,6 +97,71 @@ OpDef iota_op() {
   return op;
 }
 
+// How many of start, start + step, ... lie before the limit.
+std::int64_t length_of_range(const Attributes& attributes) {
+  const double start = attributes.real("start"), limit = attributes.real("limit"),
+               step = attributes.real("step");
+  for (double number : {start, limit, step})
+    if (!std::isfinite(number)) throw Error("start, limit and step must be finite");
+  if (step == 0) throw Error("the step is 0, and a range needs another one");
+  const double length = std::max(0.0, std::ceil((limit - start) / step));
+  if (!(length < 9e15)) throw Error(fmt::format("the range would have {} elements", length));
+  return static_cast<std::int64_t>(length);
+}
+
+void check_range(const OpInstance& instance) {
+  check_result_type(instance);
+  const std::int64_t length = length_of_range(instance.attributes);
+  const DType type = instance.attributes.dtype("dtype");
+  if (!is_integer(type)) return;
+  for (std::string_view name : {"start", "step"}) {
+    const double number = instance.attributes.real(name);
+    if (number != std::trunc(number))
+      throw Error(fmt::format("the {} is {}, which is no {}", name, number, weir::name(type)));
+  }
+  const double start = instance.attributes.real("start");
+  const double last = start + instance.attributes.real("step") * static_cast<double>(length - 1);
+  const int bits = static_cast<int>(byte_size(type)) * 8;
+  const double least = type == DType::u8 ? 0 : -std::ldexp(1, bits - 1);
+  const double end = std::ldexp(1, type == DType::u8 ? bits : bits - 1);
+  if (length > 0 && (std::min(start, last) < least || std::max(start, last) >= end))
+    throw Error(fmt::format("a range from {} to {} is no {}", start, last, weir::name(type)));
+}
+
+OpDef range_op() {
+  OpDef op = source({"range",
+                     "Numbers at equal distances: from start, below limit, in steps.",
+                     "start + step * i for i = 0, 1, 2, ... as long as that is before the limit: "
+                     "below it, or above it for a negative step. There are as many elements as "
+                     "(limit - start) / step says, rounded up, and none where that is negative. "
+                     "Computed in the element type, the product first.",
+                     {"Range"}});
+  op = with_attribute(std::move(op), "limit", AttributeKind::real, "Where it ends, exclusive.");
+  op = with_attribute(std::move(op), "start", 0.0, "The first element.");
+  op = with_attribute(std::move(op), "step", 1.0, "From one element to the next; not 0.");
+  op = with_attribute(std::move(op), "dtype", DType::i64, "Element type of the result.");
+  op.check = check_range;
+  op.composite = [](GraphBuilder& builder, std::span<const Var>, const Attributes& attributes) {
+    const DType type = attributes.dtype("dtype");
+    Var numbers =
+        builder.apply("iota", {}, {{"shape", Shape{length_of_range(attributes)}}, {"dtype", type}});
+    Var steps = builder.apply("mul", {numbers, builder.scalar(type, attributes.real("step"))});
+    return std::vector<Var>{
+        builder.apply("add", {steps, builder.scalar(type, attributes.real("start"))})};
+  };
+  op.to_onnx = [](OnnxNodes& nodes, const OpInstance& instance, std::span<const OnnxValue>) {
+    const Attributes& attributes = instance.attributes;
+    const DType type = attributes.dtype("dtype");
+    // Of other types ONNX has none, and decides where a range of floats ends by another rounding.
+    if (type != DType::i32 && type != DType::i64) return std::vector<OnnxValue>();
+    const double start = attributes.real("start"), step = attributes.real("step");
+    const double limit = start + step * static_cast<double>(length_of_range(attributes));
+    return std::vector<OnnxValue>{nodes.add(
+        "Range", {nodes.number(type, start), nodes.number(type, limit), nodes.number(type, step)})};
+  };
+  return op;
+}
+
 std::vector<OnnxValue> size_of_to_onnx(OnnxNodes& nodes, const OpInstance& instance,
                                        std::span<const OnnxValue>) {
   DType type = instance.attributes.dtype("dtype");
@@ -133,6 +201,7 @@ OpDef size_of_op() {
 void add_source_ops(OpTable& table) {
   table.add(constant_op());
   table.add(iota_op());
+  table.add(range_op());
   table.add(size_of_op());
 }
 

@@ -23,9 +23,9 @@ namespace weir::scalar::expansions {
 namespace {
 
 // (erf(a) - a) / a, by powers of a^2.
-constexpr std::array kSmallF32{0x1.06eba8p-3,  -0x1.8126f4p-2, 0x1.ce1d3cp-4,
-                               -0x1.b6b80ap-6, 0x1.48543ep-8,  -0x1.3ed16ap-11};
-constexpr std::array kSmallF64{
+constexpr std::array kErfSmallF32{0x1.06eba8p-3,  -0x1.8126f4p-2, 0x1.ce1d3cp-4,
+                                  -0x1.b6b80ap-6, 0x1.48543ep-8,  -0x1.3ed16ap-11};
+constexpr std::array kErfSmallF64{
     0x1.06eba8214db69p-3,  -0x1.812746b0379fcp-2,  0x1.ce2f21a0434a1p-4,  -0x1.b82ce312a09c2p-6,
     0x1.565bcd1025c27p-8,  -0x1.c02db40159a8ap-11, 0x1.f9a31de6e4cd5p-14, -0x1.f4d0e8398ea9ap-17,
     0x1.b9c87463ea596p-20, -0x1.5df90b43808f3p-23, 0x1.e63aa55095091p-27, -0x1.dea1ac1c513e3p-31};
@@ -43,12 +43,12 @@ constexpr std::array kLogErfcF64{
     -0x1.b0b5145958daep-35, 0x1.127caf6379326p-39};
 
 // (2^r - 1) / r.
-constexpr std::array kExp2F32{0x1.62e42ap-1, 0x1.ebf9bap-3, 0x1.c6b69ap-5, 0x1.3ceaf8p-7,
-                              0x1.5bfd58p-10};
-constexpr std::array kExp2F64{0x1.62e42fefa3a12p-1,  0x1.ebfbdff82c431p-3,  0x1.c6b08d703e18ep-5,
-                              0x1.3b2ab6fbd6dbep-7,  0x1.5d87fe9b8d2a2p-10, 0x1.4309126be05f9p-13,
-                              0x1.ffcb58ce7eb4dp-17, 0x1.62c147edea337p-20, 0x1.b671af6e9ace6p-24,
-                              0x1.e3a8908819ee9p-28};
+constexpr std::array kErfExp2F32{0x1.62e42ap-1, 0x1.ebf9bap-3, 0x1.c6b69ap-5, 0x1.3ceaf8p-7,
+                                 0x1.5bfd58p-10};
+constexpr std::array kErfExp2F64{
+    0x1.62e42fefa3a12p-1,  0x1.ebfbdff82c431p-3,  0x1.c6b08d703e18ep-5,  0x1.3b2ab6fbd6dbep-7,
+    0x1.5d87fe9b8d2a2p-10, 0x1.4309126be05f9p-13, 0x1.ffcb58ce7eb4dp-17, 0x1.62c147edea337p-20,
+    0x1.b671af6e9ace6p-24, 0x1.e3a8908819ee9p-28};
 
 // (a^2 + log(erfc(a) / (2 q))) / (a q) - constant, by powers of q - kCenter. The constant is short.
 constexpr double kCenter = 0.275390625;
@@ -70,7 +70,7 @@ constexpr std::array kCorrectionF64{
 
 Expr erf(Expr x) {
   Expr a = abs(x);
-  Expr small = fma(polynomial(a * a, coefficients(x, kSmallF32, kSmallF64)), a, a);
+  Expr small = fma(polynomial(a * a, coefficients(x, kErfSmallF32, kErfSmallF64)), a, a);
 
   // From here on the result is 1.
   Expr clamped = at_most(a, by_type(x, 4.0, 6.0));
@@ -81,7 +81,7 @@ Expr erf(Expr x) {
   Expr shifted = fma(slope, t, shifter - 3.0);
   Expr r = fma(slope, t, -3.0 - (shifted - shifter));
   Expr power = bitcast(to_bits(shifted) << format.fraction_bits, x.type());
-  Expr factor = r * polynomial(r, coefficients(x, kExp2F32, kExp2F64));
+  Expr factor = r * polynomial(r, coefficients(x, kErfExp2F32, kErfExp2F64));
   Expr large = (1.0 - power) - power * factor;
 
   return copy_sign(select(a < 0.9, small, large), x);

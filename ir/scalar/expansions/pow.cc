@@ -36,13 +36,13 @@ constexpr double kScaleHigh = 0x1.7154768p1;
 constexpr double kScaleLow = -0x1.6a3e80f444178p-26;
 
 // (2^r - 1) / r for f32, (2^r - 1 - r ln 2) / r^2 for f64, and ln 2 in two parts.
-constexpr std::array kExp2F32{0x1.62e42ff0e1935p-1, 0x1.ebfbe077877cp-3,   0x1.c6b08ac06948dp-5,
-                              0x1.3b29f39cf1cafp-7, 0x1.5d8a8600bba6bp-10, 0x1.445c84554dc47p-13,
-                              0x1.fde5fc905f014p-17};
-constexpr std::array kExp2F64{0x1.ebfbdff82c5a1p-3,  0x1.c6b08d704a046p-5,  0x1.3b2ab6fba079p-7,
-                              0x1.5d87fe78c3742p-10, 0x1.4309130dc5a71p-13, 0x1.ffcbfbc7c987ep-17,
-                              0x1.62bfc9f4fbb6ap-20, 0x1.b52652d8617c3p-24, 0x1.e617b56a2b348p-28,
-                              0x1.e7c6ddbf8431bp-32};
+constexpr std::array kPowExp2F32{0x1.62e42ff0e1935p-1, 0x1.ebfbe077877cp-3,   0x1.c6b08ac06948dp-5,
+                                 0x1.3b29f39cf1cafp-7, 0x1.5d8a8600bba6bp-10, 0x1.445c84554dc47p-13,
+                                 0x1.fde5fc905f014p-17};
+constexpr std::array kPowExp2F64{
+    0x1.ebfbdff82c5a1p-3,  0x1.c6b08d704a046p-5,  0x1.3b2ab6fba079p-7,   0x1.5d87fe78c3742p-10,
+    0x1.4309130dc5a71p-13, 0x1.ffcbfbc7c987ep-17, 0x1.62bfc9f4fbb6ap-20, 0x1.b52652d8617c3p-24,
+    0x1.e617b56a2b348p-28, 0x1.e7c6ddbf8431bp-32};
 constexpr double kLn2High = 0x1.62e42f8p-1;
 constexpr double kLn2Low = 0x1.be8e7bcd5e4f2p-27;
 
@@ -59,7 +59,7 @@ Expr power_f32(Expr magnitude, Expr y_f32, Expr is_one) {
   Expr shifted = t + shifter;
   Expr r = t - (shifted - shifter);
   Expr power = bitcast(to_bits(shifted) << format_of(a).fraction_bits, DType::f64);
-  return cast(fma(r * polynomial(r, kExp2F32), power, power), DType::f32);
+  return cast(fma(r * polynomial(r, kPowExp2F32), power, power), DType::f32);
 }
 
 // log2 a = high + low, for positive finite a.
@@ -133,7 +133,7 @@ Expr power_f64(Expr a, Expr y, Expr is_one) {
   Expr linear = r * kLn2High;
   Expr whole = r + r_low;
   Expr tail = fma(r_low, kLn2High + kLn2Low, r * kLn2Low);
-  tail = fma(whole * whole, polynomial(whole, kExp2F64), tail);
+  tail = fma(whole * whole, polynomial(whole, kPowExp2F64), tail);
   Expr leading = linear + 1.0;
   Expr result = leading + ((linear - (leading - 1.0)) + tail);
   PowerHalves power = power_of_two_halves(to_bits(shifted), a.type());

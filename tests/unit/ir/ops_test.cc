@@ -73,7 +73,7 @@ TEST(Registry, every_op_is_complete) {
   const std::set<std::string> families{"arithmetic",      "elementary", "logic",    "activation",
                                        "reduce",          "movement",   "contract", "window",
                                        "indexed",         "normalize",  "loss",     "source",
-                                       "differentiation", "random",     "memory"};
+                                       "differentiation", "random",     "memory",   "recurrent"};
   for (const auto& op : all_ops()) {
     SCOPED_TRACE(op->name);
     EXPECT_TRUE(families.contains(op->family)) << op->family;
@@ -392,6 +392,43 @@ TEST_F(Ops, normalizations_keep_the_shape) {
       HasSubstr(
           "layer_norm: operand scale is f32[3]; it must broadcast to the normalized axes [4] of "
           "f32[N, 3, 4]"));
+}
+
+TEST_F(Ops, recurrent_layers) {
+  Var x = input({7, kDimN, 3}), w = input({1, 20, 3}), r = input({1, 20, 5}), b = input({1, 40});
+  EXPECT_EQ(lstm(x, w, r, b).at(0).shape(), Shape({7, 1, kDimN, 5}));
+  EXPECT_EQ(lstm(x, w, r).at(2).shape(), Shape({1, kDimN, 5}));
+  EXPECT_EQ(gru(x, input({2, 6, 3}), input({2, 6, 2}), Var(), Var(), "bidirectional").at(1).shape(),
+            Shape({2, kDimN, 2}));
+  EXPECT_THAT(message_of([&] { lstm(x, w, r, input({1, 20})); }),
+              HasSubstr("lstm: its b is f32[1, 20]; it must be [1, 40]"));
+  EXPECT_THAT(message_of([&] { gru(x, w, r); }), HasSubstr("its w is f32[1, 20, 3]; it must be "));
+  EXPECT_THAT(message_of([&] { rnn(input({4, 3}), w, r); }),
+              HasSubstr("x, w and r must have three axes; one is f32[4, 3]"));
+  for (const Dim& steps : {kDimN, Dim(0), Dim(257)})
+    EXPECT_THAT(message_of([&] { lstm(input({steps, 2, 3}), w, r); }),
+                HasSubstr("which are written out one by one: their number must be known, and 1 to "
+                          "256"));
+  EXPECT_THAT(message_of([&] { lstm(x, w, r, Var(), Var(), Var(), "both"); }),
+              HasSubstr("the direction is \"both\"; it must be"));
+}
+
+TEST_F(Ops, ranges) {
+  auto length = [&](double start, double limit, double step) {
+    return builder_.apply("range", {}, {{"start", start}, {"limit", limit}, {"step", step}})
+        .shape();
+  };
+  EXPECT_EQ(length(2, 12, 3), Shape({4}));
+  EXPECT_EQ(length(5, -3.5, -3), Shape({3}));
+  EXPECT_EQ(length(5, 5, 1), Shape({0}));
+  EXPECT_EQ(length(5, 7, -1), Shape({0}));
+  EXPECT_THAT(message_of([&] { length(0, 3, 0); }), HasSubstr("the step is 0"));
+  EXPECT_THAT(message_of([&] { length(0, 3, 0.5); }),
+              HasSubstr("the step is 0.5, which is no i64"));
+  EXPECT_THAT(message_of([&] { length(0, 1e300, 1); }), HasSubstr("the range would have"));
+  EXPECT_THAT(
+      message_of([&] { builder_.apply("range", {}, {{"limit", 300.0}, {"dtype", DType::i8}}); }),
+      HasSubstr("a range from 0 to 299 is no i8"));
 }
 
 TEST_F(Ops, normalizations_by_channel) {

@@ -30,10 +30,12 @@ constexpr double kMaximumElements = 40'000;  // of a value
 using Families = std::vector<std::vector<const OpDef*>>;
 
 // All ops by family, so that a family of many ops does not drown the others; gradient ops are one.
+// Without recurrent layers, whose operands chance does not fit together.
 const Families& families() {
   static const Families result = [] {
     std::map<std::string, std::vector<const OpDef*>> by_name;
     for (const auto& op : all_ops()) {
+      if (op->family == "recurrent") continue;
       by_name[op->family].push_back(op.get());
       for (std::size_t i = 0; i < op->operands.size(); ++i)
         if (const OpDef* gradient = gradient_op(*op, i)) by_name["gradient"].push_back(gradient);
@@ -57,6 +59,7 @@ class ProgramGenerator {
     std::size_t nodes = 1 + below(chance(6) ? 14 : 5);
     for (std::size_t i = 0; i < nodes; ++i) add_node();
     if (seed_ % 8 == 5) add_row_sum();
+    if (seed_ % 32 == 3) add_recurrent_layer();
     choose_outputs();
     Generator values(seed_);
     bool special = seed_ % 4 == 0;
@@ -520,6 +523,28 @@ class ProgramGenerator {
                       {{"axes", std::vector<std::int64_t>{chance(3) ? 1 : 0}}});
     if (!chance(4)) graph_.add_output(value, "rows");
     graph_.add_output(sum, "sum");
+  }
+
+  // A recurrent layer on a few steps.
+  void add_recurrent_layer() {
+    static constexpr std::array<std::pair<const char*, std::int64_t>, 3> kCells{
+        std::pair{"rnn", 1}, std::pair{"gru", 3}, std::pair{"lstm", 4}};
+    const auto [op, gates] = one_of(kCells);
+    const DType type = random_dtype(TypeSet::floats);
+    auto up_to = [&](std::size_t most) { return Dim(static_cast<std::int64_t>(1 + below(most))); };
+    const Dim steps = up_to(4), batch = one_of(palette_), width = up_to(5), hidden = up_to(9);
+    if (size_of({batch}) > 300) return;
+    const Dim directions = chance(3) ? 2 : 1, rows = hidden * Dim(gates);
+    std::vector<ValueId> operands{add_source({type, {steps, batch, width}}),
+                                  add_source({type, {directions, rows, width}}),
+                                  add_source({type, {directions, rows, hidden}})};
+    if (chance(2)) operands.push_back(add_source({type, {directions, rows * Dim(2)}}));
+    Attributes attributes;
+    if (directions == Dim(2) || chance(2))
+      attributes.set("direction", std::string(directions == Dim(2) ? "bidirectional" : "reverse"));
+    const NodeId node = graph_.add_node(get_op(op), std::move(operands), std::move(attributes));
+    for (ValueId result : graph_.node(node).results)
+      if (chance(2)) graph_.add_output(result, "y" + std::to_string(graph_.outputs().size()));
   }
 
   void choose_outputs() {
