@@ -98,7 +98,7 @@ inline std::optional<std::vector<DType>> operand_dtypes(const OpDef& op, DType d
   return dtypes;
 }
 
-inline constexpr std::size_t kShapeCandidates = 13;
+inline constexpr std::size_t kShapeCandidates = 16;
 
 inline std::vector<Shape> operand_shapes(std::size_t candidate, std::size_t count) {
   Dim n = Dim::symbol("N");
@@ -127,6 +127,12 @@ inline std::vector<Shape> operand_shapes(std::size_t candidate, std::size_t coun
   if (candidate == 12) {
     shapes = std::vector<Shape>(count);
     if (count > 1) shapes[0] = {n, 3, 4};
+  }
+  // Recurrent layers, with the gates of each kind of cell.
+  constexpr std::array<std::int64_t, 3> kGates{1, 3, 4};
+  if (candidate >= 13) {
+    const Dim rows = 2 * kGates[candidate - 13];
+    shapes = {{2, n, 3}, {1, rows, 3}, {1, rows, 2}, {1, rows * Dim(2)}, {1, n, 2}, {1, n, 2}};
   }
   shapes.resize(count);
   return shapes;
