@@ -3,11 +3,10 @@
 #include <algorithm>
 #include <cctype>
 #include <cstddef>
+#include <optional>
 #include <span>
 
-#include <llvm/TargetParser/Triple.h>
-#include <llvm/Transforms/Utils/Cloning.h>
-
+#include "compiler/codegen/call_frames.h"
 #include "compiler/codegen/call_memory.h"
 #include "compiler/codegen/call_reach.h"
 #include "compiler/codegen/exchanged_buffers.h"
@@ -17,6 +16,7 @@
 #include "compiler/codegen/size_arithmetic.h"
 #include "compiler/codegen/size_functions.h"
 #include "compiler/codegen/unit_count.h"
+#include "compiler/codegen/units_emitter.h"
 #include "runtime/abi.h"
 
 namespace weir {
@@ -26,8 +26,6 @@ namespace {
 // kernels than this stand in functions of so many each, and so do the checks of more inputs and
 // outputs than this.
 constexpr std::size_t kCallsInOne = 24, kChecksInOne = 64;
-// In place of a kernel's last unit.
-constexpr std::int64_t kAllUnits = -1;
 
 static_assert(offsetof(weir_call, state) == kCallState * sizeof(void*) &&
               sizeof(weir_call) == kCallFields * sizeof(void*));
@@ -69,8 +67,7 @@ class EntryEmitter {
   EntryEmitter(llvm::Module& module, const Program& program, const Target& target,
                const PhasesOf& phases_of, const std::vector<Schedule>& schedules,
                ModuleNumber place, DebugInfo& debug, bool shapes)
-      : module_(module),
-        context_(module.getContext()),
+      : context_(module.getContext()),
         program_(program),
         phases_of_(phases_of),
         schedules_(schedules),
@@ -88,18 +85,24 @@ class EntryEmitter {
         primitives_(b_, module, target),
         sizes_(b_, primitives_, program, word_),
         memory_(b_, sizes_, program, word_),
+        frames_(b_, sizes_, memory_, schedules),
         parallel_(module, b_, primitives_, debug, word_,
-                  single_ ? std::optional(lists_of(program)) : std::nullopt, place.whole()) {}
+                  single_ ? std::optional(lists_of(program)) : std::nullopt, place.whole()) {
+    if (single_ && place.last()) {
+      const std::uint32_t kernel = program.calls[0].kernel;
+      units_.emplace(b_, program, schedules[kernel], phases_of(kernel).front().function, sizes_,
+                     memory_, frames_, parallel_);
+    }
+  }
 
   void emit() {
     if (place_.last()) {
-      if (single_) declare_units();
+      if (units_) units_->declare();
       emit_workspace_size(b_, parallel_, sizes_, program_, schedules_, word_);
       if (shapes_) emit_shapes(b_, parallel_, sizes_, program_, word_);
       parallel_.emit(std::ranges::any_of(schedules_, has_reach_apart));
       emit_program();
-      if (far_units_ != nullptr) emit_far_units();
-      if (single_) only_kernel()->eraseFromParent();
+      if (units_) units_->finish();
     }
     emit_share(call_parts_, [&](std::size_t part) { emit_part(part); });
     emit_share(check_parts_, [&](std::size_t part) { emit_presence(part); });
@@ -131,7 +134,7 @@ class EntryEmitter {
     llvm::Function* made = parallel_.function(program_symbol(program_), status_, {pointer_},
                                               llvm::GlobalValue::ExternalLinkage,
                                               single_ ? Code::optimized : Code::plain);
-    if (single_) made = pass_to_units(*made);
+    if (units_) made = units_->pass_from(*made);
     llvm::BasicBlock* invalid = block("invalid");
     llvm::Value* call = made->getArg(0);
     sizes_.require(b_.CreateIsNotNull(call), invalid);
@@ -154,7 +157,7 @@ class EntryEmitter {
       sizes_.require(b_.CreateICmpEQ(status, b_.getInt32(WEIR_OK)), invalid);
     }
     if (!single_) {
-      begun_ = entry_slot(b_.getInt1Ty());
+      begun_ = entry_slot(b_, b_.getInt1Ty());
       b_.CreateStore(b_.getFalse(), begun_);
     }
     if (call_parts_ == 0) {
@@ -168,113 +171,8 @@ class EntryEmitter {
     b_.CreateRet(b_.getInt32(WEIR_INVALID_CALL));
   }
 
-  llvm::Function* only_kernel() { return phases_of_(program_.calls[0].kernel).front().function; }
-
-  // i32 units(weir_call*, i64 begin, i64 end, i32 worker): a program that is a single kernel, as
-  // one function with the kernel's name and body. Up to kAllUnits it is the whole run, which may go
-  // through the executor; that run's tasks have some of the units each.
-  void declare_units() {
-    std::string name = only_kernel()->getName().str();
-    only_kernel()->setName("");
-    units_ = parallel_.declare(name, parallel_.kernel_type());
-  }
-
-  llvm::Function* pass_to_units(llvm::Function& program) {
-    llvm::CallInst* status =
-        b_.CreateCall(units_, {program.getArg(0), i64(0), i64(kAllUnits), b_.getInt32(0)});
-    status->setTailCall();
-    b_.CreateRet(status);
-    parallel_.enter(*units_, ParallelEmitter::Code::optimized);
-    return units_;
-  }
-
-  // Inlining makes registers of the frame, which costs a short run more than anything else of a
-  // call.
-  void emit_units(const KernelCall& call, llvm::Value* count, llvm::Value* cost) {
-    llvm::BasicBlock* all = block("all");
-    llvm::BasicBlock* here = block("here");
-    llvm::Value* is_all = b_.CreateICmpEQ(units_->getArg(2), i64(kAllUnits));
-    b_.CreateCondBr(is_all, all, here);
-    b_.SetInsertPoint(all);
-    parallel_.run_parallel(
-        units_, units_->getArg(0), count, cost, nullptr, [&] { return memory_.executor(); },
-        nullptr, nullptr);
-    b_.CreateBr(here);
-    b_.SetInsertPoint(here);
-    const Schedule& schedule = schedules_[call.kernel];
-    llvm::Value* end = b_.CreateSelect(is_all, count, units_->getArg(2));
-    if (has_far_units()) {
-      far_units_ = parallel_.declare(units_->getName().str() + ".far", parallel_.kernel_type());
-      llvm::BasicBlock* near = block("near");
-      llvm::BasicBlock* far = block("far");
-      b_.CreateCondBr(is_surely_near(schedule, end, count), near, far);
-      b_.SetInsertPoint(far);
-      llvm::CallInst* status =
-          b_.CreateCall(far_units_, {units_->getArg(0), units_->getArg(1), end, b_.getInt32(0)});
-      status->setTailCall();
-      b_.CreateRet(status);
-      b_.SetInsertPoint(near);
-    }
-    llvm::Value* reach =
-        far_units_ ? reach_value(b_, Reach::near)
-                   : reach_of(b_, sizes_, schedule, sharing_of(schedule, *units_, end, count));
-    inline_kernel(call, reach, units_->getArg(1), end, units_->getArg(3));
-  }
-
-  // Where it depends on whether threads are apart, which is found out with less haste.
-  llvm::Value* is_surely_near(const Schedule& schedule, llvm::Value* end, llvm::Value* count) {
-    if (has_reach_apart(schedule)) return b_.CreateNot(asks_apart(b_, sizes_, schedule));
-    llvm::Value* reach = reach_of(b_, sizes_, schedule, sharing_of(schedule, *units_, end, count));
-    return b_.CreateICmpEQ(reach, reach_value(b_, Reach::near));
-  }
-
-  // Of units that go to `units` from their beginning to `end`, of so many.
-  Sharing sharing_of(const Schedule& schedule, llvm::Function& units, llvm::Value* end,
-                     llvm::Value* count) {
-    llvm::Value* shared = b_.CreateICmpNE(b_.CreateSub(end, units.getArg(1)), count);
-    llvm::Value* apart =
-        has_reach_apart(schedule) ? parallel_.apart_of_task(units.getArg(0), shared) : nullptr;
-    return {shared, apart};
-  }
-
-  // Whether what has to know of caches stands in a function of its own: what is near then runs with
-  // few registers to save.
-  bool has_far_units() const {
-    return schedules_[program_.calls[0].kernel].streams && program_.slots.empty() &&
-           llvm::Triple(module_.getTargetTriple()).isX86();
-  }
-
-  // i32 far_units(weir_call*, i64 begin, i64 end, i32 worker): units of a call that has been
-  // checked, and is not near, unless that depends on whether threads are apart.
-  void emit_far_units() {
-    parallel_.enter(*far_units_, ParallelEmitter::Code::optimized);
-    read_call(far_units_->getArg(0));
-    const KernelCall& call = program_.calls[0];
-    const Schedule& schedule = schedules_[call.kernel];
-    const Sharing sharing =
-        sharing_of(schedule, *far_units_, far_units_->getArg(2), units_of(schedule));
-    llvm::Value* reach = has_reach_apart(schedule) ? reach_of(b_, sizes_, schedule, sharing)
-                                                   : far_reach_of(b_, sizes_, schedule, sharing);
-    inline_kernel(call, reach, far_units_->getArg(1), far_units_->getArg(2), far_units_->getArg(3));
-    b_.CreateRet(b_.getInt32(WEIR_OK));
-  }
-
   llvm::Value* units_of(const Schedule& schedule) {
     return unit_count(b_, [&](const Dim& size) { return sizes_.dimension(size); }, schedule);
-  }
-
-  void inline_kernel(const KernelCall& call, llvm::Value* reach, llvm::Value* begin,
-                     llvm::Value* end, llvm::Value* worker) {
-    llvm::CallInst* run =
-        b_.CreateCall(only_kernel(), {filled_frame(call, reach), begin, end, worker});
-    llvm::BasicBlock* done = block("done");
-    b_.CreateBr(done);
-    b_.SetInsertPoint(done);
-    if (only_kernel()->hasFnAttribute(kRealignsStack))
-      run->getFunction()->addFnAttr(kRealignsStack);
-    llvm::InlineFunctionInfo info;
-    bool inlined = llvm::InlineFunction(*run, info).isSuccess();
-    WEIR_CHECK(inlined, "a kernel can be inlined");
   }
 
   // i32 part(weir_call*, const i64* offsets, i1* begun): some of the program's calls. Returns a
@@ -287,7 +185,7 @@ class EntryEmitter {
   void call_parts(llvm::Value* call) {
     const std::vector<llvm::Value*>& offsets = memory_.offsets();
     auto* table_type = llvm::ArrayType::get(b_.getInt64Ty(), offsets.size());
-    llvm::AllocaInst* table = entry_slot(table_type);
+    llvm::AllocaInst* table = entry_slot(b_, table_type);
     for (std::size_t i = 0; i < offsets.size(); ++i)
       b_.CreateStore(offsets[i], b_.CreateConstGEP2_64(table_type, table, 0, i));
     for (std::size_t part = 0; part < call_parts_; ++part) {
@@ -379,36 +277,6 @@ class EntryEmitter {
     b_.CreateRet(b_.CreateSelect(present, b_.getInt32(WEIR_OK), b_.getInt32(WEIR_INVALID_CALL)));
   }
 
-  llvm::AllocaInst* entry_slot(llvm::Type* type) {
-    llvm::BasicBlock& entry = b_.GetInsertBlock()->getParent()->getEntryBlock();
-    llvm::IRBuilder<> builder(&entry, entry.begin());
-    return builder.CreateAlloca(type);
-  }
-
-  // A frame of each layout serves all calls of that layout, one after the other.
-  llvm::AllocaInst* frame_for(llvm::StructType* type) {
-    for (llvm::AllocaInst* frame : frames_)
-      if (frame->getAllocatedType() == type) return frame;
-    frames_.push_back(entry_slot(type));
-    return frames_.back();
-  }
-
-  // Whether threads have parts of the only kernel's units.
-  llvm::Value* filled_frame(const KernelCall& call, llvm::Value* reach) {
-    const Schedule& schedule = schedules_[call.kernel];
-    llvm::StructType* type =
-        frame_type(context_, call.buffers.size(), call.dims.size(), schedule.panel.has_value());
-    llvm::AllocaInst* frame = frame_for(type);
-    unsigned next = 0;
-    for (std::uint32_t buffer : call.buffers)
-      b_.CreateStore(memory_.pointer(buffer), b_.CreateStructGEP(type, frame, next++));
-    for (const Dim& dim : call.dims)
-      b_.CreateStore(sizes_.dimension(dim), b_.CreateStructGEP(type, frame, next++));
-    b_.CreateStore(reach, b_.CreateStructGEP(type, frame, next++));
-    if (schedule.panel) b_.CreateStore(memory_.of_workers(), b_.CreateStructGEP(type, frame, next));
-    return frame;
-  }
-
   // The executor is asked only about calls for which it matters.
   llvm::Value* apart_where_asked(const Schedule& schedule) {
     if (!has_reach_apart(schedule)) return nullptr;
@@ -434,10 +302,10 @@ class EntryEmitter {
       cost = b_.CreateBinaryIntrinsic(
           llvm::Intrinsic::umax, cost,
           b_.CreateUDiv(sizes_.dimension(schedule.bytes), i64(kBytesOfUnit)));
-    if (single_) return emit_units(call, units, cost);
+    if (units_) return units_->emit(units, cost);
     const Sharing sharing{schedule.streams ? b_.CreateIsNotNull(memory_.executor()) : b_.getFalse(),
                           apart_where_asked(schedule)};
-    llvm::Value* frame = filled_frame(call, reach_of(b_, sizes_, schedule, sharing));
+    llvm::Value* frame = frames_.filled(call, reach_of(b_, sizes_, schedule, sharing));
     llvm::Value* exchanged = exchanged_bytes(call);
     for (const KernelPhase& phase : phases_of_(call.kernel)) {
       llvm::Value* count = units;
@@ -477,7 +345,6 @@ class EntryEmitter {
            kernel.stages.front().fold.has_value();
   }
 
-  llvm::Module& module_;
   llvm::LLVMContext& context_;
   const Program& program_;
   const PhasesOf& phases_of_;
@@ -498,14 +365,12 @@ class EntryEmitter {
   PrimitiveEmitter primitives_;
   SizeArithmetic sizes_;
   CallMemory memory_;
+  CallFrames frames_;
   ParallelEmitter parallel_;
+  std::optional<UnitsEmitter> units_;  // of a program that is a single kernel
 
   // Of the function that is being emitted.
   llvm::Value* begun_ = nullptr;  // whether the run has begun; null in a program of one phase
-  std::vector<llvm::AllocaInst*> frames_;
-
-  llvm::Function* units_ = nullptr;      // made by declare_units
-  llvm::Function* far_units_ = nullptr;  // made by emit_units
 };
 
 }  // namespace
