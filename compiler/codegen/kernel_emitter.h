@@ -127,6 +127,7 @@ class KernelEmitter {
   std::vector<std::vector<int>> rows_by_sum() const;
   void emit_sums(const Lanes& lanes);
   void emit_sums_outside(const Lanes& lanes);
+  std::vector<std::vector<int>> slots_by_sum(const Lanes& lanes) const;
   llvm::Value* begins_sum(llvm::Value* position);
   // A vector of accumulators.
   struct SumPlace {

@@ -116,13 +116,32 @@ void KernelEmitter::emit_sums(const Lanes& lanes) {
   }
 }
 
-// Each row of a tile, and with sums side by side each vector, goes to a sum of its own. What is
-// computed again beyond the last row of a tile leaves that one's sum as it is.
+// Vectors that go to one sum, one after the other: with sums side by side those that lie as far
+// apart as there are lanes, and otherwise each of them alone.
+std::vector<std::vector<int>> KernelEmitter::slots_by_sum(const Lanes& lanes) const {
+  const bool side_by_side = schedule_.vector_row->number == kernel_.across->axis;
+  std::vector<std::vector<int>> groups;
+  std::map<std::int64_t, std::size_t> number;
+  for (int slot = 0; slot < lanes.slots; ++slot) {
+    const std::int64_t position = lanes.position(slot);
+    const auto found =
+        number
+            .try_emplace(side_by_side ? position % kernel_.across->lanes : position, groups.size())
+            .first;
+    groups.resize(std::max(groups.size(), found->second + 1));
+    groups[found->second].push_back(slot);
+  }
+  return groups;
+}
+
+// Each row of a tile goes to a sum of its own. What is computed again beyond the last row of a tile
+// leaves that one's sum as it is.
 void KernelEmitter::emit_sums_outside(const Lanes& lanes) {
   const RowFolds& across = *kernel_.across;
   const bool side_by_side = schedule_.vector_row->number == across.axis;
   llvm::Value* begins =
       side_by_side ? nullptr : begins_sum(b_.CreateURem(axes_.at(across.axis), i64(across.chunk)));
+  const std::vector<std::vector<int>> groups = slots_by_sum(lanes);
   for (std::size_t i = 0; i < across.sums.size(); ++i) {
     const RowFolds::Sum& sum = across.sums[i];
     for (int row = 0; row < rows_; ++row) {
@@ -131,15 +150,16 @@ void KernelEmitter::emit_sums_outside(const Lanes& lanes) {
       if (row > 0 && last_row_ != nullptr)
         counts = b_.CreateICmpSLE(b_.CreateAdd(axes_.at(schedule_.rows.back().number), i64(row)),
                                   last_row_);
-      for (int slot = 0; slot < lanes.slots; ++slot) {
-        llvm::Value* position = b_.CreateAdd(lanes.start, i64(lanes.position(slot)));
+      for (const std::vector<int>& slots : groups) {
+        llvm::Value* position = b_.CreateAdd(lanes.start, i64(lanes.position(slots.front())));
         llvm::Value* lane = side_by_side ? b_.CreateURem(position, i64(across.lanes)) : position;
         const SumPlace place = place_of_sum(sum, b_.CreateAdd(offset, lane), lanes);
         llvm::Value* before = load_sum(place, lanes);
         llvm::Value* total =
             b_.CreateSelect(side_by_side ? begins_sum(position) : begins, place.identity, before);
-        total = call(sum.fold.step, {total, value(sum.fold.elements[0], lanes, slot, row)},
-                     lanes.width)[0];
+        for (int slot : slots)
+          total = call(sum.fold.step, {total, value(sum.fold.elements[0], lanes, slot, row)},
+                       lanes.width)[0];
         if (counts != nullptr) total = b_.CreateSelect(counts, total, before);
         store_sum(place, total, lanes);
       }

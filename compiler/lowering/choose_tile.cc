@@ -67,6 +67,24 @@ class TileChooser {
     return cost;
   }
 
+  // Without the addresses that are a stride or nothing along the vectors.
+  int value_cost(const std::vector<Id>& roots) const {
+    std::vector<bool> needed(arena().size());
+    for (Id root : roots) needed[root.index] = true;
+    int cost = 0;
+    for (std::size_t i = arena().size(); i-- > 0;) {
+      if (!needed[i]) continue;
+      const Id id{static_cast<std::uint32_t>(i)};
+      cost += scalar::info(arena()[id].primitive).cost;
+      const auto load = schedule_.loads.find(id.index);
+      const bool is_computed =
+          load != schedule_.loads.end() && load->second.kind == Access::Kind::computed;
+      for (Id operand : is_computed ? arena().operands(id) : arena().value_operands(id))
+        needed[operand.index] = true;
+    }
+    return cost;
+  }
+
   // What a map reads and writes for each element.
   std::int64_t moved_bytes(const Stage& stage, const std::vector<Id>& roots) const {
     std::int64_t bytes = 0;
@@ -244,7 +262,7 @@ class TileChooser {
     // Chunk results have no place beyond the last row, nor does a row there read what others do.
     if (!splits && !schedule_.overlap && !schedule_.known_rows())
       schedule_.rows_fewer = static_cast<int>(rows / 3);
-    schedule_.rows_together = body_cost(stored) * rows * columns <=
+    schedule_.rows_together = value_cost(stored) * rows * columns <=
                               (all_have_many_steps() ? kTogetherCostOfMany : kTogetherCost);
     schedule_.tile_unroll = static_cast<int>(columns);
     const bool is_step =

@@ -3,6 +3,8 @@
 #include <algorithm>
 
 #include "compiler/lowering/choose_tile_axes.h"
+#include "compiler/lowering/join_rows.h"
+#include "compiler/lowering/linear_offset.h"
 #include "compiler/lowering/reads_axis.h"
 #include "ir/scalar/affine.h"
 
@@ -50,18 +52,15 @@ struct Walk {
 bool leaves_work(const Kernel& stores, const Fold& fold, DType type, const Walk& walk,
                  const Dim& column_count, const VectorRegisters& vectors) {
   const auto tile_axis = static_cast<std::uint32_t>(stores.rows.size() - 2);
-  if (walk.axis != tile_axis) {
-    std::int64_t parts = 1;
-    for (std::uint32_t row = 0; row < std::min(walk.axis, tile_axis); ++row)
-      parts *= std::min(stores.rows[row].constant().value_or(kEnoughBlocks), kEnoughBlocks);
-    return parts >= kEnoughBlocks;
-  }
-  if (stores.rows.size() > 2) return true;
+  std::int64_t parts = 1;
+  for (std::uint32_t row = 0; row < std::min(walk.axis, tile_axis); ++row)
+    parts *= std::min(stores.rows[row].constant().value_or(kEnoughBlocks), kEnoughBlocks);
+  if (parts >= kEnoughBlocks || walk.axis != tile_axis) return parts >= kEnoughBlocks;
   const std::optional<std::int64_t> columns = column_count.constant();
   if (!columns || *columns == 0) return false;
   const std::int64_t tile = std::int64_t{vectors.lanes(type)} * tile_vectors(vectors);
   return *columns >= kEnoughBlocks * tile ||
-         steps_of(stores) <= kLightChunk / fold.chunk / *columns;
+         steps_of(stores) <= kLightChunk / fold.chunk / walk.lanes / *columns;
 }
 
 // Where it does not count that points which follow one another go to one sum: those of an axis
@@ -76,13 +75,6 @@ bool hides_sums(const Kernel& stores, const Store& store, const Walk& walk, cons
   return cost >= kHeavyElement;
 }
 
-// Whether a chunk has all elements of a sum.
-bool is_one_chunk(const Kernel& folds) {
-  const Stage& stage = folds.stages.front();
-  const std::optional<std::int64_t> elements = folds.arena.axis_extent(*stage.axis).constant();
-  return elements && *elements <= stage.fold->chunk;
-}
-
 // The one store of a map over the rows that writes a parameter.
 const Store* only_store(const Kernel& kernel, std::uint32_t parameter) {
   const Store* found = nullptr;
@@ -94,19 +86,6 @@ const Store* only_store(const Kernel& kernel, std::uint32_t parameter) {
     }
   }
   return found;
-}
-
-// The parameter that gets what a fold leaves, where that is stored as it is and a chunk has all
-// elements.
-std::optional<std::uint32_t> plain_result(const Kernel& kernel) {
-  const Stage& stage = kernel.stages.front();
-  if (!is_one_chunk(kernel) || kernel.stages.size() != 2 || kernel.stages[1].stores.size() != 1)
-    return std::nullopt;
-  const Store& store = kernel.stages[1].stores.front();
-  const scalar::Node& value = kernel.arena[store.value];
-  if (value.primitive != Primitive::local || value.payload != stage.fold->locals[0])
-    return std::nullopt;
-  return store.parameter;
 }
 
 // By dimension of the value: its index where the kernel stores it, in the order of declaration.
@@ -123,6 +102,43 @@ std::vector<Id> declared_indices(Kernel& stores, const Store& store, const Memor
   std::vector<Id> declared(indices.size());
   for (std::size_t i = 0; i < indices.size(); ++i) declared[layout.order[i]] = indices[i];
   return declared;
+}
+
+// The same for the sum, where some dimensions are one.
+std::vector<Id> summed_indices(Kernel& stores, const Store& store, const MemoryLayout& layout,
+                               const Kernel& folds, const RowSum& sum) {
+  std::vector<Id> indices = declared_indices(stores, store, layout);
+  const Shape& shape = folds.parameters[sum.parameter].type.shape;
+  const std::size_t first = sum.dimensions.size() - 1;
+  if (first + 1 == shape.size()) return indices;
+  const Shape rest(shape.begin() + static_cast<std::ptrdiff_t>(first), shape.end());
+  const scalar::Affine position =
+      linear_offset(stores.arena, rest, std::span(indices).subspan(first));
+  indices.resize(first);
+  indices.push_back(scalar::rebuild_index(stores.arena, position));
+  return indices;
+}
+
+// The kernel with the row axes as one along which it goes through the dimensions from `first` on.
+// Where they are one, or do not follow one another, it is as it was.
+std::optional<Kernel> with_joined_rows(const Kernel& stores, std::uint32_t parameter,
+                                       const MemoryLayout& layout, std::size_t first) {
+  std::optional<Kernel> joined = stores;
+  const Store* store = only_store(*joined, parameter);
+  if (store == nullptr) return std::nullopt;
+  const std::vector<Id> indices = declared_indices(*joined, *store, layout);
+  std::optional<std::uint32_t> outer;
+  std::size_t axes = 0;
+  for (std::size_t i = first; i < indices.size(); ++i) {
+    const scalar::Node& node = joined->arena[indices[i]];
+    if (node.primitive != Primitive::axis) continue;
+    const auto axis = static_cast<std::uint32_t>(node.payload);
+    if (outer && axis != *outer + axes) return joined;
+    if (!outer) outer = axis;
+    ++axes;
+  }
+  for (; axes > 1 && joined; --axes) joined = join_rows(*joined, *outer);
+  return joined;
 }
 
 // Finds the axis along which the kernel goes through the dimension with this index, or through each
@@ -234,80 +250,13 @@ ChunkResults results_in_chunks(const Kernel& folds, std::uint32_t column) {
 
 }  // namespace
 
-std::optional<RowSum> find_row_sum(const Kernel& kernel) {
-  if (kernel.rows.empty() || kernel.stages.empty() || !kernel.stages.front().fold)
-    return std::nullopt;
-  for (std::size_t i = 1; i < kernel.stages.size(); ++i)
-    if (kernel.stages[i].fold || kernel.stages[i].axis) return std::nullopt;
-  const Stage& stage = kernel.stages.front();
-  const Fold& fold = *stage.fold;
-  const bool is_one_axis =
-      stage.digits.empty() || stage.digits == std::vector<std::uint32_t>{*stage.axis};
-  if (fold.order != Reduction::Order::chain || !is_one_axis || fold.locals.size() != 1 ||
-      fold.elements.size() != 1 || fold.step != fold.merge)
-    return std::nullopt;
-  const Arena& arena = kernel.arena;
-  Id load = fold.elements[0];
-  if (arena[load].primitive == Primitive::cast) load = arena.operand(load, 0);
-  if (arena[load].primitive != Primitive::load) return std::nullopt;
-  RowSum sum{static_cast<std::uint32_t>(arena[load].payload), {}};
-  const KernelParameter& value = kernel.parameters[sum.parameter];
-  std::vector<bool> used(kernel.rows.size());
-  bool has_elements = false;
-  for (std::size_t i = 0; i < value.type.shape.size(); ++i) {
-    RowSum::Dimension& dimension = sum.dimensions.emplace_back();
-    if (value.type.shape[i] == Dim(1)) continue;
-    const scalar::Affine index = scalar::decompose(arena, arena.load_indices(load)[i]);
-    if (index.constant != Dim(0)) return std::nullopt;
-    for (const auto& [atom, coefficient] : index.terms) {
-      const scalar::Node& node = arena[atom];
-      if (node.primitive != Primitive::axis || !coefficient.is_constant()) return std::nullopt;
-      if (node.payload == *stage.axis) {
-        if (has_elements) return std::nullopt;
-        has_elements = true;
-        dimension.lanes = coefficient.value();
-        continue;
-      }
-      if (used[node.payload]) return std::nullopt;
-      used[node.payload] = true;
-      const auto row = static_cast<std::uint32_t>(node.payload);
-      if (coefficient == Dim(1) && !dimension.remainder) {
-        dimension.remainder = row;
-      } else {
-        if (dimension.row || coefficient.value() < 2) return std::nullopt;
-        dimension.row = row;
-        dimension.step = coefficient.value();
-      }
-    }
-    // A remainder alone is the row itself, and that of lanes tells which.
-    if (!dimension.row) std::swap(dimension.row, dimension.remainder);
-    if (dimension.remainder &&
-        (dimension.lanes != 0 || kernel.rows[*dimension.remainder] != Dim(dimension.step)))
-      return std::nullopt;
-    // Lanes are all of a row axis, and have as many elements each.
-    const Dim lanes = dimension.row ? kernel.rows[*dimension.row] : Dim(1);
-    if (dimension.lanes == 0 ? !dimension.row : lanes != Dim(dimension.lanes)) return std::nullopt;
-    // All of the value is added up: the kernel that stores it folds whatever it stores.
-    const Dim elements = dimension.lanes != 0 ? arena.axis_extent(*stage.axis) * lanes
-                                              : kernel.rows[*dimension.row] * Dim(dimension.step);
-    if (elements != value.type.shape[i]) return std::nullopt;
-  }
-  for (std::size_t i = 0; i < used.size(); ++i)
-    if (!used[i] && kernel.rows[i] != Dim(1)) return std::nullopt;
-  if (!has_elements || value.written) return std::nullopt;
-  // Nothing else is to be read of the value.
-  std::vector<Id> roots = roots_of(kernel);
-  for (Id id : scalar::reachable(arena, roots))
-    if (id != load && scalar::is_load(arena[id].primitive) && arena[id].payload == sum.parameter)
-      return std::nullopt;
-  sum.result = plain_result(kernel);
-  return sum;
-}
+namespace {
 
-std::optional<ChunkResults> fold_across(Kernel& stores, std::uint32_t parameter,
-                                        const MemoryLayout& layout, const Kernel& folds,
-                                        const RowSum& sum, const MemoryLayout& result,
-                                        const VectorRegisters& vectors) {
+// As fold_across, of a kernel whose rows are as the sums go through them.
+std::optional<ChunkResults> fold_rows(Kernel& stores, std::uint32_t parameter,
+                                      const MemoryLayout& layout, const Kernel& folds,
+                                      const RowSum& sum, const MemoryLayout& result,
+                                      const VectorRegisters& vectors) {
   if (stores.rows.size() < 2) return std::nullopt;
   for (const Stage& stage : stores.stages)
     if (stage.fold &&
@@ -316,8 +265,8 @@ std::optional<ChunkResults> fold_across(Kernel& stores, std::uint32_t parameter,
   const Store* store = only_store(stores, parameter);
   if (store == nullptr) return std::nullopt;
   Arena& arena = stores.arena;
-  const std::optional<Walk> walk =
-      find_walk(arena, stores.rows.size(), declared_indices(stores, *store, layout), folds, sum);
+  const std::vector<Id> indices = summed_indices(stores, *store, layout, folds, sum);
+  const std::optional<Walk> walk = find_walk(arena, stores.rows.size(), indices, folds, sum);
   stores.locations.resize(arena.size());
   if (!walk) return std::nullopt;
   const Fold& fold = *folds.stages.front().fold;
@@ -364,6 +313,23 @@ std::optional<ChunkResults> fold_across(Kernel& stores, std::uint32_t parameter,
     if (!stores.locations[id.index].known())
       stores.locations[id.index] = folds.locations[fold.step[0].index];
   stores.across->sums.push_back(std::move(across));
+  return results;
+}
+
+}  // namespace
+
+std::optional<ChunkResults> fold_across(Kernel& stores, std::uint32_t parameter,
+                                        const MemoryLayout& layout, const Kernel& folds,
+                                        const RowSum& sum, const MemoryLayout& result,
+                                        const VectorRegisters& vectors) {
+  if (sum.dimensions.size() == folds.parameters[sum.parameter].type.shape.size())
+    return fold_rows(stores, parameter, layout, folds, sum, result, vectors);
+  std::optional<Kernel> joined =
+      with_joined_rows(stores, parameter, layout, sum.dimensions.size() - 1);
+  if (!joined) return std::nullopt;
+  const std::optional<ChunkResults> results =
+      fold_rows(*joined, parameter, layout, folds, sum, result, vectors);
+  if (results) stores = std::move(*joined);
   return results;
 }
 

@@ -4,8 +4,9 @@
 // contraction, or the map of a loss, has just stored; that of a convolution's bias is summed along
 // the rows of the images first. A kernel of its own would read all of that again. Instead, the
 // kernel that stores the value folds it chunk by chunk while it stores it (RowFolds): along a row
-// axis of its tiles, along one outside of them, or in lanes of its vectors. Where a chunk has all of
-// a row, that is the result; otherwise what is left of the other kernel merges the results of the
+// axis of its tiles, along one outside of them, or in lanes of its vectors. Rows that the sum goes
+// through as one become one row axis of the kernel first (join_rows.h). Where a chunk has all of a
+// row, that is the result; otherwise what is left of the other kernel merges the results of the
 // chunks: a fold of which every chunk is one element. The chunks, the order in them and the tree
 // over them are those of the reduction, so no bit depends on it.
 //
@@ -19,29 +20,10 @@
 
 #include "compiler/lowering/build_kernel.h"
 #include "compiler/lowering/program.h"
+#include "compiler/lowering/row_sum.h"
 #include "compiler/lowering/target.h"
 
 namespace weir {
-
-// What a kernel folds of one value along one of its dimensions, and nothing else.
-struct RowSum {
-  // A dimension of the value: `lanes` sums go along it, of each lanes-th element, and a row axis of
-  // the sum tells which. Otherwise it is a row axis of the sum, or two: step * row + remainder.
-  struct Dimension {
-    std::optional<std::uint32_t> row;
-    std::int64_t lanes = 0;
-    std::optional<std::uint32_t> remainder = {};
-    std::int64_t step = 1;
-  };
-  std::uint32_t parameter;            // the value
-  std::vector<Dimension> dimensions;  // of the value; those of one element are neither
-  // The parameter that gets the sums, if all that the kernel does is to store them, and a chunk has
-  // all elements of one.
-  std::optional<std::uint32_t> result = {};
-};
-
-// If that is all that a kernel folds.
-std::optional<RowSum> find_row_sum(const Kernel& kernel);
 
 // What folds across the rows leave, and where.
 struct ChunkResults {

@@ -33,12 +33,31 @@ constexpr std::int64_t kManyChannels = 64;
 // image, which are whole vectors on any target.
 constexpr std::int64_t kEnoughColumns = 8;
 constexpr std::int64_t kLanes = 16;
-// Elements of a lane, at most, that are one chunk.
+// Elements of a lane, at most, that are one chunk; and at least, where one vector of lanes does not
+// do, of which there are so many at most.
 constexpr std::int64_t kMostElements = 256;
+constexpr std::int64_t kFewElements = 64;
+constexpr std::int64_t kMostVectors = 1024;
+
+bool has_at_most(const Dim& dim, std::int64_t size) {
+  const std::optional<std::int64_t> known = dim.constant();
+  return known && *known <= size;
+}
 
 bool has_few_channels(const Shape& shape) {
-  const std::optional<std::int64_t> channels = shape[kChannels].constant();
-  return channels && *channels < kFewChannels;
+  return has_at_most(shape[kChannels], kFewChannels - 1);
+}
+
+bool has_many_channels(const Shape& shape) {
+  return !has_at_most(shape[kChannels], kManyChannels - 1);
+}
+
+// Whether layouts may have channels apart where there are kFewChannels and more, which between
+// windows is so for rows of a few whole vectors.
+bool may_lie_apart(const Shape& shape) {
+  const std::optional<std::int64_t> columns = shape.back().constant();
+  return shape.size() == kSpatial + 2 && !has_many_channels(shape) && columns &&
+         *columns % kLanes == 0 && *columns >= 2 * kLanes;
 }
 
 // What a reshape of rows, one for each image, made the images of; none if they are not.
@@ -88,15 +107,13 @@ const Node* windows_behind(const Graph& graph, ValueId value, NodeId forward, in
   return nullptr;
 }
 
-// Whether rows of an image suit the kernel of what moves windows over it, each channel with its own
-// or all of them as a stride of 1 has it: between images of few channels with a stride layouts go by
-// the batch where sums do not hold them back. Single positions are gone through as one row.
-bool stores_rows(const Graph& graph, const Node& node, std::int64_t stride) {
-  if (!node.op->is_contraction) return true;
-  const Shape& filters = graph.type(node.operands[1]).shape;
-  const bool is_point = std::all_of(filters.begin() + kSpatial, filters.end(),
-                                    [](const Dim& size) { return size == Dim(1); });
-  return !is_point && (stride == 1 || node.attributes.integer("groups") > 1);
+// Whether windows are single positions, side by side: a kernel goes through an image as one row.
+bool has_points(const Graph& graph, const Node& windows) {
+  if (!windows.op->is_contraction) return false;
+  auto is_one = [](const Dim& size) { return size == Dim(1); };
+  const Shape& filters = graph.type(windows.operands[1]).shape;
+  return std::all_of(filters.begin() + kSpatial, filters.end(), is_one) &&
+         std::ranges::all_of(windows.attributes.integers("strides"), is_one);
 }
 
 Var in_compute_type(GraphBuilder& builder, Var value) {
@@ -136,12 +153,27 @@ Var sum_of_rows(GraphBuilder& builder, Var value, std::int64_t step) {
   return in_type(builder, sum_of_all_but_channels(builder, value), type);
 }
 
-// Of each 1-D image every kLanes-th element goes to one sum: vectors along the image are added up.
-Var sum_in_lanes(GraphBuilder& builder, Var value) {
+// Sums that the elements of an image go to in turn, if these are gone through as one row: as few as
+// leave one chunk each. None if the elements do not divide into whole vectors of them.
+std::optional<std::int64_t> lanes_of(const Shape& images) {
+  const Dim elements = element_count(spatial(images));
+  if (!elements.is_constant() || elements.value() == 0 || elements.value() % kLanes != 0)
+    return std::nullopt;
+  const std::int64_t vectors = elements.value() / kLanes;
+  const std::int64_t fewest = (vectors + kMostElements - 1) / kMostElements;
+  for (std::int64_t lanes = fewest; lanes <= kMostVectors; ++lanes) {
+    if (lanes > 1 && vectors / lanes < kFewElements) break;
+    if (vectors % lanes == 0) return lanes * kLanes;
+  }
+  return std::nullopt;
+}
+
+// Vectors along an image are added up, whose pixels are one row.
+Var sum_in_lanes(GraphBuilder& builder, Var value, std::int64_t lanes) {
   const DType type = value.dtype();
-  Shape apart = value.shape();
-  apart.back() = *apart.back().divided_by(Dim(kLanes));
-  apart.emplace_back(kLanes);
+  Shape apart(value.shape().begin(), value.shape().begin() + kSpatial);
+  apart.push_back(*element_count(spatial(value.shape())).divided_by(Dim(lanes)));
+  apart.emplace_back(lanes);
   value = reshape_to(builder, in_compute_type(builder, value), apart);
   value = sum_over(builder, value, {kSpatial});
   return in_type(builder, sum_of_all_but_channels(builder, value), type);
@@ -192,24 +224,32 @@ Var sum_of_channels(GraphBuilder& builder, const Var& result, Var value) {
     return sum_of_flat_images(builder, *rows, shape[kChannels], value.dtype());
   const Graph& graph = builder.graph();
   const bool is_line = shape.size() == kSpatial + 1;
-  if (!is_line && !has_few_channels(shape)) return sum_along_rows(builder, value);
   const Node* windows = windows_behind(graph, value.id(), graph.value(result.id()).producer);
-  if (windows == nullptr) return sum_of_all_but_channels(builder, value);
+  const bool are_points = windows != nullptr && has_points(graph, *windows);
+  if (are_points && !(is_line && has_many_channels(shape)))
+    if (const std::optional<std::int64_t> lanes = lanes_of(shape))
+      return sum_in_lanes(builder, value, *lanes);
   std::int64_t step = 1;
-  if (const Integers& strides = windows->attributes.integers("strides");
-      windows->op->spreads_images && !strides.empty())
-    step = strides.front();
+  if (windows != nullptr && windows->op->spreads_images)
+    if (const Integers& strides = windows->attributes.integers("strides"); !strides.empty())
+      step = strides.front();
   const std::optional<std::int64_t> columns = shape.back().constant();
+  if (!is_line && !has_few_channels(shape)) {
+    const bool by_rows =
+        windows != nullptr && windows->op->is_contraction && step == 1 && may_lie_apart(shape);
+    return by_rows ? sum_of_rows(builder, value, 1) : sum_along_rows(builder, value);
+  }
+  if (windows == nullptr) return sum_of_all_but_channels(builder, value);
   if (is_line) {
     // Behind a stride channels are innermost, if there are enough of them; where there are many,
     // some images lie so and others do not.
     const std::optional<std::int64_t> channels = shape[kChannels].constant();
     if (step != 1 && channels && *channels >= kFewChannels) return sum_along_rows(builder, value);
-    if (step == 1 && channels && *channels < kManyChannels && columns && *columns % kLanes == 0 &&
-        *columns <= kLanes * kMostElements)
-      return sum_in_lanes(builder, value);
-  } else if (stores_rows(graph, *windows, step) && columns && *columns >= kEnoughColumns * step &&
-             *columns % step == 0 && shape[kSpatial].divided_by(Dim(step))) {
+    if (const std::optional<std::int64_t> lanes = lanes_of(shape);
+        step == 1 && !has_many_channels(shape) && lanes)
+      return sum_in_lanes(builder, value, *lanes);
+  } else if (!are_points && columns && *columns >= kEnoughColumns * step && *columns % step == 0 &&
+             shape[kSpatial].divided_by(Dim(step))) {
     return sum_of_rows(builder, value, step);
   }
   return sum_of_all_but_channels(builder, value);

@@ -185,14 +185,14 @@ TEST(RowSums, BehindConvolutionsIntoFewChannels) {
       {{.size = "H, 24", .channels = 5, .first = padded, .second = padded}, 1},
       {{.size = "8, 24", .type = "f64", .channels = 5, .first = padded, .second = padded}, 1},
       {{.size = "8, 24", .type = "f16", .channels = 5, .first = padded, .second = padded}, 1},
-      {{.size = "12, 24", .channels = 8, .first = padded, .second = strided}, 1},
+      {{.size = "12, 24", .channels = 8, .first = padded, .second = strided}, 2},
       {{.size = "12, 24", .channels = 5, .first = padded, .second = padded, .between = pooled}, 2},
       {{.size = "12, 32", .channels = 5, .first = padded, .second = padded, .between = averaged},
        1},
       {{.size = "7, 24", .channels = 5, .first = padded, .second = padded, .between = overlapping},
        1},
       {{.size = "4, 5, 9", .channels = 6, .second = "{low = [1, 1, 1], high = [1, 1, 1]}"}, 1},
-      {{.size = "12, 24", .channels = 8, .taps = 1}, 0},
+      {{.size = "12, 24", .channels = 8, .taps = 1}, 1},
       {{.size = "66", .channels = 3, .second = line}, 1},
       {{.size = "64", .channels = 3, .taps = 1}, 1},
       {{.size = "66", .channels = 32, .second = line}, 1},
@@ -206,6 +206,63 @@ TEST(RowSums, BehindConvolutionsIntoFewChannels) {
   }
   expect_equal(cases[0].first.gradients(), rows_of({0, 1, 3}));
   expect_equal(cases[12].first.gradients(), rows_of({0, 1, 3}));
+}
+
+// Behind single positions, whose kernel goes through an image as one row: channels that lie apart
+// and those that are innermost, as beside windows of 3 x 3; sums of more vectors than one; and
+// images that do not divide into whole vectors, or whose number of pixels is known only at the
+// call.
+TEST(RowSums, BehindSinglePositions) {
+  const std::vector<std::pair<Images, std::ptrdiff_t>> cases{
+      {{.size = "12, 24", .channels = 8, .taps = 1}, 1},
+      {{.size = "12, 24", .channels = 37, .taps = 1}, 1},
+      {{.size = "4, 20", .type = "f64", .channels = 5, .taps = 1}, 1},
+      {{.size = "4, 20", .type = "f16", .channels = 16, .taps = 1}, 2},
+      {{.size = "65, 64", .channels = 3, .taps = 1}, 1},
+      {{.size = "2, 6, 4", .channels = 6, .taps = 1}, 1},
+      {{.size = "2, 6, 4", .channels = 16, .taps = 1}, 0},
+      {{.size = "32, 1", .channels = 6, .taps = 1}, 1},
+      {{.size = "1, 32", .channels = 6, .taps = 1}, 1},
+      {{.size = "128", .channels = 70, .taps = 1}, 0},
+      {{.size = "9, 13", .channels = 5, .taps = 1}, 0},
+      {{.size = "16, W", .channels = 5, .taps = 1}, 0},
+      {{.size = "12, 24", .channels = 5, .second = "{low = [1, 1], high = [1, 1]}", .taps = 1}, 0},
+      {{.size = "12, 24", .channels = 5, .second = "{strides = [2, 2]}", .taps = 1}, 1},
+  };
+  for (const auto& [images, folds] : cases) {
+    const Graph graph = images.gradients();
+    EXPECT_EQ(row_folds(graph), folds) << print(graph);
+    expect_equal(graph, {{{"N", 4}, {"W", 11}}});
+  }
+  expect_equal(cases[1].first.gradients(), rows_of({0, 1, 3}));
+  // Between windows of 3 x 3, and in groups.
+  for (const auto& [size, groups] : {std::pair{"7, 16", 1}, {"7, 16", 2}, {"6, 24", 4}}) {
+    const Graph between = parse(fmt::format(
+        "graph @between(%x: f32[N, 8, {0}], %w0: f32[32, 8, 3, 3], %b0: f32[32], %w1: f32[16, "
+        "{2}, 1, 1], %b1: f32[16], %w2: f32[24, 16, 3, 3]) -> (f32[]) {{ "
+        "%h0 = conv(%x, %w0, %b0) {{low = [1, 1], high = [1, 1]}} %a0 = leaky_relu(%h0) "
+        "%h1 = conv(%a0, %w1, %b1) {{groups = {1}}} %a1 = leaky_relu(%h1) %h2 = conv(%a1, %w2) "
+        "%s = mul(%h2, %h2) %l = reduce_sum(%s) return %l }}",
+        size, groups, 32 / groups));
+    const std::vector<std::string> wrt{"w0", "b0", "w1", "b1", "w2"};
+    const Graph graph = gradient(between, wrt);
+    EXPECT_GE(row_folds(graph), 1) << print(graph);
+    expect_equal(graph, rows_of({1, 4}));
+  }
+}
+
+// Of 16 channels and more that lie apart, and of those that might: row by row.
+TEST(RowSums, BehindConvolutionsThatLieApart) {
+  const std::string padded = "{low = [1, 1], high = [1, 1]}";
+  for (const Images& images :
+       {Images{.size = "5, 32", .channels = 16, .first = padded, .second = padded},
+        Images{.size = "5, 64", .channels = 17, .first = padded, .second = padded},
+        Images{
+            .size = "6, 48", .type = "f64", .channels = 24, .first = padded, .second = padded}}) {
+    const Graph graph = images.gradients();
+    EXPECT_GE(row_folds(graph), 1) << print(graph);
+    expect_equal(graph, rows_of({1, 4}));
+  }
 }
 
 // Across an axis outside the tile, whatever has it: more elements than a chunk, none, several sums

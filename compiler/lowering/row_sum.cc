@@ -1,0 +1,136 @@
+#include "compiler/lowering/row_sum.h"
+
+#include <algorithm>
+#include <span>
+#include <utility>
+
+#include "compiler/lowering/linear_offset.h"
+#include "ir/scalar/affine.h"
+
+namespace weir {
+namespace {
+
+using scalar::Affine;
+using scalar::Arena;
+using scalar::Id;
+using scalar::Primitive;
+
+// The parameter that gets what a fold leaves, where that is stored as it is and a chunk has all
+// elements.
+std::optional<std::uint32_t> plain_result(const Kernel& kernel) {
+  const Stage& stage = kernel.stages.front();
+  if (!is_one_chunk(kernel) || kernel.stages.size() != 2 || kernel.stages[1].stores.size() != 1)
+    return std::nullopt;
+  const Store& store = kernel.stages[1].stores.front();
+  const scalar::Node& value = kernel.arena[store.value];
+  if (value.primitive != Primitive::local || value.payload != stage.fold->locals[0])
+    return std::nullopt;
+  return store.parameter;
+}
+
+// By dimension of the value: the index that is read, a sum of axes, and the size. From the first
+// one on whose index is no such sum, all dimensions are one. Nothing if that makes none of them.
+std::optional<std::vector<std::pair<Affine, Dim>>> indices_of(const Arena& arena, Id load,
+                                                              const Shape& shape) {
+  auto is_sum = [](const Arena& of, const Affine& index) {
+    return std::ranges::all_of(
+        index.terms, [&](const auto& term) { return of[term.first].primitive == Primitive::axis; });
+  };
+  const std::span<const Id> indices = arena.load_indices(load);
+  std::vector<std::pair<Affine, Dim>> result;
+  for (std::size_t i = 0; i < shape.size(); ++i) {
+    const Affine index = scalar::decompose(arena, indices[i]);
+    if (is_sum(arena, index)) {
+      result.emplace_back(index, shape[i]);
+      continue;
+    }
+    const Shape rest(shape.begin() + static_cast<std::ptrdiff_t>(i), shape.end());
+    Arena joined = arena;
+    const Affine position = linear_offset(joined, rest, indices.subspan(i));
+    if (!is_sum(joined, position)) return std::nullopt;
+    result.emplace_back(position, element_count(rest));
+    break;
+  }
+  return result;
+}
+
+}  // namespace
+
+bool is_one_chunk(const Kernel& folds) {
+  const Stage& stage = folds.stages.front();
+  const std::optional<std::int64_t> elements = folds.arena.axis_extent(*stage.axis).constant();
+  return elements && *elements <= stage.fold->chunk;
+}
+
+std::optional<RowSum> find_row_sum(const Kernel& kernel) {
+  if (kernel.rows.empty() || kernel.stages.empty() || !kernel.stages.front().fold)
+    return std::nullopt;
+  for (std::size_t i = 1; i < kernel.stages.size(); ++i)
+    if (kernel.stages[i].fold || kernel.stages[i].axis) return std::nullopt;
+  const Stage& stage = kernel.stages.front();
+  const Fold& fold = *stage.fold;
+  const bool is_one_axis =
+      stage.digits.empty() || stage.digits == std::vector<std::uint32_t>{*stage.axis};
+  if (fold.order != Reduction::Order::chain || !is_one_axis || fold.locals.size() != 1 ||
+      fold.elements.size() != 1 || fold.step != fold.merge)
+    return std::nullopt;
+  const Arena& arena = kernel.arena;
+  Id load = fold.elements[0];
+  if (arena[load].primitive == Primitive::cast) load = arena.operand(load, 0);
+  if (arena[load].primitive != Primitive::load) return std::nullopt;
+  RowSum sum{static_cast<std::uint32_t>(arena[load].payload), {}};
+  const KernelParameter& value = kernel.parameters[sum.parameter];
+  std::vector<bool> used(kernel.rows.size());
+  bool has_elements = false;
+  const auto indices = indices_of(arena, load, value.type.shape);
+  if (!indices) return std::nullopt;
+  for (const auto& [index, size] : *indices) {
+    RowSum::Dimension& dimension = sum.dimensions.emplace_back();
+    if (size == Dim(1)) continue;
+    if (index.constant != Dim(0)) return std::nullopt;
+    for (const auto& [atom, coefficient] : index.terms) {
+      const scalar::Node& node = arena[atom];
+      if (node.primitive != Primitive::axis || !coefficient.is_constant()) return std::nullopt;
+      if (node.payload == *stage.axis) {
+        if (has_elements) return std::nullopt;
+        has_elements = true;
+        dimension.lanes = coefficient.value();
+        continue;
+      }
+      if (used[node.payload]) return std::nullopt;
+      used[node.payload] = true;
+      const auto row = static_cast<std::uint32_t>(node.payload);
+      if (coefficient == Dim(1) && !dimension.remainder) {
+        dimension.remainder = row;
+      } else {
+        if (dimension.row || coefficient.value() < 2) return std::nullopt;
+        dimension.row = row;
+        dimension.step = coefficient.value();
+      }
+    }
+    // A remainder alone is the row itself, and that of lanes tells which.
+    if (!dimension.row) std::swap(dimension.row, dimension.remainder);
+    if (dimension.remainder &&
+        (dimension.lanes != 0 || kernel.rows[*dimension.remainder] != Dim(dimension.step)))
+      return std::nullopt;
+    // Lanes are all of a row axis, and have as many elements each.
+    const Dim lanes = dimension.row ? kernel.rows[*dimension.row] : Dim(1);
+    if (dimension.lanes == 0 ? !dimension.row : lanes != Dim(dimension.lanes)) return std::nullopt;
+    // All of the value is added up: the kernel that stores it folds whatever it stores.
+    const Dim elements = dimension.lanes != 0 ? arena.axis_extent(*stage.axis) * lanes
+                                              : kernel.rows[*dimension.row] * Dim(dimension.step);
+    if (elements != size) return std::nullopt;
+  }
+  for (std::size_t i = 0; i < used.size(); ++i)
+    if (!used[i] && kernel.rows[i] != Dim(1)) return std::nullopt;
+  if (!has_elements || value.written) return std::nullopt;
+  // Nothing else is to be read of the value.
+  std::vector<Id> roots = roots_of(kernel);
+  for (Id id : scalar::reachable(arena, roots))
+    if (id != load && scalar::is_load(arena[id].primitive) && arena[id].payload == sum.parameter)
+      return std::nullopt;
+  sum.result = plain_result(kernel);
+  return sum;
+}
+
+}  // namespace weir

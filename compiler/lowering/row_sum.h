@@ -1,0 +1,39 @@
+// Kernels that do nothing but sum a value: along one of its dimensions, as the gradient of a bias
+// is summed along the batch or the rows of images. The kernel that stores the value may do so
+// itself (fold_across.h).
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <vector>
+
+#include "compiler/lowering/kernel.h"
+
+namespace weir {
+
+// What a kernel folds of one value along one of its dimensions, and nothing else.
+struct RowSum {
+  // A dimension of the value: `lanes` sums go along it, of each lanes-th element, and a row axis of
+  // the sum tells which. Otherwise it is a row axis of the sum, or two: step * row + remainder.
+  struct Dimension {
+    std::optional<std::uint32_t> row;
+    std::int64_t lanes = 0;
+    std::optional<std::uint32_t> remainder = {};
+    std::int64_t step = 1;
+  };
+  std::uint32_t parameter;  // the value
+  // Of the value; those of one element are neither. Where the sum goes through several as one, as
+  // through the pixels of an image, that is the last one here, from its place to the value's last.
+  std::vector<Dimension> dimensions;
+  // The parameter that gets the sums, if all that the kernel does is to store them, and a chunk has
+  // all elements of one.
+  std::optional<std::uint32_t> result = {};
+};
+
+// If that is all that a kernel folds.
+std::optional<RowSum> find_row_sum(const Kernel& kernel);
+
+// Whether a chunk has all elements of a sum.
+bool is_one_chunk(const Kernel& folds);
+
+}  // namespace weir
