@@ -32,6 +32,7 @@ struct Executable::Parts {
   LoadedCode code;
   CallSignature signature;
   std::vector<IndexCheck> checks;
+  std::vector<SizeCheck> size_checks;
   Workspace weights;
   std::vector<StateVariable> state;
   Workspace initial_state;
@@ -152,6 +153,17 @@ std::string dims_text(const std::vector<std::string>& symbols, const std::ptrdif
   throw Error(check.location, fmt::format("{}: {}", check.op, index.message()));
 }
 
+// Throws Error, as the interpreter does, for the first size of the program that these symbols make
+// negative.
+void check_sizes(const Executable::Parts& parts, const std::ptrdiff_t* dims) {
+  const std::vector<std::string>& symbols = parts.signature.symbols;
+  Dim::Bindings sizes;
+  for (std::size_t i = 0; i < symbols.size(); ++i) sizes.emplace(symbols[i], dims[i]);
+  for (const SizeCheck& check : parts.size_checks)
+    if (auto message = check.need.message(sizes))
+      throw Error(check.location, fmt::format("{}: {}", check.op, *message));
+}
+
 // The largest number of inputs, outputs and symbols that a call keeps on the stack. The elements
 // are not set.
 template <class T>
@@ -194,6 +206,7 @@ Executable make_executable(const Program& program, LoadedCode code, const Weight
   check_weights(values, weights);
   auto parts = std::make_unique<Executable::Parts>(program, std::move(code));
   parts->checks = program.checks;
+  parts->size_checks = program.size_checks;
   Executable::Parts::EachRun& each = parts->each_run;
   // Folds may have panels, if their sizes are right.
   each.needs_workspace =
@@ -266,14 +279,7 @@ std::size_t Executable::workspace_bytes(std::span<const std::ptrdiff_t> dims, in
   for (std::size_t i = 0; i < symbols; ++i)
     if (dims[i] < 0)
       throw Error(fmt::format("the dimension {} is negative: {}", names[i], dims[i]));
-  Dim::Bindings sizes;
-  for (std::size_t i = 0; i < symbols; ++i) sizes.emplace(names[i], dims[i]);
-  for (const Signature& output : parts_->signature.outputs)
-    for (const Dim& dim : output.type.shape)
-      if (const std::optional<std::int64_t> size = dim.evaluate(sizes); size && *size < 0)
-        throw Error(fmt::format("{} does not fit: the output %{} of {} would have the size {}",
-                                dims_text(names, dims.data()), output.name, to_string(output.type),
-                                *size));
+  check_sizes(*parts_, dims.data());
   throw Error(fmt::format(
       "{} is too large: it, or the bytes of a tensor that the program keeps, is beyond 2^47",
       names.empty() ? "the program" : dims_text(names, dims.data())));
@@ -298,9 +304,11 @@ std::vector<Tensor> make_outputs(const Executable::Parts& parts, std::span<const
     if (which == Outputs::in_place && signature.updates[i]) continue;
     const auto& [name, type] = signature.outputs[i];
     Tensor::Sizes sizes = signature.output_sizes(i, dims.data());
-    if (std::any_of(sizes.begin(), sizes.end(), [](std::int64_t size) { return size < 0; }))
+    if (std::any_of(sizes.begin(), sizes.end(), [](std::int64_t size) { return size < 0; })) {
+      check_sizes(parts, dims.data());
       throw Error(
           fmt::format("output {} ({}) has no size for these inputs", name, to_string(type)));
+    }
     outputs.emplace_back(type.dtype, std::move(sizes));
   }
   return outputs;
@@ -433,6 +441,7 @@ void Executable::run_in_place(std::span<const Tensor> inputs, std::span<Tensor> 
     if (status == WEIR_DATA_FAULT)
       throw_fault(parts, *static_cast<const weir_fault*>(call.workspace), dims.data());
   }
+  if (status == WEIR_INVALID_CALL) check_sizes(parts, dims.data());
   if (status != WEIR_OK) throw Error(fmt::format("the program ended with status {}", status));
 }
 

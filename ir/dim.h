@@ -29,6 +29,9 @@
 
 namespace weir {
 
+// The longest name of a symbol that graphs have: names are kept wherever a symbol occurs.
+constexpr std::size_t kLongestSymbol = 80;
+
 class Dim {
  public:
   struct Quotient;

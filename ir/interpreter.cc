@@ -187,6 +187,10 @@ std::vector<Tensor> Interpreter::evaluate(const Graph& graph, const Node& node,
   Use use{{&op, operand_types, node.attributes}, operands, types_of(graph, node.results), {}};
   for (const TensorType& type : use.types) use.sizes.push_back(sizes_of(type.shape));
 
+  if (op.size_needs) {
+    for (const SizeNeed& need : op.size_needs(use.instance))
+      if (auto message = need.message(bindings_)) throw Error(*message);
+  }
   if (op.index_operands) {
     for (const IndexOperand& indices : op.index_operands(use.instance))
       if (auto fault = find_index_fault(operands[indices.operand], sizes_of(indices.sizes),
@@ -387,18 +391,7 @@ Sizes Interpreter::sizes_of(const Shape& shape) const {
   Sizes sizes;
   for (const Dim& dim : shape) {
     std::optional<std::int64_t> size = dim.evaluate(bindings_);
-    if (!size || *size < 0) {
-      std::vector<std::string> symbols, values;
-      dim.collect_symbols(symbols);
-      for (const std::string& symbol : symbols) {
-        auto found = bindings_.find(symbol);
-        WEIR_CHECK(found != bindings_.end(), symbol);
-        values.push_back(fmt::format("{} = {}", symbol, found->second));
-      }
-      throw Error(fmt::format("the dimension {} {} for {}", dim.to_string(),
-                              size ? fmt::format("is {}", *size) : "does not fit in 64 bits",
-                              fmt::join(values, ", ")));
-    }
+    if (!size || *size < 0) throw Error(*SizeNeed{dim}.message(bindings_));
     sizes.push_back(*size);
   }
   return sizes;

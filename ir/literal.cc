@@ -14,9 +14,6 @@ namespace {
 constexpr std::string_view kElementTypes =
     "an element type (f32, f64, f16, bf16, i8, u8, i32, i64 or bool)";
 
-// Names are kept wherever a symbol occurs.
-constexpr std::size_t kLongestSymbol = 80;
-
 // An optional minus sign and an unsigned number, or inf or nan.
 struct Number {
   Token first;

@@ -93,6 +93,16 @@ struct IndexOperand {
   std::string op = {};   // who the message names; empty: this op
 };
 
+// What an op needs of sizes that are known at the call alone: this one must not be negative. Every
+// dimension of a result is needed so anyway.
+struct SizeNeed {
+  Dim size;
+  std::string fault = {};  // what is wrong otherwise; empty: the dimension `size` itself
+
+  // "the dimension N - 2 is -1 for N = 1", or the fault "for N = 1"; nothing if the size is right.
+  std::optional<std::string> message(const Dim::Bindings& bindings) const;
+};
+
 // An operand of integers that choose: those from 0 to below a count each choose something, and all
 // others nothing.
 struct ChoiceOperand {
@@ -272,6 +282,8 @@ struct OpDef {
   // The operands that hold indices, if there are any. The body of a composite op checks them
   // itself, with in_range.
   std::function<std::vector<IndexOperand>(const OpInstance&)> index_operands;
+  // What it needs of sizes besides those of its results, if there is anything.
+  std::function<std::vector<SizeNeed>(const OpInstance&)> size_needs;
   // The operand that chooses by numbers, of whatever integer type, if there is one.
   std::function<ChoiceOperand(const OpInstance&)> choice_operand;
   // Of an op each of whose result's elements is one of its only operand's, where that can be said.
@@ -336,6 +348,9 @@ struct OpDef {
 // Error without a location, naming the op.
 std::vector<TensorType> check_and_infer(const OpDef& op, std::span<const TensorType> operands,
                                         Attributes& attributes);
+
+// Those sizes of one use, its results' dimensions first, that some symbols make negative.
+std::vector<SizeNeed> size_needs(const OpInstance& instance, std::span<const TensorType> results);
 
 // NumPy broadcasting of two shapes. Distinct symbols do not broadcast. Error when they do not fit.
 Shape broadcast_shapes(const Shape& a, const Shape& b);

@@ -279,12 +279,17 @@ void check_value(const Graph& graph, ValueId id) {
   if (value.kind == Value::Kind::result) return;
   std::vector<std::string> symbols;
   for (const Dim& dim : type.shape) dim.collect_symbols(symbols);
-  for (const std::string& symbol : symbols)
+  for (const std::string& symbol : symbols) {
     if (!is_identifier(symbol))
       throw Error(
           value.location,
           fmt::format("{} is no name for a symbol; use letters, digits and _, and a letter first",
                       in_quotes(symbol)));
+    if (symbol.size() > kLongestSymbol)
+      throw Error(value.location,
+                  fmt::format("the symbol {} has {} characters; {} are the most",
+                              shortened(symbol, kLongestSymbol), symbol.size(), kLongestSymbol));
+  }
 }
 
 // Every symbol must follow from the sizes of inputs and params: as a dimension of its own, or

@@ -67,6 +67,11 @@ void put(Writer& writer, const IndexCheck& check) {
   writer.number(std::uint64_t{index});
 }
 
+void put(Writer& writer, const SizeCheck& check) {
+  const auto& [need, op, location] = check;
+  writer.dim(need.size);
+}
+
 void put(Writer& writer, const SlotEnd& end) {
   const auto& [slot, size] = end;
   writer.number(std::uint64_t{slot});
@@ -104,8 +109,8 @@ std::string core_key(const Core& core) {
 
 std::string program_key(const Program& program) {
   // What `weights` and `state` say of the blocks' layouts stands in the buffers' offsets.
-  const auto& [name, symbols, kernels, calls, checks, buffers, slots, workspace, weights,
-               weight_bytes, state, state_bytes, inputs, outputs] = program;
+  const auto& [name, symbols, kernels, calls, checks, size_checks, buffers, slots, workspace,
+               weights, weight_bytes, state, state_bytes, inputs, outputs] = program;
   Writer writer;
   writer.text(name);
   writer.count(symbols);
@@ -113,6 +118,7 @@ std::string program_key(const Program& program) {
   put_all(writer, kernels);
   put_all(writer, calls);
   put_all(writer, checks);
+  put_all(writer, size_checks);
   put_all(writer, buffers);
   put_all(writer, slots);
   put_all(writer, workspace);

@@ -56,12 +56,21 @@ bool leaves(const Program& program, std::uint32_t buffer) {
          }) == 1;
 }
 
+// Error, at the kernel's place in the model, if sizes of it leave 64 bits.
+Schedule schedule_of(const Kernel& kernel, const Target& target) try {
+  return make_schedule(kernel, target);
+} catch (const Error& error) {
+  for (const Location& location : kernel.locations)
+    if (location.known()) throw Error(location, error.diagnostic().message);
+  throw;
+}
+
 std::vector<Schedule> schedules_of(const Program& program, const Target& target) {
   std::vector<Schedule> schedules;
   schedules.reserve(program.kernels.size());
   for (std::uint32_t i = 0; i < program.kernels.size(); ++i) {
     const Kernel& kernel = program.kernels[i];
-    Schedule& schedule = schedules.emplace_back(make_schedule(kernel, target));
+    Schedule& schedule = schedules.emplace_back(schedule_of(kernel, target));
     if (schedule.lines_past_caches == 0) continue;
     const std::uint32_t result = kernel.stages[0].stores[0].parameter;
     const bool all_leave = std::ranges::all_of(program.calls, [&](const KernelCall& call) {

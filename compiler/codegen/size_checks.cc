@@ -60,6 +60,7 @@ Products products_of(const Program& program) {
   Products products;
   for (const Buffer& buffer : program.buffers)
     collect(element_count(buffer.type.shape) * Dim(byte_size(buffer.type.dtype)), products);
+  for (const SizeCheck& check : program.size_checks) collect(check.need.size, products);
   for (const Buffer& buffer : program.buffers) {
     if (!buffer.scratch) continue;
     collect(buffer.scratch->dividend, products);
@@ -84,18 +85,19 @@ std::int64_t largest_base(double coefficient, std::size_t power, std::int64_t li
   return low;
 }
 
-// The dimensions that may become negative, each once.
+// The sizes that may become negative, each once.
 std::vector<Dim> differences(const Program& program) {
   std::vector<Dim> found;
-  for (const Buffer& buffer : program.buffers) {
-    for (const Dim& dim : buffer.type.shape) {
-      std::vector<Dim::Term> terms = dim.terms();
-      auto negative = [](const Dim::Term& term) { return term.coefficient < 0; };
-      if (std::any_of(terms.begin(), terms.end(), negative) &&
-          std::find(found.begin(), found.end(), dim) == found.end())
-        found.push_back(dim);
-    }
-  }
+  auto add = [&found](const Dim& size) {
+    std::vector<Dim::Term> terms = size.terms();
+    auto negative = [](const Dim::Term& term) { return term.coefficient < 0; };
+    if (std::any_of(terms.begin(), terms.end(), negative) &&
+        std::find(found.begin(), found.end(), size) == found.end())
+      found.push_back(size);
+  };
+  for (const Buffer& buffer : program.buffers)
+    for (const Dim& dim : buffer.type.shape) add(dim);
+  for (const SizeCheck& check : program.size_checks) add(check.need.size);
   return found;
 }
 

@@ -6,10 +6,13 @@
 #include <unordered_map>
 #include <unordered_set>
 
+#include <fmt/format.h>
+
 #include "compiler/lowering/apply_panels.h"
 #include "compiler/lowering/build_kernel.h"
 #include "compiler/lowering/check_indices.h"
 #include "compiler/lowering/elements.h"
+#include "compiler/lowering/estimated_size.h"
 #include "compiler/lowering/fold_across.h"
 #include "compiler/lowering/fusion.h"
 #include "compiler/lowering/keep_elements.h"
@@ -33,6 +36,20 @@
 namespace weir {
 namespace {
 
+// What the program's nodes need of sizes, each once.
+std::vector<SizeCheck> size_checks(const Graph& graph) {
+  std::vector<SizeCheck> checks;
+  for (const Node& node : graph.nodes()) {
+    const std::vector<TensorType> operands = types_of(graph, node.operands),
+                                  results = types_of(graph, node.results);
+    for (SizeNeed& need : size_needs({node.op, operands, node.attributes}, results))
+      if (std::ranges::none_of(
+              checks, [&](const SizeCheck& check) { return check.need.size == need.size; }))
+        checks.push_back({std::move(need), node.op->name, node.location});
+  }
+  return checks;
+}
+
 class Lowerer {
  public:
   Lowerer(const Graph& graph, const LoweringOptions& options)
@@ -41,6 +58,7 @@ class Lowerer {
   Program run() {
     program_.name = graph_.name();
     program_.symbols = graph_.symbols();
+    program_.size_checks = size_checks(graph_);
     IndexCheckPlan checks = plan_index_checks(graph_);
     FusionPlan plan =
         plan_fusion(graph_, {.fuse = options_.fuse, .checked = checked_values(checks)});
@@ -406,10 +424,33 @@ class Lowerer {
   std::unordered_map<std::string, std::uint32_t> kernels_;
 };
 
+// The node with the largest result, as far as sizes are known here.
+const Node* largest_node(const Graph& graph) {
+  const Node* largest = nullptr;
+  double most = -1;
+  for (const Node& node : graph.nodes()) {
+    for (ValueId result : node.results) {
+      double elements = 1;
+      for (const Dim& dim : graph.type(result).shape) elements *= estimated_size(dim);
+      if (elements <= most) continue;
+      most = elements;
+      largest = &node;
+    }
+  }
+  return largest;
+}
+
 }  // namespace
 
-Program lower(const Graph& graph, const LoweringOptions& options) {
+Program lower(const Graph& graph, const LoweringOptions& options) try {
   return Lowerer(graph, options).run();
+} catch (const Error& error) {
+  // Sizes of buffers, copies and the workspace that leave 64 bits.
+  if (error.diagnostic().location.known()) throw;
+  const Node* largest = largest_node(graph);
+  if (!largest) throw;
+  throw Error(largest->location,
+              fmt::format("{}: {}", largest->op->name, error.diagnostic().message));
 }
 
 }  // namespace weir

@@ -11,6 +11,7 @@
 
 #include "compiler/lowering/kernel.h"
 #include "ir/graph.h"
+#include "ir/op.h"
 #include "ir/tensor.h"
 #include "runtime/abi.h"
 
@@ -70,6 +71,14 @@ struct IndexCheck {
   Location location;
 };
 
+// A size that must not be negative where the program is called.
+struct SizeCheck {
+  SizeNeed need;
+  // For the message: the op that needs it.
+  std::string op;
+  Location location;
+};
+
 // The end of a buffer of this size in a slot, aligned to WEIR_ALIGNMENT.
 struct SlotEnd {
   std::uint32_t slot;
@@ -123,6 +132,7 @@ struct Program {
   std::vector<Kernel> kernels;       // each structure once
   std::vector<KernelCall> calls;
   std::vector<IndexCheck> checks;  // in the order of their calls
+  std::vector<SizeCheck> size_checks;
   std::vector<Buffer> buffers;
   std::vector<WorkspaceSlot> slots;
   std::vector<SlotEnd> workspace;  // the largest of these ends is its size

@@ -89,6 +89,12 @@ OpDef arg_extreme_op(bool largest) {
       result.shape.erase(result.shape.begin() + static_cast<std::ptrdiff_t>(axis));
     return std::vector<TensorType>{std::move(result)};
   };
+  op.size_needs = [](const OpInstance& instance) {
+    const TensorType& x = instance.operand(0);
+    std::size_t axis = axis_of(instance);
+    return std::vector<SizeNeed>{
+        {x.shape[axis] - Dim(1), fmt::format("axis {} of {} has no elements", axis, to_string(x))}};
+  };
   op.comprehension = [largest](const OpInstance& instance) {
     const TensorType& x = instance.operand(0);
     std::size_t axis = axis_of(instance);
@@ -334,7 +340,7 @@ OpDef one_hot_op() {
   op = with_attribute(std::move(op), "dtype", DType::f32, "Element type of the result.");
   op.check = [](const OpInstance& instance) {
     const Shape& depth = instance.attributes.dims("depth");
-    if (depth.size() != 1 || !never_negative(depth[0]))
+    if (depth.size() != 1 || (depth[0].is_constant() && depth[0].value() < 0))
       throw Error(fmt::format("the attribute depth must be one size, not {}", to_string(depth)));
     instance.axis(instance.operand(0).rank() + 1);
   };

@@ -38,8 +38,9 @@ void check_slice(const OpInstance& instance) {
   for (std::size_t i = 0; i < starts.size(); ++i) {
     if (strides[i] < 1)
       throw Error(fmt::format("the stride {} of axis {} must be at least 1", strides[i], i));
-    if (!never_negative(starts[i]) || !never_negative(limits[i] - starts[i]) ||
-        !never_negative(x.shape[i] - limits[i]))
+    const Dim length = limits[i] - starts[i];
+    const bool ends_first = length.is_constant() && length.value() < 0;
+    if (!never_negative(starts[i]) || ends_first || !never_negative(x.shape[i] - limits[i]))
       throw Error(fmt::format(
           "axis {} of {} is cut from {} to {}; 0 <= start <= limit <= {} must hold{}", i,
           to_string(x), starts[i].to_string(), limits[i].to_string(), x.shape[i].to_string(),
@@ -47,6 +48,20 @@ void check_slice(const OpInstance& instance) {
               ? ""
               : " for all symbols from 0 on (declare a dimension of at least k as N + k)"));
   }
+}
+
+// A limit may lie before its start for some symbols, whose calls are refused: along an axis that a
+// window makes, W - 2, all of it is a part too.
+std::vector<SizeNeed> slice_needs(const OpInstance& instance) {
+  const Shape &starts = instance.attributes.dims("starts"),
+              &limits = instance.attributes.dims("limits");
+  std::vector<SizeNeed> needs;
+  for (std::size_t i = 0; i < starts.size(); ++i)
+    needs.push_back({limits[i] - starts[i],
+                     fmt::format("axis {} of {} is cut from {} to {}, which lies before it", i,
+                                 to_string(instance.operand(0)), starts[i].to_string(),
+                                 limits[i].to_string())});
+  return needs;
 }
 
 // How many steps of `stride` begin before `length`.
@@ -100,13 +115,15 @@ OpDef slice_op() {
       {"slice",
        "A part along each axis: from start, below limit, in steps.",
        "Element i of an axis is element start + i * stride of x. Everything must lie within x "
-       "for every value of the symbols. The gradient is padded back with zeros.",
+       "for every value of the symbols; that no limit is below its start is checked at the call. "
+       "The gradient is padded back with zeros.",
        {"Slice"}});
   op = with_attribute(std::move(op), "starts", AttributeKind::dims, "First index, for each axis.");
   op = with_attribute(std::move(op), "limits", AttributeKind::dims,
                       "Index to stop before, for each axis.");
   op = with_attribute(std::move(op), "strides", Integers{}, "Step, for each axis; none means 1.");
   op.check = check_slice;
+  op.size_needs = slice_needs;
   op.infer = [](const OpInstance& instance) {
     TensorType result{instance.operand(0).dtype, {}};
     const Shape &starts = instance.attributes.dims("starts"),
@@ -235,9 +252,6 @@ std::vector<TensorType> infer_pad(const OpInstance& instance) {
       throw Error(fmt::format("axis {} is padded by {}, {} and {}; none may be negative", i,
                               low[i].to_string(), high[i].to_string(), interior[i]));
     result.shape.push_back(low[i] + spread_extent(x.shape[i], interior[i]) + high[i]);
-    if (!never_negative(result.shape.back()))
-      throw Error(fmt::format("the padded dimension {} of axis {} can be negative",
-                              result.shape.back().to_string(), i));
   }
   return {std::move(result)};
 }

@@ -69,9 +69,9 @@ OpDef random_uniform_op() {
   op.infer = [](const OpInstance& instance) {
     const Shape& shape = instance.attributes.dims("shape");
     for (const Dim& dim : shape)
-      if (!never_negative(dim))
-        throw Error(fmt::format("the dimension {} of {} can be negative", dim.to_string(),
-                                to_string(shape)));
+      if (dim.is_constant() && dim.value() < 0)
+        throw Error(
+            fmt::format("the dimension {} of {} is negative", dim.to_string(), to_string(shape)));
     return std::vector<TensorType>{{instance.attributes.dtype("dtype"), shape}};
   };
   op.to_onnx = [](OnnxNodes&, const OpInstance&,

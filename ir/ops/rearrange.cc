@@ -161,16 +161,17 @@ Var with_edges(GraphBuilder& builder, Var x, std::size_t axis, const Dim& low, c
 }
 
 // The elements again and again; the part before them is the end of a repetition.
-Var wrapped(GraphBuilder& builder, Var x, std::size_t axis, Dim low, Dim high) {
-  Dim size = x.shape()[axis];
-  std::vector<Var> before, after;
-  for (; !never_negative(size - low); low = low - size) before.push_back(x);
-  if (low != Dim(0)) before.insert(before.begin(), part_of(builder, x, axis, size - low, size));
-  for (; !never_negative(size - high); high = high - size) after.push_back(x);
-  if (high != Dim(0)) after.push_back(part_of(builder, x, axis, 0, high));
-  before.push_back(x);
-  before.insert(before.end(), after.begin(), after.end());
-  return joined(builder, std::move(before), axis);
+Var wrapped(GraphBuilder& builder, Var x, std::size_t axis, const Dim& low, const Dim& high) {
+  // As many repetitions that a side is a part of them.
+  Var whole = x;
+  auto size = [&] { return whole.shape()[axis]; };
+  while (!never_negative(size() - low) || !never_negative(size() - high))
+    whole = joined(builder, {whole, whole}, axis);
+  std::vector<Var> parts;
+  if (low != Dim(0)) parts.push_back(part_of(builder, whole, axis, size() - low, size()));
+  parts.push_back(x);
+  if (high != Dim(0)) parts.push_back(part_of(builder, whole, axis, 0, high));
+  return joined(builder, std::move(parts), axis);
 }
 
 Var extend_body(GraphBuilder& builder, Var x, const Attributes& attributes) {

@@ -82,7 +82,7 @@ Resampling resampling_of(const OpInstance& instance, bool forward) {
                 "asymmetric", "tf_half_pixel_for_nn", "tf_crop_and_resize"});
   check_one_of(instance, "rounding", {"round_prefer_floor", "round_prefer_ceil", "floor", "ceil"});
   const Shape& size = instance.attributes.dims("size");
-  if (size.size() != 1 || !never_negative(size[0]))
+  if (size.size() != 1 || (size[0].is_constant() && size[0].value() < 0))
     throw Error(fmt::format("size is {}; it must be one size, that of the axis", to_string(size)));
   double scale = instance.attributes.real("scale");
   if (!std::isfinite(scale) || scale < 0)

@@ -25,9 +25,9 @@ void check_result_type(const OpInstance& instance) {
 
 void check_sizes(const Shape& shape) {
   for (const Dim& dim : shape)
-    if (!never_negative(dim))
+    if (dim.is_constant() && dim.value() < 0)
       throw Error(
-          fmt::format("the dimension {} of {} can be negative", dim.to_string(), to_string(shape)));
+          fmt::format("the dimension {} of {} is negative", dim.to_string(), to_string(shape)));
 }
 
 // A dimension as an i64 scalar.

@@ -209,5 +209,23 @@ TEST(CheckGraph, SymbolsHaveIdentifiers) {
   }
 }
 
+// What is printed is read back: no graph has a name that the text form does not take.
+TEST(CheckGraph, SymbolsAreNoLongerThanInTheTextForm) {
+  for (std::size_t length : {std::size_t{80}, std::size_t{81}}) {
+    const std::string name(length, 'N');
+    Graph graph("main");
+    graph.add_input("x", {DType::f32, {Dim::symbol(name) * Dim(2) + Dim(1)}}, location(3));
+    const std::string printed = print(graph);
+    if (length == 80) {
+      EXPECT_EQ(message_of(graph), "no error");
+      EXPECT_EQ(print(parse_graph(printed, "model.weir")), printed);
+    } else {
+      EXPECT_THAT(message_of(graph), HasSubstr("model.cc:3: error: the symbol NNN"));
+      EXPECT_THAT(message_of(graph), HasSubstr(" has 81 characters; 80 are the most"));
+      EXPECT_THROW(parse_graph(printed, "model.weir"), Error);
+    }
+  }
+}
+
 }  // namespace
 }  // namespace weir

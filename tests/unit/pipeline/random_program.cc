@@ -440,6 +440,8 @@ class ProgramGenerator {
     if (op.index_operands) index_operands = op.index_operands({&op, types, attributes});
     for (const IndexOperand& indices : index_operands)
       if (size_of(indices.sizes) == 0) return false;
+    for (const SizeNeed& need : size_needs({&op, types, attributes}, results))
+      if (need.message(bindings_)) return false;
     work_ += work;
     std::vector<ValueId> operands;
     for (const Choice& choice : choices) {
