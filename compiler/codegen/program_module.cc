@@ -129,6 +129,19 @@ void verify_module(const llvm::Module& module) {
   if (llvm::verifyModule(module, &stream)) WEIR_CHECK(false, problems + "\n" + text_of(module));
 }
 
+namespace {
+
+// Whether thousands of instructions use one place on the stack, as they do where a program makes
+// calls without end. InstCombine goes through all of them again for each that it changes.
+bool has_busy_memory(const llvm::Function& function) {
+  constexpr unsigned kMost = 4096;
+  return std::ranges::any_of(function.getEntryBlock(), [](const llvm::Instruction& instruction) {
+    return llvm::isa<llvm::AllocaInst>(instruction) && instruction.hasNUsesOrMore(kMost);
+  });
+}
+
+}  // namespace
+
 void optimize(llvm::Module& module, llvm::TargetMachine& machine) {
   llvm::PassBuilder builder(&machine);
   llvm::LoopAnalysisManager loops;
@@ -140,15 +153,17 @@ void optimize(llvm::Module& module, llvm::TargetMachine& machine) {
   builder.registerFunctionAnalyses(functions);
   builder.registerLoopAnalyses(loops);
   builder.crossRegisterProxies(loops, functions, components, modules);
-  llvm::FunctionPassManager passes;
-  passes.addPass(llvm::SROAPass(llvm::SROAOptions::ModifyCFG));
-  passes.addPass(llvm::EarlyCSEPass());
-  passes.addPass(llvm::InstCombinePass());
-  passes.addPass(llvm::SimplifyCFGPass());
+  llvm::FunctionPassManager passes, passes_of_many_calls;
+  for (llvm::FunctionPassManager* each : {&passes, &passes_of_many_calls}) {
+    each->addPass(llvm::SROAPass(llvm::SROAOptions::ModifyCFG));
+    each->addPass(llvm::EarlyCSEPass());
+    if (each == &passes) each->addPass(llvm::InstCombinePass());
+    each->addPass(llvm::SimplifyCFGPass());
+  }
   refuse_faults(module, machine, [&] {
     for (llvm::Function& function : module) {
       if (function.isDeclaration()) continue;
-      passes.run(function, functions);
+      (has_busy_memory(function) ? passes_of_many_calls : passes).run(function, functions);
       store_single_lanes(function);
     }
   });

@@ -81,8 +81,8 @@ FusionPlan plan_fusion(const Graph& graph, const FusionOptions& options) {
     int checked = latest_check(planner, NodeId{i});
     bool stepped = planner.is_stepped(node);
     if (options.fuse && latest > checked && !stepped)
-      level =
-          level_in(planner, probe, shape, plan.groups[static_cast<std::size_t>(latest)], latest);
+      level = level_in(planner, NodeId{i}, probe, shape,
+                       plan.groups[static_cast<std::size_t>(latest)], latest);
     // Behind its producers, a node may share the loop of a group that reads what it reads.
     auto reads_too = [&](std::size_t group) {
       return std::any_of(
@@ -103,7 +103,7 @@ FusionPlan plan_fusion(const Graph& graph, const FusionOptions& options) {
                              : group.has_inner() != probe.folds) ||
           !reads_too(k))
         continue;
-      level = level_in(planner, probe, shape, group, static_cast<int>(k));
+      level = level_in(planner, NodeId{i}, probe, shape, group, static_cast<int>(k));
       if (level) latest = static_cast<int>(k);
     }
     if (!level) {
@@ -123,7 +123,9 @@ FusionPlan plan_fusion(const Graph& graph, const FusionOptions& options) {
     for (const Probe::Access& access : probe.accesses)
       reads[static_cast<std::size_t>(latest)].insert(access.value);
     plan.group_of[i] = latest;
-    plan.groups[static_cast<std::size_t>(latest)].members.push_back({NodeId{i}, *level});
+    Group& joined = plan.groups[static_cast<std::size_t>(latest)];
+    joined.members.push_back({NodeId{i}, *level});
+    joined.work += work_of(planner, NodeId{i}, probe);
     for (const Probe::Access& access : probe.accesses)
       if (planner.group_of(access.value) >= 0 && planner.group_of(access.value) != latest)
         plan.stored[access.value.index] = true;

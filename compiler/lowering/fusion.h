@@ -49,6 +49,7 @@ struct Group {
   // independent.
   bool steps = false;
   std::vector<GroupMember> members;
+  int work = 0;  // of them all: work_of()
 
   bool has_inner() const { return inner_begin != inner_end; }
   Shape rows() const;

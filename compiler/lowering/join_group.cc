@@ -13,6 +13,7 @@ using scalar::Id;
 namespace {
 
 constexpr std::size_t kMaxMembers = 64;  // in a group, which bounds the size of a kernel
+constexpr int kMaxWork = 2400;           // likewise, of which the compiler's time is a square
 constexpr std::int64_t kFewSteps = 64;   // of folds that share a loop over rows with private axes
 
 bool depends_on(const Arena& arena, Id id, Id leaf) {
@@ -118,9 +119,15 @@ Group domain_of_fold(const Graph& graph, Probe& probe, const Shape& result_shape
   return group;
 }
 
-std::optional<MemberLevel> level_in(const Planner& planner, Probe& probe, const Shape& shape,
-                                    Group& group, int number) {
-  if (group.members.size() >= kMaxMembers || group.steps) return std::nullopt;
+int work_of(const Planner& planner, NodeId node, const Probe& probe) {
+  return planner.cost[node.index] + static_cast<int>(probe.accesses.size());
+}
+
+std::optional<MemberLevel> level_in(const Planner& planner, NodeId node, Probe& probe,
+                                    const Shape& shape, Group& group, int number) {
+  if (group.members.size() >= kMaxMembers || group.steps ||
+      group.work + work_of(planner, node, probe) > kMaxWork)
+    return std::nullopt;
   if (!probe.folds) {
     std::optional<MemberLevel> level;
     if (shape == group.domain && !group.contraction) level = MemberLevel::full;

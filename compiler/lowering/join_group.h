@@ -12,9 +12,13 @@ namespace weir {
 // dimensions, along the reduced axis. Without such an operand the reduced axis is private.
 Group domain_of_fold(const Graph& graph, Probe& probe, const Shape& result_shape);
 
+// What code is generated of a node that is no part of another one: primitives, in the units of
+// PrimitiveInfo::cost, and loads.
+int work_of(const Planner& planner, NodeId node, const Probe& probe);
+
 // How the node would take part in the group, if it can. May turn a group of maps into one with an
 // inner range.
-std::optional<MemberLevel> level_in(const Planner& planner, Probe& probe, const Shape& shape,
-                                    Group& group, int number);
+std::optional<MemberLevel> level_in(const Planner& planner, NodeId node, Probe& probe,
+                                    const Shape& shape, Group& group, int number);
 
 }  // namespace weir

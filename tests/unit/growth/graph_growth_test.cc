@@ -220,5 +220,17 @@ TEST_P(GraphGrowth, of_lowering) {
         << (fuse ? "fused" : "a kernel a node");
 }
 
+// The time that code of a kernel takes is a square of what is in it, so that is bounded.
+TEST_P(GraphGrowth, of_no_kernel) {
+  constexpr std::size_t kMost = 6000;  // expressions
+  const Graph graph = parse_graph(GetParam().text(4 * kSmall), "g.weir");
+  for (const Graph& each : {graph, gradient(graph, std::vector<std::string>{"x"})}) {
+    std::size_t largest = 0;
+    const Program program = lower(run_passes(each, default_passes()));
+    for (const Kernel& kernel : program.kernels) largest = std::max(largest, kernel.arena.size());
+    EXPECT_LT(largest, kMost);
+  }
+}
+
 }  // namespace
 }  // namespace weir
