@@ -207,7 +207,8 @@ class KernelEmitter {
   bool takes_turns(const Lanes& lanes) const;
   void written_turns(const Stage& stage, const Lanes& lanes, llvm::Value* begin, llvm::Value* end,
                      const Body& step);
-  void loop_in_turns(const Lanes& lanes, llvm::Value* begin, llvm::Value* end, const Body& step);
+  void loop_in_turns(const Stage& stage, const Lanes& lanes, llvm::Value* begin, llvm::Value* end,
+                     const Body& step);
   void loop_free_of_guards(const Stage& stage, const Lanes& lanes, llvm::Value* begin,
                            llvm::Value* end, const Body& step);
   llvm::Value* first_within(const IndexBound& bound, llvm::Value* offset);
@@ -259,6 +260,15 @@ class KernelEmitter {
   std::optional<LoopZeros> zeros_of_loop(scalar::Id id, const Access& access,
                                          const Lanes& lanes) const;
   void hoist_addresses(const Stage& stage, const Lanes& lanes);
+  // How far the one address that all rows of a tile have of a load goes on from step to step, in
+  // elements, and the axis of the steps; nothing where an operand's scaled index says as much.
+  struct Stride {
+    std::uint32_t axis;
+    llvm::Value* elements;
+  };
+  std::optional<Stride> stride_of_steps(scalar::Id id);
+  void walking_loop(const Stage& stage, llvm::Value* begin, llvm::Value* end, std::int64_t step,
+                    const Body& body);
   std::optional<std::int64_t> row_distance(const Access& access, int row) const;
 
   // load_emitter.cc: loads.
@@ -405,6 +415,8 @@ class KernelEmitter {
   std::vector<std::uint32_t> defined_;
   std::vector<llvm::AllocaInst*> trees_;
   std::unordered_map<std::uint32_t, TurnedSteps> turned_;  // by arena id of a load
+  // In a walking_loop, by arena id of a load: the step at which its address is what `values_` has.
+  std::unordered_map<std::uint32_t, llvm::Value*> walked_to_;
   // Counting, comparing and the address of a row that lies elsewhere are four operations, as many
   // as a third of the multiply-adds of a small tile: these steps go four in a turn.
   static constexpr int kFieldsOfTurn = 24;

@@ -266,9 +266,9 @@ bool KernelEmitter::takes_turns(const Lanes& lanes) const {
          lanes.width == schedule_.width && rows_ * lanes.slots < kFieldsOfTurn;
 }
 
-void KernelEmitter::loop_in_turns(const Lanes& lanes, llvm::Value* begin, llvm::Value* end,
-                                  const Body& step) {
-  if (!takes_turns(lanes)) return loop(begin, end, 1, step);
+void KernelEmitter::loop_in_turns(const Stage& stage, const Lanes& lanes, llvm::Value* begin,
+                                  llvm::Value* end, const Body& step) {
+  if (!takes_turns(lanes)) return walking_loop(stage, begin, end, 1, step);
   const std::optional<std::int64_t> count = known_distance(begin, end);
   std::int64_t turn = kStepsOfTurn;
   for (std::int64_t fewer = turn; count && fewer > 1; --fewer) {
@@ -286,7 +286,7 @@ void KernelEmitter::loop_in_turns(const Lanes& lanes, llvm::Value* begin, llvm::
         b_.CreateBinaryIntrinsic(llvm::Intrinsic::smax, b_.CreateSub(end, begin), i64(0));
     whole = b_.CreateAdd(begin, b_.CreateAnd(length, i64(-turn)));
   }
-  loop(begin, whole, turn, [&](llvm::Value* first) { steps_from(first, turn); });
+  walking_loop(stage, begin, whole, turn, [&](llvm::Value* first) { steps_from(first, turn); });
   if (whole != end) loop(whole, end, 1, step);
 }
 
@@ -322,7 +322,7 @@ void KernelEmitter::loop_free_of_guards(const Stage& stage, const Lanes& lanes, 
       changes = changes || is_bound;
     }
   }
-  if (!changes || lanes.width == 1) return loop_in_turns(lanes, begin, end, step);
+  if (!changes || lanes.width == 1) return loop_in_turns(stage, lanes, begin, end, step);
   for (Id part : known) {
     auto bound = schedule_.step_bounds.find(part.index);
     const Id decides = bound == schedule_.step_bounds.end() ? part : bound->second.offset;
@@ -355,7 +355,7 @@ void KernelEmitter::loop_free_of_guards(const Stage& stage, const Lanes& lanes, 
       const int rows = schedule_.varies_by_row[part.index] ? rows_ : 1;
       values_[part.index] = Values(static_cast<std::size_t>(rows), b_.getTrue());
     }
-    loop_in_turns(lanes, free_from, b_.CreateSelect(is_first, last, end), step);
+    loop_in_turns(stage, lanes, free_from, b_.CreateSelect(is_first, last, end), step);
     for (Id part : known) values_.erase(part.index);
     values_.merge(asked);
   });
