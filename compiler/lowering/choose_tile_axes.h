@@ -18,12 +18,11 @@ namespace weir {
 // Rows of a tile of one axis. With four vectors a row, 24 of 32 registers accumulate; with two, 12
 // of 16.
 inline constexpr std::int64_t kTileRows = 6;
-// With a single vector a row: half as many again as multiply-adds are under way at a time, for what
+// With a single vector a row: twice as many as multiply-adds are under way at a time, for what
 // registers there are beside those of a step, but not fewer than with several.
 inline std::int64_t tile_rows_of_one(const Processor& processor, std::int64_t vector_bytes) {
   const std::int64_t under_way = processor.core.fmas_under_way(static_cast<int>(vector_bytes));
-  return std::max(kTileRows,
-                  std::min<std::int64_t>(under_way + under_way / 2, processor.vectors.count - 4));
+  return std::max(kTileRows, std::min<std::int64_t>(2 * under_way, processor.vectors.count - 4));
 }
 
 // Rows of a tile of several axes, at most, with 32 registers.

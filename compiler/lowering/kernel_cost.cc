@@ -26,9 +26,10 @@ constexpr double kLanes = 16;
 // is loaded once.
 constexpr double kRows = 6;
 constexpr double kVectors = 4;
-// An element that is spread over a vector by the operation that reads it, and times as much where
-// each step of a fold finds it in another line of the caches.
-constexpr double kSpread = 0.5;
+// An element that is spread over a vector; one of a window for few whole vectors of AVX-512, whose
+// multiply-adds do it by themselves, while vectors along the image would cross lines; and times as
+// much where each step of a fold finds it in another line of the caches.
+constexpr double kSpread = 0.5, kSpreadByItself = 0.35;
 constexpr double kFar = 2;
 // What each step of a fold finds on another page, where nothing is read ahead: a vector, or an
 // element that is spread.
@@ -73,6 +74,7 @@ KernelCost::KernelCost(const Kernel& kernel,
       group_axes_(group_axes(kernel)),
       lanes_(vectors.lanes(DType::f32)),
       most_vectors_(static_cast<double>(tile_vectors(vectors))),
+      spreads_by_itself_(vectors.bytes == 64),
       parts_results_(may_part_results(kernel)),
       moved_(kernel.parameters.size()) {
   std::uint32_t axes = static_cast<std::uint32_t>(kernel.rows.size());
@@ -417,6 +419,9 @@ double KernelCost::access_cost(const Access& access, const TileAxes& axes, doubl
           ? kVectors * std::clamp(std::ceil(extents_[axes.axis] / lanes_), 1.0, most_vectors_) /
                 most_vectors_
           : 1;
+  double spread = kSpread / vectors;
+  if (spreads_by_itself_ && !plain && std::fmod(extents_[axes.axis], lanes_) == 0)
+    spread = std::min(spread, std::max(kSpreadByItself / vectors, kSpread / most_vectors_));
   // Neighbours that are close together are picked from as many vectors as they are apart.
   const bool is_near = stride >= 2 && stride <= static_cast<double>(kNearStride);
   const bool interleaves = access.is_store && is_near && of_row == 1 &&
@@ -429,7 +434,7 @@ double KernelCost::access_cost(const Access& access, const TileAxes& axes, doubl
   double each = computed ? kLanes * (1 + lost)
                 : turns  ? part
                 : stride == 0
-                    ? (kSpread * (of_step < kLanes ? 1 : kFar * apart) + lost) * part / vectors
+                    ? (spread * (of_step < kLanes ? 1 : kFar * apart) + lost / vectors) * part
                 : plain                                  ? part
                 : stride == 1                            ? part * (of_step < kPage ? 1 : kApart)
                 : interleaves                            ? kInterleaved

@@ -110,6 +110,7 @@ class KernelCost {
   std::function<bool(std::uint32_t)> may_copy_;
   std::vector<bool> group_axes_;
   double lanes_, most_vectors_;  // of a vector, and of a row of a register tile
+  bool spreads_by_itself_;       // a multiply-add, which reads one element for all lanes
   Kind kind_ = Kind::fixed;
   bool window_ = false;
   bool parts_results_ = false;     // what lies behind its fold may be a kernel of its own
