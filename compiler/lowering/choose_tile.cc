@@ -160,13 +160,12 @@ class TileChooser {
     if (schedule_.width == 1) unroll = only_maps_ ? 1 : 4;
     // One row folded in a chain: there is no vector axis to unroll along.
     if (!schedule_.vector_row && !in_lanes_) unroll = 1;
+    most_columns_ = unroll;
     if (schedule_.vector_row && schedule_.vector_row->extent.is_constant()) {
       std::int64_t vectors =
           (schedule_.vector_row->extent.value() + schedule_.width - 1) / schedule_.width;
-      if (only_maps_ || in_lanes_)
-        while (unroll > 1 && unroll > vectors) unroll /= 2;
-      else
-        unroll = static_cast<int>(std::clamp<std::int64_t>(vectors, 1, unroll));
+      most_columns_ = std::clamp<std::int64_t>(vectors, 1, unroll);
+      while (unroll > 1 && unroll > vectors) unroll /= 2;
     }
     schedule_.unroll = unroll;
     if (schedule_.vector_row) {
@@ -224,7 +223,7 @@ class TileChooser {
   void choose_fold_tile() {
     if (!schedule_.vector_row || schedule_.width == 1 || schedule_.rows.empty()) return;
     auto [rows, columns] = tile_shape(schedule_, target_, schedule_.tile_axes);
-    columns = std::min<std::int64_t>(columns, schedule_.unroll);
+    columns = std::min(columns, most_columns_);
     if (rows < 2) return;
     const bool interleaves = stores_between(schedule_, rows);
     bool maps = false, shares = interleaves, splits = false;
@@ -239,8 +238,10 @@ class TileChooser {
       splits = splits || !fold.partials.empty();
       if (maps || fold.order != Reduction::Order::chain || fold.locals.size() != 1) return;
       // Windows that overlap share what they load only if their steps stand in a row. Beside the
-      // window's filters 16 registers hold the sums of one vector, of few rows at a time.
+      // window's filters 16 registers hold the sums of one vector, of few rows at a time, and 32
+      // those of two.
       const std::optional<RowOverlap> overlap = overlap_of(stage);
+      if (overlap) columns = std::min<std::int64_t>(columns, schedule_.unroll);
       if (overlap && !has_many_registers(target_)) columns = 1;
       if (overlap)
         while (columns > 1 && !is_written_out(schedule_.kernel, stage, rows * columns))
@@ -350,6 +351,7 @@ class TileChooser {
       false;  // folds go in lanes, and the vector axis is that of the stages, or of the rows
   bool only_maps_ = true;
   std::int64_t body_cost_ = 0;
+  std::int64_t most_columns_ = 1;  // of a tile, in vectors; set by choose_unroll
 };
 
 }  // namespace
