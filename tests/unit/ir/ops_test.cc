@@ -420,10 +420,10 @@ TEST_F(Ops, ranges) {
     return builder_.apply("range", {}, {{"start", start}, {"limit", limit}, {"step", step}})
         .shape();
   };
-  EXPECT_EQ(length(2, 12, 3), Shape({4}));
-  EXPECT_EQ(length(5, -3.5, -3), Shape({3}));
-  EXPECT_EQ(length(5, 5, 1), Shape({0}));
-  EXPECT_EQ(length(5, 7, -1), Shape({0}));
+  EXPECT_EQ(length(2, 12, 3), Shape{Dim(4)});
+  EXPECT_EQ(length(5, -3.5, -3), Shape{Dim(3)});
+  EXPECT_EQ(length(5, 5, 1), Shape{Dim(0)});
+  EXPECT_EQ(length(5, 7, -1), Shape{Dim(0)});
   EXPECT_THAT(message_of([&] { length(0, 3, 0); }), HasSubstr("the step is 0"));
   EXPECT_THAT(message_of([&] { length(0, 3, 0.5); }),
               HasSubstr("the step is 0.5, which is no i64"));
