@@ -248,10 +248,6 @@ ChunkResults results_in_chunks(const Kernel& folds, std::uint32_t column) {
   return results;
 }
 
-}  // namespace
-
-namespace {
-
 // As fold_across, of a kernel whose rows are as the sums go through them.
 std::optional<ChunkResults> fold_rows(Kernel& stores, std::uint32_t parameter,
                                       const MemoryLayout& layout, const Kernel& folds,

@@ -100,6 +100,19 @@ State step_of(const Cell& cell, const Recurrence& r, Var z, const State& before)
   return cell.gates == 3 ? gru_step(r, z, before) : rnn_step(r, z, before);
 }
 
+// Values of one shape side by side along a new first axis.
+Var stacked(const std::vector<Var>& values) {
+  GraphBuilder& builder = values.front().builder();
+  std::vector<Var> parts;
+  for (Var value : values) {
+    Shape shape = value.shape();
+    shape.insert(shape.begin(), Dim(1));
+    parts.push_back(reshape_to(builder, value, shape));
+  }
+  if (parts.size() == 1) return parts[0];
+  return builder.apply("concat", parts, {{"axis", std::int64_t{0}}});
+}
+
 void check_shape(Var value, const Shape& wanted, std::string_view what) {
   if (value.valid() && value.shape() != wanted)
     throw Error(fmt::format("its {} is {}; it must be {}", what, to_string(value.type()),
@@ -142,19 +155,7 @@ void check_recurrent(const Cell& cell, std::int64_t directions, const RecurrentO
   check_shape(operands.peepholes, {directions, hidden * Dim(3)}, "P");
 }
 
-Var stacked(const std::vector<Var>& values, std::size_t axis) {
-  GraphBuilder& builder = values.front().builder();
-  std::vector<Var> parts;
-  for (Var value : values) {
-    Shape shape = value.shape();
-    shape.insert(shape.begin() + static_cast<std::ptrdiff_t>(axis), Dim(1));
-    parts.push_back(reshape_to(builder, value, shape));
-  }
-  if (parts.size() == 1) return parts[0];
-  return builder.apply("concat", parts, {{"axis", static_cast<std::int64_t>(axis)}});
-}
-
-RecurrentResults unroll(const Cell& cell, const RecurrentOperands& operands,
+std::vector<Var> unroll(const Cell& cell, const RecurrentOperands& operands,
                         const RecurrentForm& form) {
   const auto& [x, w, r, b, lengths, initial_h, initial_c, peepholes] = operands;
   GraphBuilder& builder = x.builder();
@@ -162,8 +163,8 @@ RecurrentResults unroll(const Cell& cell, const RecurrentOperands& operands,
   const Shape state{x.shape()[1], r.shape()[2]};
   const Var nothing = broadcast_to(builder, like(x, 0), state);
   const std::size_t each = cell.activations.size();
-  RecurrentResults results;
-  results.steps.resize(static_cast<std::size_t>(steps));
+  std::vector<std::vector<Var>> outputs(static_cast<std::size_t>(steps));  // [step][direction]
+  std::vector<Var> last_h, last_c;
   for (std::int64_t d = 0; d < directions; ++d) {
     Recurrence recurrence{
         state[1],
@@ -194,12 +195,16 @@ RecurrentResults unroll(const Cell& cell, const RecurrentOperands& operands,
         next.h = held(next.h, now.h);
         if (cell.has_cell) next.c = held(next.c, now.c);
       }
-      results.steps[static_cast<std::size_t>(t)].push_back(output);
+      outputs[static_cast<std::size_t>(t)].push_back(output);
       now = next;
     }
-    results.last_h.push_back(now.h);
-    if (cell.has_cell) results.last_c.push_back(now.c);
+    last_h.push_back(now.h);
+    if (cell.has_cell) last_c.push_back(now.c);
   }
+  std::vector<Var> y;
+  for (const std::vector<Var>& step : outputs) y.push_back(stacked(step));
+  std::vector<Var> results{stacked(y), stacked(last_h)};
+  if (cell.has_cell) results.push_back(stacked(last_c));
   return results;
 }
 

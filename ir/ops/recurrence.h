@@ -49,20 +49,13 @@ struct RecurrentForm {
   bool linear_before_reset = false;  // of a GRU: the reset gate comes behind the product
 };
 
-// By direction: the hidden state behind each step, [batch, hidden], and the state in the end.
-struct RecurrentResults {
-  std::vector<std::vector<Var>> steps;  // [step][direction]
-  std::vector<Var> last_h, last_c;
-};
-
 // Error unless the operands' shapes belong together, and their number of steps is known and no
 // larger than kMostSteps.
 void check_recurrent(const Cell& cell, std::int64_t directions, const RecurrentOperands& operands);
 
-RecurrentResults unroll(const Cell& cell, const RecurrentOperands& operands,
+// y, the hidden state behind each step, [steps, directions, batch, hidden]; h, the last one,
+// [directions, batch, hidden]; and of a cell that has one c, its last state.
+std::vector<Var> unroll(const Cell& cell, const RecurrentOperands& operands,
                         const RecurrentForm& form);
-
-// Values of one shape side by side along a new axis.
-Var stacked(const std::vector<Var>& values, std::size_t axis);
 
 }  // namespace weir::ops

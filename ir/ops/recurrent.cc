@@ -48,12 +48,7 @@ std::vector<Var> body(const Cell& cell, std::span<const Var> given, const Attrib
       form.activations.emplace_back([name](Var x) { return x.builder().apply(name, {x}); });
   form.begins_at_end = direction == Direction::reverse;
   if (cell.gates == 3) form.linear_before_reset = attributes.boolean("linear_before_reset");
-  const RecurrentResults layer = unroll(cell, operands, form);
-  std::vector<Var> steps;
-  for (const std::vector<Var>& step : layer.steps) steps.push_back(stacked(step, 0));
-  std::vector<Var> results{stacked(steps, 0), stacked(layer.last_h, 0)};
-  if (cell.has_cell) results.push_back(stacked(layer.last_c, 0));
-  return results;
+  return unroll(cell, operands, form);
 }
 
 std::vector<OnnxValue> to_onnx(OnnxNodes& nodes, const OpInstance& instance,

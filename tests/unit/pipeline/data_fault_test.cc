@@ -13,6 +13,7 @@
 #include "ir/interpreter.h"
 #include "ir/text.h"
 #include "tests/unit/pipeline/compiled.h"
+#include "tests/unit/pipeline/faults.h"
 
 namespace weir::test {
 namespace {
@@ -24,34 +25,9 @@ constexpr const char* kGather = R"(graph @lookup(%x: f32[V, 4], %at: i64[N]) -> 
   return %y
 })";
 
-// The first line; the others show the source.
-std::string message_of(const std::function<void()>& action) {
-  try {
-    action();
-  } catch (const Error& error) {
-    std::string text = error.diagnostic().to_string();
-    return text.substr(0, text.find('\n'));
-  }
-  return "no error";
-}
-
 Tensor indices(std::vector<std::int64_t> values) {
   auto count = static_cast<std::int64_t>(values.size());
   return Tensor::from(std::span<const std::int64_t>(values), {count});
-}
-
-// The message of the interpreter, after comparing it with that of compiled code in every way.
-std::string fault_of(const std::string& text, const Inputs& inputs) {
-  Program program{parse_graph(text, "model.weir"), {}, inputs};
-  std::string expected = message_of([&] { interpret(program.graph, {}, inputs); });
-  for (const VectorLevel& level : vector_levels())
-    for (bool fuse : {true, false}) {
-      Executable executable = compile(program, {level, fuse});
-      EXPECT_EQ(message_of([&] { executable.run(inputs); }), expected);
-      for (const weir_executor* executor : test_executors())
-        EXPECT_EQ(message_of([&] { executable.run(inputs, executor); }), expected);
-    }
-  return expected;
 }
 
 TEST(DataFault, NamesTheOpAndTheIndex) {

@@ -1,7 +1,7 @@
 // Sizes that only a call tells, and that an op has no result for: the interpreter and compiled code
 // throw the same Error, at the op's place, whether or not kernels know the size at all.
-#include <functional>
 #include <string>
+#include <utility>
 
 #include <gtest/gtest.h>
 
@@ -9,45 +9,24 @@
 #include "compiler/pipeline.h"
 #include "ir/interpreter.h"
 #include "ir/text.h"
-#include "tests/unit/pipeline/compiled.h"
+#include "tests/unit/pipeline/faults.h"
 
 namespace weir::test {
 namespace {
 
-// The first line; the others show the source.
-std::string message_of(const std::function<void()>& action) {
-  try {
-    action();
-  } catch (const Error& error) {
-    std::string text = error.diagnostic().to_string();
-    return text.substr(0, text.find('\n'));
-  }
-  return "no error";
-}
-
-// The message of the interpreter, after comparing it with that of compiled code.
-std::string fault_of(const std::string& text, const Tensor& x) {
-  Program program{parse_graph(text, "model.weir"), {}, {{"x", x}}};
-  std::string expected = message_of([&] { interpret(program.graph, {}, program.inputs); });
-  for (bool fuse : {true, false}) {
-    Executable executable = compile(program, {vector_levels().front(), fuse});
-    EXPECT_EQ(message_of([&] { executable.run(program.inputs); }), expected);
-  }
-  return expected;
-}
-
-Tensor row(std::int64_t size) { return {DType::f32, {size}}; }
-Tensor image(std::int64_t width) { return {DType::f32, {1, 1, width}}; }
+Inputs x_of(Tensor::Sizes sizes) { return {{"x", Tensor(DType::f32, std::move(sizes))}}; }
+Inputs row(std::int64_t size) { return x_of({size}); }
+Inputs image(std::int64_t width) { return x_of({1, 1, width}); }
 
 TEST(SizeFault, OfAnExtremeOfNothing) {
   for (std::string op : {"arg_max", "arg_min"})
     for (std::string last : {"true", "false"}) {
       std::string text = "graph @g(%x: f32[A, B]) -> (i64[A]) {\n  %y = " + op +
                          "(%x) {select_last = " + last + "}\n  return %y\n}";
-      EXPECT_EQ(fault_of(text, {DType::f32, {2, 1}}), "no error");
-      EXPECT_EQ(fault_of(text, {DType::f32, {2, 0}}),
+      EXPECT_EQ(fault_of(text, x_of({2, 1})), "no error");
+      EXPECT_EQ(fault_of(text, x_of({2, 0})),
                 "model.weir:2:8: error: " + op + ": axis 1 of f32[A, B] has no elements for B = 0");
-      EXPECT_EQ(fault_of(text, {DType::f32, {0, 0}}),
+      EXPECT_EQ(fault_of(text, x_of({0, 0})),
                 "model.weir:2:8: error: " + op + ": axis 1 of f32[A, B] has no elements for B = 0");
     }
 }

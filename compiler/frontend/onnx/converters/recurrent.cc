@@ -136,16 +136,6 @@ std::vector<Var> as_op(Node& node, const ops::Cell& cell, const ops::RecurrentOp
   return node.builder().apply_all(cell.name, std::move(operands), std::move(attributes));
 }
 
-std::vector<Var> written_out(const ops::Cell& cell, const ops::RecurrentOperands& operands,
-                             const ops::RecurrentForm& form) {
-  const ops::RecurrentResults layer = ops::unroll(cell, operands, form);
-  std::vector<Var> steps;
-  for (const std::vector<Var>& step : layer.steps) steps.push_back(ops::stacked(step, 0));
-  std::vector<Var> results{ops::stacked(steps, 0), ops::stacked(layer.last_h, 0)};
-  if (cell.has_cell) results.push_back(ops::stacked(layer.last_c, 0));
-  return results;
-}
-
 template <const ops::Cell& (*cell_of)()>
 void convert_recurrent(Node& node) {
   const ops::Cell& cell = cell_of();
@@ -176,7 +166,7 @@ void convert_recurrent(Node& node) {
   const bool are_usual = names.empty() || std::ranges::equal(names, usual, same_letters);
   std::vector<Var> results;
   if (are_usual) results = as_op(node, cell, operands, form, direction);
-  if (results.empty()) results = written_out(cell, operands, form);
+  if (results.empty()) results = ops::unroll(cell, operands, form);
   auto set = [&](std::size_t i, std::vector<std::int64_t> batch_before) {
     if (!node.wants(i)) return;
     if (batch_first)

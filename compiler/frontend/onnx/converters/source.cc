@@ -60,6 +60,9 @@ Dim one_dim(Node& node, std::size_t i, std::string_view what) {
   return dims.front();
 }
 
+// Integers of this size are doubles.
+constexpr double kExactIntegers = 9007199254740992;
+
 // start, start + step, ... before limit: start + step * 0, 1, 2, ...
 void convert_range(Node& node) {
   node.check_inputs(3, 3);
@@ -82,6 +85,10 @@ void convert_range(Node& node) {
     if (step == 0) throw Error("its step is 0");
     double length = std::max(0.0, std::ceil((limit - start) / step));
     if (!(length < 9e15)) throw Error("it has no end");
+    if (std::max(std::abs(start), std::abs(step)) <= kExactIntegers)
+      return node.set(
+          0, node.apply("range", {},
+                        {{"start", start}, {"limit", limit}, {"step", step}, {"dtype", type}}));
     count = static_cast<std::int64_t>(length);
   }
   Var numbers = counted(node, {count}, 0, type);
