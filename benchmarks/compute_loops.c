@@ -60,7 +60,7 @@ enum { bytes = 16 };
 typedef float vector __attribute__((vector_size(bytes)));
 enum { lanes = bytes / sizeof(float), chains = 12 };
 
-float fma_rounds(ptrdiff_t repeats) {
+LOOPS_AS_WIDE_AS_WRITTEN float fma_rounds(ptrdiff_t repeats) {
   vector sums[chains], factor, term;
   for (int lane = 0; lane < lanes; ++lane) {
     factor[lane] = 0.999f;

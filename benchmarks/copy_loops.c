@@ -28,31 +28,33 @@ enum { lanes = sizeof(vector) / sizeof(float), unroll = 4, step = lanes * unroll
 
 static vector load(const float* where) { return *(const vector*)where; }
 
-void copy_plain(const float* x, float* y, ptrdiff_t count) {
+LOOPS_AS_WIDE_AS_WRITTEN void copy_plain(const float* x, float* y, ptrdiff_t count) {
   for (ptrdiff_t i = 0; i < count; i += step)
     for (int k = 0; k < unroll; ++k) *(vector*)(y + i + k * lanes) = load(x + i + k * lanes);
 }
 
-void copy_streaming(const float* x, float* y, ptrdiff_t count) {
+LOOPS_AS_WIDE_AS_WRITTEN void copy_streaming(const float* x, float* y, ptrdiff_t count) {
   for (ptrdiff_t i = 0; i < count; i += step)
     for (int k = 0; k < unroll; ++k) stream(y + i + k * lanes, load(x + i + k * lanes));
   stream_fence();
 }
 
-void merge_plain(const float* x, const float* g, float* y, ptrdiff_t count) {
+LOOPS_AS_WIDE_AS_WRITTEN void merge_plain(const float* x, const float* g, float* y,
+                                          ptrdiff_t count) {
   for (ptrdiff_t i = 0; i < count; i += step)
     for (int k = 0; k < unroll; ++k)
       *(vector*)(y + i + k * lanes) = load(x + i + k * lanes) + load(g + i + k * lanes);
 }
 
-void merge_streaming(const float* x, const float* g, float* y, ptrdiff_t count) {
+LOOPS_AS_WIDE_AS_WRITTEN void merge_streaming(const float* x, const float* g, float* y,
+                                              ptrdiff_t count) {
   for (ptrdiff_t i = 0; i < count; i += step)
     for (int k = 0; k < unroll; ++k)
       stream(y + i + k * lanes, load(x + i + k * lanes) + load(g + i + k * lanes));
   stream_fence();
 }
 
-float read_loop(const float* x, ptrdiff_t count) {
+LOOPS_AS_WIDE_AS_WRITTEN float read_loop(const float* x, ptrdiff_t count) {
   vector sums[2 * unroll] = {{0}};
   for (ptrdiff_t i = 0; i < count; i += 2 * step)
     for (int k = 0; k < 2 * unroll; ++k) sums[k] += load(x + i + k * lanes);

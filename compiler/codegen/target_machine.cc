@@ -225,7 +225,8 @@ TargetNames target_names(const std::string& triple) {
 }
 
 std::string host_cpu() {
-  static const std::string name = llvm::sys::getHostCPUName().str();
+  static const std::string name(
+      name_by_features(llvm::sys::getHostCPUName(), host_features().lookup("amx-tile")));
   return name;
 }
 

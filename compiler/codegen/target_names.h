@@ -14,9 +14,9 @@ struct TargetNames {
 // Error if there is no such target.
 TargetNames target_names(const std::string& triple);
 
-// LLVM's name of the processor that this runs on, as the processor says which one it is; "generic"
-// or the like if LLVM does not know it. What it can do is another question: a virtual machine may
-// have turned features off.
+// LLVM's name of the processor that this runs on, as the processor says which one it is, or as its
+// features do (name_by_features); "generic" or the like if LLVM does not know it. What it can do is
+// another question: a virtual machine may have turned features off.
 std::string host_cpu();
 
 }  // namespace weir

@@ -22,6 +22,9 @@ constexpr std::array kKnownCores{
     KnownCore{"cascadelake", {kilobytes(32, 8), kilobytes(1024, 16), 2, 4, 64}},
     KnownCore{"icelake-server", {kilobytes(48, 12), kilobytes(1280, 20), 2, 4, 64}},
     KnownCore{"sapphirerapids", {kilobytes(48, 12), kilobytes(2048, 16), 2, 4, 64}},
+    KnownCore{"emeraldrapids", {kilobytes(48, 12), kilobytes(2048, 16), 2, 4, 64}},
+    KnownCore{"graniterapids", {kilobytes(48, 12), kilobytes(2048, 16), 2, 4, 64}},
+    KnownCore{"graniterapids-d", {kilobytes(48, 12), kilobytes(2048, 16), 2, 4, 64}},
     KnownCore{"znver2", {kilobytes(32, 8), kilobytes(512, 8), 2, 5}},
     KnownCore{"znver3", {kilobytes(32, 8), kilobytes(512, 8), 2, 4}},
     KnownCore{"znver4", {kilobytes(32, 8), kilobytes(1024, 8), 2, 4}},
@@ -35,6 +38,11 @@ constexpr std::array kKnownCores{
 Core core_of(std::string_view cpu) {
   const auto* known = std::ranges::find(kKnownCores, cpu, &KnownCore::cpu);
   return known == kKnownCores.end() ? Core() : known->core;
+}
+
+std::string_view name_by_features(std::string_view cpu, bool has_tiles) {
+  constexpr std::string_view kFirstWithTiles = "sapphirerapids";
+  return has_tiles && core_of(cpu) != core_of(kFirstWithTiles) ? kFirstWithTiles : cpu;
 }
 
 }  // namespace weir

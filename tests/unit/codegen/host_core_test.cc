@@ -38,6 +38,14 @@ TEST(HostCore, IsThatOfTheProcessorsName) {
   EXPECT_EQ(resolve_target({}).core, core_of(host_cpu()));
 }
 
+TEST(HostCore, IsNamedByFeaturesThatTheNameLacks) {
+  EXPECT_EQ(name_by_features("rocketlake", true), "sapphirerapids");
+  EXPECT_EQ(name_by_features("generic", true), "sapphirerapids");
+  EXPECT_EQ(name_by_features("graniterapids", true), "graniterapids");
+  EXPECT_EQ(name_by_features("rocketlake", false), "rocketlake");
+  EXPECT_EQ(name_by_features("znver5", false), "znver5");
+}
+
 TEST(HostCore, IsThatOfFewerFeaturesToo) {
   const TargetSpec fewer{"", "", resolve_target({}).fma ? "-fma" : "-sse4.2"};
   if (!resolve_target({}).triple.starts_with("x86_64")) GTEST_SKIP() << "names features of x86-64";
