@@ -98,11 +98,11 @@ void put(Writer& writer, const Cache& cache) {
 }  // namespace
 
 std::string core_key(const Core& core) {
-  const auto& [first, second, fma_ports, fma_cycles, fma_bytes, past_shared] = core;
+  const auto& [first, second, fma_ports, fma_cycles, fma_bytes, past_caches] = core;
   Writer writer;
   put(writer, first);
   put(writer, second);
-  for (int value : {fma_ports, fma_cycles, fma_bytes, int{past_shared}})
+  for (int value : {fma_ports, fma_cycles, fma_bytes, static_cast<int>(past_caches)})
     writer.number(std::int64_t{value});
   return writer.take();
 }

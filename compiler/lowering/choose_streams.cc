@@ -34,7 +34,8 @@ constexpr int kRegisters = 28;
 // What touches more than this stays in no cache, or is not worth waiting for: less of it where one
 // processor alone has to wait, or each has a way to memory of its own and gains by it; see
 // docs/decisions/streams.md.
-constexpr std::int64_t kPastCaches = 24 << 20, kPastCachesAlone = 12 << 20;
+constexpr std::int64_t kPastCaches = 24 << 20, kPastCachesAlone = 12 << 20,
+                       kPastLargeCaches = 64 << 20;
 
 // Vectors that are alive at once, at most, where all that a store's value depends on is loaded
 // first, and it is computed operands first then.
@@ -91,7 +92,7 @@ void choose_lines_together(Schedule& schedule, const Core& core, Id stored) {
     schedule.lines_past_caches = kLinesPastCaches;
     const std::int64_t several = schedule.past_caches.several;
     schedule.far = {kFarOfTwoAlone, several,
-                    core.stores_past_shared_caches ? kFarOfTwoApart : several};
+                    core.past_caches == PastCaches::early_apart ? kFarOfTwoApart : several};
     return;
   }
   schedule.lines_together = kLinesTogether;
@@ -128,10 +129,13 @@ void choose_streams(Schedule& schedule, const Core& core, std::int64_t body_cost
   const Store& store = schedule.kernel.stages[0].stores[0];
   const KernelParameter& result = schedule.kernel.parameters[store.parameter];
   schedule.stores_lines = byte_size(result.type.dtype) * schedule.width == kLineBytes;
-  const bool leaves_early = schedule.stores_lines && core.stores_past_shared_caches;
+  const bool leaves_early = schedule.stores_lines && core.past_caches == PastCaches::early_apart;
   schedule.past_caches = {kPastCachesAlone, kPastCaches,
                           leaves_early ? kPastCachesAlone : kPastCaches};
-  choose_lines_together(schedule, core, store.value);
+  if (core.past_caches == PastCaches::late)
+    schedule.past_caches = {kPastLargeCaches, kPastLargeCaches, kPastLargeCaches};
+  else
+    choose_lines_together(schedule, core, store.value);
   const std::int64_t least =
       schedule.lines_together > 0 ? std::min(schedule.far.alone, kLeastBytes) : kLeastBytes;
   schedule.streams = !schedule.bytes.is_constant() || schedule.bytes.value() >= least;

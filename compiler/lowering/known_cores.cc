@@ -13,7 +13,9 @@ struct KnownCore {
 
 constexpr Cache kilobytes(std::int64_t count, std::int64_t ways) { return {count << 10, ways}; }
 
-// As their makers publish them. Schedules were measured on znver3 and znver4.
+constexpr Core kRapids{kilobytes(48, 12), kilobytes(2048, 16), 2, 4, 64, PastCaches::late};
+
+// As their makers publish them. Schedules were measured on znver3 to znver5 and on one of kRapids.
 constexpr std::array kKnownCores{
     KnownCore{"haswell", {kilobytes(32, 8), kilobytes(256, 8), 2, 5}},
     KnownCore{"broadwell", {kilobytes(32, 8), kilobytes(256, 8), 2, 5}},
@@ -21,14 +23,14 @@ constexpr std::array kKnownCores{
     KnownCore{"skylake-avx512", {kilobytes(32, 8), kilobytes(1024, 16), 2, 4, 64}},
     KnownCore{"cascadelake", {kilobytes(32, 8), kilobytes(1024, 16), 2, 4, 64}},
     KnownCore{"icelake-server", {kilobytes(48, 12), kilobytes(1280, 20), 2, 4, 64}},
-    KnownCore{"sapphirerapids", {kilobytes(48, 12), kilobytes(2048, 16), 2, 4, 64}},
-    KnownCore{"emeraldrapids", {kilobytes(48, 12), kilobytes(2048, 16), 2, 4, 64}},
-    KnownCore{"graniterapids", {kilobytes(48, 12), kilobytes(2048, 16), 2, 4, 64}},
-    KnownCore{"graniterapids-d", {kilobytes(48, 12), kilobytes(2048, 16), 2, 4, 64}},
+    KnownCore{"sapphirerapids", kRapids},
+    KnownCore{"emeraldrapids", kRapids},
+    KnownCore{"graniterapids", kRapids},
+    KnownCore{"graniterapids-d", kRapids},
     KnownCore{"znver2", {kilobytes(32, 8), kilobytes(512, 8), 2, 5}},
     KnownCore{"znver3", {kilobytes(32, 8), kilobytes(512, 8), 2, 4}},
     KnownCore{"znver4", {kilobytes(32, 8), kilobytes(1024, 8), 2, 4}},
-    KnownCore{"znver5", {kilobytes(48, 12), kilobytes(1024, 16), 2, 4, 64, true}},
+    KnownCore{"znver5", {kilobytes(48, 12), kilobytes(1024, 16), 2, 4, 64, PastCaches::early_apart}},
     KnownCore{"neoverse-n1", {kilobytes(64, 4), kilobytes(1024, 8), 2, 4}},
     KnownCore{"neoverse-v1", {kilobytes(64, 4), kilobytes(1024, 8), 4, 4}},
 };

@@ -44,15 +44,20 @@ struct Cache {
 // A core, as far as schedules depend on it. It follows from the processor's name (known_cores.h):
 // the one asked for, or that of this machine where nothing is asked for. Without a name that is
 // known all targets have this one.
+// Which results of maps are stored past the caches: docs/decisions/streams.md.
+enum class PastCaches : std::uint8_t {
+  large,        // those that no cache holds
+  early_apart,  // and, of threads that are far from each other, some that the last cache would hold
+  late,         // only those that even a last cache of hundreds of megabytes does not hold
+};
+
 struct Core {
   Cache first{std::int64_t{32} << 10, 8};    // of data
   Cache second{std::int64_t{512} << 10, 8};  // or its part of one that cores share
   int fma_ports = 2;                         // multiply-adds of vectors that begin in a cycle
   int fma_cycles = 4;                        // how many cycles each takes
   int fma_bytes = 32;  // and how many bytes of a vector; a longer one takes several
-  // Whether several of them that are far from each other store faster past a last cache that would
-  // hold it all.
-  bool stores_past_shared_caches = false;
+  PastCaches past_caches = PastCaches::large;
 
   // Multiply-adds of vectors of so many bytes that are under way at a time.
   int fmas_under_way(int vector_bytes) const {

@@ -255,7 +255,7 @@ TEST(CoreKey, tells_each_figure_of_a_core) {
   cores[5].fma_ports *= 2;
   cores[6].fma_cycles *= 2;
   cores[7].fma_bytes *= 2;
-  cores[8].stores_past_shared_caches = true;
+  cores[8].past_caches = PastCaches::late;
   std::set<std::string> keys;
   for (const Core& core : cores) keys.insert(core_key(core));
   EXPECT_EQ(keys.size(), cores.size());
