@@ -30,7 +30,8 @@ constexpr std::array kKnownCores{
     KnownCore{"znver2", {kilobytes(32, 8), kilobytes(512, 8), 2, 5}},
     KnownCore{"znver3", {kilobytes(32, 8), kilobytes(512, 8), 2, 4}},
     KnownCore{"znver4", {kilobytes(32, 8), kilobytes(1024, 8), 2, 4}},
-    KnownCore{"znver5", {kilobytes(48, 12), kilobytes(1024, 16), 2, 4, 64, PastCaches::early_apart}},
+    KnownCore{"znver5",
+              {kilobytes(48, 12), kilobytes(1024, 16), 2, 4, 64, PastCaches::early_apart}},
     KnownCore{"neoverse-n1", {kilobytes(64, 4), kilobytes(1024, 8), 2, 4}},
     KnownCore{"neoverse-v1", {kilobytes(64, 4), kilobytes(1024, 8), 4, 4}},
 };
