@@ -15,10 +15,11 @@ using scalar::Arena;
 using scalar::Id;
 using scalar::Primitive;
 
-// Tiles' widths of columns that are work enough for threads, whatever the rows take; and
-// multiply-adds of a chunk that are no work to be divided.
+// Tiles' widths of columns, and chunks of rows, that are work enough for threads; and multiply-adds
+// that are no work to be divided, of as many rows as a batch has that is not known to have fewer.
 constexpr std::int64_t kEnoughBlocks = 4;
-constexpr std::int64_t kLightChunk = std::int64_t{1} << 20;
+constexpr std::int64_t kLightWork = std::int64_t{1} << 18;
+constexpr std::int64_t kRowsOfBatch = 64;
 // Of a map, whose rows are folded one by one: columns, or what an element costs, beside which it
 // does not count that each row waits for the sum of the one before.
 constexpr std::int64_t kManyColumns = 32;
@@ -28,9 +29,9 @@ bool is_axis(const Arena& arena, Id id, std::uint32_t number) {
   return arena[id].primitive == Primitive::axis && arena[id].payload == number;
 }
 
-// The steps of a point of the rows, where they are known.
+// The steps of a point of the rows, where they are known; none of a map.
 std::int64_t steps_of(const Kernel& kernel) {
-  std::int64_t steps = 1;
+  std::int64_t steps = 0;
   for (const Stage& stage : kernel.stages)
     if (stage.fold) steps += kernel.arena.axis_extent(*stage.axis).constant().value_or(1);
   return steps;
@@ -59,14 +60,19 @@ bool leaves_work(const Kernel& stores, const Fold& fold, DType type, const Walk&
   const std::optional<std::int64_t> columns = column_count.constant();
   if (!columns || *columns == 0) return false;
   const std::int64_t tile = std::int64_t{vectors.lanes(type)} * tile_vectors(vectors);
-  return *columns >= kEnoughBlocks * tile ||
-         steps_of(stores) <= kLightChunk / fold.chunk / walk.lanes / *columns;
+  const std::optional<std::int64_t> known = stores.rows[walk.axis].constant();
+  if (*columns >= kEnoughBlocks * tile ||
+      (known && *known > (kEnoughBlocks - 1) * fold.chunk * walk.lanes))
+    return true;
+  const std::int64_t batch = kRowsOfBatch * walk.lanes;
+  const std::int64_t rows = std::clamp<std::int64_t>(known.value_or(batch), 1, batch);
+  return steps_of(stores) <= kLightWork / rows / *columns;
 }
 
 // Where it does not count that points which follow one another go to one sum: those of an axis
 // outside do not.
 bool hides_sums(const Kernel& stores, const Store& store, const Walk& walk, const Dim& columns) {
-  if (walk.axis + 2 < stores.rows.size() || steps_of(stores) > 1 ||
+  if (walk.axis + 2 < stores.rows.size() || steps_of(stores) > 0 ||
       columns.constant().value_or(0) >= kManyColumns)
     return true;
   int cost = 0;

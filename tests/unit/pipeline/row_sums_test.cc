@@ -14,9 +14,11 @@
 namespace weir::test {
 namespace {
 
-// How many of a program's kernels fold across rows.
-std::ptrdiff_t row_folds(const Graph& graph) {
-  const weir::Program program = lower_graph(graph);
+// How many of a program's kernels fold across rows, on a processor of this kind or on this machine.
+std::ptrdiff_t row_folds(const Graph& graph, const std::string& cpu = {}) {
+  CompileOptions options;
+  if (!cpu.empty()) options.target = {"x86_64-linux-gnu", cpu, {}};
+  const weir::Program program = lower_graph(graph, options);
   return std::count_if(program.kernels.begin(), program.kernels.end(),
                        [](const Kernel& kernel) { return kernel.across.has_value(); });
 }
@@ -69,16 +71,31 @@ TEST(RowSums, BehindAMap) {
   }
 }
 
-// What is summed may have one row of columns only where threads find work besides.
+// What is summed may have one row of columns only where threads find work besides: in columns, in
+// chunks of rows that are known; or where all of it is little, of rows that are known to be few, or
+// of a batch of usual size. With AVX-512 a tile has 64 columns.
 TEST(RowSums, LeaveWorkForThreads) {
-  auto graph = [](std::int64_t columns) {
-    return parse(
-        fmt::format("graph @g(%u: f32[N, 4096], %w: f32[4096, {0}]) -> (f32[N, {0}], f32[{0}]) {{ "
-                    "%d = matmul(%u, %w) %b = reduce_sum(%d) {{axes = [0]}} return %d, %b }}",
-                    columns));
+  auto graph = [](const std::string& rows, std::int64_t steps, std::int64_t columns) {
+    return parse(fmt::format(
+        "graph @g(%u: f32[{0}, {1}], %w: f32[{1}, {2}]) -> (f32[{0}, {2}], f32[{2}]) {{ "
+        "%d = matmul(%u, %w) %b = reduce_sum(%d) {{axes = [0]}} return %d, %b }}",
+        rows, steps, columns));
   };
-  EXPECT_EQ(row_folds(graph(16)), 0);
-  EXPECT_EQ(row_folds(graph(512)), 1);
+  for (const auto& [rows, steps, columns, folds] :
+       std::vector<std::tuple<std::string, std::int64_t, std::int64_t, std::ptrdiff_t>>{
+           {"N", 4096, 16, 0},
+           {"N", 4096, 512, 1},
+           {"N", 64, 64, 1},
+           {"N", 65, 64, 0},
+           {"32", 128, 64, 1},
+           {"32", 129, 64, 0},
+           {"64", 65, 64, 0},
+           {"256", 64, 64, 1},
+           {"768", 65, 64, 0},
+           {"769", 65, 64, 1}})
+    EXPECT_EQ(row_folds(graph(rows, steps, columns), "x86-64-v4"), folds)
+        << rows << " x " << steps << " x " << columns;
+  expect_equal(graph("N", 64, 64), rows_of({1, 32, 257}));
 }
 
 // Of several sums along the rows that go to them in turn: in chunks, known ahead and at the call
