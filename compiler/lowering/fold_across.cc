@@ -1,6 +1,7 @@
 #include "compiler/lowering/fold_across.h"
 
 #include <algorithm>
+#include <numeric>
 
 #include "compiler/lowering/choose_tile_axes.h"
 #include "compiler/lowering/join_rows.h"
@@ -237,6 +238,21 @@ std::vector<Id> plain_indices(Arena& arena, const Kernel& folds, std::uint32_t p
   return indices;
 }
 
+// The order of the result's dimensions in which those along a row axis are innermost.
+std::optional<MemoryLayout> with_columns_last(const Kernel& folds, std::uint32_t parameter,
+                                              std::uint32_t column) {
+  const std::vector<Id>& indices = folds.stages[1].stores[0].indices;
+  const auto along =
+      std::ranges::find_if(indices, [&](Id index) { return is_axis(folds.arena, index, column); });
+  if (along == indices.end()) return std::nullopt;
+  MemoryLayout layout;
+  layout.order.resize(folds.parameters[parameter].type.shape.size());
+  std::iota(layout.order.begin(), layout.order.end(), 0);
+  const auto last = layout.order.begin() + (along - indices.begin());
+  std::rotate(last, last + 1, layout.order.end());
+  return layout;
+}
+
 // The results of chunks: the columns innermost, and the chunks next to them.
 ChunkResults results_in_chunks(const Kernel& folds, std::uint32_t column) {
   const Fold& fold = *folds.stages.front().fold;
@@ -257,7 +273,7 @@ ChunkResults results_in_chunks(const Kernel& folds, std::uint32_t column) {
 // As fold_across, of a kernel whose rows are as the sums go through them.
 std::optional<ChunkResults> fold_rows(Kernel& stores, std::uint32_t parameter,
                                       const MemoryLayout& layout, const Kernel& folds,
-                                      const RowSum& sum, const MemoryLayout& result,
+                                      const RowSum& sum, const SumPlace& place,
                                       const VectorRegisters& vectors) {
   if (stores.rows.size() < 2) return std::nullopt;
   for (const Stage& stage : stores.stages)
@@ -285,8 +301,15 @@ std::optional<ChunkResults> fold_rows(Kernel& stores, std::uint32_t parameter,
 
   RowFolds::Sum across{fold, static_cast<std::uint32_t>(stores.parameters.size()), {}};
   ChunkResults results;
+  MemoryLayout result = place.layout;
   if (sum.result && result.panel == 0)
     across.indices = plain_indices(arena, folds, *sum.result, result, *walk, last);
+  if (sum.result && across.indices.empty() && place.may_move) {
+    results.layout = with_columns_last(folds, *sum.result, walk->column);
+    result = results.layout.value_or(result);
+    if (results.layout)
+      across.indices = plain_indices(arena, folds, *sum.result, result, *walk, last);
+  }
   if (!across.indices.empty()) {
     results.type = folds.parameters[*sum.result].type;
     for (std::size_t i = 0; i < result.order.size(); ++i)
@@ -322,15 +345,15 @@ std::optional<ChunkResults> fold_rows(Kernel& stores, std::uint32_t parameter,
 
 std::optional<ChunkResults> fold_across(Kernel& stores, std::uint32_t parameter,
                                         const MemoryLayout& layout, const Kernel& folds,
-                                        const RowSum& sum, const MemoryLayout& result,
+                                        const RowSum& sum, const SumPlace& place,
                                         const VectorRegisters& vectors) {
   if (sum.dimensions.size() == folds.parameters[sum.parameter].type.shape.size())
-    return fold_rows(stores, parameter, layout, folds, sum, result, vectors);
+    return fold_rows(stores, parameter, layout, folds, sum, place, vectors);
   std::optional<Kernel> joined =
       with_joined_rows(stores, parameter, layout, sum.dimensions.size() - 1);
   if (!joined) return std::nullopt;
   const std::optional<ChunkResults> results =
-      fold_rows(*joined, parameter, layout, folds, sum, result, vectors);
+      fold_rows(*joined, parameter, layout, folds, sum, place, vectors);
   if (results) stores = std::move(*joined);
   return results;
 }

@@ -25,6 +25,12 @@
 
 namespace weir {
 
+// Where the sums belong: in what order of dimensions, and whether they may lie in another one.
+struct SumPlace {
+  MemoryLayout layout;
+  bool may_move = false;
+};
+
 // What folds across the rows leave, and where.
 struct ChunkResults {
   TensorType type;  // as it lies in memory
@@ -32,15 +38,17 @@ struct ChunkResults {
       rows;  // axes of the sum that its dimensions are, but for that of the chunks
   std::optional<std::size_t>
       chunks;  // the dimension that counts them; none if a chunk has all elements of a sum
+  // Of sums whose columns lie side by side in another order only: that order.
+  std::optional<MemoryLayout> layout = {};
 };
 
 // Makes `stores`, which is prepared, fold what it stores in a parameter, which lies in memory in
 // this layout, and leave the results in a new parameter, its last: those of chunks, or the sums
-// themselves, in the layout that `result` gives for sum.result. Nothing, and nothing is changed, if
-// its rows do not run that way, or if that would leave threads without work.
+// themselves, which are sum.result, at `place`. Nothing, and nothing is changed, if its rows do not
+// run that way, or if that would leave threads without work.
 std::optional<ChunkResults> fold_across(Kernel& stores, std::uint32_t parameter,
                                         const MemoryLayout& layout, const Kernel& folds,
-                                        const RowSum& sum, const MemoryLayout& result,
+                                        const RowSum& sum, const SumPlace& place,
                                         const VectorRegisters& vectors);
 
 // Makes `folds` merge the results of chunks, which take the place of the value.

@@ -128,23 +128,24 @@ class Lowerer {
       if (group.start) kernels.push_back(&*group.start);
       kernels.push_back(&group.kernel);
     }
-    std::unordered_set<ValueId> checked;
-    for (const PlannedCheck& check : checks.checks) checked.insert(check.value);
-    auto is_free = [&](ValueId id) {
-      return graph_.value(id).kind == Value::Kind::result && !buffers_.is_weight(id) &&
-             !buffers_.contains(id) && !checked.contains(id);
-    };
+    for (const PlannedCheck& check : checks.checks) checked_.insert(check.value);
+    auto is_free = [&](ValueId id) { return is_free_to_move(id); };
     buffers_.layouts() =
         weir::choose_layouts(kernels, is_free, buffers_.weight_test(), recomputed_values(graph_),
                              options_.processor.vectors);
-    order_state(kernels, checked);
+    order_state(kernels);
     buffers_.layouts().merge(choose_panels(kernels, buffers_.layouts(), is_free,
                                            buffers_.weight_test(), options_.processor));
   }
 
+  // Whether nothing but kernels that are still to be prepared knows where the value lies.
+  bool is_free_to_move(ValueId value) const {
+    return graph_.value(value).kind == Value::Kind::result && !buffers_.is_weight(value) &&
+           !buffers_.contains(value) && !checked_.contains(value);
+  }
+
   // Of the params that are updated; one whose next value has another use besides stays as declared.
-  void order_state(const std::vector<const BuiltKernel*>& kernels,
-                   const std::unordered_set<ValueId>& checked) {
+  void order_state(const std::vector<const BuiltKernel*>& kernels) {
     if (options_.orders_state) {
       std::unordered_map<ValueId, int> outputs;
       for (const Graph::Output& output : graph_.outputs()) ++outputs[output.value];
@@ -154,7 +155,7 @@ class Lowerer {
         const Buffer* next = buffers_.find(output.value);
         bool own = next && outputs.at(output.value) == 1 &&
                    graph_.value(output.value).kind == Value::Kind::result && is_own(*next);
-        if (own && !checked.contains(output.updates) && !checked.contains(output.value))
+        if (own && !checked_.contains(output.updates) && !checked_.contains(output.value))
           updates.push_back({output.updates, output.value});
       }
       buffers_.layouts().merge(weir::order_state(kernels, updates, buffers_.layouts(),
@@ -263,13 +264,19 @@ class Lowerer {
     auto& [group, sum] = found->second;
     const BuiltKernel& folds = group->kernel;
     const ValueId result = sum.result ? folds.values[*sum.result] : ValueId{};
-    const std::optional<ChunkResults> results = fold_across(
-        kernel, parameter, program_.buffers[call.buffers[parameter]].layout, folds.kernel, sum,
-        result.valid() ? program_.buffers[buffers_.of(result)].layout : MemoryLayout{},
-        options_.processor.vectors);
+    SumPlace place;
+    if (result.valid()) {
+      place.may_move = is_free_to_move(result);
+      if (auto layout = buffers_.layouts().find(result); layout != buffers_.layouts().end())
+        place.layout = layout->second;
+    }
+    const std::optional<ChunkResults> results =
+        fold_across(kernel, parameter, program_.buffers[call.buffers[parameter]].layout,
+                    folds.kernel, sum, place, options_.processor.vectors);
     if (!results) return;
     call.values.push_back(results->chunks ? ValueId{} : result);
     if (!results->chunks) {
+      if (results->layout) buffers_.layouts().insert_or_assign(result, *results->layout);
       call.buffers.push_back(buffers_.of(result));
       call.nodes.insert(call.nodes.end(), group->nodes.begin(), group->nodes.end());
       group->kernel.kernel.stages.clear();
@@ -415,6 +422,7 @@ class Lowerer {
   const LoweringOptions& options_;
   Program program_;
   ProgramBuffers buffers_;
+  std::unordered_set<ValueId> checked_;              // by kernels that read them in row-major order
   std::unordered_map<ValueId, SumKernel> row_sums_;  // by what they sum, until its kernel does so
   std::map<std::tuple<ValueId, std::vector<std::uint32_t>, std::int64_t, std::vector<std::int64_t>,
                       std::string>,
