@@ -318,6 +318,7 @@ TEST(Rematerialize, WhatIsComputedAgainLiesAsItDidBefore) {
 TEST(Rematerialize, WhatIsComputedAgainMayLieInAnotherOrderForLess) {
   const Graph step = strided_step({128, 256}, 32);
   CompileOptions options;
+  options.target = {"x86_64-linux-gnu", "x86-64-v4", {}};
   options.memory_budget = MemoryBudget{7'600'000, {{"N", 16}}};
   EXPECT_LE(workspace_bytes(lower_graph(step, options), {{"N", 16}}).value(),
             options.memory_budget->bytes);
