@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <bit>
+#include <numeric>
 
 #include "compiler/lowering/choose_tile.h"
 #include "ir/scalar/affine.h"
@@ -13,11 +14,19 @@ using scalar::Arena;
 using scalar::Id;
 using scalar::Primitive;
 
-// Groups of rows that share a panel, at least.
-constexpr std::int64_t kPanelGroups = 8;
+// Groups of rows that share a panel, at least: of an operand that the second cache may keep as it
+// lies, and of one that it does not keep.
+constexpr std::int64_t kPanelGroups = 8, kPanelGroupsAfar = 4;
 constexpr std::int64_t kAnySize = INT64_MAX;
 // An operand of fewer bytes stays in the second cache as it lies.
 std::int64_t far_bytes(const Core& core) { return core.second.bytes; }
+// Whether the second cache does not keep a tile's columns from group to group, for their steps are
+// so far apart that they share too few sets.
+bool shares_sets(const Cache& cache, const Dim& steps, const Dim& bytes_apart) {
+  if (!steps.is_constant() || !bytes_apart.is_constant() || bytes_apart.value() == 0) return false;
+  const std::int64_t way = cache.bytes_of_way();
+  return steps.value() > cache.ways * way / std::gcd(bytes_apart.value(), way);
+}
 // What a panel may take: of more than twice the second cache every group would read most from
 // memory again.
 std::int64_t most_panel_bytes(const Core& core) { return 2 * core.second.bytes; }
@@ -155,11 +164,12 @@ void choose_panel(Schedule& schedule, const Core& core) {
     panel.pays = {{schedule.rows.back().extent, 2, kAnySize}};
     if (panel.bytes.constant().value_or(kAnySize) > most_turned_bytes(core)) return;
   } else {
-    panel.groups = kPanelGroups;
+    const bool afar = shares_sets(core.second, steps, stride * Dim(size));
+    panel.groups = afar ? kPanelGroupsAfar : kPanelGroups;
     panel.pays = {
-        {schedule.rows.back().extent, kPanelGroups * schedule.rows_at_once, kAnySize},
+        {schedule.rows.back().extent, panel.groups * schedule.rows_at_once, kAnySize},
         {stride, schedule.block + 1, kAnySize},
-        {steps * stride * Dim(size), far_bytes(core), kAnySize},
+        {steps * stride * Dim(size), afar ? 0 : far_bytes(core), kAnySize},
         {panel.bytes, 0, most_panel_bytes(core)},
     };
   }

@@ -85,6 +85,24 @@ TEST(Panels, SizesKnownAtTheCall) {
   }
 }
 
+// Few rows, of an operand whose steps lie a page apart: more of them than the second cache keeps.
+TEST(Panels, OfFewRowsWhoseStepsShareSets) {
+  Graph graph = parse(
+      "graph @m(%x: f32[M, 600], %w: f32[600, 1024]) -> (f32[M, 1024]) { %y = matmul(%x, %w) "
+      "return %y }");
+  for (const VectorLevel& level : levels_with_common_core()) {
+    Executable executable = compile(Program{graph, {}, {}}, {level});
+    for (std::int64_t rows : {kFewRows + 3, kFewRows + 4, kFewRows + 11}) {
+      Generator generator(static_cast<std::uint64_t>(rows));
+      Inputs inputs = random_values(graph, graph.inputs(), generator, false, {{"M", rows}});
+      std::vector<Tensor> others{inputs.at("w")};
+      std::vector<Tensor> expected{in_parts(executable, inputs.at("x"), others)};
+      EXPECT_EQ(difference_run(graph, executable, inputs, expected, test_executors()), std::nullopt)
+          << level.name() << ": " << rows << " rows";
+    }
+  }
+}
+
 // In each member of a batch the right side is another; and the left side may lie along the steps.
 TEST(Panels, SizesKnownAhead) {
   for (bool transposed : {false, true}) {
