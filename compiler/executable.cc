@@ -26,7 +26,8 @@ struct Executable::Parts {
     const void* weights = nullptr;
     std::size_t inputs = 0, outputs = 0, symbols = 0;  // outputs that update nothing
     bool has_state = false;
-    bool needs_workspace = false;
+    bool needs_workspace = false;  // some calls do
+    bool keeps_values = false;     // all of them do
   };
   EachRun each_run;
   LoadedCode code;
@@ -238,6 +239,12 @@ Executable make_executable(const Program& program, LoadedCode code, const Weight
   each.outputs = parts->signature.plain_outputs;
   each.symbols = parts->signature.symbols.size();
   each.has_state = !parts->state.empty();
+  // What depends on no symbol is asked once.
+  std::size_t fixed = 0, per_worker = 0;
+  if (each.symbols == 0 && each.needs_workspace &&
+      parts->code.workspace_size()(nullptr, &fixed, &per_worker) == WEIR_OK)
+    each.needs_workspace = fixed + per_worker > 0;
+  each.keeps_values = each.needs_workspace && !program.slots.empty();
   return Executable(std::move(parts));
 }
 
@@ -398,27 +405,28 @@ void Executable::run_in_place(std::span<const Tensor> inputs, std::span<Tensor> 
     throw Error(fmt::format("the state is {}; it has to be a block of {} bytes at a multiple of {}",
                             state == nullptr ? "a null pointer" : "at another address",
                             parts.state_bytes, WEIR_ALIGNMENT));
-  const std::size_t tensors = inputs.size() + outputs.size();
-  SmallArray<void*> pointers(tensors);
-  SmallArray<Range> ranges(tensors);
+  SmallArray<void*> pointers(inputs.size() + outputs.size());
   bool fits = true;
   std::size_t next = 0;
   Range all{UINTPTR_MAX, 0};  // from the first to the last byte of those so far
-  auto add = [&](const Tensor& tensor, bool is_output) {
-    const Range range = widest_range_of(tensor);
-    bool apart = range.begin != 0;
-    // Tensors mostly lie one behind the other, and then each is compared once.
-    if (is_output && overlap(all, range))
-      for (std::size_t i = 0; i < next; ++i) apart &= !overlap(ranges[i], range);
-    fits &= apart;
-    ranges[next] = range;
+  auto add = [&](const Tensor& tensor, const Range& range) {
+    fits &= range.begin != 0;
     all = {std::min(all.begin, range.begin), std::max(all.end, range.end)};
     // A program takes no null pointer, even where there is nothing to point at.
     const void* data = tensor.data() != nullptr ? tensor.data() : pointers.data();
     pointers[next++] = const_cast<void*>(data);
   };
-  for (const Tensor& input : inputs) add(input, false);
-  for (const Tensor& output : outputs) add(output, true);
+  for (const Tensor& input : inputs) add(input, widest_range_of(input));
+  for (const Tensor& output : outputs) {
+    const Range range = widest_range_of(output);
+    // Tensors mostly lie one behind the other, and then each is compared once.
+    if (overlap(all, range)) {
+      for (const Tensor& input : inputs) fits &= !overlap(widest_range_of(input), range);
+      for (const Tensor* before = outputs.data(); before != &output; ++before)
+        fits &= !overlap(widest_range_of(*before), range);
+    }
+    add(output, range);
+  }
   if (!fits) check_memory(parts.signature, inputs, outputs);
   weir_call call{pointers.data(),
                  pointers.data() + inputs.size(),
@@ -427,14 +435,12 @@ void Executable::run_in_place(std::span<const Tensor> inputs, std::span<Tensor> 
                  dims.data(),
                  executor,
                  state};
-  const std::size_t bytes = each.needs_workspace
-                                ? workspace_bytes({dims.data(), each.symbols},
-                                                  executor != nullptr ? executor->max_workers : 1)
-                                : 0;
-  int status = WEIR_OK;
-  if (bytes == 0) {
-    status = each.program(&call);
-  } else {
+  // Where only large calls need a workspace, the program says which: how much is asked only then.
+  int status = WEIR_INVALID_CALL;
+  if (!each.keeps_values) status = each.program(&call);
+  if (status == WEIR_INVALID_CALL && each.needs_workspace) {
+    const std::size_t bytes = workspace_bytes({dims.data(), each.symbols},
+                                              executor != nullptr ? executor->max_workers : 1);
     Borrowed workspace(parts.mutex, parts.idle);
     call.workspace = reserve(*workspace, bytes, "the workspace");
     status = each.program(&call);

@@ -161,6 +161,20 @@ TEST(Call, NoRowsAtAll) {
   EXPECT_EQ(executable.run(inputs)[0].element_count(), 0);
 }
 
+// What lies between kernels takes no memory where its size is known to be nothing.
+TEST(Call, ValuesBetweenKernelsOfNoRows) {
+  for (int rows : {0, 2}) {
+    const std::string count = std::to_string(rows);
+    Executable executable = compile(
+        {test::parse("graph @deep(%a: f32[" + count + ", 3], %b: f32[3, 3]) -> (f32[" + count +
+                     ", 3]) {\n  %p = matmul(%a, %b)\n  %q = matmul(%p, %b)\n  return %q\n}\n"),
+         {}});
+    EXPECT_EQ(executable.workspace_bytes({}) > 0, rows > 0);
+    std::vector<Tensor> inputs{Tensor(DType::f32, {rows, 3}), Tensor(DType::f32, {3, 3})};
+    EXPECT_EQ(executable.run(inputs)[0].element_count(), 3 * rows);
+  }
+}
+
 TEST(Call, MistakesAreNamed) {
   Executable executable = two_inputs();
   Tensor good = rows({1, 2, 3, 4, 5, 6});
