@@ -6,6 +6,12 @@
 // of rows beside one another read of both operands stays in the first cache. A part goes on with
 // the sums that the one before it left where the chunk's results go, so the order of additions is
 // that of the chunk.
+//
+// Where they are no tiles, a chunk has few sums, each of which waits for its own multiply-adds. So
+// several chunks, one behind the other, go through their steps at once.
+
+#include <algorithm>
+#include <bit>
 
 #include "compiler/codegen/kernel_emitter.h"
 #include "compiler/lowering/cache_line.h"
@@ -37,6 +43,57 @@ std::int64_t steps_of_part(const Kernel& kernel, const Stage& stage, const Core&
 }
 
 }  // namespace
+
+// How many chunks of the split fold go through their steps at once: as many as keep all multiply-adds
+// under way, but not more than half the ways of the first cache. Chunks begin a large power of two
+// apart, so that what they read shares sets.
+int KernelEmitter::most_chunks_at_once() const {
+  const Fold& fold = *split_->fold;
+  const Core& core = target_.core;
+  const bool is_plain = split_->digits.size() < 2 && !step_condition(kernel_, fold);
+  if (target_.vector_bytes == 0 || fold.order != Reduction::Order::chain || !is_plain) return 1;
+  for (scalar::Id id : scalar::reachable(kernel_.arena, fold.elements))
+    if (auto load = schedule_.loads.find(id.index);
+        kernel_.arena[id].primitive == scalar::Primitive::load_if ||
+        (load != schedule_.loads.end() && load->second.along_steps))
+      return 1;
+  const std::int64_t most = std::min<std::int64_t>(
+      core.fmas_under_way(target_.vector_bytes) / schedule_.unroll, core.first.ways / 2);
+  return most < 2 ? 1 : static_cast<int>(std::bit_floor(static_cast<std::uint64_t>(most)));
+}
+
+// Units of a split fold that are no tiles, its chunk varying fastest.
+void KernelEmitter::emit_chunks_at_once(llvm::Value* begin, llvm::Value* end) {
+  const int most = most_chunks_at_once();
+  llvm::Value* length = dimension(kernel_.arena.axis_extent(*split_->axis));
+  llvm::Value* size = i64(split_->fold->chunk);
+  llvm::Value* chunks = b_.CreateUDiv(b_.CreateAdd(length, b_.CreateSub(size, i64(1))), size);
+  llvm::AllocaInst* next = slot(b_.getInt64Ty(), "unit");
+  b_.CreateStore(begin, next);
+  auto units_from = [&](llvm::Value* unit, int count) {
+    chunks_ = count;
+    emit_units(unit, b_.CreateAdd(unit, i64(1)));
+    chunks_ = 1;
+    b_.CreateStore(b_.CreateAdd(unit, i64(count)), next);
+  };
+  llvm::LLVMContext& context = module_.getContext();
+  auto* test = llvm::BasicBlock::Create(context, "test", function_);
+  auto* inside = llvm::BasicBlock::Create(context, "chunks", function_);
+  auto* after = llvm::BasicBlock::Create(context, "done", function_);
+  b_.CreateBr(test);
+  b_.SetInsertPoint(test);
+  llvm::Value* unit = b_.CreateLoad(b_.getInt64Ty(), next);
+  b_.CreateCondBr(b_.CreateICmpSLT(unit, end), inside, after);
+  b_.SetInsertPoint(inside);
+  llvm::Value* chunk = b_.CreateSub(unit, b_.CreateMul(primitives_.quotient(unit, chunks), chunks));
+  llvm::Value* are_of_one = b_.CreateICmpSLE(b_.CreateAdd(chunk, i64(most)), chunks);
+  llvm::Value* are_here = b_.CreateICmpSLE(b_.CreateAdd(unit, i64(most)), end);
+  either(
+      b_.CreateAnd(are_of_one, are_here), [&] { units_from(unit, most); },
+      [&] { units_from(unit, 1); });
+  b_.CreateBr(test);
+  b_.SetInsertPoint(after);
+}
 
 // Cuts begin ... end - 1 at multiples of `size`.
 void KernelEmitter::in_pieces(
@@ -119,10 +176,10 @@ llvm::Value* KernelEmitter::initial(const Fold& fold, std::size_t i, const Lanes
   llvm::Type* vector = memory_type(type, lanes.width);
   const llvm::Align align(static_cast<std::uint64_t>(byte_size(type)));
   llvm::Value* where = partial_address(fold, i, chunk_, lanes, number);
-  llvm::Value* sum =
-      lanes.mask ? static_cast<llvm::Value*>(b_.CreateMaskedLoad(
-                       vector, where, align, lanes.mask, llvm::Constant::getNullValue(vector)))
-                 : b_.CreateAlignedLoad(vector, where, align);
+  llvm::Value* mask = lanes.mask_of(number % lanes.slots);
+  llvm::Value* sum = mask ? static_cast<llvm::Value*>(b_.CreateMaskedLoad(
+                                vector, where, align, mask, llvm::Constant::getNullValue(vector)))
+                          : b_.CreateAlignedLoad(vector, where, align);
   return b_.CreateSelect(part_->continues, sum, identity);
 }
 
@@ -149,18 +206,22 @@ void KernelEmitter::emit_partial(const Stage& stage, const Lanes& lanes) {
   llvm::Value* end = b_.CreateSelect(b_.CreateICmpSLT(chunk_end, length), chunk_end, length);
   if (part_) begin = part_->begin, end = part_->end;
   const bool in_lanes = fold.order == Reduction::Order::lanes && !schedule_.vector_row;
-  Values results = fold.order == Reduction::Order::chain ? chain_partial(stage, lanes, begin, end)
+  Values results = fold.order == Reduction::Order::chain
+                       ? chain_partial(stage, lanes, begin, end, chunks_)
                    : in_lanes ? lane_partial(stage, begin, end, std::nullopt)
                               : column_partial(stage, lanes, begin, end, std::nullopt);
-  int slots = in_lanes ? 1 : rows_ * lanes.slots;
+  const int slots = in_lanes ? 1 : rows_ * lanes.slots;
+  auto result = results.begin();
   for (std::size_t i = 0; i < fold.partials.size(); ++i) {
     llvm::Align align(static_cast<std::uint64_t>(byte_size(accumulator_type(fold, i))));
-    for (int slot = 0; slot < slots; ++slot) {
-      llvm::Value* value =
-          results[i * static_cast<std::size_t>(slots) + static_cast<std::size_t>(slot)];
-      llvm::Value* where = partial_address(fold, i, chunk_, lanes, slot);
-      if (lanes.mask && !in_lanes) {
-        b_.CreateMaskedStore(value, where, align, lanes.mask);
+    for (int number = 0; number < chunks_ * slots; ++number) {
+      llvm::Value* value = *result++;
+      const int slot = number % slots;
+      llvm::Value* chunk = b_.CreateAdd(chunk_, i64(number / slots));
+      llvm::Value* where = partial_address(fold, i, chunk, lanes, slot);
+      llvm::Value* mask = in_lanes ? nullptr : lanes.mask_of(slot % lanes.slots);
+      if (mask) {
+        b_.CreateMaskedStore(value, where, align, mask);
       } else {
         b_.CreateAlignedStore(value, where, align);
       }
@@ -183,11 +244,11 @@ KernelEmitter::Values KernelEmitter::merge_partials(const Stage& stage, const La
                        llvm::Type* vector = memory_type(type, width);
                        for (int slot = 0; slot < slots; ++slot) {
                          llvm::Value* where = partial_address(fold, i, chunk, lanes, slot);
-                         results.push_back(lanes.mask && !in_lanes
-                                               ? static_cast<llvm::Value*>(b_.CreateMaskedLoad(
-                                                     vector, where, align, lanes.mask,
-                                                     llvm::Constant::getNullValue(vector)))
-                                               : b_.CreateAlignedLoad(vector, where, align));
+                         llvm::Value* mask = in_lanes ? nullptr : lanes.mask_of(slot % lanes.slots);
+                         results.push_back(mask ? static_cast<llvm::Value*>(b_.CreateMaskedLoad(
+                                                      vector, where, align, mask,
+                                                      llvm::Constant::getNullValue(vector)))
+                                                : b_.CreateAlignedLoad(vector, where, align));
                        }
                      }
                      return results;

@@ -302,8 +302,8 @@ void KernelEmitter::emit_store(std::uint32_t parameter, const Access& access, ll
   if (access.kind == Access::Kind::contiguous) {
     llvm::Value* offset = b_.CreateAdd(scalar_index(access.offset, lanes, row), lanes.start);
     llvm::Value* where = address(parameter, b_.CreateAdd(offset, i64(lanes.position(slot))));
-    if (lanes.mask) {
-      b_.CreateMaskedStore(value, where, align, lanes.mask);
+    if (llvm::Value* mask = lanes.mask_of(slot)) {
+      b_.CreateMaskedStore(value, where, align, mask);
     } else if (slot < streaming_ && lanes.width > 1) {
       auto* store = b_.CreateAlignedStore(value, where,
                                           llvm::Align(static_cast<std::uint64_t>(byte_size(dtype)) *

@@ -92,19 +92,21 @@ KernelEmitter::Values KernelEmitter::emit_fold(const Stage& stage, const Lanes& 
 }
 
 // One chunk in chain order, or a part of one, one accumulator for each vector of the row axis, of
-// each row.
+// each row; or of several chunks, one behind the other, the last of which may be shorter.
 KernelEmitter::Values KernelEmitter::chain_partial(const Stage& stage, const Lanes& lanes,
-                                                   llvm::Value* begin, llvm::Value* end) {
+                                                   llvm::Value* begin, llvm::Value* end,
+                                                   int chunks) {
   const Fold& fold = *stage.fold;
   sums_ = {std::vector<Values>(fold.locals.size()), 0};
   std::vector<Values>& accumulators = sums_.accumulators;
   for (std::size_t i = 0; i < fold.locals.size(); ++i) {
     DType type = accumulator_type(fold, i);
-    for (int k = 0; k < rows_ * lanes.slots; ++k) {
+    for (int k = 0; k < chunks * rows_ * lanes.slots; ++k) {
       accumulators[i].push_back(slot(primitives_.type(type, lanes.width), "accumulator"));
       b_.CreateStore(initial(fold, i, lanes, k), accumulators[i].back());
     }
   }
+  WEIR_CHECK(chunks == 1 || (rows_ == 1 && stage.digits.size() < 2));
   auto step = [&](llvm::Value* index) {
     Scope scope(*this);
     // Beside a fold in lanes, the stage's axis is the vector axis; here it goes one by one.
@@ -122,20 +124,33 @@ KernelEmitter::Values KernelEmitter::chain_partial(const Stage& stage, const Lan
   };
   auto at_axis = [&](std::uint32_t axis) {
     return [&, axis](llvm::Value* index) {
-      axes_[axis] = index;
-      step(index);
+      const int first = sums_.first;
+      for (int chunk = 0; chunk < chunks; ++chunk) {
+        sums_.first = first + chunk * lanes.slots;
+        axes_[axis] = b_.CreateAdd(index, i64(chunk * fold.chunk));
+        step(axes_[axis]);
+      }
+      sums_.first = first;
     };
   };
   if (is_written_out(kernel_, stage, std::int64_t{rows_} * lanes.slots))
     write_out_digits(stage, lanes, [&](int row, llvm::Value* index) {
       sums_.first = row * lanes.slots;
-      at_axis(stage.digits.back())(index);
+      axes_[stage.digits.back()] = index;
+      step(index);
     });
   else if (stage.digits.size() < 2)
     where_steps_count(stage, Level::window, lanes, [&] {
       Scope scope(*this);
       hoist_addresses(stage, lanes);
-      step_loop(stage, lanes, begin, end, at_axis(*stage.axis));
+      if (chunks == 1) return step_loop(stage, lanes, begin, end, at_axis(*stage.axis));
+      // Steps that the last chunk has, too, and those that the others have beyond.
+      llvm::Value* length = dimension(kernel_.arena.axis_extent(*stage.axis));
+      llvm::Value* shared = b_.CreateBinaryIntrinsic(
+          llvm::Intrinsic::smin, b_.CreateSub(length, i64((chunks - 1) * fold.chunk)), end);
+      step_loop(stage, lanes, begin, shared, at_axis(*stage.axis));
+      --chunks;
+      step_loop(stage, lanes, shared, end, at_axis(*stage.axis));
     });
   else
     digit_loops(stage, lanes, begin, end, at_axis(stage.digits.back()));
@@ -155,7 +170,7 @@ KernelEmitter::Values KernelEmitter::in_chunks(
     const Fold& fold, const Dim& extent, int width, int slots,
     const std::function<Values(llvm::Value*, llvm::Value*, std::optional<std::int64_t>)>& partial) {
   std::optional<std::int64_t> count = extent.constant();
-  if (count && *count <= fold.chunk) return partial(i64(0), i64(*count), count);
+  if (narrow_ || (count && *count <= fold.chunk)) return partial(i64(0), dimension(extent), count);
   const std::size_t tuple = fold.locals.size(), each = static_cast<std::size_t>(slots);
   const std::size_t total = tuple * each;
   auto type_of = [&](std::size_t i) { return primitives_.type(accumulator_type(fold, i), width); };

@@ -121,6 +121,8 @@ void KernelEmitter::emit_function(llvm::Function* function) {
     emit_tiles(begin, end);
   else if (schedule_.rows_by_stage > 1 && !split_)
     emit_by_stages(begin, end);
+  else if (split_ && most_chunks_at_once() > 1)
+    emit_chunks_at_once(begin, end);
   else
     loop(begin, end, 1, [&](llvm::Value* unit) { emit_units(unit, b_.CreateAdd(unit, i64(1))); });
   // Streaming stores are weakly ordered; whoever reads the result next may be another thread.

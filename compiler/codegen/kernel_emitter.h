@@ -84,6 +84,9 @@ class KernelEmitter {
     std::int64_t early =
         0;  // elements by which the last slot begins before the slot before it ends
 
+    // Of several slots only the last one has the mask.
+    llvm::Value* mask_of(int slot) const { return slot + 1 == slots ? mask : nullptr; }
+
     // Elements from the first slot to this one.
     std::int64_t position(int slot) const {
       return std::int64_t{slot} * width - (slot > 0 && slot + 1 == slots ? early : 0);
@@ -103,12 +106,19 @@ class KernelEmitter {
   // tile_emitter.cc: units of several rows.
   void emit_tiles(llvm::Value* begin, llvm::Value* end);
   llvm::Value* quotient_mostly_0(llvm::Value* dividend, llvm::Value* divisor);
-  // The rows that groups of rows are made of.
+  // The rows that groups of rows are made of, and how many a group has: so many, or fewer by that.
   struct TileRows {
     llvm::Value* begin;  // null: 0
     llvm::Value* count;
     llvm::Value* groups;
+    int most;
+    int fewer;
   };
+  // narrow_emitter.cc: columns that are found at the call to be less than a tile's.
+  int rows_in_narrow() const;
+  llvm::Value* are_narrow(llvm::Value* begin, llvm::Value* end);
+  void narrow_tiles(llvm::Value* row, llvm::Value* begin, llvm::Value* end);
+  void narrow_columns(llvm::Value* begin, llvm::Value* end, const LaneBody& body);
   void emit_tile(llvm::Value* first_row, llvm::Value* group, const TileRows& of, llvm::Value* begin,
                  llvm::Value* end, std::optional<std::int64_t> count);
   void emit_tile_rows(llvm::Value* begin, llvm::Value* end, std::optional<std::int64_t> count);
@@ -164,8 +174,8 @@ class KernelEmitter {
 
   // fold_emitter.cc: reductions.
   Values emit_fold(const Stage& stage, const Lanes& lanes);
-  Values chain_partial(const Stage& stage, const Lanes& lanes, llvm::Value* begin,
-                       llvm::Value* end);
+  Values chain_partial(const Stage& stage, const Lanes& lanes, llvm::Value* begin, llvm::Value* end,
+                       int chunks = 1);
   Values lane_partial(const Stage& stage, llvm::Value* begin, llvm::Value* end,
                       std::optional<std::int64_t> count);
   int lanes_of(const Fold& fold, std::optional<std::int64_t> count) const;
@@ -187,6 +197,8 @@ class KernelEmitter {
       const std::function<void(llvm::Value* piece, llvm::Value* first, llvm::Value* last)>& body);
   void emit_chunks(llvm::Value* begin, llvm::Value* end);
   llvm::Value* tile_units(std::size_t axes);
+  int most_chunks_at_once() const;
+  void emit_chunks_at_once(llvm::Value* begin, llvm::Value* end);
   void emit_partial(const Stage& stage, const Lanes& lanes);
   Values merge_partials(const Stage& stage, const Lanes& lanes);
   llvm::Value* partial_address(const Fold& fold, std::size_t i, llvm::Value* chunk,
@@ -376,6 +388,7 @@ class KernelEmitter {
   int rows_ = 1;    // points of the innermost of schedule_.rows that are worked on at once
   int unroll_ = 1;  // vectors along the vector axis at once
   llvm::Value* last_row_ = nullptr;  // the last of the rows, where a tile may reach beyond it
+  bool narrow_ = false;              // all columns are one tile, and all steps of a fold one chunk
   llvm::Value* chunk_row_ =
       nullptr;  // the first of the rows of a chunk, where rows are folded across
 
@@ -387,7 +400,8 @@ class KernelEmitter {
   llvm::Value* panel_begin_ = nullptr;
 
   const Stage* split_ = nullptr;  // the fold whose chunk results are being computed
-  llvm::Value* chunk_ = nullptr;  // its chunk
+  llvm::Value* chunk_ = nullptr;  // its chunk, or the first of several
+  int chunks_ = 1;                // that are worked on at once
   // While a part of the chunk is folded: its steps, and whether others of the chunk have been.
   struct ChunkPart {
     llvm::Value *begin, *end, *continues;
@@ -421,6 +435,8 @@ class KernelEmitter {
   // as a third of the multiply-adds of a small tile: these steps go four in a turn.
   static constexpr int kFieldsOfTurn = 24;
   static constexpr std::int64_t kStepsOfTurn = 4;
+  // Vectors of columns that are narrow, at most.
+  static constexpr int kNarrowVectors = 3;
   // Narrower masks are no registers of their own.
   static constexpr int kLeastMaskBits = 8;
   // The most zeros that guarded loads look at from one address on, where the guard is false.

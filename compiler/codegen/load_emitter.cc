@@ -112,7 +112,7 @@ llvm::Value* KernelEmitter::load_lanes(Id id, const Access& access, const LoadGu
   const DType dtype = loaded_type(id);
   const llvm::Align align(static_cast<std::uint64_t>(byte_size(dtype)));
   llvm::Type* type = memory_type(dtype, lanes.width);
-  llvm::Value* mask = lanes.mask;
+  llvm::Value* mask = lanes.mask_of(slot);
   auto restrict_to = [&](llvm::Value* condition) {
     llvm::Value* each = widened(condition, lanes.width);
     mask = mask ? b_.CreateAnd(mask, each) : each;

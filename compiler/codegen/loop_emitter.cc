@@ -165,6 +165,7 @@ void KernelEmitter::vector_loop(llvm::Value* begin, llvm::Value* end,
     return body({schedule_.width, static_cast<int>(slots), begin, nullptr, nullptr,
                  slots * schedule_.width - *count});
   }
+  if (narrow_) return narrow_columns(begin, end, body);
   llvm::Value* from = whole_steps(begin, end, count, body);
   // What fills vectors needs no masks, though it is known at the call only how many of them are
   // left.

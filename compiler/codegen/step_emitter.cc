@@ -259,11 +259,13 @@ void KernelEmitter::ask_for_columns(const Lanes& lanes) {
   }
 }
 
-// Of a tile that has most of its rows: so many steps in a turn of the loop that what the loop
-// itself executes is little beside them. Others take one.
+// Of a tile that has most of its rows, or of narrow columns: so many steps in a turn of the loop that
+// what the loop itself executes is little beside them. Others take one.
 bool KernelEmitter::takes_turns(const Lanes& lanes) const {
-  return rows_ > 1 && 2 * rows_ > schedule_.rows_at_once && lanes.slots == schedule_.tile_unroll &&
-         lanes.width == schedule_.width && rows_ * lanes.slots < kFieldsOfTurn;
+  const bool is_whole =
+      narrow_ || (2 * rows_ > schedule_.rows_at_once && lanes.slots == schedule_.tile_unroll);
+  return rows_ > 1 && is_whole && lanes.width == schedule_.width &&
+         rows_ * lanes.slots < kFieldsOfTurn;
 }
 
 void KernelEmitter::loop_in_turns(const Stage& stage, const Lanes& lanes, llvm::Value* begin,

@@ -100,12 +100,25 @@ void KernelEmitter::emit_tiles(llvm::Value* begin, llvm::Value* end) {
       for_chunks(first, last, [&](llvm::Value* begin_row, llvm::Value* end_row) {
         llvm::Value* here = b_.CreateSub(end_row, begin_row);
         llvm::Value* parts = in_groups(here);
-        tiles(i64(0), parts, {begin_row, here, parts});
+        tiles(i64(0), parts,
+              {begin_row, here, parts, schedule_.rows_at_once, schedule_.rows_fewer});
       });
     } else {
-      if (schedule_.panel) copy_panel(b_.CreateSub(last, first), from, to, count);
+      auto all_columns = [&] {
+        if (schedule_.panel) copy_panel(b_.CreateSub(last, first), from, to, count);
+        tiles(first, last,
+              {nullptr, dimension(rows), groups, schedule_.rows_at_once, schedule_.rows_fewer});
+      };
       chunk_row_ = i64(0);
-      tiles(first, last, {nullptr, dimension(rows), groups});
+      if (rows_in_narrow() == 0 || count) {
+        all_columns();
+      } else {
+        // One of several tasks has a part of the groups.
+        llvm::Value* has_all = b_.CreateICmpEQ(b_.CreateSub(last, first), groups);
+        either(
+            b_.CreateAnd(has_all, are_narrow(from, to)), [&] { narrow_tiles(row, from, to); },
+            all_columns);
+      }
       chunk_row_ = nullptr;
     }
     has_panel_ = nullptr;
@@ -138,7 +151,7 @@ void KernelEmitter::emit_tile(llvm::Value* first_row, llvm::Value* group, const 
                               llvm::Value* begin, llvm::Value* end,
                               std::optional<std::int64_t> count) {
   const LoopAxis& axis = schedule_.rows.back();
-  const int most = schedule_.rows_at_once;
+  const int most = of.most;
   llvm::Value* first = b_.CreateMul(group, i64(most));
   llvm::Value* limit = of.count;
   auto rows_from = [&](llvm::Value* row, int rows) {
@@ -178,7 +191,7 @@ void KernelEmitter::emit_tile(llvm::Value* first_row, llvm::Value* group, const 
         b_.CreateICmpSLE(b_.CreateAdd(first, i64(most)), limit), [&] { rows_from(first, most); },
         [&] { rows_from(first, left); });
   }
-  const int fewer = schedule_.rows_fewer;
+  const int fewer = of.fewer;
   if (fewer == 0)
     return either(
         b_.CreateICmpSLE(b_.CreateAdd(first, i64(most)), limit), [&] { rows_from(first, most); },
@@ -197,7 +210,7 @@ void KernelEmitter::emit_tile(llvm::Value* first_row, llvm::Value* group, const 
           llvm::Value* before = b_.CreateMul(b_.CreateSub(group, high), i64(fewer));
           rows_from(b_.CreateSub(first, before), most - fewer);
         };
-        if (of.begin == nullptr && !may_be_one(axis.extent)) return low_tile();
+        if (narrow_ || (of.begin == nullptr && !may_be_one(axis.extent))) return low_tile();
         either(b_.CreateICmpEQ(limit, i64(1)), [&] { rows_from(i64(0), 1); }, low_tile);
       });
   last_row_ = nullptr;

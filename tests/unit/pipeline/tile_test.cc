@@ -43,6 +43,38 @@ TEST(Tiles, RowsKnownAtTheCall) {
   EXPECT_EQ(difference_on_levels(graph, {}, runs), std::nullopt);
 }
 
+// Of less than a tile's columns, which is found at the call: one tile, whose last vector has a mask.
+TEST(Tiles, NarrowColumns) {
+  for (const char* type : {"f32", "f64"}) {
+    Graph graph = parse(fmt::format(
+        "graph @m(%a: {0}[B, M, K], %b: {0}[B, K, N], %r: {0}[B, M, N]) -> ({0}[B, M, N]) {{ "
+        "%c = matmul(%a, %b) %s = add(%c, %r) %y = leaky_relu(%s) return %y }}",
+        type));
+    std::vector<Inputs> runs;
+    for (std::int64_t rows : {1, 2, 5, 6, 7, 8, 9, 15, 16, 17, 24})
+      for (auto [columns, depth] : {std::pair{1, 4},
+                                    {7, 1},
+                                    {8, 8},
+                                    {9, 3},
+                                    {15, 6},
+                                    {24, 5},
+                                    {25, 9},
+                                    {31, 0},
+                                    {32, 4},
+                                    {33, 7},
+                                    {47, 2},
+                                    {48, 13},
+                                    {49, 4},
+                                    {20, 1030}}) {
+        Generator generator(static_cast<std::uint64_t>(rows * 1000 + columns));
+        runs.push_back(
+            random_values(graph, graph.inputs(), generator, false,
+                          {{"B", 1 + rows % 2}, {"M", rows}, {"N", columns}, {"K", depth}}));
+      }
+    EXPECT_EQ(difference_on_levels(graph, {}, runs), std::nullopt);
+  }
+}
+
 TEST(Tiles, RowsKnownAhead) {
   for (int rows : {1, 2, 5, 6, 7, 8, 13})
     for (auto [columns, depth] : {std::pair{1, 4}, {10, 33}, {64, 8}, {70, 1030}})
@@ -352,6 +384,24 @@ TEST(Tiles, FewRowsByChunks) {
 // Between many channels both operands lie in panels, and of a sum that is known to have several
 // chunks all results go through one before the next. Those of a number of images that is known at
 // the call do not, and are the same. The interpreter would take a minute.
+// Chunks of a fold that is divided by them, of few columns: several at once, the last one shorter or
+// not, and as many as a task has.
+TEST(Tiles, ChunksAtOnce) {
+  for (const char* type : {"f32", "f64"})
+    for (auto [rows, steps, columns] : {std::tuple{1, 8000, 16},
+                                        {1, 8192, 16},
+                                        {1, 3073, 5},
+                                        {1, 9000, 1},
+                                        {2, 4100, 3},
+                                        {1, 12300, 40},
+                                        {1, 2048, 64}})
+      expect_equal(
+          fmt::format("graph @m(%a: {0}[{1}, {2}], %b: {0}[{2}, {3}]) -> ({0}[{1}, {3}]) {{ "
+                      "%c = matmul(%a, %b) %y = leaky_relu(%c) return %y }}",
+                      type, rows, steps, columns),
+          {});
+}
+
 TEST(Tiles, GradientsBetweenManyChannels) {
   auto layers = [](const char* images) {
     Graph graph = parse(fmt::format(
