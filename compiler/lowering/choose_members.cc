@@ -47,6 +47,13 @@ void choose_members(Planner& planner) {
   // By node, when inline: the most moves, and other ops without a cost, on a way to what it reads.
   // Their cost does not bound them, and every one makes the indices of the next longer.
   std::vector<int> moves(graph.nodes().size());
+  // By node: whether it is a single element that reads no memory, but sizes, as what a mean is
+  // divided by. That is computed once in a kernel, before its loops.
+  std::vector<bool> of_sizes(graph.nodes().size());
+  auto is_of_sizes = [&](ValueId value) {
+    const Value& info = graph.value(value);
+    return info.kind == Value::Kind::result && of_sizes[info.producer.index];
+  };
   auto inline_moves = [&](ValueId value) {
     const Value& info = graph.value(value);
     if (info.kind != Value::Kind::result || member[info.producer.index]) return 0;
@@ -65,8 +72,10 @@ void choose_members(Planner& planner) {
   };
   for (std::size_t i = 0; i < graph.nodes().size(); ++i) {
     const Node& node = graph.nodes()[i];
+    const bool is_single = element_count(graph.type(node.results[0]).shape) == Dim(1);
     if (node.op->data) {
       planner.plan.group_of[i] = FusionPlan::kSource;
+      of_sizes[i] = is_single;
       continue;
     }
     bool folds = planner.has_reduction(node);
@@ -104,6 +113,9 @@ void choose_members(Planner& planner) {
       total = own;
       for (ValueId operand : node.operands) total += inline_cost(operand);
     }
+    of_sizes[i] = is_single && !folds && !node.op->steps && !node.op->is_stored &&
+                  std::ranges::all_of(node.operands, is_of_sizes);
+    if (of_sizes[i]) total = 0;
     planner.cost[i] = total;
     int uses = 0;
     bool output = false;

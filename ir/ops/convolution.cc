@@ -39,6 +39,9 @@ constexpr std::int64_t kMostElements = 256;
 constexpr std::int64_t kFewElements = 64;
 constexpr std::int64_t kMostVectors = 1024;
 
+// Ops of the gradient of a loss that a kernel of the forward pass may have.
+constexpr int kMostEpilogueOps = 64;
+
 bool has_at_most(const Dim& dim, std::int64_t size) {
   const std::optional<std::int64_t> known = dim.constant();
   return known && *known <= size;
@@ -105,6 +108,36 @@ const Node* windows_behind(const Graph& graph, ValueId value, NodeId forward, in
     if (const Node* found = windows_behind(graph, operand, forward, most_ops - 1)) return found;
   }
   return nullptr;
+}
+
+// Whether the value is known before a node is, or made of constants and sizes alone. It looks at so
+// many ops, each as often as it is used.
+bool is_known_before(const Graph& graph, ValueId value, NodeId node, int& most_ops) {
+  const Value& made = graph.value(value);
+  if (made.kind != Value::Kind::result || made.producer.index < node.index) return true;
+  if (made.producer == node || most_ops-- <= 0) return false;
+  const Node& maker = graph.node(made.producer);
+  return std::ranges::all_of(maker.operands, [&](ValueId operand) {
+    return is_known_before(graph, operand, node, most_ops);
+  });
+}
+
+// Whether the value is pointwise in the result of a node and what is known before, as the gradient
+// of a loss is that compares each element with its target: a kernel of the node has it in its
+// epilogue.
+bool is_epilogue_of(const Graph& graph, ValueId value, NodeId node, int& most_ops) {
+  const Value& made = graph.value(value);
+  if (made.kind != Value::Kind::result || made.producer.index <= node.index)
+    return made.producer == node;
+  const Node& maker = graph.node(made.producer);
+  if (!maker.op->pointwise || most_ops-- <= 0) return false;
+  bool depends = false;
+  for (ValueId operand : maker.operands) {
+    const bool follows = is_epilogue_of(graph, operand, node, most_ops);
+    if (!follows && !is_known_before(graph, operand, node, most_ops)) return false;
+    depends = depends || follows;
+  }
+  return depends;
 }
 
 // Whether windows are single positions, side by side: a kernel goes through an image as one row.
@@ -216,15 +249,20 @@ Var sum_of_flat_images(GraphBuilder& builder, const Var& rows, const Dim& channe
 }
 
 // The sum over all but the channels, in an order that a kernel may have that stores the value. Of
-// images that are rows, as behind a layer of features, in that of these. What a map stores of
-// channels that lie apart is summed along memory, image by image.
+// images that are rows, as behind a layer of features, in that of these. The gradient of a loss may
+// be stored by the kernel of the forward pass. What a map stores of channels that lie apart is
+// summed along memory, image by image.
 Var sum_of_channels(GraphBuilder& builder, const Var& result, Var value) {
   const Shape& shape = value.shape();
   if (std::optional<Var> rows = rows_of_images(builder, value))
     return sum_of_flat_images(builder, *rows, shape[kChannels], value.dtype());
   const Graph& graph = builder.graph();
   const bool is_line = shape.size() == kSpatial + 1;
-  const Node* windows = windows_behind(graph, value.id(), graph.value(result.id()).producer);
+  const NodeId forward = graph.value(result.id()).producer;
+  const Node* windows = windows_behind(graph, value.id(), forward);
+  int most_ops = kMostEpilogueOps;
+  if (windows == nullptr && is_epilogue_of(graph, value.id(), forward, most_ops))
+    windows = &graph.node(forward);
   const bool are_points = windows != nullptr && has_points(graph, *windows);
   if (are_points && !(is_line && has_many_channels(shape)))
     if (const std::optional<std::int64_t> lanes = lanes_of(shape))

@@ -209,12 +209,12 @@ TEST(RowSums, BehindConvolutionsIntoFewChannels) {
       {{.size = "7, 24", .channels = 5, .first = padded, .second = padded, .between = overlapping},
        1},
       {{.size = "4, 5, 9", .channels = 6, .second = "{low = [1, 1, 1], high = [1, 1, 1]}"}, 1},
-      {{.size = "12, 24", .channels = 8, .taps = 1}, 1},
-      {{.size = "66", .channels = 3, .second = line}, 1},
-      {{.size = "64", .channels = 3, .taps = 1}, 1},
-      {{.size = "66", .channels = 32, .second = line}, 1},
-      {{.size = "82", .type = "f64", .channels = 5, .second = line}, 1},
-      {{.size = "82", .type = "f16", .channels = 5, .second = line}, 1},
+      {{.size = "12, 24", .channels = 8, .taps = 1}, 2},
+      {{.size = "66", .channels = 3, .second = line}, 2},
+      {{.size = "64", .channels = 3, .taps = 1}, 2},
+      {{.size = "66", .channels = 32, .second = line}, 2},
+      {{.size = "82", .type = "f64", .channels = 5, .second = line}, 2},
+      {{.size = "82", .type = "f16", .channels = 5, .second = line}, 2},
   };
   for (const auto& [images, folds] : cases) {
     const Graph graph = images.gradients();
@@ -231,16 +231,16 @@ TEST(RowSums, BehindConvolutionsIntoFewChannels) {
 // call.
 TEST(RowSums, BehindSinglePositions) {
   const std::vector<std::pair<Images, std::ptrdiff_t>> cases{
-      {{.size = "12, 24", .channels = 8, .taps = 1}, 1},
-      {{.size = "12, 24", .channels = 37, .taps = 1}, 1},
-      {{.size = "4, 20", .type = "f64", .channels = 5, .taps = 1}, 1},
+      {{.size = "12, 24", .channels = 8, .taps = 1}, 2},
+      {{.size = "12, 24", .channels = 37, .taps = 1}, 2},
+      {{.size = "4, 20", .type = "f64", .channels = 5, .taps = 1}, 2},
       {{.size = "4, 20", .type = "f16", .channels = 16, .taps = 1}, 2},
-      {{.size = "65, 64", .channels = 3, .taps = 1}, 1},
-      {{.size = "2, 6, 4", .channels = 6, .taps = 1}, 1},
-      {{.size = "2, 6, 4", .channels = 16, .taps = 1}, 0},
-      {{.size = "32, 1", .channels = 6, .taps = 1}, 1},
-      {{.size = "1, 32", .channels = 6, .taps = 1}, 1},
-      {{.size = "128", .channels = 70, .taps = 1}, 0},
+      {{.size = "65, 64", .channels = 3, .taps = 1}, 2},
+      {{.size = "2, 6, 4", .channels = 6, .taps = 1}, 2},
+      {{.size = "2, 6, 4", .channels = 16, .taps = 1}, 1},
+      {{.size = "32, 1", .channels = 6, .taps = 1}, 2},
+      {{.size = "1, 32", .channels = 6, .taps = 1}, 2},
+      {{.size = "128", .channels = 70, .taps = 1}, 1},
       {{.size = "9, 13", .channels = 5, .taps = 1}, 0},
       {{.size = "16, W", .channels = 5, .taps = 1}, 0},
       {{.size = "12, 24", .channels = 5, .second = "{low = [1, 1], high = [1, 1]}", .taps = 1}, 0},
@@ -279,6 +279,42 @@ TEST(RowSums, BehindConvolutionsThatLieApart) {
     const Graph graph = images.gradients();
     EXPECT_GE(row_folds(graph), 1) << print(graph);
     expect_equal(graph, rows_of({1, 4}));
+  }
+}
+
+// Of the last layer, whose gradient the kernel of the forward pass stores behind the loss: of
+// features, and of images whose channels are innermost, lie apart or are few, whatever its windows
+// are. What the loss divides by may be known only at the call.
+TEST(RowSums, BehindALoss) {
+  const std::string padded = "{low = [1, 1], high = [1, 1]}";
+  const std::string spread = "{strides = [2, 2], low = [1, 1], high = [1, 1]}";
+  auto gradients = [](const std::string& images, const std::string& filters,
+                      const std::string& layer, const std::string& result, std::int64_t biases,
+                      const std::string& loss) {
+    const Graph forward = parse(fmt::format(
+        "graph @last(%x: f32[{0}], %w: f32[{1}], %b: f32[{4}], %t: f32[{3}]) -> (f32[]) {{ "
+        "%y = {2} %l = {5}(%y, %t) return %l }}",
+        images, filters, layer, result, biases, loss));
+    const std::vector<std::string> wrt{"w", "b"};
+    return gradient(forward, wrt);
+  };
+  for (const char* loss : {"mse_loss", "binary_cross_entropy"}) {
+    const std::vector<Graph> graphs{
+        gradients("N, 7", "10, 7", "linear(%x, %w, %b)", "N, 10", 10, loss),
+        gradients("N, 3, 5, 14", "40, 3, 3, 3", "conv(%x, %w, %b) " + padded, "N, 40, 5, 14", 40,
+                  loss),
+        gradients("N, 3, 5, 32", "16, 3, 3, 3", "conv(%x, %w, %b) " + padded, "N, 16, 5, 32", 16,
+                  loss),
+        gradients("N, 4, 6, 24", "5, 4, 3, 3", "conv(%x, %w, %b) " + padded, "N, 5, 6, 24", 5,
+                  loss),
+        gradients("N, 4, 12, 24", "8, 4, 1, 1", "conv(%x, %w, %b)", "N, 8, 12, 24", 8, loss),
+        gradients("N, 4, 66", "5, 4, 3", "conv(%x, %w, %b)", "N, 5, 64", 5, loss),
+        gradients("N, 4, 6, 12", "4, 3, 4, 4", "conv_transpose(%x, %w, %b) " + spread,
+                  "N, 3, 12, 24", 3, loss)};
+    for (const Graph& graph : graphs) {
+      EXPECT_EQ(row_folds(graph), 1) << print(graph);
+      expect_equal(graph, rows_of({1, 4}));
+    }
   }
 }
 

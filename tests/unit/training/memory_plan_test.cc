@@ -88,7 +88,7 @@ TEST(MemoryPlan, StepOfWganGpNeedsLessThanPyTorchsOnEveryTarget) {
       options.orders_state = true;  // as Trainer has it
       options.target = {"x86_64-linux-gnu", cpu, {}};
       const Program program = lower_graph(graph, options);
-      EXPECT_LT(workspace_bytes(program, {{"N", 16}}).value(), 48'000'000U);
+      EXPECT_LT(workspace_bytes(program, {{"N", 16}}).value(), 48'200'000U);
       for (std::int64_t batch : {8, 16, 64, 512}) {
         const Dim::Bindings sizes{{"N", batch}};
         std::vector<std::uint64_t> alive(program.calls.size());
