@@ -141,8 +141,10 @@ std::pair<DataSet, DataSet> split(const DataSet& set, double part, std::uint64_t
   std::int64_t rows = set.rows();
   std::int64_t kept = rows - std::llround(part * static_cast<double>(rows));
   if (kept <= 0 || kept >= rows)
-    throw Error(
-        fmt::format("{} of {} rows leaves none to train on, or none to validate with", part, rows));
+    throw Error(fmt::format(
+        "of {} rows a part of {} is {} to validate with and {} to train on, and there has "
+        "to be one of each at least",
+        rows, part, rows - kept, kept));
   std::vector<std::int64_t> order = shuffled(rows, seed, kSplit);
   auto middle = order.begin() + static_cast<std::ptrdiff_t>(kept);
   std::sort(order.begin(), middle);

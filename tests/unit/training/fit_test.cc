@@ -259,7 +259,8 @@ TEST(DataSet, RefusesWhatDoesNotFit) {
   large.batch = std::int64_t{1} << 50;
   EXPECT_THAT(error_of([&] { Fit(trainer, set, nullptr, large); }),
               HasSubstr("a batch has 1125899906842624 rows, and there are 5 to train on"));
-  EXPECT_THAT(error_of([&] { split(set, 0.01, 0); }), HasSubstr("leaves none to train on"));
+  EXPECT_THAT(error_of([&] { split(set, 0.01, 0); }),
+              HasSubstr("is 0 to validate with and 5 to train on"));
 }
 
 TEST(DataSet, RowsTakeTheShapeOfTheInput) {
