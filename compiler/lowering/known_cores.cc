@@ -13,7 +13,9 @@ struct KnownCore {
 
 constexpr Cache kilobytes(std::int64_t count, std::int64_t ways) { return {count << 10, ways}; }
 
-constexpr Core kRapids{kilobytes(48, 12), kilobytes(2048, 16), 2, 4, 64, PastCaches::late};
+// With half of the second cache's 2 MB: operands that lie in rows cost more from there than from a
+// smaller one (docs/decisions/cores.md).
+constexpr Core kRapids{kilobytes(48, 12), kilobytes(1024, 8), 2, 4, 64, PastCaches::late};
 
 // As their makers publish them. Schedules were measured on znver3 to znver5 and on one of kRapids.
 constexpr std::array kKnownCores{
