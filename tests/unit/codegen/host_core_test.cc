@@ -101,9 +101,9 @@ TEST(HostCore, IsNotAskedForWhereATargetIsNamed) {
   const Core all = Core();
   for (const char* cpu : {"", "x86-64-v3", "x86-64-v4"})
     EXPECT_EQ(resolve_target({"x86_64-linux-gnu", cpu, ""}).core, all) << cpu;
-  EXPECT_EQ(resolve_target({"x86_64-linux-gnu", "sapphirerapids", ""}).core.second,
-            (Cache{std::int64_t{2048} << 10, 16}));
-  EXPECT_NE(kernels_of({"x86_64-linux-gnu", "sapphirerapids", ""}),
+  EXPECT_EQ(resolve_target({"x86_64-linux-gnu", "icelake-server", ""}).core.second,
+            (Cache{std::int64_t{1280} << 10, 20}));
+  EXPECT_NE(kernels_of({"x86_64-linux-gnu", "icelake-server", ""}),
             kernels_of({"x86_64-linux-gnu", "x86-64-v4", ""}));
 }
 
