@@ -6,6 +6,7 @@
 #include <memory>
 #include <numeric>
 #include <random>
+#include <type_traits>
 
 #include <fmt/format.h>
 
@@ -51,27 +52,46 @@ DataSet copy_of_rows(const DataSet& set, std::span<const std::int64_t> rows) {
   return result;
 }
 
+// The row of an element, for messages.
+std::int64_t row_of(const Tensor& tensor, std::int64_t element) {
+  return element / (tensor.element_count() / tensor.sizes()[0]);
+}
+
+Error beyond(const Tensor& from, std::int64_t element, std::string_view what, double value,
+             DType type) {
+  return Error(fmt::format("row {} of the {} has {}, which is beyond {}", row_of(from, element),
+                           what, value, name(type)));
+}
+
 template <class From>
-void scale_into(const Tensor& from, Tensor& to, double scale) {
+void scale_into(const Tensor& from, Tensor& to, std::string_view what, double scale) {
   std::span<const From> source = from.elements<From>();
-  std::transform(source.begin(), source.end(), to.mutable_elements<float>().begin(),
-                 [scale](From x) { return static_cast<float>(static_cast<double>(x) * scale); });
+  std::span<float> target = to.mutable_elements<float>();
+  auto scaled = [scale](From x) { return static_cast<double>(x) * scale; };
+  std::transform(source.begin(), source.end(), target.begin(),
+                 [&](From x) { return static_cast<float>(scaled(x)); });
+  if constexpr (std::is_floating_point_v<From>)
+    for (std::size_t i = 0; i < source.size(); ++i)
+      if (std::isinf(target[i]) && std::isfinite(source[i]))
+        throw beyond(from, static_cast<std::int64_t>(i), what, scaled(source[i]), to.dtype());
 }
 
 void convert(const Tensor& from, Tensor& to, std::string_view what, double scale) {
   // What large data sets are.
   if (to.dtype() == DType::f32) {
-    if (from.dtype() == DType::u8) return scale_into<std::uint8_t>(from, to, scale);
-    if (from.dtype() == DType::f32) return scale_into<float>(from, to, scale);
-    if (from.dtype() == DType::f64) return scale_into<double>(from, to, scale);
+    if (from.dtype() == DType::u8) return scale_into<std::uint8_t>(from, to, what, scale);
+    if (from.dtype() == DType::f32) return scale_into<float>(from, to, what, scale);
+    if (from.dtype() == DType::f64) return scale_into<double>(from, to, what, scale);
   }
   bool whole = !is_float(to.dtype());
   for (std::int64_t i = 0; i < from.element_count(); ++i) {
     double value = scalar::to_double(from.dtype(), from.bits(i)) * scale;
     if (whole && !(value == std::floor(value) && std::abs(value) < 0x1p53))
       throw Error(fmt::format("row {} of the {} has {}, and a whole number is wanted",
-                              i / (from.element_count() / from.sizes()[0]), what, value));
+                              row_of(from, i), what, value));
     to.set_bits(i, scalar::bits_of(to.dtype(), value));
+    if (!whole && std::isfinite(value) && !std::isfinite(scalar::to_double(to.dtype(), to.bits(i))))
+      throw beyond(from, i, what, value, to.dtype());
   }
 }
 

@@ -1,5 +1,7 @@
 // weir train: fits the params of a model to a data set, by one compiled program.
 #include <algorithm>
+#include <cmath>
+#include <cstdint>
 #include <filesystem>
 #include <memory>
 #include <optional>
@@ -149,13 +151,31 @@ Checkpoint::Settings settings_of(const TrainArguments& arguments, const GivenTra
   return settings;
 }
 
-void save(const TrainArguments& arguments, const Model& start, const Fit& fit) {
+bool is_finite(const Tensor& tensor) {
+  for (std::int64_t i = 0; is_float(tensor.dtype()) && i < tensor.element_count(); ++i)
+    if (!std::isfinite(scalar::to_double(tensor.dtype(), tensor.bits(i)))) return false;
+  return true;
+}
+
+// The model with what was trained; Error if that is no numbers any more, so that it takes the place
+// of no file that has some.
+Model trained_model(const TrainArguments& arguments, const Model& start, const Fit& fit) {
   Model model{start.graph, {}};
-  Model best = fit.best_model();
+  const Model best = fit.best_model();
   for (ValueId param : start.graph.params()) {
     const std::string& name = start.graph.value(param).name;
-    model.weights.emplace(name, best.weights.at(name));
+    const Tensor& value = best.weights.at(name);
+    if (!is_finite(value) && is_finite(start.weights.at(name)))
+      throw Error(
+          fmt::format("after step {} %{} has values that are NaN or infinite, so {} is not "
+                      "written; --check-finite ends at the first step that gives such a number",
+                      fit.state().steps, printable(name), printable(arguments.output)));
+    model.weights.emplace(name, value);
   }
+  return model;
+}
+
+void save(const TrainArguments& arguments, const Model& model) {
   if (is_params_file(arguments.output)) {
     write_tensors(arguments.output, model.weights);
   } else {
@@ -237,8 +257,9 @@ void train_model(const TrainArguments& arguments) {
         fmt::format("ended before the first step; {} is not written", printable(arguments.output)));
     fault.tell();
   }
+  const Model trained = trained_model(arguments, model, fit);
   try {
-    save(arguments, model, fit);
+    save(arguments, trained);
   } catch (const Error&) {
     warn(checkpoints.line_without_output());
     throw;

@@ -275,6 +275,18 @@ TEST(DataSet, RowsTakeTheShapeOfTheInput) {
               testing::ElementsAre(1, 7));
   EXPECT_THAT(error_of([&] { as_rows_of(Tensor::from({1.0, 0.5}, {2}), labels, "targets"); }),
               HasSubstr("row 1 of the targets has 0.5, and a whole number is wanted"));
+  // A number that the type does not hold is no infinity, and an infinity stays one.
+  const TensorType halves{DType::f16, {Dim::symbol("N")}}, floats{DType::f32, {Dim::symbol("N")}};
+  const Tensor large = Tensor::from<double>({1, 1e39}, {2});
+  EXPECT_THAT(error_of([&] { as_rows_of(large, floats, "data", 1); }),
+              HasSubstr("row 1 of the data has 1e+39, which is beyond f32"));
+  EXPECT_THAT(error_of([&] { as_rows_of(large, halves, "data", 1e-30); }),
+              HasSubstr("row 1 of the data has 1000000000, which is beyond f16"));
+  EXPECT_THAT(
+      error_of([&] { as_rows_of(Tensor::from<float>({1, 1e30F}, {2}), floats, "data", 1e10); }),
+      HasSubstr("row 1 of the data has"));
+  const Tensor infinite = Tensor::from<double>({INFINITY}, {1});
+  EXPECT_TRUE(std::isinf(as_rows_of(infinite, floats, "data", 1).elements<float>()[0]));
   EXPECT_THAT(error_of([&] { as_rows_of(bytes, labels, "targets"); }),
               HasSubstr("the targets are u8[2, 4]; a row of i64[N] does not fit"));
   EXPECT_THAT(error_of([&] { as_rows_of(bytes, {DType::f32, {2, 4}}, "data"); }),
