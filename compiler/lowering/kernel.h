@@ -85,7 +85,7 @@ struct RowFolds {
     std::vector<scalar::Id> indices;
   };
   std::uint32_t axis;
-  std::int64_t chunk;  // a multiple of the lanes, as the extent of the axis is
+  std::int64_t chunk;  // a multiple of the lanes, as the extent of the axis is if there are several
   std::int64_t lanes;
   std::vector<Sum> sums;
 };

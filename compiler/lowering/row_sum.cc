@@ -54,12 +54,31 @@ std::optional<std::vector<std::pair<Affine, Dim>>> indices_of(const Arena& arena
   return result;
 }
 
+// The number of elements of which the guard of a load at this index lets none be read beyond the
+// last; none if it is another guard.
+std::optional<Dim> size_in_guard(const Arena& arena, Id guard, const Affine& index) {
+  if (arena[guard].primitive != Primitive::lt) return std::nullopt;
+  const Affine beyond = index - scalar::decompose(arena, arena.operand(guard, 0)) +
+                        scalar::decompose(arena, arena.operand(guard, 1));
+  if (!beyond.terms.empty()) return std::nullopt;
+  return beyond.constant;
+}
+
 }  // namespace
 
 bool is_one_chunk(const Kernel& folds) {
   const Stage& stage = folds.stages.front();
   const std::optional<std::int64_t> elements = folds.arena.axis_extent(*stage.axis).constant();
   return elements && *elements <= stage.fold->chunk;
+}
+
+bool is_padded_sum(const Kernel& kernel) {
+  const std::optional<RowSum> sum = find_row_sum(kernel);
+  if (!sum) return false;
+  const std::vector<Id> reached =
+      scalar::reachable(kernel.arena, kernel.stages.front().fold->elements);
+  return std::ranges::any_of(
+      reached, [&](Id id) { return kernel.arena[id].primitive == Primitive::load_if; });
 }
 
 std::optional<RowSum> find_row_sum(const Kernel& kernel) {
@@ -77,7 +96,17 @@ std::optional<RowSum> find_row_sum(const Kernel& kernel) {
   const Arena& arena = kernel.arena;
   Id load = fold.elements[0];
   if (arena[load].primitive == Primitive::cast) load = arena.operand(load, 0);
-  if (arena[load].primitive != Primitive::load) return std::nullopt;
+  if (!scalar::is_load(arena[load].primitive)) return std::nullopt;
+  // Beyond the end of a dimension that does not divide into its lanes there are zeros, which change
+  // no sum that began as one.
+  Id guard;
+  if (arena[load].primitive == Primitive::load_if) {
+    guard = arena.operand(load, 0);
+    const Id otherwise = arena.operand(load, 1);
+    if (!arena.is_constant(otherwise) || arena.bits(otherwise) != scalar::Bits{} ||
+        fold.identity[0] != scalar::Bits{})
+      return std::nullopt;
+  }
   RowSum sum{static_cast<std::uint32_t>(arena[load].payload), {}};
   const KernelParameter& value = kernel.parameters[sum.parameter];
   std::vector<bool> used(kernel.rows.size());
@@ -119,8 +148,16 @@ std::optional<RowSum> find_row_sum(const Kernel& kernel) {
     // All of the value is added up: the kernel that stores it folds whatever it stores.
     const Dim elements = dimension.lanes != 0 ? arena.axis_extent(*stage.axis) * lanes
                                               : kernel.rows[*dimension.row] * Dim(dimension.step);
-    if (elements != size) return std::nullopt;
+    if (elements == size) continue;
+    const std::optional<std::int64_t> missing = (elements - size).constant();
+    // Each chunk of each lane has an element.
+    if (!guard.valid() || !missing || *missing < 0 || *missing >= dimension.lanes ||
+        size.constant().value_or(0) < dimension.lanes || !is_one_chunk(kernel) ||
+        size_in_guard(arena, guard, index) != size)
+      return std::nullopt;
+    guard = {};
   }
+  if (guard.valid()) return std::nullopt;
   for (std::size_t i = 0; i < used.size(); ++i)
     if (!used[i] && kernel.rows[i] != Dim(1)) return std::nullopt;
   if (!has_elements || value.written) return std::nullopt;

@@ -14,7 +14,9 @@ namespace weir {
 // What a kernel folds of one value along one of its dimensions, and nothing else.
 struct RowSum {
   // A dimension of the value: `lanes` sums go along it, of each lanes-th element, and a row axis of
-  // the sum tells which. Otherwise it is a row axis of the sum, or two: step * row + remainder.
+  // the sum tells which. The last ones may have a 0 beyond the end in place of a last element, which
+  // changes nothing, and need not be added. Otherwise it is a row axis of the sum, or two:
+  // step * row + remainder.
   struct Dimension {
     std::optional<std::uint32_t> row;
     std::int64_t lanes = 0;
@@ -32,6 +34,9 @@ struct RowSum {
 
 // If that is all that a kernel folds.
 std::optional<RowSum> find_row_sum(const Kernel& kernel);
+
+// Whether it is such a fold whose last elements are zeros beyond the end of the value.
+bool is_padded_sum(const Kernel& kernel);
 
 // Whether a chunk has all elements of a sum.
 bool is_one_chunk(const Kernel& folds);

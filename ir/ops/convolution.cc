@@ -187,25 +187,36 @@ Var sum_of_rows(GraphBuilder& builder, Var value, std::int64_t step) {
 }
 
 // Sums that the elements of an image go to in turn, if these are gone through as one row: as few as
-// leave one chunk each. None if the elements do not divide into whole vectors of them.
+// leave one chunk each, and as many elements where that can be. None if the elements are fewer than
+// a vector, or their number is known only at the call.
 std::optional<std::int64_t> lanes_of(const Shape& images) {
-  const Dim elements = element_count(spatial(images));
-  if (!elements.is_constant() || elements.value() == 0 || elements.value() % kLanes != 0)
-    return std::nullopt;
-  const std::int64_t vectors = elements.value() / kLanes;
+  const std::optional<std::int64_t> elements = element_count(spatial(images)).constant();
+  if (!elements || *elements < kLanes) return std::nullopt;
+  const std::int64_t vectors = (*elements + kLanes - 1) / kLanes;
   const std::int64_t fewest = (vectors + kMostElements - 1) / kMostElements;
+  if (fewest > kMostVectors) return std::nullopt;
   for (std::int64_t lanes = fewest; lanes <= kMostVectors; ++lanes) {
     if (lanes > 1 && vectors / lanes < kFewElements) break;
-    if (vectors % lanes == 0) return lanes * kLanes;
+    if (*elements % (lanes * kLanes) == 0) return lanes * kLanes;
   }
-  return std::nullopt;
+  return fewest * kLanes;
 }
 
-// Vectors along an image are added up, whose pixels are one row.
+// Vectors along an image are added up, whose pixels are one row. What the last one lacks is filled
+// up with zeros, which leave a sum that began as one as it is: it is never -0.
 Var sum_in_lanes(GraphBuilder& builder, Var value, std::int64_t lanes) {
   const DType type = value.dtype();
+  const std::int64_t elements = element_count(spatial(value.shape())).value();
+  const std::int64_t vectors = (elements + lanes - 1) / lanes;
   Shape apart(value.shape().begin(), value.shape().begin() + kSpatial);
-  apart.push_back(*element_count(spatial(value.shape())).divided_by(Dim(lanes)));
+  if (const std::int64_t missing = vectors * lanes - elements; missing != 0) {
+    Shape row = apart, high(apart.size(), Dim(0));
+    row.emplace_back(elements);
+    high.emplace_back(missing);
+    value = builder.apply("pad", {reshape_to(builder, value, row)},
+                          {{"low", Shape(row.size(), Dim(0))}, {"high", high}});
+  }
+  apart.emplace_back(vectors);
   apart.emplace_back(lanes);
   value = reshape_to(builder, in_compute_type(builder, value), apart);
   value = sum_over(builder, value, {kSpatial});

@@ -23,11 +23,12 @@ std::ptrdiff_t row_folds(const Graph& graph, const std::string& cpu = {}) {
                        [](const Kernel& kernel) { return kernel.across.has_value(); });
 }
 
-void expect_equal(const Graph& graph, const std::vector<Dim::Bindings>& sizes) {
+void expect_equal(const Graph& graph, const std::vector<Dim::Bindings>& sizes,
+                  bool special = false) {
   Generator generator(11);
   std::vector<Inputs> runs;
   for (const Dim::Bindings& bindings : sizes)
-    runs.push_back(random_values(graph, graph.inputs(), generator, false, bindings));
+    runs.push_back(random_values(graph, graph.inputs(), generator, special, bindings));
   EXPECT_EQ(difference_on_levels(graph, {}, runs), std::nullopt);
 }
 
@@ -125,6 +126,25 @@ TEST(RowSums, InTurn) {
   }
 }
 
+// Where the last sums have an element less: what is beyond the end is not added. With fewer elements
+// than sums, or several chunks of them, some would have nothing to begin with.
+TEST(RowSums, InTurnWithARest) {
+  for (const auto& [elements, lanes, folds] :
+       std::vector<std::tuple<std::int64_t, std::int64_t, std::ptrdiff_t>>{
+           {5, 2, 1}, {7, 3, 1}, {511, 2, 1}, {33, 16, 1}, {3, 4, 0}, {513, 2, 0}, {1030, 4, 0}}) {
+    const std::int64_t each = (elements + lanes - 1) / lanes;
+    const Graph graph = parse(fmt::format(
+        "graph @g(%u: f32[N, {0}, 3], %w: f32[3, 70], %h: f32[N, {0}, 70]) -> (f32[N, {0}, 70], "
+        "f32[N, {2}, 70]) {{ %p = matmul(%u, %w) %d = leaky_relu.grad(%h, %p) "
+        "%f = pad(%d) {{low = [0, 0, 0], high = [0, {3}, 0]}} "
+        "%r = reshape(%f) {{shape = [N, {1}, {2}, 70]}} %b = reduce_sum(%r) {{axes = [1]}} "
+        "return %d, %b }}",
+        elements, each, lanes, each * lanes - elements));
+    EXPECT_EQ(row_folds(graph), folds) << print(graph);
+    expect_equal(graph, rows_of({2}), true);
+  }
+}
+
 // The images of two convolutions, and what lies between them.
 struct Images {
   std::string size, type = "f32";
@@ -172,7 +192,7 @@ TEST(RowSums, BehindConvolutions) {
       {{.size = "5, 6", .type = "f16", .first = padded, .second = padded}, 2},
       {{.size = "4, 5, 6", .second = "{low = [1, 1, 1], high = [1, 1, 1]}"}, 2},
       {{.size = "5, W", .first = padded, .second = padded}, 0},
-      {{.size = "70"}, 0},
+      {{.size = "70"}, 2},
       {{.size = "9, 12", .first = padded, .second = "{strides = [3, 3]}"}, 2},
       {{.size = "8, 16", .first = padded, .second = "{strides = [4, 4]}"}, 2},
       {{.size = "10, 12", .first = padded, .second = "{strides = [3, 3]}"}, 2},
@@ -227,8 +247,8 @@ TEST(RowSums, BehindConvolutionsIntoFewChannels) {
 
 // Behind single positions, whose kernel goes through an image as one row: channels that lie apart
 // and those that are innermost, as beside windows of 3 x 3; sums of more vectors than one; and
-// images that do not divide into whole vectors, or whose number of pixels is known only at the
-// call.
+// images that do not divide into whole vectors, have less than one, or whose number of pixels is
+// known only at the call.
 TEST(RowSums, BehindSinglePositions) {
   const std::vector<std::pair<Images, std::ptrdiff_t>> cases{
       {{.size = "12, 24", .channels = 8, .taps = 1}, 2},
@@ -241,9 +261,15 @@ TEST(RowSums, BehindSinglePositions) {
       {{.size = "32, 1", .channels = 6, .taps = 1}, 2},
       {{.size = "1, 32", .channels = 6, .taps = 1}, 2},
       {{.size = "128", .channels = 70, .taps = 1}, 1},
-      {{.size = "9, 13", .channels = 5, .taps = 1}, 0},
+      {{.size = "9, 13", .channels = 5, .taps = 1}, 2},
+      {{.size = "7, 7", .channels = 37, .taps = 1}, 2},
+      {{.size = "13, 13", .type = "f64", .channels = 16, .taps = 1}, 2},
+      {{.size = "4, 5", .type = "f16", .channels = 5, .taps = 1}, 2},
+      {{.size = "65, 65", .channels = 3, .taps = 1}, 2},
+      {{.size = "17", .channels = 6, .taps = 1}, 2},
+      {{.size = "3, 5", .channels = 5, .taps = 1}, 0},
       {{.size = "16, W", .channels = 5, .taps = 1}, 0},
-      {{.size = "12, 24", .channels = 5, .second = "{low = [1, 1], high = [1, 1]}", .taps = 1}, 0},
+      {{.size = "12, 24", .channels = 5, .second = "{low = [1, 1], high = [1, 1]}", .taps = 1}, 1},
       {{.size = "12, 24", .channels = 5, .second = "{strides = [2, 2]}", .taps = 1}, 1},
   };
   for (const auto& [images, folds] : cases) {
@@ -252,6 +278,9 @@ TEST(RowSums, BehindSinglePositions) {
     expect_equal(graph, {{{"N", 4}, {"W", 11}}});
   }
   expect_equal(cases[1].first.gradients(), rows_of({0, 1, 3}));
+  // Beyond the end of an image nothing is added, whatever the elements are.
+  expect_equal(Images{.size = "9, 13", .channels = 5, .taps = 1}.gradients(), rows_of({0, 1, 5}),
+               true);
   // Between windows of 3 x 3, and in groups.
   for (const auto& [size, groups] : {std::pair{"7, 16", 1}, {"7, 16", 2}, {"6, 24", 4}}) {
     const Graph between = parse(fmt::format(
@@ -308,6 +337,7 @@ TEST(RowSums, BehindALoss) {
         gradients("N, 4, 6, 24", "5, 4, 3, 3", "conv(%x, %w, %b) " + padded, "N, 5, 6, 24", 5,
                   loss),
         gradients("N, 4, 12, 24", "8, 4, 1, 1", "conv(%x, %w, %b)", "N, 8, 12, 24", 8, loss),
+        gradients("N, 4, 7, 9", "16, 4, 1, 1", "conv(%x, %w, %b)", "N, 16, 7, 9", 16, loss),
         gradients("N, 4, 66", "5, 4, 3", "conv(%x, %w, %b)", "N, 5, 64", 5, loss),
         gradients("N, 4, 6, 12", "4, 3, 4, 4", "conv_transpose(%x, %w, %b) " + spread,
                   "N, 3, 12, 24", 3, loss)};
