@@ -284,8 +284,12 @@ Var sum_of_channels(GraphBuilder& builder, const Var& result, Var value) {
       step = strides.front();
   const std::optional<std::int64_t> columns = shape.back().constant();
   if (!is_line && !has_few_channels(shape)) {
-    const bool by_rows =
-        windows != nullptr && windows->op->is_contraction && step == 1 && may_lie_apart(shape);
+    // The last layer's results lie as the graph returns them and as targets do, so its kernel goes
+    // along the columns, if these are vectors.
+    const bool is_last = windows == &graph.node(forward) && columns && *columns >= kLanes &&
+                         shape.size() == kSpatial + 2 && !has_many_channels(shape);
+    const bool by_rows = windows != nullptr && windows->op->is_contraction && step == 1 &&
+                         (is_last || may_lie_apart(shape));
     return by_rows ? sum_of_rows(builder, value, 1) : sum_along_rows(builder, value);
   }
   if (windows == nullptr) return sum_of_all_but_channels(builder, value);
