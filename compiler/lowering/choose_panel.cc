@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <bit>
-#include <numeric>
 
 #include "compiler/lowering/choose_tile.h"
 #include "ir/scalar/affine.h"
@@ -24,8 +23,7 @@ std::int64_t far_bytes(const Core& core) { return core.second.bytes; }
 // so far apart that they share too few sets.
 bool shares_sets(const Cache& cache, const Dim& steps, const Dim& bytes_apart) {
   if (!steps.is_constant() || !bytes_apart.is_constant() || bytes_apart.value() == 0) return false;
-  const std::int64_t way = cache.bytes_of_way();
-  return steps.value() > cache.ways * way / std::gcd(bytes_apart.value(), way);
+  return steps.value() > cache.lines_kept(bytes_apart.value());
 }
 // What a panel may take: of more than twice the second cache every group would read most from
 // memory again.

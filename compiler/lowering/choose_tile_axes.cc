@@ -1,7 +1,6 @@
 #include "compiler/lowering/choose_tile_axes.h"
 
 #include <algorithm>
-#include <numeric>
 
 #include "compiler/lowering/choose_tile.h"
 #include "ir/scalar/affine.h"
@@ -80,9 +79,7 @@ double loads_for_each(const Schedule& schedule, const TileShape& shape, int tile
   return loads / (folds * static_cast<double>(shape.rows * shape.columns));
 }
 
-// Rows of a tile of one axis, at most, whose lines stay in the first cache from step to step: those
-// that lie a multiple of a part of a way apart share as few sets as the way has such parts, and
-// each set has a line for each way.
+// Rows of a tile of one axis, at most, whose lines stay in the first cache from step to step.
 std::int64_t rows_that_stay(const Schedule& schedule, const Cache& cache) {
   const scalar::Arena& arena = schedule.kernel.arena;
   std::int64_t most = kMostTileRows;
@@ -96,8 +93,7 @@ std::int64_t rows_that_stay(const Schedule& schedule, const Cache& cache) {
             arena[atom].payload != tile_row(schedule, 0).number || !stride.is_constant())
           continue;
         const std::int64_t apart = stride.value() * byte_size(arena[id].type);
-        most = std::min(most,
-                        cache.ways * cache.bytes_of_way() / std::gcd(apart, cache.bytes_of_way()));
+        most = std::min(most, cache.lines_kept(apart));
       }
     }
   }

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <numeric>
 #include <string>
 
 #include "ir/dtype.h"
@@ -38,6 +39,11 @@ struct Cache {
 
   // Lines of memory so far apart share a set, of which there are as many as ways.
   std::int64_t bytes_of_way() const { return bytes / ways; }
+  // How many lines so far apart it keeps: at a multiple of a part of a way they share as few sets as
+  // the way has such parts, and each set has a line for each way.
+  std::int64_t lines_kept(std::int64_t apart) const {
+    return ways * bytes_of_way() / std::gcd(apart, bytes_of_way());
+  }
   bool operator==(const Cache&) const = default;
 };
 

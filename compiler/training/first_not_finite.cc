@@ -24,18 +24,6 @@ Fault fault_of(double value) {
   return std::isinf(value) ? Fault::infinite : Fault::none;
 }
 
-// The first element that is NaN, or else the first that is infinite, or else 0.
-double not_finite_element(const Tensor& tensor) {
-  double worst = 0;
-  if (!is_float(tensor.dtype())) return worst;
-  for (std::int64_t i = 0; i < tensor.element_count(); ++i) {
-    double value = scalar::to_double(tensor.dtype(), tensor.bits(i));
-    if (std::isnan(value)) return value;
-    if (std::isinf(value) && worst == 0) worst = value;
-  }
-  return worst;
-}
-
 // The step with what every node computes as an output, and nothing updated.
 Graph with_all_results(const Graph& step) {
   GraphRewriter rewriter(step);
@@ -60,6 +48,17 @@ Weights weights_now(const Trainer& trainer) {
 }
 
 }  // namespace
+
+double not_finite_element(const Tensor& tensor) {
+  double worst = 0;
+  if (!is_float(tensor.dtype())) return worst;
+  for (std::int64_t i = 0; i < tensor.element_count(); ++i) {
+    double value = scalar::to_double(tensor.dtype(), tensor.bits(i));
+    if (std::isnan(value)) return value;
+    if (std::isinf(value) && worst == 0) worst = value;
+  }
+  return worst;
+}
 
 Error not_finite_error(const Trainer& trainer, std::span<const Tensor> inputs, double learning_rate,
                        std::int64_t step) {

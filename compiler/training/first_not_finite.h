@@ -8,6 +8,9 @@
 
 namespace weir {
 
+// The first element that is NaN, or else the first that is infinite, or else 0.
+double not_finite_element(const Tensor& tensor);
+
 // The error about a step that updated nothing because its numbers are infinite or NaN: it names the
 // input, the param or, in the order of the step's nodes, the first node that has one. A mask may be
 // infinite on purpose: infinities are no fault in what has no operands, nor in a param that the

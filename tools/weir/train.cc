@@ -1,6 +1,5 @@
 // weir train: fits the params of a model to a data set, by one compiled program.
 #include <algorithm>
-#include <cmath>
 #include <cstdint>
 #include <filesystem>
 #include <memory>
@@ -15,6 +14,7 @@
 #include "compiler/frontend/save_model.h"
 #include "compiler/frontend/tensor_file.h"
 #include "compiler/training/checkpoint.h"
+#include "compiler/training/first_not_finite.h"
 #include "compiler/training/fit.h"
 #include "compiler/training/loss_plot.h"
 #include "ir/escape.h"
@@ -151,12 +151,6 @@ Checkpoint::Settings settings_of(const TrainArguments& arguments, const GivenTra
   return settings;
 }
 
-bool is_finite(const Tensor& tensor) {
-  for (std::int64_t i = 0; is_float(tensor.dtype()) && i < tensor.element_count(); ++i)
-    if (!std::isfinite(scalar::to_double(tensor.dtype(), tensor.bits(i)))) return false;
-  return true;
-}
-
 // The model with what was trained; Error if that is no numbers any more, so that it takes the place
 // of no file that has some.
 Model trained_model(const TrainArguments& arguments, const Model& start, const Fit& fit) {
@@ -165,7 +159,7 @@ Model trained_model(const TrainArguments& arguments, const Model& start, const F
   for (ValueId param : start.graph.params()) {
     const std::string& name = start.graph.value(param).name;
     const Tensor& value = best.weights.at(name);
-    if (!is_finite(value) && is_finite(start.weights.at(name)))
+    if (not_finite_element(value) != 0 && not_finite_element(start.weights.at(name)) == 0)
       throw Error(
           fmt::format("after step {} %{} has values that are NaN or infinite, so {} is not "
                       "written; --check-finite ends at the first step that gives such a number",
