@@ -98,12 +98,13 @@ void put(Writer& writer, const Cache& cache) {
 }  // namespace
 
 std::string core_key(const Core& core) {
-  const auto& [first, second, fma_ports, fma_cycles, fma_bytes, past_caches] = core;
+  const auto& [first, second, fma_ports, fma_cycles, fma_bytes, past_caches, asks_ahead] = core;
   Writer writer;
   put(writer, first);
   put(writer, second);
   for (int value : {fma_ports, fma_cycles, fma_bytes, static_cast<int>(past_caches)})
     writer.number(std::int64_t{value});
+  writer.number(asks_ahead);
   return writer.take();
 }
 

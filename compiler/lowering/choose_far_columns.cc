@@ -32,27 +32,44 @@ bool is_run(const Schedule& schedule, const Access& access, std::uint32_t axis) 
          stride == Dim(std::int64_t{schedule.width} * schedule.tile_unroll);
 }
 
+// A window's tile whose columns do not stay near, and that reads them fast: docs/decisions/panels.md.
+bool passes_by(const Schedule& schedule, const Core& core, std::optional<std::int64_t> steps,
+               std::int64_t step_bytes) {
+  const std::int64_t step_cycles =
+      std::int64_t{schedule.rows_at_once} * step_bytes / (core.fma_ports * core.fma_bytes);
+  return steps && *steps * step_bytes > near_bytes(core) &&
+         step_bytes >= kBytesOfCycle * step_cycles;
+}
+
+// The columns of all tiles do not stay in the second cache from one run of the program to the next.
+bool comes_from_afar(const TensorType& columns, const Core& core) {
+  const std::optional<std::int64_t> elements = element_count(columns.shape).constant();
+  return elements && *elements * byte_size(columns.dtype) > core.second.bytes;
+}
+
 }  // namespace
 
 void choose_far_columns(Schedule& schedule, const Core& core) {
   if (!schedule.is_tile() || schedule.tile_axes != 1 || schedule.overlap) return;
   const Kernel& kernel = schedule.kernel;
   const Stage& stage = kernel.stages.front();
-  if (stage.digits.empty() || !stage.fold->partials.empty()) return;
+  if (!stage.fold || !stage.fold->partials.empty()) return;
+  const bool is_window = !stage.digits.empty();
+  if (!is_window && core.asks_ahead == 0) return;
+  const std::uint32_t innermost = is_window ? stage.digits.back() : *stage.axis;
   const std::optional<std::int64_t> steps = kernel.arena.axis_extent(*stage.axis).constant();
   for (Id id : scalar::reachable(kernel.arena, stage.fold->elements)) {
     const auto load = schedule.loads.find(id.index);
     if (load == schedule.loads.end() || kernel.arena[id].primitive != Primitive::load ||
-        schedule.varies_by_row[id.index] || !is_run(schedule, load->second, stage.digits.back()))
+        schedule.varies_by_row[id.index] || !is_run(schedule, load->second, innermost))
       continue;
     const std::int64_t vector_bytes = schedule.width * byte_size(kernel.arena[id].type);
+    if (vector_bytes != kLineBytes) continue;
     const std::int64_t step_bytes = vector_bytes * schedule.tile_unroll;
-    const std::int64_t step_cycles =
-        std::int64_t{schedule.rows_at_once} * step_bytes / (core.fma_ports * core.fma_bytes);
-    if (!steps || *steps * step_bytes <= near_bytes(core) || vector_bytes != kLineBytes ||
-        step_bytes < kBytesOfCycle * step_cycles)
+    if (is_window ? !passes_by(schedule, core, steps, step_bytes)
+                  : !comes_from_afar(kernel.parameters[kernel.arena[id].payload].type, core))
       continue;
-    schedule.far_columns = FarColumns{id, kStepsAhead * step_bytes};
+    schedule.far_columns = FarColumns{id, is_window ? kStepsAhead * step_bytes : core.asks_ahead};
     return;
   }
 }

@@ -15,7 +15,8 @@ constexpr Cache kilobytes(std::int64_t count, std::int64_t ways) { return {count
 
 // With half of the second cache's 2 MB: operands that lie in rows cost more from there than from a
 // smaller one (docs/decisions/cores.md).
-constexpr Core kRapids{kilobytes(48, 12), kilobytes(1024, 8), 2, 4, 64, PastCaches::late};
+constexpr Core kRapids{kilobytes(48, 12), kilobytes(1024, 8),   2, 4, 64,
+                       PastCaches::late,  std::int64_t{4} << 10};
 
 // As their makers publish them. Schedules were measured on znver3 to znver5 and on one of kRapids.
 constexpr std::array kKnownCores{

@@ -64,6 +64,9 @@ struct Core {
   int fma_cycles = 4;                        // how many cycles each takes
   int fma_bytes = 32;  // and how many bytes of a vector; a longer one takes several
   PastCaches past_caches = PastCaches::large;
+  // So far ahead, in bytes, a product asks for columns that the second cache does not hold; 0: it
+  // does not, and they are read ahead well enough.
+  std::int64_t asks_ahead = 0;
 
   // Multiply-adds of vectors of so many bytes that are under way at a time.
   int fmas_under_way(int vector_bytes) const {

@@ -247,7 +247,7 @@ TEST(BuildIdentity, has_version_and_build) {
 }
 
 TEST(CoreKey, tells_each_figure_of_a_core) {
-  std::vector<Core> cores(9);
+  std::vector<Core> cores(10);
   cores[1].first.bytes *= 2;
   cores[2].first.ways *= 2;
   cores[3].second.bytes *= 2;
@@ -256,6 +256,7 @@ TEST(CoreKey, tells_each_figure_of_a_core) {
   cores[6].fma_cycles *= 2;
   cores[7].fma_bytes *= 2;
   cores[8].past_caches = PastCaches::late;
+  cores[9].asks_ahead = 4096;
   std::set<std::string> keys;
   for (const Core& core : cores) keys.insert(core_key(core));
   EXPECT_EQ(keys.size(), cores.size());
