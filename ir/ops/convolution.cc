@@ -149,6 +149,12 @@ bool has_points(const Graph& graph, const Node& windows) {
          std::ranges::all_of(windows.attributes.integers("strides"), is_one);
 }
 
+// Whether the windows go through each channel for itself, which takes as long wherever channels lie.
+bool is_depthwise(const Node& windows, const Shape& shape) {
+  return windows.op->is_contraction && shape[kChannels] != Dim(1) &&
+         shape[kChannels] == Dim(windows.attributes.integer("groups"));
+}
+
 Var in_compute_type(GraphBuilder& builder, Var value) {
   const DType type = compute_type(value.dtype());
   return type == value.dtype() ? value : builder.apply("cast", {value}, {{"dtype", type}});
@@ -261,8 +267,8 @@ Var sum_of_flat_images(GraphBuilder& builder, const Var& rows, const Dim& channe
 
 // The sum over all but the channels, in an order that a kernel may have that stores the value. Of
 // images that are rows, as behind a layer of features, in that of these. The gradient of a loss may
-// be stored by the kernel of the forward pass. What a map stores of channels that lie apart is
-// summed along memory, image by image.
+// be stored by the kernel of the forward pass. What a map stores is summed row by row, wherever
+// channels lie, and of few channels, which lie apart, along memory, image by image.
 Var sum_of_channels(GraphBuilder& builder, const Var& result, Var value) {
   const Shape& shape = value.shape();
   if (std::optional<Var> rows = rows_of_images(builder, value))
@@ -288,8 +294,9 @@ Var sum_of_channels(GraphBuilder& builder, const Var& result, Var value) {
     // along the columns, if these are vectors.
     const bool is_last = windows == &graph.node(forward) && columns && *columns >= kLanes &&
                          shape.size() == kSpatial + 2 && !has_many_channels(shape);
-    const bool by_rows = windows != nullptr && windows->op->is_contraction && step == 1 &&
-                         (is_last || may_lie_apart(shape));
+    const bool by_rows =
+        windows == nullptr || (windows->op->is_contraction && step == 1 &&
+                               (is_last || may_lie_apart(shape) || is_depthwise(*windows, shape)));
     return by_rows ? sum_of_rows(builder, value, 1) : sum_along_rows(builder, value);
   }
   if (windows == nullptr) return sum_of_all_but_channels(builder, value);

@@ -350,6 +350,57 @@ TEST(RowSums, BehindALoss) {
   }
 }
 
+// Of the last layer behind a loss whose gradient is a map, as that of cross_entropy, along any of
+// its axes: row by row, whether channels are innermost or lie apart.
+TEST(RowSums, BehindTheMapOfALoss) {
+  for (const auto& [channels, size, filter, axis] :
+       std::vector<std::tuple<std::int64_t, std::string, std::int64_t, std::int64_t>>{
+           {16, "6, 32", 3, 1},
+           {16, "6, 32", 1, 1},
+           {21, "7, 13", 3, 1},
+           {70, "5, 14", 1, 1},
+           {16, "300, 9", 3, 1},
+           {16, "6, 32", 3, -1},
+           {32, "13, 13", 3, -1},
+           {24, "8, 9", 1, 2},
+           {16, "3, 5, 8", 3, 1},
+           {16, "H, 24", 1, 1}}) {
+    const std::size_t axes = 1 + static_cast<std::size_t>(std::ranges::count(size, ','));
+    std::string kernel, frame;
+    for (std::size_t i = 0; i < axes; ++i) {
+      kernel += fmt::format(", {}", filter);
+      frame += fmt::format("{}{}", i == 0 ? "" : ", ", filter / 2);
+    }
+    const Graph forward = parse(fmt::format(
+        "graph @map(%x: f32[N, 3, {0}], %w: f32[{1}, 3{2}], %b: f32[{1}], %p: f32[N, {1}, {0}]) -> "
+        "(f32[]) {{ %y = conv(%x, %w, %b) {{low = [{3}], high = [{3}]}} "
+        "%t = arg_max(%p) {{axis = {4}, keep_dims = false}} %l = cross_entropy(%y, %t) {{axis = "
+        "{4}}} return %l }}",
+        size, channels, kernel, frame, axis));
+    const std::vector<std::string> wrt{"w", "b"};
+    const Graph graph = gradient(forward, wrt);
+    EXPECT_EQ(row_folds(graph), 1) << print(graph);
+    expect_equal(graph, {{{"N", 0}, {"H", 5}}, {{"N", 1}, {"H", 5}}, {{"N", 4}, {"H", 5}}});
+  }
+}
+
+// Behind windows that go through each channel for itself, of any number of channels.
+TEST(RowSums, BehindDepthwiseWindows) {
+  for (const auto& [channels, size] : std::vector<std::pair<std::int64_t, std::string>>{
+           {16, "5, 32"}, {64, "5, 32"}, {70, "6, 13"}, {5, "6, 24"}}) {
+    const Graph forward = parse(fmt::format(
+        "graph @depthwise(%x: f32[N, 3, {1}], %w0: f32[{0}, 3, 1, 1], %b0: f32[{0}], %w1: "
+        "f32[{0}, 1, 3, 3]) -> (f32[]) {{ %h0 = conv(%x, %w0, %b0) %a0 = leaky_relu(%h0) "
+        "%h1 = conv(%a0, %w1) {{low = [1, 1], high = [1, 1], groups = {0}}} %s = mul(%h1, %h1) "
+        "%l = reduce_sum(%s) return %l }}",
+        channels, size));
+    const std::vector<std::string> wrt{"w0", "b0", "w1"};
+    const Graph graph = gradient(forward, wrt);
+    EXPECT_EQ(row_folds(graph), 1) << print(graph);
+    expect_equal(graph, rows_of({1, 4}));
+  }
+}
+
 // Across an axis outside the tile, whatever has it: more elements than a chunk, none, several sums
 // that elements go to in turn, rows that a tile computes again beyond the last one, and a combiner
 // that a row added twice would not leave as it is.
