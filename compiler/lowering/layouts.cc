@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <numeric>
+#include <optional>
 
 #include "compiler/lowering/apply_panels.h"
 #include "compiler/lowering/frame_windows.h"
@@ -158,24 +159,25 @@ class Chooser {
   }
 
   bool improve(const FreeValue& value, Order& order) {
-    double least = around(value);
-    bool changed = false;
-    for (std::uint32_t last = 0; last < value.shape.size(); ++last) {
+    double least = around(value) / kOrderMargin;
+    std::optional<Order> best;
+    // From the order that is declared on, which is as good as others that cost the same.
+    for (std::size_t rank = value.shape.size(), last = rank; last-- > 0;) {
       // A symbol, such as a batch, may be 1 when the program is called.
-      const bool is_declared = last + 1 == value.shape.size();
+      const bool is_declared = last + 1 == rank;
       if (value.shape[last] == Dim(1) || (!is_declared && !value.shape[last].is_constant()))
         continue;
-      Order other = with_last(value.shape.size(), last);
+      Order other = with_last(rank, static_cast<std::uint32_t>(last));
       if (other == order) continue;
       set(value, other);
-      double cost = around(value);
-      if (cost * kOrderMargin >= least) continue;
+      const double cost = around(value);
+      if (cost >= least) continue;
       least = cost;
-      order = std::move(other);
-      changed = true;
+      best = std::move(other);
     }
+    if (best) order = *std::move(best);
     set(value, order);
-    return changed;
+    return best.has_value();
   }
 
   std::vector<Kernel> kernels_;
