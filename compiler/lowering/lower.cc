@@ -22,6 +22,7 @@
 #include "compiler/lowering/order_state.h"
 #include "compiler/lowering/own_memory.h"
 #include "compiler/lowering/pack_operands.h"
+#include "compiler/lowering/place_channels.h"
 #include "compiler/lowering/place_updates.h"
 #include "compiler/lowering/prepare_kernels.h"
 #include "compiler/lowering/program_buffers.h"
@@ -132,9 +133,10 @@ class Lowerer {
     }
     for (const PlannedCheck& check : checks.checks) checked_.insert(check.value);
     auto is_free = [&](ValueId id) { return is_free_to_move(id); };
-    buffers_.layouts() =
-        weir::choose_layouts(kernels, is_free, buffers_.weight_test(), recomputed_values(graph_),
-                             options_.processor.vectors);
+    const std::unordered_map<ValueId, ValueId> again = recomputed_values(graph_);
+    buffers_.layouts() = weir::choose_layouts(kernels, is_free, buffers_.weight_test(), again,
+                                              options_.processor.vectors);
+    place_channels(buffers_.layouts(), kernels, is_free, again, options_.processor.core);
     order_state(kernels);
     buffers_.layouts().merge(choose_panels(kernels, buffers_.layouts(), is_free,
                                            buffers_.weight_test(), options_.processor));

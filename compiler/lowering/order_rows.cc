@@ -108,8 +108,9 @@ void order_rows(Kernel& kernel, const std::function<bool(std::uint32_t parameter
   KernelCost cost(kernel, may_copy, processor.vectors);
   if (moved) cost.set_moved();
   TileAxes best = cost.best();
-  if (best == cost.given()) return;
-  reorder_rows(kernel, new_order(kernel, cost, best, processor.core));
+  if (best == cost.given() && (cost.has_fold() || !moved)) return;
+  const std::vector<std::uint32_t> order = new_order(kernel, cost, best, processor.core);
+  if (!std::ranges::is_sorted(order)) reorder_rows(kernel, order);
 }
 
 void reorder_rows(Kernel& kernel, const std::vector<std::uint32_t>& order) {
