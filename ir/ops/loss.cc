@@ -176,9 +176,9 @@ void check_cross_entropy(const OpInstance& instance) {
   const TensorType& target = instance.operand(1);
   int axis = instance.axis(logits.rank());
   double smoothing = instance.attributes.real("label_smoothing");
-  if (!(smoothing >= 0 && smoothing < 1))
+  if (!(smoothing >= 0 && smoothing <= 1))
     throw Error(
-        fmt::format("the attribute label_smoothing must be from 0 to below 1, not {}", smoothing));
+        fmt::format("the attribute label_smoothing must be from 0 to 1, not {}", smoothing));
   if (is_float(target.dtype)) {
     if (!(target == logits))
       throw Error(fmt::format("target is {}; as probabilities it must be {}, as logits is",

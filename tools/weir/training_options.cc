@@ -27,8 +27,8 @@ LossOptions given_loss(const TrainingArguments& arguments) {
   if (loss.attributes.find(kAttribute) != nullptr)
     throw Error("label_smoothing is given twice: by --label-smoothing and behind --loss");
   std::optional<double> part = as_number(arguments.label_smoothing);
-  if (!part || !(*part >= 0 && *part < 1))
-    throw Error(fmt::format("--label-smoothing takes a number from 0 to below 1, and {} is given",
+  if (!part || !(*part >= 0 && *part <= 1))
+    throw Error(fmt::format("--label-smoothing takes a number from 0 to 1, and {} is given",
                             shown(arguments.label_smoothing)));
   LossOptions with = parse_loss(fmt::format("{}:{}={}", loss.op, kAttribute, *part));
   loss.attributes.set(kAttribute, *with.attributes.find(kAttribute));
