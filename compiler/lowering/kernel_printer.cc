@@ -172,14 +172,14 @@ class KernelPrinter {
   }
 
   void print_sum(const RowFolds::Sum& sum) {
-    std::vector<Id> roots = sum.fold.elements;
-    roots.insert(roots.end(), sum.indices.begin(), sum.indices.end());
-    scalar::Listing listing = scalar::list(kernel_.arena, roots, leaves_);
-    const std::vector<std::string> indices(listing.roots.begin() + 1, listing.roots.end());
+    const scalar::Listing listing = scalar::list(kernel_.arena, sum.fold.elements, leaves_);
+    // Names of the element's parts are its own.
+    const scalar::Listing place = scalar::list(kernel_.arena, sum.indices, leaves_);
+    for (const std::string& definition : place.definitions) line(definition);
     const RowFolds& across = *kernel_.across;
     const std::string order = across.lanes == 1 ? "chain" : fmt::format("{} chains", across.lanes);
     line(fmt::format("{}[{}] = {} across i{} in {} of {} {{", names_[sum.parameter],
-                     fmt::join(indices, ", "), sum.fold.name, across.axis, order,
+                     fmt::join(place.roots, ", "), sum.fold.name, across.axis, order,
                      across.chunk / across.lanes));
     ++indent_;
     for (const std::string& definition : listing.definitions) line(definition);
