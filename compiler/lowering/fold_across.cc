@@ -4,6 +4,7 @@
 #include <numeric>
 
 #include "compiler/lowering/choose_tile_axes.h"
+#include "compiler/lowering/cut_units.h"
 #include "compiler/lowering/join_rows.h"
 #include "compiler/lowering/linear_offset.h"
 #include "compiler/lowering/reads_axis.h"
@@ -21,9 +22,9 @@ using scalar::Primitive;
 constexpr std::int64_t kEnoughBlocks = 4;
 constexpr std::int64_t kLightWork = std::int64_t{1} << 18;
 constexpr std::int64_t kRowsOfBatch = 64;
-// Of a map, whose rows are folded one by one: columns, or what an element costs, beside which it
-// does not count that each row waits for the sum of the one before.
-constexpr std::int64_t kManyColumns = 32;
+// Of a map, whose rows are folded one by one: sums that they go to, or what an element costs,
+// beside which it does not count that each row waits for the sum of one before.
+constexpr std::int64_t kManySums = 32;
 constexpr int kHeavyElement = 20;
 
 bool is_axis(const Arena& arena, Id id, std::uint32_t number) {
@@ -48,9 +49,9 @@ struct Walk {
   Id element;     // and which element of that sum it is
 };
 
-// Whether threads find work beside the sums: along the tile's rows a chunk is the least that one of
-// them takes, and rows of more axes than a tile has are work for others; along another axis it is
-// all that the axes outside leave of the kernel.
+// Whether threads find work beside the sums: along the tile's rows a chunk of a tile's columns is
+// the least that one of them takes, which may be little, and rows of more axes than a tile has are
+// work for others; along another axis it is all that the axes outside leave of the kernel.
 bool leaves_work(const Kernel& stores, const Fold& fold, DType type, const Walk& walk,
                  const Dim& column_count, const VectorRegisters& vectors) {
   const auto tile_axis = static_cast<std::uint32_t>(stores.rows.size() - 2);
@@ -67,14 +68,14 @@ bool leaves_work(const Kernel& stores, const Fold& fold, DType type, const Walk&
     return true;
   const std::int64_t batch = kRowsOfBatch * walk.lanes;
   const std::int64_t rows = std::clamp<std::int64_t>(known.value_or(batch), 1, batch);
-  return steps_of(stores) <= kLightWork / rows / *columns;
+  return steps_of(stores) <= kLightWork / rows / std::min(*columns, tile);
 }
 
 // Where it does not count that points which follow one another go to one sum: those of an axis
 // outside do not.
 bool hides_sums(const Kernel& stores, const Store& store, const Walk& walk, const Dim& columns) {
   if (walk.axis + 2 < stores.rows.size() || steps_of(stores) > 0 ||
-      columns.constant().value_or(0) >= kManyColumns)
+      columns.constant().value_or(0) * walk.lanes >= kManySums)
     return true;
   int cost = 0;
   for (Id id : scalar::reachable(stores.arena, std::span(&store.value, 1)))
@@ -292,8 +293,17 @@ std::optional<ChunkResults> fold_rows(Kernel& stores, std::uint32_t parameter,
   const std::int64_t chunk = fold.chunk * walk->lanes;
   const Dim& columns = folds.rows[walk->column];
   const auto last = static_cast<std::uint32_t>(stores.rows.size() - 1);
-  if (!leaves_work(stores, fold, type, *walk, columns, vectors) ||
-      !hides_sums(stores, *store, *walk, columns) ||
+  if (!leaves_work(stores, fold, type, *walk, columns, vectors)) {
+    std::optional<Kernel> cut =
+        stores.across ? std::nullopt
+                      : cut_units(stores, walk->axis, walk->lanes, kEnoughBlocks, vectors);
+    if (!cut) return std::nullopt;
+    std::optional<ChunkResults> results =
+        fold_rows(*cut, parameter, layout, folds, sum, place, vectors);
+    if (results) stores = std::move(*cut);
+    return results;
+  }
+  if (!hides_sums(stores, *store, *walk, columns) ||
       (walk->axis == last && (!is_one_chunk(folds) || walk->lanes % vectors.lanes(type) != 0)) ||
       (stores.across && (stores.across->axis != walk->axis || stores.across->chunk != chunk ||
                          stores.across->lanes != walk->lanes)))

@@ -122,14 +122,13 @@ class Lowerer {
     RowSum sum;
   };
 
-  // Of values that only these kernels know; what is checked is read in row-major order. A sum that
-  // goes beyond the end of what it reads is in the kernel that stores that, as a rule, where there
-  // is no guard.
+  // Of values that only these kernels know; what is checked is read in row-major order. A sum in
+  // lanes is in the kernel that stores what it reads, as a rule, wherever that lies.
   void choose_layouts(const std::vector<GroupKernels>& groups, const IndexCheckPlan& checks) {
     std::vector<const BuiltKernel*> kernels;
     for (const GroupKernels& group : groups) {
       if (group.start) kernels.push_back(&*group.start);
-      if (!is_padded_sum(group.kernel.kernel)) kernels.push_back(&group.kernel);
+      if (!is_sum_in_lanes(group.kernel.kernel)) kernels.push_back(&group.kernel);
     }
     for (const PlannedCheck& check : checks.checks) checked_.insert(check.value);
     auto is_free = [&](ValueId id) { return is_free_to_move(id); };

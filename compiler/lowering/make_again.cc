@@ -17,7 +17,7 @@ namespace {
 // With an estimate for each symbol: a program with less alive, in bytes, stays as it is.
 constexpr double kLeastAlive = 1 << 20;
 // What a value made again has to save, as a part of what is alive at most.
-constexpr double kLeastPart = 0.05;
+constexpr double kLeastSaving = 0.05;
 // How often its reader reads each element, and what an element takes to make, in nodes of an
 // expression.
 constexpr double kLeastReads = 512;
@@ -37,9 +37,9 @@ class Maker {
     if (*most < kLeastAlive) return false;
     const auto peak = static_cast<std::size_t>(most - alive.begin());
     std::optional<Candidate> best;
-    double least = *most * (1 - kLeastPart);
+    double least = *most * (1 - kLeastSaving);
     for (std::uint32_t buffer = 0; buffer < uses_.size(); ++buffer) {
-      if (bytes(buffer) < *most * kLeastPart) continue;
+      if (bytes(buffer) < *most * kLeastSaving) continue;
       const std::optional<Candidate> candidate = idle_at(buffer, peak);
       if (!candidate) continue;
       std::vector<double> after = alive;
@@ -146,7 +146,8 @@ class Maker {
       const std::uint32_t operand = call.buffers[p];
       if (kernel.parameters[p].written || is_changed(operand, number, reader)) return false;
       const bool lives_longer = is_own(operand) && uses_[operand].back() < reader;
-      if (lives_longer && bytes(operand) > bytes(buffer) * kLeastPart * kLeastPart) return false;
+      if (lives_longer && bytes(operand) > bytes(buffer) * kLeastSaving * kLeastSaving)
+        return false;
     }
     return true;
   }

@@ -15,6 +15,9 @@ using scalar::Arena;
 using scalar::Id;
 using scalar::Primitive;
 
+// Of a sum in lanes, or a multiple of that.
+constexpr std::int64_t kLanes = 16;
+
 // The parameter that gets what a fold leaves, where that is stored as it is and a chunk has all
 // elements.
 std::optional<std::uint32_t> plain_result(const Kernel& kernel) {
@@ -72,13 +75,11 @@ bool is_one_chunk(const Kernel& folds) {
   return elements && *elements <= stage.fold->chunk;
 }
 
-bool is_padded_sum(const Kernel& kernel) {
+bool is_sum_in_lanes(const Kernel& kernel) {
   const std::optional<RowSum> sum = find_row_sum(kernel);
-  if (!sum) return false;
-  const std::vector<Id> reached =
-      scalar::reachable(kernel.arena, kernel.stages.front().fold->elements);
-  return std::ranges::any_of(
-      reached, [&](Id id) { return kernel.arena[id].primitive == Primitive::load_if; });
+  return sum && std::ranges::any_of(sum->dimensions, [](const RowSum::Dimension& dimension) {
+           return dimension.lanes != 0 && dimension.lanes % kLanes == 0;
+         });
 }
 
 std::optional<RowSum> find_row_sum(const Kernel& kernel) {

@@ -35,8 +35,9 @@ struct RowSum {
 // If that is all that a kernel folds.
 std::optional<RowSum> find_row_sum(const Kernel& kernel);
 
-// Whether it is such a fold whose last elements are zeros beyond the end of the value.
-bool is_padded_sum(const Kernel& kernel);
+// Whether it is such a fold in lanes that are whole vectors on every target, as 1-D images and
+// those of single positions are summed.
+bool is_sum_in_lanes(const Kernel& kernel);
 
 // Whether a chunk has all elements of a sum.
 bool is_one_chunk(const Kernel& folds);

@@ -149,7 +149,7 @@ bool has_points(const Graph& graph, const Node& windows) {
          std::ranges::all_of(windows.attributes.integers("strides"), is_one);
 }
 
-// Whether the windows go through each channel for itself, which takes as long wherever channels lie.
+// Whether windows go through each channel for itself, which takes as long wherever channels lie.
 bool is_depthwise(const Node& windows, const Shape& shape) {
   return windows.op->is_contraction && shape[kChannels] != Dim(1) &&
          shape[kChannels] == Dim(windows.attributes.integer("groups"));
@@ -281,7 +281,7 @@ Var sum_of_channels(GraphBuilder& builder, const Var& result, Var value) {
   if (windows == nullptr && is_epilogue_of(graph, value.id(), forward, most_ops))
     windows = &graph.node(forward);
   const bool are_points = windows != nullptr && has_points(graph, *windows);
-  if (are_points && !(is_line && has_many_channels(shape)))
+  if (are_points)
     if (const std::optional<std::int64_t> lanes = lanes_of(shape))
       return sum_in_lanes(builder, value, *lanes);
   std::int64_t step = 1;
@@ -301,12 +301,10 @@ Var sum_of_channels(GraphBuilder& builder, const Var& result, Var value) {
   }
   if (windows == nullptr) return sum_of_all_but_channels(builder, value);
   if (is_line) {
-    // Behind a stride channels are innermost, if there are enough of them; where there are many,
-    // some images lie so and others do not.
+    // Behind a stride channels are innermost, if there are enough of them.
     const std::optional<std::int64_t> channels = shape[kChannels].constant();
     if (step != 1 && channels && *channels >= kFewChannels) return sum_along_rows(builder, value);
-    if (const std::optional<std::int64_t> lanes = lanes_of(shape);
-        step == 1 && !has_many_channels(shape) && lanes)
+    if (const std::optional<std::int64_t> lanes = lanes_of(shape); step == 1 && lanes)
       return sum_in_lanes(builder, value, *lanes);
   } else if (!are_points && columns && *columns >= kEnoughColumns * step && *columns % step == 0 &&
              shape[kSpatial].divided_by(Dim(step))) {

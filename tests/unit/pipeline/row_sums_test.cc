@@ -70,6 +70,18 @@ TEST(RowSums, BehindAMap) {
     EXPECT_EQ(row_folds(graph), 1) << reduce;
     expect_equal(graph, rows_of({0, 1, 256, 300, 700}));
   }
+  // With little arithmetic it takes as many sums that rows go to.
+  for (const auto& [columns, lanes, folds] :
+       std::vector<std::tuple<std::int64_t, std::int64_t, std::ptrdiff_t>>{
+           {16, 1, 0}, {16, 2, 1}, {13, 2, 0}, {32, 1, 1}}) {
+    const Graph graph = parse(
+        fmt::format("graph @m(%x: f32[N, {2}, {0}]) -> (f32[N, {2}, {0}], f32[N, {1}, {0}]) {{ "
+                    "%e = leaky_relu(%x) %r = reshape(%e) {{shape = [N, 7, {1}, {0}]}} "
+                    "%s = reduce_sum(%r) {{axes = [1]}} return %e, %s }}",
+                    columns, lanes, 7 * lanes));
+    EXPECT_EQ(row_folds(graph), folds) << print(graph);
+    expect_equal(graph, rows_of({1, 4}));
+  }
 }
 
 // What is summed may have one row of columns only where threads find work besides: in columns, in
@@ -90,6 +102,8 @@ TEST(RowSums, LeaveWorkForThreads) {
            {"N", 65, 64, 0},
            {"32", 128, 64, 1},
            {"32", 129, 64, 0},
+           {"32", 128, 120, 1},
+           {"32", 129, 120, 0},
            {"64", 65, 64, 0},
            {"256", 64, 64, 1},
            {"768", 65, 64, 0},
@@ -233,6 +247,7 @@ TEST(RowSums, BehindConvolutionsIntoFewChannels) {
       {{.size = "66", .channels = 3, .second = line}, 2},
       {{.size = "64", .channels = 3, .taps = 1}, 2},
       {{.size = "66", .channels = 32, .second = line}, 2},
+      {{.size = "66", .channels = 70, .second = line}, 2},
       {{.size = "82", .type = "f64", .channels = 5, .second = line}, 2},
       {{.size = "82", .type = "f16", .channels = 5, .second = line}, 2},
   };
@@ -257,10 +272,10 @@ TEST(RowSums, BehindSinglePositions) {
       {{.size = "4, 20", .type = "f16", .channels = 16, .taps = 1}, 2},
       {{.size = "65, 64", .channels = 3, .taps = 1}, 2},
       {{.size = "2, 6, 4", .channels = 6, .taps = 1}, 2},
-      {{.size = "2, 6, 4", .channels = 16, .taps = 1}, 1},
+      {{.size = "2, 6, 4", .channels = 16, .taps = 1}, 2},
       {{.size = "32, 1", .channels = 6, .taps = 1}, 2},
       {{.size = "1, 32", .channels = 6, .taps = 1}, 2},
-      {{.size = "128", .channels = 70, .taps = 1}, 1},
+      {{.size = "128", .channels = 70, .taps = 1}, 2},
       {{.size = "9, 13", .channels = 5, .taps = 1}, 2},
       {{.size = "7, 7", .channels = 37, .taps = 1}, 2},
       {{.size = "13, 13", .type = "f64", .channels = 16, .taps = 1}, 2},
@@ -428,6 +443,36 @@ TEST(RowSums, OutsideTheTile) {
         expect_equal(known, rows_of({1, 4}));
       }
     }
+  }
+}
+
+// Across the outermost axis, where threads find work in parts of another one: of the tile's rows, of
+// rows between, or of the sums that elements go to in turn.
+TEST(RowSums, AcrossTheOutermostAxis) {
+  auto graph = [](const std::string& elements, std::int64_t lanes, const std::string& rows) {
+    return parse(fmt::format(
+        "graph @o(%u: f32[{0}*{1}, {2}, 3], %w: f32[3, 37]) -> (f32[{0}*{1}, {2}, 37], "
+        "f32[{1}, {2}, 37]) {{ %p = matmul(%u, %w) %d = leaky_relu(%p) "
+        "%r = reshape(%d) {{shape = [{0}, {1}, {2}, 37]}} %b = reduce_sum(%r) {{axes = [0]}} "
+        "return %d, %b }}",
+        elements, lanes, rows));
+  };
+  for (const auto& [elements, lanes, rows, folds] :
+       std::vector<std::tuple<std::string, std::int64_t, std::string, std::ptrdiff_t>>{
+           {"5", 1, "40", 1},
+           {"300", 1, "32", 1},
+           {"5", 1, "7, 3", 1},
+           {"5", 1, "12, 5", 1},
+           {"5", 8, "3", 1},
+           {"5", 9, "3", 1},
+           {"5", 1, "3, 3", 0},
+           {"5", 1, "30", 0},
+           {"5", 3, "3", 0},
+           {"M", 1, "8, 3", 1},
+           {"M", 8, "3", 0}}) {
+    const Graph sums = graph(elements, lanes, rows);
+    EXPECT_EQ(row_folds(sums), folds) << print(sums);
+    expect_equal(sums, {{{"M", 4}}, {{"M", 300}}});
   }
 }
 
