@@ -1,6 +1,7 @@
 #include "compiler/lowering/read_frames.h"
 
 #include <algorithm>
+#include <optional>
 #include <utility>
 
 #include "ir/scalar/affine.h"
@@ -84,6 +85,36 @@ bool has_long_run(const TensorType& type, const std::vector<std::int64_t>& low) 
   return low.back() == 0 && type.shape.back().constant().value_or(0) >= kLeastRun;
 }
 
+// Whether a call folds what it reads of a buffer: its steps are one run of memory as a rule, which a
+// frame interrupts.
+bool folds(const Program& program, const KernelCall& call, std::uint32_t buffer) {
+  const Kernel& kernel = program.kernels[call.kernel];
+  for (const Stage& stage : kernel.stages) {
+    if (!stage.fold) continue;
+    for (Id id : scalar::reachable(kernel.arena, stage.fold->elements))
+      if (scalar::is_load(kernel.arena[id].primitive) &&
+          call.buffers[kernel.arena[id].payload] == buffer)
+        return true;
+  }
+  return false;
+}
+
+// The kernel that computes what is copied, if it can store it in the copy, and nothing reads it
+// before it is copied.
+std::optional<Kernel> storing_in_copy(const Program& program, const FramedCopy& copy,
+                                      const std::vector<std::uint32_t>& users) {
+  if (users.size() < 2 || users[1] != copy.call) return std::nullopt;
+  const KernelCall& writer = program.calls[users[0]];
+  const auto parameter = std::ranges::find(writer.buffers, copy.source) - writer.buffers.begin();
+  Kernel kernel = program.kernels[writer.kernel];
+  if (!kernel.parameters[static_cast<std::size_t>(parameter)].written ||
+      std::ranges::count(writer.buffers, copy.source) != 1 ||
+      !store_behind(kernel, static_cast<std::uint32_t>(parameter), program.buffers[copy.copy].type,
+                    copy.low))
+    return std::nullopt;
+  return kernel;
+}
+
 }  // namespace
 
 void read_frames(Program& program, std::span<const FramedCopy> copies,
@@ -95,7 +126,14 @@ void read_frames(Program& program, std::span<const FramedCopy> copies,
         !has_long_run(framed.type, copy.low))
       continue;
     const std::vector<std::uint32_t> users = calls_with(program, copy.source);
-    if (users.back() > calls_with(program, copy.copy).back()) continue;
+    if (users.empty()) continue;
+    std::optional<Kernel> writer = storing_in_copy(program, copy, users);
+    const std::uint32_t last = calls_with(program, copy.copy).back();
+    const std::span<const std::uint32_t> later(std::ranges::upper_bound(users, last), users.end());
+    if (!later.empty() && (!writer || std::ranges::any_of(later, [&](std::uint32_t user) {
+          return folds(program, program.calls[user], copy.source);
+        })))
+      continue;
     for (std::uint32_t user : users) {
       if (user <= copy.call) continue;
       KernelCall& call = program.calls[user];
@@ -110,16 +148,10 @@ void read_frames(Program& program, std::span<const FramedCopy> copies,
       read_behind(kernel, reads, copy.low);
       call.kernel = number_of(std::move(kernel));
     }
-    if (users.size() < 2 || users[1] != copy.call) continue;
-    KernelCall& writer = program.calls[users[0]];
-    const auto parameter = std::ranges::find(writer.buffers, copy.source) - writer.buffers.begin();
-    Kernel kernel = program.kernels[writer.kernel];
-    if (!kernel.parameters[static_cast<std::size_t>(parameter)].written ||
-        std::ranges::count(writer.buffers, copy.source) != 1 ||
-        !store_behind(kernel, static_cast<std::uint32_t>(parameter), framed.type, copy.low))
-      continue;
-    writer.buffers[static_cast<std::size_t>(parameter)] = copy.copy;
-    writer.kernel = number_of(std::move(kernel));
+    if (!writer) continue;
+    KernelCall& call = program.calls[users[0]];
+    std::ranges::replace(call.buffers, copy.source, copy.copy);
+    call.kernel = number_of(*std::move(writer));
     is_gone[copy.call] = true;
   }
   std::vector<KernelCall> calls;

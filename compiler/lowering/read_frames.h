@@ -5,7 +5,8 @@
 // twice if something else reads it, such as the mask of a LeakyReLU. Where the copy has the value's
 // elements in the same order, and is kept at least as long, these kernels read the middle of the
 // copy, and the value ends with it being made. If nothing else reads the value then, the kernel
-// that computes it stores it in the middle of the copy, and no call copies it. Elements and results
+// that computes it stores it in the middle of the copy, and no call copies it: such a copy is also
+// kept longer, for an element here and there, as a residual sum reads them. Elements and results
 // stay as they are.
 #pragma once
 
@@ -26,8 +27,8 @@ struct FramedCopy {
 };
 
 // The frame interrupts what was one run of memory. Without a frame along it, the last dimension has
-// to be so long, a few vectors, that loops are no slower for that.
-inline constexpr std::int64_t kLeastRun = 64;
+// to be so long, three vectors and more, that loops are no slower for that.
+inline constexpr std::int64_t kLeastRun = 48;
 
 // Makes kernels behind such calls read copies, and those before them store in copies. `number_of`
 // gives a kernel a number in the program; some kernels may be without calls then.
