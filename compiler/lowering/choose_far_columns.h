@@ -4,7 +4,7 @@
 // panels, one run of memory over all steps. Where the second cache does not hold that run beside
 // what else passes through it, every group of rows has it from the third cache again. The processor
 // reads such a run ahead, but beside the many pixels of a window's tile not far enough, and some
-// processors never do (Core::asks_ahead). So the tile asks for its columns itself, as many steps
+// processors too slowly in any tile (Core::asks_ahead). So the tile asks for its columns itself, as many steps
 // ahead as a line takes to come.
 #pragma once
 

@@ -16,19 +16,23 @@ using scalar::Primitive;
 // So many runs a processor reads ahead at a time, or less.
 constexpr std::int64_t kRunsAhead = 32;
 constexpr std::uint32_t kChannels = 1;
+constexpr int kLeastRank = 4;  // of images that have rows and columns
 
-// Whether a fold over a window goes through the channels of a parameter.
+// Whether a fold over a window goes through many channels of a parameter.
 bool folds_channels(const Kernel& kernel, std::uint32_t parameter) {
   const scalar::Arena& arena = kernel.arena;
+  if (kernel.parameters[parameter].type.rank() < kLeastRank) return false;
   for (const Stage& stage : kernel.stages) {
     if (stage.digits.empty()) continue;
     for (Id load : scalar::reachable(arena, stage.fold->elements)) {
       if (!scalar::is_load(arena[load].primitive) || arena[load].payload != parameter) continue;
       const Id channel = arena.load_indices(load)[kChannels];
-      for (Id id : scalar::reachable(arena, std::span(&channel, 1)))
-        if (arena[id].primitive == Primitive::axis &&
-            std::ranges::find(stage.digits, arena[id].payload) != stage.digits.end())
+      for (Id id : scalar::reachable(arena, std::span(&channel, 1))) {
+        const scalar::Node& node = arena[id];
+        if (node.primitive == Primitive::axis && std::ranges::count(stage.digits, node.payload) &&
+            arena.axis_extent(node.payload).constant() > kRunsAhead)
           return true;
+      }
     }
   }
   return false;
@@ -40,16 +44,15 @@ bool may_join_rows(const Kernel& kernel) {
                              [](const Stage& stage) { return stage.fold && stage.digits.empty(); });
 }
 
-// Many channels, of an image that does not stay in the second cache.
+// An image that does not stay in the second cache.
 bool is_large_image(const TensorType& type, const Core& core) {
-  if (type.shape.size() < 4) return false;
   std::int64_t bytes = byte_size(type.dtype);
   for (std::size_t i = kChannels; i < type.shape.size(); ++i) {
     const std::optional<std::int64_t> extent = type.shape[i].constant();
     if (!extent) return false;
     bytes *= *extent;
   }
-  return type.shape[kChannels].constant() > kRunsAhead && bytes > core.second.bytes;
+  return bytes > core.second.bytes;
 }
 
 }  // namespace
@@ -77,7 +80,7 @@ void place_channels(Layouts& layouts, const std::vector<const BuiltKernel*>& ker
     std::iota(order.begin(), order.end(), 0);
     if (const auto found = layouts.find(value); found != layouts.end()) order = found->second.order;
     const auto channels = std::ranges::find(order, kChannels);
-    if (channels + 1 == order.end()) continue;
+    if (order.front() != 0 || channels + 1 == order.end()) continue;
     std::rotate(channels, channels + 1, order.end() - 1);
     layouts[value] = MemoryLayout{std::move(order)};
   }

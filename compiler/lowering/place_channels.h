@@ -15,8 +15,8 @@
 namespace weir {
 
 // Moves the second dimension of values, which is where window ops have their channels, to the one
-// before the last, where that is another one in `layouts`, a window goes through all channels, and
-// no cache holds an image. `is_free` as for choose_layouts; `again` are values that have to lie as
+// before the last, where the last is one of the image in `layouts`, a window goes through many
+// channels, and the second cache does not hold an image. `is_free` as for choose_layouts; `again` are values that have to lie as
 // others, and stay.
 void place_channels(Layouts& layouts, const std::vector<const BuiltKernel*>& kernels,
                     const std::function<bool(ValueId)>& is_free,

@@ -4,6 +4,7 @@
 #include <optional>
 #include <utility>
 
+#include "compiler/lowering/estimated_size.h"
 #include "ir/scalar/affine.h"
 
 namespace weir {
@@ -85,6 +86,14 @@ bool has_long_run(const TensorType& type, const std::vector<std::int64_t>& low) 
   return low.back() == 0 && type.shape.back().constant().value_or(0) >= kLeastRun;
 }
 
+// Whether the frame is at most an eighth of what it stands around: to keep it longer costs memory.
+bool is_little_larger(const Buffer& framed, const Buffer& source) {
+  auto elements = [](const Buffer& buffer) {
+    return estimated_size(element_count(buffer.type.shape), 1);
+  };
+  return 8 * elements(framed) <= 9 * elements(source);
+}
+
 // Whether a call folds what it reads of a buffer: its steps are one run of memory as a rule, which a
 // frame interrupts.
 bool folds(const Program& program, const KernelCall& call, std::uint32_t buffer) {
@@ -130,9 +139,10 @@ void read_frames(Program& program, std::span<const FramedCopy> copies,
     std::optional<Kernel> writer = storing_in_copy(program, copy, users);
     const std::uint32_t last = calls_with(program, copy.copy).back();
     const std::span<const std::uint32_t> later(std::ranges::upper_bound(users, last), users.end());
-    if (!later.empty() && (!writer || std::ranges::any_of(later, [&](std::uint32_t user) {
-          return folds(program, program.calls[user], copy.source);
-        })))
+    if (!later.empty() && (!writer || !is_little_larger(framed, program.buffers[copy.source]) ||
+                           std::ranges::any_of(later, [&](std::uint32_t user) {
+                             return folds(program, program.calls[user], copy.source);
+                           })))
       continue;
     for (std::uint32_t user : users) {
       if (user <= copy.call) continue;

@@ -6,8 +6,8 @@
 // elements in the same order, and is kept at least as long, these kernels read the middle of the
 // copy, and the value ends with it being made. If nothing else reads the value then, the kernel
 // that computes it stores it in the middle of the copy, and no call copies it: such a copy is also
-// kept longer, for an element here and there, as a residual sum reads them. Elements and results
-// stay as they are.
+// kept longer, for an element here and there, as a residual sum reads them, if its frame is small.
+// Elements and results stay as they are.
 #pragma once
 
 #include <cstdint>
@@ -27,7 +27,7 @@ struct FramedCopy {
 };
 
 // The frame interrupts what was one run of memory. Without a frame along it, the last dimension has
-// to be so long, three vectors and more, that loops are no slower for that.
+// to be so long, three of the longest vectors, that loops are no slower for that.
 inline constexpr std::int64_t kLeastRun = 48;
 
 // Makes kernels behind such calls read copies, and those before them store in copies. `number_of`

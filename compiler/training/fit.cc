@@ -78,8 +78,8 @@ const DataSet& checked(const DataSet& set, std::int64_t batch) {
   check_data(set);
   if (batch < 1 || batch > set.rows())
     throw Error(
-        fmt::format("a batch has {0} rows, and there are {1} to train on: it has {1} at most",
-                    batch, set.rows()));
+        fmt::format("a batch has {0} row{2}, and there are {1} to train on: it has {1} at most",
+                    batch, set.rows(), batch == 1 ? "" : "s"));
   return set;
 }
 

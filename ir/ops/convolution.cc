@@ -33,6 +33,8 @@ constexpr std::int64_t kManyChannels = 64;
 // image, which are whole vectors on any target.
 constexpr std::int64_t kEnoughColumns = 8;
 constexpr std::int64_t kLanes = 16;
+// A chain of fewer elements is no work to be saved: behind a global pool each has one.
+constexpr std::int64_t kEnoughOfChain = 4;
 // Elements of a lane, at most, that are one chunk; and at least, where one vector of lanes does not
 // do, of which there are so many at most.
 constexpr std::int64_t kMostElements = 256;
@@ -95,19 +97,22 @@ std::int64_t stride_behind(const Graph& graph, ValueId value, int most_ops = 4) 
 
 // What moved windows over images behind pointwise ops, and made the value, a cotangent of the
 // result of `forward`: an op of the backward pass. A kernel of it stores the value, with what is
-// pointwise in its epilogue. Null where that is a map.
-const Node* windows_behind(const Graph& graph, ValueId value, NodeId forward, int most_ops = 4) {
+// pointwise in its epilogue; of several the last does. None where that is a map.
+std::optional<NodeId> windows_behind(const Graph& graph, ValueId value, NodeId forward,
+                                     int most_ops = 4) {
   const Value& made = graph.value(value);
   if (made.kind != Value::Kind::result || made.producer.index <= forward.index || most_ops == 0)
-    return nullptr;
+    return std::nullopt;
   const Node& node = graph.node(made.producer);
-  if (node.op->takes_images) return &node;
-  if (!node.op->pointwise) return nullptr;
+  if (node.op->takes_images) return made.producer;
+  if (!node.op->pointwise) return std::nullopt;
+  std::optional<NodeId> last;
   for (ValueId operand : node.operands) {
     if (graph.type(operand).shape != made.type.shape) continue;
-    if (const Node* found = windows_behind(graph, operand, forward, most_ops - 1)) return found;
+    const std::optional<NodeId> found = windows_behind(graph, operand, forward, most_ops - 1);
+    if (found && (!last || *last < *found)) last = found;
   }
-  return nullptr;
+  return last;
 }
 
 // Whether the value is known before a node is, or made of constants and sizes alone. It looks at so
@@ -238,6 +243,7 @@ Var sum_along_rows(GraphBuilder& builder, Var value) {
   value = in_compute_type(builder, value);
   const std::size_t last = value.shape().size() - 1;
   std::int64_t chains = std::max<std::int64_t>(2, stride_behind(builder.graph(), value.id()));
+  if (has_at_most(value.shape()[last], kEnoughOfChain * chains - 1)) chains = 2;
   if (!value.shape()[last].divided_by(Dim(chains))) chains = 2;
   if (!value.shape()[last].divided_by(Dim(chains))) chains = 1;
   Shape apart = value.shape();
@@ -276,10 +282,10 @@ Var sum_of_channels(GraphBuilder& builder, const Var& result, Var value) {
   const Graph& graph = builder.graph();
   const bool is_line = shape.size() == kSpatial + 1;
   const NodeId forward = graph.value(result.id()).producer;
-  const Node* windows = windows_behind(graph, value.id(), forward);
+  std::optional<NodeId> mover = windows_behind(graph, value.id(), forward);
   int most_ops = kMostEpilogueOps;
-  if (windows == nullptr && is_epilogue_of(graph, value.id(), forward, most_ops))
-    windows = &graph.node(forward);
+  if (!mover && is_epilogue_of(graph, value.id(), forward, most_ops)) mover = forward;
+  const Node* windows = mover ? &graph.node(*mover) : nullptr;
   const bool are_points = windows != nullptr && has_points(graph, *windows);
   if (are_points)
     if (const std::optional<std::int64_t> lanes = lanes_of(shape))

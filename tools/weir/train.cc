@@ -236,8 +236,8 @@ void train_model(const TrainArguments& arguments) {
 
   if (fit.state().steps == 0) print_out(start.line);
   if (arguments.batch.empty() && options.batch < FitOptions().batch)
-    print_out(
-        fmt::format("a batch has {} rows, for there are no more to train on\n", options.batch));
+    print_out(fmt::format("a batch has {} row{}, for there are no more to train on\n",
+                          options.batch, options.batch == 1 ? "" : "s"));
   print_out(unreached_line(trainer.unreached()));
   // Before the first step: who waits for the first epoch sees it, and what cannot be written costs
   // nothing that is trained.

@@ -416,6 +416,40 @@ TEST(RowSums, BehindDepthwiseWindows) {
   }
 }
 
+// Of two layers that one gradient goes back through, as beside a projection, the last to add to it
+// stores the sum; the two biases in front of it have the same gradient.
+TEST(RowSums, BehindAProjection) {
+  const Graph forward = parse(
+      "graph @projection(%x: f32[N, 3, 6, 32], %w0: f32[32, 3, 1, 1], %b0: f32[32], %w1: "
+      "f32[32, 32, 3, 3], %b1: f32[32], %w2: f32[32, 32, 1, 1], %b2: f32[32], %w3: "
+      "f32[32, 32, 3, 3]) -> (f32[]) { %h0 = conv(%x, %w0, %b0) %a0 = leaky_relu(%h0) "
+      "%h1 = conv(%a0, %w1, %b1) {low = [1, 1], high = [1, 1]} %h2 = conv(%a0, %w2, %b2) "
+      "%t = add(%h1, %h2) %a1 = leaky_relu(%t) %h3 = conv(%a1, %w3) {low = [1, 1], high = [1, 1]} "
+      "%s = mul(%h3, %h3) %l = reduce_sum(%s) return %l }");
+  const std::vector<std::string> wrt{"w0", "b0", "w1", "b1", "w2", "b2", "w3"};
+  const Graph graph = gradient(forward, wrt);
+  // One of b0, one of b1 and b2.
+  EXPECT_EQ(row_folds(graph), 2) << print(graph);
+  expect_equal(graph, rows_of({3}));
+}
+
+// The gradient behind a global pool is the same for a whole image: one chain a row, not one for
+// each column.
+TEST(RowSums, BehindAGlobalPool) {
+  for (const char* size : {"7, 7", "8, 8", "5, 16"}) {
+    const Graph forward = parse(fmt::format(
+        "graph @pool(%x: f32[N, 3, {0}], %w: f32[24, 3, 3, 3], %b: f32[24]) -> (f32[]) {{ "
+        "%h = conv(%x, %w, %b) {{low = [1, 1], high = [1, 1]}} %a = leaky_relu(%h) "
+        "%p = average_pool(%a) {{kernel = [{0}], strides = [{0}]}} %s = mul(%p, %p) %l = "
+        "reduce_sum(%s) return %l }}",
+        size));
+    const std::vector<std::string> wrt{"w", "b"};
+    const Graph graph = gradient(forward, wrt);
+    EXPECT_EQ(row_folds(graph), 1) << print(graph);
+    expect_equal(graph, rows_of({1, 4}));
+  }
+}
+
 // Across an axis outside the tile, whatever has it: more elements than a chunk, none, several sums
 // that elements go to in turn, rows that a tile computes again beyond the last one, and a combiner
 // that a row added twice would not leave as it is.
