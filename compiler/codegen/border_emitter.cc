@@ -11,6 +11,7 @@
 #include <algorithm>
 
 #include "compiler/codegen/kernel_emitter.h"
+#include "compiler/codegen/repeat_columns.h"
 
 namespace weir {
 
@@ -61,10 +62,22 @@ void KernelEmitter::columns(llvm::Value* begin, llvm::Value* end, std::optional<
     const std::int64_t from = first + (before + step - 1) / step * step;
     const std::int64_t to =
         from + std::max<std::int64_t>(std::min(within->end, last) - from, 0) / step * step;
-    if (to == from) return vector_loop(begin, end, count, body);
+    // Borders as wide as the row leave nothing within.
+    if (from > last) return vector_loop(begin, end, count, body);
+    // What is left behind whole steps may begin early, if the row has a step.
+    const bool repeats = schedule_.slides && rows_ > 1 && last - first >= step &&
+                         unroll_ == schedule_.tile_unroll &&
+                         repeats_columns(schedule_, last - first, rows_);
+    if (to == from && !repeats) return vector_loop(begin, end, count, body);
     if (first < from) vector_loop(begin, i64(from), from - first, body);
-    free_columns(i64(from), i64(to), to - from);
-    if (to < last) vector_loop(i64(to), end, last - to, body);
+    if (from < to) free_columns(i64(from), i64(to), to - from);
+    if (to == last) return;
+    // So it may be within, all of it.
+    const std::int64_t rest = repeats ? std::min(to, last - step) : to;
+    if (repeats && rest >= within->begin && last <= within->end)
+      free_columns(i64(rest), end, last - rest);
+    else
+      vector_loop(i64(rest), end, last - rest, body);
     return;
   }
   llvm::LLVMContext& context = module_.getContext();

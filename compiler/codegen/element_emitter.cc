@@ -127,6 +127,8 @@ KernelEmitter::Values KernelEmitter::emit_node(Id id, const Lanes& lanes) {
       if (access.along_rows && turns_rows(id, rows, width) && slots == 1 &&
           (!lanes.mask || lanes.last) && node.primitive == Primitive::load)
         return load_transposed(id, access, lanes);
+      if (rows > 1 && varies) result = load_taps_of_rows(id, lanes);
+      if (!result.empty()) return result;
       for (int row = 0; row < rows; ++row)
         for (int slot = 0; slot < slots; ++slot)
           result.push_back(

@@ -323,10 +323,12 @@ class KernelEmitter {
     std::vector<int> begins;
     Values vectors;
   };
-  std::optional<std::vector<bool>> touched_by_taps(scalar::Id id, const Access& access,
-                                                   const Lanes& lanes, int slot,
-                                                   std::uint32_t axis);
+  std::optional<std::vector<bool>> touched_by_taps(
+      const Access& access, const Lanes& lanes, std::int64_t taps,
+      const std::function<LoadGuard(std::int64_t tap)>& guard_at);
   std::vector<Values> load_taps(scalar::Id id, const Lanes& lanes, std::uint32_t axis);
+  Values load_taps_of_rows(scalar::Id id, const Lanes& lanes);
+  Values pick_taps(const Run& run, std::int64_t stride, std::int64_t taps);
   Run load_run(DType dtype, int width, llvm::Value* where, const std::vector<bool>& touched,
                bool needs_mask);
   llvm::Value* pick_tap(const Run& run, int stride, int tap, llvm::Value* earlier);
@@ -435,6 +437,9 @@ class KernelEmitter {
   // as a third of the multiply-adds of a small tile: these steps go four in a turn.
   static constexpr int kFieldsOfTurn = 24;
   static constexpr std::int64_t kStepsOfTurn = 4;
+  // Of rows that share what they load at different steps (Schedule::slides), and of what that
+  // leaves.
+  static constexpr std::int64_t kStepsOfSlide = 8, kStepsOfShortSlide = 2;
   // Vectors of columns that are narrow, at most.
   static constexpr int kNarrowVectors = 3;
   // Narrower masks are no registers of their own.

@@ -64,8 +64,10 @@ bool repeats_columns(const Schedule& schedule, std::int64_t columns, std::int64_
   const std::int64_t singles = (left + schedule.width - 1) / schedule.width;
   const bool is_sooner =
       singles * std::max(rows, kFieldsInTime) > std::max(rows * vectors, kFieldsInTime);
-  // Of a row in blocks of a vector each the last one takes no longer without a mask.
-  const bool is_block = vectors == 1 && schedule.block == schedule.width;
+  // Of a row in blocks of a vector each the last one takes no longer without a mask; nor does a
+  // vector of a tile that slides, beside narrower ones, which have fewer units on some cores while
+  // whole ones are under way.
+  const bool is_block = vectors == 1 && (schedule.block == schedule.width || schedule.slides);
   const bool needs_mask = left % schedule.width != 0;
   return (is_sooner || (needs_mask && (is_block || reads_along_steps(schedule)))) &&
          may_repeat(schedule);

@@ -262,6 +262,7 @@ void KernelEmitter::ask_for_columns(const Lanes& lanes) {
 // Of a tile that has most of its rows, or of narrow columns: so many steps in a turn of the loop that
 // what the loop itself executes is little beside them. Others take one.
 bool KernelEmitter::takes_turns(const Lanes& lanes) const {
+  if (schedule_.slides) return rows_ > 1 && lanes.width > 1;
   const bool is_whole =
       narrow_ || (2 * rows_ > schedule_.rows_at_once && lanes.slots == schedule_.tile_unroll);
   return rows_ > 1 && is_whole && lanes.width == schedule_.width &&
@@ -272,8 +273,8 @@ void KernelEmitter::loop_in_turns(const Stage& stage, const Lanes& lanes, llvm::
                                   llvm::Value* end, const Body& step) {
   if (!takes_turns(lanes)) return walking_loop(stage, begin, end, 1, step);
   const std::optional<std::int64_t> count = known_distance(begin, end);
-  std::int64_t turn = kStepsOfTurn;
-  for (std::int64_t fewer = turn; count && fewer > 1; --fewer) {
+  std::int64_t turn = schedule_.slides ? kStepsOfSlide : kStepsOfTurn;
+  for (std::int64_t fewer = turn; !schedule_.slides && count && fewer > 1; --fewer) {
     if (*count % fewer != 0) continue;
     turn = fewer;
     break;
@@ -281,14 +282,19 @@ void KernelEmitter::loop_in_turns(const Stage& stage, const Lanes& lanes, llvm::
   auto steps_from = [&](llvm::Value* first, std::int64_t steps) {
     for (std::int64_t i = 0; i < steps; ++i) step(b_.CreateAdd(first, i64(i)));
   };
-  if (count && *count <= kStepsOfTurn) return steps_from(begin, *count);
-  llvm::Value* whole = end;
-  if (!count || *count % turn != 0) {
-    llvm::Value* length =
-        b_.CreateBinaryIntrinsic(llvm::Intrinsic::smax, b_.CreateSub(end, begin), i64(0));
-    whole = b_.CreateAdd(begin, b_.CreateAnd(length, i64(-turn)));
-  }
-  walking_loop(stage, begin, whole, turn, [&](llvm::Value* first) { steps_from(first, turn); });
+  if (count && *count <= turn) return steps_from(begin, *count);
+  auto in_turns_of = [&](llvm::Value* from, std::int64_t steps) {
+    llvm::Value* whole = end;
+    if (!count || *count % steps != 0) {
+      llvm::Value* length =
+          b_.CreateBinaryIntrinsic(llvm::Intrinsic::smax, b_.CreateSub(end, from), i64(0));
+      whole = b_.CreateAdd(from, b_.CreateAnd(length, i64(-steps)));
+    }
+    walking_loop(stage, from, whole, steps, [&](llvm::Value* first) { steps_from(first, steps); });
+    return whole;
+  };
+  llvm::Value* whole = in_turns_of(begin, turn);
+  if (whole != end && schedule_.slides) whole = in_turns_of(whole, kStepsOfShortSlide);
   if (whole != end) loop(whole, end, 1, step);
 }
 

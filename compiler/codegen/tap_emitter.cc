@@ -43,18 +43,16 @@ std::optional<std::vector<bool>> known_lanes(llvm::Value* mask, int width) {
 
 // Which elements of a run the taps touch, counted from the first tap's in the first lane; nothing
 // if that is not known ahead, or if an element is one tap's and another tap's frame.
-std::optional<std::vector<bool>> KernelEmitter::touched_by_taps(Id id, const Access& access,
-                                                                const Lanes& lanes, int slot,
-                                                                std::uint32_t axis) {
-  const std::int64_t taps = kernel_.arena.axis_extent(axis).value(), stride = access.stride.value();
+std::optional<std::vector<bool>> KernelEmitter::touched_by_taps(
+    const Access& access, const Lanes& lanes, std::int64_t taps,
+    const std::function<LoadGuard(std::int64_t tap)>& guard_at) {
+  const std::int64_t stride = access.stride.value();
   const auto count = static_cast<std::size_t>(stride * (lanes.width - 1) + taps);
   std::vector<bool> touched(count), left_out(count);
   const std::optional<std::vector<bool>> here = known_lanes(lanes.mask, lanes.width);
   if (!here) return std::nullopt;
   for (std::int64_t tap = 0; tap < taps; ++tap) {
-    Scope scope(*this);
-    axes_[axis] = i64(tap);
-    const LoadGuard guard = guard_of(id, access, lanes, slot, 0);
+    const LoadGuard guard = guard_at(tap);
     const std::optional<std::vector<bool>> holds = known_lanes(guard.of_each, lanes.width);
     if (guard.of_all || !holds || (guard.of_each && !guard.zero_otherwise)) return std::nullopt;
     for (int lane = 0; lane < lanes.width; ++lane) {
@@ -80,7 +78,12 @@ std::vector<KernelEmitter::Values> KernelEmitter::load_taps(Id id, const Lanes& 
   std::vector<Values> loaded(static_cast<std::size_t>(kernel_.arena.axis_extent(axis).value()));
   llvm::Value* const point = axes_.at(axis);
   for (int slot = 0; slot < lanes.slots; ++slot) {
-    const std::optional<std::vector<bool>> touched = touched_by_taps(id, access, lanes, slot, axis);
+    const std::optional<std::vector<bool>> touched =
+        touched_by_taps(access, lanes, std::ssize(loaded), [&](std::int64_t tap) {
+          Scope scope(*this);
+          axes_[axis] = i64(tap);
+          return guard_of(id, access, lanes, slot, 0);
+        });
     const bool needs_mask = touched && std::ranges::find(*touched, false) != touched->end();
     if (!touched || (needs_mask && !masks_)) {
       loaded.clear();
@@ -90,13 +93,49 @@ std::vector<KernelEmitter::Values> KernelEmitter::load_taps(Id id, const Lanes& 
     axes_[axis] = i64(0);
     const Run run = load_run(loaded_type(id), lanes.width,
                              element_address(id, access, lanes, slot, 0), *touched, needs_mask);
-    const auto stride = static_cast<std::size_t>(access.stride.value());
-    for (std::size_t tap = 0; tap < loaded.size(); ++tap)
-      loaded[tap].push_back(pick_tap(run, static_cast<int>(stride), static_cast<int>(tap),
-                                     tap < stride ? nullptr : loaded[tap - stride].back()));
+    const Values picked = pick_taps(run, access.stride.value(), std::ssize(loaded));
+    for (std::size_t tap = 0; tap < loaded.size(); ++tap) loaded[tap].push_back(picked[tap]);
   }
   axes_[axis] = point;
   return loaded;
+}
+
+// The same where the taps are rows of a tile, those of its innermost axis: what the load gives for
+// each row, or nothing.
+KernelEmitter::Values KernelEmitter::load_taps_of_rows(Id id, const Lanes& lanes) {
+  const Access& access = schedule_.loads.at(id.index);
+  const LoopAxis& axis = schedule_.rows.back();
+  if (!schedule_.slides || rows_ != schedule_.rows_at_once || lanes.width == 1 ||
+      lanes.slots != 1 || !is_near(access) || loaded_type(id) == DType::boolean ||
+      values_.contains(stay_key(id)) || !goes_by_one(kernel_.arena, access, axis.number) ||
+      axis.extent.value() < access.stride.value())
+    return {};
+  const auto taps = static_cast<int>(axis.extent.value());
+  Values loaded;
+  for (int first = 0; first < rows_; first += taps) {
+    const std::optional<std::vector<bool>> touched =
+        touched_by_taps(access, lanes, taps, [&](std::int64_t tap) {
+          return guard_of(id, access, lanes, 0, first + static_cast<int>(tap));
+        });
+    const bool needs_mask = touched && std::ranges::find(*touched, false) != touched->end();
+    if (!touched || (needs_mask && !masks_)) return {};
+    const Run run = load_run(loaded_type(id), lanes.width,
+                             element_address(id, access, lanes, 0, first), *touched, needs_mask);
+    for (llvm::Value* picked : pick_taps(run, access.stride.value(), taps))
+      loaded.push_back(picked);
+  }
+  return loaded;
+}
+
+// What each of so many taps picks from the run of all of them.
+KernelEmitter::Values KernelEmitter::pick_taps(const Run& run, std::int64_t stride,
+                                               std::int64_t taps) {
+  Values picked;
+  for (std::int64_t tap = 0; tap < taps; ++tap)
+    picked.push_back(
+        pick_tap(run, static_cast<int>(stride), static_cast<int>(tap),
+                 tap < stride ? nullptr : picked[static_cast<std::size_t>(tap - stride)]));
+  return picked;
 }
 
 // Whole vectors, the last of which ends with the run, and zeros where it is not touched.

@@ -1,6 +1,7 @@
 #include "compiler/lowering/choose_tile.h"
 
 #include <algorithm>
+#include <bit>
 
 #include "compiler/lowering/cache_line.h"
 #include "compiler/lowering/choose_streams.h"
@@ -27,6 +28,11 @@ constexpr std::int64_t kManySteps = 512, kTogetherCostOfMany = 24;
 // rows, as many as make all tiles alike, or there are none: what rows share is loaded once for two
 // of them, too.
 constexpr std::int64_t kWrittenOutOperations = 160;
+// Vector operations that each level of a tree over the lanes of a vector is worth.
+constexpr int kLaneTreeLevel = 3;
+// Steps after which a row of a tile reads what another one has read, at most, for both to be written
+// out together.
+constexpr std::int64_t kStepsBetween = 2;
 // Vectors of an image's row that is not cut into blocks.
 constexpr std::int64_t kRowVectors = 16;
 // With fewer tiles than this each is a unit.
@@ -130,6 +136,12 @@ class TileChooser {
     return std::max(steps, (shared + rows * columns / 2) / (rows * columns));
   }
 
+  // Of the tree over the lanes of a vector, for one row: each of its levels shuffles, and waits.
+  std::int64_t lane_tree_cost() const {
+    return std::int64_t{kLaneTreeLevel} * schedule_.width *
+           std::bit_width(static_cast<unsigned>(schedule_.width) - 1);
+  }
+
   void estimate_work() {
     Dim row_count = 1;
     for (const Dim& row : schedule_.kernel.rows) row_count = row_count * row;
@@ -139,6 +151,8 @@ class TileChooser {
         cost = std::max(cost, moved_bytes(stage, roots_of(stage)) * schedule_.width / kBytesOfUnit);
       else if (schedule_.is_tile())
         cost = field_cost(*stage.fold);
+      else if (stage.fold->order == Reduction::Order::lanes && !schedule_.vector_row)
+        schedule_.work = schedule_.work + row_count * Dim(lane_tree_cost());
       Dim points = stage.axis ? arena().axis_extent(*stage.axis) : Dim(1);
       schedule_.work = schedule_.work + row_count * points * Dim(cost);
     }
@@ -217,6 +231,20 @@ class TileChooser {
     return find_overlap(schedule_, stage);
   }
 
+  // Sums that are under way at a time.
+  std::int64_t under_way() const {
+    const DType type = schedule_.kernel.locals[stages().front().fold->locals.front()];
+    return target_.core.fmas_under_way(schedule_.width * byte_size(type));
+  }
+
+  // Whether the rows of a tile of several axes share what they load at different steps, if there
+  // are registers for that beside its sums.
+  bool slides_over(std::int64_t rows) const {
+    const Stage& first = stages().front();
+    return schedule_.tile_axes > 1 && first.fold && 2 * rows <= target_.vectors().count - 4 &&
+           slides_along_steps(schedule_, first, kStepsBetween);
+  }
+
   // A tile pays where something is loaded that all of its rows share: then a step of the fold has
   // as many loads as the tile has rows and columns, and as many multiply-adds as it has fields. It
   // pays, too, where its rows are stored together.
@@ -226,6 +254,8 @@ class TileChooser {
     columns = std::min(columns, most_columns_);
     if (rows < 2) return;
     const bool interleaves = stores_between(schedule_, rows);
+    const bool slides = slides_over(rows);
+    if (slides) columns = std::min(columns, (under_way() + rows - 1) / rows);
     bool maps = false, shares = interleaves, splits = false;
     std::vector<Id> stored;
     for (const Stage& stage : stages()) {
@@ -266,6 +296,7 @@ class TileChooser {
     schedule_.rows_together = value_cost(stored) * rows * columns <=
                               (all_have_many_steps() ? kTogetherCostOfMany : kTogetherCost);
     schedule_.tile_unroll = static_cast<int>(columns);
+    schedule_.slides = slides && columns == 1;
     const bool is_step =
         schedule_.tile_axes > 1 || schedule_.unroll % schedule_.tile_unroll != 0 || has_few_tiles();
     schedule_.block = static_cast<std::int64_t>(schedule_.width) *
@@ -273,7 +304,7 @@ class TileChooser {
     // A row of an image that is one block is vectors in places that are known ahead, and most of
     // them are free of the frame.
     const Dim& extent = schedule_.vector_row->extent;
-    if ((schedule_.overlap || interleaves) && extent.is_constant() &&
+    if ((schedule_.overlap || interleaves || slides) && extent.is_constant() &&
         extent.value() <= kRowVectors * schedule_.width)
       schedule_.block = std::max(schedule_.block, kRowVectors * schedule_.width);
   }

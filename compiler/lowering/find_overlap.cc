@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstdlib>
+#include <numeric>
 
 #include "ir/scalar/affine.h"
 
@@ -97,6 +98,33 @@ std::optional<RowOverlap> find_overlap(const Schedule& schedule, const Stage& st
     if (!found.loads.empty()) return found;
   }
   return std::nullopt;
+}
+
+bool slides_along_steps(const Schedule& schedule, const Stage& stage, std::int64_t most_steps) {
+  const Arena& arena = schedule.kernel.arena;
+  const std::uint32_t steps = stage.digits.empty() ? *stage.axis : stage.digits.back();
+  for (Id id : scalar::reachable(arena, stage.fold->elements)) {
+    const auto load = schedule.loads.find(id.index);
+    if (!scalar::is_load(arena[id].primitive) || load == schedule.loads.end() ||
+        load->second.kind == Access::Kind::uniform)
+      continue;
+    const Affine offset = scalar::decompose(arena, load->second.offset);
+    auto stride_along = [&](std::uint32_t axis) -> std::int64_t {
+      for (const auto& [atom, stride] : offset.terms)
+        if (arena[atom].primitive == Primitive::axis && arena[atom].payload == axis)
+          return std::abs(stride.constant().value_or(0));
+      return 0;
+    };
+    const std::int64_t of_step = stride_along(steps);
+    for (const LoopAxis& row : schedule.rows) {
+      const std::int64_t of_row = stride_along(row.number);
+      if (!schedule.tile_axis(row.number) || of_step == 0 || of_row == 0) continue;
+      const std::int64_t rows = of_step / std::gcd(of_step, of_row);
+      const std::int64_t later = of_row / std::gcd(of_step, of_row);
+      if (rows < row.extent.constant().value_or(0) && later <= most_steps) return true;
+    }
+  }
+  return false;
 }
 
 }  // namespace weir

@@ -15,4 +15,9 @@ namespace weir {
 // For a fold over digits, and a tile along the innermost of the schedule's rows.
 std::optional<RowOverlap> find_overlap(const Schedule& schedule, const Stage& stage);
 
+// Whether some rows of a tile of several axes read what others read up to so many steps of the
+// innermost loop later, as the rows of a window do that goes down an image, for vectors along its
+// rows.
+bool slides_along_steps(const Schedule& schedule, const Stage& stage, std::int64_t most_steps);
+
 }  // namespace weir

@@ -55,6 +55,8 @@ constexpr double kInterleaved = 2;
 // So many elements of a window for each result make its copy (pack_windows.h) and the store nothing
 // beside the sums, as in gradients of filters.
 constexpr double kFewResults = 16;
+// Columns that fill vectors, with little left over.
+constexpr double kEnoughColumns = 12;
 // What a map stores apart, beyond what it costs to load so: that can be turned in squares.
 constexpr double kScattered = 1;
 // A dimension that is known only at the call.
@@ -134,6 +136,8 @@ KernelCost::KernelCost(const Kernel& kernel,
     }
   }
   if (folds == 1) find_remainders(*fold->fold);
+  if (!kernel.rows.empty() && lies_along(vector_axis_))
+    for (Access& access : accesses_) access.may_turn = access.may_copy = false;
   // What is read in another way, too, is not turned.
   for (Access& access : accesses_)
     access.may_turn =
@@ -333,6 +337,21 @@ TileAxes KernelCost::best() const {
     }
   }
   return best;
+}
+
+// Whether all that a fold reads lies along an axis, of which whole vectors are read: along another
+// one it would have to be copied, and nothing would be read less often.
+bool KernelCost::lies_along(std::uint32_t axis) const {
+  if (kind_ != Kind::fold || extents_[axis] < kEnoughColumns) return false;
+  return std::ranges::all_of(accesses_, [&](const Access& access) {
+    if (!access.in_fold) return true;
+    double stride = 0;
+    for (std::size_t i = 0; i < access.indices.size(); ++i) {
+      if ((access.indices[i].other & bit(axis)) != 0) return false;
+      stride += access.indices[i].coefficients[axis] * strides_[access.parameter][i];
+    }
+    return stride >= 1 && stride <= static_cast<double>(kNearStride);
+  });
 }
 
 double KernelCost::of_point(const TileAxes& axes) const {

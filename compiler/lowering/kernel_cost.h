@@ -103,6 +103,7 @@ class KernelCost {
   bool is_in_squares(const Access& access, std::uint32_t axis) const;
   // `rows` of a tile share what does not depend on them.
   double access_cost(const Access& access, const TileAxes& axes, double rows) const;
+  bool lies_along(std::uint32_t axis) const;
   double lanes_along(std::uint32_t axis) const;
   bool joins(std::uint32_t outer, std::uint32_t inner) const;
 

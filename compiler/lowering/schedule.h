@@ -151,6 +151,7 @@ struct Schedule {
   bool rows_together = false;         // what follows the fold is written out for all rows at once
   std::optional<RowOverlap> overlap;  // of a tile of one axis, whose fold is written out
   int tile_unroll = 1;                // vectors at once beside so many rows
+  bool slides = false;  // rows of a tile of several axes read what others read some steps later
   std::optional<Panel> panel;
   std::optional<FarColumns> far_columns;
   bool streams = false;       // may use streaming stores

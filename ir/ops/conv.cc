@@ -82,7 +82,11 @@ OpDef conv_op() {
     Window window = window_of(context.instance, spatial(w.shape()));
     return gradients_of(
         context, [&] { return transposed_over(context, x.shape(), g, w, window); },
-        [&] { return apply_with(context, "conv_filter_gradient", x, g, window); });
+        [&] {
+          return goes_by_columns(x, g, w.shape())
+                     ? filter_gradient_by_columns(context.builder, x, g, window)
+                     : apply_with(context, "conv_filter_gradient", x, g, window);
+        });
   });
 }
 

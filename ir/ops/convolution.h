@@ -67,6 +67,12 @@ std::vector<Var> gradients_of(const GradientContext& context, const std::functio
                               const std::function<Var()>& second);
 // Applies one of the three ops with a window of this one.
 Var apply_with(const GradientContext& context, const char* op, Var a, Var b, const Window& window);
+// Whether conv's gradient for its filters is summed column by column: of filters of one channel for
+// images of enough columns that are given from outside, and so lie row by row. Others may lie with
+// channels innermost, along which vectors run over all positions (conv_filter_gradient).
+bool goes_by_columns(const Var& x, const Var& g, const Shape& filters);
+Var filter_gradient_by_columns(GraphBuilder& builder, const Var& x, const Var& g,
+                               const Window& window);
 // The conv_transpose of a and b with results of x's sizes.
 Var transposed_over(const GradientContext& context, const Shape& x, Var a, Var b,
                     const Window& window);

@@ -16,6 +16,7 @@ void add_all_ops(OpTable& table) {
   add_conv_ops(table);
   add_conv_transpose_ops(table);
   add_conv_filter_gradient_ops(table);
+  add_conv_filter_gradient_columns_ops(table);
   add_max_pool_ops(table);
   add_window_take_ops(table);
   add_average_pool_ops(table);

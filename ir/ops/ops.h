@@ -18,6 +18,7 @@ void add_einsum_ops(OpTable& table);      // einsum
 void add_conv_ops(OpTable& table);        // conv
 void add_conv_transpose_ops(OpTable& table);
 void add_conv_filter_gradient_ops(OpTable& table);
+void add_conv_filter_gradient_columns_ops(OpTable& table);
 void add_max_pool_ops(OpTable& table);     // max_pool, arg_max_pool
 void add_window_take_ops(OpTable& table);  // window_take, window_put
 void add_average_pool_ops(OpTable& table);

@@ -1,12 +1,8 @@
 // A compiled object touches nothing but what it is handed: every input, output, workspace, block of
 // state and of weights lies between pages that may not be touched, once up against the page behind
 // it and once against the page before it.
-#include <sys/mman.h>
-#include <unistd.h>
-
 #include <cstring>
 #include <memory>
-#include <new>
 #include <string>
 #include <vector>
 
@@ -17,35 +13,14 @@
 #include "compiler/frontend/model_file.h"
 #include "runtime/weir_runtime.h"
 #include "tests/support/graphs.h"
+#include "tests/support/guarded_memory.h"
 #include "tests/support/temporary_folder.h"
 
 namespace weir {
 namespace {
 
-enum class Against { page_behind, page_before };
-
-class GuardedMemory {
- public:
-  GuardedMemory(std::size_t bytes, Against against) {
-    const auto page = static_cast<std::size_t>(::sysconf(_SC_PAGESIZE));
-    std::size_t inner = (bytes + page - 1) / page * page;
-    size_ = inner + 2 * page;
-    pages_ =
-        static_cast<char*>(::mmap(nullptr, size_, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0));
-    if (pages_ == MAP_FAILED) throw std::bad_alloc();
-    if (inner > 0) ::mprotect(pages_ + page, inner, PROT_READ | PROT_WRITE);
-    data_ = pages_ + page + (against == Against::page_behind ? inner - bytes : 0);
-  }
-  GuardedMemory(const GuardedMemory&) = delete;
-  GuardedMemory& operator=(const GuardedMemory&) = delete;
-  ~GuardedMemory() { ::munmap(pages_, size_); }
-  char* data() const { return data_; }
-
- private:
-  char* pages_;
-  char* data_;
-  std::size_t size_;
-};
+using test::Against;
+using test::GuardedMemory;
 
 std::size_t element_bytes(int type) {
   switch (type) {

@@ -125,9 +125,11 @@ TEST(Registry, properties_are_those_of_the_declaration) {
   }
   EXPECT_THAT(orders, ElementsAre("reshape"));
   EXPECT_THAT(contractions,
-              ElementsAre("conv", "conv_filter_gradient", "conv_transpose", "matmul"));
+              ElementsAre("conv", "conv_filter_gradient", "conv_filter_gradient_columns",
+                          "conv_transpose", "matmul"));
   EXPECT_THAT(images, ElementsAre("arg_max_pool", "average_pool", "conv", "conv_filter_gradient",
-                                  "conv_transpose", "max_pool", "window_put", "window_take"));
+                                  "conv_filter_gradient_columns", "conv_transpose", "max_pool",
+                                  "window_put", "window_take"));
   EXPECT_THAT(spreading, ElementsAre("conv_transpose"));
   EXPECT_THAT(losses, ElementsAre("binary_cross_entropy", "cross_entropy", "hinge_loss",
                                   "huber_loss", "l1_loss", "mse_loss"));

@@ -347,6 +347,41 @@ TEST(Tiles, GradientsOfFewTaps) {
   }
 }
 
+// Depthwise filters, column by column: of several widths, whose last vector begins early, over rows
+// that leave something over after turns, or are known only at the call, and with taps that are
+// picked from what they have in common.
+TEST(Tiles, ColumnsOfFewTaps) {
+  struct Case {
+    std::string_view x, g, sums, attributes;
+  };
+  const Case cases[] = {
+      {"f32[N, 5, H + 9, 12]", "f32[N, 5, H + 9, 12]", "f32[5, 3, 3, 12]",
+       "kernel = [3, 3], low = [1, 1], high = [1, 1]"},
+      {"f32[1, 4, 21, 40]", "f32[1, 4, 21, 40]", "f32[4, 3, 3, 40]",
+       "kernel = [3, 3], low = [1, 1], high = [1, 1]"},
+      {"f32[1, 3, 8, 300]", "f32[1, 3, 8, 300]", "f32[3, 3, 3, 300]",
+       "kernel = [3, 3], low = [1, 1], high = [1, 1]"},
+      {"f64[N, 3, 20, 27]", "f64[N, 3, 20, 27]", "f64[3, 5, 3, 27]",
+       "kernel = [5, 3], low = [2, 1], high = [2, 1]"},
+      {"f32[1, 5, 40, 40]", "f32[1, 5, 20, 20]", "f32[5, 3, 3, 20]",
+       "kernel = [3, 3], low = [1, 1], high = [1, 1], strides = [2, 2]"},
+      {"f32[N, 2, 31, 112]", "f32[N, 2, 16, 56]", "f32[2, 3, 3, 56]",
+       "kernel = [3, 3], low = [1, 1], high = [1, 1], strides = [2, 2]"},
+      {"f32[1, 2, 30, 53]", "f32[1, 2, 10, 17]", "f32[2, 3, 4, 17]",
+       "kernel = [3, 4], strides = [3, 3], high = [0, -1]"},
+      {"f32[N, 3, 19, 40]", "f32[N, 3, 15, 36]", "f32[3, 3, 3, 36]",
+       "kernel = [3, 3], dilations = [2, 2]"},
+      {"bf16[2, 3, H + 4, 40]", "bf16[2, 3, H + 4, 40]", "bf16[3, 3, 3, 40]",
+       "kernel = [3, 3], low = [1, 1], high = [1, 1]"},
+  };
+  for (const Case& each : cases)
+    for (std::int64_t size : {1, 5, 23})
+      expect_equal(fmt::format("graph @g(%x: {}, %g: {}) -> ({}) {{ %w = "
+                               "conv_filter_gradient_columns(%x, %g) {{{}}} return %w }}",
+                               each.x, each.g, each.sums, each.attributes),
+                   {{"N", size % 4}, {"H", size}});
+}
+
 // Sums of several chunks whose results lie in memory: in parts of a chunk, of whole images and of
 // rows of them, and where a chunk ends within a row.
 TEST(Tiles, GradientsByChunks) {
