@@ -213,6 +213,11 @@ Var broadcast_to(GraphBuilder& builder, Var value, const Shape& shape) {
   return builder.apply("broadcast", {value}, {{"shape", shape}});
 }
 
+Var reduce_keeping(GraphBuilder& builder, std::string_view op, Var x,
+                   std::vector<std::int64_t> axes) {
+  return builder.apply(op, {x}, {{"axes", std::move(axes)}, {"keep_dims", true}});
+}
+
 Reduction sum(DType type, std::int64_t chunk) {
   Reduction reduction;
   reduction.name = "sum";

@@ -26,6 +26,7 @@ void add_all_ops(OpTable& table) {
   add_scatter_ops(table);
   add_scan_ops(table);
   add_order_ops(table);
+  add_softmax_ops(table);
   add_normalize_ops(table);
   add_recurrent_ops(table);
   add_loss_ops(table);
