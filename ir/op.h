@@ -208,6 +208,7 @@ struct GradientContext {
   std::span<const Var> results;
   std::span<const Var> cotangents;  // one for each result
   std::span<const bool> wanted;     // operands whose gradient somebody reads
+  std::span<const bool> reached;    // results that have one; the cotangents of others are zeros
 };
 
 // The training step that an op becomes part of, for OpDef::in_training.

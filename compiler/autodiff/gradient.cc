@@ -282,9 +282,12 @@ void Differentiator::visit_stated(const Node& node, const OpInstance& instance) 
   std::vector<Var> results = vars(node.results);
   std::vector<Var> cotangents;
   std::vector<Mask> masks;
-  for (ValueId result : node.results) {
+  auto reached = std::make_unique<bool[]>(results.size());
+  for (std::size_t i = 0; i < results.size(); ++i) {
+    ValueId result = node.results[i];
     // Zeros where nobody reads this result; nothing where it is not of floating point.
     Cotangent incoming = cotangent(result);
+    reached[i] = incoming.valid();
     if (!incoming.valid()) {
       bool is_differentiable = is_float(graph_.type(result).dtype);
       cotangents.push_back(is_differentiable ? constant_of(builder_, graph_.type(result), 0)
@@ -299,8 +302,13 @@ void Differentiator::visit_stated(const Node& node, const OpInstance& instance) 
   auto wanted = std::make_unique<bool[]>(operands.size());
   for (std::size_t i = 0; i < operands.size(); ++i) wanted[i] = depends_[node.operands[i].index];
   auto gradients_of = [&](std::span<const Var> of) {
-    std::vector<Var> gradients =
-        rule.rule({builder_, instance, operands, results, of, {wanted.get(), operands.size()}});
+    std::vector<Var> gradients = rule.rule({builder_,
+                                            instance,
+                                            operands,
+                                            results,
+                                            of,
+                                            {wanted.get(), operands.size()},
+                                            {reached.get(), results.size()}});
     WEIR_CHECK(gradients.size() == operands.size(), node.op->name);
     return gradients;
   };

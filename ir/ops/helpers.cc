@@ -92,6 +92,26 @@ OpDef with_gradient(OpDef op, std::function<std::vector<Var>(const GradientConte
   return op;
 }
 
+OpDef with_wide_gradient(OpDef op, std::function<std::vector<Var>(const GradientContext&)> rule) {
+  return with_gradient(std::move(op), [rule = std::move(rule)](const GradientContext& context) {
+    auto widened = [&](std::span<const Var> values) {
+      std::vector<Var> result(values.begin(), values.end());
+      for (Var& value : result)
+        if (value.valid() && is_half(value.dtype()))
+          value = context.builder.apply("cast", {value}, {{"dtype", compute_type(value.dtype())}});
+      return result;
+    };
+    const std::vector<Var> operands = widened(context.operands);
+    const std::vector<Var> results = widened(context.results);
+    const std::vector<Var> cotangents = widened(context.cotangents);
+    std::vector<TensorType> types;
+    for (const Var& operand : operands) types.push_back(operand.type());
+    const OpInstance instance{context.instance.op, types, context.instance.attributes};
+    return rule({context.builder, instance, operands, results, cotangents, context.wanted,
+                 context.reached});
+  });
+}
+
 OpDef with_moving_gradient(OpDef op, std::function<std::vector<Var>(const GradientContext&)> rule) {
   op = with_gradient(std::move(op), std::move(rule));
   op.gradient.moves = true;

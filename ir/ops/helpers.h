@@ -45,6 +45,9 @@ OpDef with_attribute(OpDef op, std::string name, Attribute default_value, std::s
 
 OpDef without_gradient(OpDef op, std::string reason);
 OpDef with_gradient(OpDef op, std::function<std::vector<Var>(const GradientContext&)> rule);
+// The same for a rule that computes as a composite body does: of half types it is given everything
+// in f32, and each gradient is rounded once.
+OpDef with_wide_gradient(OpDef op, std::function<std::vector<Var>(const GradientContext&)> rule);
 // The same for a rule that only moves elements (GradientRule::moves).
 OpDef with_moving_gradient(OpDef op, std::function<std::vector<Var>(const GradientContext&)> rule);
 

@@ -28,6 +28,7 @@ void add_all_ops(OpTable& table) {
   add_order_ops(table);
   add_softmax_ops(table);
   add_normalize_ops(table);
+  add_channel_norm_ops(table);
   add_recurrent_ops(table);
   add_loss_ops(table);
   add_differentiation_ops(table);

@@ -29,7 +29,8 @@ void add_scatter_ops(OpTable& table);          // scatter_elements, scatter_nd
 void add_scan_ops(OpTable& table);             // cumsum
 void add_order_ops(OpTable& table);            // arg_max, arg_min, rank, top_k, one_hot
 void add_softmax_ops(OpTable& table);          // softmax, log_softmax
-void add_normalize_ops(OpTable& table);        // layer_norm, batch_norm ...
+void add_normalize_ops(OpTable& table);        // layer_norm, rms_norm
+void add_channel_norm_ops(OpTable& table);     // instance_norm, batch_norm ...
 void add_recurrent_ops(OpTable& table);        // rnn, gru, lstm
 void add_loss_ops(OpTable& table);             // mse_loss, cross_entropy ...
 void add_differentiation_ops(OpTable& table);  // stop_gradient, custom_gradient
