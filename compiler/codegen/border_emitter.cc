@@ -44,7 +44,8 @@ void KernelEmitter::columns(llvm::Value* begin, llvm::Value* end, std::optional<
                             const LaneBody& body) {
   const bool picks =
       std::ranges::any_of(schedule_.loads, [](const auto& load) { return is_near(load.second); });
-  const bool asks = target_.vector_bytes != 64 || (picks && known_distance(begin, end));
+  const bool asks =
+      target_.vector_bytes != 64 || ((picks || schedule_.slides) && known_distance(begin, end));
   const std::optional<Range> within = asks ? lanes_within(schedule_) : std::nullopt;
   if (!within || schedule_.width == 1) return vector_loop(begin, end, count, body);
   auto free_columns = [&](llvm::Value* from, llvm::Value* to, std::optional<std::int64_t> lanes) {

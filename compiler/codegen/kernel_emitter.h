@@ -216,6 +216,7 @@ class KernelEmitter {
   void step_loop(const Stage& stage, const Lanes& lanes, llvm::Value* begin, llvm::Value* end,
                  const Body& step);
   void ask_for_columns(const Lanes& lanes);
+  void ask_for_next(const Stage& stage, const Lanes& lanes, llvm::Value* first, std::int64_t steps);
   bool takes_turns(const Lanes& lanes) const;
   void written_turns(const Stage& stage, const Lanes& lanes, llvm::Value* begin, llvm::Value* end,
                      const Body& step);
@@ -439,7 +440,7 @@ class KernelEmitter {
   static constexpr std::int64_t kStepsOfTurn = 4;
   // Of rows that share what they load at different steps (Schedule::slides), and of what that
   // leaves.
-  static constexpr std::int64_t kStepsOfSlide = 8, kStepsOfShortSlide = 2;
+  static constexpr std::int64_t kStepsOfSlide = 12, kStepsOfShortSlide = 2;
   // Vectors of columns that are narrow, at most.
   static constexpr int kNarrowVectors = 3;
   // Narrower masks are no registers of their own.

@@ -7,6 +7,7 @@
 // transposed in registers, and kept in memory for these steps.
 
 #include <algorithm>
+#include <bit>
 #include <map>
 
 #include "compiler/codegen/kernel_emitter.h"
@@ -259,6 +260,22 @@ void KernelEmitter::ask_for_columns(const Lanes& lanes) {
   }
 }
 
+// Of images that a tile passes by, asks for what it reads at the same steps of the next one. LLVM
+// takes that for a store, behind which it loads again what rows share: so it is ahead of all loads.
+void KernelEmitter::ask_for_next(const Stage& stage, const Lanes& lanes, llvm::Value* first,
+                                 std::int64_t steps) {
+  for (std::int64_t i = 0; i < steps && !schedule_.next_images.empty(); ++i) {
+    Scope scope(*this);
+    axes_[stage.digits.empty() ? *stage.axis : stage.digits.back()] = b_.CreateAdd(first, i64(i));
+    for (const auto& [load, bytes_ahead] : schedule_.next_images) {
+      llvm::Value* here = element_address(load, schedule_.loads.at(load.index), lanes, 0, 0);
+      emit_prefetch(
+          b_, b_.CreateConstGEP1_64(b_.getInt8Ty(), here, static_cast<std::uint64_t>(bytes_ahead)),
+          PrefetchTo::read);
+    }
+  }
+}
+
 // Of a tile that has most of its rows, or of narrow columns: so many steps in a turn of the loop that
 // what the loop itself executes is little beside them. Others take one.
 bool KernelEmitter::takes_turns(const Lanes& lanes) const {
@@ -280,6 +297,7 @@ void KernelEmitter::loop_in_turns(const Stage& stage, const Lanes& lanes, llvm::
     break;
   }
   auto steps_from = [&](llvm::Value* first, std::int64_t steps) {
+    ask_for_next(stage, lanes, first, steps);
     for (std::int64_t i = 0; i < steps; ++i) step(b_.CreateAdd(first, i64(i)));
   };
   if (count && *count <= turn) return steps_from(begin, *count);
@@ -288,7 +306,10 @@ void KernelEmitter::loop_in_turns(const Stage& stage, const Lanes& lanes, llvm::
     if (!count || *count % steps != 0) {
       llvm::Value* length =
           b_.CreateBinaryIntrinsic(llvm::Intrinsic::smax, b_.CreateSub(end, from), i64(0));
-      whole = b_.CreateAdd(from, b_.CreateAnd(length, i64(-steps)));
+      whole = std::has_single_bit(static_cast<std::uint64_t>(steps))
+                  ? b_.CreateAnd(length, i64(-steps))
+                  : b_.CreateSub(length, b_.CreateURem(length, i64(steps)));
+      whole = b_.CreateAdd(from, whole);
     }
     walking_loop(stage, from, whole, steps, [&](llvm::Value* first) { steps_from(first, steps); });
     return whole;

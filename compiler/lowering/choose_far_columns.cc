@@ -2,6 +2,8 @@
 
 #include <cstdint>
 #include <optional>
+#include <utility>
+#include <vector>
 
 #include "compiler/lowering/cache_line.h"
 #include "ir/scalar/affine.h"
@@ -47,9 +49,39 @@ bool comes_from_afar(const TensorType& columns, const Core& core) {
   return elements && *elements * byte_size(columns.dtype) > core.second.bytes;
 }
 
+// A tile that slides passes by an image once for each vector of its columns, from its first row
+// downwards, and then by the one behind it: the next of the fold if it has several, or of the next
+// unit. A line is asked for by each load.
+void choose_next_images(Schedule& schedule, const Core& core) {
+  const Kernel& kernel = schedule.kernel;
+  const Stage& stage = kernel.stages.front();
+  const auto tile = static_cast<std::size_t>(schedule.tile_axes);
+  const bool is_folded = stage.digits.size() > 1;
+  if (core.asks_ahead == 0 || (!is_folded && schedule.rows.size() <= tile)) return;
+  const std::uint32_t next = is_folded ? stage.digits[stage.digits.size() - 2]
+                                       : schedule.rows[schedule.rows.size() - tile - 1].number;
+  std::vector<FarColumns> images;
+  std::int64_t bytes = 0;
+  for (Id id : scalar::reachable(kernel.arena, stage.fold->elements)) {
+    const auto load = schedule.loads.find(id.index);
+    if (load == schedule.loads.end()) continue;
+    const TensorType& type = kernel.parameters[kernel.arena[id].payload].type;
+    if (schedule.width * byte_size(type.dtype) != kLineBytes || !load->second.offset.valid())
+      return;
+    bytes +=
+        element_count(type.shape).constant().value_or(core.first.bytes) * byte_size(type.dtype);
+    for (const auto& [atom, stride] : scalar::decompose(kernel.arena, load->second.offset).terms)
+      if (kernel.arena[atom].primitive == Primitive::axis && kernel.arena[atom].payload == next &&
+          stride.is_constant() && stride.value() > 0)
+        images.push_back({id, stride.value() * byte_size(type.dtype)});
+  }
+  if (bytes > core.first.bytes) schedule.next_images = std::move(images);
+}
+
 }  // namespace
 
 void choose_far_columns(Schedule& schedule, const Core& core) {
+  if (schedule.slides) return choose_next_images(schedule, core);
   if (!schedule.is_tile() || schedule.tile_axes != 1 || schedule.overlap) return;
   const Kernel& kernel = schedule.kernel;
   const Stage& stage = kernel.stages.front();

@@ -6,6 +6,9 @@
 // reads such a run ahead, but beside the many pixels of a window's tile not far enough, and some
 // processors too slowly in any tile (Core::asks_ahead). So the tile asks for its columns itself, as many steps
 // ahead as a line takes to come.
+//
+// A tile that slides down images (Schedule::slides) asks there for what it will read of the next
+// image, where that comes from the second cache.
 #pragma once
 
 #include "compiler/lowering/schedule.h"
@@ -14,7 +17,8 @@
 namespace weir {
 
 // Sets `far_columns` of a schedule that has its tile, where its columns are such a run, and vectors
-// are whole lines: of a fold of windows, and on some processors of a product.
+// are whole lines: of a fold of windows, and on some processors of a product; or `next_images` of
+// one that slides.
 void choose_far_columns(Schedule& schedule, const Core& core);
 
 }  // namespace weir

@@ -154,6 +154,8 @@ struct Schedule {
   bool slides = false;  // rows of a tile of several axes read what others read some steps later
   std::optional<Panel> panel;
   std::optional<FarColumns> far_columns;
+  std::vector<FarColumns>
+      next_images;            // of a tile that slides: what its loads find in the next one
   bool streams = false;       // may use streaming stores
   bool stores_lines = false;  // with them: a vector of the result is a line
   BytesFrom past_caches;      // uses them

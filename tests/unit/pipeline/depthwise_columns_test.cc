@@ -54,7 +54,8 @@ Line random_line(Generator& random, std::int64_t most_taps, std::int64_t most) {
 Graph random_columns(Generator& random, Dim::Bindings& sizes) {
   const Line rows = random_line(random, 5, 24), row = random_line(random, 7, 70);
   const bool is_image = random() % 10 > 0, batch = random() % 3 == 0;
-  const std::int64_t channels = between(random, 1, 4), images = between(random, 0, 3);
+  const std::int64_t channels = random() % 8 == 0 ? 40 : between(random, 1, 4),
+                     images = between(random, 0, 3);
   sizes = {{"N", images}};
   auto list = [&](std::int64_t Line::* of) {
     return is_image ? fmt::format("[{}, {}]", rows.*of, row.*of) : fmt::format("[{}]", row.*of);
