@@ -7,6 +7,7 @@
 #include "compiler/lowering/cut_units.h"
 #include "compiler/lowering/join_rows.h"
 #include "compiler/lowering/linear_offset.h"
+#include "compiler/lowering/order_rows.h"
 #include "compiler/lowering/reads_axis.h"
 #include "ir/scalar/affine.h"
 
@@ -25,6 +26,8 @@ constexpr std::int64_t kRowsOfBatch = 64;
 // Of a map, whose rows are folded one by one: sums that they go to, or what an element costs,
 // beside which it does not count that each row waits for the sum of one before.
 constexpr std::int64_t kManySums = 32;
+// Columns that are worth another order of the rows for it.
+constexpr std::int64_t kManyColumns = 16;
 constexpr int kHeavyElement = 20;
 
 bool is_axis(const Arena& arena, Id id, std::uint32_t number) {
@@ -47,6 +50,9 @@ struct Walk {
   std::vector<std::optional<Id>>
       positions;  // by row axis of the sum: where a point of the kernel is
   Id element;     // and which element of that sum it is
+  // The row axis of the sum that is the remainder of the columns, where the kernel goes through all
+  // of these and the sums of all remainders are one row.
+  std::optional<std::uint32_t> remainder = {};
 };
 
 // Whether threads find work beside the sums: along the tile's rows a chunk of a tile's columns is
@@ -81,6 +87,25 @@ bool hides_sums(const Kernel& stores, const Store& store, const Walk& walk, cons
   for (Id id : scalar::reachable(stores.arena, std::span(&store.value, 1)))
     cost += scalar::info(stores.arena[id].primitive).cost;
   return cost >= kHeavyElement;
+}
+
+// A map with the axis of the sums outside of its last two, where that leaves many sums of many
+// columns for points that follow one another; nothing otherwise.
+std::optional<Kernel> with_sums_outside(const Kernel& stores, std::uint32_t axis,
+                                        const Dim& columns) {
+  const auto folds = [](const Stage& stage) { return stage.fold.has_value(); };
+  if (stores.across || axis + 2 != stores.rows.size() || axis == 0 ||
+      std::ranges::any_of(stores.stages, folds))
+    return std::nullopt;
+  const std::int64_t inside = stores.rows[axis - 1].constant().value_or(0);
+  const std::int64_t count = columns.constant().value_or(0);
+  if (count < kManyColumns || inside * count < kManySums) return std::nullopt;
+  std::vector<std::uint32_t> order(stores.rows.size());
+  std::iota(order.begin(), order.end(), 0);
+  std::swap(order[axis - 1], order[axis]);
+  Kernel moved = stores;
+  reorder_rows(moved, order);
+  return moved;
 }
 
 // The one store of a map over the rows that writes a parameter.
@@ -150,19 +175,57 @@ std::optional<Kernel> with_joined_rows(const Kernel& stores, std::uint32_t param
 }
 
 // Finds the axis along which the kernel goes through the dimension with this index, or through each
-// lanes-th element of it.
-bool find_axis(const Arena& arena, const scalar::Affine& index, std::int64_t lanes,
+// lanes-th element of it, or through those of one remainder.
+bool find_axis(const Arena& arena, const scalar::Affine& index, const RowSum::Dimension& dimension,
                std::size_t rows, Walk& walk) {
   for (const auto& [atom, coefficient] : index.terms) {
     const scalar::Node& node = arena[atom];
     if (node.primitive != Primitive::axis || node.payload >= rows) continue;
     const bool all = coefficient == Dim(1) && index.terms.size() == 1 && index.constant == Dim(0);
-    if (!all && coefficient != Dim(lanes)) continue;
+    const bool is_apart = dimension.remainder && coefficient == Dim(dimension.step);
+    if (!all && !is_apart && coefficient != Dim(dimension.lanes)) continue;
     walk.axis = static_cast<std::uint32_t>(node.payload);
-    walk.lanes = all ? lanes : 1;
+    walk.lanes = all ? dimension.lanes : is_apart ? dimension.lanes / dimension.step : 1;
     return true;
   }
   return false;
+}
+
+// Finds which element of which sum a point of the kernel goes to, by its index along the dimension;
+// false if the kernel does not walk through these alone.
+bool find_element(Arena& arena, Id index, const RowSum::Dimension& dimension, std::uint32_t columns,
+                  Walk& walk) {
+  auto floor_of = [&](Id of, std::int64_t by) {
+    return scalar::simplify_index(arena, arena.make(Primitive::floor_div, {of, arena.index(by)}));
+  };
+  auto rest_of = [&](Id of, std::int64_t by) {
+    return scalar::simplify_index(arena, arena.make(Primitive::modulo, {of, arena.index(by)}));
+  };
+  std::int64_t lanes = dimension.lanes;
+  const bool is_apart = dimension.remainder && !is_axis(arena, index, walk.axis);
+  if (is_apart) {
+    walk.positions[*dimension.remainder] = rest_of(index, dimension.step);
+    if (reads_axis(arena, *walk.positions[*dimension.remainder], walk.axis) ||
+        reads_axis(arena, *walk.positions[*dimension.remainder], columns))
+      return false;
+    index = floor_of(index, dimension.step);
+    lanes /= dimension.step;
+  }
+  walk.element = floor_of(index, lanes);
+  if (!is_axis(arena, walk.lanes == 1 ? walk.element : index, walk.axis)) return false;
+  if (dimension.row) {
+    Id lane = rest_of(index, lanes);
+    if (dimension.remainder && !is_apart) {
+      walk.positions[*dimension.remainder] = rest_of(lane, dimension.step);
+      lane = floor_of(lane, dimension.step);
+    }
+    walk.positions[*dimension.row] = lane;
+  }
+  if (walk.axis != columns) return true;
+  if (!dimension.row || walk.lanes != lanes || is_apart != dimension.remainder.has_value())
+    return false;
+  walk.column = *dimension.row;
+  return true;
 }
 
 // If the kernel goes through the elements of each sum along one axis, and its columns, which are
@@ -174,30 +237,22 @@ std::optional<Walk> find_walk(Arena& arena, std::size_t rows, const std::vector<
   walk.positions.resize(folds.rows.size());
   bool found = false;
   for (std::size_t i = 0; i < indices.size(); ++i)
-    if (const std::int64_t lanes = sum.dimensions[i].lanes; lanes != 0)
-      found = find_axis(arena, scalar::decompose(arena, indices[i]), lanes, rows, walk);
+    if (sum.dimensions[i].lanes != 0)
+      found = find_axis(arena, scalar::decompose(arena, indices[i]), sum.dimensions[i], rows, walk);
   if (!found) return std::nullopt;
   const auto columns = static_cast<std::uint32_t>(rows - 1);
   bool has_column = false;
   for (std::size_t i = 0; i < indices.size(); ++i) {
     const RowSum::Dimension& dimension = sum.dimensions[i];
     if (dimension.lanes != 0) {
-      const Id lanes = arena.index(dimension.lanes);
-      const Id element = arena.make(Primitive::floor_div, {indices[i], lanes});
-      walk.element = scalar::simplify_index(arena, element);
-      if (walk.lanes == 1 && !is_axis(arena, walk.element, walk.axis)) return std::nullopt;
-      if (dimension.row) {
-        const Id lane = arena.make(Primitive::modulo, {indices[i], lanes});
-        walk.positions[*dimension.row] = scalar::simplify_index(arena, lane);
-      }
-      if (walk.axis != columns) continue;
-      if (!dimension.row || walk.lanes != dimension.lanes) return std::nullopt;
-      has_column = true;
-      walk.column = *dimension.row;
+      if (!find_element(arena, indices[i], dimension, columns, walk)) return std::nullopt;
+      has_column = has_column || walk.axis == columns;
     } else if (dimension.row) {
       if (reads_axis(arena, indices[i], walk.axis)) return std::nullopt;
       Id position = indices[i];
-      if (dimension.remainder) {
+      if (dimension.remainder && is_axis(arena, position, columns)) {
+        walk.remainder = dimension.remainder;
+      } else if (dimension.remainder) {
         const Id step = arena.index(dimension.step);
         position =
             scalar::simplify_index(arena, arena.make(Primitive::floor_div, {position, step}));
@@ -220,7 +275,7 @@ std::optional<Walk> find_walk(Arena& arena, std::size_t rows, const std::vector<
 }
 
 // Where the other kernel stores the result, at the position of a point of this one; nothing if its
-// columns do not lie side by side there.
+// columns do not lie side by side there. Columns of all remainders are one dimension.
 std::vector<Id> plain_indices(Arena& arena, const Kernel& folds, std::uint32_t parameter,
                               const MemoryLayout& layout, const Walk& walk, std::uint32_t columns) {
   std::vector<Id> indices, memo;
@@ -232,6 +287,11 @@ std::vector<Id> plain_indices(Arena& arena, const Kernel& folds, std::uint32_t p
       if (node.primitive != Primitive::axis) return Id{};
       return walk.positions[node.payload].value_or(arena.index(0));
     }));
+  }
+  if (walk.remainder) {
+    const std::vector<Id>& stored = folds.stages[1].stores[0].indices;
+    if (!layout.order.empty() || !is_axis(folds.arena, stored.back(), *walk.remainder)) return {};
+    indices.pop_back();
   }
   if (indices.back() != *walk.positions[walk.column]) return {};
   for (std::size_t i = 0; i + 1 < indices.size(); ++i)
@@ -291,20 +351,23 @@ std::optional<ChunkResults> fold_rows(Kernel& stores, std::uint32_t parameter,
   const Fold& fold = *folds.stages.front().fold;
   const DType type = folds.locals[fold.locals[0]];
   const std::int64_t chunk = fold.chunk * walk->lanes;
-  const Dim& columns = folds.rows[walk->column];
   const auto last = static_cast<std::uint32_t>(stores.rows.size() - 1);
-  if (!leaves_work(stores, fold, type, *walk, columns, vectors)) {
-    std::optional<Kernel> cut =
-        stores.across ? std::nullopt
-                      : cut_units(stores, walk->axis, walk->lanes, kEnoughBlocks, vectors);
-    if (!cut) return std::nullopt;
+  const Dim columns = walk->remainder ? stores.rows[last] : folds.rows[walk->column];
+  auto fold_rows_of = [&](std::optional<Kernel> other) -> std::optional<ChunkResults> {
+    if (!other) return std::nullopt;
     std::optional<ChunkResults> results =
-        fold_rows(*cut, parameter, layout, folds, sum, place, vectors);
-    if (results) stores = std::move(*cut);
+        fold_rows(*other, parameter, layout, folds, sum, place, vectors);
+    if (results) stores = std::move(*other);
     return results;
+  };
+  if (!leaves_work(stores, fold, type, *walk, columns, vectors)) {
+    return fold_rows_of(stores.across
+                            ? std::nullopt
+                            : cut_units(stores, walk->axis, walk->lanes, kEnoughBlocks, vectors));
   }
-  if (!hides_sums(stores, *store, *walk, columns) ||
-      (walk->axis == last && (!is_one_chunk(folds) || walk->lanes % vectors.lanes(type) != 0)) ||
+  if (!hides_sums(stores, *store, *walk, columns))
+    return fold_rows_of(with_sums_outside(stores, walk->axis, columns));
+  if ((walk->axis == last && (!is_one_chunk(folds) || walk->lanes % vectors.lanes(type) != 0)) ||
       (stores.across && (stores.across->axis != walk->axis || stores.across->chunk != chunk ||
                          stores.across->lanes != walk->lanes)))
     return std::nullopt;
@@ -315,7 +378,8 @@ std::optional<ChunkResults> fold_rows(Kernel& stores, std::uint32_t parameter,
   if (sum.result && result.panel == 0)
     across.indices = plain_indices(arena, folds, *sum.result, result, *walk, last);
   if (sum.result && across.indices.empty() && place.may_move) {
-    results.layout = with_columns_last(folds, *sum.result, walk->column);
+    results.layout =
+        walk->remainder ? MemoryLayout{} : with_columns_last(folds, *sum.result, walk->column);
     result = results.layout.value_or(result);
     if (results.layout)
       across.indices = plain_indices(arena, folds, *sum.result, result, *walk, last);
@@ -324,6 +388,12 @@ std::optional<ChunkResults> fold_rows(Kernel& stores, std::uint32_t parameter,
     results.type = folds.parameters[*sum.result].type;
     for (std::size_t i = 0; i < result.order.size(); ++i)
       results.type.shape[i] = folds.parameters[*sum.result].type.shape[result.order[i]];
+    if (walk->remainder) {
+      results.type.shape.pop_back();
+      results.type.shape.back() = columns;
+    }
+  } else if (walk->remainder) {
+    return std::nullopt;
   } else {
     results = results_in_chunks(folds, walk->column);
     for (std::uint32_t row : results.rows)

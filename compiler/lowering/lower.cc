@@ -1,6 +1,7 @@
 #include "compiler/lowering/lower.h"
 
 #include <algorithm>
+#include <deque>
 #include <map>
 #include <tuple>
 #include <unordered_map>
@@ -123,12 +124,19 @@ class Lowerer {
   };
 
   // Of values that only these kernels know; what is checked is read in row-major order. A sum in
-  // lanes is in the kernel that stores what it reads, as a rule, wherever that lies.
+  // lanes is in the kernel that stores what it reads, as a rule, wherever that lies. Sums of
+  // rows behind a stride count as those along rows, which keeps channels innermost.
   void choose_layouts(const std::vector<GroupKernels>& groups, const IndexCheckPlan& checks) {
     std::vector<const BuiltKernel*> kernels;
+    std::deque<BuiltKernel> along_rows;
     for (const GroupKernels& group : groups) {
       if (group.start) kernels.push_back(&*group.start);
-      if (!is_sum_in_lanes(group.kernel.kernel)) kernels.push_back(&group.kernel);
+      if (is_sum_in_lanes(group.kernel.kernel)) continue;
+      if (std::optional<Kernel> sum = sum_along_rows(group.kernel.kernel))
+        kernels.push_back(
+            &along_rows.emplace_back(BuiltKernel{std::move(*sum), group.kernel.values}));
+      else
+        kernels.push_back(&group.kernel);
     }
     for (const PlannedCheck& check : checks.checks) checked_.insert(check.value);
     auto is_free = [&](ValueId id) { return is_free_to_move(id); };

@@ -17,6 +17,10 @@ using scalar::Primitive;
 
 // Of a sum in lanes, or a multiple of that.
 constexpr std::int64_t kLanes = 16;
+// Channels that are innermost as a rule.
+constexpr std::int64_t kFewChannels = 16;
+// Where a value has them, and the rows.
+constexpr std::size_t kChannels = 1, kRows = 2;
 
 // The parameter that gets what a fold leaves, where that is stored as it is and a chunk has all
 // elements.
@@ -82,6 +86,27 @@ bool is_sum_in_lanes(const Kernel& kernel) {
          });
 }
 
+std::optional<Kernel> sum_along_rows(const Kernel& kernel) {
+  const std::optional<RowSum> sum = find_row_sum(kernel);
+  if (!sum) return std::nullopt;
+  const Shape& shape = kernel.parameters[sum->parameter].type.shape;
+  if (shape.size() <= kRows + 1 || sum->dimensions.size() != shape.size() ||
+      sum->dimensions[kRows].lanes < 2 ||
+      shape[kChannels].constant().value_or(kFewChannels) < kFewChannels)
+    return std::nullopt;
+  Kernel along = kernel;
+  rewrite(along, [&](const Arena& from, Id id, Arena& into) -> Id {
+    const scalar::Node& node = from[id];
+    if (node.primitive != Primitive::load || node.payload != sum->parameter) return {};
+    std::vector<Id> indices, memo;
+    for (Id index : from.load_indices(id))
+      indices.push_back(scalar::rebuild(from, index, into, memo, [](Id) { return Id{}; }));
+    std::swap(indices[kRows], indices.back());
+    return into.load(sum->parameter, node.type, indices);
+  });
+  return along;
+}
+
 std::optional<RowSum> find_row_sum(const Kernel& kernel) {
   if (kernel.rows.empty() || kernel.stages.empty() || !kernel.stages.front().fold)
     return std::nullopt;
@@ -140,15 +165,13 @@ std::optional<RowSum> find_row_sum(const Kernel& kernel) {
     }
     // A remainder alone is the row itself, and that of lanes tells which.
     if (!dimension.row) std::swap(dimension.row, dimension.remainder);
-    if (dimension.remainder &&
-        (dimension.lanes != 0 || kernel.rows[*dimension.remainder] != Dim(dimension.step)))
+    if (dimension.remainder && kernel.rows[*dimension.remainder] != Dim(dimension.step))
       return std::nullopt;
-    // Lanes are all of a row axis, and have as many elements each.
-    const Dim lanes = dimension.row ? kernel.rows[*dimension.row] : Dim(1);
+    // Lanes are all of a row axis, or two, and have as many elements each.
+    const Dim lanes = dimension.row ? kernel.rows[*dimension.row] * Dim(dimension.step) : Dim(1);
     if (dimension.lanes == 0 ? !dimension.row : lanes != Dim(dimension.lanes)) return std::nullopt;
     // All of the value is added up: the kernel that stores it folds whatever it stores.
-    const Dim elements = dimension.lanes != 0 ? arena.axis_extent(*stage.axis) * lanes
-                                              : kernel.rows[*dimension.row] * Dim(dimension.step);
+    const Dim elements = dimension.lanes != 0 ? arena.axis_extent(*stage.axis) * lanes : lanes;
     if (elements == size) continue;
     const std::optional<std::int64_t> missing = (elements - size).constant();
     // Each chunk of each lane has an element.

@@ -13,9 +13,9 @@ namespace weir {
 
 // What a kernel folds of one value along one of its dimensions, and nothing else.
 struct RowSum {
-  // A dimension of the value: `lanes` sums go along it, of each lanes-th element, and a row axis of
-  // the sum tells which. The last ones may have a 0 beyond the end in place of a last element, which
-  // changes nothing, and need not be added. Otherwise it is a row axis of the sum, or two:
+  // A dimension of the value: `lanes` sums go along it, of each lanes-th element, and row axes of
+  // the sum tell which. The last ones may have a 0 beyond the end in place of a last element, which
+  // changes nothing, and need not be added. Otherwise row axes tell where. They are one, or two:
   // step * row + remainder.
   struct Dimension {
     std::optional<std::uint32_t> row;
@@ -38,6 +38,11 @@ std::optional<RowSum> find_row_sum(const Kernel& kernel);
 // Whether it is such a fold in lanes that are whole vectors on every target, as 1-D images and
 // those of single positions are summed.
 bool is_sum_in_lanes(const Kernel& kernel);
+
+// What a sum of rows of images behind a stride costs if it goes along rows in their place: its kernel
+// with the indices of rows and columns of what it reads exchanged, to be weighed, not run. Nothing
+// if it is another sum, or of few channels.
+std::optional<Kernel> sum_along_rows(const Kernel& kernel);
 
 // Whether a chunk has all elements of a sum.
 bool is_one_chunk(const Kernel& folds);

@@ -33,13 +33,15 @@ constexpr std::int64_t kManyChannels = 64;
 // image, which are whole vectors on any target.
 constexpr std::int64_t kEnoughColumns = 8;
 constexpr std::int64_t kLanes = 16;
-// A chain of fewer elements is no work to be saved: behind a global pool each has one.
-constexpr std::int64_t kEnoughOfChain = 4;
+// A chain of fewer elements is no work to be saved.
+constexpr std::int64_t kEnoughOfChain = 3;
 // Elements of a lane, at most, that are one chunk; and at least, where one vector of lanes does not
 // do, of which there are so many at most.
 constexpr std::int64_t kMostElements = 256;
 constexpr std::int64_t kFewElements = 64;
 constexpr std::int64_t kMostVectors = 1024;
+// Vectors of lanes that are enough behind a stride.
+constexpr std::int64_t kEnoughVectors = 4;
 
 // Ops of the gradient of a loss that a kernel of the forward pass may have.
 constexpr int kMostEpilogueOps = 64;
@@ -57,14 +59,6 @@ bool has_many_channels(const Shape& shape) {
   return !has_at_most(shape[kChannels], kManyChannels - 1);
 }
 
-// Whether layouts may have channels apart where there are kFewChannels and more, which between
-// windows is so for rows of a few whole vectors.
-bool may_lie_apart(const Shape& shape) {
-  const std::optional<std::int64_t> columns = shape.back().constant();
-  return shape.size() == kSpatial + 2 && !has_many_channels(shape) && columns &&
-         *columns % kLanes == 0 && *columns >= 2 * kLanes;
-}
-
 // What a reshape of rows, one for each image, made the images of; none if they are not.
 std::optional<Var> rows_of_images(GraphBuilder& builder, const Var& images) {
   const Graph& graph = builder.graph();
@@ -75,24 +69,6 @@ std::optional<Var> rows_of_images(GraphBuilder& builder, const Var& images) {
   const Shape& shape = graph.type(node.operands[0]).shape;
   if (shape.size() != 2 || shape[0] != value.type.shape[kBatch]) return std::nullopt;
   return Var(builder, node.operands[0]);
-}
-
-// The stride along the last axis of what spread the value from fewer positions, behind pointwise
-// ops: a kernel stores the columns of each remainder by it for themselves. 1 if there is none.
-std::int64_t stride_behind(const Graph& graph, ValueId value, int most_ops = 4) {
-  if (graph.value(value).kind != Value::Kind::result || most_ops == 0) return 1;
-  const Node& node = graph.node(graph.value(value).producer);
-  if (node.op->spreads_images) {
-    const Integers& strides = node.attributes.integers("strides");
-    return strides.empty() ? 1 : strides.back();
-  }
-  if (!node.op->pointwise) return 1;
-  for (ValueId operand : node.operands) {
-    if (graph.type(operand).shape != graph.type(value).shape) continue;
-    const std::int64_t stride = stride_behind(graph, operand, most_ops - 1);
-    if (stride != 1) return stride;
-  }
-  return 1;
 }
 
 // What moved windows over images behind pointwise ops, and made the value, a cotangent of the
@@ -160,6 +136,13 @@ bool is_depthwise(const Node& windows, const Shape& shape) {
          shape[kChannels] == Dim(windows.attributes.integer("groups"));
 }
 
+// The stride along an axis by whose remainders a kernel stores positions apart from each other:
+// where it divides these (split_residues.h).
+std::int64_t step_along(const Shape& shape, const Integers& strides, std::size_t axis) {
+  const std::int64_t step = strides.empty() ? 1 : strides[axis - kSpatial];
+  return shape[axis] != Dim(step) && shape[axis].divided_by(Dim(step)) ? step : 1;
+}
+
 Var in_compute_type(GraphBuilder& builder, Var value) {
   const DType type = compute_type(value.dtype());
   return type == value.dtype() ? value : builder.apply("cast", {value}, {{"dtype", type}});
@@ -181,16 +164,17 @@ Var sum_of_all_but_channels(GraphBuilder& builder, Var value) {
 }
 
 // Of each image the rows are added up, and then what that leaves: wherever channels lie, a kernel
-// that stores rows adds each to what it has of those before. Behind a stride it stores rows and
-// columns of one remainder by it at a time.
-Var sum_of_rows(GraphBuilder& builder, Var value, std::int64_t step) {
+// that stores rows adds each to what it has of those before. Behind strides it stores the positions
+// of one remainder by them at a time.
+Var sum_of_rows(GraphBuilder& builder, Var value, const Integers& strides) {
   const DType type = value.dtype();
-  Shape apart = value.shape();
-  if (step != 1) {
-    apart.back() = *apart.back().divided_by(Dim(step));
-    apart.emplace_back(step);
-    apart[kSpatial] = *apart[kSpatial].divided_by(Dim(step));
-    apart.insert(apart.begin() + kSpatial + 1, Dim(step));
+  const Shape& shape = value.shape();
+  Shape apart(shape.begin(), shape.begin() + kSpatial);
+  for (std::size_t axis = kSpatial; axis < shape.size(); ++axis) {
+    const bool is_apart = axis == kSpatial || axis + 1 == shape.size();
+    const std::int64_t step = is_apart ? step_along(shape, strides, axis) : 1;
+    apart.push_back(*shape[axis].divided_by(Dim(step)));
+    if (step != 1) apart.emplace_back(step);
   }
   value = reshape_to(builder, in_compute_type(builder, value), apart);
   value = sum_over(builder, value, {kSpatial});
@@ -200,8 +184,8 @@ Var sum_of_rows(GraphBuilder& builder, Var value, std::int64_t step) {
 // Sums that the elements of an image go to in turn, if these are gone through as one row: as few as
 // leave one chunk each, and as many elements where that can be. None if the elements are fewer than
 // a vector, or their number is known only at the call.
-std::optional<std::int64_t> lanes_of(const Shape& images) {
-  const std::optional<std::int64_t> elements = element_count(spatial(images)).constant();
+std::optional<std::int64_t> lanes_of(const Shape& pixels) {
+  const std::optional<std::int64_t> elements = element_count(pixels).constant();
   if (!elements || *elements < kLanes) return std::nullopt;
   const std::int64_t vectors = (*elements + kLanes - 1) / kLanes;
   const std::int64_t fewest = (vectors + kMostElements - 1) / kMostElements;
@@ -214,13 +198,14 @@ std::optional<std::int64_t> lanes_of(const Shape& images) {
 }
 
 // Vectors along an image are added up, whose pixels are one row. What the last one lacks is filled
-// up with zeros, which leave a sum that began as one as it is: it is never -0.
-Var sum_in_lanes(GraphBuilder& builder, Var value, std::int64_t lanes) {
+// up with zeros, which leave a sum that began as one as it is: it is never -0. Behind a stride, one
+// of each remainder by it.
+Var sum_in_lanes(GraphBuilder& builder, Var value, std::int64_t lanes, std::int64_t step) {
   const DType type = value.dtype();
   const std::int64_t elements = element_count(spatial(value.shape())).value();
-  const std::int64_t vectors = (elements + lanes - 1) / lanes;
+  const std::int64_t vector = lanes * step, vectors = (elements + vector - 1) / vector;
   Shape apart(value.shape().begin(), value.shape().begin() + kSpatial);
-  if (const std::int64_t missing = vectors * lanes - elements; missing != 0) {
+  if (const std::int64_t missing = vectors * vector - elements; missing != 0) {
     Shape row = apart, high(apart.size(), Dim(0));
     row.emplace_back(elements);
     high.emplace_back(missing);
@@ -229,6 +214,7 @@ Var sum_in_lanes(GraphBuilder& builder, Var value, std::int64_t lanes) {
   }
   apart.emplace_back(vectors);
   apart.emplace_back(lanes);
+  if (step != 1) apart.emplace_back(step);
   value = reshape_to(builder, in_compute_type(builder, value), apart);
   value = sum_over(builder, value, {kSpatial});
   return in_type(builder, sum_of_all_but_channels(builder, value), type);
@@ -238,13 +224,12 @@ Var sum_in_lanes(GraphBuilder& builder, Var value, std::int64_t lanes) {
 // in the order of the rows. There are two chains a row, of the even columns and of the odd ones, if
 // these are as many, so that the order is also that of kernels that store one of the two at a time,
 // behind a stride of 2; behind a longer stride there are as many.
-Var sum_along_rows(GraphBuilder& builder, Var value) {
+Var sum_along_rows(GraphBuilder& builder, Var value, const Integers& strides) {
   const DType type = value.dtype();
   value = in_compute_type(builder, value);
   const std::size_t last = value.shape().size() - 1;
-  std::int64_t chains = std::max<std::int64_t>(2, stride_behind(builder.graph(), value.id()));
+  std::int64_t chains = std::max<std::int64_t>(2, step_along(value.shape(), strides, last));
   if (has_at_most(value.shape()[last], kEnoughOfChain * chains - 1)) chains = 2;
-  if (!value.shape()[last].divided_by(Dim(chains))) chains = 2;
   if (!value.shape()[last].divided_by(Dim(chains))) chains = 1;
   Shape apart = value.shape();
   apart.back() = *apart.back().divided_by(Dim(chains));
@@ -288,35 +273,38 @@ Var sum_of_channels(GraphBuilder& builder, const Var& result, Var value) {
   const Node* windows = mover ? &graph.node(*mover) : nullptr;
   const bool are_points = windows != nullptr && has_points(graph, *windows);
   if (are_points)
-    if (const std::optional<std::int64_t> lanes = lanes_of(shape))
-      return sum_in_lanes(builder, value, *lanes);
-  std::int64_t step = 1;
+    if (const std::optional<std::int64_t> lanes = lanes_of(spatial(shape)))
+      return sum_in_lanes(builder, value, *lanes, 1);
+  Integers strides;
   if (windows != nullptr && windows->op->spreads_images)
-    if (const Integers& strides = windows->attributes.integers("strides"); !strides.empty())
-      step = strides.front();
-  const std::optional<std::int64_t> columns = shape.back().constant();
-  if (!is_line && !has_few_channels(shape)) {
-    // The last layer's results lie as the graph returns them and as targets do, so its kernel goes
-    // along the columns, if these are vectors.
-    const bool is_last = windows == &graph.node(forward) && columns && *columns >= kLanes &&
-                         shape.size() == kSpatial + 2 && !has_many_channels(shape);
-    const bool by_rows =
-        windows == nullptr || (windows->op->is_contraction && step == 1 &&
-                               (is_last || may_lie_apart(shape) || is_depthwise(*windows, shape)));
-    return by_rows ? sum_of_rows(builder, value, 1) : sum_along_rows(builder, value);
-  }
-  if (windows == nullptr) return sum_of_all_but_channels(builder, value);
+    strides = windows->attributes.integers("strides");
   if (is_line) {
-    // Behind a stride channels are innermost, if there are enough of them.
-    const std::optional<std::int64_t> channels = shape[kChannels].constant();
-    if (step != 1 && channels && *channels >= kFewChannels) return sum_along_rows(builder, value);
-    if (const std::optional<std::int64_t> lanes = lanes_of(shape); step == 1 && lanes)
-      return sum_in_lanes(builder, value, *lanes);
-  } else if (!are_points && columns && *columns >= kEnoughColumns * step && *columns % step == 0 &&
-             shape[kSpatial].divided_by(Dim(step))) {
-    return sum_of_rows(builder, value, step);
+    if (windows == nullptr) return sum_of_all_but_channels(builder, value);
+    // Behind a stride many channels are innermost, and lanes of few elements each leave as much to
+    // be read again as they save.
+    const std::int64_t step = step_along(shape, strides, kSpatial);
+    const bool is_strided = !strides.empty() && strides.front() != 1;
+    const bool is_short = has_at_most(shape.back(), kEnoughVectors * kLanes * step - 1);
+    if (is_strided && (has_many_channels(shape) || (is_short && !has_few_channels(shape))))
+      return sum_along_rows(builder, value, strides);
+    const std::optional<std::int64_t> lanes = lanes_of({*shape.back().divided_by(Dim(step))});
+    return lanes && !(is_strided && is_short) ? sum_in_lanes(builder, value, *lanes, step)
+                                              : sum_of_all_but_channels(builder, value);
   }
-  return sum_of_all_but_channels(builder, value);
+  if (windows == nullptr)
+    return has_few_channels(shape) ? sum_of_all_but_channels(builder, value)
+                                   : sum_of_rows(builder, value, {});
+  // Many channels are innermost, but where windows go through each for itself; and tiles of few
+  // columns have several rows of an image.
+  const bool by_channel = is_depthwise(*windows, shape);
+  const bool is_strided = std::ranges::any_of(strides, [](std::int64_t by) { return by != 1; });
+  const std::int64_t enough = has_few_channels(shape) || by_channel ? kEnoughColumns : kLanes;
+  const std::int64_t step = step_along(shape, strides, shape.size() - 1);
+  const bool has_few_columns = has_at_most(shape.back(), enough * step - 1);
+  const bool along_rows =
+      by_channel ? is_strided && has_few_columns : has_many_channels(shape) || has_few_columns;
+  return along_rows ? sum_along_rows(builder, value, strides)
+                    : sum_of_rows(builder, value, strides);
 }
 
 }  // namespace

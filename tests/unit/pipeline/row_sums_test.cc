@@ -205,7 +205,7 @@ TEST(RowSums, BehindConvolutions) {
       {{.size = "5, 6", .type = "f64", .first = padded, .second = padded}, 2},
       {{.size = "5, 6", .type = "f16", .first = padded, .second = padded}, 2},
       {{.size = "4, 5, 6", .second = "{low = [1, 1, 1], high = [1, 1, 1]}"}, 2},
-      {{.size = "5, W", .first = padded, .second = padded}, 0},
+      {{.size = "5, W", .first = padded, .second = padded}, 2},
       {{.size = "70"}, 2},
       {{.size = "9, 12", .first = padded, .second = "{strides = [3, 3]}"}, 2},
       {{.size = "8, 16", .first = padded, .second = "{strides = [4, 4]}"}, 2},
@@ -242,7 +242,7 @@ TEST(RowSums, BehindConvolutionsIntoFewChannels) {
        2},
       {{.size = "7, 24", .channels = 5, .first = padded, .second = padded, .between = overlapping},
        2},
-      {{.size = "4, 5, 9", .channels = 6, .second = "{low = [1, 1, 1], high = [1, 1, 1]}"}, 1},
+      {{.size = "4, 5, 9", .channels = 6, .second = "{low = [1, 1, 1], high = [1, 1, 1]}"}, 2},
       {{.size = "12, 24", .channels = 8, .taps = 1}, 2},
       {{.size = "66", .channels = 3, .second = line}, 2},
       {{.size = "64", .channels = 3, .taps = 1}, 2},
@@ -283,7 +283,7 @@ TEST(RowSums, BehindSinglePositions) {
       {{.size = "65, 65", .channels = 3, .taps = 1}, 2},
       {{.size = "17", .channels = 6, .taps = 1}, 2},
       {{.size = "3, 5", .channels = 5, .taps = 1}, 0},
-      {{.size = "16, W", .channels = 5, .taps = 1}, 0},
+      {{.size = "16, W", .channels = 5, .taps = 1}, 2},
       {{.size = "12, 24", .channels = 5, .second = "{low = [1, 1], high = [1, 1]}", .taps = 1}, 1},
       {{.size = "12, 24", .channels = 5, .second = "{strides = [2, 2]}", .taps = 1}, 1},
   };
@@ -401,14 +401,20 @@ TEST(RowSums, BehindTheMapOfALoss) {
 
 // Behind windows that go through each channel for itself, of any number of channels.
 TEST(RowSums, BehindDepthwiseWindows) {
-  for (const auto& [channels, size] : std::vector<std::pair<std::int64_t, std::string>>{
-           {16, "5, 32"}, {64, "5, 32"}, {70, "6, 13"}, {5, "6, 24"}}) {
+  for (const auto& [channels, size, stride] :
+       std::vector<std::tuple<std::int64_t, std::string, std::int64_t>>{{16, "5, 32", 1},
+                                                                        {64, "5, 32", 1},
+                                                                        {70, "6, 13", 1},
+                                                                        {5, "6, 24", 1},
+                                                                        {48, "6, 32", 2},
+                                                                        {70, "6, 24", 2},
+                                                                        {20, "7, 13", 2}}) {
     const Graph forward = parse(fmt::format(
         "graph @depthwise(%x: f32[N, 3, {1}], %w0: f32[{0}, 3, 1, 1], %b0: f32[{0}], %w1: "
         "f32[{0}, 1, 3, 3]) -> (f32[]) {{ %h0 = conv(%x, %w0, %b0) %a0 = leaky_relu(%h0) "
-        "%h1 = conv(%a0, %w1) {{low = [1, 1], high = [1, 1], groups = {0}}} %s = mul(%h1, %h1) "
-        "%l = reduce_sum(%s) return %l }}",
-        channels, size));
+        "%h1 = conv(%a0, %w1) {{low = [1, 1], high = [1, 1], strides = [{2}, {2}], groups = {0}}} "
+        "%s = mul(%h1, %h1) %l = reduce_sum(%s) return %l }}",
+        channels, size, stride));
     const std::vector<std::string> wrt{"w0", "b0", "w1"};
     const Graph graph = gradient(forward, wrt);
     EXPECT_EQ(row_folds(graph), 1) << print(graph);
@@ -520,6 +526,56 @@ TEST(RowSums, OfRemainders) {
       "%b = reduce_sum(%r) {axes = [2]} return %d, %b }");
   EXPECT_EQ(row_folds(graph), 1) << print(graph);
   expect_equal(graph, rows_of({0, 1, 4}));
+}
+
+// The same where one kernel goes through all columns, as a map that turns results does; and with
+// few columns, where the axis of the sums lies outside of another one.
+TEST(RowSums, OfAllRemainders) {
+  for (const auto& [channels, rows, columns, row_step, column_step, folds] :
+       std::vector<std::tuple<std::int64_t, std::int64_t, std::int64_t, std::int64_t, std::int64_t,
+                              std::ptrdiff_t>>{{5, 14, 24, 2, 2, 1},
+                                               {5, 14, 36, 2, 3, 1},
+                                               {9, 7, 18, 1, 3, 1},
+                                               {2, 7, 20, 1, 1, 1},
+                                               {1, 7, 20, 1, 1, 0},
+                                               {40, 7, 15, 1, 1, 0},
+                                               {5, 600, 24, 2, 2, 0}}) {
+    const Graph graph = parse(fmt::format(
+        "graph @r(%x: f32[N, {0}, {1}, {2}]) -> (f32[N, {0}, {1}, {2}], f32[N, {0}, {4}, {5}, "
+        "{6}]) {{ %d = leaky_relu(%x) %r = reshape(%d) {{shape = [N, {0}, {3}, {4}, {5}, {6}]}} "
+        "%b = reduce_sum(%r) {{axes = [2]}} return %d, %b }}",
+        channels, rows, columns, rows / row_step, row_step, columns / column_step, column_step));
+    EXPECT_EQ(row_folds(graph), folds) << print(graph);
+    expect_equal(graph, rows_of({0, 1, 4}), true);
+  }
+}
+
+// Behind windows with a stride: that the rows and columns do not divide by, or one of them; that
+// differs between them; along 1-D images, in lanes of each remainder.
+TEST(RowSums, BehindStrides) {
+  auto strides = [](const char* sizes) {
+    return fmt::format("{{strides = [{0}], low = [{1}], high = [{1}]}}", sizes,
+                       std::string_view(sizes).find(',') == std::string_view::npos ? "1" : "1, 1");
+  };
+  const std::vector<std::pair<Images, std::ptrdiff_t>> cases{
+      {{.size = "9, 24", .channels = 5, .second = strides("1, 2")}, 1},
+      {{.size = "12, 17", .channels = 5, .second = strides("2, 1")}, 1},
+      {{.size = "9, 25", .channels = 5, .second = strides("2, 2")}, 1},
+      {{.size = "10, 25", .channels = 5, .second = strides("2, 2")}, 1},
+      {{.size = "9, 36", .channels = 24, .second = strides("1, 2")}, 1},
+      {{.size = "12, 28", .channels = 20, .second = strides("2, 1")}, 1},
+      {{.size = "4, 6, 20", .channels = 6, .second = "{strides = [1, 2, 2]}"}, 1},
+      {{.size = "130", .channels = 5, .second = strides("2")}, 1},
+      {{.size = "218", .channels = 24, .second = strides("3")}, 1},
+      {{.size = "209", .type = "f16", .channels = 24, .second = strides("3")}, 1},
+      {{.size = "137", .channels = 5, .second = strides("2")}, 1},
+  };
+  for (const auto& [images, folds] : cases) {
+    const Graph graph = images.gradients();
+    EXPECT_GE(row_folds(graph), folds) << print(graph);
+    expect_equal(graph, rows_of({1, 4}));
+  }
+  expect_equal(cases[8].first.gradients(), rows_of({0, 3}), true);
 }
 
 // Behind a layer of features whose input is images laid flat: the product has the mask in its
