@@ -238,6 +238,20 @@ void Differentiator::visit_pointwise(const Node& node, const OpInstance& instanc
   }
 }
 
+// Whether an op is of what windows went over, or of what was normalized or added up of that.
+bool is_of_images(const Graph& graph, const Node& node) {
+  auto any_from = [&](const Node& of, auto&& holds) {
+    return std::ranges::any_of(of.operands, [&](ValueId operand) {
+      const Value& value = graph.value(operand);
+      return value.kind == Value::Kind::result && holds(graph.node(value.producer));
+    });
+  };
+  auto takes_images = [](const Node& from) { return from.op->takes_images; };
+  return any_from(node, [&](const Node& from) {
+    return from.op->takes_images || (from.operands.size() > 1 && any_from(from, takes_images));
+  });
+}
+
 Var Differentiator::flat_product(const Node& node, const Var& cotangent) {
   auto producer = [&](ValueId id) -> const Node* {
     const Graph& graph = builder_.graph();
@@ -250,11 +264,7 @@ Var Differentiator::flat_product(const Node& node, const Var& cotangent) {
   // Of narrow types it is rounded first.
   if (product && product->op->pointwise && product->operands.size() == 1)
     product = producer(product->operands[0]);
-  const bool is_of_windows = std::ranges::any_of(node.operands, [&](ValueId operand) {
-    const Node* from = producer(operand);
-    return from && from->op->takes_images;
-  });
-  if (!product || !product->op->is_contraction || !is_of_windows) return {};
+  if (!product || !product->op->is_contraction || !is_of_images(graph_, node)) return {};
   if (builder_.graph().type(reshape->operands[0]).shape.size() != 2) return {};
   return {builder_, reshape->operands[0]};
 }

@@ -2,9 +2,12 @@
 
 #include <algorithm>
 #include <optional>
+#include <string_view>
 
 #include "compiler/lowering/elements.h"
+#include "ir/notes.h"
 #include "ir/op.h"
+
 namespace weir {
 namespace {
 
@@ -37,6 +40,34 @@ bool is_flat(const Graph& graph, const Node& node, ValueId operand) {
   return reshape.op->keeps_order && graph.type(reshape.operands[0]).shape.size() == 2 &&
          value.type.shape.size() > 2 && value.type.shape[1] != Dim(1) &&
          graph.value(reshape.operands[0]).kind == Value::Kind::result;
+}
+
+// Whether the epilogue of a contraction of the backward pass may compute and store this in place of
+// what it computes, which nothing else reads, and of which readers would need another value as well,
+// as the mask of a gradient is of two. What is of the product alone its readers compute on their
+// way, as copies do.
+bool may_be_epilogue(const Planner& planner, ValueId value) {
+  const Graph& graph = planner.graph;
+  bool reads_others = false;
+  for (bool is_first = true;; is_first = false) {
+    const Value& info = graph.value(value);
+    if (info.kind != Value::Kind::result) return false;
+    if (!is_first && (planner.use_count[value.index] != 1 || planner.is_output[value.index]))
+      return false;
+    const Node& node = graph.node(info.producer);
+    if (node.op->is_contraction)
+      return reads_others && std::string_view(node.location.note).starts_with(kGradientOf);
+    if (!node.op->pointwise) return false;
+    // Of several operands the last one is the cotangent of a gradient.
+    std::optional<ValueId> next;
+    for (ValueId operand : node.operands) {
+      if (graph.type(operand).shape != info.type.shape) continue;
+      reads_others = reads_others || (next && *next != operand);
+      next = operand;
+    }
+    if (!next) return false;
+    value = *next;
+  }
 }
 
 }  // namespace
@@ -123,8 +154,11 @@ void choose_members(Planner& planner) {
       uses += planner.use_count[result.index];
       output = output || planner.is_output[result.index] || planner.is_checked[result.index];
     }
+    const bool stays = uses > 1 && may_be_epilogue(planner, node.results[0]);
+    if (uses > 1 && node.op->keeps_order && may_be_epilogue(planner, node.operands[0]))
+      store(node.operands[0]);
     member[i] = folds || node.op->steps || node.op->is_stored || output || !planner.options.fuse ||
-                (uses > 1 && total > kRecomputeCost);
+                (uses > 1 && total > kRecomputeCost) || stays;
   }
   for (std::size_t i = 0; i < member.size(); ++i)
     if (member[i]) planner.plan.group_of[i] = INT32_MAX;  // a member, group to be chosen

@@ -146,7 +146,18 @@ std::optional<MemberLevel> level_in(const Planner& planner, NodeId node, Probe& 
       return std::nullopt;
     return MemberLevel::fold;
   }
-  if (own.contraction || own.domain != group.domain) return std::nullopt;
+  if (own.contraction) {
+    // What lies as rows of all positions gives no domain, but is folded over as many.
+    const bool is_all = std::ranges::any_of(probe.accesses, [&](const Probe::Access& access) {
+      return element_count(planner.graph.type(access.value).shape) == element_count(group.domain);
+    });
+    if (!group.has_inner() || probe.multiplies || !is_all || shape != group.rows() ||
+        probe.reduced_extent != element_count(group.inner()) ||
+        !reads_in_place(planner, probe, group, number, MemberLevel::fold))
+      return std::nullopt;
+    return MemberLevel::fold;
+  }
+  if (own.domain != group.domain) return std::nullopt;
   if (group.has_inner()) {
     if (own.inner_begin != group.inner_begin || own.inner_end != group.inner_end)
       return std::nullopt;

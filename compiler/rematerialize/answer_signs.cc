@@ -81,16 +81,20 @@ class SignChooser {
   void choose(ValueId x, const std::vector<bool>& kept) {
     auto is_kept = [&](ValueId value) { return kept[value.index]; };
     std::vector<ValueId> loads = boundary_.loads_of(x);
-    if (std::all_of(loads.begin(), loads.end(), is_kept)) return;
+    const bool is_there = std::all_of(loads.begin(), loads.end(), is_kept);
     auto [first, last] = users_.equal_range(x);
     for (; first != last; ++first) {
       ValueId y = graph_.node(first->second).results[0];
       std::vector<ValueId> of_y = boundary_.loads_of(y);
+      // Where x can be computed again of what is kept, the output is asked if it is less to read
+      // and lies as x would: what windows go over has a layout of its own, and often a frame.
+      if (is_there && (of_y.size() >= loads.size() || is_image(y))) continue;
       if (is_output(y) || std::all_of(of_y.begin(), of_y.end(), is_kept)) {
         outputs_.emplace(x, y);
         return;
       }
     }
+    if (is_there) return;
     // One bit answers one question: for NaN both answers are no.
     const SignQuestions asked = asked_of_.at(x);
     if (asked.above && asked.not_above) return;
@@ -111,6 +115,13 @@ class SignChooser {
           keeps_sign(graph_, node))
         users_.emplace(node.operands[0], NodeId{i});
     }
+  }
+
+  bool is_image(ValueId value) const {
+    return std::ranges::any_of(graph_.nodes(), [&](const Node& node) {
+      return node.op->takes_images &&
+             std::ranges::find(node.operands, value) != node.operands.end();
+    });
   }
 
   bool is_output(ValueId value) const {

@@ -120,6 +120,18 @@ INSTANTIATE_TEST_SUITE_P(
   %v = exp(%p)
   return %s, %u, %v
 })",
+        R"(graph @flattened_normalized(%x: f64[3, 2, 3, 3], %w: f64[2, 2, 1, 1], %g: f64[2], %o: f64[2], %m: f64[2], %s: f64[2], %v: f64[4, 18]) -> (f64[3, 4], f64[3, 4]) {
+  %h = conv(%x, %w)
+  %n, %rm, %rs = batch_norm_training(%h, %g, %o, %m, %s)
+  %a = leaky_relu(%n) {negative_slope = 0.3}
+  %f = reshape(%a) {shape = [3, 18]}
+  %y = linear(%f, %v)
+  %q = add(%h, %x)
+  %b = leaky_relu(%q) {negative_slope = 0.3}
+  %k = reshape(%b) {shape = [3, 18]}
+  %z = linear(%k, %v)
+  return %y, %z
+})",
         R"(graph @flattened(%x: f64[3, 2, 4, 5], %w: f64[3, 2, 3, 3], %b: f64[3], %v: f64[4, 18]) -> (f64[3, 4]) {
   %h = conv(%x, %w, %b)
   %a = leaky_relu(%h) {negative_slope = 0.3}
