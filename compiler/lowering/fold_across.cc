@@ -9,6 +9,7 @@
 #include "compiler/lowering/linear_offset.h"
 #include "compiler/lowering/order_rows.h"
 #include "compiler/lowering/reads_axis.h"
+#include "compiler/lowering/sum_walk.h"
 #include "ir/scalar/affine.h"
 
 namespace weir {
@@ -30,10 +31,6 @@ constexpr std::int64_t kManySums = 32;
 constexpr std::int64_t kManyColumns = 16;
 constexpr int kHeavyElement = 20;
 
-bool is_axis(const Arena& arena, Id id, std::uint32_t number) {
-  return arena[id].primitive == Primitive::axis && arena[id].payload == number;
-}
-
 // The steps of a point of the rows, where they are known; none of a map.
 std::int64_t steps_of(const Kernel& kernel) {
   std::int64_t steps = 0;
@@ -42,23 +39,10 @@ std::int64_t steps_of(const Kernel& kernel) {
   return steps;
 }
 
-// How the rows of a kernel go through the elements of sums.
-struct Walk {
-  std::uint32_t axis = 0;    // of the elements
-  std::int64_t lanes = 1;    // sums that they go to in turn
-  std::uint32_t column = 0;  // the row axis of the sum along the columns, the kernel's last
-  std::vector<std::optional<Id>>
-      positions;  // by row axis of the sum: where a point of the kernel is
-  Id element;     // and which element of that sum it is
-  // The row axis of the sum that is the remainder of the columns, where the kernel goes through all
-  // of these and the sums of all remainders are one row.
-  std::optional<std::uint32_t> remainder = {};
-};
-
 // Whether threads find work beside the sums: along the tile's rows a chunk of a tile's columns is
 // the least that one of them takes, which may be little, and rows of more axes than a tile has are
 // work for others; along another axis it is all that the axes outside leave of the kernel.
-bool leaves_work(const Kernel& stores, const Fold& fold, DType type, const Walk& walk,
+bool leaves_work(const Kernel& stores, const Fold& fold, DType type, const SumWalk& walk,
                  const Dim& column_count, const VectorRegisters& vectors) {
   const auto tile_axis = static_cast<std::uint32_t>(stores.rows.size() - 2);
   std::int64_t parts = 1;
@@ -79,7 +63,7 @@ bool leaves_work(const Kernel& stores, const Fold& fold, DType type, const Walk&
 
 // Where it does not count that points which follow one another go to one sum: those of an axis
 // outside do not.
-bool hides_sums(const Kernel& stores, const Store& store, const Walk& walk, const Dim& columns) {
+bool hides_sums(const Kernel& stores, const Store& store, const SumWalk& walk, const Dim& columns) {
   if (walk.axis + 2 < stores.rows.size() || steps_of(stores) > 0 ||
       columns.constant().value_or(0) * walk.lanes >= kManySums)
     return true;
@@ -174,110 +158,11 @@ std::optional<Kernel> with_joined_rows(const Kernel& stores, std::uint32_t param
   return joined;
 }
 
-// Finds the axis along which the kernel goes through the dimension with this index, or through each
-// lanes-th element of it, or through those of one remainder.
-bool find_axis(const Arena& arena, const scalar::Affine& index, const RowSum::Dimension& dimension,
-               std::size_t rows, Walk& walk) {
-  for (const auto& [atom, coefficient] : index.terms) {
-    const scalar::Node& node = arena[atom];
-    if (node.primitive != Primitive::axis || node.payload >= rows) continue;
-    const bool all = coefficient == Dim(1) && index.terms.size() == 1 && index.constant == Dim(0);
-    const bool is_apart = dimension.remainder && coefficient == Dim(dimension.step);
-    if (!all && !is_apart && coefficient != Dim(dimension.lanes)) continue;
-    walk.axis = static_cast<std::uint32_t>(node.payload);
-    walk.lanes = all ? dimension.lanes : is_apart ? dimension.lanes / dimension.step : 1;
-    return true;
-  }
-  return false;
-}
-
-// Finds which element of which sum a point of the kernel goes to, by its index along the dimension;
-// false if the kernel does not walk through these alone.
-bool find_element(Arena& arena, Id index, const RowSum::Dimension& dimension, std::uint32_t columns,
-                  Walk& walk) {
-  auto floor_of = [&](Id of, std::int64_t by) {
-    return scalar::simplify_index(arena, arena.make(Primitive::floor_div, {of, arena.index(by)}));
-  };
-  auto rest_of = [&](Id of, std::int64_t by) {
-    return scalar::simplify_index(arena, arena.make(Primitive::modulo, {of, arena.index(by)}));
-  };
-  std::int64_t lanes = dimension.lanes;
-  const bool is_apart = dimension.remainder && !is_axis(arena, index, walk.axis);
-  if (is_apart) {
-    walk.positions[*dimension.remainder] = rest_of(index, dimension.step);
-    if (reads_axis(arena, *walk.positions[*dimension.remainder], walk.axis) ||
-        reads_axis(arena, *walk.positions[*dimension.remainder], columns))
-      return false;
-    index = floor_of(index, dimension.step);
-    lanes /= dimension.step;
-  }
-  walk.element = floor_of(index, lanes);
-  if (!is_axis(arena, walk.lanes == 1 ? walk.element : index, walk.axis)) return false;
-  if (dimension.row) {
-    Id lane = rest_of(index, lanes);
-    if (dimension.remainder && !is_apart) {
-      walk.positions[*dimension.remainder] = rest_of(lane, dimension.step);
-      lane = floor_of(lane, dimension.step);
-    }
-    walk.positions[*dimension.row] = lane;
-  }
-  if (walk.axis != columns) return true;
-  if (!dimension.row || walk.lanes != lanes || is_apart != dimension.remainder.has_value())
-    return false;
-  walk.column = *dimension.row;
-  return true;
-}
-
-// If the kernel goes through the elements of each sum along one axis, and its columns, which are
-// those of the sums, lie side by side. Where that axis is the columns' own, they go to as many sums
-// side by side.
-std::optional<Walk> find_walk(Arena& arena, std::size_t rows, const std::vector<Id>& indices,
-                              const Kernel& folds, const RowSum& sum) {
-  Walk walk;
-  walk.positions.resize(folds.rows.size());
-  bool found = false;
-  for (std::size_t i = 0; i < indices.size(); ++i)
-    if (sum.dimensions[i].lanes != 0)
-      found = find_axis(arena, scalar::decompose(arena, indices[i]), sum.dimensions[i], rows, walk);
-  if (!found) return std::nullopt;
-  const auto columns = static_cast<std::uint32_t>(rows - 1);
-  bool has_column = false;
-  for (std::size_t i = 0; i < indices.size(); ++i) {
-    const RowSum::Dimension& dimension = sum.dimensions[i];
-    if (dimension.lanes != 0) {
-      if (!find_element(arena, indices[i], dimension, columns, walk)) return std::nullopt;
-      has_column = has_column || walk.axis == columns;
-    } else if (dimension.row) {
-      if (reads_axis(arena, indices[i], walk.axis)) return std::nullopt;
-      Id position = indices[i];
-      if (dimension.remainder && is_axis(arena, position, columns)) {
-        walk.remainder = dimension.remainder;
-      } else if (dimension.remainder) {
-        const Id step = arena.index(dimension.step);
-        position =
-            scalar::simplify_index(arena, arena.make(Primitive::floor_div, {position, step}));
-        const Id rest = arena.make(Primitive::modulo, {indices[i], step});
-        walk.positions[*dimension.remainder] = scalar::simplify_index(arena, rest);
-        if (reads_axis(arena, *walk.positions[*dimension.remainder], columns)) return std::nullopt;
-      }
-      walk.positions[*dimension.row] = position;
-      if (!reads_axis(arena, position, columns)) continue;
-      const scalar::Affine along = scalar::decompose(arena, position);
-      has_column = std::ranges::any_of(along.terms, [&](const std::pair<Id, Dim>& term) {
-        return is_axis(arena, term.first, columns) && term.second == Dim(1);
-      });
-      if (!has_column) return std::nullopt;
-      walk.column = *dimension.row;
-    }
-  }
-  if (!has_column) return std::nullopt;
-  return walk;
-}
-
 // Where the other kernel stores the result, at the position of a point of this one; nothing if its
 // columns do not lie side by side there. Columns of all remainders are one dimension.
 std::vector<Id> plain_indices(Arena& arena, const Kernel& folds, std::uint32_t parameter,
-                              const MemoryLayout& layout, const Walk& walk, std::uint32_t columns) {
+                              const MemoryLayout& layout, const SumWalk& walk,
+                              std::uint32_t columns) {
   std::vector<Id> indices, memo;
   for (std::size_t i = 0; i < folds.parameters[parameter].type.shape.size(); ++i) {
     const std::size_t dimension = layout.order.empty() ? i : layout.order[i];
@@ -345,7 +230,7 @@ std::optional<ChunkResults> fold_rows(Kernel& stores, std::uint32_t parameter,
   if (store == nullptr) return std::nullopt;
   Arena& arena = stores.arena;
   const std::vector<Id> indices = summed_indices(stores, *store, layout, folds, sum);
-  const std::optional<Walk> walk = find_walk(arena, stores.rows.size(), indices, folds, sum);
+  const std::optional<SumWalk> walk = find_walk(arena, stores.rows.size(), indices, folds, sum);
   stores.locations.resize(arena.size());
   if (!walk) return std::nullopt;
   const Fold& fold = *folds.stages.front().fold;

@@ -14,10 +14,6 @@ using scalar::Arena;
 using scalar::Id;
 using scalar::Primitive;
 
-bool is_axis(const Arena& arena, Id id, std::uint32_t number) {
-  return arena[id].primitive == Primitive::axis && arena[id].payload == number;
-}
-
 // Whether the axis is in the address, if at all, as a stride alone.
 bool walks_through(Kernel& kernel, std::uint32_t axis, std::uint32_t parameter,
                    const std::vector<Id>& indices) {
