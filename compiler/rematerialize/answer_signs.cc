@@ -88,7 +88,7 @@ class SignChooser {
       std::vector<ValueId> of_y = boundary_.loads_of(y);
       // Where x can be computed again of what is kept, the output is asked if it is less to read
       // and lies as x would: what windows go over has a layout of its own, and often a frame.
-      if (is_there && (of_y.size() >= loads.size() || is_image(y))) continue;
+      if (is_there && (of_y.size() >= loads.size() || is_image_[y.index])) continue;
       if (is_output(y) || std::all_of(of_y.begin(), of_y.end(), is_kept)) {
         outputs_.emplace(x, y);
         return;
@@ -108,6 +108,10 @@ class SignChooser {
 
   void find_users() {
     std::vector<bool> asked(graph_.value_count());
+    is_image_.resize(graph_.value_count());
+    for (const Node& node : graph_.nodes())
+      for (ValueId operand : node.operands)
+        if (node.op->takes_images) is_image_[operand.index] = true;
     for (ValueId value : asked_) asked[value.index] = true;
     for (std::uint32_t i = 0; i < graph_.nodes().size(); ++i) {
       const Node& node = graph_.nodes()[i];
@@ -115,13 +119,6 @@ class SignChooser {
           keeps_sign(graph_, node))
         users_.emplace(node.operands[0], NodeId{i});
     }
-  }
-
-  bool is_image(ValueId value) const {
-    return std::ranges::any_of(graph_.nodes(), [&](const Node& node) {
-      return node.op->takes_images &&
-             std::ranges::find(node.operands, value) != node.operands.end();
-    });
   }
 
   bool is_output(ValueId value) const {
@@ -204,6 +201,7 @@ class SignChooser {
   std::unordered_map<ValueId, SignQuestions> asked_of_;   // by x: of all its nodes
   // By x: nodes of the forward pass whose result has its sign.
   std::multimap<ValueId, NodeId> users_;
+  std::vector<bool> is_image_;                    // by value: whether windows go over it
   std::unordered_map<ValueId, ValueId> outputs_;  // by x: y
   std::unordered_map<ValueId, ValueId> masks_;    // by x: the mask, once it is made
 };

@@ -66,13 +66,15 @@ class OpsValues : public ::testing::Test {
     for (ValueId id : node.operands) operands.emplace_back(builder_, id);
     std::unique_ptr<bool[]> wanted(new bool[operands.size()]);
     std::fill_n(wanted.get(), operands.size(), true);
+    const bool reached = true;
     OpInstance instance{node.op, types, node.attributes};
     return node.op->gradient.rule({builder_,
                                    instance,
                                    operands,
                                    {&result, 1},
                                    {&cotangent, 1},
-                                   {wanted.get(), operands.size()}});
+                                   {wanted.get(), operands.size()},
+                                   {&reached, 1}});
   }
 
   // Checks that the op is linear in each operand and its rule the adjoint. `result_sizes` are those

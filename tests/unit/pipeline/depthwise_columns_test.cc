@@ -40,12 +40,14 @@ struct Line {
 Line random_line(Generator& random, std::int64_t most_taps, std::int64_t most) {
   for (;;) {
     const std::int64_t taps = random() % 2 == 0 ? 3 : between(random, 1, most_taps);
+    // Borders of more than one step of a loop come of wide frames.
+    const std::int64_t frame = random() % 4 == 0 ? 20 : 3;
     Line line{between(random, 1, most),
               taps,
               random() % 2 == 0 ? 1 : between(random, 1, 3),
               random() % 5 < 3 ? 1 : between(random, 1, 3),
-              between(random, -1, 3),
-              between(random, 0, 3)};
+              between(random, -1, frame),
+              between(random, 0, frame)};
     if (line.extent + line.low + line.high > line.dilation * (line.kernel - 1)) return line;
   }
 }
@@ -118,6 +120,17 @@ std::optional<std::string> guarded_difference(const Program& program, const Vect
   return std::nullopt;
 }
 
+void expect_within_rows(const Graph& graph, const Dim::Bindings& sizes, std::uint64_t seed,
+                        std::span<const VectorLevel> levels) {
+  Generator random(seed);
+  Program program{graph, {}, {}};
+  program.inputs = random_values(graph, graph.inputs(), random, false, sizes);
+  for (const VectorLevel& level : levels)
+    if (auto found = guarded_difference(program, level))
+      ADD_FAILURE() << "seed " << seed << ", " << level.name() << ": " << *found << "\n"
+                    << describe(program);
+}
+
 TEST(DepthwiseColumns, StayWithinTheirRows) {
   const std::uint64_t first = from_environment("WEIR_RANDOM_SEED", 1, 0);
   const std::uint64_t count = from_environment("WEIR_RANDOM_COLUMNS", kColumnPrograms, 1);
@@ -125,13 +138,26 @@ TEST(DepthwiseColumns, StayWithinTheirRows) {
     name_on_signal(seed);
     Generator random(seed);
     Dim::Bindings sizes;
-    Program program{random_columns(random, sizes), {}, {}};
-    program.inputs = random_values(program.graph, program.graph.inputs(), random, false, sizes);
-    for (const VectorLevel& level : levels_of_turn(seed))
-      if (auto found = guarded_difference(program, level))
-        ADD_FAILURE() << "seed " << seed << ", " << level.name() << ": " << *found << "\n"
-                      << describe(program);
+    const Graph graph = random_columns(random, sizes);
+    expect_within_rows(graph, sizes, seed, levels_of_turn(seed));
   }
+}
+
+// A border before the columns that read no frame is wider than a step of their loop, and what is
+// left behind them is less than one.
+TEST(DepthwiseColumns, StayWithinTheirRowsInWideFrames) {
+  for (const char* text : {
+           "graph @behind(%x: f32[5, 40, 15, 10], %g: f32[5, 40, 16, 28]) -> (f32[40, 3, 3, 28]) "
+           "{ %w = conv_filter_gradient_columns(%x, %g) {kernel = [3, 3], dilations = [1, 2], "
+           "low = [0, 20], high = [3, 2]} return %w }",
+           "graph @before(%x: f32[2, 2, 13, 44], %g: f32[2, 2, 13, 53]) -> (f32[2, 3, 3, 53]) "
+           "{ %w = conv_filter_gradient_columns(%x, %g) {kernel = [3, 3], low = [1, 3], "
+           "high = [1, 8]} return %w }",
+           "graph @narrow(%x: f64[2, 2, 13, 15], %g: f64[2, 2, 13, 17]) -> (f64[2, 3, 3, 17]) "
+           "{ %w = conv_filter_gradient_columns(%x, %g) {kernel = [3, 3], low = [1, 3], "
+           "high = [1, 1]} return %w }",
+       })
+    expect_within_rows(parse(text), {}, 1, vector_levels());
 }
 
 }  // namespace
