@@ -46,8 +46,13 @@ class Scheduler {
     find_levels(result_, vector_is_stage_);
     find_loads_along_steps();
     choose_tile(result_, target_);
-    // Where no tile pays, no point has its sums to itself.
-    if (result_.rows_at_once == 1) result_.tile_axes = 1;
+    // Where no tile of several axes pays, as its rows share nothing, one of the last axis may.
+    if (result_.rows_at_once == 1 && result_.tile_axes > 1) {
+      result_.tile_axes = 1;
+      find_levels(result_, vector_is_stage_);
+      find_loads_along_steps();
+      choose_tile(result_, target_);
+    }
     choose_panel(result_, target_.core);
     choose_far_columns(result_, target_.core);
     result_.rows_by_stage = rows_by_stage(result_);
