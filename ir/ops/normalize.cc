@@ -75,8 +75,7 @@ OpDef layer_norm_op() {
        "(x - mean) / sqrt(variance + epsilon) * scale + bias over the axes from `axis` to the "
        "last. The variance is the mean of the squared deviations from the mean (two passes), "
        "not the difference of two large sums. The gradient is (g - mean(g) - c * mean(g * c) / v) "
-       "/ "
-       "sqrt(v), with c for x - mean, v for variance + epsilon, and g for that of c / sqrt(v).",
+       "/ sqrt(v), with c for x - mean, v for variance + epsilon, and g for that of c / sqrt(v).",
        {"LayerNormalization"}});
   op.operands = {{"x", TypeSet::floats},
                  {"scale", TypeSet::floats, OperandSpec::Presence::optional},
