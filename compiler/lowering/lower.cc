@@ -131,7 +131,7 @@ class Lowerer {
     std::deque<BuiltKernel> along_rows;
     for (const GroupKernels& group : groups) {
       if (group.start) kernels.push_back(&*group.start);
-      if (is_sum_in_lanes(group.kernel.kernel)) continue;
+      if (goes_through_images(group.kernel.kernel)) continue;
       if (std::optional<Kernel> sum = sum_along_rows(group.kernel.kernel))
         kernels.push_back(
             &along_rows.emplace_back(BuiltKernel{std::move(*sum), group.kernel.values}));

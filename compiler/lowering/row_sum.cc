@@ -79,11 +79,16 @@ bool is_one_chunk(const Kernel& folds) {
   return elements && *elements <= stage.fold->chunk;
 }
 
-bool is_sum_in_lanes(const Kernel& kernel) {
+bool goes_through_images(const Kernel& kernel) {
   const std::optional<RowSum> sum = find_row_sum(kernel);
-  return sum && std::ranges::any_of(sum->dimensions, [](const RowSum::Dimension& dimension) {
-           return dimension.lanes != 0 && dimension.lanes % kLanes == 0;
-         });
+  if (!sum) return false;
+  const std::size_t axes = kernel.parameters[sum->parameter].type.shape.size();
+  return sum->dimensions.size() < axes ||
+         std::ranges::any_of(
+             sum->dimensions,
+             [](const RowSum::Dimension& dimension) {
+               return dimension.lanes != 0 && dimension.lanes % kLanes == 0;
+             });
 }
 
 std::optional<Kernel> sum_along_rows(const Kernel& kernel) {

@@ -35,9 +35,9 @@ struct RowSum {
 // If that is all that a kernel folds.
 std::optional<RowSum> find_row_sum(const Kernel& kernel);
 
-// Whether it is such a fold in lanes that are whole vectors on every target, as 1-D images and
-// those of single positions are summed.
-bool is_sum_in_lanes(const Kernel& kernel);
+// Whether it is such a fold of images that are gone through as one row, as 1-D images and those of
+// single positions are summed: in lanes that are whole vectors on every target, or pixel by pixel.
+bool goes_through_images(const Kernel& kernel);
 
 // What a sum of rows of images behind a stride costs if it goes along rows in their place: its kernel
 // with the indices of rows and columns of what it reads exchanged, to be weighed, not run. Nothing

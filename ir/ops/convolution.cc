@@ -40,6 +40,8 @@ constexpr std::int64_t kEnoughOfChain = 3;
 constexpr std::int64_t kMostElements = 256;
 constexpr std::int64_t kFewElements = 64;
 constexpr std::int64_t kMostVectors = 1024;
+// Pixels of an image that are less than two for each lane.
+constexpr std::int64_t kFewPixels = 2 * kLanes;
 // Vectors of lanes that are enough behind a stride.
 constexpr std::int64_t kEnoughVectors = 4;
 
@@ -248,6 +250,17 @@ Var sum_along_rows(GraphBuilder& builder, Var value, const Integers& strides) {
   return in_type(builder, sum, type);
 }
 
+// An image of few pixels that a kernel goes through as one row, of which lanes would leave half to
+// be read again. What the last layer stores lies as it is given, each channel's pixels side by side.
+Var sum_of_few_pixels(GraphBuilder& builder, const Var& value, bool is_given) {
+  const Shape& shape = value.shape();
+  Var row =
+      reshape_to(builder, value, {shape[kBatch], shape[kChannels], element_count(spatial(shape))});
+  if (!is_given) return sum_along_rows(builder, row, {});
+  Var sums = sum_over(builder, in_compute_type(builder, row), {kSpatial});
+  return in_type(builder, sum_over(builder, sums, {kBatch}), value.dtype());
+}
+
 // The rows are summed, as a layer of features has it, and then each channel's pixels.
 Var sum_of_flat_images(GraphBuilder& builder, const Var& rows, const Dim& channels, DType type) {
   const Dim pixels = *rows.shape()[1].divided_by(channels);
@@ -272,9 +285,13 @@ Var sum_of_channels(GraphBuilder& builder, const Var& result, Var value) {
   if (!mover && is_epilogue_of(graph, value.id(), forward, most_ops)) mover = forward;
   const Node* windows = mover ? &graph.node(*mover) : nullptr;
   const bool are_points = windows != nullptr && has_points(graph, *windows);
-  if (are_points)
+  if (are_points) {
+    if (!has_few_channels(shape) &&
+        element_count(spatial(shape)).constant().value_or(kFewPixels) < kFewPixels)
+      return sum_of_few_pixels(builder, value, *mover == forward);
     if (const std::optional<std::int64_t> lanes = lanes_of(spatial(shape)))
       return sum_in_lanes(builder, value, *lanes, 1);
+  }
   Integers strides;
   if (windows != nullptr && windows->op->spreads_images)
     strides = windows->attributes.integers("strides");
