@@ -1,5 +1,6 @@
 #include "compiler/lowering/fusion_planner.h"
 
+#include <algorithm>
 #include <optional>
 
 #include "compiler/lowering/elements.h"
@@ -8,6 +9,13 @@ namespace weir {
 
 using scalar::Arena;
 using scalar::Id;
+
+namespace {
+
+// Of each operand of a concat beyond two: a guard of two bounds, a choice and an index.
+constexpr int kPartCost = 6;
+
+}  // namespace
 
 OpInstance instance_of(const Node& node, std::span<const TensorType> types) {
   return {node.op, types, node.attributes};
@@ -51,10 +59,10 @@ bool Planner::is_stepped(const Node& node) const {
 int Planner::own_cost(const Node& node) const {
   if (node.op->data) return 0;
   std::vector<TensorType> types = types_of(graph, node.operands);
-  if (!node.op->pointwise)
-    return node.op->is_movement
-               ? static_cast<int>(node.operands.size()) - (node.op->waits_for ? 2 : 1)
-               : 1;
+  if (!node.op->pointwise) {
+    const int parts = static_cast<int>(node.operands.size()) - (node.op->waits_for ? 1 : 0);
+    return node.op->is_movement ? std::min(parts - 1, 1) + kPartCost * std::max(parts - 2, 0) : 1;
+  }
   Arena arena;
   Id root = pointwise_expression(arena, instance_of(node, types)).id();
   int total = 0;

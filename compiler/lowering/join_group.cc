@@ -14,6 +14,8 @@ namespace {
 
 constexpr std::size_t kMaxMembers = 64;  // in a group, which bounds the size of a kernel
 constexpr int kMaxWork = 2400;           // likewise, of which the compiler's time is a square
+constexpr std::int64_t kShortRow = 8;    // fills half of a vector at most
+constexpr int kLightWork = 8;            // primitives and loads
 constexpr std::int64_t kFewSteps = 64;   // of folds that share a loop over rows with private axes
 
 bool depends_on(const Arena& arena, Id id, Id leaf) {
@@ -165,8 +167,11 @@ std::optional<MemberLevel> level_in(const Planner& planner, NodeId node, Probe& 
     return MemberLevel::fold;
   }
   // A group of maps keeps its parallelism unless rows remain, and its vectors unless the folded
-  // range is the innermost one.
+  // range is the innermost one; and if that is short, unless there is little to compute in them.
   if (own.rows().empty() || probe.order != Reduction::Order::lanes) return std::nullopt;
+  if (element_count(own.inner()).constant().value_or(kShortRow) < kShortRow &&
+      group.work > kLightWork)
+    return std::nullopt;
   Group turned = group;
   turned.inner_begin = own.inner_begin;
   turned.inner_end = own.inner_end;
