@@ -3,6 +3,7 @@
 #include "ir/reference.h"
 
 #include <algorithm>
+#include <limits>
 #include <utility>
 #include <vector>
 
@@ -154,9 +155,9 @@ std::vector<Paragraph> paragraphs(const OpDef& op) {
   if (!op.operands.empty()) page.push_back({"Operands", operand_lines(op)});
   if (op.targets) {
     const TargetRange& range = *op.targets;
-    const std::string ends = range.ends_alone
-                                 ? fmt::format("{} and {} alone", range.least, range.most)
-                                 : fmt::format("from {} to {}", range.least, range.most);
+    std::string ends = fmt::format("from {} to {}", range.least, range.most);
+    if (range.ends_alone) ends = fmt::format("{} and {} alone", range.least, range.most);
+    if (range.most == std::numeric_limits<double>::max()) ends = "finite numbers";
     page.push_back(
         {"Targets",
          {fmt::format("Where they are floats: {}. `weir train` refuses others.", ends)}});

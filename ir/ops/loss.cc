@@ -2,6 +2,7 @@
 // the attribute `reduction` takes the mean or the sum, or keeps all.
 
 #include <array>
+#include <limits>
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
@@ -67,8 +68,12 @@ OpDef elementwise(OpDef op, ElementLoss losses) {
 }
 
 OpDef of_differences(Text text, Check check = check_same_shape) {
-  return loss(std::move(text), {"prediction", TypeSet::floats}, {"target", TypeSet::floats},
-              std::move(check));
+  OpDef op = loss(std::move(text), {"prediction", TypeSet::floats}, {"target", TypeSet::floats},
+                  std::move(check));
+  constexpr double kMost = std::numeric_limits<double>::max();
+  op.targets =
+      TargetRange{-kMost, kMost, false, fmt::format("those of {} are finite numbers", op.name)};
+  return op;
 }
 
 OpDef mse_loss_op() {

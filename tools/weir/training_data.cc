@@ -131,7 +131,10 @@ RawData read_data(const DataArguments& arguments, std::int64_t most) {
   raw.training = is_table
                      ? read_columns(arguments.data, arguments.columns, order, raw.training_cells)
                      : read_set(arguments.data, arguments.targets, most, raw.training_cells);
-  if (!arguments.scale.empty()) raw.scale = number_of(arguments.scale, "--scale", -kLargestNumber);
+  if (!arguments.scale.empty()) {
+    raw.scale = number_of(arguments.scale, "--scale", -kLargestNumber);
+    if (raw.scale == 0) throw Error("--scale 0 leaves nothing of the data");
+  }
   if (arguments.validation.empty()) {
     if (!arguments.validation_targets.empty())
       throw Error("--validation-targets needs --validation FILE");
