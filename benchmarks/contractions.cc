@@ -50,23 +50,26 @@ class Contractions {
       // Of small ones OpenBLAS is to be reached; the others have a part of the machine's peak.
       Goal goal{kUnreachable, size == 64 ? 0.9 : 0.94};
       if (size < 64) goal = Goal{1};
-      for (int threads : {1, 2}) {
+      for (auto [threads, is_bare] : {std::pair{1, false}, {1, true}, {2, false}, {2, true}}) {
+        // A call through the C ABI, as OpenBLAS and oneDNN have one.
+        if (is_bare && size >= 64) continue;
         Call call(executable, size, inputs, c.data(), pool(threads));
-        call.run_into();
+        auto run = [&, is_bare = is_bare] { is_bare ? call.run_abi() : call.run_into(); };
+        run();
         std::optional<OnnxModel> onnx;
         if (is_checked) check(expected, c, count, size);
-        std::vector<Side> sides{repeated([&] { call.run_into(); })};
+        std::vector<Side> sides{repeated(run)};
         Places places;
         if (blas_.present()) {
           places.blas = sides.size();
-          sides.push_back(repeated([&, threads] {
+          sides.push_back(repeated([&, threads = threads] {
             blas_.set_threads(threads);
             blas_.multiply(size, size, size, a.data(), false, b.data(), false, c.data());
           }));
         }
 #if defined(WEIR_BENCHMARK_ONEDNN)
         places.onednn = sides.size();
-        sides.push_back(repeated([&, threads] {
+        sides.push_back(repeated([&, threads = threads] {
           omp_set_num_threads(threads);
           dnnl_sgemm('N', 'N', size, size, size, 1, a.data(), size, b.data(), size, 0, c.data(),
                      size);
@@ -80,7 +83,7 @@ class Contractions {
           places.onnx = sides.size();
           add_session(onnx, sides, subject, model, threads);
         }
-        report(table, name, threads, work, goal, sides, places);
+        report(table, is_bare ? name + ", C ABI" : name, threads, work, goal, sides, places);
       }
     }
   }
