@@ -257,6 +257,17 @@ struct TargetRange {
   }
 };
 
+// A part of a tensor along one axis: the elements from `start` on, below `limit`.
+struct AxisRange {
+  std::size_t axis;
+  Dim start, limit;
+};
+
+// An axis of an operand.
+struct OperandAxis {
+  std::size_t operand, axis;
+};
+
 struct OpDef {
   std::string name;
   std::string family;     // as in the reference: "activation", "reduce" ...
@@ -307,8 +318,16 @@ struct OpDef {
   // True for a movement whose result has the elements of its only operand in the same row-major
   // order, in another shape.
   bool keeps_order = false;
+  // Of a movement of one operand: the part of that along one axis that an instance's result is, if
+  // it is one.
+  std::function<std::optional<AxisRange>(const OpInstance&)> part;
+  // Of a movement whose result has each of its operands as a part: that of one of them.
+  std::function<AxisRange(const OpInstance&, std::size_t operand)> part_of_result;
   // True for sums of products of the elements of two operands.
   bool is_contraction = false;
+  // Of such sums: the operand's axis that alone goes along an axis of the result, if there is one.
+  // Any part of the result along that is the same sums of that part of the operand.
+  std::function<std::optional<OperandAxis>(const OpInstance&, std::size_t axis)> operand_axis;
   // True for one over images, [batch, channels, positions ...], that windows are moved over.
   bool takes_images = false;
   // True for such a one whose attribute `strides` spreads the positions of its images, and does not

@@ -42,6 +42,14 @@ bool is_flat(const Graph& graph, const Node& node, ValueId operand) {
          graph.value(reshape.operands[0]).kind == Value::Kind::result;
 }
 
+// Whether an op over windows reads filters that are a part of others: a copy of what a kernel reads
+// is made of all of a value.
+bool is_part_of_filters(const Graph& graph, const Node& node, ValueId operand) {
+  const Value& value = graph.value(operand);
+  return node.op->takes_images && node.op->is_contraction && operand == node.operands[1] &&
+         value.kind == Value::Kind::result && graph.node(value.producer).op->part;
+}
+
 // Whether the epilogue of a contraction of the backward pass may compute and store this in place of
 // what it computes, which nothing else reads, and of which readers would need another value as well,
 // as the mask of a gradient is of two. What is of the product alone its readers compute on their
@@ -113,7 +121,8 @@ void choose_members(Planner& planner) {
     std::vector<TensorType> types = types_of(graph, node.operands);
     for (ValueId operand : node.operands) {
       int operand_cost = inline_cost(operand);
-      if (operand_cost == 0 && !(folds && is_flat(graph, node, operand))) continue;
+      const bool is_part = is_part_of_filters(graph, node, operand);
+      if (operand_cost == 0 && !(folds && (is_part || is_flat(graph, node, operand)))) continue;
       if (folds) {
         // A contraction reads its operands many times; a plain reduction reads each element once.
         Dim reduced = 1;

@@ -12,6 +12,7 @@
 #include "compiler/passes/fold.h"
 #include "compiler/passes/reshape_first.h"
 #include "compiler/passes/simplify.h"
+#include "compiler/passes/split_contractions.h"
 #include "ir/escape.h"
 #include "ir/text.h"
 #include "ir/verifier.h"
@@ -24,6 +25,7 @@ constexpr Pass kPasses[] = {
     {"fold", fold, "Nodes on constants become constants."},
     {"simplify", simplify, "Exact algebraic identities are applied."},
     {"reshape_first", reshape_first, "Activations are reshaped as their gradients are."},
+    {"split_contractions", split_contractions, "Contractions read in parts become one for each."},
     {"cse", cse, "Equal nodes are computed once."},
     {"dce", dce, "Nodes that no output needs are removed."},
     {"contract_multiply_add", contract_multiply_add,
@@ -55,8 +57,8 @@ bool is_checked_build() {
 // merging those is left to cse, as are reshapes that become the backward pass's, and what has lost
 // its last use to dce.
 std::span<const std::string> default_passes() {
-  static const std::vector<std::string> names{"decompose",     "fold", "simplify",
-                                              "reshape_first", "cse",  "dce"};
+  static const std::vector<std::string> names{
+      "decompose", "fold", "simplify", "reshape_first", "split_contractions", "cse", "dce"};
   return names;
 }
 

@@ -66,6 +66,16 @@ Comprehension matmul_comprehension(const OpInstance& instance) {
   return result;
 }
 
+std::optional<OperandAxis> matmul_operand_axis(const OpInstance& instance, std::size_t axis) {
+  const std::size_t a = instance.operand(0).shape.size(), b = instance.operand(1).shape.size();
+  const std::size_t rank = std::max(a, b);
+  if (axis + 1 == rank)
+    return OperandAxis{1, instance.attributes.boolean("transpose_b") ? b - 2 : b - 1};
+  if (axis + 2 == rank)
+    return OperandAxis{0, instance.attributes.boolean("transpose_a") ? a - 1 : a - 2};
+  return std::nullopt;
+}
+
 // With A and B as they enter the product and G the cotangent: dA = G B^T and dB = A^T G, each
 // written for the operand as it is stored, and summed over batch dimensions that were broadcast.
 std::vector<Var> matmul_gradient(const GradientContext& context) {
@@ -136,6 +146,7 @@ OpDef matmul_op() {
   };
   op.comprehension = matmul_comprehension;
   op.is_contraction = true;
+  op.operand_axis = matmul_operand_axis;
   op.to_onnx = matmul_to_onnx;
   return with_gradient(std::move(op), matmul_gradient);
 }

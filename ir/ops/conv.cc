@@ -70,6 +70,9 @@ OpDef conv_op() {
     return result;
   };
   op.comprehension = conv_comprehension;
+  op.operand_axis = [](const OpInstance& instance, std::size_t axis) {
+    return axis_over_windows(instance, axis, kBatch);
+  };
   op.to_onnx = [](OnnxNodes& nodes, const OpInstance& instance,
                   std::span<const OnnxValue> operands) -> std::vector<OnnxValue> {
     Window window = window_of(instance, spatial(instance.operand(1).shape));

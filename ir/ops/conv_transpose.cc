@@ -145,6 +145,9 @@ OpDef conv_transpose_op() {
     return result;
   };
   op.comprehension = conv_transpose_comprehension;
+  op.operand_axis = [](const OpInstance& instance, std::size_t axis) {
+    return axis_over_windows(instance, axis, kChannels);
+  };
   op.spreads_images = true;
   op.to_onnx = conv_transpose_to_onnx;
   return with_gradient(std::move(op), [](const GradientContext& context) {

@@ -73,9 +73,18 @@ std::optional<Var> rows_of_images(GraphBuilder& builder, const Var& images) {
   return Var(builder, node.operands[0]);
 }
 
+// What a value is a part of; itself, if it is none.
+ValueId whole_of(const Graph& graph, ValueId value) {
+  const Value& made = graph.value(value);
+  if (made.kind != Value::Kind::result) return value;
+  const Node& node = graph.node(made.producer);
+  return node.op->part ? node.operands[0] : value;
+}
+
 // What moved windows over images behind pointwise ops, and made the value, a cotangent of the
 // result of `forward`: an op of the backward pass. A kernel of it stores the value, with what is
-// pointwise in its epilogue; of several the last does. None where that is a map.
+// pointwise in its epilogue, also of a part of what the windows give (split_contractions.h); of
+// several the last does. None where that is a map.
 std::optional<NodeId> windows_behind(const Graph& graph, ValueId value, NodeId forward,
                                      int most_ops = 4) {
   const Value& made = graph.value(value);
@@ -87,7 +96,8 @@ std::optional<NodeId> windows_behind(const Graph& graph, ValueId value, NodeId f
   std::optional<NodeId> last;
   for (ValueId operand : node.operands) {
     if (graph.type(operand).shape != made.type.shape) continue;
-    const std::optional<NodeId> found = windows_behind(graph, operand, forward, most_ops - 1);
+    const std::optional<NodeId> found =
+        windows_behind(graph, whole_of(graph, operand), forward, most_ops - 1);
     if (found && (!last || *last < *found)) last = found;
   }
   return last;
@@ -404,6 +414,13 @@ void check_bias(const OpInstance& instance, const Dim& channels) {
       fmt::format("operand bias is {}; it must have one element for each of the {} "
                   "channels of the result",
                   to_string(instance.operand(2)), channels.to_string()));
+}
+
+std::optional<OperandAxis> axis_over_windows(const OpInstance& instance, std::size_t axis,
+                                             std::size_t channels_of_w) {
+  if (axis == kBatch) return OperandAxis{0, kBatch};
+  if (axis == kChannels && groups_of(instance) == Dim(1)) return OperandAxis{1, channels_of_w};
+  return std::nullopt;
 }
 
 // --- Gradients ---------------------------------------------------------------

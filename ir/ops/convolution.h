@@ -60,6 +60,10 @@ OpDef with_bias(OpDef op);
 // Error where a bias does not have as many elements as the result has channels.
 void check_bias(const OpInstance& instance, const Dim& channels);
 
+// OpDef::operand_axis, where the channels of the result are those along an axis of w.
+std::optional<OperandAxis> axis_over_windows(const OpInstance& instance, std::size_t axis,
+                                             std::size_t channels_of_w);
+
 // --- Gradients ---------------------------------------------------------------
 
 // Of an op of the family whose gradients are these ops, each with the operands by turns.

@@ -228,6 +228,13 @@ Var reshape_to(GraphBuilder& builder, Var value, const Shape& shape) {
   return builder.apply("reshape", {value}, {{"shape", shape}});
 }
 
+Attributes slice_attributes(const Shape& shape, const AxisRange& part) {
+  Shape starts(shape.size(), Dim(0)), limits = shape;
+  starts[part.axis] = part.start;
+  limits[part.axis] = part.limit;
+  return {{"starts", std::move(starts)}, {"limits", std::move(limits)}};
+}
+
 Var broadcast_to(GraphBuilder& builder, Var value, const Shape& shape) {
   if (value.shape() == shape) return value;
   return builder.apply("broadcast", {value}, {{"shape", shape}});

@@ -101,6 +101,8 @@ inline constexpr std::int64_t kColumnChunk = 256;
 Var sum_to(GraphBuilder& builder, Var value, const Shape& shape);
 Var reshape_to(GraphBuilder& builder, Var value, const Shape& shape);
 Var broadcast_to(GraphBuilder& builder, Var value, const Shape& shape);
+// Those of the slice that is this part of a tensor of the shape.
+Attributes slice_attributes(const Shape& shape, const AxisRange& part);
 // A reduction over axes that stay, with one element each: what broadcasts to x again.
 Var reduce_keeping(GraphBuilder& builder, std::string_view op, Var x,
                    std::vector<std::int64_t> axes);

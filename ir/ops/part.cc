@@ -110,6 +110,22 @@ std::vector<OnnxValue> slice_to_onnx(OnnxNodes& nodes, const OpInstance& instanc
                                              nodes.integers(axes), nodes.integers(steps)})};
 }
 
+// Of a slice that takes every element along all axes but one, and steps along none.
+std::optional<AxisRange> part_that_slice_is(const OpInstance& instance) {
+  const Shape& whole = instance.operand(0).shape;
+  const Shape &starts = instance.attributes.dims("starts"),
+              &limits = instance.attributes.dims("limits");
+  const Integers strides = strides_of(instance);
+  std::optional<AxisRange> part;
+  for (std::size_t i = 0; i < whole.size(); ++i) {
+    if (strides[i] != 1) return std::nullopt;
+    if (starts[i] == Dim(0) && limits[i] == whole[i]) continue;
+    if (part) return std::nullopt;
+    part = AxisRange{i, starts[i], limits[i]};
+  }
+  return part;
+}
+
 OpDef slice_op() {
   OpDef op = movement(
       {"slice",
@@ -144,6 +160,7 @@ OpDef slice_op() {
       return index;
     });
   };
+  op.part = part_that_slice_is;
   op.to_onnx = slice_to_onnx;
   return with_moving_gradient(std::move(op), slice_gradient);
 }
@@ -157,6 +174,11 @@ std::vector<Dim> concat_offsets(const OpInstance& instance) {
   for (const TensorType& operand : instance.operands)
     offsets.push_back(offsets.back() + operand.shape[axis]);
   return offsets;
+}
+
+AxisRange part_of_concat(const OpInstance& instance, std::size_t operand) {
+  const std::vector<Dim> offsets = concat_offsets(instance);
+  return {axis_of(instance), offsets[operand], offsets[operand + 1]};
 }
 
 std::vector<TensorType> infer_concat(const OpInstance& instance) {
@@ -213,19 +235,15 @@ OpDef concat_op() {
   op.operands = {{"inputs", TypeSet::any, OperandSpec::Presence::variadic}};
   op.infer = infer_concat;
   op.comprehension = concat_comprehension;
+  op.part_of_result = part_of_concat;
   return with_moving_gradient(std::move(op), [](const GradientContext& context) {
     const Shape& whole = context.results[0].shape();
-    auto axis = static_cast<std::size_t>(context.instance.axis(static_cast<int>(whole.size())));
-    std::vector<Dim> offsets = concat_offsets(context.instance);
     std::vector<Var> gradients(context.operands.size());
-    for (std::size_t k = 0; k < gradients.size(); ++k) {
-      if (!context.wanted[k]) continue;
-      Shape starts(whole.size(), Dim(0)), limits = whole;
-      starts[axis] = offsets[k];
-      limits[axis] = offsets[k + 1];
-      gradients[k] = context.builder.apply("slice", {context.cotangents[0]},
-                                           {{"starts", starts}, {"limits", limits}});
-    }
+    for (std::size_t k = 0; k < gradients.size(); ++k)
+      if (context.wanted[k])
+        gradients[k] =
+            context.builder.apply("slice", {context.cotangents[0]},
+                                  slice_attributes(whole, part_of_concat(context.instance, k)));
     return gradients;
   });
 }

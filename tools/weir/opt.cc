@@ -2,7 +2,6 @@
 #include <algorithm>
 
 #include <fmt/format.h>
-#include <fmt/ranges.h>
 
 #include "common.h"
 #include "compiler/frontend/model_file.h"
@@ -74,8 +73,8 @@ void add_opt_command(CLI::App& app, Action& action) {
   command->footer(std::function<std::string()>(examples));
   add_value(*command, "MODEL", options->model, "", "A .weir or .onnx file.");
   add_list(*command, "--passes", options->passes, "PASSES",
-           fmt::format("The passes to apply, with commas between them; {} if left out.",
-                       fmt::join(default_passes(), ",")),
+           "The passes to apply, with commas between them; if left out, those below in that order, "
+           "but for what runs only if asked for.",
            true);
   command->add_flag("--print-after-all", options->print_after_all,
                     "Prints the graph after each pass.");

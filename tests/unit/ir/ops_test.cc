@@ -97,13 +97,20 @@ TEST(Registry, every_op_is_complete) {
 }
 
 TEST(Registry, properties_are_those_of_the_declaration) {
-  std::set<std::string> orders, contractions, images, spreading, losses;
+  std::set<std::string> orders, contractions, images, spreading, losses, parts, joins, in_parts;
   for (const auto& op : all_ops()) {
     SCOPED_TRACE(op->name);
     if (op->keeps_order) {
       orders.insert(op->name);
       EXPECT_TRUE(op->is_movement && op->keeps_elements);
       EXPECT_EQ(op->operands.size(), 1U);
+    }
+    if (op->part) parts.insert(op->name);
+    if (op->part_of_result) joins.insert(op->name);
+    EXPECT_TRUE(op->is_movement || !(op->part || op->part_of_result));
+    if (op->operand_axis) {
+      in_parts.insert(op->name);
+      EXPECT_TRUE(op->is_contraction);
     }
     if (op->takes_images) images.insert(op->name);
     if (op->spreads_images) {
@@ -124,6 +131,9 @@ TEST(Registry, properties_are_those_of_the_declaration) {
     }
   }
   EXPECT_THAT(orders, ElementsAre("reshape"));
+  EXPECT_THAT(parts, ElementsAre("slice"));
+  EXPECT_THAT(joins, ElementsAre("concat"));
+  EXPECT_THAT(in_parts, ElementsAre("conv", "conv_transpose", "matmul"));
   EXPECT_THAT(contractions,
               ElementsAre("conv", "conv_filter_gradient", "conv_filter_gradient_columns",
                           "conv_transpose", "matmul"));

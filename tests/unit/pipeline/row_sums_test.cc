@@ -633,5 +633,46 @@ TEST(RowSums, BehindAFlattenedLayer) {
   }
 }
 
+// Behind a concat: the contraction is one for each of what is joined, and has its mask and its sum;
+// of what several layers read, the one that is computed last. Channels that lie apart or innermost;
+// features; types that are summed in another one.
+TEST(RowSums, BehindAConcat) {
+  auto block = [](std::int64_t channels, std::int64_t growth, const std::string& type,
+                  const std::string& size, const std::string& window) {
+    return parse(fmt::format(
+        "graph @block(%x: {0}[N, {2}, {1}], %w0: {0}[{3}, {2}{4}], %b0: {0}[{3}], %w1: {0}[{3}, "
+        "{5}{4}], %b1: {0}[{3}], %w2: {0}[4, {6}{4}]) -> ({0}[]) {{ %h0 = conv(%x, %w0, %b0) "
+        "{{low = [1, 1], high = [1, 1]}} %a0 = leaky_relu(%h0) %c0 = concat(%x, %a0) {{axis = 1}} "
+        "%h1 = conv(%c0, %w1, %b1) {{low = [1, 1], high = [1, 1]}} %a1 = leaky_relu(%h1) "
+        "%c1 = concat(%c0, %a1) {{axis = 1}} %y = conv(%c1, %w2) %s = mul(%y, %y) "
+        "%l = reduce_sum(%s) return %l }}",
+        type, size, channels, growth, window, channels + growth, channels + 2 * growth));
+  };
+  const std::vector<std::string> wrt{"w0", "b0", "w1", "b1", "w2"};
+  for (const auto& [channels, growth, type] :
+       std::vector<std::tuple<std::int64_t, std::int64_t, std::string>>{
+           {5, 3, "f32"}, {16, 8, "f32"}, {16, 24, "f32"}, {6, 9, "f64"}, {4, 8, "f16"}}) {
+    const Graph graph = gradient(block(channels, growth, type, "9, 18", ", 3, 3"), wrt);
+    const weir::Program program = lower_graph(graph);
+    EXPECT_EQ(
+        std::ranges::count_if(program.kernels,
+                              [](const Kernel& kernel) {
+                                return kernel.name.starts_with("conv_transpose_leaky_relu_grad");
+                              }),
+        2)
+        << print(graph);
+    EXPECT_GE(row_folds(graph), 2) << print(graph);
+    expect_equal(graph, rows_of({0, 1, 5}));
+  }
+  const Graph features = gradient(
+      parse("graph @features(%x: f32[N, 6], %w0: f32[20, 6], %b0: f32[20], %w1: f32[3, 26]) -> "
+            "(f32[]) { %h = linear(%x, %w0, %b0) %a = leaky_relu(%h) "
+            "%c = concat(%a, %x) {axis = 1} %y = linear(%c, %w1) %s = mul(%y, %y) "
+            "%l = reduce_sum(%s) return %l }"),
+      std::vector<std::string>{"w0", "b0", "w1"});
+  EXPECT_GE(row_folds(features), 1) << print(features);
+  expect_equal(features, rows_of({0, 1, 5, 259}));
+}
+
 }  // namespace
 }  // namespace weir::test
