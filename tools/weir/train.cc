@@ -13,6 +13,7 @@
 #include "compiler/frontend/model_file.h"
 #include "compiler/frontend/save_model.h"
 #include "compiler/frontend/tensor_file.h"
+#include "compiler/run_memory.h"
 #include "compiler/training/checkpoint.h"
 #include "compiler/training/first_not_finite.h"
 #include "compiler/training/fit.h"
@@ -226,6 +227,9 @@ void train_model(const TrainArguments& arguments) {
       given_memory_budget(arguments.memory_budget, sizes_of_batch(training.graph, options.batch));
   training.options.outputs = {training.graph.outputs()[0].name};
   Trainer trainer = make_trainer(training, model.weights, compile_options);
+  memory_of_run({trainer.step_graph(), trainer.read_state()}, trainer.step_executable(),
+                sizes_of_batch(training.graph, options.batch))
+      .check(given_limits(arguments.limits).memory);
   Fit fit(trainer, data.training, data.validation ? &*data.validation : nullptr, options);
 
   for (const StateVariable& variable : trainer.state())
