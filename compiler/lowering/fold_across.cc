@@ -9,6 +9,7 @@
 #include "compiler/lowering/linear_offset.h"
 #include "compiler/lowering/order_rows.h"
 #include "compiler/lowering/reads_axis.h"
+#include "compiler/lowering/stored_element.h"
 #include "compiler/lowering/sum_walk.h"
 #include "ir/scalar/affine.h"
 
@@ -73,6 +74,24 @@ bool hides_sums(const Kernel& stores, const Store& store, const SumWalk& walk, c
   return cost >= kHeavyElement;
 }
 
+// Whether a map loads something apart along the columns. Without sums it turns that in squares, and
+// beside them it gathers.
+bool turns_operands(Kernel& stores) {
+  const auto columns = static_cast<std::uint32_t>(stores.rows.size() - 1);
+  if (steps_of(stores) > 0) return false;
+  const std::vector<Id> all = scalar::reachable(stores.arena, roots_of(stores));
+  return std::ranges::any_of(all, [&](Id id) {
+    if (!scalar::is_load(stores.arena[id].primitive)) return false;
+    const Shape& shape = stores.parameters[stores.arena[id].payload].type.shape;
+    const std::span<const Id> read = stores.arena.load_indices(id);
+    const std::vector<Id> indices(read.begin(), read.end());
+    const scalar::Affine offset = linear_offset(stores.arena, shape, indices);
+    return std::ranges::any_of(offset.terms, [&](const auto& term) {
+      return is_axis(stores.arena, term.first, columns) && term.second != Dim(1);
+    });
+  });
+}
+
 // A map with the axis of the sums outside of its last two, where that leaves many sums of many
 // columns for points that follow one another; nothing otherwise.
 std::optional<Kernel> with_sums_outside(const Kernel& stores, std::uint32_t axis,
@@ -92,36 +111,7 @@ std::optional<Kernel> with_sums_outside(const Kernel& stores, std::uint32_t axis
   return moved;
 }
 
-// The one store of a map over the rows that writes a parameter.
-const Store* only_store(const Kernel& kernel, std::uint32_t parameter) {
-  const Store* found = nullptr;
-  for (const Stage& stage : kernel.stages) {
-    for (const Store& store : stage.stores) {
-      if (store.parameter != parameter) continue;
-      if (found != nullptr || stage.axis) return nullptr;
-      found = &store;
-    }
-  }
-  return found;
-}
-
-// By dimension of the value: its index where the kernel stores it, in the order of declaration.
-std::vector<Id> declared_indices(Kernel& stores, const Store& store, const MemoryLayout& layout) {
-  Arena& arena = stores.arena;
-  // The indices of the dimensions, outermost first; of those in panels there is one more.
-  std::vector<Id> indices = store.indices;
-  if (layout.panel != 0) {
-    const Id piece = arena.make(Primitive::mul, {indices.front(), arena.index(layout.panel)});
-    indices.back() = arena.make(Primitive::add, {piece, indices.back()});
-    indices.erase(indices.begin());
-  }
-  if (layout.order.empty()) return indices;
-  std::vector<Id> declared(indices.size());
-  for (std::size_t i = 0; i < indices.size(); ++i) declared[layout.order[i]] = indices[i];
-  return declared;
-}
-
-// The same for the sum, where some dimensions are one.
+// By dimension of the sum, some of which are one: the index where the kernel stores the value.
 std::vector<Id> summed_indices(Kernel& stores, const Store& store, const MemoryLayout& layout,
                                const Kernel& folds, const RowSum& sum) {
   std::vector<Id> indices = declared_indices(stores, store, layout);
@@ -219,8 +209,8 @@ ChunkResults results_in_chunks(const Kernel& folds, std::uint32_t column) {
 // As fold_across, of a kernel whose rows are as the sums go through them.
 std::optional<ChunkResults> fold_rows(Kernel& stores, std::uint32_t parameter,
                                       const MemoryLayout& layout, const Kernel& folds,
-                                      const RowSum& sum, const SumPlace& place,
-                                      const VectorRegisters& vectors) {
+                                      const RowSum& sum, const SumOperands& operands,
+                                      const SumPlace& place, const VectorRegisters& vectors) {
   if (stores.rows.size() < 2) return std::nullopt;
   for (const Stage& stage : stores.stages)
     if (stage.fold &&
@@ -241,10 +231,11 @@ std::optional<ChunkResults> fold_rows(Kernel& stores, std::uint32_t parameter,
   auto fold_rows_of = [&](std::optional<Kernel> other) -> std::optional<ChunkResults> {
     if (!other) return std::nullopt;
     std::optional<ChunkResults> results =
-        fold_rows(*other, parameter, layout, folds, sum, place, vectors);
+        fold_rows(*other, parameter, layout, folds, sum, operands, place, vectors);
     if (results) stores = std::move(*other);
     return results;
   };
+  if (!operands.empty() && turns_operands(stores)) return std::nullopt;
   if (!leaves_work(stores, fold, type, *walk, columns, vectors)) {
     return fold_rows_of(stores.across
                             ? std::nullopt
@@ -289,8 +280,11 @@ std::optional<ChunkResults> fold_rows(Kernel& stores, std::uint32_t parameter,
           arena, arena.make(Primitive::floor_div, {walk->element, arena.index(fold.chunk)}));
     across.indices.insert(across.indices.end() - 1, number);
   }
+  const std::optional<Id> element = summed_element(stores, *store, layout, folds, sum, operands);
+  stores.locations.resize(arena.size());
+  if (!element) return std::nullopt;
   if (!stores.across) stores.across = RowFolds{walk->axis, chunk, walk->lanes, {}};
-  across.fold.elements = {arena.cast(store->value, type)};
+  across.fold.elements = {*element};
   std::vector<Id> memo;
   for (Id& step : across.fold.step)
     step = scalar::rebuild(folds.arena, step, arena, memo, [](Id) { return Id{}; });
@@ -310,15 +304,15 @@ std::optional<ChunkResults> fold_rows(Kernel& stores, std::uint32_t parameter,
 
 std::optional<ChunkResults> fold_across(Kernel& stores, std::uint32_t parameter,
                                         const MemoryLayout& layout, const Kernel& folds,
-                                        const RowSum& sum, const SumPlace& place,
-                                        const VectorRegisters& vectors) {
+                                        const RowSum& sum, const SumOperands& operands,
+                                        const SumPlace& place, const VectorRegisters& vectors) {
   if (sum.dimensions.size() == folds.parameters[sum.parameter].type.shape.size())
-    return fold_rows(stores, parameter, layout, folds, sum, place, vectors);
+    return fold_rows(stores, parameter, layout, folds, sum, operands, place, vectors);
   std::optional<Kernel> joined =
       with_joined_rows(stores, parameter, layout, sum.dimensions.size() - 1);
   if (!joined) return std::nullopt;
   const std::optional<ChunkResults> results =
-      fold_rows(*joined, parameter, layout, folds, sum, place, vectors);
+      fold_rows(*joined, parameter, layout, folds, sum, operands, place, vectors);
   if (results) stores = std::move(*joined);
   return results;
 }
@@ -343,6 +337,13 @@ void read_chunks(BuiltKernel& folds, const RowSum& sum, const ChunkResults& chun
   kernel.stages.front().fold->chunk = 1;
   kernel.parameters[sum.parameter] = {"chunks", chunks.type, false};
   folds.values[sum.parameter] = ValueId{};
+  // What else an expression has read is no parameter in the end, and none is before the first.
+  std::vector<std::uint32_t> number(kernel.parameters.size());
+  std::iota(number.begin(), number.end(), 0);
+  std::swap(number[kChunksParameter], number[sum.parameter]);
+  std::swap(kernel.parameters[kChunksParameter], kernel.parameters[sum.parameter]);
+  std::swap(folds.values[kChunksParameter], folds.values[sum.parameter]);
+  renumber_parameters(kernel, number);
 }
 
 }  // namespace weir

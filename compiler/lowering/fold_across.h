@@ -21,6 +21,7 @@
 #include "compiler/lowering/build_kernel.h"
 #include "compiler/lowering/program.h"
 #include "compiler/lowering/row_sum.h"
+#include "compiler/lowering/stored_element.h"
 #include "compiler/lowering/target.h"
 
 namespace weir {
@@ -44,14 +45,18 @@ struct ChunkResults {
 
 // Makes `stores`, which is prepared, fold what it stores in a parameter, which lies in memory in
 // this layout, and leave the results in a new parameter, its last: those of chunks, or the sums
-// themselves, which are sum.result, at `place`. Nothing, and nothing is changed, if its rows do not
-// run that way, or if that would leave threads without work.
+// themselves, which are sum.result, at `place`. Of what is read of other parameters of `folds`,
+// `operands` says by these where it is. Nothing, and nothing is changed, if the kernel's rows do not
+// run that way, if they do not read the operands side by side, or if that would leave threads
+// without work.
 std::optional<ChunkResults> fold_across(Kernel& stores, std::uint32_t parameter,
                                         const MemoryLayout& layout, const Kernel& folds,
-                                        const RowSum& sum, const SumPlace& place,
-                                        const VectorRegisters& vectors);
+                                        const RowSum& sum, const SumOperands& operands,
+                                        const SumPlace& place, const VectorRegisters& vectors);
 
-// Makes `folds` merge the results of chunks, which take the place of the value.
+// Makes `folds` merge the results of chunks, which take the place of the value, as the first
+// parameter.
+constexpr std::uint32_t kChunksParameter = 0;
 void read_chunks(BuiltKernel& folds, const RowSum& sum, const ChunkResults& chunks);
 
 }  // namespace weir

@@ -14,6 +14,7 @@
 #include "compiler/lowering/check_indices.h"
 #include "compiler/lowering/elements.h"
 #include "compiler/lowering/estimated_size.h"
+#include "compiler/lowering/find_sums.h"
 #include "compiler/lowering/fold_across.h"
 #include "compiler/lowering/fusion.h"
 #include "compiler/lowering/keep_elements.h"
@@ -68,11 +69,14 @@ class Lowerer {
     for (std::size_t i = 0; i < plan.groups.size(); ++i)
       groups.push_back({computed_nodes(graph_, plan, i), build_start_kernel(graph_, plan, i),
                         build_kernel(graph_, plan, i), std::nullopt});
+    std::vector<const BuiltKernel*> kernels;
+    for (const GroupKernels& group : groups) kernels.push_back(&group.kernel);
+    std::vector<std::vector<SumKernel>> sums = find_sums(kernels);
+    for (std::size_t i = 0; i < groups.size(); ++i) groups[i].sums = std::move(sums[i]);
     choose_layouts(groups, checks);
-    for (GroupKernels& group : groups) {
-      if (std::optional<RowSum> sum = find_row_sum(group.kernel.kernel))
-        row_sums_.try_emplace(group.kernel.values[sum->parameter], SumKernel{&group, *sum});
-    }
+    for (GroupKernels& group : groups)
+      if (!group.sums.empty())
+        row_sums_.try_emplace(group.kernel.values[group.sums.front().sum.parameter], &group);
     // What one kernel starts and another one goes on with is in no pass as it is to be summed.
     for (const GroupKernels& group : groups)
       if (group.start)
@@ -116,11 +120,7 @@ class Lowerer {
     std::optional<BuiltKernel> start;
     BuiltKernel kernel;
     std::optional<GivenBuffer> chunks;
-  };
-  // A kernel that sums a value across its rows.
-  struct SumKernel {
-    GroupKernels* group;
-    RowSum sum;
+    std::vector<SumKernel> sums = {};  // if that is all that the kernel does
   };
 
   // Of values that only these kernels know; what is checked is read in row-major order. A sum in
@@ -131,8 +131,12 @@ class Lowerer {
     std::deque<BuiltKernel> along_rows;
     for (const GroupKernels& group : groups) {
       if (group.start) kernels.push_back(&*group.start);
-      if (goes_through_images(group.kernel.kernel)) continue;
-      if (std::optional<Kernel> sum = sum_along_rows(group.kernel.kernel))
+      if (group.sums.size() > 1 ||
+          (!group.sums.empty() && goes_through_images(group.kernel.kernel, group.sums.front().sum)))
+        continue;
+      std::optional<Kernel> sum;
+      if (!group.sums.empty()) sum = sum_along_rows(group.kernel.kernel, group.sums.front().sum);
+      if (sum)
         kernels.push_back(
             &along_rows.emplace_back(BuiltKernel{std::move(*sum), group.kernel.values}));
       else
@@ -267,37 +271,79 @@ class Lowerer {
   }
 
   // If another kernel sums what this one stores in a parameter, it does so itself, chunk by chunk,
-  // and where a chunk is all there is to a sum, there is no other kernel.
+  // and where a chunk is all there is to the sums, there is no other kernel.
   void sum_in(Kernel& kernel, std::uint32_t parameter, KernelCall& call) {
-    const ValueId value = call.values[parameter];
-    auto found = row_sums_.find(value);
+    auto found = row_sums_.find(call.values[parameter]);
     if (found == row_sums_.end()) return;
-    auto& [group, sum] = found->second;
-    const BuiltKernel& folds = group->kernel;
-    const ValueId result = sum.result ? folds.values[*sum.result] : ValueId{};
-    SumPlace place;
-    if (result.valid()) {
-      place.may_move = is_free_to_move(result);
-      if (auto layout = buffers_.layouts().find(result); layout != buffers_.layouts().end())
-        place.layout = layout->second;
+    GroupKernels& group = *found->second;
+    const MemoryLayout layout = program_.buffers[call.buffers[parameter]].layout;
+    Kernel summing = kernel;
+    KernelCall summing_call = call;
+    std::vector<std::pair<std::size_t, ChunkResults>> all;  // and the parameters that get them
+    for (const SumKernel& one : group.sums) {
+      const SumOperands operands = sum_operands(one, group.kernel.values, summing, summing_call);
+      const ValueId result = one.sum.result ? group.kernel.values[*one.sum.result] : ValueId{};
+      SumPlace place;
+      if (result.valid()) place = {layout_of(result), is_free_to_move(result)};
+      const std::optional<ChunkResults> results =
+          fold_across(summing, parameter, layout, one.kernel, one.sum, operands, place,
+                      options_.processor.vectors);
+      if (!results || (results->chunks && group.sums.size() > 1)) return;
+      all.emplace_back(summing_call.values.size(), *results);
+      summing_call.values.push_back(results->chunks ? ValueId{} : result);
+      summing_call.buffers.push_back(UINT32_MAX);
     }
-    const std::optional<ChunkResults> results =
-        fold_across(kernel, parameter, program_.buffers[call.buffers[parameter]].layout,
-                    folds.kernel, sum, place, options_.processor.vectors);
-    if (!results) return;
-    call.values.push_back(results->chunks ? ValueId{} : result);
-    if (!results->chunks) {
-      if (results->layout) buffers_.layouts().insert_or_assign(result, *results->layout);
-      call.buffers.push_back(buffers_.of(result));
-      call.nodes.insert(call.nodes.end(), group->nodes.begin(), group->nodes.end());
-      group->kernel.kernel.stages.clear();
-    } else {
-      Buffer chunks{"chunks", results->type, Buffer::Place::workspace, 0, 0, {}};
-      call.buffers.push_back(buffers_.add(std::move(chunks)));
-      read_chunks(group->kernel, sum, *results);
-      group->chunks = GivenBuffer{sum.parameter, call.buffers.back()};
+    kernel = std::move(summing);
+    call = std::move(summing_call);
+    for (const auto& [number, results] : all) {
+      if (results.chunks) {
+        Buffer chunks{"chunks", results.type, Buffer::Place::workspace, 0, 0, {}};
+        call.buffers[number] = buffers_.add(std::move(chunks));
+        read_chunks(group.kernel, group.sums.front().sum, results);
+        group.chunks = GivenBuffer{kChunksParameter, call.buffers[number]};
+        continue;
+      }
+      const ValueId result = call.values[number];
+      if (results.layout) buffers_.layouts().insert_or_assign(result, *results.layout);
+      call.buffers[number] = buffers_.of(result);
+    }
+    if (!group.chunks) {
+      call.nodes.insert(call.nodes.end(), group.nodes.begin(), group.nodes.end());
+      group.kernel.kernel.stages.clear();
     }
     row_sums_.erase(found);
+  }
+
+  MemoryLayout layout_of(ValueId value) {
+    const auto layout = buffers_.layouts().find(value);
+    return layout == buffers_.layouts().end() ? MemoryLayout{} : layout->second;
+  }
+
+  // By parameter of a sum: that by which the kernel that is to make it reads, or writes, the same
+  // value. It gets those that it has not.
+  SumOperands sum_operands(const SumKernel& sum, const std::vector<ValueId>& values, Kernel& kernel,
+                           KernelCall& call) {
+    SumOperands operands;
+    const scalar::Arena& arena = sum.kernel.arena;
+    for (scalar::Id id : scalar::reachable(arena, std::span(&sum.sum.element, 1))) {
+      const auto read = static_cast<std::uint32_t>(arena[id].payload);
+      if (!scalar::is_load(arena[id].primitive) || read == sum.sum.parameter ||
+          operands.contains(read))
+        continue;
+      const std::uint32_t number = buffers_.of(values[read]);
+      const Buffer& buffer = program_.buffers[number];
+      std::uint32_t own = 0;
+      while (own < call.buffers.size() && (call.buffers[own] != number ||
+                                           kernel.parameters[own].type.shape != buffer.type.shape))
+        ++own;
+      if (own == call.buffers.size()) {
+        kernel.parameters.push_back({buffer.name, buffer.type, false});
+        call.buffers.push_back(number);
+        call.values.push_back(values[read]);
+      }
+      operands.emplace(read, SumOperand{own, buffer.layout});
+    }
+    return operands;
   }
 
   void add_check(const PlannedCheck& check) {
@@ -433,8 +479,9 @@ class Lowerer {
   const LoweringOptions& options_;
   Program program_;
   ProgramBuffers buffers_;
-  std::unordered_set<ValueId> checked_;              // by kernels that read them in row-major order
-  std::unordered_map<ValueId, SumKernel> row_sums_;  // by what they sum, until its kernel does so
+  std::unordered_set<ValueId> checked_;  // by kernels that read them in row-major order
+  std::unordered_map<ValueId, GroupKernels*>
+      row_sums_;  // by what they sum, until its kernel does so
   std::map<std::tuple<ValueId, std::vector<std::uint32_t>, std::int64_t, std::vector<std::int64_t>,
                       std::string>,
            std::uint32_t>

@@ -236,7 +236,20 @@ bool can_overwrite(const Kernel& kernel, std::uint32_t source, std::uint32_t tar
     });
     if (!fine) return false;
   }
-  return true;
+  // What is summed of what is stored is computed behind all stores, but for what these have computed.
+  if (!kernel.across) return true;
+  std::vector<bool> is_stored(kernel.arena.size());
+  for (const Stage& stage : kernel.stages)
+    for (const Store& store : stage.stores)
+      for (Id id : scalar::reachable(kernel.arena, std::span(&store.value, 1)))
+        is_stored[id.index] = true;
+  return std::ranges::all_of(kernel.across->sums, [&](const RowFolds::Sum& sum) {
+    const std::vector<Id> all = scalar::reachable(kernel.arena, sum.fold.elements);
+    return std::ranges::all_of(all, [&](Id id) {
+      const scalar::Node& node = kernel.arena[id];
+      return is_stored[id.index] || !scalar::is_load(node.primitive) || node.payload != source;
+    });
+  });
 }
 
 void plan_memory(Program& program, const MemoryPlanOptions& options) {

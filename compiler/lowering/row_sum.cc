@@ -20,7 +20,7 @@ constexpr std::int64_t kLanes = 16;
 // Channels that are innermost as a rule.
 constexpr std::int64_t kFewChannels = 16;
 // Where a value has them, and the rows.
-constexpr std::size_t kChannels = 1, kRows = 2;
+constexpr std::size_t kChannels = 1, kImageRows = 2;
 
 // The parameter that gets what a fold leaves, where that is stored as it is and a chunk has all
 // elements.
@@ -61,6 +61,56 @@ std::optional<std::vector<std::pair<Affine, Dim>>> indices_of(const Arena& arena
   return result;
 }
 
+// What is folded of a value: its load, alone or in an expression of it and of other loads.
+struct Summed {
+  Id element, load;
+};
+
+bool is_zero(const Arena& arena, Id id) {
+  return arena.is_constant(id) && arena.bits(id) == scalar::Bits{};
+}
+
+// Whether an expression depends on nothing but what it loads, if under a guard, then under this one.
+bool is_of_loads(const Arena& arena, Id element, Id guard) {
+  std::vector<bool> is_value(element.index + 1);
+  is_value[element.index] = true;
+  for (std::size_t i = is_value.size(); i-- > 0;) {
+    if (!is_value[i]) continue;
+    const Id id{static_cast<std::uint32_t>(i)};
+    const Primitive primitive = arena[id].primitive;
+    if (primitive == Primitive::axis || primitive == Primitive::local) return false;
+    if (primitive == Primitive::load_if) {
+      if (arena.operand(id, 0) != guard) return false;
+      continue;
+    }
+    for (Id operand : arena.value_operands(id)) is_value[operand.index] = true;
+  }
+  return true;
+}
+
+std::optional<Summed> summed_in(const Arena& arena, Id element,
+                                std::optional<std::uint32_t> value) {
+  Id alone = element;
+  if (arena[alone].primitive == Primitive::cast) alone = arena.operand(alone, 0);
+  if (scalar::is_load(arena[alone].primitive)) return Summed{element, alone};
+  if (!value) return std::nullopt;
+  const std::vector<Id> all = scalar::reachable(arena, std::span(&element, 1));
+  const auto load = std::ranges::find_if(all, [&](Id id) {
+    return scalar::is_load(arena[id].primitive) && arena[id].payload == *value;
+  });
+  if (load == all.end()) return std::nullopt;
+  Id guard;
+  if (arena[*load].primitive == Primitive::load_if) {
+    guard = arena.operand(*load, 0);
+    if (arena[element].primitive != Primitive::select || arena.operand(element, 0) != guard ||
+        !is_zero(arena, arena.operand(element, 2)))
+      return std::nullopt;
+    element = arena.operand(element, 1);
+  }
+  if (!is_of_loads(arena, element, guard)) return std::nullopt;
+  return Summed{element, *load};
+}
+
 // The number of elements of which the guard of a load at this index lets none be read beyond the
 // last; none if it is another guard.
 std::optional<Dim> size_in_guard(const Arena& arena, Id guard, const Affine& index) {
@@ -79,40 +129,65 @@ bool is_one_chunk(const Kernel& folds) {
   return elements && *elements <= stage.fold->chunk;
 }
 
-bool goes_through_images(const Kernel& kernel) {
-  const std::optional<RowSum> sum = find_row_sum(kernel);
-  if (!sum) return false;
-  const std::size_t axes = kernel.parameters[sum->parameter].type.shape.size();
-  return sum->dimensions.size() < axes ||
+std::vector<Kernel> single_folds(const Kernel& kernel) {
+  std::vector<Kernel> folds;
+  for (const Stage& stage : kernel.stages) {
+    if (!stage.fold) continue;
+    folds.push_back(kernel);
+    folds.back().stages = {stage, {}};
+  }
+  if (folds.size() == 1) return {kernel};
+  for (const Stage& stage : kernel.stages) {
+    for (const Store& store : stage.stores) {
+      const auto fold = std::ranges::find_if(folds, [&](const Kernel& one) {
+        const Fold& left = *one.stages.front().fold;
+        const scalar::Node& value = kernel.arena[store.value];
+        return value.primitive == Primitive::local && left.locals.size() == 1 &&
+               value.payload == left.locals[0];
+      });
+      if (stage.axis || fold == folds.end() || !fold->stages.back().stores.empty()) return {};
+      fold->stages.back().stores.push_back(store);
+    }
+  }
+  if (std::ranges::any_of(folds,
+                          [](const Kernel& one) { return one.stages.back().stores.empty(); }))
+    return {};
+  return folds;
+}
+
+bool goes_through_images(const Kernel& kernel, const RowSum& sum) {
+  const std::size_t axes = kernel.parameters[sum.parameter].type.shape.size();
+  return sum.dimensions.size() < axes ||
          std::ranges::any_of(
-             sum->dimensions,
+             sum.dimensions,
              [](const RowSum::Dimension& dimension) {
                return dimension.lanes != 0 && dimension.lanes % kLanes == 0;
              });
 }
 
-std::optional<Kernel> sum_along_rows(const Kernel& kernel) {
-  const std::optional<RowSum> sum = find_row_sum(kernel);
-  if (!sum) return std::nullopt;
-  const Shape& shape = kernel.parameters[sum->parameter].type.shape;
-  if (shape.size() <= kRows + 1 || sum->dimensions.size() != shape.size() ||
-      sum->dimensions[kRows].lanes < 2 ||
+std::optional<Kernel> sum_along_rows(const Kernel& kernel, const RowSum& sum) {
+  const Shape& shape = kernel.parameters[sum.parameter].type.shape;
+  if (shape.size() <= kImageRows + 1 || sum.dimensions.size() != shape.size() ||
+      sum.dimensions[kImageRows].lanes < 2 ||
       shape[kChannels].constant().value_or(kFewChannels) < kFewChannels)
     return std::nullopt;
   Kernel along = kernel;
   rewrite(along, [&](const Arena& from, Id id, Arena& into) -> Id {
     const scalar::Node& node = from[id];
-    if (node.primitive != Primitive::load || node.payload != sum->parameter) return {};
+    const std::span<const Id> operands = from.operands(id);
+    if (node.primitive != Primitive::load || operands.size() != shape.size() ||
+        from.is_constant(operands[kImageRows]))
+      return {};
     std::vector<Id> indices, memo;
-    for (Id index : from.load_indices(id))
+    for (Id index : operands)
       indices.push_back(scalar::rebuild(from, index, into, memo, [](Id) { return Id{}; }));
-    std::swap(indices[kRows], indices.back());
-    return into.load(sum->parameter, node.type, indices);
+    std::swap(indices[kImageRows], indices.back());
+    return into.load(static_cast<std::uint32_t>(node.payload), node.type, indices);
   });
   return along;
 }
 
-std::optional<RowSum> find_row_sum(const Kernel& kernel) {
+std::optional<RowSum> find_row_sum(const Kernel& kernel, std::optional<std::uint32_t> value) {
   if (kernel.rows.empty() || kernel.stages.empty() || !kernel.stages.front().fold)
     return std::nullopt;
   for (std::size_t i = 1; i < kernel.stages.size(); ++i)
@@ -125,24 +200,22 @@ std::optional<RowSum> find_row_sum(const Kernel& kernel) {
       fold.elements.size() != 1 || fold.step != fold.merge)
     return std::nullopt;
   const Arena& arena = kernel.arena;
-  Id load = fold.elements[0];
-  if (arena[load].primitive == Primitive::cast) load = arena.operand(load, 0);
-  if (!scalar::is_load(arena[load].primitive)) return std::nullopt;
+  const std::optional<Summed> found = summed_in(arena, fold.elements[0], value);
+  if (!found) return std::nullopt;
+  const Id load = found->load;
   // Beyond the end of a dimension that does not divide into its lanes there are zeros, which change
   // no sum that began as one.
   Id guard;
   if (arena[load].primitive == Primitive::load_if) {
     guard = arena.operand(load, 0);
-    const Id otherwise = arena.operand(load, 1);
-    if (!arena.is_constant(otherwise) || arena.bits(otherwise) != scalar::Bits{} ||
-        fold.identity[0] != scalar::Bits{})
+    if (!is_zero(arena, arena.operand(load, 1)) || fold.identity[0] != scalar::Bits{})
       return std::nullopt;
   }
-  RowSum sum{static_cast<std::uint32_t>(arena[load].payload), {}};
-  const KernelParameter& value = kernel.parameters[sum.parameter];
+  RowSum sum{static_cast<std::uint32_t>(arena[load].payload), found->element, load, {}};
+  const KernelParameter& summed = kernel.parameters[sum.parameter];
   std::vector<bool> used(kernel.rows.size());
   bool has_elements = false;
-  const auto indices = indices_of(arena, load, value.type.shape);
+  const auto indices = indices_of(arena, load, summed.type.shape);
   if (!indices) return std::nullopt;
   for (const auto& [index, size] : *indices) {
     RowSum::Dimension& dimension = sum.dimensions.emplace_back();
@@ -189,7 +262,7 @@ std::optional<RowSum> find_row_sum(const Kernel& kernel) {
   if (guard.valid()) return std::nullopt;
   for (std::size_t i = 0; i < used.size(); ++i)
     if (!used[i] && kernel.rows[i] != Dim(1)) return std::nullopt;
-  if (!has_elements || value.written) return std::nullopt;
+  if (!has_elements || summed.written) return std::nullopt;
   // Nothing else is to be read of the value.
   std::vector<Id> roots = roots_of(kernel);
   for (Id id : scalar::reachable(arena, roots))

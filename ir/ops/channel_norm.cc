@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include "ir/ops/convolution.h"
 #include "ir/ops/helpers.h"
 #include "ir/ops/normalized.h"
 #include "ir/ops/ops.h"
@@ -296,14 +297,20 @@ std::vector<Var> batch_norm_gradients(const GradientContext& context) {
     return reshape_to(builder, value, context.operands[1].shape());
   };
   std::vector<Var> gradients(context.operands.size());
+  // In an order in which the kernel that stores g can sum it.
+  auto sum_of = [&](const Var& value) {
+    const std::optional<Var> sum = sum_behind_windows(context.results[0], g, value);
+    return sum ? reshape_to(builder, *sum, n.spread.shape())
+               : reduce_keeping(builder, "reduce_sum", value, batch.axes);
+  };
   if (context.reached[0]) {
-    Var left = less_projection(g, n.centered, n.variance, batch.axes);
-    left = binary("sub", left, reduce_keeping(builder, "reduce_mean", g, batch.axes));
-    Var products = binary("mul", g, n.centered);
-    Var sums = reduce_keeping(builder, "reduce_sum", products, batch.axes);
+    Var count = count_of(x, batch.axes);
+    Var of_products = sum_of(binary("mul", g, n.centered)), sum = sum_of(g);
+    Var left = less_projection(g, n.centered, n.variance, binary("div", of_products, count));
+    left = binary("sub", left, binary("div", sum, count));
     gradients[0] = binary("mul", n.factor, left);
-    gradients[1] = list(binary("div", sums, n.spread));
-    gradients[2] = list(reduce_keeping(builder, "reduce_sum", g, batch.axes));
+    gradients[1] = list(binary("div", of_products, n.spread));
+    gradients[2] = list(sum);
   }
   auto of_running = [&](std::size_t result, Var of_x) {
     const double momentum = attributes.real("momentum");

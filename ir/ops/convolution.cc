@@ -42,6 +42,8 @@ constexpr std::int64_t kFewElements = 64;
 constexpr std::int64_t kMostVectors = 1024;
 // Pixels of an image that are less than two for each lane.
 constexpr std::int64_t kFewPixels = 2 * kLanes;
+// Positions of an image of which lanes would leave a third and more.
+constexpr std::int64_t kFewPoints = 3 * kLanes;
 // Vectors of lanes that are enough behind a stride.
 constexpr std::int64_t kEnoughVectors = 4;
 
@@ -279,34 +281,20 @@ Var sum_of_flat_images(GraphBuilder& builder, const Var& rows, const Dim& channe
                  type);
 }
 
-// The sum over all but the channels, in an order that a kernel may have that stores the value. Of
-// images that are rows, as behind a layer of features, in that of these. The gradient of a loss may
-// be stored by the kernel of the forward pass. What a map stores is summed row by row, wherever
-// channels lie, and of few channels, which lie apart, along memory, image by image.
-Var sum_of_channels(GraphBuilder& builder, const Var& result, Var value) {
+// The sum over all but the channels in an order that a kernel of windows has, behind which the value
+// is stored, or as it is given.
+Var sum_behind(GraphBuilder& builder, const Node& windows, const Var& value, bool is_given) {
   const Shape& shape = value.shape();
-  if (std::optional<Var> rows = rows_of_images(builder, value))
-    return sum_of_flat_images(builder, *rows, shape[kChannels], value.dtype());
-  const Graph& graph = builder.graph();
-  const bool is_line = shape.size() == kSpatial + 1;
-  const NodeId forward = graph.value(result.id()).producer;
-  std::optional<NodeId> mover = windows_behind(graph, value.id(), forward);
-  int most_ops = kMostEpilogueOps;
-  if (!mover && is_epilogue_of(graph, value.id(), forward, most_ops)) mover = forward;
-  const Node* windows = mover ? &graph.node(*mover) : nullptr;
-  const bool are_points = windows != nullptr && has_points(graph, *windows);
-  if (are_points) {
+  if (has_points(builder.graph(), windows)) {
     if (!has_few_channels(shape) &&
         element_count(spatial(shape)).constant().value_or(kFewPixels) < kFewPixels)
-      return sum_of_few_pixels(builder, value, *mover == forward);
+      return sum_of_few_pixels(builder, value, is_given);
     if (const std::optional<std::int64_t> lanes = lanes_of(spatial(shape)))
       return sum_in_lanes(builder, value, *lanes, 1);
   }
   Integers strides;
-  if (windows != nullptr && windows->op->spreads_images)
-    strides = windows->attributes.integers("strides");
-  if (is_line) {
-    if (windows == nullptr) return sum_of_all_but_channels(builder, value);
+  if (windows.op->spreads_images) strides = windows.attributes.integers("strides");
+  if (shape.size() == kSpatial + 1) {
     // Behind a stride many channels are innermost, and lanes of few elements each leave as much to
     // be read again as they save.
     const std::int64_t step = step_along(shape, strides, kSpatial);
@@ -318,12 +306,9 @@ Var sum_of_channels(GraphBuilder& builder, const Var& result, Var value) {
     return lanes && !(is_strided && is_short) ? sum_in_lanes(builder, value, *lanes, step)
                                               : sum_of_all_but_channels(builder, value);
   }
-  if (windows == nullptr)
-    return has_few_channels(shape) ? sum_of_all_but_channels(builder, value)
-                                   : sum_of_rows(builder, value, {});
   // Many channels are innermost, but where windows go through each for itself; and tiles of few
   // columns have several rows of an image.
-  const bool by_channel = is_depthwise(*windows, shape);
+  const bool by_channel = is_depthwise(windows, shape);
   const bool is_strided = std::ranges::any_of(strides, [](std::int64_t by) { return by != 1; });
   const std::int64_t enough = has_few_channels(shape) || by_channel ? kEnoughColumns : kLanes;
   const std::int64_t step = step_along(shape, strides, shape.size() - 1);
@@ -332,6 +317,25 @@ Var sum_of_channels(GraphBuilder& builder, const Var& result, Var value) {
       by_channel ? is_strided && has_few_columns : has_many_channels(shape) || has_few_columns;
   return along_rows ? sum_along_rows(builder, value, strides)
                     : sum_of_rows(builder, value, strides);
+}
+
+// The sum over all but the channels, in an order that a kernel may have that stores the value. Of
+// images that are rows, as behind a layer of features, in that of these. The gradient of a loss may
+// be stored by the kernel of the forward pass. What a map stores is summed row by row, wherever
+// channels lie, and of few channels, which lie apart, along memory, image by image.
+Var sum_of_channels(GraphBuilder& builder, const Var& result, const Var& value) {
+  const Shape& shape = value.shape();
+  if (std::optional<Var> rows = rows_of_images(builder, value))
+    return sum_of_flat_images(builder, *rows, shape[kChannels], value.dtype());
+  const Graph& graph = builder.graph();
+  const NodeId forward = graph.value(result.id()).producer;
+  std::optional<NodeId> mover = windows_behind(graph, value.id(), forward);
+  int most_ops = kMostEpilogueOps;
+  if (!mover && is_epilogue_of(graph, value.id(), forward, most_ops)) mover = forward;
+  if (mover) return sum_behind(builder, graph.node(*mover), value, *mover == forward);
+  return shape.size() == kSpatial + 1 || has_few_channels(shape)
+             ? sum_of_all_but_channels(builder, value)
+             : sum_of_rows(builder, value, {});
 }
 
 }  // namespace
@@ -424,6 +428,22 @@ std::optional<OperandAxis> axis_over_windows(const OpInstance& instance, std::si
 }
 
 // --- Gradients ---------------------------------------------------------------
+
+std::optional<Var> sum_behind_windows(const Var& result, const Var& gradient, const Var& value) {
+  GraphBuilder& builder = gradient.builder();
+  if (rows_of_images(builder, gradient)) return std::nullopt;
+  const Graph& graph = builder.graph();
+  NodeId forward = graph.value(result.id()).producer;
+  // Half-precision types are widened for the gradient.
+  if (graph.node(forward).op->name == "cast")
+    forward = graph.value(graph.node(forward).operands[0]).producer;
+  const std::optional<NodeId> windows = windows_behind(graph, gradient.id(), forward);
+  if (!windows) return std::nullopt;
+  const Node& node = graph.node(*windows);
+  if (has_points(graph, node) && has_at_most(element_count(spatial(value.shape())), kFewPoints))
+    return std::nullopt;
+  return sum_behind(builder, node, value, false);
+}
 
 std::vector<Var> gradients_of(const GradientContext& context, const std::function<Var()>& first,
                               const std::function<Var()>& second) {

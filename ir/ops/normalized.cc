@@ -31,7 +31,12 @@ Var plus_epsilon(const Var& variance, const Attributes& attributes) {
 Var less_projection(const Var& g, const Var& centered, const Var& variance, const Axes& axes) {
   GraphBuilder& builder = g.builder();
   Var products = builder.apply("mul", {g, centered});
-  Var mean = reduce_keeping(builder, "reduce_mean", products, axes);
+  return less_projection(g, centered, variance,
+                         reduce_keeping(builder, "reduce_mean", products, axes));
+}
+
+Var less_projection(const Var& g, const Var& centered, const Var& variance, const Var& mean) {
+  GraphBuilder& builder = g.builder();
   Var slope = builder.apply("div", {mean, variance});
   return builder.apply("sub", {g, builder.apply("mul", {centered, slope})});
 }

@@ -31,6 +31,8 @@ Var plus_epsilon(const Var& variance, const Attributes& attributes);
 // Where c is x - mean(x), that of x is this less mean(g), which is the mean of it, for c has none.
 // What follows from the composite body sums c as well, and reads all of it twice more for what is 0.
 Var less_projection(const Var& g, const Var& centered, const Var& variance, const Axes& axes);
+// The same with mean(g * c) as given.
+Var less_projection(const Var& g, const Var& centered, const Var& variance, const Var& mean);
 
 // Values over the root of the mean of their squares over the axes.
 struct Normalized {
