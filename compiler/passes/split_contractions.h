@@ -10,9 +10,9 @@ namespace weir {
 // for a pointwise f. What is pointwise in a slice, as the mask of an activation is, then is in the
 // epilogue of the kernel that computes it, and so are sums of that.
 //
-// It is done where a slice has such a gradient that waits for nothing else; where that is not the
-// last of what is added up, the slices are left. It is also done where one slice is all that is
-// read, so that nothing else is computed.
+// It is done where a slice has such a gradient that waits for nothing else, and the parts are not
+// many, nor narrow; where that is not the last of what is added up, the slices are left. It is also
+// done where one slice is all that is read, so that nothing else is computed.
 Graph split_contractions(Graph graph);
 
 }  // namespace weir

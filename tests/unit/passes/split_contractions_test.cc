@@ -1,5 +1,12 @@
 #include "compiler/passes/split_contractions.h"
 
+#include <algorithm>
+#include <string>
+#include <tuple>
+
+#include <fmt/format.h>
+
+#include "ir/op.h"
 #include "tests/support/graphs.h"
 
 namespace weir {
@@ -137,6 +144,68 @@ gradient:
   %d = leaky_relu.grad(%h, %a)
   return %d
 })");
+}
+
+// A contraction of as many columns as what it reads, be that another one's result or pointwise in it:
+// what it reads has no parts.
+TEST(SplitContractions, AreNotOfWhatAContractionReads) {
+  expect_split(
+      R"(graph @m(%g: f32[4, 8], %v: f32[8, 8], %w: f32[8, 8], %h: f32[4, 8]) -> (f32[4, 3]) {
+gradient:
+  %p = matmul(%g, %v)
+  %m = leaky_relu.grad(%h, %p)
+  %q = matmul(%m, %w)
+  %a = slice(%q) {starts = [0, 0], limits = [4, 3]}
+  return %a
+})",
+      R"(gradient:
+  %p = matmul(%g, %v)
+  %m = leaky_relu.grad(%h, %p)
+  %0 = slice(%w) {starts = [0, 0], limits = [8, 3]}
+  %1 = matmul(%m, %0)
+  return %1 as "a"
+}
+)");
+  expect_split(
+      R"(graph @m(%g: f32[N, 4, 6], %v: f32[4, 4, 1], %w: f32[4, 4, 1]) -> (f32[N, 3, 6]) {
+gradient:
+  %p = conv(%g, %v)
+  %q = conv_transpose(%p, %w)
+  %a = slice(%q) {starts = [0, 1, 0], limits = [N, 4, 6]}
+  return %a
+})",
+      R"(gradient:
+  %p = conv(%g, %v)
+  %0 = slice(%w) {starts = [0, 1, 0], limits = [4, 4, 1]}
+  %1 = conv_transpose(%p, %0)
+  return %1 as "a"
+}
+)");
+}
+
+// Many parts, or several narrow ones, of which one is masked.
+TEST(SplitContractions, AreFew) {
+  for (const auto& [parts, width, is_split] :
+       {std::tuple{2, 1, true}, {3, 1, false}, {3, 4, true}, {8, 4, true}, {9, 8, false}}) {
+    std::string text =
+        fmt::format("graph @m(%g: f32[N, 3], %w: f32[3, {}], %h: f32[N, {}]) -> (f32[N, {}]",
+                    parts * width, width, width);
+    for (int i = 1; i < parts; ++i) text += fmt::format(", f32[N, {}]", width);
+    text += ") {\ngradient:\n  %p = matmul(%g, %w)\n";
+    std::string results = "%d";
+    for (int i = 0; i < parts; ++i) {
+      text += fmt::format("  %s{} = slice(%p) {{starts = [0, {}], limits = [N, {}]}}\n", i,
+                          i * width, (i + 1) * width);
+      if (i > 0) results += fmt::format(", %s{}", i);
+    }
+    text += fmt::format("  %d = leaky_relu.grad(%h, %s0)\n  return {}\n}}\n", results);
+    const Graph graph = test::parse(text);
+    const Graph after = split_contractions(graph);
+    const auto contractions = std::ranges::count_if(
+        after.nodes(), [](const Node& node) { return node.op->is_contraction; });
+    EXPECT_EQ(contractions, is_split ? parts : 1) << text;
+    test::expect_same_results(graph, after, 3);
+  }
 }
 
 // Of each contraction, along the columns and rows of its result.
