@@ -321,8 +321,6 @@ struct OpDef {
   // Of a movement of one operand: the part of that along one axis that an instance's result is, if
   // it is one.
   std::function<std::optional<AxisRange>(const OpInstance&)> part;
-  // Of a movement whose result has each of its operands as a part: that of one of them.
-  std::function<AxisRange(const OpInstance&, std::size_t operand)> part_of_result;
   // True for sums of products of the elements of two operands.
   bool is_contraction = false;
   // Of such sums: the operand's axis that alone goes along an axis of the result, if there is one.

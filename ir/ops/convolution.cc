@@ -435,7 +435,7 @@ std::optional<Var> sum_behind_windows(const Var& result, const Var& gradient, co
   const Graph& graph = builder.graph();
   NodeId forward = graph.value(result.id()).producer;
   // Half-precision types are widened for the gradient.
-  if (graph.node(forward).op->name == "cast")
+  while (graph.node(forward).op->pointwise)
     forward = graph.value(graph.node(forward).operands[0]).producer;
   const std::optional<NodeId> windows = windows_behind(graph, gradient.id(), forward);
   if (!windows) return std::nullopt;

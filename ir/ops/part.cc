@@ -176,6 +176,7 @@ std::vector<Dim> concat_offsets(const OpInstance& instance) {
   return offsets;
 }
 
+// The part of the result that an operand is.
 AxisRange part_of_concat(const OpInstance& instance, std::size_t operand) {
   const std::vector<Dim> offsets = concat_offsets(instance);
   return {axis_of(instance), offsets[operand], offsets[operand + 1]};
@@ -235,7 +236,6 @@ OpDef concat_op() {
   op.operands = {{"inputs", TypeSet::any, OperandSpec::Presence::variadic}};
   op.infer = infer_concat;
   op.comprehension = concat_comprehension;
-  op.part_of_result = part_of_concat;
   return with_moving_gradient(std::move(op), [](const GradientContext& context) {
     const Shape& whole = context.results[0].shape();
     std::vector<Var> gradients(context.operands.size());

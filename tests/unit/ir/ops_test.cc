@@ -100,7 +100,7 @@ TEST(Registry, every_op_is_complete) {
 }
 
 TEST(Registry, properties_are_those_of_the_declaration) {
-  std::set<std::string> orders, contractions, images, spreading, losses, parts, joins, in_parts;
+  std::set<std::string> orders, contractions, images, spreading, losses, parts, in_parts;
   for (const auto& op : all_ops()) {
     SCOPED_TRACE(op->name);
     if (op->keeps_order) {
@@ -109,8 +109,7 @@ TEST(Registry, properties_are_those_of_the_declaration) {
       EXPECT_EQ(op->operands.size(), 1U);
     }
     if (op->part) parts.insert(op->name);
-    if (op->part_of_result) joins.insert(op->name);
-    EXPECT_TRUE(op->is_movement || !(op->part || op->part_of_result));
+    EXPECT_TRUE(op->is_movement || !op->part);
     if (op->operand_axis) {
       in_parts.insert(op->name);
       EXPECT_TRUE(op->is_contraction);
@@ -135,7 +134,6 @@ TEST(Registry, properties_are_those_of_the_declaration) {
   }
   EXPECT_THAT(orders, ElementsAre("reshape"));
   EXPECT_THAT(parts, ElementsAre("slice"));
-  EXPECT_THAT(joins, ElementsAre("concat"));
   EXPECT_THAT(in_parts, ElementsAre("conv", "conv_transpose", "matmul"));
   EXPECT_THAT(contractions,
               ElementsAre("conv", "conv_filter_gradient", "conv_filter_gradient_columns",

@@ -8,29 +8,10 @@
 
 #include "compiler/autodiff/gradient.h"
 #include "tests/support/graphs.h"
-#include "tests/unit/pipeline/compiled.h"
+#include "tests/unit/pipeline/sums.h"
 
 namespace weir::test {
 namespace {
-
-// How many of a program's kernels fold so many sums across rows, on a processor of this kind.
-std::ptrdiff_t kernels_with_sums(const Graph& graph, std::size_t sums, const std::string& cpu) {
-  CompileOptions options;
-  options.target = {"x86_64-linux-gnu", cpu, {}};
-  const weir::Program program = lower_graph(graph, options);
-  return std::ranges::count_if(program.kernels, [&](const Kernel& kernel) {
-    return kernel.across && kernel.across->sums.size() == sums;
-  });
-}
-
-void expect_same_bits(const Graph& graph, const std::vector<Dim::Bindings>& sizes,
-                      bool special = false) {
-  Generator generator(17);
-  std::vector<Inputs> runs;
-  for (const Dim::Bindings& bindings : sizes)
-    runs.push_back(random_values(graph, graph.inputs(), generator, special, bindings));
-  EXPECT_EQ(difference_on_levels(graph, {}, runs), std::nullopt);
-}
 
 // A masked product, its sum, and that of it times a deviation: both if a chunk has all of a sum.
 TEST(SumsOfProducts, BehindAContraction) {
@@ -42,24 +23,23 @@ TEST(SumsOfProducts, BehindAContraction) {
         "%b = reduce_sum(%d) {{axes = [0]}} return %d, %s{3} }}",
         rows, type, both ? fmt::format(", {}[70]", type) : "", both ? ", %b" : ""));
   };
-  EXPECT_EQ(kernels_with_sums(gradient_of("N", "f32", false), 1, "x86-64-v4"), 1);
-  expect_same_bits(gradient_of("N", "f32", false), {{{"N", 1}}, {{"N", 7}}, {{"N", 300}}});
+  EXPECT_EQ(row_folds(gradient_of("N", "f32", false), "x86-64-v4", 1), 1);
+  expect_equal(gradient_of("N", "f32", false), {{{"N", 1}}, {{"N", 7}}, {{"N", 300}}});
   for (const char* rows : {"2", "5", "64", "256"}) {
-    EXPECT_EQ(kernels_with_sums(gradient_of(rows, "f32", true), 2, "x86-64-v4"), 1) << rows;
-    expect_same_bits(gradient_of(rows, "f32", true), {{}});
+    EXPECT_EQ(row_folds(gradient_of(rows, "f32", true), "x86-64-v4", 2), 1) << rows;
+    expect_equal(gradient_of(rows, "f32", true), {{}});
   }
   // Of a product that is stored without the mask; what merges the chunks does not read the mask.
   const Graph unmasked = parse(
       "graph @u(%h: f32[N, 70], %u: f32[N, 3], %w: f32[3, 70], %r: f32[70]) -> (f32[N, 70], "
       "f32[70]) { %t = tanh(%h) %p = matmul(%u, %w) %d = leaky_relu.grad(%t, %p) "
       "%s = reduce_sum(%d) {axes = [0]} %n = sub(%r, %s) return %p, %n }");
-  EXPECT_EQ(kernels_with_sums(unmasked, 1, "x86-64-v4"), 1) << print(unmasked);
-  expect_same_bits(unmasked, {{{"N", 5}}, {{"N", 600}}});
+  EXPECT_EQ(row_folds(unmasked, "x86-64-v4", 1), 1) << print(unmasked);
+  expect_equal(unmasked, {{{"N", 5}}, {{"N", 600}}});
   // Of more chunks than one a kernel merges them, of one sum alone.
-  EXPECT_EQ(kernels_with_sums(gradient_of("300", "f32", true), 2, "x86-64-v4"), 0);
-  expect_same_bits(gradient_of("300", "f32", true), {{}});
-  for (const char* type : {"f64", "f16", "bf16"})
-    expect_same_bits(gradient_of("9", type, true), {{}});
+  EXPECT_EQ(row_folds(gradient_of("300", "f32", true), "x86-64-v4", 2), 0);
+  expect_equal(gradient_of("300", "f32", true), {{}});
+  for (const char* type : {"f64", "f16", "bf16"}) expect_equal(gradient_of("9", type, true), {{}});
 }
 
 // What is read for the sum alone is read behind the store, and so does not give its memory to what
@@ -70,8 +50,8 @@ TEST(SumsOfProducts, KeepWhatTheyRead) {
       "(f32[64, 4], f32[70]) { %t = softmax(%h) {axis = 1} %p = matmul(%u, %w) "
       "%d = leaky_relu.grad(%h, %p) %e = mul(%d, %t) %s = reduce_sum(%e) {axes = [0]} "
       "%y = matmul(%d, %z) return %y, %s }");
-  EXPECT_EQ(kernels_with_sums(graph, 1, "x86-64-v4"), 1) << print(graph);
-  expect_same_bits(graph, {{}});
+  EXPECT_EQ(row_folds(graph, "x86-64-v4", 1), 1) << print(graph);
+  expect_equal(graph, {{}});
 }
 
 // Two layers of images with batch norm, the second in front of windows or of a loss.
@@ -131,13 +111,13 @@ TEST(SumsOfProducts, OfBatchNorm) {
   };
   for (const auto& [images, kernels] : cases) {
     const Graph graph = images.gradients();
-    EXPECT_EQ(kernels_with_sums(graph, 2, "x86-64-v4"), kernels) << print(graph);
-    expect_same_bits(graph, {{{"N", 3}, {"H", 8}}});
+    EXPECT_EQ(row_folds(graph, "x86-64-v4", 2), kernels) << print(graph);
+    expect_equal(graph, {{{"N", 3}, {"H", 8}}});
   }
-  expect_same_bits(cases.front().first.gradients(), {{{"N", 1}}});
+  expect_equal(cases.front().first.gradients(), {{{"N", 1}}});
   // Beyond the end of an image nothing is added, whatever the elements are.
-  expect_same_bits(NormalizedImages{.size = "9, 13", .channels = 5, .taps = 1}.gradients(),
-                   {{{"N", 2}}}, true);
+  expect_equal(NormalizedImages{.size = "9, 13", .channels = 5, .taps = 1}.gradients(),
+               {{{"N", 2}}}, true);
 }
 
 }  // namespace
