@@ -43,7 +43,7 @@ llvm::Value* KernelEmitter::element_address(Id id, const Access& access, const L
     }
     llvm::Value* inside =
         walks ? steps_on(*stride_of_steps(id)) : scalar_index(access.inside, lanes, row);
-    if (auto stay = values_.find(stay_key(id)); stay != values_.end())
+    if (auto stay = values_.find(stay_key(id)); !walks && stay != values_.end())
       inside = b_.CreateAnd(inside, stay->second[is_shared ? 0 : static_cast<std::size_t>(row)]);
     llvm::Value* where = b_.CreateGEP(type, first, inside);
     if (is_shared && schedule_.varies_by_row[id.index])
@@ -190,7 +190,6 @@ std::optional<KernelEmitter::Stride> KernelEmitter::stride_of_steps(Id id) {
   const auto addresses = values_.find(address_key(id));
   if (addresses == values_.end() || addresses->second.size() != 1) return std::nullopt;
   if (reads_panel(id)) return Stride{schedule_.panel->axis, values_.at(stride_key(id))[0]};
-  if (values_.contains(stay_key(id))) return std::nullopt;
   const scalar::Affine inside =
       scalar::decompose(kernel_.arena, schedule_.loads.at(id.index).inside);
   if (inside.terms.size() != 1 || inside.constant != Dim(0)) return std::nullopt;
@@ -199,7 +198,11 @@ std::optional<KernelEmitter::Stride> KernelEmitter::stride_of_steps(Id id) {
   if (!stride || kernel_.arena[atom].primitive != Primitive::axis) return std::nullopt;
   const std::int64_t bytes = *stride * byte_size(loaded_type(id));
   if (bytes == 1 || bytes == 2 || bytes == 4 || bytes == 8) return std::nullopt;
-  return Stride{static_cast<std::uint32_t>(kernel_.arena[atom].payload), i64(*stride)};
+  // An address among zeros stays where it is.
+  llvm::Value* elements = i64(*stride);
+  if (auto stay = values_.find(stay_key(id)); stay != values_.end())
+    elements = b_.CreateAnd(elements, stay->second[0]);
+  return Stride{static_cast<std::uint32_t>(kernel_.arena[atom].payload), elements};
 }
 
 // The innermost loop of a fold, in which addresses go on by an addition. As a base and an index

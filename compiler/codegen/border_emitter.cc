@@ -5,8 +5,9 @@
 // than an operand. So columns are told apart: those that lie within the image under all taps of a
 // window, for which nothing is asked, and those at its borders. Where they are is known ahead if a
 // unit has the whole row, and otherwise a unit's columns are all within or treated as if none were.
-// Where masks have registers, that is done for taps that are picked from vectors they have in
-// common (tap_emitter.cc), for which masks have to be known.
+// Where masks have registers, a load under one still takes a turn of a unit that multiplies on some
+// cores: there columns are told apart where a unit has the whole row. So they are for taps that are
+// picked from vectors they have in common (tap_emitter.cc), for which masks have to be known.
 
 #include <algorithm>
 
@@ -44,8 +45,10 @@ void KernelEmitter::columns(llvm::Value* begin, llvm::Value* end, std::optional<
                             const LaneBody& body) {
   const bool picks =
       std::ranges::any_of(schedule_.loads, [](const auto& load) { return is_near(load.second); });
-  const bool asks =
-      target_.vector_bytes != 64 || ((picks || schedule_.slides) && known_distance(begin, end));
+  // Written-out steps of rows that overlap have masks that are known.
+  const bool asks = target_.vector_bytes != 64 ||
+                    ((picks || schedule_.slides || (rows_ > 1 && !schedule_.overlap)) &&
+                     known_distance(begin, end));
   const std::optional<Range> within = asks ? lanes_within(schedule_) : std::nullopt;
   if (!within || schedule_.width == 1) return vector_loop(begin, end, count, body);
   auto free_columns = [&](llvm::Value* from, llvm::Value* to, std::optional<std::int64_t> lanes) {

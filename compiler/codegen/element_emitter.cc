@@ -163,11 +163,17 @@ KernelEmitter::Values KernelEmitter::emit_bound(const IndexBound& bound, const L
   const bool in_bits = masks_ && in_registers && width >= kLeastMaskBits && all <= 64;
   const bool in_vectors = masks_ && !in_registers;
   Values result;
-  if (within_ && bound.most)
-    return Values(static_cast<std::size_t>(rows * lanes.slots),
-                  width == 1 ? b_.getTrue()
-                             : llvm::ConstantInt::getTrue(llvm::FixedVectorType::get(
-                                   b_.getInt1Ty(), static_cast<unsigned>(width))));
+  llvm::Value* always = width == 1 ? b_.getTrue()
+                                   : llvm::ConstantInt::getTrue(llvm::FixedVectorType::get(
+                                         b_.getInt1Ty(), static_cast<unsigned>(width)));
+  if (within_ && bound.most) return Values(static_cast<std::size_t>(rows * lanes.slots), always);
+  // Vectors whose place is known ahead may be within while others of the tile are not.
+  auto is_within = [&](int slot) {
+    auto* start = llvm::dyn_cast<llvm::ConstantInt>(lanes.start);
+    if (!start || !bound.most) return false;
+    const std::int64_t first = start->getSExtValue() + lanes.position(slot);
+    return *bound.most + bound.stride * (bound.stride > 0 ? first + width - 1 : first) < 0;
+  };
   // The limit as a number of lanes from the first slot on.
   auto limit_from = [&](llvm::Value* first) -> llvm::Value* {
     if (auto* known = llvm::dyn_cast<llvm::ConstantInt>(first)) {
@@ -196,7 +202,9 @@ KernelEmitter::Values KernelEmitter::emit_bound(const IndexBound& bound, const L
         from_limit = b_.CreateSelect(b_.CreateICmpEQ(limit, i64(64)), i64(0), from_limit);
       llvm::Value* bits = bound.stride > 0 ? b_.CreateNot(from_limit) : from_limit;
       for (int slot = 0; slot < lanes.slots; ++slot)
-        result.push_back(lanes_of_bits(bits, static_cast<int>(lanes.position(slot)), width));
+        result.push_back(is_within(slot)
+                             ? always
+                             : lanes_of_bits(bits, static_cast<int>(lanes.position(slot)), width));
       continue;
     }
     const bool in_words = in_vectors && !llvm::isa<llvm::ConstantInt>(limit);

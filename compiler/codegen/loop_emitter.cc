@@ -76,6 +76,7 @@ llvm::Value* KernelEmitter::whole_vectors(llvm::Value* begin, llvm::Value* end, 
                            ? b_.CreateAnd(distance, i64(-size))
                            : b_.CreateSub(distance, b_.CreateURem(distance, i64(size)));
   llvm::Value* limit = b_.CreateAdd(begin, whole);
+  if (known_distance(begin, limit) == 0) return limit;
   // A single step is no loop: where it is, is known ahead.
   if (known_distance(begin, limit) == size) {
     body({schedule_.width, slots, begin, nullptr});
@@ -87,13 +88,16 @@ llvm::Value* KernelEmitter::whole_vectors(llvm::Value* begin, llvm::Value* end, 
 }
 
 // Whole steps of several vectors, then of one where no mask takes those; returns where they end. A
-// tile of one vector waits for its sums, so what is left of columns whose number is known only at
-// the call goes two vectors at a time where it can.
+// tile of one vector waits for its sums, so what is left of columns goes two vectors at a time where
+// it can: of columns whose number is known if rows are too few to fill that time.
 llvm::Value* KernelEmitter::whole_steps(llvm::Value* begin, llvm::Value* end,
                                         std::optional<std::int64_t> count, const LaneBody& body) {
   std::int64_t step = static_cast<std::int64_t>(schedule_.width) * unroll_;
   if (!count || *count >= step) begin = whole_vectors(begin, end, unroll_, body);
-  if (rows_ > 1 && !count && unroll_ == 4) begin = whole_vectors(begin, end, 2, body);
+  const bool leaves_two =
+      !count || (rows_ < kFieldsInTime && !schedule_.overlap && *count % schedule_.width == 0 &&
+                 *count % step >= 2 * schedule_.width);
+  if (rows_ > 1 && unroll_ == 4 && leaves_two) begin = whole_vectors(begin, end, 2, body);
   if (unroll_ == 1 || (masks_ && schedule_.width > 1)) return begin;
   if (!count || *count % step >= schedule_.width) begin = whole_vectors(begin, end, 1, body);
   return begin;
