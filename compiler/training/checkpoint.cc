@@ -5,8 +5,10 @@
 #include <unistd.h>
 
 #include <array>
+#include <bit>
 #include <cerrno>
 #include <cmath>
+#include <cstring>
 #include <filesystem>
 #include <limits>
 #include <sstream>
@@ -31,6 +33,7 @@ constexpr const char* kCounts = "fit.counts";
 constexpr const char* kNumbers = "fit.numbers";
 constexpr const char* kReportCounts = "fit.reports.counts";
 constexpr const char* kReportNumbers = "fit.reports.numbers";
+constexpr const char* kChecksum = "checksum";
 constexpr std::int64_t kCountsOfReport = 3, kNumbersOfReport = 6;
 
 [[noreturn]] void refuse(const std::string& folder, std::string_view action, int code) {
@@ -68,6 +71,44 @@ void add_reports(const std::vector<EpochReport>& reports, Weights& tensors) {
   tensors.emplace(kReportNumbers, table(numbers, kNumbersOfReport));
 }
 
+// Of words of eight bytes, as a checkpoint may be large and a step short. Each step is a bijection
+// of what came before and of the word, so that one word that is another changes the sum.
+class Checksum {
+ public:
+  void add(std::string_view bytes) {
+    add_word(bytes.size());
+    std::uint64_t word = 0;
+    for (; bytes.size() >= sizeof word; bytes.remove_prefix(sizeof word)) {
+      std::memcpy(&word, bytes.data(), sizeof word);
+      add_word(word);
+    }
+    word = 0;
+    std::memcpy(&word, bytes.data(), bytes.size());
+    add_word(word);
+  }
+  std::int64_t value() const { return std::bit_cast<std::int64_t>(value_); }
+
+ private:
+  void add_word(std::uint64_t word) {
+    value_ = (value_ ^ word) * 0x100000001b3;
+    value_ ^= value_ >> 29;
+  }
+
+  std::uint64_t value_ = 0xcbf29ce484222325;
+};
+
+// Of all but the checksum itself: names, types and elements.
+std::int64_t checksum_of(const Weights& tensors) {
+  Checksum sum;
+  for (const auto& [name, tensor] : tensors) {
+    if (name == kChecksum) continue;
+    sum.add(name);
+    sum.add(to_string(tensor.dtype(), tensor.sizes()));
+    sum.add(bytes_of(tensor));
+  }
+  return sum.value();
+}
+
 Weights tensors_of(const Checkpoint& checkpoint) {
   Weights tensors;
   std::string settings = nlohmann::json(checkpoint.settings).dump();
@@ -83,6 +124,7 @@ Weights tensors_of(const Checkpoint& checkpoint) {
                                              {6}));
   tensors.emplace(kNumbers, Tensor::from<double>({fit.loss, fit.seconds}, {2}));
   add_reports(fit.reports, tensors);
+  tensors.emplace(kChecksum, Tensor::from<std::int64_t>({checksum_of(tensors)}, {1}));
   return tensors;
 }
 
@@ -90,7 +132,14 @@ Weights tensors_of(const Checkpoint& checkpoint) {
 class Parts {
  public:
   explicit Parts(const std::string& path)
-      : file_(map_file(path)), tensors_(read_safetensors(file_)) {}
+      : file_(map_file(path)), tensors_(read_safetensors(file_)) {
+    // A file may be from before there were any.
+    if (!tensors_.contains(kChecksum)) return;
+    if (elements<std::int64_t>(kChecksum, {1})[0] != checksum_of(tensors_))
+      file_.refuse(
+          "the checkpoint is damaged: it does not have the bytes that were written (its checksum "
+          "is another one); put a copy of it in its place, or remove it to start anew");
+  }
 
   [[noreturn]] void refuse(std::string_view why) const {
     file_.refuse(fmt::format("this is not a checkpoint: {}", why));

@@ -5,7 +5,8 @@
 // settings that the training was started with. The order of an epoch and the rate of a step follow
 // from seed, epoch, step and settings, so these are held as well. A checkpoint takes its name when
 // it has reached the disk: whoever kills the process at any moment, or a full disk, leaves the last
-// one whole. One process at a time uses a folder.
+// one whole. A checksum of all of it tells one that the disk has damaged. One process at a time uses
+// a folder.
 #pragma once
 
 #include <map>
@@ -42,7 +43,8 @@ class CheckpointFolder {
   bool holds_one() const;
   // Error if the file cannot be written; the one before is then untouched.
   void write(const Checkpoint& checkpoint) const;
-  // Error if the file is not a checkpoint.
+  // Error if the file is not a checkpoint, or not what was written; one without a checksum is
+  // believed.
   Checkpoint read() const;
 
  private:

@@ -9,12 +9,14 @@
 #include <csignal>
 #include <cstdio>
 #include <filesystem>
+#include <fstream>
 #include <random>
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include "compiler/frontend/file.h"
+#include "compiler/frontend/tensor_file.h"
 #include "compiler/initialize.h"
 #include "tests/support/graphs.h"
 #include "tests/support/temporary_folder.h"
@@ -192,6 +194,47 @@ TEST(Checkpoint, SurvivesAFullDisk) {
   std::signal(SIGXFSZ, old_handler);
   Fit resumed = training.resumed(folder.read());
   EXPECT_EQ(text_of(trainer, resumed.state()), before);
+}
+
+// Whatever byte has become another one, the file is refused, or holds what was written: spaces
+// between header and data are no part of it, and without its name nobody asks for the checksum.
+TEST(Checkpoint, IsRefusedWhereAByteIsAnother) {
+  test::TemporaryFolder temporary;
+  DataSet set = make_set(kRows), validation = make_set(kValidated);
+  Trainer trainer = make_trainer();
+  Training training{trainer, set, validation};
+  CheckpointFolder folder(temporary.path("checkpoints"));
+  Fit fit = training.start();
+  for (int i = 0; i < 4; ++i) fit.step();
+  const Checkpoint::Settings settings{{"seed", "6"}};
+  folder.write({settings, trainer.read_state(), fit.state()});
+  const std::string content = read_file(folder.file()), before = text_of(trainer, fit.state());
+  std::fstream file(folder.file(), std::ios::in | std::ios::out | std::ios::binary);
+  auto put = [&](std::size_t place, char byte) {
+    file.seekp(static_cast<std::streamoff>(place));
+    file.put(byte).flush();
+  };
+  std::size_t damaged = 0;
+  for (std::size_t i = 0; i < content.size(); ++i) {
+    put(i, static_cast<char>(content[i] ^ 1));
+    Checkpoint checkpoint;
+    const std::string message = error_of([&] { checkpoint = folder.read(); });
+    put(i, content[i]);
+    if (message.find("checkpoint.safetensors: error: the checkpoint is damaged") != message.npos)
+      ++damaged;
+    if (message != "no error") continue;
+    EXPECT_EQ(checkpoint.settings, settings) << "byte " << i;
+    EXPECT_EQ(text_of(trainer, training.resumed(checkpoint).state()), before) << "byte " << i;
+  }
+  Weights tensors = read_tensors(folder.file());
+  std::size_t bytes = 0;
+  for (const auto& [name, value] : tensors) bytes += value.byte_count();
+  EXPECT_GE(damaged, bytes);
+
+  // One that was written without a checksum is believed.
+  EXPECT_EQ(tensors.erase("checksum"), 1);
+  write_tensors(folder.file(), tensors);
+  EXPECT_EQ(text_of(trainer, training.resumed(folder.read()).state()), before);
 }
 
 // Where validation fails, all batches of the epoch are trained. What goes on from there validates
