@@ -306,6 +306,9 @@ struct OpDef {
   // the op is the same in training.
   std::function<std::vector<Var>(TrainingForm&, std::span<const Var>, const Attributes&)>
       in_training;
+  // Of an op that normalizes by statistics of a batch: how many values each of them is of. What is
+  // normalized by a value of its own alone is 0, whatever it was, and has no gradient.
+  std::function<Dim(const OpInstance&)> values_of_statistic;
   // The result as data, for constants.
   std::function<std::shared_ptr<const Tensor>(const Attributes&)> data;
 

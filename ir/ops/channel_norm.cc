@@ -347,6 +347,13 @@ OpDef batch_norm_training_op() {
   op = with_momentum(std::move(op));
   op = with_attribute(std::move(op), "unbiased", false,
                       "Whether v is multiplied by n / (n - 1) for the running variance.");
+  op.values_of_statistic = [](const OpInstance& instance) {
+    Dim count = 1;
+    const Shape& shape = instance.operand(0).shape;
+    for (std::size_t axis = 0; axis < shape.size(); ++axis)
+      if (axis != 1) count = count * shape[axis];
+    return count;
+  };
   op.composite = [](GraphBuilder& builder, std::span<const Var> operands,
                     const Attributes& attributes) -> std::vector<Var> {
     const BatchStatistics batch(operands, attributes);

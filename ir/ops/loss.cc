@@ -176,6 +176,22 @@ OpDef binary_cross_entropy_op() {
   });
 }
 
+// Labels of the classes along an axis of the logits.
+TensorType labels_along(const TensorType& logits, int axis, DType type) {
+  TensorType labels{type, logits.shape};
+  labels.shape.erase(labels.shape.begin() + axis);
+  return labels;
+}
+
+// The axis that would take the target as labels, for a message: images have their classes along
+// axis 1.
+std::string other_axis(const TensorType& logits, const TensorType& target) {
+  for (int axis = 0; axis < logits.rank() && target.dtype != DType::boolean; ++axis)
+    if (target == labels_along(logits, axis, target.dtype))
+      return fmt::format("; {{axis = {0}}} takes it as labels of the classes along axis {0}", axis);
+  return "";
+}
+
 void check_cross_entropy(const OpInstance& instance) {
   const TensorType& logits = instance.operand(0);
   const TensorType& target = instance.operand(1);
@@ -190,14 +206,12 @@ void check_cross_entropy(const OpInstance& instance) {
                               to_string(target), to_string(logits)));
     return;
   }
-  TensorType labels{target.dtype, logits.shape};
-  labels.shape.erase(labels.shape.begin() + axis);
-  if (target.dtype == DType::boolean || !(target == labels))
-    throw Error(
-        fmt::format("target is {}; it must be probabilities {}, or labels of an integer type for "
-                    "{} rows, {}",
-                    to_string(target), to_string(logits), to_string(logits),
-                    to_string(TensorType{DType::i64, labels.shape})));
+  if (target.dtype != DType::boolean && target == labels_along(logits, axis, target.dtype)) return;
+  throw Error(
+      fmt::format("target is {}; it must be probabilities {}, or labels of an integer type for "
+                  "{} rows, {}{}",
+                  to_string(target), to_string(logits), to_string(logits),
+                  to_string(labels_along(logits, axis, DType::i64)), other_axis(logits, target)));
 }
 
 // The elements of `logarithms` at the labels, 0 elsewhere.

@@ -7,16 +7,33 @@
 
 #include <atomic>
 #include <csignal>
+#include <mutex>
 #include <system_error>
 #include <thread>
+#include <utility>
 
 #include "compiler/frontend/file.h"
+#include "output.h"
 
 namespace weir::tool {
 namespace {
 
 std::atomic<bool> may_finish = false;
 std::atomic<int> waiting = 0;
+
+struct Told {
+  std::mutex mutex;
+  std::string message;
+};
+// Never destroyed: the thread outlives main.
+Told& told() {
+  static auto* const told = new Told;
+  return *told;
+}
+void set_told(std::string message) {
+  std::lock_guard lock(told().mutex);
+  told().message = std::move(message);
+}
 
 // As if the signal had not been blocked.
 [[noreturn]] void end_by(int signal) {
@@ -53,6 +70,7 @@ void remove_unfinished_files_when_interrupted() {
         }
       } while (may_finish && waiting.exchange(signal) == 0);
       abandon_writing();
+      if (std::lock_guard lock(told().mutex); !told().message.empty()) warn(told().message);
       end_by(signal);
     }).detach();
   } catch (const std::system_error&) {
@@ -61,7 +79,10 @@ void remove_unfinished_files_when_interrupted() {
   }
 }
 
+void tell_when_interrupted(std::string message) { set_told(std::move(message)); }
+
 void finish_when_interrupted() {
+  set_told("");
   std::signal(SIGPIPE, SIG_IGN);
   may_finish = true;
 }

@@ -18,6 +18,7 @@
 #include "compiler/training/first_not_finite.h"
 #include "compiler/training/fit.h"
 #include "compiler/training/loss_plot.h"
+#include "interruption.h"
 #include "ir/escape.h"
 #include "ir/text.h"
 #include "runtime/thread_pool.h"
@@ -191,7 +192,18 @@ std::string closing_line(const Fit& fit, const std::string& output) {
                      text_of(*best.validation), printable(output));
 }
 
+// Of a signal that asks for the end.
+std::string interrupted_line(const TrainArguments& arguments, std::int64_t steps) {
+  const char* goes_on = "; --resume goes on from there";
+  if (steps > 0)
+    return fmt::format("interrupted after step {}{}", steps,
+                       arguments.checkpoint.folder.empty() ? "" : goes_on);
+  return fmt::format("interrupted before the first step; {} is not written",
+                     printable(arguments.output));
+}
+
 void train_model(const TrainArguments& arguments) {
+  tell_when_interrupted(interrupted_line(arguments, 0));
   std::uint64_t seed = given_seed(arguments.seed);
   std::vector<std::string> read = files_of(arguments.data), written;
   TrainingStart start =
@@ -216,6 +228,7 @@ void train_model(const TrainArguments& arguments) {
       given_training(model.graph, arguments.training, type_of_labels(raw, model.graph));
   TrainingData data = rows_for(training, raw, seed);
   FitOptions options = fit_options(arguments, seed, data.training.rows(), training.optimizer);
+  check_batches(training.graph, data.training.rows(), options.batch);
   ThreadPool pool(given_threads(arguments.threads));
   options.executor = &pool.executor();
   options.sums_rows = sums_rows(training.graph, training.options.loss);
@@ -255,6 +268,10 @@ void train_model(const TrainArguments& arguments) {
         fmt::format("ended before the first step; {} is not written", printable(arguments.output)));
     fault.tell();
   }
+  if (signal != 0 && fit.state().steps == 0) {
+    warn(interrupted_line(arguments, 0));
+    throw Interrupted(signal);
+  }
   const Model trained = trained_model(arguments, model, fit);
   try {
     save(arguments, trained);
@@ -272,8 +289,7 @@ void train_model(const TrainArguments& arguments) {
   print_out(closing_line(fit, arguments.output));
   flush_out();
   if (signal != 0) {
-    warn(fmt::format("interrupted after step {}{}", fit.state().steps,
-                     arguments.checkpoint.folder.empty() ? "" : "; --resume goes on from there"));
+    warn(interrupted_line(arguments, fit.state().steps));
     throw Interrupted(signal);
   }
 }

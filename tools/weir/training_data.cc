@@ -7,6 +7,7 @@
 
 #include "compiler/frontend/csv.h"
 #include "compiler/frontend/file.h"
+#include "compiler/frontend/open_file.h"
 #include "compiler/frontend/tensor_file.h"
 #include "compiler/run_memory.h"
 #include "compiler/training/table_data.h"
@@ -25,12 +26,12 @@ TensorPlace data_place(const std::string& text) {
 
 // One table, of which the columns of --target are the targets.
 DataSet read_columns(const std::string& data, const std::vector<std::string>& columns,
-                     std::vector<std::string>& order, std::optional<TargetCells>& cells) {
+                     std::vector<std::string>& order, SetFiles& files) {
   TensorPlace place = data_place(data);
   if (place.format->ending != ".csv")
     throw Error(fmt::format("--target names columns of a .csv file, and {} is given", shown(data)));
   TableData table = read_table(map_file(place.file), columns, &order);
-  cells = {place.file, table.target_columns};
+  files = {data, data, table.target_columns};
   return table;
 }
 
@@ -50,29 +51,38 @@ Tensor read_within(std::int64_t most, const std::string& text, std::string_view 
 }
 
 DataSet read_set(const std::string& data, const std::string& targets, std::int64_t most,
-                 std::optional<TargetCells>& cells) {
+                 SetFiles& files) {
   DataSet set{read_within(most, data, "data"), read_within(most, targets, "targets")};
-  TensorPlace place = data_place(targets);
-  if (place.format->ending == ".csv") {
-    std::vector<std::int64_t> columns(static_cast<std::size_t>(set.targets.sizes().back()));
-    std::iota(columns.begin(), columns.end(), std::int64_t{0});
-    cells = {place.file, std::move(columns)};
+  files = {data, targets, {}};
+  if (data_place(targets).format->ending == ".csv") {
+    files.target_columns.resize(static_cast<std::size_t>(set.targets.sizes().back()));
+    std::iota(files.target_columns.begin(), files.target_columns.end(), std::int64_t{0});
   }
   return set;
 }
 
 // The cells are as many as the elements, row by row. A pipe cannot be looked at again.
-[[noreturn]] void refuse_target(const DataSet& set, const std::optional<TargetCells>& cells,
+[[noreturn]] void refuse_target(const DataSet& set, const SetFiles& files,
                                 const TargetFault& fault) {
-  if (cells && std::filesystem::is_regular_file(cells->file)) {
-    auto columns = static_cast<std::int64_t>(cells->columns.size());
-    refuse_csv_cell(map_file(cells->file), fault.element / columns,
-                    cells->columns[static_cast<std::size_t>(fault.element % columns)],
+  std::string path = data_place(files.targets).file;
+  if (!files.target_columns.empty() && std::filesystem::is_regular_file(path)) {
+    auto columns = static_cast<std::int64_t>(files.target_columns.size());
+    refuse_csv_cell(map_file(path), fault.element / columns,
+                    files.target_columns[static_cast<std::size_t>(fault.element % columns)],
                     fmt::format("the target is {}", fault.message));
   }
   std::int64_t width = set.targets.element_count() / set.targets.sizes()[0];
-  throw Error(fmt::format("row {} of the targets {} {}", fault.element / width,
-                          width > 1 ? "has" : "is", fault.message));
+  refuse_file(files.targets, fmt::format("row {} of the targets {} {}", fault.element / width,
+                                         width > 1 ? "has" : "is", fault.message));
+}
+
+// as_rows_of(), whose errors name the file, unless no rows would fit the input.
+Tensor rows_from(const std::string& file, const Tensor& tensor, const TensorType& input,
+                 std::string_view what, double scale = 1) try {
+  return as_rows_of(tensor, input, what, scale);
+} catch (const Error& error) {
+  if (input.shape.empty() || input.shape[0].is_constant()) throw;
+  refuse_file(file, error.diagnostic().message);
 }
 
 // How many classes the labels choose from; 0 if the targets are no labels.
@@ -86,6 +96,38 @@ std::int64_t classes_of(const GivenTraining& training, const TensorType& target)
     if (shape == target.shape && classes.is_constant()) return classes.value();
   }
   return 0;
+}
+
+// The axis of the output along which labels of these rows would have their classes, where they do
+// not fit the input; 0 if there is none.
+int axis_of_classes(const TensorType& output, const TensorType& input, const Tensor& labels) {
+  if (labels.rank() == 0 || labels.element_count() == 0) return 0;
+  const std::int64_t wanted = labels.element_count() / labels.sizes()[0];
+  for (int axis = 1; axis < output.rank(); ++axis) {
+    Shape shape = output.shape;
+    shape.erase(shape.begin() + axis);
+    if (shape == input.shape) continue;
+    Tensor::Sizes row;
+    for (std::size_t i = 1; i < shape.size(); ++i)
+      row.push_back(shape[i].is_constant() ? shape[i].value() : 0);
+    if (checked_element_count(DType::u8, row) == wanted) return axis;
+  }
+  return 0;
+}
+
+// Labels for a loss behind the output. It looks for the classes along the last axis unless it is
+// told otherwise, and images have them along axis 1.
+Tensor labels_from(const std::string& file, const Tensor& tensor, const TensorType& input,
+                   const TensorType& output) try {
+  return rows_from(file, tensor, input, "targets");
+} catch (const Error& error) {
+  const int axis = axis_of_classes(output, input, tensor);
+  if (axis == 0) throw;
+  refuse_file(file, fmt::format("{}; they fit as labels of the {} classes along axis {} of {}: "
+                                "--loss cross_entropy:axis={}",
+                                error.diagnostic().message,
+                                output.shape[static_cast<std::size_t>(axis)].to_string(), axis,
+                                to_string(output), axis));
 }
 
 }  // namespace
@@ -129,8 +171,8 @@ RawData read_data(const DataArguments& arguments, std::int64_t most) {
     throw Error("the targets are missing: give --targets FILE, or --target COLUMN of a .csv file");
   std::vector<std::string> order;  // of the columns of a table
   raw.training = is_table
-                     ? read_columns(arguments.data, arguments.columns, order, raw.training_cells)
-                     : read_set(arguments.data, arguments.targets, most, raw.training_cells);
+                     ? read_columns(arguments.data, arguments.columns, order, raw.training_files)
+                     : read_set(arguments.data, arguments.targets, most, raw.training_files);
   if (!arguments.scale.empty()) {
     raw.scale = number_of(arguments.scale, "--scale", -kLargestNumber);
     if (raw.scale == 0) throw Error("--scale 0 leaves nothing of the data");
@@ -151,7 +193,7 @@ RawData read_data(const DataArguments& arguments, std::int64_t most) {
     if (!arguments.validation_targets.empty())
       throw Error("--validation-targets is for --targets; with --target they are columns");
     raw.validation =
-        read_columns(arguments.validation, arguments.columns, order, raw.validation_cells);
+        read_columns(arguments.validation, arguments.columns, order, raw.validation_files);
     return raw;
   }
   TensorPlace place = data_place(arguments.validation);
@@ -163,7 +205,7 @@ RawData read_data(const DataArguments& arguments, std::int64_t most) {
     std::string name = data_place(arguments.targets).name;
     targets = name.empty() ? place.file : fmt::format("{}:{}", place.file, name);
   }
-  raw.validation = read_set(arguments.validation, targets, most, raw.validation_cells);
+  raw.validation = read_set(arguments.validation, targets, most, raw.validation_files);
   return raw;
 }
 
@@ -188,22 +230,25 @@ TrainingData rows_for(const GivenTraining& training, const RawData& raw, std::ui
   const TensorType& data = graph.type(graph.inputs()[0]);
   const TensorType& target = graph.type(graph.inputs()[1]);
   std::int64_t classes = classes_of(training, target);
-  auto rows = [&](const DataSet& set, const std::optional<TargetCells>& cells) {
+  auto rows = [&](const DataSet& set, const SetFiles& files) {
     auto check = [&](const std::optional<TargetFault>& fault) {
-      if (fault) refuse_target(set, cells, *fault);
+      if (fault) refuse_target(set, files, *fault);
     };
-    DataSet result{as_rows_of(set.data, data, "data", raw.scale), {}};
+    DataSet result{rows_from(files.data, set.data, data, "data", raw.scale), {}};
     if (set.targets.rank() > 0 && !is_float(target.dtype) && is_float(set.targets.dtype()))
       check(find_fraction(set.targets));
-    result.targets = as_rows_of(set.targets, target, "targets");
+    result.targets =
+        training.target.empty() || is_float(target.dtype)
+            ? rows_from(files.targets, set.targets, target, "targets")
+            : labels_from(files.targets, set.targets, target, graph.type(graph.outputs()[0].value));
     check_data(result);
     if (classes > 0) check(find_label_fault(result.targets, classes));
     check(find_target_fault(graph, graph.inputs()[1], result.targets));
     return result;
   };
-  TrainingData result{rows(raw.training, raw.training_cells), std::nullopt};
+  TrainingData result{rows(raw.training, raw.training_files), std::nullopt};
   try {
-    if (raw.validation) result.validation = rows(*raw.validation, raw.validation_cells);
+    if (raw.validation) result.validation = rows(*raw.validation, raw.validation_files);
   } catch (const Error& error) {
     if (error.diagnostic().location.known()) throw;
     throw Error(fmt::format("of the validation: {}", error.diagnostic().message));

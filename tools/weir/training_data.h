@@ -22,16 +22,17 @@ void add_data(CLI::App& command, DataArguments& arguments);
 // The files that they name.
 std::vector<std::string> files_of(const DataArguments& arguments);
 
-// The cells of a .csv file that targets are from.
-struct TargetCells {
-  std::string file;
-  std::vector<std::int64_t> columns;
+// Where a set is from, as given.
+struct SetFiles {
+  std::string data, targets;
+  // Of a .csv file: which columns of it are the targets.
+  std::vector<std::int64_t> target_columns;
 };
 
 // As the files have them.
 struct RawData {
   DataSet training;
-  std::optional<TargetCells> training_cells, validation_cells;
+  SetFiles training_files, validation_files;
   std::optional<DataSet> validation;      // from files of its own,
   std::optional<double> validation_part;  // or a part of the rows
   double scale = 1;
@@ -48,8 +49,8 @@ struct TrainingData {
   std::optional<DataSet> validation;
 };
 // Rows for the model's input and the target. Error if the model has other inputs, if rows do not
-// fit them, or if a target is none that the loss takes: with its place in the file, if that is a
-// table.
+// fit them, or if a target is none that the loss takes: with the file, and its place there, if that
+// is a table.
 TrainingData rows_for(const GivenTraining& training, const RawData& raw, std::uint64_t seed);
 
 }  // namespace weir::tool

@@ -10,6 +10,7 @@
 #include "common.h"
 #include "compiler/frontend/model_file.h"
 #include "compiler/initialize.h"
+#include "compiler/training/lone_value.h"
 #include "ir/escape.h"
 
 namespace weir::tool {
@@ -56,6 +57,30 @@ void check_beside(const TrainingStart& start, const std::string& model,
                       "start from new values",
                       printable(path), printable(model)));
   }
+}
+
+void check_batches(const Graph& graph, std::int64_t rows, std::int64_t batch) {
+  auto sentence = [](std::string_view which, std::int64_t count, const std::string& has) {
+    return fmt::format(
+        "{} has {} row{}, and so {}: normalized by itself alone that is 0, and "
+        "nothing in front of it is trained",
+        which, count, count == 1 ? "" : "s", has);
+  };
+  if (std::optional<Diagnostic> fault = find_lone_value(graph, batch)) {
+    fault->message = sentence("a batch", batch, fault->message) +
+                     (batch < rows ? "; give a larger --batch" : "; it takes more rows");
+    throw Error(std::move(*fault));
+  }
+  if (batch >= rows) return;
+  auto last = [&](std::int64_t of) -> std::optional<Diagnostic> {
+    return rows % of == 0 ? std::nullopt : find_lone_value(graph, rows % of);
+  };
+  std::optional<Diagnostic> fault = last(batch);
+  if (!fault) return;
+  std::int64_t better = batch + 1;
+  while (last(better)) ++better;
+  warn(fmt::format("{}: {}; --batch {} leaves none so", fault->location.to_string(),
+                   sentence("the last batch of an epoch", rows % batch, fault->message), better));
 }
 
 std::string unreached_line(std::span<const std::string> params) {

@@ -29,6 +29,11 @@ TrainingStart read_start(const std::string& model, const std::string& weights,
 void check_beside(const TrainingStart& start, const std::string& model,
                   std::span<const std::string> written);
 
+// Whether each batch of so many rows leaves a normalization by its statistics more than one value
+// for each of them (find_lone_value()): Error if none does, and a warning if the last one of an
+// epoch, which has what is left, does not.
+void check_batches(const Graph& graph, std::int64_t rows, std::int64_t batch);
+
 // Which params stay as they are (TrainingStep::unreached), and why; nothing if there is none.
 std::string unreached_line(std::span<const std::string> params);
 
