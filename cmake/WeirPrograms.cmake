@@ -218,6 +218,18 @@ function(weir_tool)
   weir_needs_builder(weir_tool)
 endfunction()
 
+# Of an example that takes arguments, and shows them for --help.
+function(weir_example_help name)
+  foreach(source IN LISTS ARGN)
+    file(STRINGS "${source}" asked REGEX "\"--help\"")
+    if(asked)
+      add_test(NAME example_${name}_help COMMAND example_${name} --help)
+      set_tests_properties(example_${name}_help PROPERTIES LABELS examples
+        PASS_REGULAR_EXPRESSION "^usage: example_${name} ")
+    endif()
+  endforeach()
+endfunction()
+
 # An example is a host program as a user would write it; its test is that it runs and returns 0. What else one needs
 # stands in its example.cmake, which makes the target example_<name>, or none where something is missing; it may set
 # example_arguments, for the test.
@@ -257,6 +269,7 @@ function(weir_examples)
         WORKING_DIRECTORY "${PROJECT_SOURCE_DIR}")
       # Of a test that makes what the example reads, where there is one.
       set_tests_properties(example_${name} PROPERTIES LABELS examples FIXTURES_REQUIRED example_${name}_data)
+      weir_example_help(${name} ${sources})
     endif()
   endforeach()
 endfunction()

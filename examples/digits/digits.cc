@@ -9,6 +9,7 @@
 #include <cstdio>
 #include <exception>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "compiler/autodiff/gradient.h"
@@ -69,6 +70,10 @@ bool compare_with_pytorch(const char* name, const Tensor& result, const std::str
 }  // namespace
 
 int main(int argc, char** argv) try {
+  if (argc > 1 && std::string_view(argv[1]) == "--help") {
+    std::puts("usage: example_digits [FOLDER OF THE FILES]");
+    return 0;
+  }
   std::string folder = argc > 1 ? argv[1] : WEIR_SOURCE_DIR "/examples/digits";
   Clock::time_point start = Clock::now();
   weir::Model model = weir::load_model(folder + "/digits.weir");

@@ -10,6 +10,7 @@
 #include <cstdio>
 #include <exception>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "compiler/autodiff/gradient.h"
@@ -65,6 +66,10 @@ bool run(const std::string& folder, const Example& example) {
 }  // namespace
 
 int main(int argc, char** argv) try {
+  if (argc > 1 && std::string_view(argv[1]) == "--help") {
+    std::puts("usage: example_leaky_relu [FOLDER OF THE MODELS]");
+    return 0;
+  }
   std::string folder = argc > 1 ? argv[1] : WEIR_SOURCE_DIR "/examples/leaky_relu";
   bool good = true;
   for (const Example& example : kExamples) good = run(folder, example) && good;

@@ -6,6 +6,7 @@
 #include <cstdio>
 #include <exception>
 #include <string>
+#include <string_view>
 
 #include "compiler/frontend/file.h"
 #include "compiler/pipeline.h"
@@ -41,6 +42,10 @@ bool compile_for_four() {
 }  // namespace
 
 int main(int argc, char** argv) try {
+  if (argc > 1 && std::string_view(argv[1]) == "--help") {
+    std::puts("usage: example_object [MODEL.weir FILE.o [TRIPLE]]");
+    return 0;
+  }
   if (argc < 3) return compile_for_four() ? 0 : 1;
   weir::ObjectCode object = compile_model(argv[1], argc > 3 ? argv[3] : "");
   weir::write_file(argv[2], {object.bytes});

@@ -9,6 +9,7 @@
 #include <filesystem>
 #include <stdexcept>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "compiler/autodiff/gradient.h"
@@ -57,6 +58,10 @@ bool export_and_compare(const std::string& path) {
 }  // namespace
 
 int main(int argc, char** argv) try {
+  if (argc > 1 && std::string_view(argv[1]) == "--help") {
+    std::puts("usage: example_onnx_gradient [FILE.onnx]");
+    return 0;
+  }
   if (argc > 1) return export_and_compare(argv[1]) ? 0 : 1;
   std::string folder = (std::filesystem::temp_directory_path() / "weir-XXXXXX").string();
   if (::mkdtemp(folder.data()) == nullptr) throw std::runtime_error("no folder for the file");

@@ -12,6 +12,7 @@
 #include <numeric>
 #include <random>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "compiler/frontend/tensor_file.h"
@@ -164,6 +165,10 @@ double train(weir::Model model, int epochs, Generator& random, const Digits& dig
 }  // namespace
 
 int main(int argc, char** argv) try {
+  if (argc > 1 && std::string_view(argv[1]) == "--help") {
+    std::puts("usage: example_train_digits [FOLDER OF digits.npz]");
+    return 0;
+  }
   std::string folder = argc > 1 ? argv[1] : WEIR_SOURCE_DIR "/examples/train_digits";
   auto [digits, others] = read_digits(folder + "/digits.npz");
   struct Task {

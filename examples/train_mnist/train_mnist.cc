@@ -10,6 +10,7 @@
 #include <exception>
 #include <filesystem>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -143,9 +144,10 @@ double train(weir::Model model, std::int64_t epochs, const Mnist& mnist, weir::T
 }  // namespace
 
 int main(int argc, char** argv) try {
-  if (argc != 2) {
-    std::printf("usage: %s FOLDER with the four files of MNIST\n", argv[0]);
-    return 1;
+  const bool helps = argc == 2 && std::string_view(argv[1]) == "--help";
+  if (argc != 2 || helps) {
+    std::puts("usage: example_train_mnist FOLDER with the four files of MNIST");
+    return helps ? 0 : 1;
   }
   Mnist mnist;
   if (!read(argv[1], mnist)) return 1;
