@@ -47,7 +47,8 @@ std::optional<std::string> weights_beside(const std::string& path) {
   throw Error(
       graph.value(graph.params().front()).location,
       fmt::format("the graph has params ({}), and there is no file {} with their values; give "
-                  "another one with --weights",
+                  "another one with --weights; weir run --weights initial takes those that a "
+                  "training starts from",
                   listed(names), beside));
 }
 

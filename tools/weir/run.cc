@@ -2,6 +2,7 @@
 #include <cmath>
 #include <limits>
 #include <optional>
+#include <string_view>
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
@@ -9,6 +10,7 @@
 #include "common.h"
 #include "compiler/frontend/file.h"
 #include "compiler/frontend/model_file.h"
+#include "compiler/initialize.h"
 #include "compiler/pipeline.h"
 #include "compiler/run_memory.h"
 #include "ir/escape.h"
@@ -68,6 +70,20 @@ double allowed_difference(DType type, std::optional<double> given) {
                         : type == DType::f16  ? 0.002
                         : type == DType::bf16 ? 0.016
                                               : 1e-5);
+}
+
+constexpr std::string_view kFirstValues = "initial";  // in place of a file of weights
+
+Model read_model(const RunOptions& options, const LoadLimits& limits,
+                 std::vector<std::string>& read) {
+  if (options.weights != kFirstValues)
+    return load_model(options.model,
+                      options.weights.empty() ? std::nullopt : std::optional(options.weights),
+                      limits, &read);
+  read = {options.model};
+  Model model{load_graph(options.model, limits), {}};
+  initialize(model, {"he"}, 0);
+  return model;
 }
 
 std::vector<Tensor> run_compiled(const Model& model, const Inputs& inputs, const RunOptions& given,
@@ -176,11 +192,8 @@ void run_model(const RunOptions& options) {
   std::optional<double> tolerance = given_tolerance(options.tolerance);
   LoadLimits limits = given_limits(options.limits);
   std::vector<std::string> read;
-  Model model = times.measure("model and weights", [&] {
-    return load_model(options.model,
-                      options.weights.empty() ? std::nullopt : std::optional(options.weights),
-                      limits, &read);
-  });
+  Model model =
+      times.measure("model and weights", [&] { return read_model(options, limits, read); });
   if (!options.gradient.empty())
     model.graph =
         times.measure("gradient", [&] { return with_gradients(model.graph, options.gradient); });
@@ -219,7 +232,8 @@ void add_run_command(CLI::App& app, Action& action) {
   add_memory_budget(*command, options->memory_budget, SymbolSizes::known);
   add_value(*command, "--weights", options->weights, "FILE",
             "The params' values, .safetensors or .npz; if left out, those in the model or in the "
-            ".safetensors file beside it.");
+            ".safetensors file beside it. Or initial: those that weir train starts from with the "
+            "seed 0.");
   add_value(*command, "--threads", options->threads, "K",
             "Threads to run on; as many as there are processors if left out. The results do not "
             "depend on it.");
