@@ -111,7 +111,7 @@ void inspect_model(const InspectOptions& options) {
   Graph graph = times.measure("model", [&] {
     Graph declared = load_graph(options.model, given_limits(options.limits));
     if (!options.training.train) return with_gradients(declared, options.gradient);
-    training = given_training(declared, options.training, DType::i64);
+    training = given_training(declared, options.training, DType::i32);
     return training_step(training.graph, training.optimizer, training.options).graph;
   });
   CompileOptions compile_options;
@@ -143,8 +143,8 @@ void add_inspect_command(CLI::App& app, Action& action) {
       ->required();
   add_gradient(*command, options->gradient);
   add_training_step(*command, options->training,
-                    "Shows a step of training: forward, backward and update of one batch. Labels "
-                    "are of i64.",
+                    "Shows a step of training: forward, backward and update of one batch, as weir "
+                    "compile --train compiles it. Labels are of i32.",
                     /*draws=*/false);
   add_contract(*command, options->contract);
   add_memory_budget(*command, options->memory_budget);
