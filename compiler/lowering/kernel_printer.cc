@@ -22,11 +22,13 @@ namespace {
 
 using scalar::Id;
 
+using TakenNames = std::unordered_set<std::string>;
+
 // Names as they are printed, each once: what has no name is called by its number, and what comes
-// second by a name gets another.
-std::vector<std::string> distinct_names(const std::vector<std::string>& given) {
-  std::unordered_set<std::string> taken(given.begin(), given.end());
-  std::unordered_set<std::string> used;
+// second by a name gets another, which nothing else has.
+std::vector<std::string> distinct_names(const std::vector<std::string>& given, TakenNames taken) {
+  taken.insert(given.begin(), given.end());
+  TakenNames used;
   std::vector<std::string> names;
   for (std::size_t i = 0; i < given.size(); ++i) {
     std::string name = given[i];
@@ -50,10 +52,12 @@ bool is_partial(const Kernel& kernel, std::size_t parameter) {
 
 class KernelPrinter {
  public:
-  KernelPrinter(const Kernel& kernel, const std::string& name) : kernel_(kernel) {
+  // `taken` are names of what the kernel does not have.
+  KernelPrinter(const Kernel& kernel, const std::string& name, const TakenNames& taken)
+      : kernel_(kernel) {
     std::vector<std::string> given;
     for (const KernelParameter& parameter : kernel.parameters) given.push_back(parameter.name);
-    names_ = distinct_names(given);
+    names_ = distinct_names(given, taken);
     leaves_.axis = [](std::uint32_t axis) { return fmt::format("i{}", axis); };
     leaves_.buffer = [this](std::uint32_t buffer) { return names_[buffer]; };
     leaves_.local = [this](std::uint32_t local) { return local_name(local); };
@@ -252,18 +256,21 @@ std::vector<std::string> arguments_of(const KernelCall& call, const Kernel& kern
 }  // namespace
 
 std::string print(const Kernel& kernel, const std::string& name) {
-  return KernelPrinter(kernel, name).take();
+  return KernelPrinter(kernel, name, {}).take();
 }
 
 std::string print(const Program& program) {
   std::string text;
-  for (std::size_t i = 0; i < program.kernels.size(); ++i)
-    text += print(program.kernels[i], fmt::format("k{}_{}", i, program.kernels[i].name)) + "\n";
-  text += fmt::format("program {} {{\n", graph_name(program.name));
-  std::vector<bool> used(program.buffers.size());
   std::vector<std::string> given;
   for (const Buffer& buffer : program.buffers) given.push_back(buffer.name);
-  std::vector<std::string> names = distinct_names(given);
+  const TakenNames taken(given.begin(), given.end());
+  for (std::size_t i = 0; i < program.kernels.size(); ++i) {
+    const Kernel& kernel = program.kernels[i];
+    text += KernelPrinter(kernel, fmt::format("k{}_{}", i, kernel.name), taken).take() + "\n";
+  }
+  text += fmt::format("program {} {{\n", graph_name(program.name));
+  std::vector<bool> used(program.buffers.size());
+  const std::vector<std::string> names = distinct_names(given, {});
   for (const KernelCall& call : program.calls)
     for (std::uint32_t buffer : call.buffers) used[buffer] = true;
   for (std::size_t i = 0; i < program.buffers.size(); ++i)
