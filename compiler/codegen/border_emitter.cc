@@ -68,9 +68,8 @@ void KernelEmitter::columns(llvm::Value* begin, llvm::Value* end, std::optional<
         from + std::max<std::int64_t>(std::min(within->end, last) - from, 0) / step * step;
     // Borders as wide as the row leave nothing within.
     if (from > last) return vector_loop(begin, end, count, body);
-    // What is left behind whole steps may begin early, if the row has a step.
-    const bool repeats = schedule_.slides && rows_ > 1 && last - first >= step &&
-                         unroll_ == schedule_.tile_unroll &&
+    // What is left behind whole steps may begin early, in a row that has a step.
+    const bool repeats = schedule_.slides && rows_ > 1 && unroll_ == schedule_.tile_unroll &&
                          repeats_columns(schedule_, last - first, rows_);
     if (to == from && !repeats) return vector_loop(begin, end, count, body);
     if (first < from) vector_loop(begin, i64(from), from - first, body);
