@@ -85,8 +85,9 @@ Tensor rows_from(const std::string& file, const Tensor& tensor, const TensorType
   refuse_file(file, error.diagnostic().message);
 }
 
-// How many classes the labels choose from; 0 if the targets are no labels.
-std::int64_t classes_of(const GivenTraining& training, const TensorType& target) {
+// How many classes the labels choose from by the shape of the first output; 0 if they are none of
+// it.
+std::int64_t classes_by_shape(const GivenTraining& training, const TensorType& target) {
   const TensorType& output = training.graph.type(training.graph.outputs()[0].value);
   if (is_float(target.dtype) || output.rank() != target.rank() + 1) return 0;
   for (int axis = output.rank() - 1; axis >= 0; --axis) {
@@ -229,7 +230,8 @@ TrainingData rows_for(const GivenTraining& training, const RawData& raw, std::ui
   }
   const TensorType& data = graph.type(graph.inputs()[0]);
   const TensorType& target = graph.type(graph.inputs()[1]);
-  std::int64_t classes = classes_of(training, target);
+  std::int64_t classes = classes_of_labels(graph, graph.inputs()[1]);
+  if (classes == 0) classes = classes_by_shape(training, target);
   auto rows = [&](const DataSet& set, const SetFiles& files) {
     auto check = [&](const std::optional<TargetFault>& fault) {
       if (fault) refuse_target(set, files, *fault);
@@ -244,6 +246,11 @@ TrainingData rows_for(const GivenTraining& training, const RawData& raw, std::ui
     check_data(result);
     if (classes > 0) check(find_label_fault(result.targets, classes));
     check(find_target_fault(graph, graph.inputs()[1], result.targets));
+    if (std::optional<AxisFault> fault = find_axis_fault(graph, graph.inputs()[1], result.targets))
+      warn(
+          fmt::format("{}: the targets add up to 1 along axis {}, and not along axis {}, where "
+                      "the loss has its classes; axis={} is an option of cross_entropy",
+                      files.targets, fault->other, fault->axis, fault->other));
     return result;
   };
   TrainingData result{rows(raw.training, raw.training_files), std::nullopt};
