@@ -261,7 +261,7 @@ void ParallelEmitter::emit_parallel() {
   llvm::Value* executor = parallel_->getArg(4);
   llvm::AllocaInst* closure = b_.CreateAlloca(closure_type_);
   if (copies_call_) closure->setAlignment(llvm::Align(2 * kLineBytes));
-  auto [hand_over, lead] = hand_over_of(executor, units, cost);
+  auto [hand_over, doubled_lead] = hand_over_of(executor, units, cost);
   llvm::Value* least = b_.CreateMul(hand_over, i64(kLeastGain));
   if (!single_) {
     constexpr std::int64_t kPart = 1 << 10;  // keeps the product small
@@ -305,11 +305,12 @@ void ParallelEmitter::emit_parallel() {
   tasks = smaller(tasks, units);
   // The nearest size of a share, so that all workers have as many: what it leaves over or takes is
   // the lead's.
-  llvm::Value* half = b_.CreateLShr(tasks, i64(1));
-  llvm::Value* grain = primitives_.quotient(b_.CreateAdd(b_.CreateSub(units, lead), half), tasks);
+  llvm::Value* shared = b_.CreateSub(b_.CreateShl(units, i64(1)), doubled_lead);
+  llvm::Value* grain =
+      primitives_.quotient(b_.CreateAdd(shared, tasks), b_.CreateShl(tasks, i64(1)));
   grain = b_.CreateBinaryIntrinsic(llvm::Intrinsic::smax, grain, i64(1));
-  lead = b_.CreateBinaryIntrinsic(llvm::Intrinsic::smax,
-                                  b_.CreateSub(units, b_.CreateMul(grain, tasks)), i64(0));
+  llvm::Value* lead = b_.CreateBinaryIntrinsic(
+      llvm::Intrinsic::smax, b_.CreateSub(units, b_.CreateMul(grain, tasks)), i64(0));
   llvm::Value* last = b_.CreateSub(grain, i64(1));
   tasks = primitives_.quotient(b_.CreateAdd(b_.CreateSub(units, lead), last), grain);
   auto put = [&](unsigned i, llvm::Value* value) {
@@ -335,9 +336,10 @@ void ParallelEmitter::emit_parallel() {
 }
 
 // What dividing a loop costs, in cost units, and how many units more than the others the first task
-// has: those that are done until another thread has begun and the caller has heard of its end,
-// which is about half of the figure, for the caller works itself for the other half. None where the
-// executor does not tell.
+// should have: those that are done until another thread has begun and the caller has heard of its
+// end, which is about half of the figure, for the caller works itself for the other half. None where
+// the executor does not tell. It is twice as many, for half a unit decides what the nearest size of
+// a share is.
 ParallelEmitter::HandOver ParallelEmitter::hand_over_of(llvm::Value* executor, llvm::Value* units,
                                                         llvm::Value* cost) {
   llvm::Value* callback = executor_field(executor, Field::hand_over);
@@ -348,8 +350,8 @@ ParallelEmitter::HandOver ParallelEmitter::hand_over_of(llvm::Value* executor, l
   b_.SetInsertPoint(told);
   llvm::Value* nanoseconds = nanoseconds_of(executor, callback);
   llvm::Value* told_cost = b_.CreateMul(nanoseconds, i64(kCostPerNanosecond));
-  llvm::Value* told_lead =
-      primitives_.quotient(b_.CreateMul(units, told_cost), b_.CreateShl(cost, i64(1)));
+  llvm::Value* told_lead = primitives_.quotient(
+      b_.CreateAdd(b_.CreateMul(units, told_cost), b_.CreateLShr(cost, i64(1))), cost);
   told = b_.GetInsertBlock();
   b_.CreateBr(after);
   b_.SetInsertPoint(after);

@@ -79,7 +79,7 @@ class ParallelEmitter {
  private:
   struct HandOver {
     llvm::Value* cost;
-    llvm::Value* lead;
+    llvm::Value* doubled_lead;
   };
 
   llvm::StructType* closure_type(const std::optional<CallLists>& single) const;

@@ -170,6 +170,24 @@ TEST(HandOver, TheFirstShareIsLongerByIt) {
   EXPECT_GT(last, 0);
 }
 
+// Eight units of a loop of twice the figure are five and three, not four and four: the caller has
+// more work by the figure than the other then, as nearly as units allow.
+TEST(HandOver, SharesAreTheNearestToWhatTheyShouldBe) {
+  Chain chain(1 << 14);
+  TellingExecutor telling(2, 1);
+  chain.executable->run(chain.program.inputs, &telling.executor);
+  std::vector<std::int64_t> shares;
+  for (int nanoseconds = 1; nanoseconds < 4000; nanoseconds += 10) {
+    telling.told = nanoseconds;
+    telling.loops.clear();
+    std::vector<std::int64_t> found = chain.shares(telling);
+    if (telling.loops.empty()) break;
+    shares = found;
+  }
+  ASSERT_EQ(shares.size(), 2U);  // at the greatest figure with which it is divided
+  EXPECT_NEAR(static_cast<double>(shares[0]) / static_cast<double>(chain.elements), 0.625, 0.07);
+}
+
 // The greatest figure at which some loop of the program is divided.
 int most_figure(const std::string& text) {
   Generator generator(5);
