@@ -199,9 +199,9 @@ llvm::Value* PrimitiveEmitter::normal_f32_to_bf16(llvm::Value* x) {
   constexpr int kDenormal = 0x20;  // of vfpclassps
   llvm::Type* result = type(DType::bf16, width_of(x));
   llvm::Value* converted = b_.CreateBitCast(
-      b_.CreateIntrinsic(llvm::Intrinsic::x86_avx512bf16_cvtneps2bf16_512, {x}), result);
-  llvm::Value* denormal =
-      b_.CreateIntrinsic(llvm::Intrinsic::x86_avx512_fpclass_ps_512, {x, b_.getInt32(kDenormal)});
+      b_.CreateIntrinsic(llvm::Intrinsic::x86_avx512bf16_cvtneps2bf16_512, {}, {x}), result);
+  llvm::Value* denormal = b_.CreateIntrinsic(llvm::Intrinsic::x86_avx512_fpclass_ps_512, {},
+                                             {x, b_.getInt32(kDenormal)});
   llvm::Value* any = b_.CreateICmpNE(b_.CreateBitCast(denormal, b_.getInt16Ty()), b_.getInt16(0));
   llvm::BasicBlock* before = b_.GetInsertBlock();
   llvm::Function* function = before->getParent();

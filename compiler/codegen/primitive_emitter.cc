@@ -259,7 +259,7 @@ llvm::Value* PrimitiveEmitter::ordered_extremum(llvm::Value* a, llvm::Value* b, 
     if (found) {
       std::vector<llvm::Value*> operands{a, b};
       if (found->rounds) operands.push_back(b_.getInt32(kCurrentRounding));
-      return b_.CreateIntrinsic(maximum ? found->maximum : found->minimum, operands);
+      return b_.CreateIntrinsic(maximum ? found->maximum : found->minimum, {}, operands);
     }
   }
   return select(maximum ? b_.CreateFCmpOGT(a, b) : b_.CreateFCmpOLT(a, b), a, b);
