@@ -5,8 +5,6 @@
 namespace weir {
 namespace {
 
-bool has_far_loop(const Schedule& schedule) { return schedule.lines_together > 0; }
-
 bool differs_apart(const BytesFrom& from) { return from.apart != from.several; }
 
 llvm::Value* is_past(llvm::IRBuilder<>& b, SizeArithmetic& sizes, const Schedule& schedule,
@@ -26,7 +24,7 @@ llvm::Value* reach_from(Reach nearest, llvm::IRBuilder<>& b, SizeArithmetic& siz
     if (next <= nearest) return;
     reach = b.CreateSelect(is_past(b, sizes, schedule, from, sharing), reach_value(b, next), reach);
   };
-  if (has_far_loop(schedule)) beyond(schedule.far, Reach::far);
+  if (schedule.has_far_loop()) beyond(schedule.far, Reach::far);
   beyond(schedule.past_caches, Reach::memory);
   return reach;
 }
@@ -35,13 +33,13 @@ llvm::Value* reach_from(Reach nearest, llvm::IRBuilder<>& b, SizeArithmetic& siz
 
 bool has_reach_apart(const Schedule& schedule) {
   return schedule.streams && (differs_apart(schedule.past_caches) ||
-                              (has_far_loop(schedule) && differs_apart(schedule.far)));
+                              (schedule.has_far_loop() && differs_apart(schedule.far)));
 }
 
 llvm::Value* asks_apart(llvm::IRBuilder<>& b, SizeArithmetic& sizes, const Schedule& schedule) {
   if (!has_reach_apart(schedule)) return b.getFalse();
   std::int64_t least = schedule.past_caches.least();
-  if (has_far_loop(schedule)) least = std::min(least, schedule.far.least());
+  if (schedule.has_far_loop()) least = std::min(least, schedule.far.least());
   return b.CreateICmpSGE(sizes.dimension(schedule.bytes), sizes.i64(least));
 }
 
@@ -57,7 +55,7 @@ llvm::Value* reach_of(llvm::IRBuilder<>& b, SizeArithmetic& sizes, const Schedul
 
 llvm::Value* far_reach_of(llvm::IRBuilder<>& b, SizeArithmetic& sizes, const Schedule& schedule,
                           const Sharing& sharing) {
-  return reach_from(has_far_loop(schedule) ? Reach::far : Reach::memory, b, sizes, schedule,
+  return reach_from(schedule.has_far_loop() ? Reach::far : Reach::memory, b, sizes, schedule,
                     sharing);
 }
 

@@ -171,6 +171,8 @@ class KernelEmitter {
   llvm::Value* lines_together(llvm::Value* begin, llvm::Value* end, int lines,
                               const LaneBody& body);
   void prefetch_ahead(const std::vector<scalar::Id>& loads, llvm::Value* element);
+  void prefetch_result(const Lanes& lanes);
+  llvm::Value* result_address(llvm::Value* element);
 
   // fold_emitter.cc: reductions.
   Values emit_fold(const Stage& stage, const Lanes& lanes);

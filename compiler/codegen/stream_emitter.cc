@@ -8,7 +8,7 @@
 //
 // Where operands and result are far, but in a cache, a loop that reads several operands reads a few
 // lines of each one after the other, and may store some of them past the caches and the others not
-// (choose_streams.h).
+// (choose_streams.h). Where that is no gain, lines of the result may be asked for ahead.
 
 #include "compiler/codegen/kernel_emitter.h"
 #include "compiler/codegen/prefetch.h"
@@ -18,13 +18,6 @@
 namespace weir {
 
 using scalar::Id;
-
-namespace {
-
-constexpr std::int64_t kAheadBytes = 6 * kLineBytes;
-constexpr std::int64_t kOneAheadBytes = 16 * kLineBytes;
-
-}  // namespace
 
 void KernelEmitter::stream_loop(llvm::Value* begin, llvm::Value* end,
                                 std::optional<std::int64_t> count, const LaneBody& body) {
@@ -55,6 +48,13 @@ void KernelEmitter::stream_loop(llvm::Value* begin, llvm::Value* end,
       together_ = false;
       return masks_ ? at : whole_vectors(at, end, 1, body);
     });
+  if (schedule_.result_lines_ahead > 0)
+    loop_for(Reach::far, "asking", [&] {
+      return whole_steps(begin, end, count, [&](const Lanes& lanes) {
+        prefetch_result(lanes);
+        body(lanes);
+      });
+    });
   b_.CreateStore(whole_steps(begin, end, count, body), done);
   b_.CreateBr(after);
   b_.SetInsertPoint(after);
@@ -69,19 +69,24 @@ llvm::Value* KernelEmitter::reaches(Reach reach) {
 // that is.
 llvm::Value* KernelEmitter::stream_peel(llvm::Value* begin, llvm::Value* end,
                                         const LaneBody& body) {
-  const Access& access = schedule_.stores[0][0];
-  std::uint32_t parameter = kernel_.stages[0].stores[0].parameter;
+  const std::uint32_t parameter = kernel_.stages[0].stores[0].parameter;
   std::int64_t size = byte_size(kernel_.parameters[parameter].type.dtype);
   std::int64_t vector_bytes = size * schedule_.width;
-  Lanes none;
-  none.start = begin;
-  llvm::Value* where = address(parameter, b_.CreateAdd(scalar_index(access.offset, none), begin));
-  llvm::Value* number = b_.CreatePtrToInt(where, b_.getInt64Ty());
+  llvm::Value* number = b_.CreatePtrToInt(result_address(begin), b_.getInt64Ty());
   llvm::Value* missing = b_.CreateAnd(b_.CreateNeg(number), i64(vector_bytes - 1));
   llvm::Value* first = b_.CreateAdd(begin, b_.CreateUDiv(missing, i64(size)));
   first = b_.CreateSelect(b_.CreateICmpSLT(first, end), first, end);
   loop(begin, first, 1, [&](llvm::Value* index) { body({1, 1, index, nullptr}); });
   return first;
+}
+
+// Where an element of the vector axis is stored.
+llvm::Value* KernelEmitter::result_address(llvm::Value* element) {
+  const Access& access = schedule_.stores[0][0];
+  Lanes none;
+  none.start = element;
+  return address(kernel_.stages[0].stores[0].parameter,
+                 b_.CreateAdd(scalar_index(access.offset, none), element));
 }
 
 // As many whole vectors as fit, a line at a time; returns where they end.
@@ -128,12 +133,21 @@ llvm::Value* KernelEmitter::lines_together(llvm::Value* begin, llvm::Value* end,
 void KernelEmitter::prefetch_ahead(const std::vector<Id>& loads, llvm::Value* element) {
   Scope scope(*this);
   const Lanes first{1, 1, element, nullptr};
-  const bool is_one = loads.size() == 1 && schedule_.stores_lines;
   for (Id id : loads) {
     llvm::Value* where = element_address(id, schedule_.loads.at(id.index), first, 0, 0);
-    where = b_.CreateGEP(b_.getInt8Ty(), where, i64(is_one ? kOneAheadBytes : kAheadBytes));
-    emit_prefetch(b_, where, PrefetchTo::read);
+    where = b_.CreateGEP(b_.getInt8Ty(), where, i64(schedule_.lines_ahead * kLineBytes));
+    emit_prefetch(b_, where, schedule_.asks_second ? PrefetchTo::read_later : PrefetchTo::read);
   }
+}
+
+// For each vector that is stored, the line that is some lines behind it.
+void KernelEmitter::prefetch_result(const Lanes& lanes) {
+  llvm::Value* where = result_address(lanes.start);
+  for (int slot = 0; slot < lanes.slots; ++slot)
+    emit_prefetch(b_,
+                  b_.CreateGEP(b_.getInt8Ty(), where,
+                               i64((schedule_.result_lines_ahead + slot) * kLineBytes)),
+                  PrefetchTo::write);
 }
 
 }  // namespace weir

@@ -28,6 +28,12 @@ constexpr int kLinesTogether = 4, kLinesPastCaches = 2, kLinesThatLeave = 3;
 constexpr std::size_t kTwoOperands = 2, kManyOperands = 4;
 constexpr std::int64_t kFarOfTwoAlone = 2 << 20, kFarOfTwoApart = 5 << 19;
 constexpr BytesFrom kFarOfMany{1 << 18, 1 << 20, 1 << 20};
+// Lines that streaming loops ask for ahead: of a single operand whose vectors are lines, of others,
+// and where the memory is as far away as the last cache is large, of any, for the second cache: the
+// first would not keep them so long.
+constexpr int kOneAhead = 16, kAhead = 6, kFarAhead = 64;
+// And lines of the result that such a core asks for, from where the first cache does not hold all.
+constexpr int kResultAhead = 8;
 // Of the 32 vector registers that come with vectors of a line, the others hold constants and what
 // is being computed.
 constexpr int kRegisters = 28;
@@ -99,6 +105,15 @@ void choose_lines_together(Schedule& schedule, const Core& core, Id stored) {
   schedule.far = kFarOfMany;
 }
 
+void choose_far_memory(Schedule& schedule, const Core& core) {
+  schedule.past_caches = {kPastLargeCaches, kPastLargeCaches, kPastLargeCaches};
+  schedule.lines_ahead = kFarAhead;
+  schedule.asks_second = true;
+  if (!schedule.stores_lines) return;
+  schedule.result_lines_ahead = kResultAhead;
+  schedule.far = {core.first.bytes, 2 * core.first.bytes, 2 * core.first.bytes};
+}
+
 }  // namespace
 
 std::vector<Id> streamed_loads(const Schedule& schedule) {
@@ -132,12 +147,14 @@ void choose_streams(Schedule& schedule, const Core& core, std::int64_t body_cost
   const bool leaves_early = schedule.stores_lines && core.past_caches == PastCaches::early_apart;
   schedule.past_caches = {kPastCachesAlone, kPastCaches,
                           leaves_early ? kPastCachesAlone : kPastCaches};
+  const bool is_one = streamed_loads(schedule).size() == 1 && schedule.stores_lines;
+  schedule.lines_ahead = is_one ? kOneAhead : kAhead;
   if (core.past_caches == PastCaches::late)
-    schedule.past_caches = {kPastLargeCaches, kPastLargeCaches, kPastLargeCaches};
+    choose_far_memory(schedule, core);
   else
     choose_lines_together(schedule, core, store.value);
   const std::int64_t least =
-      schedule.lines_together > 0 ? std::min(schedule.far.alone, kLeastBytes) : kLeastBytes;
+      schedule.has_far_loop() ? std::min(schedule.far.alone, kLeastBytes) : kLeastBytes;
   schedule.streams = !schedule.bytes.is_constant() || schedule.bytes.value() >= least;
 }
 

@@ -159,11 +159,16 @@ struct Schedule {
   bool streams = false;       // may use streaming stores
   bool stores_lines = false;  // with them: a vector of the result is a line
   BytesFrom past_caches;      // uses them
+  // So many lines of each operand ahead they ask for the next, of the second cache or of the first.
+  int lines_ahead = 0;
+  bool asks_second = false;
   // With such vectors: from `far` on as many vectors of each operand are read one after the other,
   // and so many of them are stored past the caches; if any, lines of the operands are asked for. 0:
-  // all vectors are done in turn.
-  int lines_together = 0, lines_past_caches = 0;
+  // all vectors are done in turn, and from `far` on, if not 0, so many lines of the result ahead are
+  // asked for.
+  int lines_together = 0, lines_past_caches = 0, result_lines_ahead = 0;
   BytesFrom far;
+  bool has_far_loop() const { return lines_together > 0 || result_lines_ahead > 0; }
   std::unordered_map<std::uint32_t, Access> loads;  // by arena id
   std::vector<std::vector<Access>> stores;          // by stage and store
   std::vector<Access> sums;                         // of the kernel's folds across rows

@@ -55,8 +55,10 @@ constexpr MapCase kMaps[] = {
      }},
 };
 
-// Bytes of operands and result from which another loop may run (lowering/choose_streams.cc).
-constexpr std::int64_t kSteps[] = {1 << 18, 1 << 20, 2 << 20, 5 << 19, 12 << 20, 24 << 20};
+// Bytes of operands and result from which another loop may run (lowering/choose_streams.cc); the
+// first two are of first caches of 48 KB.
+constexpr std::int64_t kSteps[] = {48 << 10, 96 << 10, 1 << 18,  1 << 20,
+                                   2 << 20,  5 << 19,  12 << 20, 24 << 20};
 constexpr std::int64_t kMost = (24 << 20) / 8 + 64;  // elements
 constexpr std::int64_t kMargin = 32;                 // before and behind a result
 constexpr float kUntouched = 12345;
