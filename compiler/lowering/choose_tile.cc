@@ -7,6 +7,7 @@
 #include "compiler/lowering/choose_streams.h"
 #include "compiler/lowering/choose_tile_axes.h"
 #include "compiler/lowering/find_overlap.h"
+#include "compiler/lowering/keep_guards.h"
 #include "ir/scalar/affine.h"
 
 namespace weir {
@@ -35,8 +36,6 @@ constexpr int kLaneTreeLevel = 3;
 constexpr std::int64_t kStepsBetween = 2;
 // Vectors of an image's row that is not cut into blocks.
 constexpr std::int64_t kRowVectors = 16;
-// Of an image, so many that they can be units.
-constexpr std::int64_t kManyRows = 16;
 // With fewer tiles than this each is a unit.
 constexpr std::int64_t kFewTiles = 8;
 // Of a map in tiles that transpose: vectors of a unit, enough that working out where it is costs
@@ -313,17 +312,17 @@ class TileChooser {
     if (has_row_of_guards(rows)) schedule_.block = std::max(schedule_.block, extent.value());
   }
 
-  // Whether a tile has all of a kernel's rows but those outside, of which there are many, and asks
-  // along an image's row of known length whether it is within.
+  // Whether few groups of rows, with many others outside of them, ask along an image's row of known
+  // length whether they are within.
   bool has_row_of_guards(std::int64_t rows) const {
     if (target_.vectors().bytes != 64 || schedule_.overlap || schedule_.tile_axes > 1 ||
         schedule_.bounds.empty() || !schedule_.vector_row->extent.is_constant() ||
-        schedule_.known_rows() != rows)
+        schedule_.known_rows().value_or(INT64_MAX) > kGroupsOfRow * rows)
       return false;
     Dim outside = 1;
     for (std::size_t i = 0; i + 1 < schedule_.rows.size(); ++i)
       outside = outside * schedule_.rows[i].extent;
-    return !outside.is_constant() || outside.value() >= kManyRows;
+    return !outside.is_constant() || outside.value() >= kRowsOfImage;
   }
 
   bool all_have_many_steps() const {

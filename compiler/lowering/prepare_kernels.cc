@@ -8,6 +8,7 @@
 #include "compiler/lowering/cut_copies.h"
 #include "compiler/lowering/fold_across.h"
 #include "compiler/lowering/frame_windows.h"
+#include "compiler/lowering/keep_guards.h"
 #include "compiler/lowering/leave_out_frames.h"
 #include "compiler/lowering/order_rows.h"
 #include "compiler/lowering/pack_windows.h"
@@ -51,6 +52,57 @@ std::optional<std::uint32_t> parameter_of(const BuiltKernel& built, ValueId valu
   return std::nullopt;
 }
 
+// Of a kernel that reads values as they lie in memory, with frames around what may be copied, or
+// without.
+PreparedKernels prepare(BuiltKernel built, const Layouts& layouts, bool moved, bool may_frame,
+                        const std::function<bool(ValueId)>& is_weight, const Processor& processor) {
+  const std::vector<FramedWindow> framed = frame_windows(
+      built.kernel,
+      [&](std::uint32_t parameter) { return may_frame && !is_weight(built.values[parameter]); });
+  auto may_copy_in = [&](const BuiltKernel& one) {
+    return [&](std::uint32_t parameter) {
+      return is_weight(one.values[parameter]) ||
+             std::ranges::any_of(
+                 framed, [&](const FramedWindow& window) { return window.parameter == parameter; });
+    };
+  };
+  built.values.resize(built.kernel.parameters.size());
+  PreparedKernels prepared;
+  auto add = [&](BuiltKernel one, const std::vector<FramedWindow>& windows) {
+    split_groups(one.kernel);
+    split_residues(one.kernel);
+    order_rows(one.kernel, may_copy_in(one), moved, processor);
+    std::vector<PackedCopy> copies =
+        pack_operands(one, is_weight, processor, framed_copies(one, windows));
+    if (std::any_of(copies.begin(), copies.end(),
+                    [](const PackedCopy& copy) { return copy.panel != 0; }))
+      place_panels(one.kernel, processor.core);
+    copies = cut_copies(one, is_weight, processor, std::move(copies));
+    for (PackedCopy& copy : copies) spread_rows(one.kernel, copy, processor);
+    std::vector<std::int64_t> panels;
+    for (ValueId value : one.values) {
+      auto layout = layouts.find(value);
+      panels.push_back(layout == layouts.end() ? 0 : layout->second.panel);
+    }
+    apply_panels(one.kernel, panels);
+    leave_out_frames(one, copies, is_weight);
+    prepared.kernels.push_back({std::move(one), std::move(copies)});
+  };
+  std::optional<BuiltKernel> results = part_results(built, may_copy_in(built), moved, processor);
+  if (results) prepared.sums = built.kernel.parameters.back().type;
+  add(std::move(built), framed);
+  if (results) add(std::move(*results), {});
+  return prepared;
+}
+
+// Whether a frame is all that a kernel's copies change of how values lie.
+bool only_frames(const PreparedKernels& prepared) {
+  return prepared.kernels.size() == 1 &&
+         std::ranges::any_of(prepared.kernels[0].copies, [](const PackedCopy& copy) {
+           return !copy.low.empty() && copy.panel == 0 && std::ranges::is_sorted(copy.order);
+         });
+}
+
 }  // namespace
 
 Layouts choose_panels(const std::vector<const BuiltKernel*>& kernels, const Layouts& layouts,
@@ -92,42 +144,12 @@ PreparedKernels prepare_kernels(BuiltKernel built, const Layouts& layouts,
                                 const std::function<bool(ValueId)>& is_weight,
                                 const Processor& processor) {
   const bool moved = apply_layouts(built, layouts);
-  const std::vector<FramedWindow> framed = frame_windows(
-      built.kernel, [&](std::uint32_t parameter) { return !is_weight(built.values[parameter]); });
-  auto may_copy_in = [&](const BuiltKernel& one) {
-    return [&](std::uint32_t parameter) {
-      return is_weight(one.values[parameter]) ||
-             std::ranges::any_of(
-                 framed, [&](const FramedWindow& window) { return window.parameter == parameter; });
-    };
-  };
-  built.values.resize(built.kernel.parameters.size());
-  PreparedKernels prepared;
-  auto add = [&](BuiltKernel one, const std::vector<FramedWindow>& windows) {
-    split_groups(one.kernel);
-    split_residues(one.kernel);
-    order_rows(one.kernel, may_copy_in(one), moved, processor);
-    std::vector<PackedCopy> copies =
-        pack_operands(one, is_weight, processor, framed_copies(one, windows));
-    if (std::any_of(copies.begin(), copies.end(),
-                    [](const PackedCopy& copy) { return copy.panel != 0; }))
-      place_panels(one.kernel, processor.core);
-    copies = cut_copies(one, is_weight, processor, std::move(copies));
-    for (PackedCopy& copy : copies) spread_rows(one.kernel, copy, processor);
-    std::vector<std::int64_t> panels;
-    for (ValueId value : one.values) {
-      auto layout = layouts.find(value);
-      panels.push_back(layout == layouts.end() ? 0 : layout->second.panel);
-    }
-    apply_panels(one.kernel, panels);
-    leave_out_frames(one, copies, is_weight);
-    prepared.kernels.push_back({std::move(one), std::move(copies)});
-  };
-  std::optional<BuiltKernel> results = part_results(built, may_copy_in(built), moved, processor);
-  if (results) prepared.sums = built.kernel.parameters.back().type;
-  add(std::move(built), framed);
-  if (results) add(std::move(*results), {});
-  return prepared;
+  PreparedKernels framed = prepare(built, layouts, moved, true, is_weight, processor);
+  if (!only_frames(framed)) return framed;
+  PreparedKernels guarded = prepare(std::move(built), layouts, moved, false, is_weight, processor);
+  const bool keeps =
+      guarded.kernels.size() == 1 && keeps_guards(guarded.kernels[0].built.kernel, processor);
+  return keeps ? guarded : framed;
 }
 
 }  // namespace weir
