@@ -70,6 +70,10 @@ inline const llvm::MCSubtargetInfo& subtarget_of(const llvm::TargetMachine& mach
 #endif
 }
 
+// Whether the larger of a half and another value may become a call of the C library's fmaxf, where
+// only f32 has an instruction: 19 does that for x86, and 21 does not.
+inline constexpr bool kCallsForHalves = LLVM_VERSION_MAJOR < 21;
+
 // The name of a feature or of a processor, which `row` of one of LLVM's tables is about.
 template <class Row>
 const char* name_of_row(const Row& row) {

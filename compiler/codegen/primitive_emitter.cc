@@ -6,6 +6,7 @@
 #include <llvm/IR/IntrinsicsX86.h>
 #include <llvm/IR/PatternMatch.h>
 
+#include "compiler/codegen/llvm_versions.h"
 #include "ir/diagnostic.h"
 
 namespace weir {
@@ -232,7 +233,8 @@ llvm::Value* PrimitiveEmitter::emit(Primitive primitive, DType operand_type, DTy
 llvm::Value* PrimitiveEmitter::select(llvm::Value* condition, llvm::Value* value,
                                       llvm::Value* other) {
   // What stands behind a fence is not taken for what was compared.
-  if (may_lose_sign_of_zero(condition, value, other))
+  const bool may_call = kCallsForHalves && before_float_casts(value)->getType()->isHalfTy();
+  if (may_call || may_lose_sign_of_zero(condition, value, other))
     other = b_.CreateArithmeticFence(other, other->getType());
   return b_.CreateSelect(condition, value, other);
 }
