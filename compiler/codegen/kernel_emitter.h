@@ -437,7 +437,8 @@ class KernelEmitter {
   // In a walking_loop, by arena id of a load: the step at which its address is what `values_` has.
   std::unordered_map<std::uint32_t, llvm::Value*> walked_to_;
   // Counting, comparing and the address of a row that lies elsewhere are four operations, as many
-  // as a third of the multiply-adds of a small tile: these steps go four in a turn.
+  // as a third of the multiply-adds of a small tile, and of a large one they take the places of
+  // multiply-adds, too: steps go four in a turn. More fields leave no registers for that.
   static constexpr int kFieldsOfTurn = 24;
   static constexpr std::int64_t kStepsOfTurn = 4;
   // Of rows that share what they load at different steps (Schedule::slides), and of what that

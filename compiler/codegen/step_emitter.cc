@@ -283,7 +283,7 @@ bool KernelEmitter::takes_turns(const Lanes& lanes) const {
   const bool is_whole =
       narrow_ || (2 * rows_ > schedule_.rows_at_once && lanes.slots == schedule_.tile_unroll);
   return rows_ > 1 && is_whole && lanes.width == schedule_.width &&
-         rows_ * lanes.slots < kFieldsOfTurn;
+         rows_ * lanes.slots <= kFieldsOfTurn;
 }
 
 void KernelEmitter::loop_in_turns(const Stage& stage, const Lanes& lanes, llvm::Value* begin,
