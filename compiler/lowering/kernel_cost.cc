@@ -31,9 +31,9 @@ constexpr double kVectors = 4;
 // much where each step of a fold finds it in another line of the caches.
 constexpr double kSpread = 0.5, kSpreadByItself = 0.35;
 constexpr double kFar = 2;
-// What each step of a fold finds on another page, where nothing is read ahead: a vector, or an
-// element that is spread.
-constexpr double kApart = 1.5;
+// What each step of a fold finds on another page, where nothing is read ahead: an element that is
+// spread, and a vector.
+constexpr double kApart = 1.5, kApartVector = 2;
 constexpr double kPage = 1024;
 // An element whose line the first cache has lost since it was there for the one beside it, and the
 // second one, too; and one that is written, for which the line comes and goes.
@@ -454,10 +454,10 @@ double KernelCost::access_cost(const Access& access, const TileAxes& axes, doubl
                 : turns  ? part
                 : stride == 0
                     ? (spread * (of_step < kLanes ? 1 : kFar * apart) + lost / vectors) * part
-                : plain                                  ? part
-                : stride == 1                            ? part * (of_step < kPage ? 1 : kApart)
-                : interleaves                            ? kInterleaved
-                : is_near && !access.is_store            ? (stride + 1) * part
+                : plain                       ? part
+                : stride == 1                 ? part * (of_step < kPage ? 1 : kApartVector)
+                : interleaves                 ? kInterleaved
+                : is_near && !access.is_store ? (stride + 1) * part
                 : access.is_store && kind_ == Kind::maps ? kLanes * (1 + lost) + kScattered
                                                          : kLanes * (1 + lost);
   return guard + access.times * each;
