@@ -2,8 +2,10 @@
 // weights, and convolutions, against OpenBLAS, oneDNN, ONNX Runtime (where WEIR_ONNXRUNTIME names
 // its library) and the machine's limits. Multiply-adds with a convolution's frame are not counted.
 //
-// oneDNN gets the weights of a layer ahead of all runs, as we do, and a convolution's input and
-// result in whatever layouts it likes; ours are plain, as are those of ONNX Runtime.
+// oneDNN gets the weights of a layer ahead of all runs, as we do. What all sides are given and give
+// is plain. For convolutions a column more has what oneDNN reaches where input and result lie as it
+// likes best, which is no peer: what that is worth between layers is seen in whole models.
+#include <algorithm>
 #include <array>
 #include <cmath>
 #include <exception>
@@ -107,26 +109,28 @@ class Contractions {
   }
 
   void convolutions() {
-    Table table = started("convolutions with constant weights, batch 1, GFLOP/s");
+    Table table = started("convolutions with constant weights, batch 1, GFLOP/s", "own");
     for (const Network& network : single_convolutions()) layer(table, network, 1, {1});
   }
 
  private:
-  // Where a peer stands among the sides; 0 if it does not take part.
+  // Where a peer stands among the sides; 0 if it does not take part. Behind the peers oneDNN in
+  // layouts of its own.
   struct Places {
-    std::size_t blas = 0, onednn = 0, onnx = 0;
+    std::size_t blas = 0, onednn = 0, onnx = 0, own = 0;
   };
 
   ThreadPool* pool(int threads) { return threads == 1 ? nullptr : &two_; }
 
-  Table started(std::string title) const {
+  // `other`: the column beside that of oneDNN.
+  Table started(std::string title, const char* other = "BLAS") const {
     return Table("contractions", std::move(title),
                  {{"shape", 24},
                   {"thr", 3},
                   {"ours", 5},
                   {"peak", 5},
                   {"reads", 5},
-                  {"BLAS", 5},
+                  {other, 5},
                   {"oneDNN", 6},
                   {"ORT", 5},
                   {"of the best", 17},
@@ -182,12 +186,17 @@ class Contractions {
         }));
       }
 #if defined(WEIR_BENCHMARK_ONEDNN)
-      bool edges = network.layers[0].kind == Layer::Kind::dense;
-      OneDnnNetwork onednn(network, model.weights, batch,
-                           static_cast<float*>(inputs[0].mutable_data()),
-                           static_cast<float*>(outputs[0].mutable_data()), threads, edges);
+      auto* given = static_cast<float*>(inputs[0].mutable_data());
+      auto* result = static_cast<float*>(outputs[0].mutable_data());
+      OneDnnNetwork onednn(network, model.weights, batch, given, result, threads);
       places.onednn = sides.size();
       sides.push_back(repeated([&] { onednn.run(); }));
+      std::optional<OneDnnNetwork> own;
+      if (network.layers[0].kind == Layer::Kind::conv) {
+        own.emplace(network, model.weights, batch, given, result, threads, false);
+        places.own = sides.size();
+        sides.push_back(repeated([&] { own->run(); }));
+      }
 #endif
       report(table, network.name, threads, work, goal, sides, places);
     }
@@ -195,7 +204,7 @@ class Contractions {
 
   void report(Table& table, const std::string& name, int threads, const Work& work,
               const Goal& goal, std::vector<Side>& sides, const Places& places) {
-    const std::size_t peers_end = sides.size();
+    const std::size_t peers_end = places.own == 0 ? sides.size() : places.own;
     const LimitSides limits = machine_.add_limits(sides, work, threads);
     Effort effort = options_.effort();
     effort.total_seconds /= 2;
@@ -218,7 +227,7 @@ class Contractions {
                           {fmt::format("{:.1f}", rate(0) * 1e-9), rate(0)},
                           {fmt::format("{:.0f} %", peak * 100), peak},
                           {fmt::format("{:.0f} %", reads * 100), reads},
-                          peer(places.blas),
+                          peer(std::max(places.blas, places.own)),
                           peer(places.onednn),
                           peer(places.onnx)};
     std::optional<double> ratio;
