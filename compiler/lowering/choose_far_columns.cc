@@ -65,6 +65,8 @@ void choose_next_images(Schedule& schedule, const Core& core) {
   for (Id id : scalar::reachable(kernel.arena, stage.fold->elements)) {
     const auto load = schedule.loads.find(id.index);
     if (load == schedule.loads.end()) continue;
+    // What is gathered has no one address.
+    if (load->second.kind == Access::Kind::computed) return;
     const TensorType& type = kernel.parameters[kernel.arena[id].payload].type;
     if (schedule.width * byte_size(type.dtype) != kLineBytes || !load->second.offset.valid())
       return;

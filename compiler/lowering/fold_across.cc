@@ -212,6 +212,8 @@ std::optional<ChunkResults> fold_rows(Kernel& stores, std::uint32_t parameter,
                                       const RowSum& sum, const SumOperands& operands,
                                       const SumPlace& place, const VectorRegisters& vectors) {
   if (stores.rows.size() < 2) return std::nullopt;
+  // Without points it would store no sums.
+  if (std::ranges::find(stores.rows, Dim(0)) != stores.rows.end()) return std::nullopt;
   for (const Stage& stage : stores.stages)
     if (stage.fold &&
         (stage.fold->order != Reduction::Order::chain || !stage.fold->partials.empty()))
