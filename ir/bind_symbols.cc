@@ -143,22 +143,37 @@ void check(const Site& site, const Known& known) {
                                        site.dim().to_string(), fmt::join(reasons, ", ")));
 }
 
-}  // namespace
-
-Dim::Bindings bind_symbols(std::span<const GivenTensor> given) {
+std::vector<Site> sites_of(std::span<const GivenTensor> given) {
   std::vector<Site> sites;
   for (const GivenTensor& each : given) {
-    if (each.tensor->dtype() != each.type->dtype) refuse(each, "the element types differ");
     if (each.tensor->rank() != each.type->rank()) refuse(each, "the ranks differ");
     for (std::size_t axis = 0; axis < each.tensor->sizes().size(); ++axis)
       sites.push_back({&each, axis});
   }
+  return sites;
+}
+
+Known learn_all(std::span<const Site> sites) {
   Known known;
   for (const Site& site : sites) learn(site, true, known);
   for (bool learned = true; learned;) {
     learned = false;
     for (const Site& site : sites) learned = learn(site, false, known) || learned;
   }
+  return known;
+}
+
+}  // namespace
+
+Dim::Bindings known_symbols(std::span<const GivenTensor> given) {
+  return plain(learn_all(sites_of(given)));
+}
+
+Dim::Bindings bind_symbols(std::span<const GivenTensor> given) {
+  for (const GivenTensor& each : given)
+    if (each.tensor->dtype() != each.type->dtype) refuse(each, "the element types differ");
+  const std::vector<Site> sites = sites_of(given);
+  const Known known = learn_all(sites);
   for (const Site& site : sites) check(site, known);
   return plain(known);
 }

@@ -31,6 +31,9 @@ struct GivenTensor {
 // differently, or if a symbol stays unknown.
 Dim::Bindings bind_symbols(std::span<const GivenTensor> given);
 
+// Those of the symbols that it would learn; nothing is checked, but that the ranks are as declared.
+Dim::Bindings known_symbols(std::span<const GivenTensor> given);
+
 // The same for a graph. Error, too, if a tensor is missing or an input is unknown to the graph.
 Dim::Bindings bind_symbols(const Graph& graph, const Inputs& inputs, const Weights& weights);
 

@@ -11,6 +11,7 @@
 #include <fmt/format.h>
 
 #include "compiler/training/target_fault.h"
+#include "ir/bind_symbols.h"
 
 namespace weir {
 namespace {
@@ -174,6 +175,16 @@ std::pair<DataSet, DataSet> split(const DataSet& set, double part, std::uint64_t
 
 DataSet rows_of(const DataSet& set, std::int64_t begin, std::int64_t end) {
   return {view_of_rows(set.data, begin, end), view_of_rows(set.targets, begin, end)};
+}
+
+Dim::Bindings sizes_of_batch(const Graph& graph, const DataSet& set, std::int64_t rows) {
+  const DataSet batch = rows_of(set, 0, rows);
+  std::vector<GivenTensor> given;
+  for (const Tensor* tensor : {&batch.data, &batch.targets}) {
+    const Value& input = graph.value(graph.inputs()[given.size()]);
+    given.push_back({"input", input.name, &input.type, tensor, input.location});
+  }
+  return known_symbols(given);
 }
 
 Batch::Batch(const DataSet& set, std::int64_t most_rows)

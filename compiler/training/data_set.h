@@ -7,6 +7,8 @@
 #include <utility>
 #include <vector>
 
+#include "ir/dim.h"
+#include "ir/graph.h"
 #include "ir/tensor.h"
 #include "ir/type.h"
 
@@ -37,6 +39,11 @@ std::pair<DataSet, DataSet> split(const DataSet& set, double part, std::uint64_t
 
 // Rows `begin` to `end` as a view.
 DataSet rows_of(const DataSet& set, std::int64_t begin, std::int64_t end);
+
+// What the symbols of a graph stand for in a step on so many rows of the set, which has as many at
+// least: its two inputs take data and targets. A symbol whose size does not follow from these is
+// left out.
+Dim::Bindings sizes_of_batch(const Graph& graph, const DataSet& set, std::int64_t rows);
 
 // Memory for the rows of a batch, of which the last one of an epoch may want fewer.
 class Batch {

@@ -7,9 +7,7 @@
 
 namespace weir {
 
-std::optional<Diagnostic> find_lone_value(const Graph& model, std::int64_t rows) {
-  Dim::Bindings sizes;
-  for (const std::string& symbol : model.symbols()) sizes.emplace(symbol, rows);
+std::optional<Diagnostic> find_lone_value(const Graph& model, const Dim::Bindings& sizes) {
   const TrainedModel trained = training_form(model);
   const Graph& graph = trained.graph;
   for (const Node& node : graph.nodes()) {

@@ -108,9 +108,10 @@ FitOptions fit_options(const TrainArguments& arguments, std::uint64_t seed, std:
   return options;
 }
 
-// All symbols of what is trained count rows: data and targets are rows of the inputs.
-Dim::Bindings sizes_of_batch(const Graph& graph, std::int64_t rows) {
-  Dim::Bindings sizes;
+// Of all symbols of what is trained, for its memory. What the data do not tell counts as rows: the
+// first step says then what is missing.
+Dim::Bindings sizes_of_step(const Graph& graph, const DataSet& set, std::int64_t rows) {
+  Dim::Bindings sizes = sizes_of_batch(graph, set, std::min(rows, set.rows()));
   for (const std::string& symbol : graph.symbols()) sizes.emplace(symbol, rows);
   return sizes;
 }
@@ -228,7 +229,8 @@ void train_model(const TrainArguments& arguments) {
       given_training(model.graph, arguments.training, type_of_labels(raw, model.graph));
   TrainingData data = rows_for(training, raw, seed);
   FitOptions options = fit_options(arguments, seed, data.training.rows(), training.optimizer);
-  check_batches(training.graph, data.training.rows(), options.batch);
+  check_batches(training.graph, data.training, options.batch);
+  const Dim::Bindings sizes = sizes_of_step(training.graph, data.training, options.batch);
   ThreadPool pool(given_threads(arguments.threads));
   options.executor = &pool.executor();
   options.sums_rows = sums_rows(training.graph, training.options.loss);
@@ -236,12 +238,10 @@ void train_model(const TrainArguments& arguments) {
   compile_options.cache = given_cache(arguments.cache);
   compile_options.executor = options.executor;
   compile_options.contract = arguments.contract;
-  compile_options.memory_budget =
-      given_memory_budget(arguments.memory_budget, sizes_of_batch(training.graph, options.batch));
+  compile_options.memory_budget = given_memory_budget(arguments.memory_budget, sizes);
   training.options.outputs = {training.graph.outputs()[0].name};
   Trainer trainer = make_trainer(training, model.weights, compile_options);
-  memory_of_run({trainer.step_graph(), trainer.read_state()}, trainer.step_executable(),
-                sizes_of_batch(training.graph, options.batch))
+  memory_of_run({trainer.step_graph(), trainer.read_state()}, trainer.step_executable(), sizes)
       .check(given_limits(arguments.limits).memory);
   Fit fit(trainer, data.training, data.validation ? &*data.validation : nullptr, options);
 

@@ -59,21 +59,26 @@ void check_beside(const TrainingStart& start, const std::string& model,
   }
 }
 
-void check_batches(const Graph& graph, std::int64_t rows, std::int64_t batch) {
+void check_batches(const Graph& graph, const DataSet& set, std::int64_t batch) {
+  const std::int64_t rows = set.rows();
+  if (batch > rows) return;
+  auto find = [&](std::int64_t count) {
+    return find_lone_value(graph, sizes_of_batch(graph, set, count));
+  };
   auto sentence = [](std::string_view which, std::int64_t count, const std::string& has) {
     return fmt::format(
         "{} has {} row{}, and so {}: normalized by itself alone that is 0, and "
         "nothing in front of it is trained",
         which, count, count == 1 ? "" : "s", has);
   };
-  if (std::optional<Diagnostic> fault = find_lone_value(graph, batch)) {
+  if (std::optional<Diagnostic> fault = find(batch)) {
     fault->message = sentence("a batch", batch, fault->message) +
                      (batch < rows ? "; give a larger --batch" : "; it takes more rows");
     throw Error(std::move(*fault));
   }
-  if (batch >= rows) return;
+  if (batch == rows) return;
   auto last = [&](std::int64_t of) -> std::optional<Diagnostic> {
-    return rows % of == 0 ? std::nullopt : find_lone_value(graph, rows % of);
+    return rows % of == 0 ? std::nullopt : find(rows % of);
   };
   std::optional<Diagnostic> fault = last(batch);
   if (!fault) return;

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "compiler/frontend/load_limits.h"
+#include "compiler/training/data_set.h"
 #include "ir/builder.h"
 
 namespace weir::tool {
@@ -29,10 +30,11 @@ TrainingStart read_start(const std::string& model, const std::string& weights,
 void check_beside(const TrainingStart& start, const std::string& model,
                   std::span<const std::string> written);
 
-// Whether each batch of so many rows leaves a normalization by its statistics more than one value
-// for each of them (find_lone_value()): Error if none does, and a warning if the last one of an
-// epoch, which has what is left, does not.
-void check_batches(const Graph& graph, std::int64_t rows, std::int64_t batch);
+// Whether each batch of so many rows of the set leaves a normalization by its statistics more than
+// one value for each of them (find_lone_value()): Error if none does, and a warning if the last one
+// of an epoch, which has what is left, does not. A batch of more rows than there are is the fit's to
+// refuse.
+void check_batches(const Graph& graph, const DataSet& set, std::int64_t batch);
 
 // Which params stay as they are (TrainingStep::unreached), and why; nothing if there is none.
 std::string unreached_line(std::span<const std::string> params);
