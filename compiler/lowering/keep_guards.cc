@@ -44,10 +44,14 @@ bool keeps_lines(const Kernel& kernel, Id load, std::uint32_t axis, const Cache&
 
 }  // namespace
 
-bool keeps_guards(const Kernel& kernel, const Processor& processor) {
+bool may_keep_guards(const Processor& processor) {
   constexpr int kBytesWithMasks = 64;
-  if (processor.vectors.bytes < kBytesWithMasks || kernel.rows.size() < 3 ||
-      kernel.stages.empty() || !kernel.stages[0].fold)
+  return processor.vectors.bytes >= kBytesWithMasks;
+}
+
+bool keeps_guards(const Kernel& kernel, const Processor& processor) {
+  if (!may_keep_guards(processor) || kernel.rows.size() < 3 || kernel.stages.empty() ||
+      !kernel.stages[0].fold)
     return false;
   const auto columns = static_cast<std::uint32_t>(kernel.rows.size() - 1), rows = columns - 1;
   const Stage& stage = kernel.stages[0];

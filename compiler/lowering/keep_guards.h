@@ -20,6 +20,8 @@ inline constexpr std::int64_t kGroupsOfRow = 8;
 // Of an image, so many that they can be units.
 inline constexpr std::int64_t kRowsOfImage = 16;
 
+// Whether it may be so for any kernel: where registers are too few for masks it is for none.
+bool may_keep_guards(const Processor& processor);
 // Of a kernel with its rows in order, and without frames.
 bool keeps_guards(const Kernel& kernel, const Processor& processor);
 

@@ -145,7 +145,7 @@ PreparedKernels prepare_kernels(BuiltKernel built, const Layouts& layouts,
                                 const Processor& processor) {
   const bool moved = apply_layouts(built, layouts);
   PreparedKernels framed = prepare(built, layouts, moved, true, is_weight, processor);
-  if (!only_frames(framed)) return framed;
+  if (!may_keep_guards(processor) || !only_frames(framed)) return framed;
   PreparedKernels guarded = prepare(std::move(built), layouts, moved, false, is_weight, processor);
   const bool keeps =
       guarded.kernels.size() == 1 && keeps_guards(guarded.kernels[0].built.kernel, processor);
