@@ -220,6 +220,7 @@ class KernelEmitter {
   void ask_for_columns(const Lanes& lanes);
   void ask_for_next(const Stage& stage, const Lanes& lanes, llvm::Value* first, std::int64_t steps);
   bool takes_turns(const Lanes& lanes) const;
+  bool is_large(const Lanes& lanes) const;
   void written_turns(const Stage& stage, const Lanes& lanes, llvm::Value* begin, llvm::Value* end,
                      const Body& step);
   void loop_in_turns(const Stage& stage, const Lanes& lanes, llvm::Value* begin, llvm::Value* end,
@@ -437,10 +438,11 @@ class KernelEmitter {
   // In a walking_loop, by arena id of a load: the step at which its address is what `values_` has.
   std::unordered_map<std::uint32_t, llvm::Value*> walked_to_;
   // Counting, comparing and the address of a row that lies elsewhere are four operations, as many
-  // as a third of the multiply-adds of a small tile, and of a large one they take the places of
-  // multiply-adds, too: steps go four in a turn. More fields leave no registers for that.
+  // as a third of the multiply-adds of a small tile: these steps go four in a turn. In a large one
+  // they take the places of multiply-adds, too; two steps do as well as four there, and are half
+  // the code. More fields leave no registers for that.
   static constexpr int kFieldsOfTurn = 24;
-  static constexpr std::int64_t kStepsOfTurn = 4;
+  static constexpr std::int64_t kStepsOfTurn = 4, kStepsOfLargeTurn = 2;
   // Of rows that share what they load at different steps (Schedule::slides), and of what that
   // leaves.
   static constexpr std::int64_t kStepsOfSlide = 12, kStepsOfShortSlide = 2;

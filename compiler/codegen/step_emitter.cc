@@ -66,7 +66,7 @@ void KernelEmitter::digit_loops(const Stage& stage, const Lanes& lanes, llvm::Va
     auto load = schedule_.loads.find(id.index);
     return load != schedule_.loads.end() && load->second.along_steps;
   };
-  if (whole && takes_turns(lanes) && extent.value() <= kStepsOfTurn &&
+  if (whole && takes_turns(lanes) && !is_large(lanes) && extent.value() <= kStepsOfTurn &&
       std::ranges::none_of(scalar::reachable(kernel_.arena, stage.fold->elements), is_turned))
     return written_turns(stage, lanes, begin, end, step);
   llvm::Value* limit = b_.CreateAdd(end, b_.CreateSub(divisor, i64(1)));
@@ -276,6 +276,10 @@ void KernelEmitter::ask_for_next(const Stage& stage, const Lanes& lanes, llvm::V
   }
 }
 
+bool KernelEmitter::is_large(const Lanes& lanes) const {
+  return rows_ * lanes.slots >= kFieldsOfTurn;
+}
+
 // Of a tile that has most of its rows, or of narrow columns: so many steps in a turn of the loop that
 // what the loop itself executes is little beside them. Others take one.
 bool KernelEmitter::takes_turns(const Lanes& lanes) const {
@@ -290,7 +294,10 @@ void KernelEmitter::loop_in_turns(const Stage& stage, const Lanes& lanes, llvm::
                                   llvm::Value* end, const Body& step) {
   if (!takes_turns(lanes)) return walking_loop(stage, begin, end, 1, step);
   const std::optional<std::int64_t> count = known_distance(begin, end);
-  std::int64_t turn = schedule_.slides ? kStepsOfSlide : kStepsOfTurn;
+  const bool slides = schedule_.slides;
+  std::int64_t turn = slides ? kStepsOfSlide : is_large(lanes) ? kStepsOfLargeTurn : kStepsOfTurn;
+  if (!slides && is_large(lanes) && count && *count % turn != 0)
+    return walking_loop(stage, begin, end, 1, step);
   for (std::int64_t fewer = turn; !schedule_.slides && count && fewer > 1; --fewer) {
     if (*count % fewer != 0) continue;
     turn = fewer;

@@ -72,7 +72,7 @@ INSTANTIATE_TEST_SUITE_P(
   %y = leaky_relu(%s) {negative_slope = 0.1}
   return %y
 })",
-             2300, 2880},
+             2300, 2560},
         // Its end is a part of a square.
         Case{"transposed",
              R"(graph @m(%x: f32[N, 169, 128]) -> (f32[N, 128, 169]) {
@@ -87,7 +87,7 @@ INSTANTIATE_TEST_SUITE_P(
   %y = leaky_relu(%s)
   return %y
 })",
-             1200, 1660}),
+             1200, 1400}),
     [](const testing::TestParamInfo<Case>& test) { return test.param.name; });
 
 }  // namespace
