@@ -232,8 +232,8 @@ void add_run_command(CLI::App& app, Action& action) {
   add_memory_budget(*command, options->memory_budget, SymbolSizes::known);
   add_value(*command, "--weights", options->weights, "FILE",
             "The params' values, .safetensors or .npz; if left out, those in the model or in the "
-            ".safetensors file beside it. Or initial: those that weir train starts from with the "
-            "seed 0.");
+            ".safetensors file beside it. Or initial: new ones for all, whether or not they have "
+            "values; weir train starts from these, with the seed 0, where a model has none.");
   add_value(*command, "--threads", options->threads, "K",
             "Threads to run on; as many as there are processors if left out. The results do not "
             "depend on it.");
