@@ -8,7 +8,6 @@
 #include <bit>
 #include <cerrno>
 #include <cmath>
-#include <cstring>
 #include <filesystem>
 #include <limits>
 #include <sstream>
@@ -71,43 +70,34 @@ void add_reports(const std::vector<EpochReport>& reports, Weights& tensors) {
   tensors.emplace(kReportNumbers, table(numbers, kNumbersOfReport));
 }
 
-// Of words of eight bytes, as a checkpoint may be large and a step short. Each step is a bijection
-// of what came before and of the word, so that one word that is another changes the sum.
-class Checksum {
+// FNV-1a. Each step is a bijection of what came before and of the byte, so that one byte that is
+// another changes it.
+class Hash {
  public:
   void add(std::string_view bytes) {
-    add_word(bytes.size());
-    std::uint64_t word = 0;
-    for (; bytes.size() >= sizeof word; bytes.remove_prefix(sizeof word)) {
-      std::memcpy(&word, bytes.data(), sizeof word);
-      add_word(word);
-    }
-    word = 0;
-    // The bytes of an empty tensor may be nowhere.
-    if (!bytes.empty()) std::memcpy(&word, bytes.data(), bytes.size());
-    add_word(word);
+    for (char byte : bytes) value_ = (value_ ^ static_cast<unsigned char>(byte)) * 0x100000001b3;
   }
-  std::int64_t value() const { return std::bit_cast<std::int64_t>(value_); }
+  std::uint64_t value() const { return value_; }
+  std::string text() const { return fmt::format("{:016x}", value_); }
 
  private:
-  void add_word(std::uint64_t word) {
-    value_ = (value_ ^ word) * 0x100000001b3;
-    value_ ^= value_ >> 29;
-  }
-
   std::uint64_t value_ = 0xcbf29ce484222325;
 };
 
+void add(Hash& hash, const Tensor& tensor) {
+  hash.add(to_string(tensor.dtype(), tensor.sizes()));
+  hash.add(bytes_of(tensor));
+}
+
 // Of all but the checksum itself: names, types and elements.
 std::int64_t checksum_of(const Weights& tensors) {
-  Checksum sum;
+  Hash hash;
   for (const auto& [name, tensor] : tensors) {
     if (name == kChecksum) continue;
-    sum.add(name);
-    sum.add(to_string(tensor.dtype(), tensor.sizes()));
-    sum.add(bytes_of(tensor));
+    hash.add(name);
+    add(hash, tensor);
   }
-  return sum.value();
+  return std::bit_cast<std::int64_t>(hash.value());
 }
 
 Weights tensors_of(const Checkpoint& checkpoint) {
@@ -209,18 +199,6 @@ std::vector<EpochReport> reports_of(const Parts& parts, std::int64_t epochs) {
   }
   return reports;
 }
-
-// FNV-1a.
-class Hash {
- public:
-  void add(std::string_view bytes) {
-    for (char byte : bytes) value_ = (value_ ^ static_cast<unsigned char>(byte)) * 0x100000001b3;
-  }
-  std::string text() const { return fmt::format("{:016x}", value_); }
-
- private:
-  std::uint64_t value_ = 0xcbf29ce484222325;
-};
 
 constexpr const char* kOptimizer = "--optimizer";
 constexpr const char* kValidation = "--validation";
@@ -346,10 +324,7 @@ void check_settings(const Checkpoint::Settings& saved, const Checkpoint::Setting
 
 std::string fingerprint(const DataSet& set) {
   Hash hash;
-  for (const Tensor* tensor : {&set.data, &set.targets}) {
-    hash.add(to_string(tensor->dtype(), tensor->sizes()));
-    hash.add(bytes_of(*tensor));
-  }
+  for (const Tensor* tensor : {&set.data, &set.targets}) add(hash, *tensor);
   return hash.text();
 }
 
