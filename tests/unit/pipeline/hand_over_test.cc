@@ -226,6 +226,25 @@ TEST(HandOver, WhatWorkersHaveFromEachOtherCounts) {
   EXPECT_NEAR(static_cast<double>(behind) / apart, 1 / (1 + 4.0 / 3), 0.03);
 }
 
+// A worker reads the panels that it has written, so they are no reason to leave their copy, nor the
+// sum behind it, to one of them: both loops are divided.
+TEST(HandOver, CopiesInPanelsStayWithTheirWorkers) {
+  Graph graph = parse(R"(graph @gradient(%x: f32[1, 64, 40, 40], %g: f32[1, 128, 40, 40]) ->
+    (f32[128, 64, 1, 1]) {
+  %w = conv_filter_gradient(%x, %g) {kernel = [1, 1]}
+  return %w
+})");
+  Generator generator(3);
+  Inputs inputs = random_values(graph, graph.inputs(), generator);
+  Program program{std::move(graph), {}, std::move(inputs)};
+  for (const VectorLevel& level : vector_levels()) {
+    Executable executable = compile(program, {level});
+    TellingExecutor telling(2, 1000);
+    executable.run(program.inputs, &telling.executor);
+    EXPECT_EQ(telling.loops.size(), 2) << level.name();
+  }
+}
+
 // Rows in lanes and in chunks, chains, products and gathers: the same bits however they are
 // divided.
 TEST(HandOver, TheBitsDoNotDependOnIt) {
