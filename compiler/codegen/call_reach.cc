@@ -26,7 +26,13 @@ llvm::Value* reach_from(Reach nearest, llvm::IRBuilder<>& b, SizeArithmetic& siz
   };
   if (schedule.has_far_loop()) beyond(schedule.far, Reach::far);
   beyond(schedule.past_caches, Reach::memory);
-  return reach;
+  const auto [first, end] = schedule.leaves_alone;
+  if (first == end) return reach;
+  llvm::Value* bytes = sizes.dimension(schedule.bytes);
+  llvm::Value* within =
+      b.CreateAnd(b.CreateICmpSGE(bytes, sizes.i64(first)), b.CreateICmpSLT(bytes, sizes.i64(end)));
+  llvm::Value* leaves = b.CreateAnd(within, b.CreateNot(sharing.shared));
+  return b.CreateSelect(leaves, reach_value(b, Reach::memory), reach);
 }
 
 }  // namespace

@@ -71,12 +71,12 @@ std::vector<Schedule> schedules_of(const Program& program, const Target& target)
   for (std::uint32_t i = 0; i < program.kernels.size(); ++i) {
     const Kernel& kernel = program.kernels[i];
     Schedule& schedule = schedules.emplace_back(schedule_of(kernel, target));
-    if (schedule.lines_past_caches == 0) continue;
+    if (!schedule.streams) continue;
     const std::uint32_t result = kernel.stages[0].stores[0].parameter;
     const bool all_leave = std::ranges::all_of(program.calls, [&](const KernelCall& call) {
       return call.kernel != i || leaves(program, call.buffers[result]);
     });
-    if (all_leave) let_result_leave(schedule);
+    if (all_leave) let_result_leave(schedule, target.core);
   }
   return schedules;
 }

@@ -43,6 +43,11 @@ constexpr int kRegisters = 28;
 constexpr std::int64_t kPastCaches = 24 << 20, kPastCachesAlone = 12 << 20,
                        kPastLargeCaches = 64 << 20;
 
+// Where all of it is so many halves of what such a core's schedules have of its second cache, a
+// quarter more than the cache has, the result of one or two operands leaves; on one thread only as
+// long as the operands alone are not as much.
+constexpr std::int64_t kBeyondSecond = 5;
+
 // Vectors that are alive at once, at most, where all that a store's value depends on is loaded
 // first, and it is computed operands first then.
 class Alive {
@@ -128,8 +133,15 @@ std::vector<Id> streamed_loads(const Schedule& schedule) {
   return loads;
 }
 
-void let_result_leave(Schedule& schedule) {
+void let_result_leave(Schedule& schedule, const Core& core) {
   if (schedule.lines_past_caches > 0) schedule.lines_past_caches = kLinesThatLeave;
+  const auto operands = static_cast<std::int64_t>(streamed_loads(schedule).size());
+  if (core.past_caches != PastCaches::late || !schedule.stores_lines || operands < 1 ||
+      operands > static_cast<std::int64_t>(kTwoOperands))
+    return;
+  const std::int64_t beyond = kBeyondSecond * core.second.bytes / 2;
+  schedule.leaves_alone = {beyond, beyond * (operands + 1) / operands};
+  schedule.past_caches.several = schedule.past_caches.apart = 2 * beyond;
 }
 
 void choose_streams(Schedule& schedule, const Core& core, std::int64_t body_cost) {

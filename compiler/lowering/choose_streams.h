@@ -12,7 +12,7 @@ namespace weir {
 void choose_streams(Schedule& schedule, const Core& core, std::int64_t body_cost);
 
 // Where nothing of the program reads what such a kernel stores: more of it may go past the caches.
-void let_result_leave(Schedule& schedule);
+void let_result_leave(Schedule& schedule, const Core& core);
 
 // What such a kernel reads vector by vector.
 std::vector<scalar::Id> streamed_loads(const Schedule& schedule);

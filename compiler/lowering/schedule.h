@@ -137,6 +137,11 @@ struct BytesFrom {
   std::int64_t least() const { return std::min({alone, several, apart}); }
 };
 
+// From `first` on, and less than `end`.
+struct BytesWithin {
+  std::int64_t first = 0, end = 0;
+};
+
 struct Schedule {
   Kernel kernel;                       // elementary functions expanded
   std::vector<LoopAxis> rows;          // without the vector axis, outermost first
@@ -159,6 +164,9 @@ struct Schedule {
   bool streams = false;       // may use streaming stores
   bool stores_lines = false;  // with them: a vector of the result is a line
   BytesFrom past_caches;      // uses them
+  // And on one thread within these, where the second cache holds the operands and not the result as
+  // well, which the program does not read; none if they are equal.
+  BytesWithin leaves_alone;
   // So many lines of each operand ahead they ask for the next, of the second cache or of the first.
   int lines_ahead = 0;
   bool asks_second = false;
