@@ -92,8 +92,9 @@ void convert_dropout(Node& node) {
     if (node.is_known(1) || (is_training && node.has_input(1))) ratio = node.number(1, "ratio");
     if (is_training && ratio != 0)
       throw Unsupported(
-          "it drops elements at random, for training; the model must be exported for "
-          "inference");
+          "with training_mode and a ratio above 0 it drops what a generator draws, which ONNX "
+          "leaves "
+          "to the runtime; the model must be exported for inference");
   } else {
     ratio = node.real("ratio", ratio);
     if (node.opset() < 7) node.ignore("is_test");
