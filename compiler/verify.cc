@@ -10,6 +10,7 @@
 #include "compiler/verify/comparison.h"
 #include "compiler/verify/gradients.h"
 #include "compiler/verify/runner.h"
+#include "compiler/verify/threads.h"
 #include "ir/escape.h"
 
 namespace weir {
@@ -49,7 +50,9 @@ void verify_data(const TestFolder& folder, const VerifyOptions& options, Compari
     // A model in which an input became a constant serves for that input alone.
     if (!runner || runner->graph().inputs().size() != data.inputs.size())
       runner.emplace(verification::load(folder, data, options.limits), options);
-    compare_outputs(runner->graph(), runner->run(data.inputs), folder, data, comparison);
+    const std::vector<Tensor> results = runner->run(data.inputs);
+    compare_outputs(runner->graph(), results, folder, data, comparison);
+    verification::compare_threads(*runner, data.inputs, results, results.size(), comparison);
   }
 }
 

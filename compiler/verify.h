@@ -1,5 +1,5 @@
 // Runs ONNX's test folders (compiler/frontend/onnx/test_folder.h): does a model compute what it
-// must?
+// must, and the same bits, gradients included, on one thread and on several?
 #pragma once
 
 #include <optional>
@@ -22,7 +22,8 @@ struct VerifyOptions {
   bool contract = false;     // CompileOptions::contract, interpreted too
   bool interpreted = false;  // runs the interpreter instead of compiled code
   LoadLimits limits;         // for reading a model, and for a run
-  // Threads to compile and to run on; null is the calling thread alone.
+  // Threads to compile and to run on; null is the calling thread alone. Compiled code runs on others
+  // as well, which have to give the same bits: on two, if these are one, and on one otherwise.
   const weir_executor* executor = nullptr;
   CacheOptions cache;  // for compiled code
 };

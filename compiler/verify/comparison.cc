@@ -51,6 +51,17 @@ void Comparison::add(Role role, const std::string& name, const Tensor& result,
                    place_of(result, difference.position), number(reference)));
 }
 
+void Comparison::add_threads(const std::string& name, const Tensor& result, const Tensor& other) {
+  if (compare(result, other).identical) return;
+  std::int64_t at = 0;
+  while (scalar::same_value(result.dtype(), result.bits(at), other.bits(at))) ++at;
+  auto number = [&](const Tensor& tensor) {
+    return scalar::to_string(tensor.dtype(), tensor.bits(at));
+  };
+  fail(fmt::format("{} depends on the number of threads: it is {} at {}, and {} on others", name,
+                   number(result), place_of(result, at), number(other)));
+}
+
 void Comparison::accept(double difference, const std::string& note) {
   largest_ = std::max(largest_, difference);
   if (note_.empty()) note_ = note;

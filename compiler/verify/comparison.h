@@ -20,6 +20,8 @@ class Comparison {
   explicit Comparison(std::optional<double> tolerance) : tolerance_(tolerance) {}
 
   void add(Role role, const std::string& name, const Tensor& result, const Tensor& reference);
+  // A result of one number of threads and of another: no tolerance is for that.
+  void add_threads(const std::string& name, const Tensor& result, const Tensor& other);
   // Whether `add` would find nothing wrong.
   bool holds(Role role, const Tensor& result, const Tensor& reference) const;
   // A result that is right by other means, that far from what is exact.

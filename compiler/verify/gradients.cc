@@ -6,6 +6,7 @@
 #include "compiler/frontend/onnx/onnx_file.h"
 #include "compiler/verify/gradient_in_double.h"
 #include "compiler/verify/runner.h"
+#include "compiler/verify/threads.h"
 #include "ir/builder.h"
 #include "ir/escape.h"
 
@@ -71,7 +72,9 @@ void verify_gradients(const TestFolder& folder, const VerifyOptions& options,
     throw Unsupported(fmt::format("no gradient: {}", error.what()));
   }
   const std::size_t count = wanted.names.size();
-  std::vector<Tensor> results = Runner(model, options).run(inputs);
+  const Runner runner(model, options);
+  const std::vector<Tensor> results = runner.run(inputs);
+  compare_threads(runner, inputs, results, count, comparison);
   std::optional<GradientInDouble> exact;
   for (std::size_t i = 0; i < count; ++i) {
     const Tensor &result = results[results.size() - count + i], &reference = *wanted.gradients[i];

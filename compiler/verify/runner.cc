@@ -3,6 +3,7 @@
 #include "compiler/frontend/onnx/onnx_file.h"
 #include "compiler/run_memory.h"
 #include "ir/interpreter.h"
+#include "runtime/thread_pool.h"
 
 namespace weir::verification {
 
@@ -28,12 +29,17 @@ Runner::Runner(Model model, const VerifyOptions& options)
   executable_.emplace(compile(model_, compile_options));
 }
 
-std::vector<Tensor> Runner::run(const Inputs& tensors) const {
+Inputs Runner::inputs_among(const Inputs& tensors) const {
   Inputs inputs;
   for (ValueId id : graph().inputs()) {
     auto found = tensors.find(graph().value(id).name);
     if (found != tensors.end()) inputs.insert(*found);
   }
+  return inputs;
+}
+
+std::vector<Tensor> Runner::run(const Inputs& tensors) const {
+  const Inputs inputs = inputs_among(tensors);
   Dim::Bindings sizes = bind_symbols(graph(), inputs, model_.weights);
   if (!executable_) {
     memory_of_interpreting(model_, sizes).check(options_.limits.memory);
@@ -41,6 +47,15 @@ std::vector<Tensor> Runner::run(const Inputs& tensors) const {
   }
   memory_of_run(model_, *executable_, sizes).check(options_.limits.memory);
   return executable_->run(inputs, options_.executor);
+}
+
+std::vector<Tensor> Runner::run_on_other_threads(const Inputs& tensors) const {
+  if (!executable_) return {};
+  const Inputs inputs = inputs_among(tensors);
+  if (options_.executor != nullptr && options_.executor->max_workers > 1)
+    return executable_->run(inputs);
+  ThreadPool two(2);
+  return executable_->run(inputs, &two.executor());
 }
 
 }  // namespace weir::verification

@@ -23,8 +23,13 @@ class Runner {
 
   // Of the tensors, those that are inputs of the graph are used.
   std::vector<Tensor> run(const Inputs& tensors) const;
+  // Of a compiled model: the same on the calling thread alone if run() has several threads, and on
+  // two if it has one. Nothing of one that is interpreted.
+  std::vector<Tensor> run_on_other_threads(const Inputs& tensors) const;
 
  private:
+  Inputs inputs_among(const Inputs& tensors) const;
+
   Model model_;
   const VerifyOptions& options_;
   std::optional<Executable> executable_;

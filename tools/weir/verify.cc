@@ -191,7 +191,7 @@ void add_verify_command(CLI::App& app, Action& action) {
             "bf16 a unit in the last place. Integers and bools have to be equal, and NaNs are.");
   add_value(*command, "--threads", options->threads, "K",
             "Threads to work on; as many as there are processors if left out. The results do not "
-            "depend on it.");
+            "depend on it: compiled models run on one and on several, which must give equal bits.");
   add_contract(*command, options->contract);
   add_cache(*command, options->cache);
   command

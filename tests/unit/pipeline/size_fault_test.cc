@@ -9,6 +9,7 @@
 #include "compiler/pipeline.h"
 #include "ir/interpreter.h"
 #include "ir/text.h"
+#include "tests/support/graphs.h"
 #include "tests/unit/pipeline/faults.h"
 
 namespace weir::test {

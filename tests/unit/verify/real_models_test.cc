@@ -6,10 +6,12 @@
 #include <cstdlib>
 #include <filesystem>
 #include <set>
+#include <span>
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "compiler/autodiff/gradient.h"
 #include "compiler/frontend/model_file.h"
 #include "compiler/frontend/onnx/test_folder.h"
 #include "compiler/pipeline.h"
@@ -38,7 +40,18 @@ TEST(RealModels, OfTheProjectPassWithTheirGradients) {
   }
 }
 
-// The project's, and those of WEIR_MODELS.
+// The model with the gradients of all inputs and params of floating point behind its outputs, if it
+// has any.
+Model with_gradients(Model model) {
+  std::vector<std::string> names;
+  for (std::span<const ValueId> values : {model.graph.inputs(), model.graph.params()})
+    for (ValueId value : values)
+      if (is_float(model.graph.type(value).dtype)) names.push_back(model.graph.value(value).name);
+  model.graph = gradient(model.graph, names);
+  return model;
+}
+
+// Outputs and gradients of the project's models, and of those of WEIR_MODELS.
 TEST(RealModels, GiveTheSameBitsOnTwoThreads) {
   std::vector<std::string> folders = find_test_folders(std::string(kOurs));
   if (const char* folder = std::getenv("WEIR_MODELS"))
@@ -47,14 +60,19 @@ TEST(RealModels, GiveTheSameBitsOnTwoThreads) {
   for (const std::string& folder : folders) {
     SCOPED_TRACE(folder);
     TestFolder test = read_test_folder(folder, false);
-    Executable executable = compile(load_model(test.model));
-    for (const TestData& data : test.data) {
-      std::vector<Tensor> alone = executable.run(data.inputs),
-                          shared = executable.run(data.inputs, &pool.executor());
-      ASSERT_EQ(alone.size(), shared.size());
-      for (std::size_t i = 0; i < alone.size(); ++i)
-        EXPECT_TRUE(compare(shared[i], alone[i]).identical) << "output " << i;
-    }
+    const Model model = load_model(test.model);
+    const Executable forward = compile(model), backward = compile(with_gradients(model));
+    EXPECT_GT(backward.outputs().size(), forward.outputs().size());
+    for (const TestData& data : test.data)
+      for (const Executable* executable : {&forward, &backward}) {
+        std::vector<Tensor> alone = executable->run(data.inputs),
+                            shared = executable->run(data.inputs, &pool.executor());
+        ASSERT_EQ(alone.size(), shared.size());
+        for (std::size_t i = 0; i < alone.size(); ++i)
+          EXPECT_TRUE(compare(shared[i], alone[i]).identical)
+              << (executable == &forward ? "forward" : "with gradients") << ", "
+              << executable->outputs()[i].name;
+      }
   }
 }
 

@@ -1,8 +1,10 @@
 // Test folders that are wrong in one way each: the verdict, and what it says.
 #include "compiler/verify.h"
 
+#include <cstddef>
 #include <filesystem>
 #include <limits>
+#include <optional>
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -61,6 +63,7 @@ class Verify : public testing::Test {
     EXPECT_EQ(result.kind, interpreted.kind) << result.reason << "\n" << interpreted.reason;
     return result;
   }
+  std::string folder() const { return folder_ / ""; }
   std::string failure(const VerifyOptions& options = {}) {
     Verdict result = verdict(options);
     EXPECT_EQ(result.kind, Kind::fail);
@@ -234,6 +237,80 @@ TEST_F(Verify, GradientsOnTheOtherSideOfAKinkAreJudgedInDouble) {
 }
 
 TEST_F(VerifyGradients, AFolderWithoutThemPasses) { EXPECT_EQ(verdict(options_).kind, Kind::pass); }
+
+// --- Threads ---
+
+// An executor that leaves out the last task of each loop from a run on: a fault that depends on the
+// threads.
+class Leaving {
+ public:
+  // Of the runs of verify(), which are those of outputs, one for each data set, and of gradients.
+  explicit Leaving(int first_run) : until_(first_run) {}
+  Leaving(const Leaving&) = delete;
+
+  const weir_executor& executor() const { return executor_; }
+  int left_out() const { return left_out_; }
+
+ private:
+  static Leaving& self(void* context) { return *static_cast<Leaving*>(context); }
+  static void run(void* context, std::ptrdiff_t tasks, weir_task task, void* argument) {
+    if (self(context).until_ < 0 && tasks > 1) {
+      --tasks;
+      ++self(context).left_out_;
+    }
+    for (std::ptrdiff_t i = 0; i < tasks; ++i) task(argument, i, static_cast<int>(i % 2));
+  }
+  static void begin(void* context) { --self(context).until_; }
+
+  int until_;
+  int left_out_ = 0;
+  weir_executor executor_{this, 2, run, begin, nullptr, nullptr};
+};
+
+// y = x * x of so many elements that threads share them.
+class VerifyThreads : public Verify {
+ protected:
+  VerifyThreads() {
+    model("graph @square(%x: f32[N]) -> (f32[N]) { %y = mul(%x, %x) return %y }");
+    constexpr std::size_t kCount = 1 << 20;
+    const std::vector<float> twos(kCount, 2), fours(kCount, 4);
+    data(list(twos), list(fours));
+    gradients({{"cotangent", list(fours)}, {"input:x", list(std::vector<float>(kCount, 16))}});
+    options_.gradients = true;
+  }
+  Verdict on(const Leaving& threads, std::optional<double> tolerance = std::nullopt) {
+    options_.executor = &threads.executor();
+    options_.tolerance = tolerance;
+    return verify(folder(), options_);
+  }
+
+ private:
+  VerifyOptions options_;
+};
+
+TEST_F(VerifyThreads, ThatLeaveOutNothingPass) {
+  Leaving nothing(1000);
+  Verdict result = on(nothing);
+  EXPECT_EQ(result.kind, Kind::pass) << result.reason;
+  EXPECT_EQ(nothing.left_out(), 0);
+}
+
+TEST_F(VerifyThreads, OutputsThatDependOnThemFailWhateverTheTolerance) {
+  Leaving always(0);
+  Verdict result = on(always, 1e30);
+  EXPECT_EQ(result.kind, Kind::fail);
+  EXPECT_THAT(result.reason, HasSubstr("output %y depends on the number of threads: it is "));
+  EXPECT_THAT(result.reason, HasSubstr("and 4.0 on others"));
+}
+
+TEST_F(VerifyThreads, GradientsThatDependOnThemFailWhateverTheTolerance) {
+  Leaving gradients(1);
+  Verdict result = on(gradients, 1e30);
+  EXPECT_GT(gradients.left_out(), 0);
+  EXPECT_EQ(result.kind, Kind::fail);
+  EXPECT_THAT(result.reason, HasSubstr("grad_x depends on the number of threads: it is "));
+  EXPECT_THAT(result.reason, HasSubstr("and 16.0 on others"));
+}
 
 // --- Limits ------------------------------------------------------------------
 
