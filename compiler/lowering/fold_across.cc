@@ -23,7 +23,7 @@ using scalar::Primitive;
 // Tiles' widths of columns, and chunks of rows, that are work enough for threads; and multiply-adds
 // that are no work to be divided, of as many rows as a batch has that is not known to have fewer.
 constexpr std::int64_t kEnoughBlocks = 4;
-constexpr std::int64_t kLightWork = std::int64_t{1} << 18;
+constexpr std::int64_t kLightSteps = std::int64_t{1} << 18;
 constexpr std::int64_t kRowsOfBatch = 64;
 // Of a map, whose rows are folded one by one: sums that they go to, or what an element costs,
 // beside which it does not count that each row waits for the sum of one before.
@@ -59,7 +59,7 @@ bool leaves_work(const Kernel& stores, const Fold& fold, DType type, const SumWa
     return true;
   const std::int64_t batch = kRowsOfBatch * walk.lanes;
   const std::int64_t rows = std::clamp<std::int64_t>(known.value_or(batch), 1, batch);
-  return steps_of(stores) <= kLightWork / rows / std::min(*columns, tile);
+  return steps_of(stores) <= kLightSteps / rows / std::min(*columns, tile);
 }
 
 // Where it does not count that points which follow one another go to one sum: those of an axis

@@ -43,4 +43,9 @@ Affine linear_offset(Arena& arena, const Shape& shape, std::span<const Id> indic
   return joined(arena, result);
 }
 
+bool is_innermost(const Shape& shape, std::size_t inner) {
+  return std::all_of(shape.begin() + static_cast<std::ptrdiff_t>(inner) + 1, shape.end(),
+                     [](const Dim& dim) { return dim == Dim(1); });
+}
+
 }  // namespace weir

@@ -1,6 +1,7 @@
 // Where an element lies in its tensor, as a sum of axes.
 #pragma once
 
+#include <cstddef>
 #include <span>
 
 #include "ir/dim.h"
@@ -12,5 +13,8 @@ namespace weir {
 // in terms of the axes and of those parts of the indices that are no axis.
 scalar::Affine linear_offset(scalar::Arena& arena, const Shape& shape,
                              std::span<const scalar::Id> indices);
+
+// Whether dimension `inner` of a shape has contiguous elements.
+bool is_innermost(const Shape& shape, std::size_t inner);
 
 }  // namespace weir

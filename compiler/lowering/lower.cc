@@ -10,6 +10,7 @@
 #include <fmt/format.h>
 
 #include "compiler/lowering/apply_panels.h"
+#include "compiler/lowering/build_copies.h"
 #include "compiler/lowering/build_kernel.h"
 #include "compiler/lowering/check_indices.h"
 #include "compiler/lowering/elements.h"

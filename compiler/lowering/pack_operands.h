@@ -54,11 +54,4 @@ std::vector<PackedCopy> pack_operands(BuiltKernel& built,
                                       const Processor& processor,
                                       std::vector<PackedCopy> copies = {});
 
-// The kernel that makes a copy: parameter 0 is the source, 1 the copy.
-Kernel build_pack_kernel(const TensorType& source, const PackedCopy& copy);
-
-// The kernels that leave zeros in a copy's frame, one or two for each dimension that has one:
-// parameter 0 is the copy.
-std::vector<Kernel> build_frame_kernels(const TensorType& source, const PackedCopy& copy);
-
 }  // namespace weir

@@ -4,6 +4,7 @@
 
 #include "ir/ops/convolution.h"
 #include "ir/ops/helpers.h"
+#include "ir/ops/image_sums.h"
 #include "ir/ops/normalized.h"
 #include "ir/ops/ops.h"
 

@@ -70,10 +70,6 @@ std::optional<OperandAxis> axis_over_windows(const OpInstance& instance, std::si
 // Of an op of the family whose gradients are these ops, each with the operands by turns.
 std::vector<Var> gradients_of(const GradientContext& context, const std::function<Var()>& first,
                               const std::function<Var()>& second);
-// The sum over all but the channels of `value`, which is pointwise in the gradient of a result, in
-// an order that a kernel may have that stores this gradient, and so the sum of a bias's. Nothing
-// if that is no kernel that moves windows over images.
-std::optional<Var> sum_behind_windows(const Var& result, const Var& gradient, const Var& value);
 // Applies one of the three ops with a window of this one.
 Var apply_with(const GradientContext& context, const char* op, Var a, Var b, const Window& window);
 // Whether conv's gradient for its filters is summed column by column: of filters of one channel for

@@ -17,6 +17,9 @@ struct Numerics {
   bool has_fma = true;
 };
 
+// On bits, of as many of the three as the primitive has operands.
+using PrimitiveFunction = Bits (*)(Bits, Bits, Bits);
+
 // One primitive on values. `operand_types` and `operands` have the primitive's arity; leaves and
 // loads are not evaluated here.
 Bits apply(Primitive primitive, DType type, std::span<const DType> operand_types,
@@ -44,9 +47,9 @@ class Evaluator {
  private:
   // What an instruction does; its operands lie in slots of values_.
   struct Instruction {
-    Bits (*function)(Bits, Bits, Bits);  // null for leaves and loads
-    std::uint32_t result;                // a slot
-    std::uint32_t first_operand;         // in operand_slots_, three slots or more
+    PrimitiveFunction function;   // null for leaves and loads
+    std::uint32_t result;         // a slot
+    std::uint32_t first_operand;  // in operand_slots_, three slots or more
     std::uint32_t operand_count;
     Primitive primitive;
     std::uint64_t payload;

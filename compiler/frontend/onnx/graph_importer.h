@@ -24,6 +24,7 @@
 
 #include "compiler/frontend/onnx/external_files.h"
 #include "compiler/frontend/onnx/imported_value.h"
+#include "compiler/frontend/onnx/model_functions.h"
 #include "compiler/frontend/onnx/node.h"
 #include "compiler/frontend/onnx/node_order.h"
 #include "compiler/frontend/onnx/onnx_file.h"
@@ -75,9 +76,9 @@ class GraphImporter : public GraphValues {
   // Where nodes stand: the model's graph, a branch, or the body of a function.
   struct Place {
     const Opsets& opsets;
-    std::shared_ptr<const void> owner;  // keeps the nodes: the model, or a copy of a node around
-    std::string within;                 // " of MyLayer "fc1"", as in locations
-    const std::map<std::string, const onnx::AttributeProto*>* arguments = nullptr;  // of a function
+    std::shared_ptr<const void> owner;     // keeps the nodes: the model, or a copy of a node around
+    std::string within;                    // " of MyLayer "fc1"", as in locations
+    const Arguments* arguments = nullptr;  // of a function
   };
   using Tensors = std::vector<std::shared_ptr<const Tensor>>;
 
