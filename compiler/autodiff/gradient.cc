@@ -2,17 +2,16 @@
 
 #include <algorithm>
 #include <memory>
-#include <unordered_map>
 
 #include <fmt/format.h>
-#include <fmt/ranges.h>
 
 #include "compiler/autodiff/cotangent.h"
 #include "compiler/autodiff/gradient_cut.h"
+#include "compiler/autodiff/gradient_ends.h"
 #include "compiler/autodiff/pointwise_gradient.h"
+#include "compiler/autodiff/refuse_gradient.h"
 #include "compiler/passes/decompose.h"
 #include "ir/builder.h"
-#include "ir/escape.h"
 #include "ir/notes.h"
 #include "ir/op.h"
 #include "ir/ops/helpers.h"
@@ -20,70 +19,6 @@
 
 namespace weir {
 namespace {
-
-std::string listed(const Graph& graph, std::span<const ValueId> values) {
-  std::vector<std::string> names;
-  for (ValueId value : values) names.push_back(printable(graph.value(value).name));
-  return names.empty() ? "none" : fmt::format("{}", fmt::join(names, ", "));
-}
-
-// The inputs and params to differentiate with respect to.
-std::vector<ValueId> sources(const Graph& graph, std::span<const std::string> wrt) {
-  std::vector<ValueId> result;
-  for (const std::string& name : wrt) {
-    ValueId id = graph.find(name);
-    if (!id.valid() || graph.value(id).kind == Value::Kind::result)
-      throw Error(
-          fmt::format("{} is not an input or param of {}, so there is no gradient with respect to "
-                      "it; inputs: {}; params: {}",
-                      printable(name), printable(graph.name()), listed(graph, graph.inputs()),
-                      listed(graph, graph.params())));
-    const Value& value = graph.value(id);
-    if (!is_float(value.type.dtype))
-      throw Error(value.location,
-                  fmt::format("{} has the type {}, and only floating-point values have a "
-                              "gradient",
-                              printable(name), to_string(value.type)));
-    if (std::find(result.begin(), result.end(), id) != result.end())
-      throw Error(
-          fmt::format("the gradient with respect to {} is asked for twice", printable(name)));
-    result.push_back(id);
-  }
-  return result;
-}
-
-// The outputs whose sum is differentiated.
-std::vector<ValueId> targets(const Graph& graph, std::span<const std::string> names) {
-  std::vector<std::string> known;
-  for (const Graph::Output& output : graph.outputs())
-    known.push_back(fmt::format("{} ({})", output.name, to_string(graph.type(output.value))));
-  std::vector<ValueId> result;
-  if (names.empty()) {
-    for (const Graph::Output& output : graph.outputs())
-      if (is_float(graph.type(output.value).dtype)) result.push_back(output.value);
-    if (result.empty())
-      throw Error(known.empty()
-                      ? fmt::format("{} has no outputs to differentiate", graph.name())
-                      : fmt::format("{} has no floating-point output to differentiate; its "
-                                    "outputs: {}",
-                                    graph.name(), fmt::join(known, ", ")));
-  }
-  for (const std::string& name : names) {
-    auto outputs = graph.outputs();
-    auto found = std::find_if(outputs.begin(), outputs.end(),
-                              [&](const Graph::Output& output) { return output.name == name; });
-    if (found == outputs.end())
-      throw Error(fmt::format("{} has no output {}; its outputs: {}", graph.name(), name,
-                              fmt::join(known, ", ")));
-    if (!is_float(graph.type(found->value).dtype))
-      throw Error(
-          fmt::format("the output {} has the type {}, and only floating-point values have a "
-                      "gradient",
-                      name, to_string(graph.type(found->value))));
-    result.push_back(found->value);
-  }
-  return result;
-}
 
 // By value: whether it is of floating point and made of a source.
 std::vector<bool> dependents(const Graph& graph, std::span<const ValueId> sources) {
@@ -146,9 +81,6 @@ class Differentiator {
   // The sum of the contributions to a value, invalid if there are none.
   Cotangent cotangent(ValueId value);
   std::vector<Var> vars(std::span<const ValueId> values);
-  [[noreturn]] void refuse(const Node& node) const;
-  // A way along which the gradient comes, from an output to the value, which is not part of it.
-  std::vector<ValueId> path_from_target(ValueId value) const;
 
   const Graph& graph_;  // `builder_` starts as its copy: ids of values are the same
   GraphBuilder builder_;
@@ -206,7 +138,7 @@ void Differentiator::visit(const Node& node) {
       if (node.op->pointwise) return visit_pointwise(node, instance);
       [[fallthrough]];
     default:
-      refuse(node);
+      refuse_gradient(graph_, node, targets_, {depends_, reached()});
   }
 }
 
@@ -373,81 +305,14 @@ std::vector<Var> Differentiator::vars(std::span<const ValueId> values) {
   return result;
 }
 
-std::vector<ValueId> Differentiator::path_from_target(ValueId value) const {
-  std::unordered_map<ValueId, ValueId> read{
-      {value, {}}};  // by value on a way to `value`: the next one on it
-  auto passes = [&](ValueId id) { return depends_[id.index] && !contributions_[id.index].empty(); };
-  auto is_target = [&](ValueId id) {
-    return std::find(targets_.begin(), targets_.end(), id) != targets_.end();
-  };
-  std::vector<ValueId> path;
-  auto follow = [&](ValueId id) {
-    for (; id.valid() && id != value; id = read.at(id)) path.push_back(id);
-  };
-  if (is_target(value)) return path;
-  for (std::size_t i = graph_.value(value).producer.index + 1; i < graph_.nodes().size(); ++i) {
-    const Node& node = graph_.nodes()[i];
-    auto operand = std::find_if(node.operands.begin(), node.operands.end(),
-                                [&](ValueId id) { return read.contains(id); });
-    if (operand == node.operands.end()) continue;
-    for (ValueId result : node.results) {
-      if (!passes(result)) continue;
-      read.emplace(result, *operand);
-      if (!is_target(result)) continue;
-      follow(result);
-      return path;
-    }
-  }
-  return path;
-}
-
-void Differentiator::refuse(const Node& node) const {
-  constexpr std::size_t kShown = 3;  // at each end of a long run
-  auto described = [&](ValueId id) {
-    const Value& value = graph_.value(id);
-    std::string name = value.name.empty() ? "" : "%" + value.name;
-    if (value.kind != Value::Kind::result) return name;
-    const std::string& op = graph_.node(value.producer).op->name;
-    return name.empty() ? op : name + " = " + op;
-  };
-  std::vector<std::string> path;
-  auto append = [&](std::span<const ValueId> values) {
-    for (std::size_t i = 0; i < values.size(); ++i) {
-      if (values.size() > 2 * kShown + 1 && i == kShown) {
-        path.push_back(fmt::format("... {} more ...", values.size() - 2 * kShown));
-        i = values.size() - kShown;
-      }
-      path.push_back(described(values[i]));
-    }
-  };
-  auto depends = [&](ValueId id) { return depends_[id.index]; };
-  ValueId own = *std::find_if(node.results.begin(), node.results.end(), depends);
-  append(path_from_target(own));
-  append({&own, 1});
-  // Any way on to a source shows why the node's gradient is needed.
-  std::vector<ValueId> behind;
-  ValueId source = own;
-  for (;;) {
-    const std::vector<ValueId>& operands = graph_.node(graph_.value(source).producer).operands;
-    source = *std::find_if(operands.begin(), operands.end(), depends);
-    if (graph_.value(source).kind != Value::Kind::result) break;
-    behind.push_back(source);
-  }
-  append(behind);
-  throw Error(
-      node.location,
-      fmt::format("{} has no gradient: {}; the path from the outputs to %{} is {}", node.op->name,
-                  node.op->gradient.reason, graph_.value(source).name, fmt::join(path, ", ")));
-}
-
 }  // namespace
 
 Gradients differentiate(const Graph& graph, std::span<const std::string> wrt,
                         const GradientOptions& options) {
-  Graph prepared = without_derived_composites(graph, sources(graph, wrt));
-  std::vector<ValueId> from = sources(prepared, wrt);
+  Graph prepared = without_derived_composites(graph, gradient_sources(graph, wrt));
+  std::vector<ValueId> from = gradient_sources(prepared, wrt);
   Differentiator differentiator(prepared, from);
-  std::vector<ValueId> to = targets(prepared, options.outputs);
+  std::vector<ValueId> to = gradient_targets(prepared, options.outputs);
   Gradients result;
   for (Var gradient : differentiator.run(from, to)) result.values.push_back(gradient.id());
   std::vector<bool> reached = differentiator.reached();
