@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <vector>
 
+#include "compiler/lowering/memory_plan.h"
 #include "compiler/lowering/reads_axis.h"
 
 namespace weir {
@@ -34,8 +35,16 @@ bool folds_own(const Schedule& schedule, const Stage& stage) {
   });
 }
 
-// No stage reads what the kernel writes, nor anything of a column's own: that may lie where its
-// result goes, which is there already when it is worked out once more.
+// Whether a result may lie where a load reads.
+bool may_be_overwritten(const Kernel& kernel, Id load) {
+  const auto source = static_cast<std::uint32_t>(kernel.arena[load].payload);
+  for (std::uint32_t target = 0; target < kernel.parameters.size(); ++target)
+    if (kernel.parameters[target].written && can_overwrite(kernel, source, target)) return true;
+  return false;
+}
+
+// No stage reads what the kernel writes, nor anything of a column's own that may lie where its
+// result goes, which is there already when it is worked out once more. A bias does not.
 bool may_repeat(const Schedule& schedule) {
   const Kernel& kernel = schedule.kernel;
   if (kernel.across || schedule.panel || !kernel.stages.front().fold) return false;
@@ -51,8 +60,9 @@ bool may_repeat(const Schedule& schedule) {
                                 return is_load(id) &&
                                        kernel.parameters[kernel.arena[id].payload].written;
                               }) &&
-         std::ranges::none_of(scalar::reachable(kernel.arena, results_of(kernel)),
-                              [&](Id id) { return is_load(id) && schedule.varies[id.index]; });
+         std::ranges::none_of(scalar::reachable(kernel.arena, results_of(kernel)), [&](Id id) {
+           return is_load(id) && schedule.varies[id.index] && may_be_overwritten(kernel, id);
+         });
 }
 
 }  // namespace
