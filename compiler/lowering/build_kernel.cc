@@ -56,7 +56,7 @@ class KernelBuilder {
       if (member.level == MemberLevel::fold) {
         add_fold(node);
       } else if (is_stored(node)) {
-        add_map(node, member.level);
+        add_map(node, member);
       }
     }
     result_.kernel.name = kernel_name();
@@ -225,12 +225,13 @@ class KernelBuilder {
         add_store(std::nullopt, {parameter(value, true), indices, locals_.at(value)});
   }
 
-  void add_map(const Node& node, MemberLevel level) {
+  void add_map(const Node& node, const GroupMember& member) {
     for (ValueId value : node.results) {
       if (!plan_.stored[value.index]) continue;
       std::optional<std::uint32_t> axis;
       std::vector<Id> axes = row_axes_;
-      if (level == MemberLevel::full && group_.has_inner()) {
+      for (std::size_t i = 0; i < member.turned.size(); ++i) axes[i] = row_axes_[member.turned[i]];
+      if (member.level == MemberLevel::full && group_.has_inner()) {
         Dim extent = 1;
         for (const Dim& dim : group_.inner()) extent = extent * dim;
         std::uint32_t number;

@@ -77,12 +77,12 @@ FusionPlan plan_fusion(const Graph& graph, const FusionOptions& options) {
     int latest = -1;
     for (const Probe::Access& access : probe.accesses)
       latest = std::max(latest, planner.group_of(access.value));
-    std::optional<MemberLevel> level;
+    std::optional<GroupMember> member;
     int checked = latest_check(planner, NodeId{i});
     bool stepped = planner.is_stepped(node);
     if (options.fuse && latest > checked && !stepped)
-      level = level_in(planner, NodeId{i}, probe, shape,
-                       plan.groups[static_cast<std::size_t>(latest)], latest);
+      member = member_of(planner, NodeId{i}, probe, shape,
+                         plan.groups[static_cast<std::size_t>(latest)], latest);
     // Behind its producers, a node may share the loop of a group that reads what it reads.
     auto reads_too = [&](std::size_t group) {
       return std::any_of(
@@ -97,25 +97,24 @@ FusionPlan plan_fusion(const Graph& graph, const FusionOptions& options) {
       return is_of_gradient({reader}) != is_of_gradient(group.members.front().node);
     };
     for (std::size_t k = static_cast<std::size_t>(std::max(latest, checked) + 1);
-         options.fuse && !level && !stepped && k < plan.groups.size(); ++k) {
+         options.fuse && !member && !stepped && k < plan.groups.size(); ++k) {
       Group& group = plan.groups[k];
       if ((group.contraction ? !probe.folds || passes_differ(i, group)
                              : group.has_inner() != probe.folds) ||
           !reads_too(k))
         continue;
-      level = level_in(planner, NodeId{i}, probe, shape, group, static_cast<int>(k));
-      if (level) latest = static_cast<int>(k);
+      member = member_of(planner, NodeId{i}, probe, shape, group, static_cast<int>(k));
+      if (member) latest = static_cast<int>(k);
     }
-    if (!level) {
+    if (!member) {
       latest = static_cast<int>(plan.groups.size());
       Group group;
+      member = {NodeId{i}, probe.folds ? MemberLevel::fold : MemberLevel::full};
       if (probe.folds) {
         group = domain_of_fold(graph, probe, shape);
-        level = MemberLevel::fold;
       } else {
         group.domain = stepped ? independent_axes(graph, node) : shape;
         group.steps = stepped;
-        level = MemberLevel::full;
       }
       plan.groups.push_back(std::move(group));
       reads.emplace_back();
@@ -124,7 +123,7 @@ FusionPlan plan_fusion(const Graph& graph, const FusionOptions& options) {
       reads[static_cast<std::size_t>(latest)].insert(access.value);
     plan.group_of[i] = latest;
     Group& joined = plan.groups[static_cast<std::size_t>(latest)];
-    joined.members.push_back({NodeId{i}, *level});
+    joined.members.push_back(std::move(*member));
     joined.work += work_of(planner, NodeId{i}, probe);
     for (const Probe::Access& access : probe.accesses)
       if (planner.group_of(access.value) >= 0 && planner.group_of(access.value) != latest)

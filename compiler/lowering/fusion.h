@@ -14,8 +14,10 @@
 //
 // The domain of a group is a list of dimensions D and a range [inner_begin, inner_end) of them that
 // its reductions fold; the rest are the kernel's row axes. A member runs over all of D, over the
-// rows only, or folds the inner range. Dimensions of size 1 do not count. A node that is written in
-// steps is alone in its group.
+// rows only, or folds the inner range. Dimensions of size 1 do not count. Behind a contraction, which
+// reads its operands in whatever order its rows have, a map of its results may store them turned:
+// their order in memory is another one then, and no kernel of its own has to turn them. A node that is
+// written in steps is alone in its group.
 #pragma once
 
 #include <cstdint>
@@ -37,6 +39,9 @@ enum class MemberLevel : std::uint8_t { full, row, fold };
 struct GroupMember {
   NodeId node;
   MemberLevel level;
+  // Of a map of the rows that turns them: for each dimension of its result, but those of size 1, the
+  // row axis that it is. Empty: in the rows' own order.
+  std::vector<std::uint32_t> turned = {};
 };
 
 struct Group {

@@ -70,6 +70,36 @@ bool reads_in_place(const Planner& planner, Probe& probe, const Group& group, in
   return true;
 }
 
+// How a map takes part whose elements are each computed from one row of a contraction, in another
+// order of the rows' axes.
+std::optional<GroupMember> turned_member(const Planner& planner, NodeId node, const Probe& probe,
+                                         const Shape& shape, const Group& group, int number) {
+  const std::size_t rank = group.domain.size();
+  if (shape.size() != rank) return std::nullopt;
+  std::vector<std::uint32_t> turned(rank);
+  std::optional<std::vector<Id>> place;  // of the group's row, for each of its axes
+  for (const Probe::Access& access : probe.accesses) {
+    if (planner.group_of(access.value) != number) continue;
+    const Shape& of_value = planner.graph.type(access.value).shape;
+    std::vector<Id> indices;
+    for (std::size_t i = 0; i < of_value.size(); ++i)
+      if (of_value[i] != Dim(1)) indices.push_back(access.indices[i]);
+    if (indices.size() != rank || (place && *place != indices)) return std::nullopt;
+    place = std::move(indices);
+  }
+  if (!place) return std::nullopt;
+  std::vector<bool> seen(rank);
+  for (std::uint32_t row = 0; row < rank; ++row) {
+    const scalar::Node& index = probe.arena[(*place)[row]];
+    if (index.primitive != scalar::Primitive::axis || index.payload >= rank ||
+        seen[index.payload] || shape[index.payload] != group.domain[row])
+      return std::nullopt;
+    seen[index.payload] = true;
+    turned[index.payload] = row;
+  }
+  return GroupMember{node, MemberLevel::row, std::move(turned)};
+}
+
 // Whether the probed fold has as many steps as all that the group of private axes folds, and they
 // are few and no products: the windows of a pooling, of which a kernel finds the greatest and its
 // place. A contraction has its registers for itself.
@@ -125,8 +155,8 @@ int work_of(const Planner& planner, NodeId node, const Probe& probe) {
   return planner.cost[node.index] + static_cast<int>(probe.accesses.size());
 }
 
-std::optional<MemberLevel> level_in(const Planner& planner, NodeId node, Probe& probe,
-                                    const Shape& shape, Group& group, int number) {
+std::optional<GroupMember> member_of(const Planner& planner, NodeId node, Probe& probe,
+                                     const Shape& shape, Group& group, int number) {
   if (group.members.size() >= kMaxMembers || group.steps ||
       group.work + work_of(planner, node, probe) > kMaxWork)
     return std::nullopt;
@@ -135,7 +165,9 @@ std::optional<MemberLevel> level_in(const Planner& planner, NodeId node, Probe& 
     if (shape == group.domain && !group.contraction) level = MemberLevel::full;
     if (group.contraction && shape == group.domain) level = MemberLevel::row;
     if (!level && group.has_inner() && shape == group.rows()) level = MemberLevel::row;
-    if (level && reads_in_place(planner, probe, group, number, *level)) return level;
+    if (level && reads_in_place(planner, probe, group, number, *level))
+      return GroupMember{node, *level};
+    if (group.contraction) return turned_member(planner, node, probe, shape, group, number);
     return std::nullopt;
   }
   Group own = domain_of_fold(planner.graph, probe, shape);
@@ -146,7 +178,7 @@ std::optional<MemberLevel> level_in(const Planner& planner, NodeId node, Probe& 
     if (!own.contraction || own.domain != group.domain || reads_member ||
         !folds_alike(planner, probe, group))
       return std::nullopt;
-    return MemberLevel::fold;
+    return GroupMember{node, MemberLevel::fold};
   }
   if (own.contraction) {
     // What lies as rows of all positions gives no domain, but is folded over as many.
@@ -157,14 +189,14 @@ std::optional<MemberLevel> level_in(const Planner& planner, NodeId node, Probe& 
         probe.reduced_extent != element_count(group.inner()) ||
         !reads_in_place(planner, probe, group, number, MemberLevel::fold))
       return std::nullopt;
-    return MemberLevel::fold;
+    return GroupMember{node, MemberLevel::fold};
   }
   if (own.domain != group.domain) return std::nullopt;
   if (group.has_inner()) {
     if (own.inner_begin != group.inner_begin || own.inner_end != group.inner_end)
       return std::nullopt;
     if (!reads_in_place(planner, probe, group, number, MemberLevel::fold)) return std::nullopt;
-    return MemberLevel::fold;
+    return GroupMember{node, MemberLevel::fold};
   }
   // A group of maps keeps its parallelism unless rows remain, and its vectors unless the folded
   // range is the innermost one; and if that is short, unless there is little to compute in them.
@@ -177,7 +209,7 @@ std::optional<MemberLevel> level_in(const Planner& planner, NodeId node, Probe& 
   turned.inner_end = own.inner_end;
   if (!reads_in_place(planner, probe, turned, number, MemberLevel::fold)) return std::nullopt;
   group = std::move(turned);
-  return MemberLevel::fold;
+  return GroupMember{node, MemberLevel::fold};
 }
 
 }  // namespace weir

@@ -18,7 +18,7 @@ int work_of(const Planner& planner, NodeId node, const Probe& probe);
 
 // How the node would take part in the group, if it can. May turn a group of maps into one with an
 // inner range.
-std::optional<MemberLevel> level_in(const Planner& planner, NodeId node, Probe& probe,
-                                    const Shape& shape, Group& group, int number);
+std::optional<GroupMember> member_of(const Planner& planner, NodeId node, Probe& probe,
+                                     const Shape& shape, Group& group, int number);
 
 }  // namespace weir

@@ -66,6 +66,16 @@ double size_of(const Dim& dim) { return estimated_size(dim, kSymbol); }
 
 std::uint64_t bit(std::uint64_t axis) { return std::uint64_t{1} << axis; }
 
+bool is_turned(const Kernel& kernel, const Store& store) {
+  std::vector<std::uint64_t> axes;
+  for (Id index : store.indices) {
+    const scalar::Node& node = kernel.arena[index];
+    if (node.primitive == Primitive::axis && node.payload < kernel.rows.size())
+      axes.push_back(node.payload);
+  }
+  return !std::ranges::is_sorted(axes);
+}
+
 }  // namespace
 
 KernelCost::KernelCost(const Kernel& kernel,
@@ -129,6 +139,7 @@ KernelCost::KernelCost(const Kernel& kernel,
     }
     for (const Store& store : stage.stores) {
       add_loads(store.value, false, times, 1);
+      is_turned_ = is_turned_ || is_turned(kernel, store);
       Access access;
       access.times = times;
       access.is_store = true;
@@ -319,8 +330,7 @@ std::uint32_t KernelCost::first_joined(std::uint32_t axis) const {
 
 TileAxes KernelCost::best() const {
   TileAxes best = given();
-  bool moved = std::find(moved_.begin(), moved_.end(), true) != moved_.end();
-  if (kind_ == Kind::fixed || (!window_ && !moved)) return best;
+  if (kind_ == Kind::fixed || (!window_ && !is_moved())) return best;
   const TileAxes as_given = best;
   double least = of_point(best) / kMargin;
   for (std::uint32_t axis = as_given.axis + 1; axis-- > 0;) {

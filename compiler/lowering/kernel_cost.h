@@ -8,12 +8,13 @@
 // computed as a mask. What is spread over a tile's row costs less the more of the row is filled,
 // and how long a full one is depends on the target; else the model is the same for all.
 //
-// Rows are chosen where there is a window, and where some value does not lie as it is declared:
-// products of matrices and maps are otherwise best as they are written. Kernels with stages that
+// Rows are chosen where there is a window, and where some value does not lie as it is declared or a
+// result is stored turned: products of matrices and maps are otherwise best as they are written. Kernels with stages that
 // have axes of their own, or several folds, have no choice of axes: their vectors run along the
 // stages' axis if a fold is in lanes order, and otherwise along the last row axis.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <functional>
 #include <vector>
@@ -42,6 +43,8 @@ class KernelCost {
 
   // Some parameter of the kernel has its dimensions in another order than its value.
   void set_moved() { moved_.front() = true; }
+  // Whether some value does not lie as it is declared, or a result is stored turned.
+  bool is_moved() const { return is_turned_ || std::ranges::count(moved_, true) > 0; }
 
   bool has_fold() const { return kind_ == Kind::fold; }
   // By row axis: how far apart in memory neighbours along it are that the first store writes.
@@ -116,6 +119,7 @@ class KernelCost {
   bool window_ = false;
   bool parts_results_ = false;     // what lies behind its fold may be a kernel of its own
   std::vector<bool> moved_;        // by parameter
+  bool is_turned_ = false;         // a result has its dimensions in another order than the rows
   std::uint32_t vector_axis_ = 0;  // of a kernel without choice
   std::uint32_t step_axis_ = 0;    // of its last fold: the axis of its innermost loop
   double steps_ = 0;

@@ -108,7 +108,7 @@ void order_rows(Kernel& kernel, const std::function<bool(std::uint32_t parameter
   KernelCost cost(kernel, may_copy, processor.vectors);
   if (moved) cost.set_moved();
   TileAxes best = cost.best();
-  if (best == cost.given() && (cost.has_fold() || !moved)) return;
+  if (best == cost.given() && (cost.has_fold() || !cost.is_moved())) return;
   const std::vector<std::uint32_t> order = new_order(kernel, cost, best, processor.core);
   if (!std::ranges::is_sorted(order)) reorder_rows(kernel, order);
 }

@@ -1,5 +1,6 @@
 #include "compiler/lowering/part_results.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "compiler/lowering/estimated_size.h"
@@ -70,6 +71,22 @@ std::optional<std::uint32_t> scattering_axis(const Kernel& kernel,
   return static_cast<std::uint32_t>(axis.payload);
 }
 
+// The row axes in the order of the dimensions that they are of what a store writes; empty if not all
+// are.
+std::vector<std::uint32_t> order_of_store(const Kernel& kernel, const Store& store) {
+  std::vector<std::uint32_t> order;
+  for (Id index : store.indices) {
+    const scalar::Node& axis = kernel.arena[index];
+    if (axis.primitive == Primitive::axis)
+      order.push_back(static_cast<std::uint32_t>(axis.payload));
+  }
+  std::vector<std::uint32_t> sorted = order;
+  std::ranges::sort(sorted);
+  const bool has_all =
+      sorted.size() == kernel.rows.size() && std::ranges::adjacent_find(sorted) == sorted.end();
+  return has_all ? order : std::vector<std::uint32_t>{};
+}
+
 }  // namespace
 
 bool may_part_results(const Kernel& kernel) { return is_sum_with_results(kernel) && pays(kernel); }
@@ -106,6 +123,13 @@ std::optional<BuiltKernel> part_results(
     if (from[id].primitive != Primitive::local) return {};
     return into.load(parameter, type, place(into));
   });
+
+  // As the map would be written if it had always been a kernel of its own.
+  const Kernel& maps = results.kernel;
+  if (!moved) {
+    const auto order_of_rows = order_of_store(maps, maps.stages.front().stores.front());
+    if (!std::ranges::is_sorted(order_of_rows)) reorder_rows(results.kernel, order_of_rows);
+  }
 
   kernel.stages.resize(1);
   for (KernelParameter& own : kernel.parameters) own.written = false;

@@ -1,8 +1,10 @@
 // Contractions in register tiles: every number of rows and columns about a tile's, at every vector
 // level, against the interpreter bit for bit.
 #include <array>
+#include <cstddef>
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 #include <gtest/gtest.h>
 
 #include "compiler/autodiff/gradient.h"
@@ -291,6 +293,47 @@ TEST(Tiles, ColumnsThatVectorsShare) {
                     2 * width + 1, width),
         {});
   }
+}
+
+// Columns with a bias are repeated, too, whether it is given or computed; what is added element by
+// element, over which the result is laid, is read once.
+TEST(Tiles, ColumnsWithABiasAreRepeated) {
+  for (int rows : {1, 2, 7, 14})
+    for (int columns : {9, 17, 24, 33, 40, 71})
+      expect_equal(
+          fmt::format(
+              "graph @m(%x: f32[{0}, 20], %w: f32[20, {1}], %b: f32[{1}], %r: f32[{0}, {1}], "
+              "%v: f32[{1}, {1}]) -> (f32[{0}, {1}], f32[{0}, {1}]) {{ "
+              "%p = matmul(%x, %w) %s = add(%p, %b) %l = leaky_relu(%s) "
+              "%e = tanh(%r) %q = matmul(%l, %v) %y = add(%q, %e) "
+              "%c = reduce_sum(%v) {{axes = [0]}} %u = matmul(%y, %v) %z = add(%u, %c) "
+              "return %y, %z }}",
+              rows, columns),
+          {});
+}
+
+// What a convolution stores turned, with all that follows it: in one kernel where its vectors may
+// run along what is innermost there, in two elsewhere, and where another reads what is not turned.
+TEST(Tiles, ResultsThatAreStoredTurned) {
+  for (int filters : {3, 10, 16, 24, 33})
+    for (const char* order : {"[0, 2, 3, 1]", "[0, 3, 1, 2]", "[0, 2, 1, 3]", "[2, 3, 1, 0]"})
+      for (int kernel : {1, 3}) {
+        std::array<int, 4> sizes{2, filters, 9, 11}, turned;
+        for (std::size_t i = 0; i < 4; ++i)
+          turned[i] = sizes[static_cast<std::size_t>(order[1 + 3 * i] - '0')];
+        const std::string of_result = fmt::format("f32[{}]", fmt::join(sizes, ", ")),
+                          of_turned = fmt::format("f32[{}]", fmt::join(turned, ", "));
+        for (const char* other : {"", ", %l"})
+          expect_equal(
+              fmt::format(
+                  "graph @c(%x: f32[2, 9, 11, 12], %w: f32[{0}, 12, {1}, {1}], %b: f32[{0}]) -> "
+                  "({2}{3}{4}) {{ %t = transpose(%x) {{permutation = [0, 3, 1, 2]}} "
+                  "%c = conv(%t, %w, %b) {{low = [{5}, {5}], high = [{5}, {5}]}} "
+                  "%l = leaky_relu(%c) %y = transpose(%l) {{permutation = {6}}} return %y{7} }}",
+                  filters, kernel, of_turned, *other ? ", " : "", *other ? of_result : "",
+                  kernel / 2, order, other),
+              {});
+      }
 }
 
 // Rows that are counted at the call, in tiles of two heights of which the last may lie beyond the
