@@ -170,10 +170,11 @@ LoweringOptions lowering_options(const CompileOptions& options) {
 
 }  // namespace
 
-Program lower_graph(Graph graph, const CompileOptions& options) {
+Program lower_graph(Graph graph, const CompileOptions& options, std::span<const Target> variants) {
   Graph optimized = optimize(std::move(graph), options);
-  return timed(options.timing, "lowering",
-               [&] { return lower(optimized, lowering_options(options)); });
+  LoweringOptions lowering = lowering_options(options);
+  for (const Target& variant : variants) lowering.variants.push_back(variant.processor());
+  return timed(options.timing, "lowering", [&] { return lower(optimized, lowering); });
 }
 
 ObjectCode compile_object(const Graph& graph, const CompileOptions& options) {

@@ -66,8 +66,9 @@ Graph optimize(Graph graph, const CompileOptions& options = {});
 // What a program computes, bit for bit: the graph, or where the options ask for contraction, the
 // graph after the passes.
 Graph contracted(Graph graph, const CompileOptions& options);
-// Graph passes and lowering.
-Program lower_graph(Graph graph, const CompileOptions& options = {});
+// Graph passes and lowering. `variants` are others that code is generated for from the program.
+Program lower_graph(Graph graph, const CompileOptions& options = {},
+                    std::span<const Target> variants = {});
 // Everything, into an object file that needs nothing but memcpy and memset.
 ObjectCode compile_object(const Graph& graph, const CompileOptions& options = {});
 // Everything, into memory. The target must be this machine or a lesser one of its kind. Throws

@@ -174,7 +174,8 @@ CompiledModel compile_model(std::span<const ModelProgram> programs, const Weight
   // Weights lie as the best of the processors reads them.
   if (!options.variants.empty()) compile.target.cpu = options.variants.back();
   for (const ModelProgram& program : programs) {
-    model.programs.push_back({c_identifier(program.name), lower_graph(program.graph, compile), {}});
+    model.programs.push_back(
+        {c_identifier(program.name), lower_graph(program.graph, compile, model.variants), {}});
     model.programs.back().program.name = model.name + "_" + model.programs.back().name;
   }
   std::vector<Program*> sharing;

@@ -49,6 +49,15 @@ void put(Writer& writer, const KernelCall& call) {
   for (const Dim& dim : dims) writer.dim(dim);
 }
 
+void put(Writer& writer, const Bands& bands) {
+  const auto& [call, buffer, images, rows, source_rows, stride, source_bytes, bytes] = bands;
+  writer.number(std::uint64_t{call});
+  writer.number(std::uint64_t{buffer});
+  for (const Dim& dim : {images, rows, source_rows, source_bytes}) writer.dim(dim);
+  writer.number(stride);
+  writer.number(bytes);
+}
+
 void put(Writer& writer, const Buffer& buffer) {
   const auto& [name, type, place, index, offset, scratch, layout] =
       buffer;  // the type is that of the layout
@@ -110,7 +119,7 @@ std::string core_key(const Core& core) {
 
 std::string program_key(const Program& program) {
   // What `weights` and `state` say of the blocks' layouts stands in the buffers' offsets.
-  const auto& [name, symbols, kernels, calls, checks, size_checks, buffers, slots, workspace,
+  const auto& [name, symbols, kernels, calls, bands, checks, size_checks, buffers, slots, workspace,
                weights, weight_bytes, state, state_bytes, inputs, outputs] = program;
   Writer writer;
   writer.text(name);
@@ -118,6 +127,7 @@ std::string program_key(const Program& program) {
   for (const std::string& symbol : symbols) writer.text(symbol);
   put_all(writer, kernels);
   put_all(writer, calls);
+  put_all(writer, bands);
   put_all(writer, checks);
   put_all(writer, size_checks);
   put_all(writer, buffers);

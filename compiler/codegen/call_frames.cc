@@ -11,18 +11,23 @@ llvm::AllocaInst* entry_slot(llvm::IRBuilder<>& b, llvm::Type* type) {
 }
 
 // A frame of each layout serves all calls of that layout, one after the other.
-llvm::AllocaInst* CallFrames::frame_for(llvm::StructType* type) {
-  for (llvm::AllocaInst* frame : frames_)
-    if (frame->getAllocatedType() == type) return frame;
-  frames_.push_back(entry_slot(b_, type));
-  return frames_.back();
+llvm::AllocaInst* CallFrames::frame_for(llvm::StructType* type, std::size_t number) {
+  for (const auto& [frame, used_as] : frames_)
+    if (frame->getAllocatedType() == type && used_as == number) return frame;
+  frames_.emplace_back(entry_slot(b_, type), number);
+  return frames_.back().first;
 }
 
-llvm::Value* CallFrames::filled(const KernelCall& call, llvm::Value* reach) {
+llvm::StructType* CallFrames::type_of(const KernelCall& call) const {
+  return frame_type(b_.getContext(), call.buffers.size(), call.dims.size(),
+                    schedules_[call.kernel].panel.has_value());
+}
+
+llvm::AllocaInst* CallFrames::filled(const KernelCall& call, llvm::Value* reach,
+                                     std::size_t number) {
   const Schedule& schedule = schedules_[call.kernel];
-  llvm::StructType* type = frame_type(b_.getContext(), call.buffers.size(), call.dims.size(),
-                                      schedule.panel.has_value());
-  llvm::AllocaInst* frame = frame_for(type);
+  llvm::StructType* type = type_of(call);
+  llvm::AllocaInst* frame = frame_for(type, number);
   unsigned next = 0;
   for (std::uint32_t buffer : call.buffers)
     b_.CreateStore(memory_.pointer(buffer), b_.CreateStructGEP(type, frame, next++));

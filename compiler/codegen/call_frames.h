@@ -2,6 +2,8 @@
 // call's buffers, its sizes, how far its operands reach, and where its panels go.
 #pragma once
 
+#include <cstddef>
+#include <utility>
 #include <vector>
 
 #include "compiler/codegen/call_memory.h"
@@ -24,17 +26,19 @@ class CallFrames {
   // Another function begins.
   void clear() { frames_.clear(); }
 
-  // A frame with what belongs to the call. `reach` is of reach_of (call_reach.h).
-  llvm::Value* filled(const KernelCall& call, llvm::Value* reach);
+  // A frame with what belongs to the call, one of those that are filled at a time. `reach` is of
+  // reach_of (call_reach.h).
+  llvm::AllocaInst* filled(const KernelCall& call, llvm::Value* reach, std::size_t number = 0);
+  llvm::StructType* type_of(const KernelCall& call) const;
 
  private:
-  llvm::AllocaInst* frame_for(llvm::StructType* type);
+  llvm::AllocaInst* frame_for(llvm::StructType* type, std::size_t number);
 
   llvm::IRBuilder<>& b_;
   SizeArithmetic& sizes_;
   CallMemory& memory_;
   const std::vector<Schedule>& schedules_;
-  std::vector<llvm::AllocaInst*> frames_;
+  std::vector<std::pair<llvm::AllocaInst*, std::size_t>> frames_;
 };
 
 }  // namespace weir

@@ -76,6 +76,9 @@ llvm::Value* CallMemory::make_pointer(const Buffer& buffer) {
       // State of no bytes has no memory.
       if (program_.state_bytes == 0) return llvm::ConstantPointerNull::get(pointer_);
       return bytes_from(state_, place);
+    case Buffer::Place::band:
+      // Where a worker's band lies it finds out itself.
+      return llvm::ConstantPointerNull::get(pointer_);
     case Buffer::Place::workspace:
       return bytes_from(workspace_, offset(buffer.index));
   }

@@ -6,6 +6,7 @@
 #include <optional>
 #include <span>
 
+#include "compiler/codegen/band_emitter.h"
 #include "compiler/codegen/call_frames.h"
 #include "compiler/codegen/call_memory.h"
 #include "compiler/codegen/call_reach.h"
@@ -145,7 +146,7 @@ class EntryEmitter {
     sizes_.check(invalid);
     memory_.set_offsets(sizes_.slot_offsets(invalid));
     llvm::Value* needed =
-        b_.CreateOr(memory_.offsets().back(), bytes_per_worker(b_, sizes_, schedules_));
+        b_.CreateOr(memory_.offsets().back(), bytes_per_worker(b_, sizes_, program_, schedules_));
     sizes_.require(
         b_.CreateOr(b_.CreateIsNotNull(memory_.workspace()), b_.CreateICmpEQ(needed, i64(0))),
         invalid);
@@ -210,10 +211,20 @@ class EntryEmitter {
 
   void emit_calls(std::size_t first, std::size_t last) {
     for (std::size_t i = first; i < last; ++i) {
-      emit_call(program_.calls[i]);
+      if (const Bands* bands = bands_with(i))
+        emit_bands(*bands, i);
+      else
+        emit_call(program_.calls[i]);
       for (std::size_t check = 0; check < program_.checks.size(); ++check)
         if (program_.checks[check].call == i) emit_check(check);
     }
+  }
+
+  // The bands that a call is in, if any.
+  const Bands* bands_with(std::size_t call) const {
+    const auto after = std::ranges::upper_bound(program_.bands, call, {}, &Bands::call);
+    if (after == program_.bands.begin() || std::prev(after)->call + 1 < call) return nullptr;
+    return &*std::prev(after);
   }
 
   // Whether one of these calls is followed by a check.
@@ -294,14 +305,44 @@ class EntryEmitter {
     return apart;
   }
 
-  void emit_call(const KernelCall& call) {
-    const Schedule& schedule = schedules_[call.kernel];
-    llvm::Value* units = units_of(schedule);
+  llvm::Value* cost_of(const Schedule& schedule) {
     llvm::Value* cost = b_.CreateUDiv(sizes_.dimension(schedule.work), i64(schedule.width));
     if (schedule.is_tile())
       cost = b_.CreateBinaryIntrinsic(
           llvm::Intrinsic::umax, cost,
           b_.CreateUDiv(sizes_.dimension(schedule.bytes), i64(kBytesOfUnit)));
+    return cost;
+  }
+
+  // Both calls where the first one stands.
+  void emit_bands(const Bands& bands, std::size_t number) {
+    if (number != bands.call) return;
+    std::vector<BandedCall> calls;
+    llvm::Value *cost = i64(0), *exchanged = i64(0);
+    for (const KernelCall& call : std::span(program_.calls).subspan(number, 2)) {
+      const Schedule& schedule = schedules_[call.kernel];
+      // A band is near, however much both touch in all.
+      WEIR_CHECK(!schedule.streams && phases_of_(call.kernel).size() == 1);
+      cost = b_.CreateAdd(cost, cost_of(schedule));
+      exchanged = b_.CreateAdd(exchanged, exchanged_bytes(call));
+      calls.push_back({phases_of_(call.kernel).front().function,
+                       frames_.filled(call, reach_value(b_, Reach::near), calls.size()),
+                       frames_.type_of(call),
+                       static_cast<unsigned>(std::ranges::find(call.buffers, bands.buffer) -
+                                             call.buffers.begin()),
+                       units_of(schedule)});
+    }
+    const BandEmitter::Run run =
+        BandEmitter(b_, primitives_, sizes_, memory_, parallel_)
+            .emit(bands, static_cast<std::size_t>(&bands - program_.bands.data()), calls[0],
+                  calls[1]);
+    parallel_.run(run.function, run.frame, run.units, cost, exchanged, memory_.executor(), begun_);
+  }
+
+  void emit_call(const KernelCall& call) {
+    const Schedule& schedule = schedules_[call.kernel];
+    llvm::Value* units = units_of(schedule);
+    llvm::Value* cost = cost_of(schedule);
     if (units_) return units_->emit(units, cost);
     const Sharing sharing{schedule.streams ? b_.CreateIsNotNull(memory_.executor()) : b_.getFalse(),
                           apart_where_asked(schedule)};

@@ -58,7 +58,7 @@ bool leaves(const Program& program, std::uint32_t buffer) {
 
 // Error, at the kernel's place in the model, if sizes of it leave 64 bits.
 Schedule schedule_of(const Kernel& kernel, const Target& target) try {
-  return make_schedule(kernel, target);
+  return make_schedule(kernel, target.processor());
 } catch (const Error& error) {
   for (const Location& location : kernel.locations)
     if (location.known()) throw Error(location, error.diagnostic().message);

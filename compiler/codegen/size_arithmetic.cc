@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "compiler/codegen/size_checks.h"
+#include "compiler/lowering/band_calls.h"
 #include "runtime/abi.h"
 
 namespace weir {
@@ -29,12 +30,35 @@ llvm::Value* SizeArithmetic::dimension(const Dim& dim) {
   return primitives_.dimension(dim, [&](const std::string& symbol) { return value_of(symbol); });
 }
 
+llvm::Value* SizeArithmetic::at_least_1(const Dim& dim) {
+  return b_.CreateBinaryIntrinsic(llvm::Intrinsic::umax, dimension(dim), i64(1));
+}
+
+llvm::Value* SizeArithmetic::rows_of_band(const Bands& bands) {
+  llvm::Value* row = at_least_1(bands.source_bytes * Dim(bands.stride));
+  llvm::Value* shared =
+      primitives_.quotient(dimension(bands.images * bands.rows), i64(kSharedBands));
+  llvm::Value* rows = b_.CreateBinaryIntrinsic(llvm::Intrinsic::umax, shared,
+                                               primitives_.quotient(i64(kLeastBandBytes), row));
+  for (llvm::Value* most : {primitives_.quotient(i64(bands.bytes), row), dimension(bands.rows)})
+    rows = b_.CreateBinaryIntrinsic(llvm::Intrinsic::umin, rows, most);
+  return b_.CreateBinaryIntrinsic(llvm::Intrinsic::umax, rows, i64(1));
+}
+
+llvm::Value* SizeArithmetic::bytes_of_band(const Bands& bands) {
+  llvm::Value* row = dimension(bands.source_bytes * Dim(bands.stride));
+  return aligned(b_.CreateMul(rows_of_band(bands), row));
+}
+
+llvm::Value* SizeArithmetic::aligned(llvm::Value* bytes) {
+  return b_.CreateAnd(b_.CreateAdd(bytes, i64(WEIR_ALIGNMENT - 1)), i64(-WEIR_ALIGNMENT));
+}
+
 llvm::Value* SizeArithmetic::aligned_size(const SlotSize& size) {
   llvm::Value* bytes = dimension(size.dividend);
   if (size.divisor != 1)
     bytes = b_.CreateUDiv(b_.CreateAdd(bytes, i64(size.divisor - 1)), i64(size.divisor));
-  bytes = b_.CreateAdd(bytes, dimension(size.extra));
-  return b_.CreateAnd(b_.CreateAdd(bytes, i64(WEIR_ALIGNMENT - 1)), i64(-WEIR_ALIGNMENT));
+  return aligned(b_.CreateAdd(bytes, dimension(size.extra)));
 }
 
 std::vector<llvm::Value*> SizeArithmetic::slot_offsets(llvm::BasicBlock* invalid) {

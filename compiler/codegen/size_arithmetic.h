@@ -35,11 +35,20 @@ class SizeArithmetic {
 
   llvm::Value* dimension(const Dim& dim);
 
+  // A size that divides.
+  llvm::Value* at_least_1(const Dim& dim);
+
+  // Rows of the second call in a band, at most, and the bytes that a worker needs for one; see
+  // rows_of_band and bytes_of_band in compiler/lowering/band_calls.h.
+  llvm::Value* rows_of_band(const Bands& bands);
+  llvm::Value* bytes_of_band(const Bands& bands);
+
   // The offset of each workspace slot, and the total, in bytes; branches to `invalid` when that is
   // too large.
   std::vector<llvm::Value*> slot_offsets(llvm::BasicBlock* invalid);
 
  private:
+  llvm::Value* aligned(llvm::Value* bytes);
   llvm::Value* aligned_size(const SlotSize& size);
   llvm::Value* value_of(const std::string& symbol);
   int word_bits() const { return static_cast<int>(word_->getBitWidth()); }

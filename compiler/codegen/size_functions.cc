@@ -37,7 +37,8 @@ void emit_workspace_size(llvm::IRBuilder<>& b, ParallelEmitter& functions, SizeA
   llvm::BasicBlock* invalid = read_sizes(b, sizes, program, *made);
   llvm::Value* total = sizes.slot_offsets(invalid).back();
   b.CreateStore(b.CreateTrunc(total, word), made->getArg(1));
-  b.CreateStore(b.CreateTrunc(bytes_per_worker(b, sizes, schedules), word), made->getArg(2));
+  b.CreateStore(b.CreateTrunc(bytes_per_worker(b, sizes, program, schedules), word),
+                made->getArg(2));
   finish(b, invalid);
 }
 
@@ -56,10 +57,12 @@ void emit_shapes(llvm::IRBuilder<>& b, ParallelEmitter& functions, SizeArithmeti
   finish(b, invalid);
 }
 
-llvm::Value* bytes_per_worker(llvm::IRBuilder<>& b, SizeArithmetic& sizes,
+llvm::Value* bytes_per_worker(llvm::IRBuilder<>& b, SizeArithmetic& sizes, const Program& program,
                               const std::vector<Schedule>& schedules) {
   auto dimension = [&](const Dim& dim) { return sizes.dimension(dim); };
   llvm::Value* most = sizes.i64(0);
+  for (const Bands& bands : program.bands)
+    most = b.CreateBinaryIntrinsic(llvm::Intrinsic::smax, most, sizes.bytes_of_band(bands));
   for (const Schedule& schedule : schedules) {
     if (!schedule.panel) continue;
     llvm::Value* bytes = b.CreateSelect(emit_panel_pays(b, *schedule.panel, dimension),

@@ -21,8 +21,9 @@ void emit_workspace_size(llvm::IRBuilder<>& b, ParallelEmitter& functions, SizeA
 void emit_shapes(llvm::IRBuilder<>& b, ParallelEmitter& functions, SizeArithmetic& sizes,
                  const Program& program, llvm::IntegerType* word);
 
-// The bytes of the largest panel of these kernels, of which each worker has one.
-llvm::Value* bytes_per_worker(llvm::IRBuilder<>& b, SizeArithmetic& sizes,
+// The bytes of the largest panel of these kernels, or of a band of the program's: each worker has
+// one at a time.
+llvm::Value* bytes_per_worker(llvm::IRBuilder<>& b, SizeArithmetic& sizes, const Program& program,
                               const std::vector<Schedule>& schedules);
 
 }  // namespace weir

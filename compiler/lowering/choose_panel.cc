@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <bit>
 
+#include "compiler/lowering/band_calls.h"
 #include "compiler/lowering/choose_tile.h"
 #include "ir/scalar/affine.h"
 
@@ -192,10 +193,12 @@ std::uint64_t panel_bytes(const Schedule& schedule, const Dim::Bindings& binding
 std::uint64_t bytes_per_worker(const Program& program, const Target& target,
                                const Dim::Bindings& bindings) {
   std::uint64_t most = 0;
+  for (const Bands& bands : program.bands) most = std::max(most, bytes_of_band(bands, bindings));
   for (const Kernel& kernel : program.kernels) {
     const bool folds = std::any_of(kernel.stages.begin(), kernel.stages.end(),
                                    [](const Stage& stage) { return stage.fold.has_value(); });
-    if (folds) most = std::max(most, panel_bytes(make_schedule(kernel, target), bindings));
+    if (folds)
+      most = std::max(most, panel_bytes(make_schedule(kernel, target.processor()), bindings));
   }
   return most;
 }

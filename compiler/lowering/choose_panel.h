@@ -37,7 +37,7 @@ void choose_panel(Schedule& schedule, const Core& core);
 // The bytes of the panel that a worker needs under these sizes; 0 if none pays.
 std::uint64_t panel_bytes(const Schedule& schedule, const Dim::Bindings& bindings);
 
-// The part of a program's workspace that each worker has: its largest panel on that target.
+// The part of a program's workspace that each worker has: its largest panel on that target, or band.
 std::uint64_t bytes_per_worker(const Program& program, const Target& target,
                                const Dim::Bindings& bindings);
 

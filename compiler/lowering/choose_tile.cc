@@ -45,7 +45,8 @@ constexpr std::int64_t kTransposedBodyCost = 24;
 
 class TileChooser {
  public:
-  TileChooser(Schedule& schedule, const Target& target) : schedule_(schedule), target_(target) {
+  TileChooser(Schedule& schedule, const Processor& processor)
+      : schedule_(schedule), processor_(processor) {
     for (const Stage& stage : stages())
       in_lanes_ = in_lanes_ || (stage.fold && stage.fold->order == Reduction::Order::lanes);
   }
@@ -130,9 +131,9 @@ class TileChooser {
   // Of a field of a tile: its multiply-adds, beside which what rows and columns share is loaded.
   std::int64_t field_cost(const Fold& fold) const {
     const std::int64_t rows = schedule_.rows_at_once, columns = schedule_.tile_unroll;
-    const std::int64_t at_once = std::max(target_.core.fma_bytes, 1);
+    const std::int64_t at_once = std::max(processor_.core.fma_bytes, 1);
     const std::int64_t steps =
-        body_cost(fold.step) * std::max<std::int64_t>(target_.vector_bytes / at_once, 1);
+        body_cost(fold.step) * std::max<std::int64_t>(processor_.vectors.bytes / at_once, 1);
     const std::int64_t shared = step_cost(fold.elements, rows, columns);
     return std::max(steps, (shared + rows * columns / 2) / (rows * columns));
   }
@@ -192,7 +193,7 @@ class TileChooser {
       if (in_lanes_ || ((!only_maps_ || in_order) && schedule_.rows.empty()))
         schedule_.block = step;
     }
-    if (only_maps_ && !in_order) choose_streams(schedule_, target_.core, body_cost_);
+    if (only_maps_ && !in_order) choose_streams(schedule_, processor_.core, body_cost_);
   }
 
   // What is computed at every step of a tile: not what a window alone decides, what is the same for
@@ -235,14 +236,14 @@ class TileChooser {
   // Sums that are under way at a time.
   std::int64_t under_way() const {
     const DType type = schedule_.kernel.locals[stages().front().fold->locals.front()];
-    return target_.core.fmas_under_way(schedule_.width * byte_size(type));
+    return processor_.core.fmas_under_way(schedule_.width * byte_size(type));
   }
 
   // Whether the rows of a tile of several axes share what they load at different steps, if there
   // are registers for that beside its sums.
   bool slides_over(std::int64_t rows) const {
     const Stage& first = stages().front();
-    return schedule_.tile_axes > 1 && first.fold && 2 * rows <= target_.vectors().count - 4 &&
+    return schedule_.tile_axes > 1 && first.fold && 2 * rows <= processor_.vectors.count - 4 &&
            slides_along_steps(schedule_, first, kStepsBetween);
   }
 
@@ -251,7 +252,7 @@ class TileChooser {
   // pays, too, where its rows are stored together.
   void choose_fold_tile() {
     if (!schedule_.vector_row || schedule_.width == 1 || schedule_.rows.empty()) return;
-    auto [rows, columns] = tile_shape(schedule_, target_, schedule_.tile_axes);
+    auto [rows, columns] = tile_shape(schedule_, processor_, schedule_.tile_axes);
     columns = std::min(columns, most_columns_);
     if (rows < 2) return;
     const bool interleaves = stores_between(schedule_, rows);
@@ -273,7 +274,7 @@ class TileChooser {
       // those of two.
       const std::optional<RowOverlap> overlap = overlap_of(stage);
       if (overlap) columns = std::min<std::int64_t>(columns, schedule_.unroll);
-      if (overlap && !has_many_registers(target_)) columns = 1;
+      if (overlap && !has_many_registers(processor_)) columns = 1;
       if (overlap)
         while (columns > 1 && !is_written_out(schedule_.kernel, stage, rows * columns))
           columns /= 2;
@@ -315,7 +316,7 @@ class TileChooser {
   // Whether few groups of rows, with many others outside of them, ask along an image's row of known
   // length whether they are within.
   bool has_row_of_guards(std::int64_t rows) const {
-    if (target_.vectors().bytes != 64 || schedule_.overlap || schedule_.tile_axes > 1 ||
+    if (processor_.vectors.bytes != 64 || schedule_.overlap || schedule_.tile_axes > 1 ||
         schedule_.bounds.empty() || !schedule_.vector_row->extent.is_constant() ||
         schedule_.known_rows().value_or(INT64_MAX) > kGroupsOfRow * rows)
       return false;
@@ -393,7 +394,7 @@ class TileChooser {
   }
 
   Schedule& schedule_;
-  const Target& target_;
+  const Processor& processor_;
   bool in_lanes_ =
       false;  // folds go in lanes, and the vector axis is that of the stages, or of the rows
   bool only_maps_ = true;
@@ -413,6 +414,8 @@ bool is_written_out(const Kernel& kernel, const Stage& stage, std::int64_t field
          steps.value() <= kWrittenOutSteps && steps.value() * fields <= kWrittenOutFields;
 }
 
-void choose_tile(Schedule& schedule, const Target& target) { TileChooser(schedule, target).run(); }
+void choose_tile(Schedule& schedule, const Processor& processor) {
+  TileChooser(schedule, processor).run();
+}
 
 }  // namespace weir

@@ -9,7 +9,7 @@ namespace weir {
 
 // Sets work, bytes, unroll, block, rows_at_once, tile_unroll and streams of a schedule that has its
 // axes, accesses and levels.
-void choose_tile(Schedule& schedule, const Target& target);
+void choose_tile(Schedule& schedule, const Processor& processor);
 
 // A fold of more steps is not written out.
 inline constexpr std::int64_t kWrittenOutSteps = 16;

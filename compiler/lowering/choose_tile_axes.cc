@@ -25,8 +25,8 @@ constexpr double kGathered = 6;
 
 // Vector registers that accumulate, beside those for a row of columns and one field of a column of
 // rows.
-std::int64_t accumulators(const Target& target, std::int64_t columns) {
-  return target.vectors().count - 1 - columns;
+std::int64_t accumulators(const Processor& processor, std::int64_t columns) {
+  return processor.vectors.count - 1 - columns;
 }
 
 // Of what is folded.
@@ -129,7 +129,7 @@ bool decides_steps(const Schedule& schedule, int tile_axis, std::int64_t rows) {
 
 }  // namespace
 
-bool has_many_registers(const Target& target) { return target.vectors().count == 32; }
+bool has_many_registers(const Processor& processor) { return processor.vectors.count == 32; }
 
 bool stores_between(const Schedule& schedule, std::int64_t rows) {
   for (const Stage& stage : schedule.kernel.stages)
@@ -137,39 +137,39 @@ bool stores_between(const Schedule& schedule, std::int64_t rows) {
   return interleaves(schedule);
 }
 
-TileShape tile_shape(const Schedule& schedule, const Target& target, int tile_axes) {
-  TileShape shape{1, tile_vectors(target.vectors())};
+TileShape tile_shape(const Schedule& schedule, const Processor& processor, int tile_axes) {
+  TileShape shape{1, tile_vectors(processor.vectors)};
   std::int64_t vectors = shape.columns;
   if (const Dim& extent = schedule.vector_row->extent; extent.is_constant())
     vectors = std::max<std::int64_t>((extent.value() + schedule.width - 1) / schedule.width, 1);
   shape.columns = std::min(shape.columns, vectors);
   if (tile_axes == 1) {
-    shape.rows = shape.columns == 1 ? tile_rows_of_one(target.processor(), vector_bytes(schedule))
-                                    : kTileRows;
+    shape.rows =
+        shape.columns == 1 ? tile_rows_of_one(processor, vector_bytes(schedule)) : kTileRows;
     const Dim& extent = schedule.rows.back().extent;
     if (extent.is_constant()) {
-      if (shape.columns == 2 && has_many_registers(target))
-        shape.rows = std::max(shape.rows, rows_of_two(schedule, target.core));
+      if (shape.columns == 2 && has_many_registers(processor))
+        shape.rows = std::max(shape.rows, rows_of_two(schedule, processor.core));
       shape.rows = even_part(extent.value(), shape.rows);
     }
     if (stores_between(schedule, shape.rows)) shape.columns = 1;
     // Few rows leave registers to more columns.
     std::int64_t most = shape.columns;
     while (most < std::min(kManyColumns, vectors) && !interleaves(schedule) &&
-           shape.rows * (most + 1) <= accumulators(target, most + 1))
+           shape.rows * (most + 1) <= accumulators(processor, most + 1))
       ++most;
     if (most > shape.columns) shape.columns = even_part(vectors, most);
     return shape;
   }
   for (int i = 0; i < tile_axes; ++i) shape.rows *= tile_row(schedule, i).extent.value();
   if (stores_between(schedule, shape.rows)) shape.columns = 1;
-  while (shape.columns > 1 && shape.rows * shape.columns > accumulators(target, shape.columns))
+  while (shape.columns > 1 && shape.rows * shape.columns > accumulators(processor, shape.columns))
     --shape.columns;
   shape.columns = even_part(vectors, shape.columns);
   return shape;
 }
 
-int choose_tile_axes(const Schedule& schedule, const Target& target) {
+int choose_tile_axes(const Schedule& schedule, const Processor& processor) {
   if (!schedule.vector_row || schedule.width == 1 || schedule.rows.empty()) return 1;
   bool folds = false;
   for (const Stage& stage : schedule.kernel.stages) {
@@ -189,9 +189,9 @@ int choose_tile_axes(const Schedule& schedule, const Target& target) {
     std::optional<std::int64_t> extent = tile_row(schedule, axes - 1).extent.constant();
     rows *= extent.value_or(0);
     if (axes > 1 &&
-        (rows == 0 || rows > accumulators(target, 1) || decides_steps(schedule, axes - 1, rows)))
+        (rows == 0 || rows > accumulators(processor, 1) || decides_steps(schedule, axes - 1, rows)))
       break;
-    const TileShape shape = tile_shape(schedule, target, axes);
+    const TileShape shape = tile_shape(schedule, processor, axes);
     const bool are_between = stores_between(schedule, shape.rows);
     if (axes > 1 && stored_between && !are_between) break;
     stored_between = are_between;

@@ -49,7 +49,7 @@ struct TileShape {
 };
 
 // 32 vector registers, not 16.
-bool has_many_registers(const Target& target);
+bool has_many_registers(const Processor& processor);
 
 // Whether the rows of a tile, of which there are so many, are stored between one another, after a
 // fold that is written out, so that it is known for each row which steps count. Such a tile is one
@@ -57,10 +57,10 @@ bool has_many_registers(const Target& target);
 bool stores_between(const Schedule& schedule, std::int64_t rows);
 
 // The largest shape for a tile of so many row axes.
-TileShape tile_shape(const Schedule& schedule, const Target& target, int tile_axes);
+TileShape tile_shape(const Schedule& schedule, const Processor& processor, int tile_axes);
 
 // How many of the innermost row axes a tile is best made of, for a schedule that has its axes and
 // accesses.
-int choose_tile_axes(const Schedule& schedule, const Target& target);
+int choose_tile_axes(const Schedule& schedule, const Processor& processor);
 
 }  // namespace weir

@@ -12,6 +12,7 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
+#include "compiler/lowering/band_calls.h"
 #include "compiler/lowering/program.h"
 #include "ir/escape.h"
 #include "ir/scalar/print.h"
@@ -215,6 +216,8 @@ std::string place_text(const Buffer& buffer, bool used) {
       return used ? fmt::format("weights + {}", buffer.offset) : "weights, not read";
     case Buffer::Place::state:
       return fmt::format("state + {}{}", buffer.offset, layout_text(buffer.layout));
+    case Buffer::Place::band:
+      return fmt::format("a band at a time{}", layout_text(buffer.layout));
     case Buffer::Place::workspace:
       return used ? fmt::format("workspace slot {}{}", buffer.index, layout_text(buffer.layout))
                   : "not stored";
@@ -235,6 +238,15 @@ std::string largest_text(const std::vector<SlotEnd>& ends) {
                               : fmt::format("slot {} + {}", slot, size_text(size)));
   if (texts.empty()) return "0";
   return texts.size() == 1 ? texts[0] : fmt::format("max({})", fmt::join(texts, ", "));
+}
+
+// How many rows of the second call a band has, of an image's, or what decides it at the call.
+std::string bands_text(const Bands& bands) {
+  const Dim row = bands.source_bytes * Dim(bands.stride);
+  if (row.is_constant() && bands.rows.is_constant() && bands.images.is_constant())
+    return fmt::format("in bands of {} of {} rows", rows_of_band(bands, {}), bands.rows.value());
+  return fmt::format("in bands of up to {} bytes, of {} rows of {}", bands.bytes,
+                     bands.rows.to_string(), row.to_string());
 }
 
 // The buffers of a call in the order of the kernel's header: what is read, what is written, and at
@@ -283,11 +295,18 @@ std::string print(const Program& program) {
   }
   if (!program.workspace.empty())
     text += fmt::format("  {:<16} {} bytes\n", "workspace", largest_text(program.workspace));
+  auto bands = program.bands.begin();
+  std::size_t in_bands = 0;  // calls that follow
   for (const KernelCall& call : program.calls) {
     const Kernel& kernel = program.kernels[call.kernel];
-    text += fmt::format("  run @k{}_{}({})\n", call.kernel, kernel.name,
+    const auto number = static_cast<std::size_t>(&call - program.calls.data());
+    if (bands != program.bands.end() && bands->call == number) {
+      text += fmt::format("  {} {{\n", bands_text(*bands++));
+      in_bands = 2;
+    }
+    text += fmt::format("  {}run @k{}_{}({})\n", in_bands > 0 ? "  " : "", call.kernel, kernel.name,
                         fmt::join(arguments_of(call, kernel, names), ", "));
-    auto number = static_cast<std::size_t>(&call - program.calls.data());
+    if (in_bands > 0 && --in_bands == 0) text += "  }\n";
     for (const IndexCheck& check : program.checks)
       if (check.call == number) text += fmt::format("  end if {} is set\n", names[check.position]);
   }

@@ -10,6 +10,7 @@
 #include <fmt/format.h>
 
 #include "compiler/lowering/apply_panels.h"
+#include "compiler/lowering/band_calls.h"
 #include "compiler/lowering/build_copies.h"
 #include "compiler/lowering/build_kernel.h"
 #include "compiler/lowering/check_indices.h"
@@ -99,12 +100,13 @@ class Lowerer {
     read_frames(program_, framed_copies_,
                 [&](Kernel kernel) { return number_of(std::move(kernel)); });
     place_state();
-    drop_unused_kernels();
     buffers_.place_weights();
     if (options_.reuse_memory) {
       shorten_lives(program_);
       make_again(program_);
+      run_in_bands();
     }
+    drop_unused_kernels();
     plan_memory(program_, {.reuse = options_.reuse_memory});
     return std::move(program_);
   }
@@ -458,6 +460,12 @@ class Lowerer {
         structure_key(kernel), static_cast<std::uint32_t>(program_.kernels.size()));
     if (inserted) program_.kernels.push_back(std::move(kernel));
     return found->second;
+  }
+
+  void run_in_bands() {
+    std::vector<Processor> processors{options_.processor};
+    processors.insert(processors.end(), options_.variants.begin(), options_.variants.end());
+    band_calls(program_, processors, [&](Kernel kernel) { return number_of(std::move(kernel)); });
   }
 
   // The others keep their order.

@@ -3,10 +3,13 @@
 //   fusion plan -> one kernel a group -> rows by group and residue -> the order of dimensions in
 //   memory, and of rows in each kernel, that costs least
 //   -> the order of params that are updated, where it is free -> copies for contractions, transposed or with a frame
-//   -> equal kernels once -> what reads a value's copy in its place -> memory plan
+//   -> equal kernels once -> what reads a value's copy in its place -> calls in bands
+//   -> memory plan
 //
 // The graph must hold no composite ops (passes/decompose.h).
 #pragma once
+
+#include <vector>
 
 #include "compiler/lowering/program.h"
 #include "compiler/lowering/target.h"
@@ -22,6 +25,8 @@ struct LoweringOptions {
   StateOrders state_orders = {};
   // Of the machine that the program is for: weights lie as a register tile reads them.
   Processor processor = {};
+  // Of others that code is generated for from the same program.
+  std::vector<Processor> variants = {};
 };
 
 Program lower(const Graph& graph, const LoweringOptions& options = {});

@@ -28,8 +28,8 @@ SlotSize byte_count(const Buffer& buffer) {
 }
 
 struct Lifetime {
-  std::size_t first = SIZE_MAX;  // the call that writes it
-  std::size_t last = 0;          // the last call that touches it
+  std::size_t first = SIZE_MAX;  // the time of the call that writes it
+  std::size_t last = 0;          // and of the last call that touches it
 };
 
 // Buffers that take over from each other, and so lie in the same place.
@@ -47,11 +47,12 @@ class MemoryPlanner {
     find_lifetimes();
     for (std::size_t call = 0; call < program_.calls.size(); ++call) {
       const KernelCall& now = program_.calls[call];
+      const std::size_t time = times_[call];
       std::vector<bool> taken_over(now.buffers.size());
       for (std::size_t target = 0; target < now.buffers.size(); ++target) {
         std::uint32_t buffer = now.buffers[target];
         const Lifetime& lifetime = lifetimes_[buffer];
-        if (!in_workspace(buffer) || lifetime.first != call) continue;
+        if (!in_workspace(buffer) || lifetime.first != time || block_of_[buffer] != kNone) continue;
         for (std::size_t source = 0; source < now.buffers.size(); ++source) {
           if (source == target || taken_over[source] || !takes_over(call, source, target)) continue;
           taken_over[source] = true;
@@ -60,7 +61,7 @@ class MemoryPlanner {
         }
         if (block_of_[buffer] == kNone) {
           block_of_[buffer] = static_cast<std::uint32_t>(blocks_.size());
-          blocks_.push_back({byte_count(program_.buffers[buffer]), {call, call}});
+          blocks_.push_back({byte_count(program_.buffers[buffer]), {time, time}});
         }
         blocks_[block_of_[buffer]].life.last =
             options_.reuse ? lifetime.last : program_.calls.size();
@@ -138,13 +139,20 @@ class MemoryPlanner {
     return result;
   }
 
+  // Two calls that take turns (band_calls.h) are at the same time.
   void find_lifetimes() {
+    for (std::size_t call = 0; call < program_.calls.size(); ++call) times_.push_back(call);
+    is_banded_.resize(program_.calls.size());
+    for (const Bands& bands : program_.bands) {
+      times_[bands.call + 1] = bands.call;
+      is_banded_[bands.call] = is_banded_[bands.call + 1] = true;
+    }
     lifetimes_.resize(program_.buffers.size());
     for (std::size_t call = 0; call < program_.calls.size(); ++call) {
       for (std::uint32_t buffer : program_.calls[call].buffers) {
         Lifetime& lifetime = lifetimes_[buffer];
-        lifetime.first = std::min(lifetime.first, call);
-        lifetime.last = std::max(lifetime.last, call);
+        lifetime.first = std::min(lifetime.first, times_[call]);
+        lifetime.last = std::max(lifetime.last, times_[call]);
       }
     }
   }
@@ -157,8 +165,8 @@ class MemoryPlanner {
     const KernelCall& now = program_.calls[call];
     const Kernel& kernel = program_.kernels[now.kernel];
     std::uint32_t from = now.buffers[source], to = now.buffers[target];
-    if (!options_.reuse || !in_workspace(from) || kernel.parameters[source].written ||
-        lifetimes_[from].last != call ||
+    if (!options_.reuse || is_banded_[call] || !in_workspace(from) ||
+        kernel.parameters[source].written || lifetimes_[from].last != call ||
         byte_count(program_.buffers[from]) != byte_count(program_.buffers[to]))
       return false;
     // The kernel may read the same buffer as another parameter as well.
@@ -180,6 +188,8 @@ class MemoryPlanner {
 
   Program& program_;
   const MemoryPlanOptions& options_;
+  std::vector<std::size_t> times_;       // by call
+  std::vector<bool> is_banded_;          // by call
   std::vector<Lifetime> lifetimes_;      // by buffer
   std::vector<std::uint32_t> block_of_;  // by buffer
   std::vector<Block> blocks_;

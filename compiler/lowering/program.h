@@ -33,6 +33,7 @@ struct Buffer {
     weights,    // `offset` bytes into the weight block
     state,      // `offset` bytes into the state block
     workspace,  // in slot `index` of the workspace
+    band,       // a part at a time, in what each worker has of the workspace
   };
   std::string name;
   TensorType type;  // as it lies in memory
@@ -54,6 +55,20 @@ struct KernelCall {
   // value copied, and none for scratch.
   std::vector<NodeId> nodes;
   std::vector<ValueId> values;
+};
+
+// Two calls that run together, band by band (band_calls.h): so many rows of what the first one
+// computes as some rows of the second one need, and then these.
+struct Bands {
+  std::uint32_t call;    // the first one, in Program::calls; the other is the next
+  std::uint32_t buffer;  // what the one computes for the other
+  // Both go through images, one after the other, and in each through rows: of an image the second
+  // call has `rows`, and the first one `source_rows`, of which row i of the second reads
+  // i * stride ... (i + 1) * stride - 1, those that there are.
+  Dim images, rows, source_rows;
+  std::int64_t stride;
+  Dim source_bytes;    // of a row of the first call
+  std::int64_t bytes;  // that a band has at most, unless a row of the second call reads more
 };
 
 // A check of an operand of indices, which a kernel of its own makes: it leaves the position of the
@@ -131,6 +146,7 @@ struct Program {
   std::vector<std::string> symbols;  // in the order of weir_call::dims
   std::vector<Kernel> kernels;       // each structure once
   std::vector<KernelCall> calls;
+  std::vector<Bands> bands;        // in the order of their calls
   std::vector<IndexCheck> checks;  // in the order of their calls
   std::vector<SizeCheck> size_checks;
   std::vector<Buffer> buffers;

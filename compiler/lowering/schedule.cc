@@ -27,7 +27,7 @@ using scalar::Primitive;
 
 class Scheduler {
  public:
-  Scheduler(const Kernel& kernel, const Target& target) : target_(target) {
+  Scheduler(const Kernel& kernel, const Processor& processor) : processor_(processor) {
     result_.kernel = kernel;
   }
 
@@ -42,19 +42,19 @@ class Scheduler {
     std::vector<Id> loads;
     for (const auto& [id, offset] : load_offsets_) loads.push_back(id);
     find_bounds(result_, vector_is_stage_, loads);
-    result_.tile_axes = choose_tile_axes(result_, target_);
+    result_.tile_axes = choose_tile_axes(result_, processor_);
     find_levels(result_, vector_is_stage_);
     find_loads_along_steps();
-    choose_tile(result_, target_);
+    choose_tile(result_, processor_);
     // Where no tile of several axes pays, as its rows share nothing, one of the last axis may.
     if (result_.rows_at_once == 1 && result_.tile_axes > 1) {
       result_.tile_axes = 1;
       find_levels(result_, vector_is_stage_);
       find_loads_along_steps();
-      choose_tile(result_, target_);
+      choose_tile(result_, processor_);
     }
-    choose_panel(result_, target_.core);
-    choose_far_columns(result_, target_.core);
+    choose_panel(result_, processor_.core);
+    choose_far_columns(result_, processor_.core);
     result_.rows_by_stage = rows_by_stage(result_);
     return std::move(result_);
   }
@@ -187,7 +187,7 @@ class Scheduler {
     for (const Stage& stage : stages())
       if (stage.fold) lanes = lanes || stage.fold->order == Reduction::Order::lanes;
     // Without folds a stage axis only appears beside one, so maps always run along a row axis.
-    int width = target_.lanes(vector_type(lanes));
+    int width = processor_.vectors.lanes(vector_type(lanes));
     vector_is_stage_ = lanes && !lies_along_columns();
     if (vector_is_stage_) {
       Dim longest = 0;
@@ -232,7 +232,7 @@ class Scheduler {
       any = true;
     }
     return any && columns.extent.is_constant() &&
-           columns.extent.value() >= target_.lanes(vector_type(true));
+           columns.extent.value() >= processor_.vectors.lanes(vector_type(true));
   }
 
   // The type whose elements fill a vector: one of 4 bytes where there is any, so that f64 beside
@@ -378,7 +378,7 @@ class Scheduler {
     }
   }
 
-  const Target& target_;
+  const Processor& processor_;
   Schedule result_;
   std::vector<bool> needed_;
   std::vector<bool> in_address_;
@@ -425,8 +425,8 @@ std::int64_t Schedule::tile_position(std::size_t tile_axis, std::int64_t row) co
   return row % rows[rows.size() - 1 - tile_axis].extent.value();
 }
 
-Schedule make_schedule(const Kernel& kernel, const Target& target) {
-  return Scheduler(kernel, target).run();
+Schedule make_schedule(const Kernel& kernel, const Processor& processor) {
+  return Scheduler(kernel, processor).run();
 }
 
 }  // namespace weir

@@ -208,6 +208,6 @@ struct Schedule {
   std::int64_t tile_position(std::size_t tile_axis, std::int64_t row) const;
 };
 
-Schedule make_schedule(const Kernel& kernel, const Target& target);
+Schedule make_schedule(const Kernel& kernel, const Processor& processor);
 
 }  // namespace weir

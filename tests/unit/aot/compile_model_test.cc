@@ -5,6 +5,7 @@
 
 #include <cstring>
 
+#include <dlfcn.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -16,6 +17,7 @@
 #include "compiler/frontend/npy.h"
 #include "compiler/trainer.h"
 #include "function_bytes.h"
+#include "ir/text.h"
 #include "runtime/thread_pool.h"
 #include "runtime/weir_runtime.h"
 #include "runtime/workspace.h"
@@ -157,6 +159,76 @@ TEST(LoadedModel, HasTheBitsOfTheJit) {
     weir_workspace_destroy(workspace);
   }
   weir_model_close(loaded);
+}
+
+// Calls that take turns do so in all variants of the code, whose schedules differ, and each worker
+// has its band; the bits are those of code for one processor.
+TEST(LoadedModel, RunsInBandsInEveryVariant) {
+  if (!resolve_target({}).triple.starts_with("x86_64")) GTEST_SKIP() << "variants are for x86-64";
+  Model model;
+  model.graph = parse_graph(R"(graph @pooled(%x: f32[3, 4, 66, 37]) -> (f32[3, 40, 33, 18]) {
+  param %w: f32[40, 4, 3, 3]
+  %h = conv(%x, %w) {low = [1, 1], high = [1, 1]}
+  %a = leaky_relu(%h)
+  %y = max_pool(%a) {kernel = [2, 2], strides = [2, 2]}
+  return %y
+})",
+                            "pooled.weir");
+  auto filled = [](Tensor::Sizes sizes) {
+    Tensor tensor(DType::f32, std::move(sizes));
+    float next = 0.25F;
+    for (float& element : tensor.mutable_elements<float>()) {
+      element = next - 0.5F;
+      next = next * 3.6875F * (1 - next);
+    }
+    return tensor;
+  };
+  model.weights.emplace("w", filled({40, 4, 3, 3}));
+  const Tensor x = filled({3, 4, 66, 37});
+  const std::vector<Tensor> expected = compile(model).run({{"x", x}});
+  ThreadPool pool(3);
+  test::TemporaryFolder folder;
+  const std::vector<std::string> lists[] = {
+      {"x86-64", "x86-64-v3"}, {"x86-64-v3", "x86-64-v4"}, {"x86-64", "x86-64-v3", "x86-64-v4"}};
+  for (std::size_t number = 0; number < std::size(lists); ++number) {
+    CompileModelOptions options;
+    options.form = ObjectForm::shared;
+    options.variants = lists[number];
+    const std::string path = folder / ("pooled" + std::to_string(number) + ".so");
+    const ModelProgram program{"forward", model.graph};
+    write_file(path, {compile_model({&program, 1}, model.weights, options).code});
+    char reason[200] = "";
+    weir_loaded_model* loaded = weir_model_open(path.c_str(), reason, sizeof(reason));
+    ASSERT_NE(loaded, nullptr) << reason;
+    void* library = dlopen(path.c_str(), RTLD_NOW);
+    ASSERT_NE(library, nullptr);
+    // Which of the variants runs is noted in the workspace.
+    auto* choose = reinterpret_cast<int (*)(void*)>(dlsym(library, "pooled_init"));
+    ASSERT_NE(choose, nullptr);
+    const weir_program_info* run = weir_model_program(loaded, "forward");
+    std::size_t fixed = 0, per_worker = 0;
+    ASSERT_EQ(run->workspace_size(nullptr, &fixed, &per_worker), WEIR_OK);
+    EXPECT_GE(per_worker, 2 * 37 * 40 * sizeof(float));
+    EXPECT_LT(fixed + per_worker, 3 * 40 * 66 * 37 * sizeof(float));
+    weir_workspace* workspace = weir_workspace_create();
+    for (const weir_executor* executor :
+         {static_cast<const weir_executor*>(nullptr), &pool.executor()}) {
+      Tensor y(DType::f32, {3, 40, 33, 18});
+      const void* inputs[] = {x.data()};
+      void* outputs[] = {y.mutable_data()};
+      const std::size_t workers =
+          executor == nullptr ? 1 : static_cast<std::size_t>(executor->max_workers);
+      void* memory = weir_workspace_reserve(workspace, fixed + per_worker * workers);
+      ASSERT_EQ(choose(memory), WEIR_OK);
+      weir_call call{inputs,   outputs, weir_model_describe(loaded)->weights, memory, nullptr,
+                     executor, nullptr};
+      EXPECT_EQ(run->run(&call), WEIR_OK);
+      EXPECT_TRUE(compare(y, expected[0]).identical) << number;
+    }
+    weir_workspace_destroy(workspace);
+    dlclose(library);
+    weir_model_close(loaded);
+  }
 }
 
 // The digits with a loss, and their training step and evaluation on one block of state.

@@ -61,6 +61,8 @@ class GuardedObject {
   GuardedObject& operator=(const GuardedObject&) = delete;
   bool is_loaded() const { return loaded_ != nullptr; }
   bool has_panels() const { return has_panels_; }
+  // What the last run's worker had.
+  std::size_t per_worker() const { return per_worker_; }
 
   // The program's status; with a data fault, state must be as it was. All inputs of i32 are
   // `integer`, those of f32 0.25, and all others 0.
@@ -72,7 +74,8 @@ class GuardedObject {
     EXPECT_EQ(info.init_state(state.data(), weights.data()), WEIR_OK);
     std::size_t fixed = 0, per_worker = 0;
     EXPECT_EQ(program.workspace_size(&rows, &fixed, &per_worker), WEIR_OK);
-    GuardedMemory workspace(fixed, against);
+    per_worker_ = per_worker;
+    GuardedMemory workspace(fixed + per_worker, against);
     std::vector<std::ptrdiff_t> sizes(200);
     EXPECT_EQ(program.shapes(&rows, sizes.data()), WEIR_OK);
     std::vector<std::unique_ptr<GuardedMemory>> tensors;
@@ -111,6 +114,7 @@ class GuardedObject {
   test::TemporaryFolder folder_;
   std::string weights_;
   bool has_panels_ = false;
+  std::size_t per_worker_ = 0;
   weir_loaded_model* loaded_ = nullptr;
 };
 
@@ -130,6 +134,32 @@ TEST(GuardedObject, TouchesOnlyWhatItIsHanded) {
     for (const char* program : {"step", "evaluate"})
       EXPECT_EQ(object.run(program, 7, label, Against::page_behind), WEIR_DATA_FAULT)
           << program << " " << label;
+  }
+}
+
+// A pool reads a band of what its convolution computes, which ends where the workspace does: rows
+// of vectors, and of some that are not whole.
+TEST(GuardedObject, ReadsBandsAtTheEdge) {
+  for (const char* width : {"40", "37"}) {
+    std::string text = R"(graph @pooled(%x: f32[N, 3, 97, WIDTH]) -> (f32[N, 20, 48, HALF], f32[]) {
+  param %w: f32[20, 3, 3, 3]
+  %h = conv(%x, %w) {low = [1, 1], high = [1, 1]}
+  %a = leaky_relu(%h)
+  %y = max_pool(%a) {kernel = [2, 2], strides = [2, 2]}
+  %m = mul(%y, %y)
+  %loss = reduce_sum(%m)
+  return %y, %loss as "loss"
+})";
+    text.replace(text.find("WIDTH"), 5, width);
+    text.replace(text.find("HALF"), 4, std::string(width) == "40" ? "20" : "18");
+    Weights weights;
+    weights.emplace("w", Tensor(DType::f32, {20, 3, 3, 3}));
+    GuardedObject object({test::parse(text), std::move(weights)}, {});
+    ASSERT_TRUE(object.is_loaded());
+    for (std::ptrdiff_t images : {1, 3})
+      for (Against against : {Against::page_behind, Against::page_before})
+        EXPECT_EQ(object.run("forward", images, 0, against), WEIR_OK) << width << " " << images;
+    EXPECT_GT(object.per_worker(), 0U);
   }
 }
 

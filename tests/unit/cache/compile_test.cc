@@ -173,6 +173,13 @@ TEST(ProgramKey, tells_programs_apart) {
   EXPECT_TRUE(differs([](Program& p) { p.calls.push_back(p.calls[0]); }));
   EXPECT_TRUE(differs([](Program& p) { p.calls[0].buffers[0] += 1; }));
   EXPECT_TRUE(differs([](Program& p) { p.calls.back().dims[0] = Dim::symbol("N") + 1; }));
+  const Bands bands{0, 0, Dim(1), Dim(4), Dim(8), 2, Dim(64), 512};
+  std::vector<Bands> others(9, bands);
+  others[1].call = 1, others[2].buffer = 1, others[3].images = 2, others[4].rows = 3;
+  others[5].source_rows = 9, others[6].stride = 1, others[7].source_bytes = 128;
+  others[8].bytes = 256;
+  for (const Bands& each : others)
+    EXPECT_TRUE(differs([&](Program& p) { p.bands.push_back(each); }));
   EXPECT_TRUE(differs([](Program& p) { p.buffers[0].offset += 64; }));
   EXPECT_TRUE(differs([](Program& p) { p.buffers[0].index += 1; }));
   EXPECT_TRUE(differs([](Program& p) { p.buffers[0].place = Buffer::Place::weights; }));

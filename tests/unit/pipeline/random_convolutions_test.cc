@@ -109,7 +109,7 @@ void count_schedules(const Graph& graph, std::map<std::string, int>& counts) {
       const bool cut = parameters[1].type.rank() > parameters[0].type.rank();
       forms.insert(cut ? "copy in panels for a run" : "copy for a run");
     }
-    Schedule schedule = make_schedule(kernel, target);
+    Schedule schedule = make_schedule(kernel, target.processor());
     if (schedule.panel) forms.insert("panel that a kernel copies");
     if (schedule.overlap) forms.insert("rows that overlap");
     if (schedule.tile_axes > 1) forms.insert("tile of several axes");

@@ -577,7 +577,7 @@ TEST(Tiles, ResiduesOfAWholeRow) {
           "return %y }}",
           columns, 2 * columns);
       const weir::Program program = lower_graph(parse(text), options);
-      const Schedule schedule = make_schedule(program.kernels.back(), target);
+      const Schedule schedule = make_schedule(program.kernels.back(), target.processor());
       EXPECT_EQ(schedule.rows_at_once, 4) << cpu << ", " << columns;
       EXPECT_EQ(schedule.tile_unroll, 1) << cpu << ", " << columns;
       EXPECT_GE(schedule.block, columns) << cpu;

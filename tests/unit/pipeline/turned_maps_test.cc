@@ -28,7 +28,8 @@ std::vector<Dim> rows(const Graph& graph) {
   CompileOptions options;
   options.target.cpu = "x86-64-v3";
   const weir::Program program = lower_graph(graph, options);
-  const Schedule schedule = make_schedule(program.kernels.at(0), resolve_target(options.target));
+  const Schedule schedule =
+      make_schedule(program.kernels.at(0), resolve_target(options.target).processor());
   std::vector<Dim> extents;
   for (const LoopAxis& row : schedule.rows) extents.push_back(row.extent);
   return extents;
