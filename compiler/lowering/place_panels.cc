@@ -1,5 +1,6 @@
 #include "compiler/lowering/place_panels.h"
 
+#include <algorithm>
 #include <cstdint>
 #include <vector>
 
@@ -17,21 +18,19 @@ double near_bytes(const Core& core) { return static_cast<double>(core.second.byt
 
 // What a run of memory, which is read ahead, costs beside a line of each of several pixels.
 constexpr double kAhead = 0.25;
-// A dimension that is known only at the call.
-constexpr std::int64_t kOneAtATime = 1;
+// What stands for a dimension that is known only at the call: a batch may be a single image, and it
+// may be so many that all of them are far.
+constexpr std::int64_t kOne = 1, kMany = kSymbolEstimate;
 
-double size_with_one(const Dim& dim) { return estimated_size(dim, kOneAtATime); }
+// What is read from afar with the panels outermost, and inside of the loops over an image's rows.
+struct Reads {
+  double outermost, inside;
+};
 
-}  // namespace
-
-void place_panels(Kernel& kernel, const Core& core) {
-  // The panel, rows of the image, a row's pixels, a panel's columns.
-  if (kernel.rows.size() < 4) return;
+Reads reads_of(const Kernel& kernel, std::int64_t symbol, const Core& core) {
   double weights = 0, image = 0;
-  bool has_window = false;
   for (const Stage& stage : kernel.stages) {
     if (!stage.fold) continue;
-    has_window = has_window || !stage.digits.empty();
     for (Id load : scalar::reachable(kernel.arena, stage.fold->elements)) {
       const scalar::Node& node = kernel.arena[load];
       if (!scalar::is_load(node.primitive)) continue;
@@ -41,18 +40,31 @@ void place_panels(Kernel& kernel, const Core& core) {
         of_panel = of_panel ||
                    (kernel.arena[id].primitive == Primitive::axis && kernel.arena[id].payload == 0);
       (of_panel ? weights : image) +=
-          size_with_one(element_count(type.shape)) * byte_size(type.dtype);
+          estimated_size(element_count(type.shape), symbol) * byte_size(type.dtype);
     }
   }
-  // Without a window all pixels of the image are rows of tiles.
   const double near = near_bytes(core);
-  if (!has_window || image <= near) return;
-  const auto pixels = static_cast<std::uint32_t>(kernel.rows.size() - 2);
   double passes = 1;
-  for (std::uint32_t axis = 1; axis < pixels; ++axis) passes *= size_with_one(kernel.rows[axis]);
-  const double outermost = weights + image * size_with_one(kernel.rows[0]);
-  const double inside = image + weights * (weights > near ? passes * kAhead : 1);
-  if (inside >= outermost) return;
+  for (std::uint32_t axis = 1; axis + 2 < kernel.rows.size(); ++axis)
+    passes *= estimated_size(kernel.rows[axis], symbol);
+  const double panels = estimated_size(kernel.rows[0], symbol);
+  return {weights + image * (image > near ? panels : 1),
+          image + weights * (weights > near ? passes * kAhead : 1)};
+}
+
+}  // namespace
+
+void place_panels(Kernel& kernel, const Core& core) {
+  // The panel, rows of the image, a row's pixels, a panel's columns.
+  if (kernel.rows.size() < 4) return;
+  // Without a window all pixels of the image are rows of tiles.
+  const bool has_window = std::ranges::any_of(kernel.stages, [](const Stage& stage) {
+    return stage.fold.has_value() && !stage.digits.empty();
+  });
+  if (!has_window) return;
+  const Reads of_one = reads_of(kernel, kOne, core), of_many = reads_of(kernel, kMany, core);
+  if (of_many.inside >= of_many.outermost || of_one.inside > of_one.outermost) return;
+  const auto pixels = static_cast<std::uint32_t>(kernel.rows.size() - 2);
   std::vector<std::uint32_t> order;
   for (std::uint32_t axis = 1; axis < kernel.rows.size(); ++axis) {
     if (axis == pixels) order.push_back(0);

@@ -4,7 +4,9 @@
 // image that the second cache does not hold comes from afar each time, and a tile, which takes a
 // line of each of its pixels in turn, waits for it. Inside the loops over all rows of the image it
 // reads the image once, and the weights once for each row of it, as one run of memory, which is
-// read ahead. Of the two the one is taken that waits less. The order of additions is the same.
+// read ahead. Of the two the one is taken that waits less; for a batch that is known only at the call
+// inside, if many images wait less so, and a single one no longer. The order of additions is the
+// same.
 #pragma once
 
 #include "compiler/lowering/kernel.h"
