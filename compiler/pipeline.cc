@@ -165,6 +165,7 @@ LoweringOptions lowering_options(const CompileOptions& options) {
           .reuse_memory = options.reuse_memory,
           .orders_state = options.orders_state,
           .state_orders = options.state_orders,
+          .outputs_leave = options.outputs_leave,
           .processor = processor_of(options.target)};
 }
 

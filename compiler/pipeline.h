@@ -39,6 +39,10 @@ struct CompileOptions {
   // program on the same block of state has chosen. StateVariable::order says what became of it.
   bool orders_state = false;
   StateOrders state_orders = {};
+  // Whether whoever calls does not read the outputs soon. Large ones may then be stored past the
+  // caches where these are full of what is read, which is faster unless they are read
+  // (docs/decisions/streams.md). The bits are the same.
+  bool outputs_leave = false;
   // What the backward pass reads of the forward pass is kept in its smallest form, and computed
   // again as far as this budget for the workspace asks for it
   // (compiler/rematerialize/rematerialize.h); not if `passes` are given.

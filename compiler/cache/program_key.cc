@@ -120,7 +120,7 @@ std::string core_key(const Core& core) {
 std::string program_key(const Program& program) {
   // What `weights` and `state` say of the blocks' layouts stands in the buffers' offsets.
   const auto& [name, symbols, kernels, calls, bands, checks, size_checks, buffers, slots, workspace,
-               weights, weight_bytes, state, state_bytes, inputs, outputs] = program;
+               weights, weight_bytes, state, state_bytes, inputs, outputs, outputs_leave] = program;
   Writer writer;
   writer.text(name);
   writer.count(symbols);
@@ -139,6 +139,7 @@ std::string program_key(const Program& program) {
     writer.count(*signature);
     for (const auto& [value, type] : *signature) writer.type(type);
   }
+  writer.number(std::uint64_t{outputs_leave});
   return writer.take();
 }
 

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "compiler/lowering/cache_line.h"
+
 namespace weir {
 namespace {
 
@@ -16,22 +18,34 @@ llvm::Value* is_past(llvm::IRBuilder<>& b, SizeArithmetic& sizes, const Schedule
   return b.CreateICmpSGE(sizes.dimension(schedule.bytes), least);
 }
 
+// Whether rows are long enough to be stored past the caches.
+llvm::Value* has_long_rows(llvm::IRBuilder<>& b, SizeArithmetic& sizes, const Schedule& schedule) {
+  if (!schedule.row_bytes) return b.getTrue();
+  llvm::Value* bytes = sizes.dimension(*schedule.row_bytes);
+  llvm::Value* has_part = b.CreateIsNotNull(b.CreateAnd(bytes, sizes.i64(kLineBytes - 1)));
+  return b.CreateICmpSGE(
+      bytes, b.CreateSelect(has_part, sizes.i64(kLeastRow), sizes.i64(kLeastRowOfLines)));
+}
+
 // From the nearest on, of those loops that the schedule has.
 llvm::Value* reach_from(Reach nearest, llvm::IRBuilder<>& b, SizeArithmetic& sizes,
                         const Schedule& schedule, const Sharing& sharing) {
   llvm::Value* reach = reach_value(b, nearest);
-  auto beyond = [&](const BytesFrom& from, Reach next) {
+  llvm::Value* is_long = has_long_rows(b, sizes, schedule);
+  auto beyond = [&](const BytesFrom& from, Reach next, bool of_any_rows) {
     if (next <= nearest) return;
-    reach = b.CreateSelect(is_past(b, sizes, schedule, from, sharing), reach_value(b, next), reach);
+    llvm::Value* holds = is_past(b, sizes, schedule, from, sharing);
+    if (!of_any_rows) holds = b.CreateAnd(holds, is_long);
+    reach = b.CreateSelect(holds, reach_value(b, next), reach);
   };
-  if (schedule.has_far_loop()) beyond(schedule.far, Reach::far);
-  beyond(schedule.past_caches, Reach::memory);
+  if (schedule.has_far_loop()) beyond(schedule.far, Reach::far, schedule.lines_past_caches == 0);
+  beyond(schedule.past_caches, Reach::memory, false);
   const auto [first, end] = schedule.leaves_alone;
   if (first == end) return reach;
   llvm::Value* bytes = sizes.dimension(schedule.bytes);
   llvm::Value* within =
       b.CreateAnd(b.CreateICmpSGE(bytes, sizes.i64(first)), b.CreateICmpSLT(bytes, sizes.i64(end)));
-  llvm::Value* leaves = b.CreateAnd(within, b.CreateNot(sharing.shared));
+  llvm::Value* leaves = b.CreateAnd(b.CreateAnd(within, is_long), b.CreateNot(sharing.shared));
   return b.CreateSelect(leaves, reach_value(b, Reach::memory), reach);
 }
 

@@ -48,6 +48,8 @@ std::string text_of(const llvm::Module& module, llvm::AssemblyAnnotationWriter* 
   return text;
 }
 
+namespace {
+
 // Whether the buffer is an output that only one call works on.
 bool leaves(const Program& program, std::uint32_t buffer) {
   if (program.buffers[buffer].place != Buffer::Place::output) return false;
@@ -65,6 +67,8 @@ Schedule schedule_of(const Kernel& kernel, const Target& target) try {
   throw;
 }
 
+}  // namespace
+
 std::vector<Schedule> schedules_of(const Program& program, const Target& target) {
   std::vector<Schedule> schedules;
   schedules.reserve(program.kernels.size());
@@ -76,7 +80,7 @@ std::vector<Schedule> schedules_of(const Program& program, const Target& target)
     const bool all_leave = std::ranges::all_of(program.calls, [&](const KernelCall& call) {
       return call.kernel != i || leaves(program, call.buffers[result]);
     });
-    if (all_leave) let_result_leave(schedule, target.core);
+    if (all_leave) let_result_leave(schedule, target.core, program.outputs_leave);
   }
   return schedules;
 }

@@ -43,9 +43,10 @@ constexpr int kRegisters = 28;
 constexpr std::int64_t kPastCaches = 24 << 20, kPastCachesAlone = 12 << 20,
                        kPastLargeCaches = 64 << 20;
 
-// Where all of it is so many halves of what such a core's schedules have of its second cache, a
-// quarter more than the cache has, the result of one or two operands leaves; on one thread only as
-// long as the operands alone are not as much.
+// A second cache of such a core is two of those that its schedules go by (known_cores.cc). Where
+// all that a thread touches is a quarter more than it, five halves of that, a result of one or two
+// operands leaves that nobody reads soon; on one thread up to where operands of its own size alone
+// are as much.
 constexpr std::int64_t kBeyondSecond = 5;
 
 // Vectors that are alive at once, at most, where all that a store's value depends on is loaded
@@ -133,10 +134,10 @@ std::vector<Id> streamed_loads(const Schedule& schedule) {
   return loads;
 }
 
-void let_result_leave(Schedule& schedule, const Core& core) {
+void let_result_leave(Schedule& schedule, const Core& core, bool at_all) {
   if (schedule.lines_past_caches > 0) schedule.lines_past_caches = kLinesThatLeave;
   const auto operands = static_cast<std::int64_t>(streamed_loads(schedule).size());
-  if (core.past_caches != PastCaches::late || !schedule.stores_lines || operands < 1 ||
+  if (!at_all || core.past_caches != PastCaches::late || !schedule.stores_lines || operands < 1 ||
       operands > static_cast<std::int64_t>(kTwoOperands))
     return;
   const std::int64_t beyond = kBeyondSecond * core.second.bytes / 2;
@@ -156,6 +157,10 @@ void choose_streams(Schedule& schedule, const Core& core, std::int64_t body_cost
   const Store& store = schedule.kernel.stages[0].stores[0];
   const KernelParameter& result = schedule.kernel.parameters[store.parameter];
   schedule.stores_lines = byte_size(result.type.dtype) * schedule.width == kLineBytes;
+  if (!schedule.rows.empty())
+    schedule.row_bytes = schedule.vector_row
+                             ? schedule.vector_row->extent * Dim(byte_size(result.type.dtype))
+                             : Dim(0);
   const bool leaves_early = schedule.stores_lines && core.past_caches == PastCaches::early_apart;
   schedule.past_caches = {kPastCachesAlone, kPastCaches,
                           leaves_early ? kPastCachesAlone : kPastCaches};

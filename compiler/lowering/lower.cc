@@ -63,6 +63,7 @@ class Lowerer {
   Program run() {
     program_.name = graph_.name();
     program_.symbols = graph_.symbols();
+    program_.outputs_leave = options_.outputs_leave;
     program_.size_checks = size_checks(graph_);
     IndexCheckPlan checks = plan_index_checks(graph_);
     FusionPlan plan =

@@ -23,6 +23,7 @@ struct LoweringOptions {
   // all others lie as `state_orders` says, and otherwise as they are declared.
   bool orders_state = false;
   StateOrders state_orders = {};
+  bool outputs_leave = false;  // as in CompileOptions
   // Of the machine that the program is for: weights lie as a register tile reads them.
   Processor processor = {};
   // Of others that code is generated for from the same program.

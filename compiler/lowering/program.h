@@ -158,6 +158,7 @@ struct Program {
   std::uint64_t state_bytes = 0;
   // In the order of weir_call. The outputs are those of the graph that update no param.
   std::vector<std::pair<std::string, TensorType>> inputs, outputs;
+  bool outputs_leave = false;  // as in CompileOptions
 
   // Whether some of the state has a next value.
   bool updates_state() const {

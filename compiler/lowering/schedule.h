@@ -129,6 +129,10 @@ struct FarColumns {
 // Bytes that a kernel moves in the time of a vector operation.
 inline constexpr std::int64_t kBytesOfUnit = 16;
 
+// Bytes of a row that is stored past the caches; and of one that is whole lines, as it lies in
+// memory of our own.
+inline constexpr std::int64_t kLeastRow = 768, kLeastRowOfLines = 256;
+
 // From so many bytes of all operands on: without an executor, with one, and with one whose threads
 // run on processors that are far from each other.
 struct BytesFrom {
@@ -167,6 +171,9 @@ struct Schedule {
   // And on one thread within these, where the second cache holds the operands and not the result as
   // well, which the program does not read; none if they are equal.
   BytesWithin leaves_alone;
+  // Where there are several rows, what one has of the result: short ones are not stored so, for they
+  // begin and end with single elements.
+  std::optional<Dim> row_bytes;
   // So many lines of each operand ahead they ask for the next, of the second cache or of the first.
   int lines_ahead = 0;
   bool asks_second = false;

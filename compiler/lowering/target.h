@@ -54,7 +54,8 @@ struct Cache {
 enum class PastCaches : std::uint8_t {
   large,        // those that no cache holds
   early_apart,  // and, of threads that are far from each other, some that the last cache would hold
-  late,         // only those that even a last cache of hundreds of megabytes does not hold
+  late,         // those that even a last cache of hundreds of megabytes does not hold, but sooner
+                // those that nobody reads soon
 };
 
 struct Core {

@@ -178,6 +178,12 @@ void add_contract(CLI::App& command, bool& contract) {
                    "one fma, which rounds once instead of twice.");
 }
 
+void add_outputs_leave(CLI::App& command, bool& leave) {
+  command.add_flag("--outputs-leave", leave,
+                   "The outputs are not read soon: large ones may be stored past the caches where "
+                   "these are full of what is read.");
+}
+
 void add_memory_budget(CLI::App& command, std::string& budget, SymbolSizes sizes) {
   std::string help =
       "The most that the workspace may take: what the backward pass needs is computed again as "

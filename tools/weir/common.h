@@ -66,6 +66,7 @@ CacheOptions given_cache(const CacheArguments& arguments);
 void add_gradient(CLI::App& command, std::vector<std::string>& names);
 void add_target(CLI::App& command, TargetSpec& target);
 void add_contract(CLI::App& command, bool& contract);
+void add_outputs_leave(CLI::App& command, bool& leave);
 // Whether the sizes of symbolic dimensions stand in the option, or are those of the command's
 // inputs.
 enum class SymbolSizes { given, known };

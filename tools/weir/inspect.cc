@@ -41,7 +41,7 @@ struct InspectOptions {
   TrainingStepArguments training;
   LimitOptions limits;
   TargetSpec target;
-  bool no_fusion = false, contract = false, locations = false;
+  bool no_fusion = false, contract = false, outputs_leave = false, locations = false;
   TimeOptions times;
 };
 
@@ -94,11 +94,13 @@ void inspect_model(const InspectOptions& options) {
         "asm",
         shown(options.stage)));
   const bool is_declared = *stage == InspectStage::graph;
-  if (is_declared && (options.no_fusion || options.contract || !options.memory_budget.empty()))
+  if (is_declared && (options.no_fusion || options.contract || options.outputs_leave ||
+                      !options.memory_budget.empty()))
     throw Error(fmt::format("the stage graph is the model as declared; {} is for the others",
-                            options.no_fusion  ? "--no-fusion"
-                            : options.contract ? "--contract"
-                                               : "--memory-budget"));
+                            options.no_fusion       ? "--no-fusion"
+                            : options.contract      ? "--contract"
+                            : options.outputs_leave ? "--outputs-leave"
+                                                    : "--memory-budget"));
   if (options.locations && !is_declared && *stage != InspectStage::optimized)
     throw Error(
         fmt::format("--locations is for graph and optimized, and the stage is {}", options.stage));
@@ -117,6 +119,7 @@ void inspect_model(const InspectOptions& options) {
   CompileOptions compile_options;
   compile_options.target = options.target;
   compile_options.contract = options.contract;
+  compile_options.outputs_leave = options.outputs_leave;
   compile_options.fuse = !options.no_fusion;
   compile_options.memory_budget = given_memory_budget(options.memory_budget);
   check_memory_budget(options.memory_budget, graph);
@@ -147,6 +150,7 @@ void add_inspect_command(CLI::App& app, Action& action) {
                     "compile --train compiles it. Labels are of i32.",
                     /*draws=*/false);
   add_contract(*command, options->contract);
+  add_outputs_leave(*command, options->outputs_leave);
   add_memory_budget(*command, options->memory_budget);
   add_target(*command, options->target);
   add_limits(*command, options->limits);

@@ -44,6 +44,7 @@ std::vector<ModelProgram> all_programs(Model& model, const ProgramArguments& arg
 void add_programs(CLI::App& command, ProgramArguments& arguments) {
   add_gradient(command, arguments.gradient);
   add_contract(command, arguments.contract);
+  add_outputs_leave(command, arguments.outputs_leave);
   add_memory_budget(command, arguments.memory_budget);
   add_list(command, "--programs", arguments.programs, "NAMES",
            "Those to compile of forward, gradient, step and evaluate; all that there are if left "
@@ -66,6 +67,7 @@ GivenPrograms given_programs(const std::string& model, const std::optional<std::
       chosen_programs(all_programs(whole, arguments), arguments.programs);
   const Initializer otherwise{arguments.training.train ? "he" : "zeros"};
   options.compile.contract = arguments.contract;
+  options.compile.outputs_leave = arguments.outputs_leave;
   options.compile.memory_budget = given_memory_budget(arguments.memory_budget);
   if (std::none_of(programs.begin(), programs.end(),
                    [](const ModelProgram& program) { return has_backward_pass(program.graph); }))

@@ -1,5 +1,5 @@
 // Which programs of a model the commands compile and size deal with: the options --gradient,
-// --train with what belongs to it, --contract, --memory-budget, --programs and --strip-weights.
+// --train with what belongs to it, --contract, --outputs-leave, --memory-budget, --programs and --strip-weights.
 #pragma once
 
 #include <optional>
@@ -16,7 +16,7 @@ namespace weir::tool {
 struct ProgramArguments {
   std::vector<std::string> gradient, programs;
   TrainingStepArguments training;
-  bool strip_weights = false, contract = false;
+  bool strip_weights = false, contract = false, outputs_leave = false;
   std::string memory_budget;
 };
 void add_programs(CLI::App& command, ProgramArguments& arguments);

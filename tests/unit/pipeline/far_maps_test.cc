@@ -57,9 +57,9 @@ constexpr MapCase kMaps[] = {
 
 // Bytes of operands and result from which another loop may run (lowering/choose_streams.cc); the
 // first two are of first caches of 48 KB.
-constexpr std::int64_t kSteps[] = {48 << 10, 96 << 10, 1 << 18,  1 << 20,
-                                   2 << 20,  5 << 19,  12 << 20, 24 << 20};
-constexpr std::int64_t kMost = (24 << 20) / 8 + 64;  // elements
+constexpr std::int64_t kSteps[] = {48 << 10, 96 << 10, 1 << 18,  1 << 20,  2 << 20, 5 << 19,
+                                   15 << 18, 5 << 20,  12 << 20, 24 << 20, 64 << 20};
+constexpr std::int64_t kMost = (64 << 20) / 8 + 64;  // elements
 constexpr std::int64_t kMargin = 32;                 // before and behind a result
 constexpr float kUntouched = 12345;
 
@@ -107,12 +107,47 @@ TEST_P(FarMaps, EqualTheFormulaOnBothSidesOfEverySize) {
   const auto bytes = static_cast<std::int64_t>((GetParam().operands + 1) * sizeof(float));
   for (const VectorLevel& level :
        vector_levels().first(std::min<std::size_t>(2, vector_levels().size()))) {
-    const Executable executable = compile({parse(GetParam().text), {}, {}}, {level});
+    const Graph graph = parse(GetParam().text);
+    CompileOptions options;
+    options.target.cpu = level.cpu;
+    const Executable read_soon = weir::compile(Model{graph, {}}, options);
+    options.outputs_leave = true;
+    const Executable leaving = weir::compile(Model{graph, {}}, options);
     for (std::int64_t step : kSteps)
       for (std::int64_t count : {step / bytes - 5, step / bytes + 19}) {
-        check(executable, count, 0, nullptr);
-        check(executable, count, 3, test_executors()[0]);
+        check(read_soon, count, 0, nullptr);
+        check(read_soon, count, 3, test_executors()[0]);
+        check(leaving, count, 3, nullptr);
+        check(leaving, count, 0, test_executors()[0]);
       }
+  }
+}
+
+// Rows begin and end with single elements, unless they are whole lines.
+TEST(FarRows, EqualTheFormulaWhateverTheirLength) {
+  const Graph graph = parse(
+      "graph @m(%a: f32[N, K], %b: f32[K]) -> (f32[N, K]) { %s = add(%a, %b) %y = relu(%s) return "
+      "%y }");
+  for (const VectorLevel& level :
+       vector_levels().first(std::min<std::size_t>(2, vector_levels().size()))) {
+    const Executable executable = compile({graph, {}, {}}, {level});
+    for (std::int64_t columns : {33, 63, 64, 191, 192, 193, 500}) {
+      const std::int64_t rows = (66 << 20) / 8 / columns;
+      std::vector<float> a(static_cast<std::size_t>(rows * columns)), b(500);
+      for (std::size_t i = 0; i < a.size(); ++i) a[i] = static_cast<float>(i % 1001) - 500;
+      for (std::size_t i = 0; i < b.size(); ++i) b[i] = static_cast<float>(i) - 250;
+      const std::vector<Tensor> given{Tensor::view(DType::f32, {rows, columns}, a.data()),
+                                      Tensor::view(DType::f32, {columns}, b.data())};
+      std::vector<float> memory(a.size() + 2 * kMargin, kUntouched);
+      std::vector<Tensor> results{
+          Tensor::view(DType::f32, {rows, columns}, memory.data() + kMargin + 1)};
+      executable.run_into(given, results);
+      std::vector<float> expected(memory.size(), kUntouched);
+      for (std::size_t i = 0; i < a.size(); ++i)
+        expected[kMargin + 1 + i] = std::max(0.0F, a[i] + b[i % static_cast<std::size_t>(columns)]);
+      ASSERT_EQ(std::memcmp(memory.data(), expected.data(), memory.size() * sizeof(float)), 0)
+          << rows << " rows of " << columns;
+    }
   }
 }
 
