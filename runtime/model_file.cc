@@ -45,7 +45,7 @@ class ModelFile {
     if (descriptor_ < 0 || ::fstat(descriptor_, &status) != 0) {
       fault_ = std::generic_category().message(errno);
     } else if (!S_ISREG(status.st_mode)) {
-      fault_ = "this is not a file";
+      fault_ = S_ISDIR(status.st_mode) ? "this is a folder, not a file" : "this is not a file";
     } else {
       size_ = static_cast<std::uint64_t>(status.st_size);
     }

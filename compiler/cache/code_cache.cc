@@ -118,7 +118,9 @@ void CodeCache::refuse(std::string_view key, std::string_view fault) {
 std::string CodeCache::read_entry(const std::string& path, std::string& bytes) const {
   OpenFile file(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK));
   if (file.number() < 0)
-    return errno == ENOENT ? "" : fmt::format("cannot be read: {}", reason(errno));
+    return errno == ENOENT    ? ""
+           : errno == ENOTDIR ? "cannot be read, for the cache is a file and not a folder"
+                              : fmt::format("cannot be read: {}", reason(errno));
   struct stat status{};
   if (::fstat(file.number(), &status) != 0) return fmt::format("cannot be read: {}", reason(errno));
   if (!S_ISREG(status.st_mode)) return "is not a file";

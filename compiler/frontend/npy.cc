@@ -270,7 +270,7 @@ Tensor read_npy(const std::string& path) { return read_npy(map_file(path)); }
 
 void check_npy_type(DType type) {
   if (npy_name(type).empty())
-    throw Error(fmt::format(".npy files have no {}; cast to f32 first", name(type)));
+    throw Error(fmt::format(".npy and .npz files have no {}; cast to f32 first", name(type)));
 }
 
 std::string npy_header(const Tensor& tensor) {

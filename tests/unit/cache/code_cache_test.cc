@@ -139,6 +139,12 @@ TEST_F(CodeCacheTest, what_is_no_file_is_refused) {
   EXPECT_EQ(warnings_.size(), 1u);
 }
 
+TEST_F(CodeCacheTest, a_file_in_place_of_the_folder_is_told) {
+  overwrite(folder_ / "cache", "a file");
+  EXPECT_EQ(cache().find("key"), std::nullopt);
+  EXPECT_THAT(warnings_, ElementsAre(HasSubstr("the cache is a file and not a folder")));
+}
+
 TEST_F(CodeCacheTest, a_huge_file_is_not_read) {
   cache().store("key", Parts{"code"});
   ASSERT_EQ(::truncate(files().at(0).c_str(), off_t{1} << 40), 0);
