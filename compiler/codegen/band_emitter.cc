@@ -118,7 +118,8 @@ void BandEmitter::emit_function(llvm::Function& function, const BandedCall& firs
                   {frame, b_.CreateMul(b_.CreateAdd(before_image, begin), each),
                    b_.CreateMul(b_.CreateAdd(before_image, end), each), function.getArg(3)});
   };
-  llvm::Value* source_from = b_.CreateMul(from, stride);
+  // Windows in a frame may lie behind all rows.
+  llvm::Value* source_from = lesser(b_.CreateMul(from, stride), source_rows);
   llvm::Value* source_to = lesser(b_.CreateMul(to, stride), source_rows);
   llvm::Value* behind =
       b_.CreateMul(b_.CreateAdd(b_.CreateMul(image, source_rows), source_from), source_bytes);

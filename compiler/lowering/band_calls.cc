@@ -257,6 +257,9 @@ class Bander {
                 last.stride,
                 byte_size(buffer.type.dtype),
                 0};
+    // Rows that no window reads are not computed, which whoever reads other results would miss.
+    const auto results = std::ranges::count(from.parameters, true, &KernelParameter::written);
+    if (results != 1 && bands.rows * Dim(bands.stride) != bands.source_rows) return false;
     for (const SharedAxis& axis : shared)
       if (&axis != &last) bands.images = bands.images * to.rows[axis.reader];
     const std::vector<std::uint32_t> order = dimensions_in_order(buffer.type.shape, shared);

@@ -53,17 +53,22 @@ std::vector<Id> aligned_indices(Arena& arena, const Group& group, MemberLevel re
   return spread_indices(arena, read_shape, domain_axes);
 }
 
+const GroupMember& member_that_makes(const Planner& planner, const Group& group, ValueId value) {
+  const NodeId producer = planner.graph.value(value).producer;
+  auto member = std::ranges::find(group.members, producer, &GroupMember::node);
+  WEIR_CHECK(member != group.members.end());
+  return *member;
+}
+
 // Whether every value of `group` that the probed node reads is read at the reader's own place.
 bool reads_in_place(const Planner& planner, Probe& probe, const Group& group, int number,
                     MemberLevel level) {
   for (const Probe::Access& access : probe.accesses) {
     if (planner.group_of(access.value) != number) continue;
-    NodeId producer = planner.graph.value(access.value).producer;
-    auto member = std::find_if(group.members.begin(), group.members.end(),
-                               [&](const GroupMember& m) { return m.node == producer; });
-    WEIR_CHECK(member != group.members.end());
-    if (member->level == MemberLevel::full && level == MemberLevel::row) return false;
-    if (access.indices != aligned_indices(probe.arena, group, level, member->level,
+    const GroupMember& member = member_that_makes(planner, group, access.value);
+    if (!member.turned.empty() || (member.level == MemberLevel::full && level == MemberLevel::row))
+      return false;
+    if (access.indices != aligned_indices(probe.arena, group, level, member.level,
                                           planner.graph.type(access.value).shape))
       return false;
   }
@@ -84,8 +89,13 @@ std::optional<GroupMember> turned_member(const Planner& planner, NodeId node, co
     std::vector<Id> indices;
     for (std::size_t i = 0; i < of_value.size(); ++i)
       if (of_value[i] != Dim(1)) indices.push_back(access.indices[i]);
-    if (indices.size() != rank || (place && *place != indices)) return std::nullopt;
-    place = std::move(indices);
+    if (indices.size() != rank) return std::nullopt;
+    // What a row has of a member that is turned itself.
+    const GroupMember& member = member_that_makes(planner, group, access.value);
+    std::vector<Id> row = indices;
+    for (std::size_t i = 0; i < member.turned.size(); ++i) row[member.turned[i]] = indices[i];
+    if (place && *place != row) return std::nullopt;
+    place = std::move(row);
   }
   if (!place) return std::nullopt;
   std::vector<bool> seen(rank);
@@ -97,6 +107,7 @@ std::optional<GroupMember> turned_member(const Planner& planner, NodeId node, co
     seen[index.payload] = true;
     turned[index.payload] = row;
   }
+  if (std::ranges::is_sorted(turned)) turned.clear();
   return GroupMember{node, MemberLevel::row, std::move(turned)};
 }
 

@@ -149,6 +149,21 @@ TEST(Bands, TakeWhatOneCallAloneReadsOfTheOther) {
   EXPECT_TRUE(lowered(Pooled{}.graph(), "x86-64-v3", false).bands.empty());
 }
 
+// What is computed beside it has all of its rows, also those that no window reads.
+TEST(Bands, LeaveOtherResultsWhole) {
+  for (const auto& [height, count] :
+       {std::pair(96, std::size_t{1}), std::pair(97, std::size_t{0})}) {
+    const Graph graph = parse(
+        fmt::format("graph @m(%x: f32[2, 3, {0}, 40]) -> (f32[2, 16, {0}, 40], f32[2, 16, 48, 20]) "
+                    "{{ param %w: f32[16, 3, 3, 3] "
+                    "%h = conv(%x, %w) {{low = [1, 1], high = [1, 1]}} %o = tanh(%h) "
+                    "%y = max_pool(%h) {{kernel = [2, 2], strides = [2, 2]}} return %o, %y }}",
+                    height));
+    expect_bands(graph, count);
+    expect_interpreted(graph, {{}});
+  }
+}
+
 // What the convolution computes has no place in the workspace; each worker has a band of it.
 TEST(Bands, TakeLittleMemory) {
   const Graph graph = Pooled{.filters = 16, .height = 416, .width = 416}.graph();

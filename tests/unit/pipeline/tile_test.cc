@@ -336,6 +336,26 @@ TEST(Tiles, ResultsThatAreStoredTurned) {
       }
 }
 
+// Of equal sizes, what reads a turned result reads it turned, whatever it reads besides.
+TEST(Tiles, ResultsThatAreReadTurned) {
+  for (const char* rest :
+       {"%v = tanh(%t) %z = add(%v, %v) return %z, %v",
+        "%v = tanh(%t) %z = mul(%v, %c) return %z, %v", "%v = tanh(%t) %z = exp(%v) return %z, %v",
+        "%v = tanh(%t) %o = transpose(%v) %z = exp(%o) return %z, %v",
+        "%v = tanh(%c) %z = mul(%t, %r) return %z, %v"}) {
+    expect_equal(fmt::format("graph @m(%x: f32[40, 12], %r: f32[40, 40]) -> (f32[40, 40], f32[40, "
+                             "40]) {{ param %w: f32[40, 12] %c = linear(%x, %w) %t = transpose(%c) "
+                             "{} }}",
+                             rest),
+                 {});
+    expect_equal(
+        fmt::format("graph @m(%x: f32[N, 12], %w: f32[N, 12], %r: f32[N, N]) -> (f32[N, N], f32[N, "
+                    "N]) {{ %c = linear(%x, %w) %t = transpose(%c) {} }}",
+                    rest),
+        {{"N", 33}});
+  }
+}
+
 // Rows that are counted at the call, in tiles of two heights of which the last may lie beyond the
 // end; and columns behind whole vectors, with what follows the product stored for all rows at once.
 TEST(Tiles, RowsCountedAtTheCall) {
