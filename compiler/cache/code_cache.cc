@@ -119,7 +119,7 @@ std::string CodeCache::read_entry(const std::string& path, std::string& bytes) c
   OpenFile file(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK));
   if (file.number() < 0)
     return errno == ENOENT    ? ""
-           : errno == ENOTDIR ? "cannot be read, for the cache is a file and not a folder"
+           : errno == ENOTDIR ? "cannot be read, for a file stands where its folder is to be"
                               : fmt::format("cannot be read: {}", reason(errno));
   struct stat status{};
   if (::fstat(file.number(), &status) != 0) return fmt::format("cannot be read: {}", reason(errno));

@@ -142,7 +142,7 @@ TEST_F(CodeCacheTest, what_is_no_file_is_refused) {
 TEST_F(CodeCacheTest, a_file_in_place_of_the_folder_is_told) {
   overwrite(folder_ / "cache", "a file");
   EXPECT_EQ(cache().find("key"), std::nullopt);
-  EXPECT_THAT(warnings_, ElementsAre(HasSubstr("the cache is a file and not a folder")));
+  EXPECT_THAT(warnings_, ElementsAre(HasSubstr("a file stands where its folder is to be")));
 }
 
 TEST_F(CodeCacheTest, a_huge_file_is_not_read) {
