@@ -19,7 +19,7 @@ namespace {
 
 constexpr double kGoal = 0.92;
 constexpr double kCallGoal = 100e-9;
-constexpr double kClearlyFaster = 1.1;
+constexpr double kClearlyFaster = 1.05;
 
 struct Kernel {
   const char* name;
