@@ -1,10 +1,8 @@
 // Contractions in register tiles: every number of rows and columns about a tile's, at every vector
 // level, against the interpreter bit for bit.
 #include <array>
-#include <cstddef>
 
 #include <fmt/format.h>
-#include <fmt/ranges.h>
 #include <gtest/gtest.h>
 
 #include "compiler/autodiff/gradient.h"
@@ -310,50 +308,6 @@ TEST(Tiles, ColumnsWithABiasAreRepeated) {
               "return %y, %z }}",
               rows, columns),
           {});
-}
-
-// What a convolution stores turned, with all that follows it: in one kernel where its vectors may
-// run along what is innermost there, in two elsewhere, and where another reads what is not turned.
-TEST(Tiles, ResultsThatAreStoredTurned) {
-  for (int filters : {3, 10, 16, 24, 33})
-    for (const char* order : {"[0, 2, 3, 1]", "[0, 3, 1, 2]", "[0, 2, 1, 3]", "[2, 3, 1, 0]"})
-      for (int kernel : {1, 3}) {
-        std::array<int, 4> sizes{2, filters, 9, 11}, turned;
-        for (std::size_t i = 0; i < 4; ++i)
-          turned[i] = sizes[static_cast<std::size_t>(order[1 + 3 * i] - '0')];
-        const std::string of_result = fmt::format("f32[{}]", fmt::join(sizes, ", ")),
-                          of_turned = fmt::format("f32[{}]", fmt::join(turned, ", "));
-        for (const char* other : {"", ", %l"})
-          expect_equal(
-              fmt::format(
-                  "graph @c(%x: f32[2, 9, 11, 12], %w: f32[{0}, 12, {1}, {1}], %b: f32[{0}]) -> "
-                  "({2}{3}{4}) {{ %t = transpose(%x) {{permutation = [0, 3, 1, 2]}} "
-                  "%c = conv(%t, %w, %b) {{low = [{5}, {5}], high = [{5}, {5}]}} "
-                  "%l = leaky_relu(%c) %y = transpose(%l) {{permutation = {6}}} return %y{7} }}",
-                  filters, kernel, of_turned, *other ? ", " : "", *other ? of_result : "",
-                  kernel / 2, order, other),
-              {});
-      }
-}
-
-// Of equal sizes, what reads a turned result reads it turned, whatever it reads besides.
-TEST(Tiles, ResultsThatAreReadTurned) {
-  for (const char* rest :
-       {"%v = tanh(%t) %z = add(%v, %v) return %z, %v",
-        "%v = tanh(%t) %z = mul(%v, %c) return %z, %v", "%v = tanh(%t) %z = exp(%v) return %z, %v",
-        "%v = tanh(%t) %o = transpose(%v) %z = exp(%o) return %z, %v",
-        "%v = tanh(%c) %z = mul(%t, %r) return %z, %v"}) {
-    expect_equal(fmt::format("graph @m(%x: f32[40, 12], %r: f32[40, 40]) -> (f32[40, 40], f32[40, "
-                             "40]) {{ param %w: f32[40, 12] %c = linear(%x, %w) %t = transpose(%c) "
-                             "{} }}",
-                             rest),
-                 {});
-    expect_equal(
-        fmt::format("graph @m(%x: f32[N, 12], %w: f32[N, 12], %r: f32[N, N]) -> (f32[N, N], f32[N, "
-                    "N]) {{ %c = linear(%x, %w) %t = transpose(%c) {} }}",
-                    rest),
-        {{"N", 33}});
-  }
 }
 
 // Rows that are counted at the call, in tiles of two heights of which the last may lie beyond the
