@@ -87,8 +87,7 @@ std::vector<PackedCopy> pack_windows(BuiltKernel& built,
       if (!scalar::is_load(kernel.arena[id].primitive)) continue;
       const auto parameter = static_cast<std::uint32_t>(kernel.arena[id].payload);
       auto order = order_across(kernel, stage, id, vector_axis);
-      const double elements =
-          estimated_size(element_count(kernel.parameters[parameter].type.shape));
+      const double elements = estimated_elements(kernel.parameters[parameter].type.shape);
       if (order && (!wanted[parameter] || wanted[parameter] == order) &&
           reads >= kReads * elements) {
         wanted[parameter] = order;
@@ -104,13 +103,14 @@ std::vector<PackedCopy> pack_windows(BuiltKernel& built,
     return wanted[parameter] && !refused[parameter] && !kernel.parameters[parameter].written &&
            built.values[parameter].valid();
   };
-  // A copy that is made anyway has its frame for nothing.
+  // A copy that is made anyway has its frame for nothing, unless that is more than what is read: a
+  // window of two taps may reach a million elements beyond an image.
   const std::vector<FramedWindow> framed = frame_windows(
       kernel,
       [&](std::uint32_t parameter) {
         return is_copied(parameter) && !is_weight(built.values[parameter]);
       },
-      0);
+      kReads);
   built.values.resize(kernel.parameters.size());
   std::vector<bool> is_read(kernel.parameters.size());
   for (Id id : scalar::reachable(kernel.arena, roots_of(kernel)))
