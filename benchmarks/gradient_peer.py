@@ -27,6 +27,8 @@ class Layer:
         self.x, self.w = (torch.rand(layer[name]).sub_(0.5).requires_grad_() for name in "xw")
         if layer["kind"] == "dense":
             self.y = F.linear(self.x, self.w)
+        elif layer["kind"] == "product":
+            self.y = self.x @ self.w
         else:
             conv = (F.conv1d, F.conv2d, F.conv3d)[len(layer["x"]) - 3]
             self.y = conv(

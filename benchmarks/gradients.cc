@@ -4,7 +4,9 @@
 // process of its own, in turns with ours.
 //
 // All operands vary, as in training, and ours lie in plain layouts; oneDNN's in whatever layouts it
-// likes. Goal: 93 % of the layer's own. Multiply-adds with a convolution's frame are not counted.
+// likes. The weights of a layer lie as [outputs, inputs], and the second operand of a product of two
+// inputs as [inputs, outputs]. Goal: 93 % of the layer's own. Multiply-adds with a convolution's
+// frame are not counted.
 #include <csignal>
 #include <exception>
 #include <optional>
@@ -53,39 +55,57 @@ class Program {
   std::vector<Tensor> inputs_, outputs_;
 };
 
+// A network of one layer for so many rows or images; or a product of two inputs, the second of which
+// lies as [inputs, outputs].
+struct Case {
+  const Network& network;
+  std::int64_t batch;
+  bool is_product = false;
+
+  const Layer& layer() const { return network.layers[0]; }
+  bool is_dense() const { return layer().kind == Layer::Kind::dense; }
+};
+
 // A layer of x and w, without bias and activation; or the sum of its result times g, whose
 // gradients are those of the layer with g coming from above.
-Graph layer_graph(const Network& network, std::int64_t batch, bool weighed) {
-  const Layer& layer = network.layers[0];
+Graph layer_graph(const Case& of, bool weighed) {
+  const auto& [network, batch, is_product] = of;
+  const Layer& layer = of.layer();
   GraphBuilder builder("layer");
   Var x = builder.input("x", DType::f32, shape_of_input(network, batch));
   Shape filters{layer.outputs, network.input[0] / layer.groups};
-  bool is_dense = layer.kind == Layer::Kind::dense;
+  if (is_product) std::swap(filters[0], filters[1]);
+  const bool is_dense = of.is_dense();
   const std::size_t axes = network.spatial_axes();
   if (!is_dense) filters.insert(filters.end(), axes, Dim(layer.kernel));
   Var w = builder.input("w", DType::f32, filters);
   std::vector<std::int64_t> strides(axes, layer.stride), dilations(axes, layer.dilation),
       low(axes, layer.low), high(axes, layer.high);
-  Var y = is_dense ? linear(x, w) : conv(x, w, Var(), strides, dilations, low, high, layer.groups);
+  Var y = is_product ? matmul(x, w)
+          : is_dense ? linear(x, w)
+                     : conv(x, w, Var(), strides, dilations, low, high, layer.groups);
   builder.output("y", weighed ? y * builder.input("g", DType::f32, y.shape()) : y);
   return builder.finish().graph;
 }
 
-Program gradient_of(const Network& network, std::int64_t batch, const std::string& operand) {
+Program gradient_of(const Case& of, const std::string& operand) {
   std::vector<std::string> wrt{operand};
-  Graph graph = gradient(layer_graph(network, batch, true), wrt);
+  Graph graph = gradient(layer_graph(of, true), wrt);
   return Program(only_outputs(
       graph, [&](const Graph::Output& output) { return output.name == "grad_" + operand; }));
 }
 
 // The layer, as PyTorch's process is told of it.
-std::string description(const Network& network, std::int64_t batch) {
-  const Layer& layer = network.layers[0];
+std::string description(const Case& of) {
+  const auto& [network, batch, is_product] = of;
+  const Layer& layer = of.layer();
   std::vector<std::int64_t> x{batch}, w{layer.outputs, network.input[0] / layer.groups};
   x.insert(x.end(), network.input.begin(), network.input.end());
-  const bool is_dense = layer.kind == Layer::Kind::dense;
-  if (!is_dense) w.insert(w.end(), network.spatial_axes(), layer.kernel);
-  return nlohmann::json{{"kind", is_dense ? "dense" : "conv"},
+  if (is_product) std::swap(w[0], w[1]);
+  if (!of.is_dense()) w.insert(w.end(), network.spatial_axes(), layer.kernel);
+  return nlohmann::json{{"kind", is_product      ? "product"
+                                 : of.is_dense() ? "dense"
+                                                 : "conv"},
                         {"x", x},
                         {"w", w},
                         {"stride", layer.stride},
@@ -123,24 +143,23 @@ class Gradients {
     }
   }
 
-  void add(const Network& network, std::int64_t batch) {
+  void add(const Case& of) {
+    const auto& [network, batch, is_product] = of;
     if (!options_.wants(network.name)) return;
-    const Graph graph = layer_graph(network, batch, false);
+    const Graph graph = layer_graph(of, false);
     const Work work{work_of(graph, {}).flops, 0};
     Program forward(graph);
-    if (torch_) torch_->ask("layer " + description(network, batch));
-    const Layer& layer = network.layers[0];
+    if (torch_) torch_->ask("layer " + description(of));
     for (const char* operand : {"x", "w"}) {
-      Program ours = gradient_of(network, batch, operand);
+      Program ours = gradient_of(of, operand);
       for (int threads : {1, 2}) {
         const weir_executor* executor = threads == 1 ? nullptr : &two_.executor();
         std::vector<Side> sides{repeated([&, executor] { forward.run(executor); }),
                                 repeated([&, executor] { ours.run(executor); })};
         Places places;
-        if (blas_.present() && layer.kind == Layer::Kind::dense) {
+        if (blas_.present() && of.is_dense()) {
           places.blas = sides.size();
-          sides.push_back(
-              product(ours, *operand == 'w', batch, network.input[0], layer.outputs, threads));
+          sides.push_back(product(ours, *operand == 'w', of, threads));
         }
 #if defined(WEIR_BENCHMARK_ONEDNN)
         OneDnnGradient onednn(network, batch, *operand == 'w', threads);
@@ -165,16 +184,19 @@ class Gradients {
     std::size_t blas = 0, onednn = 0, torch = 0;
   };
 
-  // OpenBLAS: of x [batch, inputs], g w; of w [outputs, inputs], g^T x.
-  Side product(Program& ours, bool of_weights, std::int64_t batch, std::int64_t inputs,
-               std::int64_t outputs, int threads) {
-    return repeated([=, this, &ours] {
+  // OpenBLAS: of x [batch, inputs], g w, or g w^T; of w [outputs, inputs] g^T x, or of w [inputs,
+  // outputs] x^T g.
+  Side product(Program& ours, bool of_weights, const Case& of, int threads) {
+    const std::int64_t batch = of.batch, inputs = of.network.input[0], outputs = of.layer().outputs;
+    return repeated([=, this, &ours, is_product = of.is_product] {
       blas_.set_threads(threads);
       const float *g = ours.input("g"), *other = ours.input(of_weights ? "x" : "w");
-      if (of_weights)
-        blas_.multiply(outputs, inputs, batch, g, true, other, false, ours.result());
+      if (!of_weights)
+        blas_.multiply(batch, inputs, outputs, g, false, other, is_product, ours.result());
+      else if (is_product)
+        blas_.multiply(inputs, outputs, batch, other, true, g, false, ours.result());
       else
-        blas_.multiply(batch, inputs, outputs, g, false, other, false, ours.result());
+        blas_.multiply(outputs, inputs, batch, g, true, other, false, ours.result());
     });
   }
 
@@ -229,12 +251,17 @@ class Gradients {
 
 void measure(const Options& options) {
   Gradients gradients(options);
-  for (std::int64_t size : {256, 1024}) {
+  for (std::int64_t size : {64, 256, 512, 1024, 2048}) {
     if (options.quick && size > 256) break;
-    gradients.add(perceptron(fmt::format("{0} x {0} -> {0}", size), {size, size}), size);
+    gradients.add({perceptron(fmt::format("{0} x {0} x {0}", size), {size, size}), size, true});
   }
-  gradients.add(perceptron("32 x 1024 -> 1024", {1024, 1024}), 32);
-  for (const Network& network : single_convolutions()) gradients.add(network, 1);
+  for (std::int64_t size : {256, 512, 1024, 2048}) {
+    if (options.quick && size > 1024) break;
+    gradients.add({perceptron(fmt::format("{0} x {0} -> {0}", size), {size, size}), size});
+  }
+  for (std::int64_t batch : {1, 8, 32})
+    gradients.add({perceptron(fmt::format("{} x 1024 -> 1024", batch), {1024, 1024}), batch});
+  for (const Network& network : single_convolutions()) gradients.add({network, 1});
 }
 
 }  // namespace
