@@ -38,6 +38,8 @@ constexpr std::int64_t kStepsBetween = 2;
 constexpr std::int64_t kRowVectors = 16;
 // With fewer tiles than this each is a unit.
 constexpr std::int64_t kFewTiles = 8;
+// Groups of rows, at least, where a unit is all columns of one: so threads share them evenly.
+constexpr std::int64_t kLeastGroups = 32;
 // Of a map in tiles that transpose: vectors of a unit, enough that working out where it is costs
 // little; and what an element may cost, for it is written out for each row.
 constexpr std::int64_t kTransposedVectors = 4;
@@ -310,7 +312,32 @@ class TileChooser {
         extent.value() <= kRowVectors * schedule_.width)
       schedule_.block = std::max(schedule_.block, kRowVectors * schedule_.width);
     // Under guards that change from step to step few rows share a vector under a mask.
-    if (has_row_of_guards(rows)) schedule_.block = std::max(schedule_.block, extent.value());
+    if (has_row_of_guards(rows) || has_far_results(rows))
+      schedule_.block = std::max(schedule_.block, extent.value());
+  }
+
+  // Whether results had better be written whole rows at a time: they take more than half of the
+  // second cache, and the columns of all steps no more than that, which stay there meanwhile. Block
+  // by block a group of rows writes a few lines of each row, and the next block others of the same
+  // pages.
+  bool has_far_results(std::int64_t rows) const {
+    const std::vector<Stage>& all = stages();
+    if (schedule_.tile_axes > 1 || schedule_.overlap || schedule_.kernel.across ||
+        std::ranges::count_if(all, [](const Stage& stage) { return stage.fold.has_value(); }) != 1)
+      return false;
+    const Stage& stage = all.front();
+    const std::optional<std::int64_t> columns = schedule_.vector_row->extent.constant(),
+                                      steps = arena().axis_extent(*stage.axis).constant(),
+                                      high = schedule_.rows.back().extent.constant();
+    if (!stage.digits.empty() || !stage.fold->partials.empty() || !columns || !steps || !high)
+      return false;
+    for (const auto& [id, access] : schedule_.loads)
+      if (access.along_steps) return false;
+    const double row_bytes = static_cast<double>(*columns) *
+                             byte_size(schedule_.kernel.locals[stage.fold->locals.front()]);
+    const double half = static_cast<double>(processor_.core.second.bytes) / 2;
+    return *high / rows >= kLeastGroups && static_cast<double>(*steps) * row_bytes <= half &&
+           static_cast<double>(*high) * row_bytes > half;
   }
 
   // Whether few groups of rows, with many others outside of them, ask along an image's row of known
