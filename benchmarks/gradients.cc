@@ -256,7 +256,7 @@ void measure(const Options& options) {
     gradients.add({perceptron(fmt::format("{0} x {0} x {0}", size), {size, size}), size, true});
   }
   for (std::int64_t size : {256, 512, 1024, 2048}) {
-    if (options.quick && size > 1024) break;
+    if (options.quick && (size == 512 || size > 1024)) continue;
     gradients.add({perceptron(fmt::format("{0} x {0} -> {0}", size), {size, size}), size});
   }
   for (std::int64_t batch : {1, 8, 32})
