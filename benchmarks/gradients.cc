@@ -259,8 +259,10 @@ void measure(const Options& options) {
     if (options.quick && (size == 512 || size > 1024)) continue;
     gradients.add({perceptron(fmt::format("{0} x {0} -> {0}", size), {size, size}), size});
   }
-  for (std::int64_t batch : {1, 8, 32})
+  for (std::int64_t batch : {1, 8, 32}) {
+    if (options.quick && batch == 8) continue;
     gradients.add({perceptron(fmt::format("{} x 1024 -> 1024", batch), {1024, 1024}), batch});
+  }
   for (const Network& network : single_convolutions()) gradients.add({network, 1});
 }
 
