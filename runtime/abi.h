@@ -57,7 +57,8 @@ typedef void (*weir_task)(void* argument, ptrdiff_t task, int worker);
 typedef struct weir_executor {
   /* Given back to every function below as it is. */
   void* context;
-  /* Worker numbers are 0 ... max_workers - 1; at least 1. */
+  /* Worker numbers are 0 ... max_workers - 1; at least 1. One alone is as no executor: everything
+   * runs on the calling thread, and no function below is called. */
   int max_workers;
   /* Calls task(argument, i, worker) once for every i in [0, tasks), in any order and on any threads,
    * and returns when all of them have returned. Tasks never wait for each other. Never null. */

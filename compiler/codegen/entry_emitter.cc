@@ -344,8 +344,9 @@ class EntryEmitter {
     llvm::Value* units = units_of(schedule);
     llvm::Value* cost = cost_of(schedule);
     if (units_) return units_->emit(units, cost);
-    const Sharing sharing{schedule.streams ? b_.CreateIsNotNull(memory_.executor()) : b_.getFalse(),
-                          apart_where_asked(schedule)};
+    const Sharing sharing{
+        schedule.streams ? parallel_.has_workers(memory_.executor()) : b_.getFalse(),
+        apart_where_asked(schedule)};
     llvm::Value* frame = frames_.filled(call, reach_of(b_, sizes_, schedule, sharing));
     llvm::Value* exchanged = exchanged_bytes(call);
     for (const KernelPhase& phase : phases_of_(call.kernel)) {

@@ -133,7 +133,7 @@ void ParallelEmitter::run_parallel(llvm::Value* kernel, llvm::Value* frame, llvm
   b_.CreateCondBr(worth, large_block, serial_block);
   b_.SetInsertPoint(large_block);
   llvm::Value* executor = read_executor();
-  b_.CreateCondBr(b_.CreateIsNull(executor), serial_block, parallel_block);
+  b_.CreateCondBr(has_workers(executor), parallel_block, serial_block);
   b_.SetInsertPoint(parallel_block);
   std::vector<llvm::Value*> arguments{kernel, frame, units, cost, executor};
   if (single_) {
@@ -203,6 +203,22 @@ llvm::FunctionType* ParallelEmitter::run_type() {
       b_.getVoidTy(),
       {pointer_, pointer_, b_.getInt64Ty(), b_.getInt64Ty(), b_.getInt64Ty(), pointer_, pointer_},
       false);
+}
+
+llvm::Value* ParallelEmitter::has_workers(llvm::Value* executor) {
+  llvm::BasicBlock* before = b_.GetInsertBlock();
+  llvm::BasicBlock* some = block("some");
+  llvm::BasicBlock* counted = block("counted");
+  b_.CreateCondBr(b_.CreateIsNull(executor), counted, some);
+  b_.SetInsertPoint(some);
+  llvm::Value* several =
+      b_.CreateICmpSGT(executor_field(executor, Field::max_workers), b_.getInt32(1));
+  b_.CreateBr(counted);
+  b_.SetInsertPoint(counted);
+  llvm::PHINode* result = b_.CreatePHI(b_.getInt1Ty(), 2);
+  result->addIncoming(b_.getFalse(), before);
+  result->addIncoming(several, some);
+  return result;
 }
 
 llvm::FunctionType* ParallelEmitter::kernel_type() {

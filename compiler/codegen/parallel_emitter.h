@@ -40,14 +40,18 @@ class ParallelEmitter {
 
   // The second half of that: runs them and goes to `after` where the executor is worth it, or where
   // it may be, if `single`, runs them and returns a weir_status; `exchanged`, `begun` and `after`
-  // are then null. `read_executor` gives it where it is asked. The builder then stands where it is
-  // not.
+  // are then null. `read_executor` gives it where it is asked; one of a single worker
+  // is none. The builder then stands where it is not.
   void run_parallel(llvm::Value* kernel, llvm::Value* frame, llvm::Value* units, llvm::Value* cost,
                     llvm::Value* exchanged, const std::function<llvm::Value*()>& read_executor,
                     llvm::Value* begun, llvm::BasicBlock* after);
 
   // What a task calls: kernel(frame*, i64 begin, i64 end, i32 worker).
   llvm::FunctionType* kernel_type();
+
+  // Whether an executor, which may be null, has several workers, an i1. The builder then stands in
+  // another block.
+  llvm::Value* has_workers(llvm::Value* executor);
 
   // Whether the threads of an executor, which may be null, run on processors that are far from each
   // other, an i1: a call of a function.

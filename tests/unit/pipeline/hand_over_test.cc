@@ -130,6 +130,31 @@ TEST(HandOver, FurtherTasksAreWorthAMicrosecondAndTheFigure) {
   EXPECT_EQ(tasks_of(1 << 18, 2000), 8);
 }
 
+// A single worker is none, for a program of one loop and for one of several: it is not asked, and is
+// given nothing to run.
+TEST(HandOver, OneWorkerIsAsNone) {
+  for (const char* text : {kChain, R"(graph @two(%x: f32[N], %a: f32[N]) -> (f32[N], f32[]) {
+  %y = leaky_relu.grad(%x, %a)
+  %s = reduce_sum(%y)
+  return %y, %s
+})"}) {
+    Graph graph = parse(text);
+    Generator generator(19);
+    Inputs inputs = random_values(graph, graph.inputs(), generator, false, {{"N", 1 << 20}});
+    const Program program{std::move(graph), {}, std::move(inputs)};
+    const Executable executable = compile(program, {vector_levels().front()});
+    const std::vector<Tensor> expected = executable.run(program.inputs);
+    for (int workers : {1, 2}) {
+      TellingExecutor telling(workers, 1);
+      EXPECT_EQ(
+          difference(program.graph, executable.run(program.inputs, &telling.executor), expected),
+          std::nullopt);
+      EXPECT_EQ(telling.loops.empty(), workers == 1);
+      EXPECT_EQ(telling.asked == 0, workers == 1);
+    }
+  }
+}
+
 // The loop that is just worth it is half as long where dividing costs half as much.
 TEST(HandOver, TheLeastLoopGrowsWithTheFigure) {
   auto least = [](int nanoseconds) {
