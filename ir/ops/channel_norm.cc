@@ -209,6 +209,14 @@ OpDef with_momentum(OpDef op) {
   return op;
 }
 
+// ONNX's attributes of both forms.
+Attributes onnx_statistics(const OpInstance& instance) {
+  Attributes attributes{{"epsilon", instance.attributes.real("epsilon")}};
+  if (double momentum = instance.attributes.real("momentum"); momentum != kMomentum)
+    attributes.set("momentum", momentum);
+  return attributes;
+}
+
 OpDef batch_norm_op() {
   OpDef op = with_given_statistics(
       {"batch_norm",
@@ -222,10 +230,8 @@ OpDef batch_norm_op() {
   op.to_onnx = [](OnnxNodes& nodes, const OpInstance& instance,
                   std::span<const OnnxValue> operands) -> std::vector<OnnxValue> {
     if (instance.operand(0).dtype != DType::f32) return {};
-    Attributes attributes{{"epsilon", instance.attributes.real("epsilon")}};
-    if (double momentum = instance.attributes.real("momentum"); momentum != kMomentum)
-      attributes.set("momentum", momentum);
-    return {nodes.add(instance.op->onnx.name, {operands.begin(), operands.end()}, attributes)};
+    return {nodes.add(instance.op->onnx.name, {operands.begin(), operands.end()},
+                      onnx_statistics(instance))};
   };
   op.in_training = [](TrainingForm& form, std::span<const Var> operands,
                       const Attributes& attributes) -> std::vector<Var> {
@@ -343,11 +349,21 @@ OpDef batch_norm_training_op() {
        "channel, v is multiplied there by n / (n - 1) if `unbiased`, as in PyTorch, but not where "
        "n is 1. The gradient of y is (g - mean(g) - c * mean(g * c) / (v + epsilon)) * scale / "
        "sqrt(v + epsilon), with c for x - m and g for that of y.",
-       OnnxOp::none()});
+       {"BatchNormalization"}});
   op.result_names = {"y", "running_mean", "running_variance"};
   op = with_momentum(std::move(op));
   op = with_attribute(std::move(op), "unbiased", false,
                       "Whether v is multiplied by n / (n - 1) for the running variance.");
+  // ONNX's running variance is that of the batch as it is.
+  op.to_onnx = [](OnnxNodes& nodes, const OpInstance& instance,
+                  std::span<const OnnxValue> operands) -> std::vector<OnnxValue> {
+    if (instance.operand(0).dtype != DType::f32 || instance.attributes.boolean("unbiased"))
+      return {};
+    Attributes attributes = onnx_statistics(instance);
+    attributes.set("training_mode", true);
+    return nodes.add_all(instance.op->onnx.name, {operands.begin(), operands.end()}, attributes,
+                         instance.op->result_names.size());
+  };
   op.values_of_statistic = [](const OpInstance& instance) {
     Dim count = 1;
     const Shape& shape = instance.operand(0).shape;
