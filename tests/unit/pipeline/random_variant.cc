@@ -1,4 +1,5 @@
-// The generator. It chooses sizes for what is there to be read first, and then attributes and
+// The generator: windows, resizes and what reads or writes by index; the others are those of
+// variant_draw.h. It chooses sizes for what is there to be read first, and then attributes and
 // indices that lie within; what an op has no result for after all is chosen anew.
 #include "tests/unit/pipeline/random_variant.h"
 
@@ -6,6 +7,7 @@
 #include <array>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include <fmt/format.h>
@@ -14,25 +16,28 @@
 #include "ir/builder.h"
 #include "ir/op.h"
 #include "ir/registry.h"
-#include "tests/support/graphs.h"
+#include "tests/unit/pipeline/variant_draw.h"
 
 namespace weir::test {
 namespace {
 
-constexpr std::int64_t kMostOfOperand = 6000;  // of an operand
-
-class VariantGenerator {
+class VariantGenerator : VariantDraw {
  public:
   explicit VariantGenerator(std::uint64_t seed)
-      : random_(seed * 0x9e3779b97f4a7c15), special_(chance(6)) {}
+      : VariantDraw(seed * 0x9e3779b97f4a7c15), special_(chance(6)) {}
 
   Program run() {
+    if (chance(2)) return of_op(op_along_axes());
     static constexpr std::array<const char*, 17> kOps{
         "max_pool",   "max_pool", "arg_max_pool",     "average_pool",     "average_pool",
         "resize",     "resize",   "resize",           "gather",           "gather_elements",
         "gather_nd",  "top_k",    "scatter_elements", "scatter_elements", "scatter_nd",
         "scatter_nd", "one_hot"};
-    const char* op = kOps[below(kOps.size())];
+    return of_op(kOps[below(kOps.size())]);
+  }
+
+ private:
+  Program of_op(std::string_view op) {
     for (;;) {
       operands_.clear(), bindings_.clear(), attributes_ = {};
       choose(op);
@@ -40,72 +45,11 @@ class VariantGenerator {
     }
   }
 
- private:
-  struct Operand {
-    DType type;
-    Shape shape;
-  };
-
-  std::size_t below(std::size_t bound) { return static_cast<std::size_t>(random_() % bound); }
-  bool chance(std::size_t of) { return below(of) == 0; }
-  std::int64_t between(std::int64_t least, std::int64_t most) {
-    return least + static_cast<std::int64_t>(below(static_cast<std::size_t>(most - least) + 1));
-  }
-  template <class T, std::size_t N>
-  T one_of(const T (&values)[N]) {
-    return values[below(N)];
-  }
-
-  // --- Operands ---
-
-  DType random_float() {
-    return one_of({DType::f32, DType::f32, DType::f32, DType::f64, DType::f16, DType::bf16});
-  }
-  DType random_number_type() {
-    return chance(4) ? one_of({DType::i8, DType::u8, DType::i32, DType::i64}) : random_float();
-  }
-  DType random_type() { return chance(12) ? DType::boolean : random_number_type(); }
-  DType random_index_type() { return one_of({DType::i64, DType::i64, DType::i32, DType::i8}); }
-
-  // About vectors.
-  std::int64_t random_size() {
-    return one_of<std::int64_t>({1, 2, 3, 4, 5, 7, 8, 9, 13, 15, 16, 17, 20, 31, 33, 40, 65, 70});
-  }
-  std::int64_t value(const Dim& dim) const { return dim.evaluate(bindings_).value(); }
-
-  // A dimension of that size, as a number or a symbol.
-  Dim dim(std::int64_t size) {
-    if (!chance(4)) return size;
-    std::string name = fmt::format("D{}", bindings_.size());
-    bindings_.emplace(name, size);
-    return Dim::symbol(name);
-  }
-  Shape random_shape(std::size_t least, std::size_t most) {
-    const auto rank = static_cast<std::size_t>(
-        between(static_cast<std::int64_t>(least), static_cast<std::int64_t>(most)));
-    std::int64_t elements = 1;
-    Shape shape;
-    while (shape.size() < rank) {
-      std::int64_t size = random_size();
-      while (elements * size > kMostOfOperand) size = 1 + size / 3;
-      elements *= size;
-      shape.push_back(dim(size));
-    }
-    return shape;
-  }
-  std::int64_t random_axis(const Shape& shape) {
-    const auto rank = static_cast<std::int64_t>(shape.size());
-    return between(-rank, rank - 1);
-  }
-  static std::size_t axis_of(std::int64_t axis, const Shape& shape) {
-    return static_cast<std::size_t>(axis < 0 ? axis + static_cast<std::int64_t>(shape.size())
-                                             : axis);
-  }
-
   // --- Ops ---
 
-  void choose(const std::string& op) {
+  void choose(std::string_view op) {
     op_ = &get_op(op);
+    if (choose_along_axes()) return;
     if (op.ends_with("_pool")) choose_window();
     if (op == "resize") choose_resize();
     if (op == "gather") choose_gather();
@@ -244,6 +188,7 @@ class VariantGenerator {
       const std::vector<TensorType> results = check_and_infer(*op_, of_operands, attributes_);
       for (const SizeNeed& need : size_needs(instance, results))
         if (need.message(bindings_)) return false;
+      if (!has_indices()) return false;
       double elements = 1;
       for (const Dim& size : results.front().shape)
         elements *= static_cast<double>(size.evaluate(bindings_).value_or(0));
@@ -251,6 +196,25 @@ class VariantGenerator {
     } catch (const Error&) {
       return false;
     }
+  }
+
+  // The least of the sizes that an operand's indices have to be within.
+  std::int64_t least_of(const IndexOperand& indices) const {
+    std::int64_t least = 100;
+    for (const Dim& size : indices.sizes) least = std::min(least, value(size));
+    return least;
+  }
+
+  // Whether there are indices within what may be of no elements.
+  bool has_indices() const {
+    if (!op_->index_operands) return true;
+    const std::vector<TensorType> of_operands = types();
+    return std::ranges::none_of(
+        op_->index_operands({op_, of_operands, attributes_}), [&](const IndexOperand& indices) {
+          return least_of(indices) == 0 &&
+                 value(element_count(
+                     of_operands[static_cast<std::size_t>(indices.operand)].shape)) > 0;
+        });
   }
 
   // Indices within all of the sizes, from either end where they may.
@@ -297,19 +261,13 @@ class VariantGenerator {
     if (!op_->index_operands) return;
     const std::vector<TensorType> of_operands = types();
     for (const IndexOperand& indices : op_->index_operands({op_, of_operands, attributes_})) {
-      std::int64_t least = 100;
-      for (const Dim& size : indices.sizes) least = std::min(least, value(size));
+      const std::int64_t least = least_of(indices);
       Tensor& tensor = inputs.find(fmt::format("x{}", indices.operand))->second;
       tensor = random_indices(tensor.dtype(), tensor.sizes(), least, indices.from_end && chance(2));
     }
   }
 
-  Generator random_;
   bool special_;
-  const OpDef* op_ = nullptr;
-  std::vector<Operand> operands_;
-  Attributes attributes_;
-  Dim::Bindings bindings_;
 };
 
 }  // namespace

@@ -1,9 +1,9 @@
-// Random programs of pools, resizes and indexed ops, compiled, against the interpreter bit for bit,
+// Random programs of pools, resizes, indexed ops and ops along axes, compiled, against the interpreter bit for bit,
 // on one thread and on executors of several workers; and that what is generated has each of the
 // forms that these ops have.
 //
 // Every program is compiled for one level of vectors in turn. One that fails is shrunk and printed.
-//   WEIR_RANDOM_VARIANTS  how many programs, 800 by default
+//   WEIR_RANDOM_VARIANTS  how many programs, 2000 by default
 //   WEIR_RANDOM_SEED      the seed of the first; then that many follow
 #include <algorithm>
 #include <map>
@@ -24,7 +24,7 @@
 namespace weir::test {
 namespace {
 
-constexpr std::uint64_t kVariantPrograms = 800, kVariantShards = 4;
+constexpr std::uint64_t kVariantPrograms = 2000, kVariantShards = 4;
 constexpr int kMostVariantFailures = 3;  // of a shard: shrinking takes time
 
 Way way_of_variant(std::uint64_t seed) {
@@ -113,6 +113,28 @@ void count_indexed(const Node& node, Counts& counts) {
     ++counts[op + " with batch_dims"];
 }
 
+void count_along_axes(const Node& node, Counts& counts) {
+  const std::string op = node.op->name;
+  for (const char* flag : {"exclusive", "reverse", "keep_dims", "select_last", "upper"})
+    if (has(node, flag))
+      ++counts[fmt::format("{} with{} {}", op, node.attributes.boolean(flag) ? "" : "out", flag)];
+  if (op == "extend" || op == "depth_to_space")
+    ++counts[fmt::format("{} {}", op, node.attributes.text("mode"))];
+  if (op == "pad" && !node.attributes.integers("interior").empty()) ++counts["pad with interior"];
+  if (op == "slice" && !node.attributes.integers("strides").empty()) ++counts["slice with strides"];
+  if (op != "einsum") return;
+  const std::string& equation = node.attributes.text("equation");
+  ++counts[fmt::format("einsum of {}", node.operands.size())];
+  for (const char* part : {"->", "..."})
+    if (equation.find(part) != std::string::npos) ++counts[fmt::format("einsum with {}", part)];
+}
+
+// Whether some input has no elements.
+bool has_empty(const Program& program) {
+  return std::ranges::any_of(program.inputs,
+                             [](const auto& input) { return input.second.element_count() == 0; });
+}
+
 TEST(RandomVariant, CoversEveryForm) {
   Counts counts;
   for (std::uint64_t seed = 1; seed <= kVariantPrograms; ++seed) {
@@ -124,7 +146,9 @@ TEST(RandomVariant, CoversEveryForm) {
       if (op.ends_with("_pool")) count_window(graph, node, counts);
       if (op.starts_with("resize")) count_resize(node, counts);
       if (node.op->family == "indexed") count_indexed(node, counts);
+      count_along_axes(node, counts);
     }
+    if (has_empty(program)) ++counts["no elements"];
     ++counts[graph.symbols().empty() ? "known sizes" : "symbolic sizes"];
     if (graph.outputs().back().name.starts_with("grad_")) ++counts["gradients"];
     for (DType type : {DType::f32, DType::f64, DType::f16, DType::bf16})
@@ -159,8 +183,42 @@ TEST(RandomVariant, CoversEveryForm) {
        {"gather", "gather_elements", "gather_nd", "gather_nd with batch_dims",
         "scatter_nd with batch_dims", "one_hot", "top_k largest", "top_k smallest"})
     EXPECT_GE(counts[kind], 4) << kind;
+  for (const char* op : {"reduce_sum", "reduce_max", "reduce_min", "reduce_prod", "reduce_mean",
+                         "reduce_l1", "reduce_l2", "reduce_sum_square", "reduce_log_sum",
+                         "reduce_log_sum_exp", "arg_max", "arg_min"})
+    for (const char* form : {"with keep_dims", "without keep_dims"}) {
+      const std::string kind = fmt::format("{} {}", op, form);
+      EXPECT_GE(counts[kind], 4) << kind;
+    }
+  for (const char* kind : {"arg_max with select_last",
+                           "arg_max without select_last",
+                           "arg_min with select_last",
+                           "arg_min without select_last",
+                           "cumsum with exclusive",
+                           "cumsum without exclusive",
+                           "cumsum with reverse",
+                           "cumsum without reverse",
+                           "einsum of 1",
+                           "einsum of 2",
+                           "einsum of 3",
+                           "einsum with ->",
+                           "einsum with ...",
+                           "trilu with upper",
+                           "trilu without upper",
+                           "split",
+                           "pad with interior",
+                           "extend reflect",
+                           "extend edge",
+                           "extend wrap",
+                           "slice with strides",
+                           "reverse",
+                           "tile",
+                           "depth_to_space DCR",
+                           "depth_to_space CRD",
+                           "space_to_depth"})
+    EXPECT_GE(counts[kind], 4) << kind;
   for (const char* kind :
-       {"f32", "f64", "f16", "bf16", "known sizes", "symbolic sizes", "gradients"})
+       {"f32", "f64", "f16", "bf16", "known sizes", "symbolic sizes", "gradients", "no elements"})
     EXPECT_GE(counts[kind], 40) << kind;
 }
 
