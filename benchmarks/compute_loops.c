@@ -50,29 +50,35 @@ void matmul_loop(const float* restrict a, const float* restrict b, float* restri
   }
 }
 
-#if defined(__AVX512F__)
-enum { bytes = 64 };
-#elif defined(__AVX__)
-enum { bytes = 32 };
-#else
-enum { bytes = 16 };
-#endif
-typedef float vector __attribute__((vector_size(bytes)));
-enum { lanes = bytes / sizeof(float), chains = 12 };
+enum { chains = 12 };
 
-LOOPS_AS_WIDE_AS_WRITTEN float fma_rounds(ptrdiff_t repeats) {
-  vector sums[chains], factor, term;
-  for (int lane = 0; lane < lanes; ++lane) {
-    factor[lane] = 0.999f;
-    term[lane] = 0.001f;
-    for (int k = 0; k < chains; ++k) sums[k][lane] = (float)(k + lane);
+#define FMA_ROUNDS(bytes)                                                     \
+  typedef float vector_##bytes __attribute__((vector_size(bytes)));           \
+  LOOPS_AS_WIDE_AS_WRITTEN static float fma_rounds_##bytes(ptrdiff_t repeats) { \
+    enum { lanes = bytes / sizeof(float) };                                   \
+    vector_##bytes sums[chains], factor, term;                                \
+    for (int lane = 0; lane < lanes; ++lane) {                                \
+      factor[lane] = 0.999f;                                                  \
+      term[lane] = 0.001f;                                                    \
+      for (int k = 0; k < chains; ++k) sums[k][lane] = (float)(k + lane);     \
+    }                                                                         \
+    for (ptrdiff_t i = 0; i < repeats; ++i)                                   \
+      for (int k = 0; k < chains; ++k) sums[k] = sums[k] * factor + term;     \
+    float total = 0;                                                          \
+    for (int k = 0; k < chains; ++k)                                          \
+      for (int lane = 0; lane < lanes; ++lane) total += sums[k][lane];        \
+    return total;                                                             \
   }
-  for (ptrdiff_t i = 0; i < repeats; ++i)
-    for (int k = 0; k < chains; ++k) sums[k] = sums[k] * factor + term;
-  float total = 0;
-  for (int k = 0; k < chains; ++k)
-    for (int lane = 0; lane < lanes; ++lane) total += sums[k][lane];
-  return total;
+FMA_ROUNDS(16)
+FMA_ROUNDS(32)
+FMA_ROUNDS(64)
+
+float fma_rounds(int vector_bytes, ptrdiff_t repeats) {
+  return vector_bytes == 64   ? fma_rounds_64(repeats)
+         : vector_bytes == 32 ? fma_rounds_32(repeats)
+                              : fma_rounds_16(repeats);
 }
 
-double fma_flops_per_round(void) { return 2.0 * lanes * chains; }
+double fma_flops_per_round(int vector_bytes) {
+  return 2.0 * chains * vector_bytes / (double)sizeof(float);
+}

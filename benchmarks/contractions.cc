@@ -38,7 +38,7 @@ class Contractions {
   void matmul() {
     Table table = started("matmul of two inputs, GFLOP/s");
     Model model{parse_graph(kMatmul, "benchmark"), {}};
-    Executable executable = compile(model);
+    Executable executable = compile(model, compile_options(options_));
     for (std::ptrdiff_t size : {8, 16, 32, 48, 64, 128, 256, 512, 1024, 2048}) {
       if (options_.quick && size > 256) break;
       std::string name = fmt::format("{0} x {0} x {0}", size);
@@ -159,7 +159,7 @@ class Contractions {
   void layer(Table& table, const Network& network, std::int64_t batch, const Goal& goal) {
     if (!options_.wants(network.name)) return;
     Model model = build_model(network, batch);
-    Executable executable = compile(model);
+    Executable executable = compile(model, compile_options(options_));
     Tensor::Sizes sizes{batch};
     sizes.insert(sizes.end(), network.input.begin(), network.input.end());
     Subject subject = subject_of(network.name, executable, {Numbers().tensor(sizes, 1)});
@@ -255,7 +255,9 @@ class Contractions {
 int main(int argc, char** argv) try {
   using namespace weir::bench;
   Options options = Options::parse(
-      argc, argv, "Times contractions against OpenBLAS, oneDNN, ONNX Runtime and the machine.");
+      argc, argv, "Times contractions against OpenBLAS, oneDNN, ONNX Runtime and the machine.",
+      Options::Cpu::option);
+  tell_peers(options);
   TimingLock lock;
   print_machine();
   std::optional<weir::test::OnnxRuntime> runtime;

@@ -14,6 +14,7 @@
 #include <string>
 #include <vector>
 
+#include "benchmarks/for_processor.h"
 #include "benchmarks/loops.h"
 #include "benchmarks/report.h"
 #include "benchmarks/subject.h"
@@ -45,13 +46,14 @@ struct LimitSides {
 class Machine {
  public:
   // Measures and prints. `two` has two threads.
-  Machine(const Options& options, ThreadPool& two) : two_(two), memory_(kMostBytes / 4) {
+  Machine(const Options& options, ThreadPool& two)
+      : two_(two), vector_bytes_(vector_bytes(options)), memory_(kMostBytes / 4) {
     Effort effort = options.effort();
     effort.total_seconds /= 4;
     for (int threads : {1, 2}) {
       std::vector<Side> peak{multiplying(1 << 16, threads)};
       of(threads).flops =
-          fma_flops_per_round() * (1 << 16) / interleave(peak, effort).seconds(0).median;
+          flops_per_round() * (1 << 16) / interleave(peak, effort).seconds(0).median;
       for (std::size_t i = 0; i < kSizes.size(); ++i) {
         std::vector<Side> reads{reading(kSizes[i], threads)};
         of(threads).bytes[i] =
@@ -83,7 +85,7 @@ class Machine {
     if (work.flops / flops(threads) > seconds * kNear) {
       limits.peak = sides.size();
       sides.push_back(
-          multiplying(static_cast<std::ptrdiff_t>(work.flops / fma_flops_per_round()), threads));
+          multiplying(static_cast<std::ptrdiff_t>(work.flops / flops_per_round()), threads));
     }
     if (work.bytes <= static_cast<double>(kMostBytes) && work.bytes >= kLeastBytes &&
         work.bytes / bytes(work.bytes, threads) > seconds * kNear) {
@@ -142,6 +144,8 @@ class Machine {
     std::array<double, kSizes.size()> bytes{};  // a second, of memory of kSizes
   };
 
+  double flops_per_round() const { return fma_flops_per_round(vector_bytes_); }
+
   static std::size_t index(int threads) { return static_cast<std::size_t>(threads - 1); }
   Limits& of(int threads) { return limits_[index(threads)]; }
 
@@ -151,9 +155,10 @@ class Machine {
 
   // All repeats at once, so that two threads are handed their parts once.
   Side multiplying(std::ptrdiff_t rounds, int threads) {
-    return [=, pool = threads == 1 ? nullptr : &two_](std::int64_t repeats) {
-      in_parts(rounds * repeats, pool, [](std::ptrdiff_t from, std::ptrdiff_t to) {
-        float sum = fma_rounds(to - from);
+    return [=, bytes = vector_bytes_,
+            pool = threads == 1 ? nullptr : &two_](std::int64_t repeats) {
+      in_parts(rounds * repeats, pool, [bytes](std::ptrdiff_t from, std::ptrdiff_t to) {
+        float sum = fma_rounds(bytes, to - from);
         benchmark::DoNotOptimize(sum);
       });
     };
@@ -174,6 +179,7 @@ class Machine {
   }
 
   ThreadPool& two_;
+  int vector_bytes_;
   Buffer memory_;
   std::array<Limits, 2> limits_;
 };

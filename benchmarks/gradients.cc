@@ -32,7 +32,8 @@ constexpr Goal kOfLayer{0.93, kUnreachable, kUnreachable};
 // A program on inputs of its own.
 class Program {
  public:
-  explicit Program(const Graph& graph) : executable_(compile(Model{graph, {}})) {
+  Program(const Graph& graph, const CompileOptions& options)
+      : executable_(compile(Model{graph, {}}, options)) {
     Numbers numbers;
     for (const Signature& input : executable_.inputs()) {
       Tensor::Sizes sizes;
@@ -88,11 +89,11 @@ Graph layer_graph(const Case& of, bool weighed) {
   return builder.finish().graph;
 }
 
-Program gradient_of(const Case& of, const std::string& operand) {
+Graph gradient_of(const Case& of, const std::string& operand) {
   std::vector<std::string> wrt{operand};
   Graph graph = gradient(layer_graph(of, true), wrt);
-  return Program(only_outputs(
-      graph, [&](const Graph::Output& output) { return output.name == "grad_" + operand; }));
+  return only_outputs(
+      graph, [&](const Graph::Output& output) { return output.name == "grad_" + operand; });
 }
 
 // The layer, as PyTorch's process is told of it.
@@ -148,10 +149,10 @@ class Gradients {
     if (!options_.wants(network.name)) return;
     const Graph graph = layer_graph(of, false);
     const Work work{work_of(graph, {}).flops, 0};
-    Program forward(graph);
+    Program forward(graph, compile_options(options_));
     if (torch_) torch_->ask("layer " + description(of));
     for (const char* operand : {"x", "w"}) {
-      Program ours = gradient_of(of, operand);
+      Program ours(gradient_of(of, operand), compile_options(options_));
       for (int threads : {1, 2}) {
         const weir_executor* executor = threads == 1 ? nullptr : &two_.executor();
         std::vector<Side> sides{repeated([&, executor] { forward.run(executor); }),
@@ -250,6 +251,7 @@ class Gradients {
 };
 
 void measure(const Options& options) {
+  tell_peers(options);
   Gradients gradients(options);
   for (std::int64_t size : {64, 256, 512, 1024, 2048}) {
     if (options.quick && size > 256) break;
@@ -273,5 +275,6 @@ int main(int argc, char** argv) {
   using namespace weir::bench;
   std::signal(SIGPIPE, SIG_IGN);  // PyTorch's process may end before ours
   return run_benchmark(
-      argc, argv, "Times the gradients of layers against the layers, oneDNN and PyTorch.", measure);
+      argc, argv, "Times the gradients of layers against the layers, oneDNN and PyTorch.", measure,
+      Options::Cpu::option);
 }

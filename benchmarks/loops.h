@@ -45,10 +45,10 @@ extern const chain_function chain_loops_rounding[chain_copies];
 /* c[m, n] = a[m, k] b[k, n], row-major: three loops, the innermost along n. */
 void matmul_loop(const float* a, const float* b, float* c, ptrdiff_t m, ptrdiff_t n, ptrdiff_t k);
 
-/* Independent multiply-adds in registers, `repeats` rounds of them; returns their sum. One round is
- * fma_flops_per_round() floating-point operations. */
-float fma_rounds(ptrdiff_t repeats);
-double fma_flops_per_round(void);
+/* Independent multiply-adds in registers of 16, 32 or 64 bytes, `repeats` rounds of them; returns
+ * their sum. One round is fma_flops_per_round() floating-point operations. */
+float fma_rounds(int vector_bytes, ptrdiff_t repeats);
+double fma_flops_per_round(int vector_bytes);
 
 #ifdef __cplusplus
 }

@@ -302,7 +302,7 @@ class Models {
     constexpr int kTimes = 5;
     Readiness ready{name};
     test::TemporaryFolder folder;
-    CompileOptions options;
+    CompileOptions options = compile_options(options_);
     options.cache.folder = folder / "cache";
     auto timed = [&](double& seconds) {
       auto start = std::chrono::steady_clock::now();
@@ -414,7 +414,9 @@ int main(int argc, char** argv) try {
     return 0;
   }
   Options options =
-      Options::parse(argc, argv, "Times whole models against ONNX Runtime and oneDNN.");
+      Options::parse(argc, argv, "Times whole models against ONNX Runtime and oneDNN.",
+                     Options::Cpu::option);
+  tell_peers(options);
   TimingLock lock;
   print_machine();
   measure(options);

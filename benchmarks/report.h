@@ -3,7 +3,7 @@
 //
 // Options that all benchmarks take: `--json FILE` appends a line of JSON for every row, `--quick`
 // takes few samples and leaves the large sizes out, `--only TEXT` leaves out all cases but some
-// where a benchmark has many, `--help`.
+// where a benchmark has many, `--help`. Some take `--cpu NAME` (for_processor.h).
 #pragma once
 
 #include <algorithm>
@@ -26,12 +26,14 @@ namespace weir::bench {
 struct Options {
   std::string json;
   std::string only;
+  std::string cpu;  // empty: this machine's
   bool quick = false;
 
   // Whether a case is to be measured.
   bool wants(std::string_view name) const { return name.find(only) != name.npos; }
 
-  static Options parse(int argc, char** argv, const char* what) {
+  enum class Cpu { fixed, option };  // whether there is --cpu
+  static Options parse(int argc, char** argv, const char* what, Cpu cpu = Cpu::fixed) {
     Options options;
     for (int i = 1; i < argc; ++i) {
       std::string_view argument = argv[i];
@@ -39,6 +41,8 @@ struct Options {
         options.json = argv[++i];
       } else if (argument == "--only" && i + 1 < argc) {
         options.only = argv[++i];
+      } else if (argument == "--cpu" && cpu == Cpu::option && i + 1 < argc) {
+        options.cpu = argv[++i];
       } else if (argument == "--quick") {
         options.quick = true;
       } else {
@@ -47,8 +51,11 @@ struct Options {
                      "%s\n\noptions:\n"
                      "  --quick      Few samples, no large sizes.\n"
                      "  --only TEXT  Of models and shapes, those with TEXT in their names.\n"
-                     "  --json FILE  Also appends every row to FILE, as a line of JSON.\n",
-                     what);
+                     "  --json FILE  Also appends every row to FILE, as a line of JSON.\n%s",
+                     what,
+                     cpu == Cpu::option
+                         ? "  --cpu NAME   Code for that processor, which this one has to run.\n"
+                         : "");
         std::exit(help ? 0 : 1);
       }
     }
@@ -175,8 +182,9 @@ inline void print_machine() {
 // What `main` returns: measures with the options of the command line, one program at a time on the
 // machine.
 template <class Measure>
-int run_benchmark(int argc, char** argv, const char* what, Measure&& measure) try {
-  Options options = Options::parse(argc, argv, what);
+int run_benchmark(int argc, char** argv, const char* what, Measure&& measure,
+                  Options::Cpu cpu = Options::Cpu::fixed) try {
+  Options options = Options::parse(argc, argv, what, cpu);
   TimingLock lock;
   print_machine();
   measure(options);
