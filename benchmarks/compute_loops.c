@@ -52,22 +52,22 @@ void matmul_loop(const float* restrict a, const float* restrict b, float* restri
 
 enum { chains = 12 };
 
-#define FMA_ROUNDS(bytes)                                                     \
-  typedef float vector_##bytes __attribute__((vector_size(bytes)));           \
+#define FMA_ROUNDS(bytes)                                                       \
+  typedef float vector_##bytes __attribute__((vector_size(bytes)));             \
   LOOPS_AS_WIDE_AS_WRITTEN static float fma_rounds_##bytes(ptrdiff_t repeats) { \
-    enum { lanes = bytes / sizeof(float) };                                   \
-    vector_##bytes sums[chains], factor, term;                                \
-    for (int lane = 0; lane < lanes; ++lane) {                                \
-      factor[lane] = 0.999f;                                                  \
-      term[lane] = 0.001f;                                                    \
-      for (int k = 0; k < chains; ++k) sums[k][lane] = (float)(k + lane);     \
-    }                                                                         \
-    for (ptrdiff_t i = 0; i < repeats; ++i)                                   \
-      for (int k = 0; k < chains; ++k) sums[k] = sums[k] * factor + term;     \
-    float total = 0;                                                          \
-    for (int k = 0; k < chains; ++k)                                          \
-      for (int lane = 0; lane < lanes; ++lane) total += sums[k][lane];        \
-    return total;                                                             \
+    enum { lanes = bytes / sizeof(float) };                                     \
+    vector_##bytes sums[chains], factor, term;                                  \
+    for (int lane = 0; lane < lanes; ++lane) {                                  \
+      factor[lane] = 0.999f;                                                    \
+      term[lane] = 0.001f;                                                      \
+      for (int k = 0; k < chains; ++k) sums[k][lane] = (float)(k + lane);       \
+    }                                                                           \
+    for (ptrdiff_t i = 0; i < repeats; ++i)                                     \
+      for (int k = 0; k < chains; ++k) sums[k] = sums[k] * factor + term;       \
+    float total = 0;                                                            \
+    for (int k = 0; k < chains; ++k)                                            \
+      for (int lane = 0; lane < lanes; ++lane) total += sums[k][lane];          \
+    return total;                                                               \
   }
 FMA_ROUNDS(16)
 FMA_ROUNDS(32)

@@ -155,8 +155,7 @@ class Machine {
 
   // All repeats at once, so that two threads are handed their parts once.
   Side multiplying(std::ptrdiff_t rounds, int threads) {
-    return [=, bytes = vector_bytes_,
-            pool = threads == 1 ? nullptr : &two_](std::int64_t repeats) {
+    return [=, bytes = vector_bytes_, pool = threads == 1 ? nullptr : &two_](std::int64_t repeats) {
       in_parts(rounds * repeats, pool, [bytes](std::ptrdiff_t from, std::ptrdiff_t to) {
         float sum = fma_rounds(bytes, to - from);
         benchmark::DoNotOptimize(sum);

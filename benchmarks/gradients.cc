@@ -274,7 +274,7 @@ void measure(const Options& options) {
 int main(int argc, char** argv) {
   using namespace weir::bench;
   std::signal(SIGPIPE, SIG_IGN);  // PyTorch's process may end before ours
-  return run_benchmark(
-      argc, argv, "Times the gradients of layers against the layers, oneDNN and PyTorch.", measure,
-      Options::Cpu::option);
+  return run_benchmark(argc, argv,
+                       "Times the gradients of layers against the layers, oneDNN and PyTorch.",
+                       measure, Options::Cpu::option);
 }

@@ -413,9 +413,8 @@ int main(int argc, char** argv) try {
     measure_process(argv[2]);
     return 0;
   }
-  Options options =
-      Options::parse(argc, argv, "Times whole models against ONNX Runtime and oneDNN.",
-                     Options::Cpu::option);
+  Options options = Options::parse(
+      argc, argv, "Times whole models against ONNX Runtime and oneDNN.", Options::Cpu::option);
   tell_peers(options);
   TimingLock lock;
   print_machine();

@@ -12,6 +12,7 @@
 #include "compiler/lowering/expand_kernel.h"
 #include "compiler/lowering/find_bounds.h"
 #include "compiler/lowering/find_levels.h"
+#include "compiler/lowering/join_digits.h"
 #include "compiler/lowering/linear_offset.h"
 #include "compiler/lowering/rows_by_stage.h"
 #include "ir/scalar/affine.h"
@@ -33,6 +34,7 @@ class Scheduler {
 
   Schedule run() {
     expand_kernel(result_.kernel);
+    join_digits(result_.kernel);
     collect_values();
     collect_offsets();
     collapse_rows();
