@@ -71,6 +71,11 @@ Var Node::input(std::size_t i) {
   return values_.var_of(*inputs_[i]);
 }
 
+Var Node::wide_input(std::size_t i) {
+  const DType type = dtype(i);
+  return type == DType::f16 || type == DType::bf16 ? cast(input(i), DType::f32) : input(i);
+}
+
 std::vector<Var> Node::inputs() {
   std::vector<Var> vars;
   for (std::size_t i = 0; i < inputs_.size(); ++i) vars.push_back(input(i));

@@ -75,6 +75,8 @@ class Node {
   // Error unless there are from `least` to `most`, and the first `least` are not left out.
   void check_inputs(std::size_t least, std::size_t most) const;
   Var input(std::size_t i);
+  // In f32, if it is f16 or bf16: what takes several steps is rounded to these once, at its end.
+  Var wide_input(std::size_t i);
   std::vector<Var> inputs();
   const TensorType& type(std::size_t i) const;
   DType dtype(std::size_t i) const { return type(i).dtype; }

@@ -74,8 +74,11 @@ void convert_variadic(Node& node) {
 constexpr char kMinimum[] = "minimum", kMaximum[] = "maximum";
 
 void convert_mean(Node& node) {
-  Var sum = folded(node, "add");
-  node.set(0, node.apply("div", {sum, node.like(sum, static_cast<double>(node.input_count()))}));
+  node.check_inputs(1, std::string::npos);
+  Var sum = node.wide_input(0);
+  for (std::size_t i = 1; i < node.input_count(); ++i) sum = sum + node.wide_input(i);
+  Var mean = node.apply("div", {sum, node.like(sum, static_cast<double>(node.input_count()))});
+  node.set(0, node.cast(mean, node.dtype(0)));
 }
 
 // --- Powers and remainders ---------------------------------------------------
@@ -162,39 +165,47 @@ void convert_is_inf(Node& node) {
 
 // --- Functions ---------------------------------------------------------------
 
+// Functions of several steps compute in f32 where x is f16 or bf16, in which a step may overflow.
+
+// An odd function of x by its value for |x|.
+Var with_sign(Node& node, Var x, Var value) {
+  return node.apply("select", {x < 0.0, -value, node.apply("select", {x > 0.0, value, x})});
+}
+
 // With e = exp(|x|) - 1, sinh |x| is (e + e / (e + 1)) / 2: accurate near 0. Above, where e is
 // large, the quotient is 1, and half of e is taken first so that nothing overflows early.
 void convert_sinh(Node& node) {
   node.check_inputs(1, 1);
-  Var x = node.input(0);
+  Var x = node.wide_input(0);
   Var magnitude = node.apply("abs", {x});
   Var e = node.apply("expm1", {magnitude});
-  Var ratio = node.apply("sub", {node.like(x, 1), node.apply("reciprocal", {e + 1.0})});
-  Var near = (e + ratio) * 0.5;
+  Var near = (e + e / (e + 1.0)) * 0.5;
   Var half = node.apply("exp", {magnitude * 0.5});
   Var far = (half * 0.5) * half;
   Var value = node.apply("select", {magnitude < 20.0, near, far});
-  node.set(0, node.apply("select", {x < 0.0, -value, value}));
+  node.set(0, node.cast(with_sign(node, x, value), node.dtype(0)));
 }
 
 void convert_cosh(Node& node) {
   node.check_inputs(1, 1);
-  Var magnitude = node.apply("abs", {node.input(0)});
+  Var magnitude = node.apply("abs", {node.wide_input(0)});
   Var half = node.apply("exp", {magnitude * 0.5});
   Var near = (node.apply("exp", {magnitude}) + node.apply("exp", {-magnitude})) * 0.5;
-  node.set(0, node.apply("select", {magnitude < 20.0, near, (half * 0.5) * half}));
+  Var value = node.apply("select", {magnitude < 20.0, near, (half * 0.5) * half});
+  node.set(0, node.cast(value, node.dtype(0)));
 }
 
 void convert_tan(Node& node) {
   node.check_inputs(1, 1);
-  Var x = node.input(0);
-  node.set(0, node.apply("div", {node.apply("sin", {x}), node.apply("cos", {x})}));
+  Var x = node.wide_input(0);
+  Var value = node.apply("div", {node.apply("sin", {x}), node.apply("cos", {x})});
+  node.set(0, node.cast(value, node.dtype(0)));
 }
 
 // log1p(m + m^2 / (1 + sqrt(1 + m^2))) with m = |x|; for large m, whose square overflows, log(2 m).
 void convert_asinh(Node& node) {
   node.check_inputs(1, 1);
-  Var x = node.input(0);
+  Var x = node.wide_input(0);
   Var m = node.apply("abs", {x});
   Var bounded = node.apply("minimum", {m, node.like(x, 1e8)});
   Var square = bounded * bounded;
@@ -202,23 +213,26 @@ void convert_asinh(Node& node) {
   Var near = node.apply("log1p", {bounded + square / (root + 1.0)});
   Var far = node.apply("log", {m}) + std::numbers::ln2;
   Var value = node.apply("select", {m < 1e8, near, far});
-  node.set(0, node.apply("select", {x < 0.0, -value, node.apply("select", {x > 0.0, value, x})}));
+  node.set(0, node.cast(with_sign(node, x, value), node.dtype(0)));
 }
 
 // log1p(t + sqrt(2 t + t^2)) with t = x - 1; for large x log(2 x).
 void convert_acosh(Node& node) {
   node.check_inputs(1, 1);
-  Var x = node.input(0);
+  Var x = node.wide_input(0);
   Var t = node.apply("minimum", {x, node.like(x, 1e8)}) - 1.0;
   Var near = node.apply("log1p", {t + node.apply("sqrt", {t * 2.0 + t * t})});
   Var far = node.apply("log", {x}) + std::numbers::ln2;
-  node.set(0, node.apply("select", {x < 1e8, near, far}));
+  node.set(0, node.cast(node.apply("select", {x < 1e8, near, far}), node.dtype(0)));
 }
 
+// log1p(2 m / (1 - m)) / 2 with m = |x|: towards -1 the argument of x itself loses all digits.
 void convert_atanh(Node& node) {
   node.check_inputs(1, 1);
-  Var x = node.input(0);
-  node.set(0, node.apply("log1p", {(x * 2.0) / (1.0 - x)}) * 0.5);
+  Var x = node.wide_input(0);
+  Var m = node.apply("abs", {x});
+  Var value = node.apply("log1p", {(m * 2.0) / (1.0 - m)}) * 0.5;
+  node.set(0, node.cast(with_sign(node, x, value), node.dtype(0)));
 }
 
 }  // namespace

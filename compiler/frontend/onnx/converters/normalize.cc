@@ -113,12 +113,14 @@ void convert_layer_normalization(Node& node) {
                            {{"axis", std::int64_t{axis}}, {"epsilon", epsilon}}));
     return;
   }
-  Normalized parts = normalized(node, x, axes_from(axis, x.type().rank()), epsilon);
-  Var y = node.apply("mul", {parts.value, node.input(1)});
-  if (node.has_input(2)) y = node.apply("add", {y, node.input(2)});
-  node.set(0, y);
-  node.set(1, parts.mean);
-  node.set(2, parts.scale);
+  // Statistics that are results are f32, whatever x is.
+  Normalized parts =
+      normalized(node, node.wide_input(0), axes_from(axis, x.type().rank()), epsilon);
+  Var y = node.apply("mul", {parts.value, node.wide_input(1)});
+  if (node.has_input(2)) y = node.apply("add", {y, node.wide_input(2)});
+  node.set(0, node.cast(y, x.dtype()));
+  node.set(1, node.cast(parts.mean, DType::f32));
+  node.set(2, node.cast(parts.scale, DType::f32));
 }
 
 void convert_rms_normalization(Node& node) {
@@ -132,20 +134,20 @@ void convert_rms_normalization(Node& node) {
 // (x - mean) / (sqrt(variance) + 1e-9), with the variance as mean(x^2) - mean(x)^2.
 void convert_mean_variance_normalization(Node& node) {
   node.check_inputs(1, 1);
-  Var x = node.input(0);
+  Var x = node.wide_input(0);
   Axes axes = node.integers("axes").value_or(Axes{0, 2, 3});
   for (std::int64_t& axis : axes) axis = node.axis(axis, x.type().rank());
   Var average = mean(node, x, axes);
   Var centered = node.apply("sub", {x, average});
   Var variance = mean(node, node.apply("mul", {centered, centered}), axes);
   Var spread = node.apply("add", {node.apply("sqrt", {variance}), node.like(x, 1e-9)});
-  node.set(0, node.apply("div", {centered, spread}));
+  node.set(0, node.cast(node.apply("div", {centered, spread}), node.dtype(0)));
 }
 
 // x over the sum of its magnitudes, or over the root of the sum of its squares; 0 where that is 0.
 void convert_lp_normalization(Node& node) {
   node.check_inputs(1, 1);
-  Var x = node.input(0);
+  Var x = node.wide_input(0);
   std::int64_t axis = node.axis_attribute(x.type().rank(), -1), p = node.integer("p", 2);
   if (p != 1 && p != 2) throw Error(fmt::format("p is {}; it must be 1 or 2", p));
   Var terms = p == 1 ? node.apply("abs", {x}) : node.apply("mul", {x, x});
@@ -153,14 +155,15 @@ void convert_lp_normalization(Node& node) {
   if (p == 2) norm = node.apply("sqrt", {norm});
   Var is_zero = node.apply("equal", {norm, node.like(x, 0)});
   Var quotient = node.apply("div", {x, norm});
-  node.set(0, node.apply("select", {is_zero, node.like(x, 0), quotient}));
+  Var y = node.apply("select", {is_zero, node.like(x, 0), quotient});
+  node.set(0, node.cast(y, node.dtype(0)));
 }
 
 // x / (bias + alpha / size * s)^beta, where s sums the squares of the channels around each.
 void convert_lrn(Node& node) {
   node.check_inputs(1, 1);
   check_channels(node);
-  Var x = node.input(0);
+  Var x = node.wide_input(0);
   std::int64_t size = node.integer("size");
   double alpha = node.real("alpha", 1e-4), beta = node.real("beta", 0.75),
          bias = node.real("bias", 1.0);
@@ -183,7 +186,8 @@ void convert_lrn(Node& node) {
   }
   Var scaled = node.apply("mul", {sum, node.like(x, alpha / static_cast<double>(size))});
   Var base = node.apply("add", {scaled, node.like(x, bias)});
-  node.set(0, node.apply("div", {x, node.apply("pow", {base, node.like(x, beta)})}));
+  Var y = node.apply("div", {x, node.apply("pow", {base, node.like(x, beta)})});
+  node.set(0, node.cast(y, node.dtype(0)));
 }
 
 }  // namespace

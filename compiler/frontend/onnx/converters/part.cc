@@ -306,10 +306,30 @@ double fill_value(Node& node) {
   return scalar::to_double(value.dtype(), value.bits(0));
 }
 
+// Whether an axis is cut off on one side by more than it has, and what is added on the other side
+// is cut off, too.
+bool cuts_what_it_adds(const Shape& shape, const Frame& frame) {
+  for (std::size_t i = 0; i < shape.size(); ++i)
+    for (const Dim& side : {frame.low[i], frame.high[i]})
+      if (is_negative(side) && shape[i].is_constant() && shape[i].value() < -side.value())
+        return true;
+  return false;
+}
+
 void convert_pad(Node& node) {
   Frame frame = frame_of(node);
   std::string mode = node.text("mode", "constant");
-  Var x = cut_off(node, node.input(0), frame);
+  Var x = node.input(0);
+  if (mode == "constant" && cuts_what_it_adds(x.shape(), frame)) {
+    Frame added = frame, cut = frame;
+    for (std::size_t i = 0; i < frame.low.size(); ++i)
+      for (auto side : {&Frame::low, &Frame::high})
+        (is_negative((frame.*side)[i]) ? added.*side : cut.*side)[i] = 0;
+    x = node.apply("pad", {x},
+                   {{"low", added.low}, {"high", added.high}, {"value", fill_value(node)}});
+    return node.set(0, cut_off(node, x, cut));
+  }
+  x = cut_off(node, x, frame);
   bool is_whole = frame.low == Shape(frame.low.size(), Dim(0)) && frame.high == frame.low;
   if (mode == "constant") {
     double fill = fill_value(node);

@@ -374,12 +374,13 @@ void convert_average_pool(Node& node) {
 void convert_lp_pool(Node& node) {
   Pool pool = pool_of(node);
   double p = static_cast<double>(node.integer("p", 2));
-  Var x = node.input(0);
+  Var x = node.wide_input(0);
   Var powers = p == 2 ? node.apply("mul", {x, x}) : node.apply("abs", {x});
   if (p != 1 && p != 2) powers = node.apply("pow", {powers, node.like(x, p)});
   Var sum = sum_of(node, powers, pool);
-  if (p == 1) return node.set(0, sum);
-  node.set(0, p == 2 ? node.apply("sqrt", {sum}) : node.apply("pow", {sum, node.like(x, 1 / p)}));
+  if (p == 2) sum = node.apply("sqrt", {sum});
+  if (p != 1 && p != 2) sum = node.apply("pow", {sum, node.like(x, 1 / p)});
+  node.set(0, node.cast(sum, node.dtype(0)));
 }
 
 }  // namespace
