@@ -155,6 +155,19 @@ TEST(OnnxNumbers, StatisticsOfALayerAreFloats) {
   }
 }
 
+// The result of this one has the type of its scale.
+TEST(OnnxNumbers, ScalesOfAnotherType) {
+  OnnxModel model(23);
+  model.input("x", {1, 2}, onnx::TensorProto::FLOAT16).input("s", {2}).output("y");
+  model.node("RMSNormalization", {"x", "s"}, {"y"});
+  Tensor x(DType::f16, {1, 2});
+  for (int i = 0; i < 2; ++i) x.set_bits(i, scalar::bits_of(DType::f16, 300.0));
+  const Tensor y = run(model, {{"x", x}, {"s", Tensor::from<float>({1, 1e6f}, {2})}});
+  EXPECT_EQ(y.dtype(), DType::f32);
+  EXPECT_NEAR(element(y, 0), 1, 1e-6);
+  EXPECT_NEAR(element(y, 1), 1e6, 1);
+}
+
 // The product of a size and a scale is one of f32: 0.7f is less than 0.7.
 TEST(OnnxNumbers, ScaledSizesAreProductsOfFloats) {
   for (auto [size, scale, expected] :

@@ -123,12 +123,20 @@ void convert_layer_normalization(Node& node) {
   node.set(2, node.cast(parts.scale, DType::f32));
 }
 
+// The result has the type of the scale, which need not be that of x.
 void convert_rms_normalization(Node& node) {
   node.check_inputs(2, 2);
   int axis = node.axis_attribute(node.rank(0), -1);
   node.ignore("stash_type");
-  node.set(0, node.apply("rms_norm", node.inputs(),
-                         {{"axis", std::int64_t{axis}}, {"epsilon", node.real("epsilon", 1e-5)}}));
+  std::vector<Var> operands = node.inputs();
+  if (operands[0].dtype() != operands[1].dtype()) {
+    operands = {node.wide_input(0), node.wide_input(1)};
+    if (operands[0].dtype() != operands[1].dtype())
+      for (Var& operand : operands) operand = node.cast(operand, DType::f64);
+  }
+  Var y = node.apply("rms_norm", operands,
+                     {{"axis", std::int64_t{axis}}, {"epsilon", node.real("epsilon", 1e-5)}});
+  node.set(0, node.cast(y, node.dtype(1)));
 }
 
 // (x - mean) / (sqrt(variance) + 1e-9), with the variance as mean(x^2) - mean(x)^2.
