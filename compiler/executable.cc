@@ -9,6 +9,7 @@
 #include <fmt/ranges.h>
 
 #include "compiler/call_signature.h"
+#include "compiler/lowering/choose_panel.h"
 #include "compiler/make_executable.h"
 #include "compiler/weight_block.h"
 #include "ir/index_range_check.h"
@@ -209,14 +210,7 @@ Executable make_executable(const Program& program, LoadedCode code, const Weight
   parts->checks = program.checks;
   parts->size_checks = program.size_checks;
   Executable::Parts::EachRun& each = parts->each_run;
-  // Folds may have panels, if their sizes are right.
-  each.needs_workspace =
-      !program.slots.empty() ||
-      std::any_of(program.kernels.begin(), program.kernels.end(), [](const Kernel& kernel) {
-        return std::any_of(kernel.stages.begin(), kernel.stages.end(), [](const Stage& stage) {
-          return stage.fold && stage.fold->order == Reduction::Order::chain;
-        });
-      });
+  each.needs_workspace = may_need_workspace(program);
   for (const StateEntry& entry : program.state)
     parts->state.push_back({entry.param, entry.type, entry.offset, entry.bytes, entry.layout.order,
                             entry.layout.panel});

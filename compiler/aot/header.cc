@@ -11,6 +11,7 @@
 
 #include "compiler/aot/abi_text.h"
 #include "compiler/aot/c_names.h"
+#include "compiler/lowering/choose_panel.h"
 #include "compiler/lowering/memory_plan.h"
 #include "ir/diagnostic.h"
 #include "ir/escape.h"
@@ -192,12 +193,14 @@ class HeaderWriter {
     else
       write_sizes(function, inputs, outputs, dims);
     write_checks(program);
+    const bool has_workspace = model_.variants.size() > 1 || !program.slots.empty() ||
+                               (is_static(program) ? model_.bytes_per_worker(program, {}) > 0
+                                                   : may_need_workspace(program));
     line(
         "/* The workspace is aligned to WEIR_ALIGNMENT{}. Without an executor, which\n * may be "
         "null, everything runs on the "
         "calling thread. */",
-        program.slots.empty() && model_.variants.size() == 1 ? ", and may be null: there is none"
-                                                             : "");
+        has_workspace ? "" : ", and may be null: there is none");
     line("int {}({});\n", function, fmt::join(parameters, ",\n    "));
   }
 

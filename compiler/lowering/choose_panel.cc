@@ -203,4 +203,14 @@ std::uint64_t bytes_per_worker(const Program& program, const Target& target,
   return most;
 }
 
+bool may_need_workspace(const Program& program) {
+  auto may_have_panel = [](const Stage& stage) {
+    return stage.fold && stage.fold->order == Reduction::Order::chain;
+  };
+  return !program.slots.empty() || !program.bands.empty() ||
+         std::ranges::any_of(program.kernels, [&](const Kernel& kernel) {
+           return std::ranges::any_of(kernel.stages, may_have_panel);
+         });
+}
+
 }  // namespace weir

@@ -41,4 +41,7 @@ std::uint64_t panel_bytes(const Schedule& schedule, const Dim::Bindings& binding
 std::uint64_t bytes_per_worker(const Program& program, const Target& target,
                                const Dim::Bindings& bindings);
 
+// Whether a program may need a workspace, at some sizes: for values, bands, or panels of a worker.
+bool may_need_workspace(const Program& program);
+
 }  // namespace weir

@@ -369,6 +369,11 @@ std::vector<PackedCopy> pack_operands(BuiltKernel& built,
       indices.push_back(type.shape[dimension] == Dim(1) && from[index].primitive != Primitive::axis
                             ? into.index(0)
                             : scalar::rebuild(from, index, into, memo, [](Id) { return Id(); }));
+      // The copy may be one with a frame, that windows read.
+      const std::int64_t low = found->low.empty() ? 0 : found->low[indices.size() - 1];
+      if (low != 0)
+        indices.back() = scalar::simplify_index(
+            into, into.make(Primitive::add, {indices.back(), into.index(low)}));
     }
     if (width != 0) {
       Id column = indices.back();

@@ -181,6 +181,17 @@ TEST(Bands, TakeLittleMemory) {
   }
 }
 
+// A program that needs memory for nothing but its bands.
+TEST(Bands, MayBeAllThatNeedsMemory) {
+  const Graph graph = parse(
+      "graph @m(%x: f32[1, 4, 40, 24]) { %e = extend(%x) {low = [0, 0, 2, 0], high = [0, 0, 1, 2]} "
+      "%y = slice(%e) {starts = [0, 0, 0, 0], limits = [1, 4, 43, 26], strides = [1, 1, 2, 2]} "
+      "return %y }");
+  expect_bands(graph, 1);
+  EXPECT_TRUE(lowered(graph, "x86-64-v4").slots.empty());
+  expect_interpreted(graph, {{}});
+}
+
 // Several machines' code of one program: each goes through units in its own way.
 TEST(Bands, HoldForAllVariants) {
   const Graph graph = Pooled{.channels = 8, .filters = 24, .height = 80}.graph();

@@ -18,14 +18,14 @@ namespace {
 
 constexpr float kInfinity = std::numeric_limits<float>::infinity();
 
-struct Case {
+struct FramedLayer {
   int channels, filters, height, width;
   const char* kernel;  // sizes
   const char* attributes;
   int groups = 1;
 };
 
-const Case kCases[] = {
+const FramedLayer kCases[] = {
     // A row of the image is a tile, two of them, and two that share rows.
     {64, 32, 3, 13, "3, 3", "low = [1, 1], high = [1, 1]"},
     {32, 64, 2, 26, "3, 3", "low = [1, 1], high = [1, 1]"},
@@ -46,7 +46,7 @@ const Case kCases[] = {
     {128, 64, 4, 6, "3, 3", "low = [1, 1], high = [1, 1], groups = 2", 2},
 };
 
-std::string text_of(const Case& one) {
+std::string text_of(const FramedLayer& one) {
   return fmt::format(
       "graph @c(%x: f32[N, {}, {}, {}]) {{ param %w: f32[{}, {}, {}] "
       "%y = conv(%x, %w) {{{}}} %z = leaky_relu(%y) return %z }}",
@@ -56,7 +56,7 @@ std::string text_of(const Case& one) {
 
 // With `change` made to the filters and the image.
 void expect_equal(const std::function<void(std::span<float> w, std::span<float> x)>& change) {
-  for (const Case& one : kCases) {
+  for (const FramedLayer& one : kCases) {
     const Graph graph = parse(text_of(one));
     Generator generator(7);
     Inputs inputs = random_values(graph, graph.inputs(), generator, false, {{"N", 2}});
