@@ -24,6 +24,8 @@ constexpr std::int64_t kLeastGain = 2;
 // Bytes that workers have from each other in as long as a loop takes to hand over: of 768 lines not
 // all are elsewhere, and several are on their way at a time.
 constexpr std::int64_t kBytesOfHandOver = 3 << 14;
+// And where they have no cache in common.
+constexpr std::int64_t kBytesOfFarHandOver = 1 << 14;
 // Processors that need longer than this, in nanoseconds, have no cache in common: those that have
 // need 100 to 250.
 constexpr std::int64_t kNearHandOver = WEIR_HAND_OVER;
@@ -281,9 +283,14 @@ void ParallelEmitter::emit_parallel() {
   llvm::Value* least = b_.CreateMul(hand_over, i64(kLeastGain));
   if (!single_) {
     constexpr std::int64_t kPart = 1 << 10;  // keeps the product small
-    constexpr std::int64_t kOnce = kBytesOfHandOver / kPart;
-    llvm::Value* parts = b_.CreateAdd(b_.CreateUDiv(parallel_->getArg(5), i64(kPart)), i64(kOnce));
-    least = b_.CreateUDiv(b_.CreateMul(least, parts), i64(kOnce));
+    llvm::Value* parts = b_.CreateUDiv(parallel_->getArg(5), i64(kPart));
+    auto with_exchange = [&](std::int64_t bytes) {
+      const std::int64_t once = bytes / kPart;
+      return b_.CreateUDiv(b_.CreateMul(least, b_.CreateAdd(parts, i64(once))), i64(once));
+    };
+    llvm::Value* are_apart = b_.CreateICmpSGT(hand_over, i64(kNearHandOver * kCostPerNanosecond));
+    least = b_.CreateSelect(are_apart, with_exchange(kBytesOfFarHandOver),
+                            with_exchange(kBytesOfHandOver));
   }
   llvm::BasicBlock* worth_block = block("worth");
   llvm::BasicBlock* whole_block = block("whole");
