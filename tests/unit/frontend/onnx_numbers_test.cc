@@ -212,10 +212,13 @@ TEST(OnnxNumbers, EqualSizesStay) {
 
 // A side may be cut off by more than an axis has, if as much is added on the other side.
 TEST(OnnxNumbers, PadsOfBothSigns) {
-  for (auto [low, high, expected] :
-       {std::tuple{3, -2, std::vector<float>{0, 0}}, {-3, 4, {0, 0}}, {1, -1, {0}}, {-1, 0, {}}}) {
+  for (auto [low, high, expected, size] : {std::tuple{3, -2, std::vector<float>{0, 0}, OnnxDim(1)},
+                                           {-3, 4, {0, 0}, OnnxDim(1)},
+                                           {-3, 4, {0, 0}, OnnxDim("N")},
+                                           {1, -1, {0}, OnnxDim("N")},
+                                           {-1, 0, {}, OnnxDim(1)}}) {
     OnnxModel model(13);
-    model.input("x", {1}).output("y");
+    model.input("x", {size}).output("y");
     model.initializer("pads", Tensor::from<std::int64_t>({low, high}, {2}));
     model.node("Pad", {"x", "pads"}, {"y"});
     const Tensor y = run(model, {{"x", Tensor::from<float>({5}, {1})}});

@@ -306,13 +306,16 @@ double fill_value(Node& node) {
   return scalar::to_double(value.dtype(), value.bits(0));
 }
 
-// Whether an axis is cut off on one side by more than it has, and what is added on the other side
-// is cut off, too.
-bool cuts_what_it_adds(const Shape& shape, const Frame& frame) {
+// Whether an axis may be cut off on one side by more than it has, so that of what is added on the
+// other side a part is cut off, too.
+bool may_cut_what_it_adds(const Shape& shape, const Frame& frame) {
+  auto may = [](const Dim& size, const Dim& cut, const Dim& added) {
+    return is_negative(cut) && !is_negative(added) && added != Dim(0) &&
+           !(size.is_constant() && size.value() >= -cut.value());
+  };
   for (std::size_t i = 0; i < shape.size(); ++i)
-    for (const Dim& side : {frame.low[i], frame.high[i]})
-      if (is_negative(side) && shape[i].is_constant() && shape[i].value() < -side.value())
-        return true;
+    if (may(shape[i], frame.low[i], frame.high[i]) || may(shape[i], frame.high[i], frame.low[i]))
+      return true;
   return false;
 }
 
@@ -320,7 +323,7 @@ void convert_pad(Node& node) {
   Frame frame = frame_of(node);
   std::string mode = node.text("mode", "constant");
   Var x = node.input(0);
-  if (mode == "constant" && cuts_what_it_adds(x.shape(), frame)) {
+  if (mode == "constant" && may_cut_what_it_adds(x.shape(), frame)) {
     Frame added = frame, cut = frame;
     for (std::size_t i = 0; i < frame.low.size(); ++i)
       for (auto side : {&Frame::low, &Frame::high})
