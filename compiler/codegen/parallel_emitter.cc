@@ -283,14 +283,13 @@ void ParallelEmitter::emit_parallel() {
   llvm::Value* least = b_.CreateMul(hand_over, i64(kLeastGain));
   if (!single_) {
     constexpr std::int64_t kPart = 1 << 10;  // keeps the product small
-    llvm::Value* parts = b_.CreateUDiv(parallel_->getArg(5), i64(kPart));
-    auto with_exchange = [&](std::int64_t bytes) {
-      const std::int64_t once = bytes / kPart;
-      return b_.CreateUDiv(b_.CreateMul(least, b_.CreateAdd(parts, i64(once))), i64(once));
-    };
+    constexpr std::int64_t kOnce = kBytesOfHandOver / kPart;
+    static_assert(kBytesOfHandOver % kBytesOfFarHandOver == 0);
     llvm::Value* are_apart = b_.CreateICmpSGT(hand_over, i64(kNearHandOver * kCostPerNanosecond));
-    least = b_.CreateSelect(are_apart, with_exchange(kBytesOfFarHandOver),
-                            with_exchange(kBytesOfHandOver));
+    llvm::Value* parts = b_.CreateUDiv(parallel_->getArg(5), i64(kPart));
+    llvm::Value* far_parts = b_.CreateMul(parts, i64(kBytesOfHandOver / kBytesOfFarHandOver));
+    parts = b_.CreateAdd(b_.CreateSelect(are_apart, far_parts, parts), i64(kOnce));
+    least = b_.CreateUDiv(b_.CreateMul(least, parts), i64(kOnce));
   }
   llvm::BasicBlock* worth_block = block("worth");
   llvm::BasicBlock* whole_block = block("whole");
