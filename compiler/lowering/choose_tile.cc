@@ -323,6 +323,7 @@ class TileChooser {
   bool has_far_results(std::int64_t rows) const {
     const std::vector<Stage>& all = stages();
     if (schedule_.tile_axes > 1 || schedule_.overlap || schedule_.kernel.across ||
+        !all.front().fold ||
         std::ranges::count_if(all, [](const Stage& stage) { return stage.fold.has_value(); }) != 1)
       return false;
     const Stage& stage = all.front();

@@ -71,15 +71,6 @@ std::optional<std::int64_t> points_together(Kernel& kernel, const Stage& stage) 
   return points;
 }
 
-std::uint32_t unused_axis(const Kernel& kernel) {
-  auto next = static_cast<std::uint32_t>(kernel.rows.size());
-  for (const Stage& stage : kernel.stages) {
-    if (stage.axis) next = std::max(next, *stage.axis + 1);
-    for (std::uint32_t digit : stage.digits) next = std::max(next, digit + 1);
-  }
-  return next;
-}
-
 }  // namespace
 
 void join_digits(Kernel& kernel) {

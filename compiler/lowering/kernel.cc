@@ -185,6 +185,15 @@ void cut_row(Kernel& kernel, std::uint32_t number, const AxisPart& front, const 
   kernel.locations = std::move(locations);
 }
 
+std::uint32_t unused_axis(const Kernel& kernel) {
+  auto next = static_cast<std::uint32_t>(kernel.rows.size());
+  for (const Stage& stage : kernel.stages) {
+    if (stage.axis) next = std::max(next, *stage.axis + 1);
+    for (std::uint32_t digit : stage.digits) next = std::max(next, digit + 1);
+  }
+  return next;
+}
+
 void renumber_parameters(Kernel& kernel, const std::vector<std::uint32_t>& number) {
   rewrite_loads(kernel,
                 [&](std::uint32_t& parameter, std::vector<Id>&) { parameter = number[parameter]; });

@@ -111,6 +111,9 @@ struct Kernel {
 // The symbols in the kernel's extents and sizes, in order of appearance: its dimension arguments.
 std::vector<std::string> kernel_symbols(const Kernel& kernel);
 
+// A number that none of the kernel's axes has, nor any above it.
+std::uint32_t unused_axis(const Kernel& kernel);
+
 // The kernel as text; `name` replaces its own, if not empty.
 std::string print(const Kernel& kernel, const std::string& name = {});
 

@@ -89,13 +89,11 @@ KernelCost::KernelCost(const Kernel& kernel,
       spreads_by_itself_(vectors.bytes == 64),
       parts_results_(may_part_results(kernel)),
       moved_(kernel.parameters.size()) {
-  std::uint32_t axes = static_cast<std::uint32_t>(kernel.rows.size());
+  const std::uint32_t axes = unused_axis(kernel);
   std::size_t folds = 0;
   bool own_axes = false, in_lanes = false, are_windows = true;
   const Stage* fold = nullptr;
   for (const Stage& stage : kernel.stages) {
-    if (stage.axis) axes = std::max(axes, *stage.axis + 1);
-    for (std::uint32_t digit : stage.digits) axes = std::max(axes, digit + 1);
     if (!stage.fold) {
       own_axes = own_axes || stage.axis.has_value();
       continue;

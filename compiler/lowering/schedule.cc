@@ -157,13 +157,9 @@ class Scheduler {
   }
 
   void collapse_rows() {
-    next_axis_ = static_cast<std::uint32_t>(result_.kernel.rows.size());
+    next_axis_ = unused_axis(result_.kernel);
     for (std::uint32_t i = 0; i < result_.kernel.rows.size(); ++i)
       result_.rows.push_back({i, result_.kernel.rows[i]});
-    for (const Stage& stage : stages()) {
-      if (stage.axis) next_axis_ = std::max(next_axis_, *stage.axis + 1);
-      for (std::uint32_t digit : stage.digits) next_axis_ = std::max(next_axis_, digit + 1);
-    }
     for (std::size_t i = result_.rows.size(); i-- > 1;) {
       LoopAxis outer = result_.rows[i - 1], inner = result_.rows[i];
       if (pinned_.contains(outer.number) || pinned_.contains(inner.number)) continue;

@@ -89,23 +89,22 @@ TEST(OnnxNumbers, SquaresOfHalfFloatsDoNotOverflow) {
   Tensor x(DType::f16, {1, 4, 1, 2});
   for (int i = 0; i < 8; ++i)
     x.set_bits(i, scalar::bits_of(DType::f16, i % 2 == 0 ? 300.0 : -400.0));
+  OnnxModel halves(17);
+  halves.input("x", {1, 4, 1, 2}, onnx::TensorProto::FLOAT16).output("y");
   {
-    OnnxModel model(17);
-    model.input("x", {1, 4, 1, 2}, onnx::TensorProto::FLOAT16).output("y");
+    OnnxModel model = halves;
     set_int(model.node("LpNormalization", {"x"}, {"y"}), "axis", -1);
     const Tensor y = run(model, {{"x", x}});
     EXPECT_NEAR(element(y, 0), 0.6, 5e-4);
     EXPECT_NEAR(element(y, 1), -0.8, 5e-4);
   }
   {
-    OnnxModel model(17);
-    model.input("x", {1, 4, 1, 2}, onnx::TensorProto::FLOAT16).output("y");
+    OnnxModel model = halves;
     set_ints(model.node("LpPool", {"x"}, {"y"}), "kernel_shape", {1, 2});
     EXPECT_EQ(element(run(model, {{"x", x}}), 0), 500);
   }
   {
-    OnnxModel model(17);
-    model.input("x", {1, 4, 1, 2}, onnx::TensorProto::FLOAT16).output("y");
+    OnnxModel model = halves;
     auto& node = model.node("MeanVarianceNormalization", {"x"}, {"y"});
     set_ints(node, "axes", {0, 2, 3});
     const Tensor y = run(model, {{"x", x}});
@@ -113,8 +112,7 @@ TEST(OnnxNumbers, SquaresOfHalfFloatsDoNotOverflow) {
     EXPECT_NEAR(element(y, 1), -1, 1e-3);
   }
   {
-    OnnxModel model(17);
-    model.input("x", {1, 4, 1, 2}, onnx::TensorProto::FLOAT16).output("y");
+    OnnxModel model = halves;
     auto& node = model.node("LRN", {"x"}, {"y"});
     set_int(node, "size", 1);
     set_float(node, "alpha", 0.5f);
@@ -122,8 +120,7 @@ TEST(OnnxNumbers, SquaresOfHalfFloatsDoNotOverflow) {
     EXPECT_NEAR(element(run(model, {{"x", x}}), 0), 300 / std::pow(base, 0.75), 1e-4);
   }
   {
-    OnnxModel model(17);
-    model.input("x", {1, 4, 1, 2}, onnx::TensorProto::FLOAT16).output("y");
+    OnnxModel model = halves;
     model.node("Mean", {"x", "x", "x"}, {"y"});
     for (int i = 0; i < 8; ++i) x.set_bits(i, scalar::bits_of(DType::f16, 60000.0));
     EXPECT_EQ(element(run(model, {{"x", x}}), 0), 60000);
