@@ -3,20 +3,24 @@
 #include <cmath>
 #include <cstring>
 #include <limits>
+#include <memory>
 #include <new>
+#include <utility>
 
 #include <fmt/format.h>
+
+#include "runtime/workspace.h"
 
 namespace weir {
 namespace {
 
-constexpr std::size_t kAlignment = 64;
-
+// Zeros, in huge pages where they are many. Fresh pages of these stay untouched until they are
+// written.
 std::shared_ptr<void> allocate(std::size_t bytes) {
-  // calloc-like: fresh pages stay untouched until they are written.
-  void* memory = ::operator new(std::max<std::size_t>(bytes, 1), std::align_val_t(kAlignment));
-  std::memset(memory, 0, bytes);
-  return {memory, [](void* p) { ::operator delete(p, std::align_val_t(kAlignment)); }};
+  auto block = std::make_shared<Workspace>();
+  void* memory = block->reserve(bytes);
+  if (!block->is_mapped()) std::memset(memory, 0, bytes);
+  return {std::move(block), memory};
 }
 
 void append_nested(const Tensor& tensor, std::string& text, std::size_t dimension,

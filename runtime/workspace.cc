@@ -56,11 +56,11 @@ void unmap(void*, std::size_t) {}
 
 #endif
 
-bool is_mapped(std::size_t bytes) { return has_mappings && bytes >= Workspace::huge_block; }
+bool may_map(std::size_t bytes) { return has_mappings && bytes >= Workspace::huge_block; }
 
 void release(void* data, std::size_t bytes) {
   if (data == nullptr) return;
-  if (is_mapped(bytes)) {
+  if (may_map(bytes)) {
     unmap(data, bytes);
   } else {
     ::operator delete(data, std::align_val_t{WEIR_ALIGNMENT});
@@ -80,10 +80,12 @@ Workspace& Workspace::operator=(Workspace&& other) noexcept {
   return *this;
 }
 
+bool Workspace::is_mapped() const noexcept { return data_ != nullptr && may_map(bytes_); }
+
 void* Workspace::reserve(std::size_t bytes) {
   if (data_ != nullptr && bytes <= bytes_) return data_;
-  const std::size_t size = whole(bytes, is_mapped(bytes) ? huge_page : WEIR_ALIGNMENT);
-  void* data = is_mapped(size) ? map(size) : ::operator new(size, std::align_val_t{WEIR_ALIGNMENT});
+  const std::size_t size = whole(bytes, may_map(bytes) ? huge_page : WEIR_ALIGNMENT);
+  void* data = may_map(size) ? map(size) : ::operator new(size, std::align_val_t{WEIR_ALIGNMENT});
   release(data_, bytes_);
   data_ = data;
   bytes_ = size;

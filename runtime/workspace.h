@@ -1,4 +1,5 @@
-// The scratch memory of a compiled program's calls: one aligned block that grows on demand.
+// One aligned block of memory that grows on demand: the scratch memory of a compiled program's calls,
+// and what a tensor owns.
 //
 // Invariants
 //   - The block is aligned to WEIR_ALIGNMENT and is never shrunk: a second call with the same sizes
@@ -7,8 +8,8 @@
 //   - A failed request leaves the workspace as it was.
 //
 // A block of huge_block bytes or more is mapped from the system, aligned to a huge page and advised
-// as such: a program walks its workspace from end to end, and small pages cost it address
-// translation.
+// as such: a program walks its workspace from end to end, and the rows of a large matrix lie in a
+// page each, so small pages cost address translation.
 #pragma once
 
 #include <cstddef>
@@ -33,6 +34,9 @@ class Workspace {
 
   // The block, or null before the first reserve().
   void* data() const noexcept { return data_; }
+
+  // Whether the block is mapped from the system. Then it was zeros when it was reserved.
+  bool is_mapped() const noexcept;
 
   // The size of the block.
   std::size_t bytes() const noexcept { return bytes_; }
