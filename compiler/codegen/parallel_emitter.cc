@@ -17,6 +17,9 @@ constexpr std::int64_t kTaskCost = 4096;
 // Where workers have more than one task, each shall be worth twice that: to begin one takes 20 ns
 // and more.
 constexpr std::int64_t kFurtherTaskCost = 2 * kTaskCost;
+// And 32 microseconds where it has more than four: when a worker comes last, the others wait for
+// half of a task, about, and of a long loop's that is long.
+constexpr std::int64_t kLongTaskCost = 64 * kTaskCost;
 // How often the work of a loop that is divided has to be worth what dividing costs. At twice that,
 // and with shares that make up for it, a loop takes three quarters of the time; it still gains
 // nothing, and loses nothing, where dividing costs twice what the executor says.
@@ -314,14 +317,15 @@ void ParallelEmitter::emit_parallel() {
   auto smaller = [&](llvm::Value* a, llvm::Value* b) {
     return b_.CreateSelect(b_.CreateICmpSLT(a, b), a, b);
   };
-  // More tasks than workers even out, but each costs a little: one, two or four for each worker, so
-  // that all have as many.
+  // More tasks than workers even out, but each costs a little: one, two, four, eight or sixteen for
+  // each worker, so that all have as many.
   llvm::Value* tasks = smaller(worth, workers);
   llvm::Value* further =
       b_.CreateBinaryIntrinsic(llvm::Intrinsic::umax, hand_over, i64(kFurtherTaskCost));
-  for (std::int64_t each : {2, 4}) {
+  for (std::int64_t each : {2, 4, 8, 16}) {
     llvm::Value* more = b_.CreateMul(workers, i64(each));
-    llvm::Value* needed = b_.CreateMul(b_.CreateSub(more, i64(2)), further);
+    llvm::Value* needed =
+        b_.CreateMul(b_.CreateSub(more, i64(2)), each > 4 ? i64(kLongTaskCost) : further);
     tasks = b_.CreateSelect(b_.CreateICmpSGE(beyond, needed), more, tasks);
   }
   tasks = smaller(tasks, units);

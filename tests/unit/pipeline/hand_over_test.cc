@@ -6,6 +6,7 @@
 #include <functional>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include <gtest/gtest.h>
@@ -128,6 +129,21 @@ TEST(HandOver, FurtherTasksAreWorthAMicrosecondAndTheFigure) {
   EXPECT_EQ(tasks_of(1 << 17, 150), 8);
   EXPECT_EQ(tasks_of(1 << 17, 2000), 4);
   EXPECT_EQ(tasks_of(1 << 18, 2000), 8);
+}
+
+TEST(HandOver, LongLoopsHaveSixteenTasksForEachWorker) {
+  Graph graph = parse(R"(graph @product(%x: f32[N, 512], %w: f32[512, 512]) -> (f32[N, 512]) {
+  %y = matmul(%x, %w)
+  return %y
+})");
+  for (auto [rows, tasks] : {std::pair{64, 8}, {1024, 32}}) {
+    Generator generator(23);
+    Inputs inputs = random_values(graph, graph.inputs(), generator, false, {{"N", rows}});
+    const Program program{graph, {}, std::move(inputs)};
+    TellingExecutor telling(2);
+    compile(program, {vector_levels().front()}).run(program.inputs, &telling.executor);
+    EXPECT_EQ(telling.loops, std::vector<std::ptrdiff_t>{tasks}) << rows << " rows";
+  }
 }
 
 // A single worker is none, for a program of one loop and for one of several: it is not asked, and is
