@@ -6,6 +6,7 @@
 
 #include "compiler/lowering/apply_panels.h"
 #include "compiler/lowering/cut_copies.h"
+#include "compiler/lowering/cut_sums.h"
 #include "compiler/lowering/fold_across.h"
 #include "compiler/lowering/frame_windows.h"
 #include "compiler/lowering/keep_guards.h"
@@ -89,9 +90,17 @@ PreparedKernels prepare(BuiltKernel built, const Layouts& layouts, bool moved, b
     prepared.kernels.push_back({std::move(one), std::move(copies)});
   };
   std::optional<BuiltKernel> results = part_results(built, may_copy_in(built), moved, processor);
-  if (results) prepared.sums = built.kernel.parameters.back().type;
+  const auto read = static_cast<std::uint32_t>(built.kernel.parameters.size() - 1);
   add(std::move(built), framed);
-  if (results) add(std::move(*results), {});
+  if (!results) return prepared;
+  // It writes nothing but the sums.
+  Kernel& contraction = prepared.kernels.front().built.kernel;
+  const auto sums = static_cast<std::uint32_t>(
+      std::ranges::find(contraction.parameters, true, &KernelParameter::written) -
+      contraction.parameters.begin());
+  cut_sums(contraction, sums, results->kernel, read, processor.core);
+  prepared.sums = contraction.parameters[sums].type;
+  add(std::move(*results), {});
   return prepared;
 }
 
