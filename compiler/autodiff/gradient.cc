@@ -10,6 +10,7 @@
 #include "compiler/autodiff/gradient_ends.h"
 #include "compiler/autodiff/pointwise_gradient.h"
 #include "compiler/autodiff/refuse_gradient.h"
+#include "compiler/autodiff/waiting_contributions.h"
 #include "compiler/passes/decompose.h"
 #include "ir/builder.h"
 #include "ir/notes.h"
@@ -58,12 +59,17 @@ class Differentiator {
         builder_(graph),
         cotangents_(builder_),
         depends_(dependents(graph, sources)),
-        contributions_(graph.value_count()) {}
+        contributions_(graph.value_count()),
+        waiting_(graph, builder_) {}
 
   // The gradients of the sum of the targets, one for each source.
   std::vector<Var> run(std::span<const ValueId> sources, std::span<const ValueId> targets);
   GraphBuilder& builder() { return builder_; }
-  // Behind run(): by value, whether a cotangent has come to it.
+  // Whether a cotangent has come to the value.
+  bool is_reached(ValueId value) const {
+    return !contributions_[value.index].empty() || waiting_.any(value);
+  }
+  // Behind run(): by value.
   std::vector<bool> reached() const;
   const std::vector<bool>& depends() const { return depends_; }
 
@@ -88,6 +94,7 @@ class Differentiator {
   std::vector<bool> depends_;
   std::span<const ValueId> targets_;
   std::vector<std::vector<Cotangent>> contributions_;  // by value
+  WaitingContributions waiting_;
   PointwiseGradients pointwise_;
 };
 
@@ -104,9 +111,8 @@ std::vector<Var> Differentiator::run(std::span<const ValueId> sources,
   }
   for (std::size_t i = graph_.nodes().size(); i-- > 0;) {
     const Node& node = graph_.nodes()[i];
-    bool reached = std::any_of(node.results.begin(), node.results.end(), [&](ValueId result) {
-      return !contributions_[result.index].empty();
-    });
+    bool reached = std::any_of(node.results.begin(), node.results.end(),
+                               [&](ValueId result) { return is_reached(result); });
     if (!reached) continue;
     pin(node.location);
     visit(node);
@@ -124,7 +130,7 @@ std::vector<Var> Differentiator::run(std::span<const ValueId> sources,
 
 std::vector<bool> Differentiator::reached() const {
   std::vector<bool> result;
-  for (const std::vector<Cotangent>& parts : contributions_) result.push_back(!parts.empty());
+  for (std::uint32_t i = 0; i < contributions_.size(); ++i) result.push_back(is_reached({i}));
   return result;
 }
 
@@ -242,7 +248,13 @@ void Differentiator::visit_stated(const Node& node, const OpInstance& instance) 
     }
   }
   auto wanted = std::make_unique<bool[]>(operands.size());
-  for (std::size_t i = 0; i < operands.size(); ++i) wanted[i] = depends_[node.operands[i].index];
+  for (std::size_t i = 0; i < operands.size(); ++i) {
+    wanted[i] = depends_[node.operands[i].index];
+    if (wanted[i] && masks.empty() && results.size() == 1 && waiting_.keep(node, i, cotangents[0]))
+      wanted[i] = false;
+  }
+  if (std::none_of(wanted.get(), wanted.get() + operands.size(), [](bool any) { return any; }))
+    return;
   auto gradients_of = [&](std::span<const Var> of) {
     std::vector<Var> gradients = rule.rule({builder_,
                                             instance,
@@ -280,6 +292,7 @@ void Differentiator::visit_stated(const Node& node, const OpInstance& instance) 
 
 void Differentiator::contribute(ValueId operand, Cotangent gradient, const OpDef& op) {
   const TensorType& type = graph_.type(operand);
+  if (gradient.masks.empty() && waiting_.keep_broadcast(operand, gradient.value)) return;
   gradient = cotangents_.sum_to(std::move(gradient), type.shape);
   if (gradient.value.dtype() != type.dtype) {
     Var applied = cotangents_.applied(gradient);
@@ -293,6 +306,7 @@ void Differentiator::contribute(ValueId operand, Cotangent gradient, const OpDef
 
 Cotangent Differentiator::cotangent(ValueId value) {
   std::vector<Cotangent>& parts = contributions_[value.index];
+  for (Var part : waiting_.take(value)) parts.push_back({part, {}});
   if (parts.empty()) return {};
   Cotangent sum = cotangents_.sum(std::move(parts));
   parts = {sum};

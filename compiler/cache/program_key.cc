@@ -41,10 +41,12 @@ void put(Writer& writer, const Kernel& kernel) {
 }
 
 void put(Writer& writer, const KernelCall& call) {
-  const auto& [kernel, buffers, dims, description, nodes, values] = call;
+  const auto& [kernel, buffers, begins, dims, description, nodes, values] = call;
   writer.number(std::uint64_t{kernel});
   writer.count(buffers);
   for (std::uint32_t buffer : buffers) writer.number(std::uint64_t{buffer});
+  writer.count(begins);
+  for (const Dim& begin : begins) writer.dim(begin);
   writer.count(dims);
   for (const Dim& dim : dims) writer.dim(dim);
 }

@@ -29,8 +29,12 @@ llvm::AllocaInst* CallFrames::filled(const KernelCall& call, llvm::Value* reach,
   llvm::StructType* type = type_of(call);
   llvm::AllocaInst* frame = frame_for(type, number);
   unsigned next = 0;
-  for (std::uint32_t buffer : call.buffers)
-    b_.CreateStore(memory_.pointer(buffer), b_.CreateStructGEP(type, frame, next++));
+  for (std::size_t i = 0; i < call.buffers.size(); ++i) {
+    llvm::Value* pointer = memory_.pointer(call.buffers[i]);
+    if (!call.begins.empty() && call.begins[i] != Dim(0))
+      pointer = b_.CreateGEP(b_.getInt8Ty(), pointer, sizes_.dimension(call.begins[i]));
+    b_.CreateStore(pointer, b_.CreateStructGEP(type, frame, next++));
+  }
   for (const Dim& dim : call.dims)
     b_.CreateStore(sizes_.dimension(dim), b_.CreateStructGEP(type, frame, next++));
   b_.CreateStore(reach, b_.CreateStructGEP(type, frame, next++));

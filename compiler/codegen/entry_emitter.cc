@@ -367,8 +367,11 @@ class EntryEmitter {
   // than a cache holds finds little of it in another one.
   llvm::Value* exchanged_bytes(const KernelCall& call) {
     Dim sum = 0;
-    for (std::uint32_t number : call.buffers) {
-      const TensorType& type = program_.buffers[number].type;
+    for (std::size_t i = 0; i < call.buffers.size(); ++i) {
+      const std::uint32_t number = call.buffers[i];
+      const TensorType& type = call.begins.empty()
+                                   ? program_.buffers[number].type
+                                   : program_.kernels[call.kernel].parameters[i].type;
       if (exchanged_[number]) sum = sum + element_count(type.shape) * Dim(byte_size(type.dtype));
     }
     llvm::Value* bytes = sizes_.dimension(sum);

@@ -146,7 +146,7 @@ class Drawer {
       connect(node, drawn, [&](ValueId value) -> PictureNode {
         if (auto found = inside.find(value); found != inside.end()) return found->second;
         for (std::size_t i = 0; i < call.values.size(); ++i)
-          if (call.values[i] == value && !kernel.parameters[i].written)
+          if (call.begins.empty() && call.values[i] == value && !kernel.parameters[i].written)
             return writers_[call.buffers[i]];
         return giver_of(value);
       });

@@ -150,7 +150,7 @@ class Bander {
   // A call with the next one.
   bool band(std::uint32_t call) {
     const KernelCall &first = program_.calls[call], &second = program_.calls[call + 1];
-    if (is_checked_[call]) return false;
+    if (is_checked_[call] || !first.begins.empty() || !second.begins.empty()) return false;
     for (std::uint32_t written = 0; written < first.buffers.size(); ++written) {
       const auto read = std::ranges::find(second.buffers, first.buffers[written]);
       if (read == second.buffers.end()) continue;

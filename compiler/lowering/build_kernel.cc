@@ -8,6 +8,7 @@
 
 #include "compiler/lowering/elements.h"
 #include "ir/op.h"
+#include "ir/ops/concat.h"
 #include "ir/scalar/affine.h"
 
 namespace weir {
@@ -45,7 +46,25 @@ class KernelBuilder {
     return std::move(result_);
   }
 
+  // An operand of the group's member, along an axis of its result. In a result whose outer
+  // dimensions are 1 it is one run of memory, as it is of its own.
+  BuiltKernel build_part(ValueId operand, std::size_t axis) {
+    const ValueId result = graph_.node(group_.members.front().node).results[0];
+    const TensorType &own = graph_.type(operand), &whole = graph_.type(result);
+    const std::vector<Id> indices = spread_indices(result_.kernel.arena, own.shape, row_axes_);
+    const Id element = elements_.element(operand, indices);
+    const std::uint32_t number = parameter(result, true);
+    const bool is_run =
+        std::all_of(whole.shape.begin(), whole.shape.begin() + static_cast<std::ptrdiff_t>(axis),
+                    [](const Dim& dim) { return dim == Dim(1); });
+    result_.kernel.parameters[number].type = is_run ? own : whole;
+    add_store(std::nullopt, {number, indices, element});
+    result_.kernel.name = kernel_name();
+    return std::move(result_);
+  }
+
   BuiltKernel build() {
+    if (group_.parts) return {};
     if (group_.steps) {
       add_steps(graph_.node(group_.members.front().node));
       result_.kernel.name = kernel_name();
@@ -303,6 +322,27 @@ class KernelBuilder {
 
 BuiltKernel build_kernel(const Graph& graph, const FusionPlan& plan, std::size_t group) {
   return KernelBuilder(graph, plan, group, plan.groups[group].rows()).build();
+}
+
+std::vector<BuiltPart> build_parts(const Graph& graph, const FusionPlan& plan, std::size_t group) {
+  if (!plan.groups[group].parts) return {};
+  const NodeId concat = plan.groups[group].members.front().node;
+  const Node& node = graph.node(concat);
+  const std::vector<TensorType> types = types_of(graph, node.operands);
+  const std::vector<AxisRange> ranges = ops::concat_parts({node.op, types, node.attributes});
+  const TensorType& whole = graph.type(node.results[0]);
+  std::vector<BuiltPart> parts;
+  for (std::size_t k = 0; k < ranges.size(); ++k) {
+    const auto& [axis, start, limit] = ranges[k];
+    Dim begin = start * Dim(byte_size(whole.dtype));
+    for (std::size_t i = axis + 1; i < whole.shape.size(); ++i) begin = begin * whole.shape[i];
+    std::vector<NodeId> nodes = inline_nodes(graph, plan, {node.operands[k]});
+    nodes.push_back(concat);
+    parts.push_back({KernelBuilder(graph, plan, group, without_ones(types[k].shape))
+                         .build_part(node.operands[k], axis),
+                     std::move(nodes), std::move(begin)});
+  }
+  return parts;
 }
 
 std::optional<BuiltKernel> build_start_kernel(const Graph& graph, const FusionPlan& plan,

@@ -144,9 +144,10 @@ void choose_members(Planner& planner) {
       if (own_moves + inline_moves(operand) > kMaxInlineMoves) store(operand);
       moves[i] = std::max(moves[i], own_moves + inline_moves(operand));
     }
+    const bool parted = planner.is_parted(node);
     int total = own;
     for (ValueId operand : node.operands) total += inline_cost(operand);
-    if (total > kMaxInlineCost) {
+    if (total > kMaxInlineCost && !parted) {
       // Cut below: the costliest operands become values of their own.
       for (ValueId operand : node.operands)
         if (inline_cost(operand) > kMaxInlineCost / 4) store(operand);
@@ -166,8 +167,8 @@ void choose_members(Planner& planner) {
     const bool stays = uses > 1 && may_be_epilogue(planner, node.results[0]);
     if (uses > 1 && node.op->keeps_order && may_be_epilogue(planner, node.operands[0]))
       store(node.operands[0]);
-    member[i] = folds || node.op->steps || node.op->is_stored || output || !planner.options.fuse ||
-                (uses > 1 && total > kRecomputeCost) || stays;
+    member[i] = folds || parted || node.op->steps || node.op->is_stored || output ||
+                !planner.options.fuse || (uses > 1 && total > kRecomputeCost) || stays;
   }
   for (std::size_t i = 0; i < member.size(); ++i)
     if (member[i]) planner.plan.group_of[i] = INT32_MAX;  // a member, group to be chosen

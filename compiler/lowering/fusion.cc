@@ -79,8 +79,9 @@ FusionPlan plan_fusion(const Graph& graph, const FusionOptions& options) {
       latest = std::max(latest, planner.group_of(access.value));
     std::optional<GroupMember> member;
     int checked = latest_check(planner, NodeId{i});
-    bool stepped = planner.is_stepped(node);
-    if (options.fuse && latest > checked && !stepped)
+    const bool parted = planner.is_parted(node);
+    const bool stepped = planner.is_stepped(node), alone = stepped || parted;
+    if (options.fuse && latest > checked && !alone)
       member = member_of(planner, NodeId{i}, probe, shape,
                          plan.groups[static_cast<std::size_t>(latest)], latest);
     // Behind its producers, a node may share the loop of a group that reads what it reads.
@@ -97,7 +98,7 @@ FusionPlan plan_fusion(const Graph& graph, const FusionOptions& options) {
       return is_of_gradient({reader}) != is_of_gradient(group.members.front().node);
     };
     for (std::size_t k = static_cast<std::size_t>(std::max(latest, checked) + 1);
-         options.fuse && !member && !stepped && k < plan.groups.size(); ++k) {
+         options.fuse && !member && !alone && k < plan.groups.size(); ++k) {
       Group& group = plan.groups[k];
       if ((group.contraction ? !probe.folds || passes_differ(i, group)
                              : group.has_inner() != probe.folds) ||
@@ -115,6 +116,7 @@ FusionPlan plan_fusion(const Graph& graph, const FusionOptions& options) {
       } else {
         group.domain = stepped ? independent_axes(graph, node) : shape;
         group.steps = stepped;
+        group.parts = parted;
       }
       plan.groups.push_back(std::move(group));
       reads.emplace_back();
@@ -139,17 +141,26 @@ FusionPlan plan_fusion(const Graph& graph, const FusionOptions& options) {
 
 std::vector<NodeId> computed_nodes(const Graph& graph, const FusionPlan& plan, std::size_t group) {
   std::set<NodeId> found;
-  std::vector<NodeId> open;
-  for (const GroupMember& member : plan.groups[group].members) open.push_back(member.node);
+  for (const GroupMember& member : plan.groups[group].members) {
+    found.insert(member.node);
+    const std::vector<NodeId> inside = inline_nodes(graph, plan, graph.node(member.node).operands);
+    found.insert(inside.begin(), inside.end());
+  }
+  return {found.begin(), found.end()};
+}
+
+std::vector<NodeId> inline_nodes(const Graph& graph, const FusionPlan& plan,
+                                 const std::vector<ValueId>& values) {
+  std::set<NodeId> found;
+  std::vector<ValueId> open = values;
   while (!open.empty()) {
-    NodeId node = open.back();
+    const NodeId producer = graph.value(open.back()).producer;
     open.pop_back();
-    if (!found.insert(node).second) continue;
-    for (ValueId operand : graph.node(node).operands) {
-      NodeId producer = graph.value(operand).producer;
-      if (producer.valid() && plan.group_of[producer.index] == FusionPlan::kInline)
-        open.push_back(producer);
-    }
+    if (!producer.valid() || plan.group_of[producer.index] != FusionPlan::kInline ||
+        !found.insert(producer).second)
+      continue;
+    const std::vector<ValueId>& operands = graph.node(producer).operands;
+    open.insert(open.end(), operands.begin(), operands.end());
   }
   return {found.begin(), found.end()};
 }

@@ -17,7 +17,9 @@
 // rows only, or folds the inner range. Dimensions of size 1 do not count. Behind a contraction, which
 // reads its operands in whatever order its rows have, a map of its results may store them turned:
 // their order in memory is another one then, and no kernel of its own has to turn them. A node that is
-// written in steps is alone in its group.
+// written in steps is alone in its group, and so is a concat of many operands: written out, each
+// element would be a choice among all of them. It has a kernel for each operand, which stores that
+// in its place (place_parts.h).
 #pragma once
 
 #include <cstdint>
@@ -53,6 +55,8 @@ struct Group {
   // The only member is written in steps, and the domain is the axes along which they are
   // independent.
   bool steps = false;
+  // The only member is a concat of many operands, each of which has a kernel of its own.
+  bool parts = false;
   std::vector<GroupMember> members;
   int work = 0;  // of them all: work_of()
 
@@ -78,6 +82,10 @@ FusionPlan plan_fusion(const Graph& graph, const FusionOptions& options);
 // What the kernel of a group computes, in graph order: its members, and the inline nodes that are
 // written out for them.
 std::vector<NodeId> computed_nodes(const Graph& graph, const FusionPlan& plan, std::size_t group);
+
+// The nodes that are written out wherever these values are.
+std::vector<NodeId> inline_nodes(const Graph& graph, const FusionPlan& plan,
+                                 const std::vector<ValueId>& values);
 
 // The dimensions of a shape that are not 1.
 Shape without_ones(const Shape& shape);

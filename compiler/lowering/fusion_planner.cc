@@ -4,6 +4,7 @@
 #include <optional>
 
 #include "compiler/lowering/elements.h"
+#include "ir/ops/concat.h"
 #include "ir/scalar/affine.h"
 namespace weir {
 
@@ -14,6 +15,8 @@ namespace {
 
 // Of each operand of a concat beyond two: a guard of two bounds, a choice and an index.
 constexpr int kPartCost = 6;
+// Operands of a concat that is written out, at most.
+constexpr std::size_t kFewParts = 8;
 
 }  // namespace
 
@@ -54,6 +57,12 @@ bool Planner::is_stepped(const Node& node) const {
   if (!node.op->steps) return false;
   std::vector<TensorType> types = types_of(graph, node.operands);
   return !node.op->composite_for(instance_of(node, types));
+}
+
+bool Planner::is_parted(const Node& node) const {
+  if (!node.op->is_movement || node.operands.size() <= kFewParts) return false;
+  const std::vector<TensorType> types = types_of(graph, node.operands);
+  return !ops::concat_parts(instance_of(node, types)).empty();
 }
 
 int Planner::own_cost(const Node& node) const {

@@ -56,6 +56,8 @@ struct Planner {
   int own_cost(const Node& node) const;
   bool has_reduction(const Node& node) const;
   bool is_stepped(const Node& node) const;
+  // A concat of so many operands that each is stored on its own.
+  bool is_parted(const Node& node) const;
 };
 
 OpInstance instance_of(const Node& node, std::span<const TensorType> types);

@@ -168,7 +168,7 @@ int work_of(const Planner& planner, NodeId node, const Probe& probe) {
 
 std::optional<GroupMember> member_of(const Planner& planner, NodeId node, Probe& probe,
                                      const Shape& shape, Group& group, int number) {
-  if (group.members.size() >= kMaxMembers || group.steps ||
+  if (group.members.size() >= kMaxMembers || group.steps || group.parts ||
       group.work + work_of(planner, node, probe) > kMaxWork)
     return std::nullopt;
   if (!probe.folds) {

@@ -67,11 +67,11 @@ void rewrite_loads(Kernel& kernel, Change&& change) {
     for (Id operand : kernel.arena.operands(id)) operands.push_back(made[operand.index]);
     auto parameter = static_cast<std::uint32_t>(node.payload);
     if (node.primitive == Primitive::load) {
-      change(parameter, operands);
+      change(parameter, operands, into);
       made[id.index] = into.load(parameter, node.type, operands);
     } else if (node.primitive == Primitive::load_if) {
       std::vector<Id> indices(operands.begin() + 2, operands.end());
-      change(parameter, indices);
+      change(parameter, indices, into);
       made[id.index] = into.load_if(parameter, operands[0], operands[1], indices);
     } else {
       made[id.index] = scalar::copy_node(kernel.arena, id, into, operands);
@@ -195,8 +195,9 @@ std::uint32_t unused_axis(const Kernel& kernel) {
 }
 
 void renumber_parameters(Kernel& kernel, const std::vector<std::uint32_t>& number) {
-  rewrite_loads(kernel,
-                [&](std::uint32_t& parameter, std::vector<Id>&) { parameter = number[parameter]; });
+  rewrite_loads(kernel, [&](std::uint32_t& parameter, std::vector<Id>&, Arena&) {
+    parameter = number[parameter];
+  });
   for (Stage& stage : kernel.stages)
     for (Store& store : stage.stores) store.parameter = number[store.parameter];
 }
@@ -208,12 +209,28 @@ void reorder_dimensions(Kernel& kernel, const std::vector<std::vector<std::uint3
     auto before = dimensions;
     for (std::size_t i = 0; i < order.size(); ++i) dimensions[i] = before[order[i]];
   };
-  rewrite_loads(kernel, [&](std::uint32_t& parameter, std::vector<Id>& indices) {
+  rewrite_loads(kernel, [&](std::uint32_t& parameter, std::vector<Id>& indices, Arena&) {
     reorder(parameter, indices);
   });
   for (Stage& stage : kernel.stages)
     for (Store& store : stage.stores) reorder(store.parameter, store.indices);
   for (std::uint32_t i = 0; i < orders.size(); ++i) reorder(i, kernel.parameters[i].type.shape);
+}
+
+void take_single(Kernel& kernel, const std::vector<std::vector<std::size_t>>& dimensions) {
+  auto take = [&](std::uint32_t parameter, auto& indices, const auto& first) {
+    for (std::size_t dimension : dimensions[parameter]) indices[dimension] = first;
+  };
+  const Id zero = kernel.arena.index(0);
+  for (Stage& stage : kernel.stages)
+    for (Store& store : stage.stores) take(store.parameter, store.indices, zero);
+  if (kernel.across)
+    for (RowFolds::Sum& sum : kernel.across->sums) take(sum.parameter, sum.indices, zero);
+  rewrite_loads(kernel, [&](std::uint32_t& parameter, std::vector<Id>& indices, Arena& into) {
+    take(parameter, indices, into.index(0));
+  });
+  for (std::uint32_t i = 0; i < dimensions.size(); ++i)
+    take(i, kernel.parameters[i].type.shape, Dim(1));
 }
 
 std::string structure_key(const Kernel& kernel) {

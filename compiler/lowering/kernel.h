@@ -146,6 +146,10 @@ void cut_row(Kernel& kernel, std::uint32_t number, const AxisPart& front, const 
 // first; empty where they stay. Loads and stores go to the same elements as before.
 void reorder_dimensions(Kernel& kernel, const std::vector<std::vector<std::uint32_t>>& orders);
 
+// Makes 1 of dimensions of which the kernel uses a single element, which is then the first: by
+// parameter.
+void take_single(Kernel& kernel, const std::vector<std::vector<std::size_t>>& dimensions);
+
 // Gives every parameter that loads and stores name its new number.
 void renumber_parameters(Kernel& kernel, const std::vector<std::uint32_t>& number);
 

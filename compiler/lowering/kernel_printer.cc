@@ -259,6 +259,8 @@ std::vector<std::string> arguments_of(const KernelCall& call, const Kernel& kern
                                      : kernel.parameters[i].written ? written
                                                                     : read;
     list.push_back(names[call.buffers[i]]);
+    if (!call.begins.empty() && call.begins[i] != Dim(0))
+      list.back() += fmt::format(" + {}", call.begins[i].to_string());
   }
   read.insert(read.end(), written.begin(), written.end());
   read.insert(read.end(), kept.begin(), kept.end());

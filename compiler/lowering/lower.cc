@@ -27,11 +27,13 @@
 #include "compiler/lowering/own_memory.h"
 #include "compiler/lowering/pack_operands.h"
 #include "compiler/lowering/place_channels.h"
+#include "compiler/lowering/place_parts.h"
 #include "compiler/lowering/place_updates.h"
 #include "compiler/lowering/prepare_kernels.h"
 #include "compiler/lowering/program_buffers.h"
 #include "compiler/lowering/read_frames.h"
 #include "compiler/lowering/recomputed_values.h"
+#include "compiler/lowering/share_kernels.h"
 #include "compiler/lowering/shorten_lives.h"
 #include "compiler/lowering/split_folds.h"
 #include "ir/escape.h"
@@ -70,8 +72,14 @@ class Lowerer {
         plan_fusion(graph_, {.fuse = options_.fuse, .checked = checked_values(checks)});
     std::vector<GroupKernels> groups;
     for (std::size_t i = 0; i < plan.groups.size(); ++i)
-      groups.push_back({computed_nodes(graph_, plan, i), build_start_kernel(graph_, plan, i),
-                        build_kernel(graph_, plan, i), std::nullopt});
+      groups.push_back({computed_nodes(graph_, plan, i),
+                        build_start_kernel(graph_, plan, i),
+                        build_kernel(graph_, plan, i),
+                        std::nullopt,
+                        {},
+                        build_parts(graph_, plan, i)});
+    for (const GroupKernels& group : groups)
+      for (const BuiltPart& part : group.parts) in_order_.insert(part.kernel.values.back());
     std::vector<const BuiltKernel*> kernels;
     for (const GroupKernels& group : groups) kernels.push_back(&group.kernel);
     std::vector<std::vector<SumKernel>> sums = find_sums(kernels);
@@ -80,10 +88,13 @@ class Lowerer {
     for (GroupKernels& group : groups)
       if (!group.sums.empty())
         row_sums_.try_emplace(group.kernel.values[group.sums.front().sum.parameter], &group);
-    // What one kernel starts and another one goes on with is in no pass as it is to be summed.
-    for (const GroupKernels& group : groups)
+    // What one kernel starts and another one goes on with is in no pass as it is to be summed, nor
+    // is what has a kernel for each part.
+    for (const GroupKernels& group : groups) {
       if (group.start)
         for (ValueId value : group.start->values) row_sums_.erase(value);
+      if (!group.parts.empty()) row_sums_.erase(group.parts[0].kernel.values.back());
+    }
     std::vector<bool> is_made(checks.checks.size());
     for (GroupKernels& group : groups) {
       for (NodeId node : group.nodes) {
@@ -93,6 +104,7 @@ class Lowerer {
         }
       }
       if (group.start) add_call(std::move(*group.start), group.nodes, std::nullopt);
+      for (BuiltPart& part : group.parts) add_part(std::move(part));
       if (!group.kernel.kernel.stages.empty())
         add_call(std::move(group.kernel), std::move(group.nodes), group.chunks);
     }
@@ -103,12 +115,14 @@ class Lowerer {
     place_state();
     buffers_.place_weights();
     if (options_.reuse_memory) {
+      place_parts(program_);
       shorten_lives(program_);
       make_again(program_);
       run_in_bands();
     }
-    drop_unused_kernels();
     plan_memory(program_, {.reuse = options_.reuse_memory});
+    share_kernels(program_, [&](Kernel kernel) { return number_of(std::move(kernel)); });
+    drop_unused_kernels();
     return std::move(program_);
   }
 
@@ -125,6 +139,7 @@ class Lowerer {
     BuiltKernel kernel;
     std::optional<GivenBuffer> chunks;
     std::vector<SumKernel> sums = {};  // if that is all that the kernel does
+    std::vector<BuiltPart> parts = {};
   };
 
   // Of values that only these kernels know; what is checked is read in row-major order. A sum in
@@ -135,6 +150,7 @@ class Lowerer {
     std::deque<BuiltKernel> along_rows;
     for (const GroupKernels& group : groups) {
       if (group.start) kernels.push_back(&*group.start);
+      for (const BuiltPart& part : group.parts) kernels.push_back(&part.kernel);
       if (group.sums.size() > 1 ||
           (!group.sums.empty() && goes_through_images(group.kernel.kernel, group.sums.front().sum)))
         continue;
@@ -160,7 +176,7 @@ class Lowerer {
   // Whether nothing but kernels that are still to be prepared knows where the value lies.
   bool is_free_to_move(ValueId value) const {
     return graph_.value(value).kind == Value::Kind::result && !buffers_.is_weight(value) &&
-           !buffers_.contains(value) && !checked_.contains(value);
+           !buffers_.contains(value) && !checked_.contains(value) && !in_order_.contains(value);
   }
 
   // Of the params that are updated; one whose next value has another use besides stays as declared.
@@ -230,6 +246,16 @@ class Lowerer {
       entry->buffer = copy;
       add_copy(output.value, update.next, copy, "%" + entry->param);
     }
+  }
+
+  void add_part(BuiltPart part) {
+    const ValueId whole = part.kernel.values.back();
+    add_call(std::move(part.kernel), part.nodes, std::nullopt);
+    KernelCall& call = program_.calls.back();
+    call.begins.assign(call.buffers.size(), Dim(0));
+    const auto written = std::ranges::find(call.values, whole);
+    WEIR_CHECK(written != call.values.end());
+    call.begins[static_cast<std::size_t>(written - call.values.begin())] = part.begin;
   }
 
   void add_call(BuiltKernel built, const std::vector<NodeId>& nodes,
@@ -489,7 +515,8 @@ class Lowerer {
   const LoweringOptions& options_;
   Program program_;
   ProgramBuffers buffers_;
-  std::unordered_set<ValueId> checked_;  // by kernels that read them in row-major order
+  std::unordered_set<ValueId> checked_;   // by kernels that read them in row-major order
+  std::unordered_set<ValueId> in_order_;  // what is stored part by part
   std::unordered_map<ValueId, GroupKernels*>
       row_sums_;  // by what they sum, until its kernel does so
   std::map<std::tuple<ValueId, std::vector<std::uint32_t>, std::int64_t, std::vector<std::int64_t>,

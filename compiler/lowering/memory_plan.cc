@@ -161,12 +161,21 @@ class MemoryPlanner {
     return program_.buffers[buffer].place == Buffer::Place::workspace;
   }
 
+  // Whether the kernel gets all of the buffer.
+  bool is_whole(const KernelCall& call, std::size_t parameter) const {
+    if (call.begins.empty()) return true;
+    return call.begins[parameter] == Dim(0) &&
+           program_.kernels[call.kernel].parameters[parameter].type.shape ==
+               program_.buffers[call.buffers[parameter]].type.shape;
+  }
+
   bool takes_over(std::size_t call, std::size_t source, std::size_t target) const {
     const KernelCall& now = program_.calls[call];
     const Kernel& kernel = program_.kernels[now.kernel];
     std::uint32_t from = now.buffers[source], to = now.buffers[target];
     if (!options_.reuse || is_banded_[call] || !in_workspace(from) ||
         kernel.parameters[source].written || lifetimes_[from].last != call ||
+        !is_whole(now, source) || !is_whole(now, target) ||
         byte_count(program_.buffers[from]) != byte_count(program_.buffers[to]))
       return false;
     // The kernel may read the same buffer as another parameter as well.

@@ -48,8 +48,10 @@ struct Buffer {
 struct KernelCall {
   std::uint32_t kernel;                // in Program::kernels
   std::vector<std::uint32_t> buffers;  // one for each kernel parameter
-  std::vector<Dim> dims;               // the value of each of the kernel's symbols
-  std::string description;             // names of the values it computes
+  // By parameter: the bytes of its buffer before what the kernel gets of it. Empty: none.
+  std::vector<Dim> begins = {};
+  std::vector<Dim> dims;    // the value of each of the kernel's symbols
+  std::string description;  // names of the values it computes
   // Where it comes from, for who shows it: the nodes of the graph that it computes, with those that
   // other kernels compute again; and the value in each buffer, which for a transposed copy is the
   // value copied, and none for scratch.

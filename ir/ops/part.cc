@@ -8,8 +8,10 @@
 
 #include <fmt/format.h>
 
+#include "ir/ops/concat.h"
 #include "ir/ops/helpers.h"
 #include "ir/ops/ops.h"
+#include "ir/registry.h"
 
 namespace weir {
 namespace {
@@ -396,6 +398,16 @@ void add_part_ops(OpTable& table) {
   table.add(slice_op());
   table.add(concat_op());
   table.add(pad_op());
+}
+
+std::vector<AxisRange> ops::concat_parts(const OpInstance& instance) {
+  static const OpDef& concat = get_op("concat");
+  if (instance.op != &concat) return {};
+  const std::vector<Dim> offsets = concat_offsets(instance);
+  std::vector<AxisRange> parts;
+  for (std::size_t k = 0; k + 1 < offsets.size(); ++k)
+    parts.push_back({axis_of(instance), offsets[k], offsets[k + 1]});
+  return parts;
 }
 
 }  // namespace weir

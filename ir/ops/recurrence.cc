@@ -6,6 +6,7 @@
 // from the last step to the first that is the same as beginning at the end of the example.
 #include "ir/ops/recurrence.h"
 
+#include <array>
 #include <span>
 
 #include <fmt/format.h>
@@ -47,9 +48,10 @@ struct State {
 // What a cell sees: the weights of one direction.
 struct Recurrence {
   Dim hidden;
-  Var recurrent;       // R, [gates * hidden, hidden]
-  Var recurrent_bias;  // Rb, [gates * hidden]
-  Var peepholes;       // P, [3 * hidden]
+  Var recurrent;       // R, [gates * hidden, hidden]; of a GRU, that of its first two gates
+  Var recurrent_bias;  // Rb, [gates * hidden]; likewise
+  Var candidate = {}, candidate_bias = {};  // of a GRU: those of its last gate
+  std::array<Var, 3> peepholes = {};        // P, of one gate each
   std::span<const Activation> activations;
   const RecurrentForm& form;
 
@@ -70,12 +72,12 @@ State rnn_step(const Recurrence& r, Var z, const State& before) {
 
 State gru_step(const Recurrence& r, Var z, const State& before) {
   Var h = before.h;
-  Var both = times(h, r.gate(r.recurrent, 0, 0, 2));
-  both = plus(op("add", r.gate(z, 0, 1, 2), both), r.gate(r.recurrent_bias, 0, 0, 2));
+  Var both = times(h, r.recurrent);
+  both = plus(op("add", r.gate(z, 0, 1, 2), both), r.recurrent_bias);
   Var update = r.activate(0, r.gate(both, 0, 1)), reset = r.activate(0, r.gate(both, 1, 1));
-  Var rows = r.gate(r.recurrent, 2, 0), bias = r.gate(r.recurrent_bias, 2, 0);
-  Var recurrent = r.form.linear_before_reset ? op("mul", reset, plus(times(h, rows), bias))
-                                             : plus(times(op("mul", reset, h), rows), bias);
+  Var recurrent = r.form.linear_before_reset
+                      ? op("mul", reset, plus(times(h, r.candidate), r.candidate_bias))
+                      : plus(times(op("mul", reset, h), r.candidate), r.candidate_bias);
   Var candidate = r.activate(1, op("add", r.gate(z, 2, 1), recurrent));
   return {op("add", op("mul", one_minus(update), candidate), op("mul", update, h)), {}};
 }
@@ -84,7 +86,8 @@ State lstm_step(const Recurrence& r, Var z, const State& before) {
   z = plus(op("add", z, times(before.h, r.recurrent)), r.recurrent_bias);
   auto gate = [&](std::int64_t k, Var cell) {
     Var x = r.gate(z, k, 1);
-    return r.peepholes.valid() ? op("add", x, op("mul", r.gate(r.peepholes, k, 0), cell)) : x;
+    const Var peephole = r.peepholes[static_cast<std::size_t>(k)];
+    return peephole.valid() ? op("add", x, op("mul", peephole, cell)) : x;
   };
   Var input = r.activate(0, gate(0, before.c));
   Var forget = r.form.input_forget ? one_minus(input) : r.activate(0, gate(2, before.c));
@@ -167,17 +170,32 @@ std::vector<Var> unroll(const Cell& cell, const RecurrentOperands& operands,
   std::vector<Var> last_h, last_c;
   for (std::int64_t d = 0; d < directions; ++d) {
     Recurrence recurrence{
-        state[1],
-        element_of(r, d),
-        {},
-        element_of(peepholes, d),
-        std::span(form.activations).subspan(each * static_cast<std::size_t>(d), each),
-        form};
-    Var z = times(x, element_of(w, d));
+        .hidden = state[1],
+        .recurrent = element_of(r, d),
+        .recurrent_bias = {},
+        .activations =
+            std::span(form.activations).subspan(each * static_cast<std::size_t>(d), each),
+        .form = form};
+    // One product of as many rows as there are steps and examples, whose gradient is one, too.
+    Var rows = reshape_to(builder, x, {x.shape()[0] * x.shape()[1], x.shape()[2]});
+    Var z = times(rows, element_of(w, d));
+    z = reshape_to(builder, z, {x.shape()[0], x.shape()[1], z.shape()[1]});
     if (Var bias = element_of(b, d); bias.valid()) {
       z = op("add", z, recurrence.gate(bias, 0, 0, cell.gates));
       recurrence.recurrent_bias = recurrence.gate(bias, cell.gates, 0, cell.gates);
     }
+    // What all steps read of these is taken once, so that its gradient is one, too.
+    auto part = [&](Var& all, Var& last) {
+      last = recurrence.gate(all, 2, 0);
+      all = recurrence.gate(all, 0, 0, 2);
+    };
+    if (cell.gates == 3) {
+      part(recurrence.recurrent, recurrence.candidate);
+      part(recurrence.recurrent_bias, recurrence.candidate_bias);
+    }
+    const Var of_peepholes = element_of(peepholes, d);
+    for (std::int64_t k = 0; k < 3; ++k)
+      recurrence.peepholes[static_cast<std::size_t>(k)] = recurrence.gate(of_peepholes, k, 0);
     State now{initial_h.valid() ? element_of(initial_h, d) : nothing, {}};
     if (cell.has_cell) now.c = initial_c.valid() ? element_of(initial_c, d) : nothing;
     const bool backwards = form.begins_at_end || d == 1;

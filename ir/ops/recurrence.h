@@ -12,7 +12,7 @@
 namespace weir::ops {
 
 // As many steps are written out, at most.
-inline constexpr std::int64_t kMostSteps = 256;
+inline constexpr std::int64_t kMostSteps = 4096;
 
 // Gates lie one after the other, in ONNX's order: of a GRU z, r, h, of an LSTM i, o, f, c.
 struct Cell {

@@ -240,7 +240,7 @@ TEST(OnnxRecurrent, StepsHaveToBeANumber) {
   model.node("RNN", {"x", "w", "r"}, {"y"}, "layer");
   EXPECT_THAT(error_of([&] { model.load(); }),
               testing::HasSubstr("it has T steps, which are written out one by one: declare their "
-                                 "number, 1 to 256"));
+                                 "number, 1 to 4096"));
 }
 
 }  // namespace

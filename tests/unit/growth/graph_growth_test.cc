@@ -232,5 +232,27 @@ TEST_P(GraphGrowth, of_no_kernel) {
   }
 }
 
+// Steps of a recurrence read and make their own parts of what all have, and share their weights.
+std::string steps(int count) {
+  return fmt::format(
+      "graph @g(%x: f32[{0}, 2, 4]) -> (f32[{0}, 1, 2, 8]) {{ param %w: f32[1, 32, 4] "
+      "param %r: f32[1, 32, 8] param %b: f32[1, 64] "
+      "%y, %h, %c = lstm(%x, %w, %r, %b) return %y }}",
+      count);
+}
+
+TEST(RecurrenceGrowth, of_every_stage) {
+  constexpr int kSteps = 64;
+  const std::vector<std::string> wrt{"x", "w", "r", "b"};
+  auto optimized = [&](int count) {
+    return run_passes(gradient(parse_graph(steps(count), "g.weir"), wrt), default_passes());
+  };
+  EXPECT_LT(test::growth([&](int n) { optimized(n); }, kSteps), test::kLinearGrowth);
+  const Graph small = optimized(kSteps), large = optimized(8 * kSteps);
+  EXPECT_LT(test::growth([&](int n) { lower(n == kSteps ? small : large); }, kSteps),
+            test::kLinearGrowth);
+  EXPECT_EQ(lower(small).kernels.size(), lower(large).kernels.size());
+}
+
 }  // namespace
 }  // namespace weir
