@@ -260,6 +260,7 @@ std::string structure_key(const Kernel& kernel) {
   for (Id root : roots) put(number[root.index]);
   for (const Stage& stage : kernel.stages) {
     key += '|';
+    put(stage.is_part);
     if (stage.axis) {
       put(*stage.axis);
       put(kernel.arena.axis_extent(*stage.axis).to_string());

@@ -72,6 +72,9 @@ struct Stage {
   std::vector<std::uint32_t> digits;
   std::optional<Fold> fold;   // a reduce; a map otherwise
   std::vector<Store> stores;  // of a map
+  // Of a map: its axis is a part of what was a row axis (split_parts.h), and the points of it are
+  // as independent. Those of other maps may be steps, each of which reads what the last one stored.
+  bool is_part = false;
 };
 
 // Folds across a row axis. Points of a chunk run in order, on one thread, and go to as many

@@ -16,6 +16,7 @@
 #include "compiler/lowering/part_results.h"
 #include "compiler/lowering/place_panels.h"
 #include "compiler/lowering/split_groups.h"
+#include "compiler/lowering/split_parts.h"
 #include "compiler/lowering/split_residues.h"
 #include "compiler/lowering/spread_rows.h"
 
@@ -73,6 +74,7 @@ PreparedKernels prepare(BuiltKernel built, const Layouts& layouts, bool moved, b
     split_groups(one.kernel);
     split_residues(one.kernel);
     order_rows(one.kernel, may_copy_in(one), moved, processor);
+    split_parts(one.kernel, processor.vectors);
     std::vector<PackedCopy> copies =
         pack_operands(one, is_weight, processor, framed_copies(one, windows));
     if (std::any_of(copies.begin(), copies.end(),

@@ -181,16 +181,18 @@ class Scheduler {
   }
 
   void choose_vector_axis() {
-    bool lanes = false;
-    for (const Stage& stage : stages())
+    bool lanes = false, parts = false;
+    for (const Stage& stage : stages()) {
+      parts = parts || stage.is_part;
       if (stage.fold) lanes = lanes || stage.fold->order == Reduction::Order::lanes;
-    // Without folds a stage axis only appears beside one, so maps always run along a row axis.
-    int width = processor_.vectors.lanes(vector_type(lanes));
-    vector_is_stage_ = lanes && !lies_along_columns();
+    }
+    // Beside folds in chain order no map has an axis, so maps run along a row axis, but for parts.
+    int width = processor_.vectors.lanes(vector_type(lanes || parts));
+    vector_is_stage_ = parts || (lanes && !lies_along_columns());
     if (vector_is_stage_) {
       Dim longest = 0;
       for (const Stage& stage : stages())
-        if (stage.axis && stage.fold) longest = arena().axis_extent(*stage.axis);
+        if (stage.axis && (parts || stage.fold)) longest = arena().axis_extent(*stage.axis);
       result_.width = fitting_width(width, longest);
       return;
     }
