@@ -80,6 +80,15 @@ bool is_turned(const Schedule& schedule, const Access& access) {
   return access.along_steps && columns && *columns % schedule.width == 0;
 }
 
+// Whether steps of so many bytes for each column are turned by the kernel, as far as the caches
+// tell: a block of columns that each worker has in its first cache, and one of several that it has
+// in the second, where a transposed copy of all of them would not stay near.
+bool turns_so_many(const Core& core, std::int64_t bytes, std::int64_t columns, std::int64_t block) {
+  if (bytes * block <= core.first.bytes) return true;
+  return columns > block && bytes * block <= most_turned_bytes(core) &&
+         bytes * columns >= copied_bytes(core);
+}
+
 }  // namespace
 
 bool turns_in_panel(const Kernel& kernel, Id load, const Processor& processor) {
@@ -96,9 +105,8 @@ bool turns_in_panel(const Kernel& kernel, Id load, const Processor& processor) {
   const std::int64_t block = kTurnedVectors * lanes;
   if (stage.fold->order != Reduction::Order::chain || stage.fold->locals.size() != 1 ||
       !stage.digits.empty() || step_condition(kernel, *stage.fold) || !columns || !steps ||
-      *columns <= block || *columns % block != 0 || *steps < lanes ||
-      *steps * block * byte_size(dtype) > most_turned_bytes(processor.core) ||
-      *steps * *columns * byte_size(dtype) < copied_bytes(processor.core) ||
+      *columns % block != 0 || *steps < lanes ||
+      !turns_so_many(processor.core, *steps * byte_size(dtype), *columns, block) ||
       kernel.rows[row].constant().value_or(kTurnedRows) < kTurnedRows)
     return false;
   for (std::size_t i = 1; i < kernel.stages.size(); ++i)

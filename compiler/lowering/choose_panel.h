@@ -12,9 +12,10 @@
 // registers.
 //
 // An operand that lies along the steps, as the weights of a layer do in x * transpose(w), has to be
-// turned to be read in vectors. Where all steps of a block of columns fit the second cache, and
-// those of all columns would not, the kernel does it, too, and always: that saves a transposed copy
-// of the whole operand, and what was turned is near (turns_in_panel).
+// turned to be read in vectors. Where all steps of a block of columns fit the first cache, or the
+// second and those of all columns would not, the kernel does it, too, and always: that saves a
+// transposed copy of the whole operand, what was turned is near, and no worker waits for what
+// another one has turned (turns_in_panel).
 #pragma once
 
 #include <cstdint>

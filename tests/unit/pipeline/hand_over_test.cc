@@ -9,6 +9,7 @@
 #include <utility>
 #include <vector>
 
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 
 #include "tests/support/graphs.h"
@@ -267,26 +268,29 @@ TEST(HandOver, WhatWorkersHaveFromEachOtherCounts) {
   EXPECT_NEAR(static_cast<double>(behind) / apart, 1 / (1 + 4.0), 0.03);
 }
 
-// A worker reads the panels that it has written, so they are no reason to leave their copy, nor the
-// sum behind it, to one of them: both loops are divided.
-// A turned copy of 16 KB in front of a product of two microseconds comes from the other core's cache
-// sooner where that is near.
+// A turned copy of 18 KB in front of a product of two microseconds comes from the other core's cache
+// sooner where that is near. Where whole blocks of columns are turned by the workers that read them
+// there is nothing to wait for.
 TEST(HandOver, WhatWorkersHaveFromFarCoresCountsMore) {
-  const Graph graph = parse(
-      "graph @m(%g: f32[64, 64], %w: f32[64, 64]) { %y = matmul(%g, %w) {transpose_b = true} "
-      "return %y }");
-  Generator generator(4);
-  const Inputs inputs = random_values(graph, graph.inputs(), generator, false, {});
-  Executable executable = compile(Program{graph, {}, inputs}, {vector_levels().front()});
-  auto is_divided = [&](int nanoseconds) {
+  auto is_divided = [](int rows, int columns, int nanoseconds) {
+    const Graph graph = parse(fmt::format(
+        "graph @m(%g: f32[{}, 64], %w: f32[{}, 64]) {{ %y = matmul(%g, %w) {{transpose_b = true}} "
+        "return %y }}",
+        rows, columns));
+    Generator generator(4);
+    const Inputs inputs = random_values(graph, graph.inputs(), generator, false, {});
+    Executable executable = compile(Program{graph, {}, inputs}, {vector_levels().front()});
     TellingExecutor telling(2, nanoseconds);
     executable.run(inputs, &telling.executor);
     return !telling.loops.empty();
   };
-  EXPECT_TRUE(is_divided(WEIR_HAND_OVER));
-  EXPECT_FALSE(is_divided(560));
+  EXPECT_TRUE(is_divided(56, 72, WEIR_HAND_OVER));
+  EXPECT_FALSE(is_divided(56, 72, 560));
+  EXPECT_TRUE(is_divided(64, 64, 560));
 }
 
+// A worker reads the panels that it has written, so they are no reason to leave their copy, nor the
+// sum behind it, to one of them: both loops are divided.
 TEST(HandOver, CopiesInPanelsStayWithTheirWorkers) {
   Graph graph = parse(R"(graph @gradient(%x: f32[1, 64, 40, 40], %g: f32[1, 128, 40, 40]) ->
     (f32[128, 64, 1, 1]) {

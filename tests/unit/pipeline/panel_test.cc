@@ -151,6 +151,10 @@ TEST(Panels, TurnWhatLiesAlongTheSteps) {
   for (const char* text :
        {"graph @m(%x: f32[M, 131], %w: f32[256, 131], %b: f32[256]) -> (f32[M, 256]) { "
         "%p = matmul(%x, %w) {transpose_b = true} %s = add(%p, %b) %y = leaky_relu(%s) return %y }",
+        "graph @m(%x: f32[M, 64], %w: f32[64, 64]) -> (f32[M, 64]) { "
+        "%y = matmul(%x, %w) {transpose_b = true} return %y }",
+        "graph @m(%x: f32[M, 17], %w: f32[128, 17]) -> (f32[M, 128]) { "
+        "%y = matmul(%x, %w) {transpose_b = true} return %y }",
         "graph @m(%x: f32[2, M, 144], %w: f32[2, 256, 144]) -> (f32[2, M, 256]) { "
         "%y = matmul(%x, %w) {transpose_b = true} return %y }"}) {
     Graph graph = parse(text);
