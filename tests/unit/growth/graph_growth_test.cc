@@ -242,7 +242,7 @@ std::string steps(int count) {
 }
 
 TEST(RecurrenceGrowth, of_every_stage) {
-  constexpr int kSteps = 64;
+  constexpr int kSteps = 32;
   const std::vector<std::string> wrt{"x", "w", "r", "b"};
   auto optimized = [&](int count) {
     return run_passes(gradient(parse_graph(steps(count), "g.weir"), wrt), default_passes());
