@@ -4,7 +4,11 @@
 #include <cstdint>
 #include <memory>
 #include <optional>
+#include <string>
+#include <unordered_map>
 #include <utility>
+
+#include <fmt/format.h>
 
 #include "ir/notes.h"
 #include "ir/ops/helpers.h"
@@ -14,6 +18,38 @@ namespace {
 
 // Contributions that are added one by one.
 constexpr std::size_t kFewContributions = 8;
+// What comes back for a bias in one step has so many rows at most, if it waits: of more, all that
+// would have to be kept is more than one sum after the other reads.
+constexpr double kMostRows = 64;
+// What is little to keep, for values of any size.
+constexpr double kFewElements = 1 << 14;
+// A dimension that is not known is taken to be a batch.
+constexpr std::int64_t kBatch = 16;
+
+double elements_about(const Shape& shape) {
+  double count = 1;
+  for (const Dim& dim : shape) count *= static_cast<double>(dim.constant().value_or(kBatch));
+  return count;
+}
+
+// Those that are alike, in the order of the first of each kind. What has not the same key is not.
+template <class T, class Key, class Alike>
+std::vector<std::vector<T>> kinds_of(const std::vector<T>& all, Key&& key, Alike&& alike) {
+  std::vector<std::vector<T>> kinds;
+  std::unordered_map<std::string, std::vector<std::size_t>> by_key;
+  for (const T& one : all) {
+    std::vector<std::size_t>& candidates = by_key[key(one)];
+    const auto kind = std::ranges::find_if(
+        candidates, [&](std::size_t number) { return alike(kinds[number].front(), one); });
+    if (kind != candidates.end()) {
+      kinds[*kind].push_back(one);
+    } else {
+      candidates.push_back(kinds.size());
+      kinds.push_back({one});
+    }
+  }
+  return kinds;
+}
 
 OpInstance instance_of_node(const Node& node, std::span<const TensorType> types) {
   return {node.op, types, node.attributes};
@@ -48,10 +84,16 @@ bool WaitingContributions::keep(const Node& node, std::size_t number, Var cotang
   if (uses_[value.index] <= kFewContributions || !node.op->operand_axis || node.op->takes_images ||
       std::ranges::count(node.operands, value) != 1)
     return false;
+  const TensorType& type = graph_.type(value);
   const std::vector<TensorType> types = types_of(graph_, node.operands);
   for (std::size_t axis = 0; axis < cotangent.shape().size(); ++axis) {
     const auto beside = node.op->operand_axis(instance_of_node(node, types), axis);
     if (!beside || beside->operand == number) continue;
+    // A product of their own writes and adds as much as the value has.
+    const ValueId other = node.operands[beside->operand];
+    if (elements_about(cotangent.shape()) + elements_about(graph_.type(other).shape) >
+        std::max(elements_about(type.shape), kFewElements))
+      return false;
     waiting_[value.index].products.push_back({&node, number, *beside, axis, cotangent});
     return true;
   }
@@ -61,7 +103,9 @@ bool WaitingContributions::keep(const Node& node, std::size_t number, Var cotang
 bool WaitingContributions::keep_broadcast(ValueId value, Var cotangent) {
   const TensorType& type = graph_.type(value);
   if (uses_[value.index] <= kFewContributions || cotangent.dtype() != type.dtype ||
-      cotangent.shape().size() <= type.shape.size())
+      cotangent.shape().size() <= type.shape.size() ||
+      elements_about(cotangent.shape()) >
+          std::max(kMostRows * elements_about(type.shape), kFewElements))
     return false;
   waiting_[value.index].broadcasts.push_back(cotangent);
   return true;
@@ -75,8 +119,7 @@ bool WaitingContributions::any(ValueId value) const {
 std::vector<Var> WaitingContributions::take(ValueId value) {
   auto [parts, products, broadcasts] = std::exchange(waiting_[value.index], {});
   std::vector<Var> taken = parts_of(value, std::move(parts));
-  for (const std::vector<Var>& more :
-       {products_of(std::move(products)), sums_of(value, broadcasts)})
+  for (const std::vector<Var>& more : {products_of(products), sums_of(value, broadcasts)})
     taken.insert(taken.end(), more.begin(), more.end());
   return taken;
 }
@@ -135,42 +178,43 @@ bool WaitingContributions::is_alike(const Product& a, const Product& b) const {
   return true;
 }
 
-std::vector<Var> WaitingContributions::products_of(std::vector<Product> products) {
+std::vector<Var> WaitingContributions::products_of(const std::vector<Product>& products) {
   std::vector<Var> all;
-  while (!products.empty()) {
-    const Product first = products[0];
-    std::vector<Product> alike, others;
-    for (const Product& product : products)
-      (is_alike(first, product) ? alike : others).push_back(product);
+  const auto kinds = kinds_of(
+      products,
+      [](const Product& one) {
+        return fmt::format("{} {} {} {}", one.node->op->name, one.number, one.axis,
+                           to_string(one.cotangent.type()));
+      },
+      [&](const Product& a, const Product& b) { return is_alike(a, b); });
+  for (const std::vector<Product>& alike : kinds) {
     if (alike.size() <= kFewContributions) {
       for (const Product& product : alike) {
         const std::vector<Var> operands = operands_of(*product.node);
         all.push_back(by_rule(*product.node, product.number, operands, product.cotangent));
       }
-    } else {
-      std::vector<Var> beside, cotangents;
-      for (auto product = alike.rbegin(); product != alike.rend(); ++product) {
-        beside.emplace_back(builder_, product->node->operands[first.beside.operand]);
-        cotangents.push_back(product->cotangent);
-      }
-      std::vector<Var> operands = operands_of(*first.node);
-      operands[first.beside.operand] = concat(std::move(beside), first.beside.axis);
-      const Var cotangent = concat(std::move(cotangents), first.axis);
-      all.push_back(by_rule(*first.node, first.number, operands, cotangent));
+      continue;
     }
-    products = std::move(others);
+    const Product& first = alike.front();
+    std::vector<Var> beside, cotangents;
+    for (auto product = alike.rbegin(); product != alike.rend(); ++product) {
+      beside.emplace_back(builder_, product->node->operands[first.beside.operand]);
+      cotangents.push_back(product->cotangent);
+    }
+    std::vector<Var> operands = operands_of(*first.node);
+    operands[first.beside.operand] = concat(std::move(beside), first.beside.axis);
+    const Var cotangent = concat(std::move(cotangents), first.axis);
+    all.push_back(by_rule(*first.node, first.number, operands, cotangent));
   }
   return all;
 }
 
 std::vector<Var> WaitingContributions::sums_of(ValueId value, const std::vector<Var>& broadcasts) {
   const Shape& shape = graph_.type(value).shape;
-  std::vector<Var> rest = broadcasts, all;
-  while (!rest.empty()) {
-    const TensorType type = rest[0].type();
-    std::vector<Var> alike, others;
-    for (Var one : rest) (one.type() == type ? alike : others).push_back(one);
-    rest = std::move(others);
+  std::vector<Var> all;
+  auto kinds = kinds_of(
+      broadcasts, [](Var one) { return to_string(one.type()); }, [](Var, Var) { return true; });
+  for (std::vector<Var>& alike : kinds) {
     if (alike.size() > kFewContributions) {
       std::ranges::reverse(alike);
       alike = {concat(std::move(alike), 0)};

@@ -11,7 +11,8 @@
 //   of these.
 //
 // The last two change the order of additions, and are for more than a few contributions: fewer are
-// added one by one, the last one of the forward pass first.
+// added one by one, the last one of the forward pass first. So are large ones, for what waits is
+// kept.
 #pragma once
 
 #include <cstddef>
@@ -59,7 +60,7 @@ class WaitingContributions {
   };
 
   std::vector<Var> parts_of(ValueId value, std::vector<Part> parts);
-  std::vector<Var> products_of(std::vector<Product> products);
+  std::vector<Var> products_of(const std::vector<Product>& products);
   std::vector<Var> sums_of(ValueId value, const std::vector<Var>& broadcasts);
   bool is_alike(const Product& a, const Product& b) const;
   // The gradient by the rule of the node's op, with other operands in place of its own.

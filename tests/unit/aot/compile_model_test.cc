@@ -262,7 +262,8 @@ int run(const weir_program_info& program, const void* weights, void* state,
   std::vector<void*> to;
   for (const Tensor& tensor : inputs) from.push_back(tensor.data());
   for (Tensor& tensor : outputs) to.push_back(tensor.mutable_data());
-  weir_call call{from.data(), to.data(), weights, workspace.reserve(fixed), &rows, nullptr, state};
+  weir_call call{from.data(), to.data(), weights, workspace.reserve(fixed + per_worker),
+                 &rows,       nullptr,   state};
   return program.run(&call);
 }
 
