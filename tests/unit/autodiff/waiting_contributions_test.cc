@@ -7,6 +7,7 @@
 
 #include <fmt/format.h>
 
+#include "ir/op.h"
 #include "tests/unit/autodiff/gradients.h"
 
 namespace weir {
