@@ -42,8 +42,8 @@ TEST(TurnedSums, OfFilters) {
 
 // Images, for a batch that is known and for every batch, with what follows, and with strides.
 TEST(TurnedSums, OfImages) {
-  const Dim::Bindings one{{"N", 1}}, two{{"N", 2}};
-  for (int filters : {64, 128, 144})
+  const std::array<Dim::Bindings, 2> calls{{{{"N", 1}}, {{"N", 2}}}};
+  for (int filters : {64, 144})
     for (const char* batch : {"1", "N"})
       for (const char* window : {"low = [1, 1], high = [1, 1]", "strides = [2, 2]"}) {
         const bool strides = window[0] == 's';
@@ -54,7 +54,7 @@ TEST(TurnedSums, OfImages) {
                         "%c = conv(%x, %w, %b) {{{3}}} %s = add(%c, %r) "
                         "%y = leaky_relu(%s) return %y }}",
                         batch, filters, out, window),
-            std::array{one, two});
+            std::span(calls).first(batch[0] == 'N' ? 2 : 1));
       }
 }
 
