@@ -125,17 +125,18 @@ INSTANTIATE_TEST_SUITE_P(Optimizers, StateOrder,
                                          OrderCase{{.name = "sgd"}, true, {260, 512}, true},
                                          OrderCase{{.name = "adam"}, true, {260, 512}, true}));
 
-// The copy of a weight is what a step needs most memory for.
+// The copy of a weight is what a step needs most memory for, where workers do not turn it
+// themselves, block by block of its columns: these steps are more than the first cache has.
 TEST(StateOrderMemory, HasNoCopy) {
-  TrainingStep step = training_step(make_model().graph, {"sgd"});
+  TrainingStep step = training_step(make_model({1000, 64}).graph, {"sgd"});
   auto bytes = [&](bool orders) {
     CompileOptions options;
     options.orders_state = orders;
     Program program = lower_graph(step.graph, options);
     return workspace_bytes(program, {{"N", 1}}).value();
   };
-  EXPECT_LT(bytes(true), 64 * 100 * 4);
-  EXPECT_GE(bytes(false), 64 * 100 * 4);
+  EXPECT_LT(bytes(true), 64 * 1000 * 4);
+  EXPECT_GE(bytes(false), 64 * 1000 * 4);
 }
 
 }  // namespace
