@@ -324,6 +324,8 @@ struct OpDef {
   // Of a movement of one operand: the part of that along one axis that an instance's result is, if
   // it is one.
   std::function<std::optional<AxisRange>(const OpInstance&)> part;
+  // Of a movement of several operands that lie one after the other in its result: where each is.
+  std::function<std::vector<AxisRange>(const OpInstance&)> operand_ranges;
   // True for sums of products of the elements of two operands.
   bool is_contraction = false;
   // Of such sums: the operand's axis that alone goes along an axis of the result, if there is one.

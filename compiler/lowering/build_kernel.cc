@@ -8,7 +8,6 @@
 
 #include "compiler/lowering/elements.h"
 #include "ir/op.h"
-#include "ir/ops/concat.h"
 #include "ir/scalar/affine.h"
 
 namespace weir {
@@ -329,7 +328,7 @@ std::vector<BuiltPart> build_parts(const Graph& graph, const FusionPlan& plan, s
   const NodeId concat = plan.groups[group].members.front().node;
   const Node& node = graph.node(concat);
   const std::vector<TensorType> types = types_of(graph, node.operands);
-  const std::vector<AxisRange> ranges = ops::concat_parts({node.op, types, node.attributes});
+  const std::vector<AxisRange> ranges = node.op->operand_ranges({node.op, types, node.attributes});
   const TensorType& whole = graph.type(node.results[0]);
   std::vector<BuiltPart> parts;
   for (std::size_t k = 0; k < ranges.size(); ++k) {

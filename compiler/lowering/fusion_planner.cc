@@ -4,7 +4,6 @@
 #include <optional>
 
 #include "compiler/lowering/elements.h"
-#include "ir/ops/concat.h"
 #include "ir/scalar/affine.h"
 namespace weir {
 
@@ -60,9 +59,7 @@ bool Planner::is_stepped(const Node& node) const {
 }
 
 bool Planner::is_parted(const Node& node) const {
-  if (!node.op->is_movement || node.operands.size() <= kFewParts) return false;
-  const std::vector<TensorType> types = types_of(graph, node.operands);
-  return !ops::concat_parts(instance_of(node, types)).empty();
+  return node.op->operand_ranges && node.operands.size() > kFewParts;
 }
 
 int Planner::own_cost(const Node& node) const {

@@ -8,10 +8,8 @@
 
 #include <fmt/format.h>
 
-#include "ir/ops/concat.h"
 #include "ir/ops/helpers.h"
 #include "ir/ops/ops.h"
-#include "ir/registry.h"
 
 namespace weir {
 namespace {
@@ -178,10 +176,13 @@ std::vector<Dim> concat_offsets(const OpInstance& instance) {
   return offsets;
 }
 
-// The part of the result that an operand is.
-AxisRange part_of_concat(const OpInstance& instance, std::size_t operand) {
+// The parts of the result that the operands are.
+std::vector<AxisRange> parts_of_concat(const OpInstance& instance) {
   const std::vector<Dim> offsets = concat_offsets(instance);
-  return {axis_of(instance), offsets[operand], offsets[operand + 1]};
+  std::vector<AxisRange> parts;
+  for (std::size_t k = 0; k + 1 < offsets.size(); ++k)
+    parts.push_back({axis_of(instance), offsets[k], offsets[k + 1]});
+  return parts;
 }
 
 std::vector<TensorType> infer_concat(const OpInstance& instance) {
@@ -238,14 +239,15 @@ OpDef concat_op() {
   op.operands = {{"inputs", TypeSet::any, OperandSpec::Presence::variadic}};
   op.infer = infer_concat;
   op.comprehension = concat_comprehension;
+  op.operand_ranges = parts_of_concat;
   return with_moving_gradient(std::move(op), [](const GradientContext& context) {
     const Shape& whole = context.results[0].shape();
+    const std::vector<AxisRange> parts = parts_of_concat(context.instance);
     std::vector<Var> gradients(context.operands.size());
     for (std::size_t k = 0; k < gradients.size(); ++k)
       if (context.wanted[k])
-        gradients[k] =
-            context.builder.apply("slice", {context.cotangents[0]},
-                                  slice_attributes(whole, part_of_concat(context.instance, k)));
+        gradients[k] = context.builder.apply("slice", {context.cotangents[0]},
+                                             slice_attributes(whole, parts[k]));
     return gradients;
   });
 }
@@ -398,16 +400,6 @@ void add_part_ops(OpTable& table) {
   table.add(slice_op());
   table.add(concat_op());
   table.add(pad_op());
-}
-
-std::vector<AxisRange> ops::concat_parts(const OpInstance& instance) {
-  static const OpDef& concat = get_op("concat");
-  if (instance.op != &concat) return {};
-  const std::vector<Dim> offsets = concat_offsets(instance);
-  std::vector<AxisRange> parts;
-  for (std::size_t k = 0; k + 1 < offsets.size(); ++k)
-    parts.push_back({axis_of(instance), offsets[k], offsets[k + 1]});
-  return parts;
 }
 
 }  // namespace weir
